@@ -1,0 +1,228 @@
+"""Names and settings shared by every stage, with the study's values as defaults.
+
+Nothing here imports more than the standard library, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, TypeVar
+
+SPLITS = ("train", "validation", "test")
+LABELS = ("negative", "positive")
+Label = Literal["negative", "positive"]
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, order=True)
+class Resolution:
+    """Image size in pixels. Both sides are multiples of 32 and at least 96 (five poolings and a stride)."""
+
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        for side in (self.height, self.width):
+            if side < 96 or side % 32:
+                raise ValueError(
+                    f"resolution {self.height}x{self.width}: both sides must be multiples of 32 and at least 96; "
+                    "the study's are high = 1728x1408 and low = 1024x832"
+                )
+
+    @classmethod
+    def parse(cls, text: str) -> Resolution:
+        """Read 'high', 'low' or 'HEIGHTxWIDTH'."""
+        named = {"high": HIGH, "low": LOW}
+        if text in named:
+            return named[text]
+        match = re.fullmatch(r"(\d+)x(\d+)", text)
+        if not match:
+            raise ValueError(f"resolution {text!r}: expected high, low or HEIGHTxWIDTH such as 1024x832")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}"
+
+
+HIGH = Resolution(1728, 1408)
+LOW = Resolution(1024, 832)
+
+
+class Direction(StrEnum):
+    """What a generator does: ``remove`` makes positives look negative, ``insert`` the other way (study, section 4)."""
+
+    REMOVE = "remove"
+    INSERT = "insert"
+
+    @property
+    def source(self) -> Label:
+        """Label of the mammograms that are altered (the study's y)."""
+        return "positive" if self is Direction.REMOVE else "negative"
+
+    @property
+    def target(self) -> Label:
+        """Label that the altered mammograms should seem to have (the study's x are real mammograms of it)."""
+        return "negative" if self is Direction.REMOVE else "positive"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder that holds everything; each stage finds its input here by convention."""
+
+    root: Path
+
+    @property
+    def cohort(self) -> Path:
+        return self.root / "cohort.csv"
+
+    @property
+    def salt(self) -> Path:
+        """Secret that makes pseudonyms; mode 600, never inside the shards."""
+        return self.root / "private" / "salt"
+
+    def shards(self, resolution: Resolution) -> Path:
+        return self.root / "shards" / str(resolution)
+
+    def cad_run(self, resolution: Resolution) -> Path:
+        return self.root / "runs" / f"cad-{resolution}"
+
+    def gan_run(self, resolution: Resolution, direction: Direction) -> Path:
+        return self.root / "runs" / f"gan-{resolution}-{direction}"
+
+    def adversarial(self, resolution: Resolution) -> Path:
+        return self.root / "adversarial" / str(resolution)
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+    def resolutions(self) -> list[Resolution]:
+        """Resolutions for which finished shards exist, highest first."""
+        found = [Resolution.parse(index.parent.name) for index in self.root.glob("shards/*x*/index.json")]
+        return sorted(found, reverse=True)
+
+
+@dataclass(frozen=True)
+class PenaltyConfig:
+    """The gradient penalty of Eq. 3 and 4: (k/2) mean ||g||^o."""
+
+    k: float = 10.0
+    o: float = 4.0
+    of: Literal["sum", "margin", "target"] = "sum"
+    """Which scalar of the CAD is differentiated. sum: both logits, as published, blind to the decision margin.
+    margin: positive minus negative logit, the one that bounds what an attack can use. target: the own class's logit.
+    A discriminator has one logit, so this has no effect on it."""
+
+
+@dataclass(frozen=True)
+class ComputeConfig:
+    """How a training uses the machine. None of it changes what is learned beyond rounding."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "fp64"] = "auto"
+    """auto: bf16 on GPUs that have it, else fp16 with a loss scaler; fp32 on CPU. fp64 is for tests."""
+    optimizer: Literal["auto", "torch", "apex"] = "auto"
+    """auto takes NVIDIA apex's FusedAdam where its kernels are built and the weights are on CUDA, else torch's."""
+    loader_workers: int = 2
+    """Processes that read shards, per rank; 0 reads in the training process."""
+    save_minutes: float = 10.0
+    """A checkpoint is written at least this often, and at the end of every epoch."""
+    max_nonfinite: int = 20
+    """Stop after this many steps in a row whose gradients are not finite; fewer are skipped and counted."""
+    tensorboard: bool = True
+
+
+@dataclass(frozen=True)
+class CadConfig:
+    """Training of the classifier (study, sections 3 to 5)."""
+
+    resolution: str = "high"
+    width: float = 1.0
+    """Multiplies every channel count; 1 is the study's network."""
+    vgg_weights: str = "auto"
+    """ImageNet weights of Vnet. auto: downloaded by torchvision. A path: that file. none: random, fnet_epochs = 0."""
+    pairs: int = 4
+    """Positives, and as many negatives, in a batch over all ranks."""
+    fnet_epochs: int = 41
+    """First epochs train Fnet alone, Vnet frozen."""
+    epochs: int = 100
+    """All epochs. The study gives only the first phase's 41 and says that the best validation AUC is kept."""
+    lr_fnet: float = 1e-4
+    lr_vnet: float = 1e-5
+    focal_gamma: float = 2.0
+    focal_alpha: float = 0.5
+    """.5 as in the published code; 1 as in the paper."""
+    focal_detach: bool = True
+    """Treat the focal weight (1-p)^gamma as a constant, as the published code does; False follows the paper."""
+    rotation: float = 45.0
+    """Augmentation: degrees either way."""
+    shear: float = 45.0
+    """Augmentation: degrees either way."""
+    scale: tuple[float, float] = (0.5, 2.0)
+    """Augmentation: range of the size factor."""
+    penalty: PenaltyConfig = PenaltyConfig()
+    compute: ComputeConfig = ComputeConfig()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """Training of one generator against its discriminator (study, sections 3 to 5)."""
+
+    resolution: str = "high"
+    width: float = 1.0
+    """Multiplies Gnet's channel counts. The discriminator has its CAD's width."""
+    gnet_norm: Literal["batch", "group"] = "batch"
+    """batch as in the published code, group (32 groups) as in the paper."""
+    pairs: int = 2
+    """Source mammograms, and as many targets, in a batch over all ranks."""
+    gnet_every: int = 5
+    """Batches for each step of Gnet in the adversarial phases."""
+    stabiliser: Literal["hinge", "paper"] = "hinge"
+    """S of Eq. 4. hinge: |mean(-Dis(x)) - 1| as in the published code. paper: mean |Dis(x) - 1|."""
+    identity_weight: float = 1.0
+    """Weight of Eq. 7 in Eq. 8; 1 in the study."""
+    lr_warm: float = 1e-4
+    """Gnet in the identity phase, Dnet's last layer when it is warmed."""
+    lr_gnet: float = 1e-5
+    lr_dnet: float = 1e-4
+    lr_vnet: float = 1e-5
+    epochs: tuple[int, int, int, int, int] = (11, 10, 10, 300, 270)
+    """Caps of the phases warm-gnet, warm-dnet, last-layer, head, all. 0 leaves a phase out."""
+    stop_rules: bool = True
+    """End phases early by the paper's rules as well as by the published caps."""
+    rotation: float = 45.0
+    shear: float = 45.0
+    gan_scale: bool = False
+    """Augment sizes too (.5 to 2): the paper says so, the published code leaves it out."""
+    validate_every: int = 1
+    """Epochs between measurements of the fooled rate on the validation split."""
+    penalty: PenaltyConfig = PenaltyConfig()
+    compute: ComputeConfig = ComputeConfig()
+    seed: int = 0
+
+
+def to_dict(config: object) -> dict[str, object]:
+    """A config as plain YAML- and JSON-ready values."""
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}  # type: ignore[call-overload]
+
+
+def from_dict(cls: type[C], values: dict[str, object], where: str = "config") -> C:
+    """Build a config dataclass from (nested) plain values; an unknown key is an error that lists the valid ones."""
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ValueError(f"{where}: unknown key {', '.join(unknown)}; valid keys are {', '.join(fields)}")
+    default = cls()
+    built: dict[str, object] = {}
+    for name, value in values.items():
+        current = getattr(default, name)
+        if dataclasses.is_dataclass(current) and isinstance(value, dict):
+            built[name] = from_dict(type(current), value, f"{where}.{name}")
+        else:
+            built[name] = tuple(value) if isinstance(current, tuple) and isinstance(value, list) else value
+    return dataclasses.replace(default, **built)  # type: ignore[type-var]
