@@ -226,3 +226,7 @@ def from_dict(cls: type[C], values: dict[str, object], where: str = "config") ->
         else:
             built[name] = tuple(value) if isinstance(current, tuple) and isinstance(value, list) else value
     return dataclasses.replace(default, **built)  # type: ignore[type-var]
+
+
+class MissingInput(FileNotFoundError):
+    """A stage's input is not there yet; the message names the command that makes it."""
