@@ -228,5 +228,9 @@ def from_dict(cls: type[C], values: dict[str, object], where: str = "config") ->
     return dataclasses.replace(default, **built)  # type: ignore[type-var]
 
 
-class MissingInput(FileNotFoundError):
+class UserError(ValueError):
+    """Something a user can mend: the message says what was expected, what was found and what to do."""
+
+
+class MissingInput(UserError, FileNotFoundError):
     """A stage's input is not there yet; the message names the command that makes it."""

@@ -1,0 +1,82 @@
+"""The study's augmentation (section 2) on a device batch: one vertical flip and one affine, one resampling.
+
+Drawn on the CPU for the whole global batch and applied to this rank's share: what a mammogram undergoes depends on its
+place in the global batch, never on the number of ranks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of the random affine. Degrees either way for rotation and x-shear; all are drawn uniformly."""
+
+    rotation: float = 45.0
+    shear: float = 45.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    flip: float = 0.5
+    """Probability of a vertical flip. There is no horizontal one: the chest wall stays on the left."""
+
+    @property
+    def resamples(self) -> bool:
+        return self.rotation > 0 or self.shear > 0 or self.scale != (1.0, 1.0)
+
+    def draw(self, samples: int, generator: torch.Generator) -> Drawn:
+        """Parameters for ``samples`` mammograms."""
+
+        def uniform(low: float, high: float) -> Tensor:
+            return low + (high - low) * torch.rand(samples, generator=generator, dtype=torch.float64)
+
+        return Drawn(
+            flip=uniform(0, 1) < self.flip,
+            rotation=uniform(-self.rotation, self.rotation).deg2rad(),
+            shear=uniform(-self.shear, self.shear).deg2rad(),
+            scale=uniform(*self.scale),
+            resamples=self.resamples,
+        )
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn for each of N mammograms: bool, radians, radians, factor; all of shape (N,)."""
+
+    flip: Tensor
+    rotation: Tensor
+    shear: Tensor
+    scale: Tensor
+    resamples: bool
+
+    def __getitem__(self, part: slice) -> Drawn:
+        return Drawn(self.flip[part], self.rotation[part], self.shear[part], self.scale[part], self.resamples)
+
+    def apply(self, pixels: Tensor) -> Tensor:
+        """Floats (N,1,H,W) -> the same shape: flipped, then resampled bilinearly about the centre, 0 outside.
+
+        Where no affine is asked for, pixels are only moved and keep their exact values.
+        """
+        flip = self.flip.to(pixels.device).view(-1, 1, 1, 1)
+        flipped = torch.where(flip, pixels.flip(2), pixels)
+        if not self.resamples:
+            return flipped
+        height, width = pixels.shape[2:]
+        theta = self.sampling_matrices(height, width).to(pixels.device, pixels.dtype)
+        grid = F.affine_grid(theta, list(pixels.shape), align_corners=False)
+        return F.grid_sample(flipped, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+    def sampling_matrices(self, height: int, width: int) -> Tensor:
+        """(N,2,3), float64: where each output pixel is read, in the normalised coordinates of ``affine_grid``.
+
+        The mammogram is moved by rotation o shear o scale (in pixels, about the centre); reading inverts that.
+        """
+        cos, sin, shear, scale = self.rotation.cos(), self.rotation.sin(), self.shear.tan(), self.scale
+        moved = torch.stack([cos, -cos * shear - sin, sin, -sin * shear + cos], 1).view(-1, 2, 2) * scale.view(-1, 1, 1)
+        read = torch.linalg.inv(moved)
+        sides = torch.tensor([width, height], dtype=torch.float64)
+        normalised = read * sides.view(1, 1, 2) / sides.view(1, 2, 1)
+        return torch.cat([normalised, torch.zeros(len(scale), 2, 1, dtype=torch.float64)], 2)

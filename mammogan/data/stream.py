@@ -1,0 +1,191 @@
+"""Shards back into mammograms: a sequential reader, random access, and the paired stream that trainings read.
+
+Training reads members by their offset, so that the order of an epoch is a full shuffle which (seed, epoch) alone
+determines: it is the same for any number of ranks, and a resumed run continues at any batch.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import webdataset as wds
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mammogan.config import Label, UserError
+from mammogan.files import read_json
+
+SIXTEEN_BIT = ("I;16", "I;16B", "I")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One mammogram of a shard: key, uint16 pixels (H,W), and the facts of its JSON member."""
+
+    key: str
+    pixels: NDArray[np.uint16]
+    facts: dict[str, Any]
+
+
+def decode_png16(encoded: bytes) -> NDArray[np.uint16]:
+    """16-bit grey PNG -> uint16 (H,W), exact. ValueError for any other PNG: 8-bit decoders lose mammograms silently."""
+    image = Image.open(io.BytesIO(encoded))
+    if image.mode not in SIXTEEN_BIT:
+        raise ValueError(f"expected a 16-bit grey PNG, found mode {image.mode}; rebuild the shards with make_shards.py")
+    return np.array(image, dtype=np.uint16)
+
+
+def read_shard(shard: Path) -> Iterator[Sample]:
+    """All samples of one tar in order, through webdataset, whose own image decoders would cut to 8 bits."""
+    files = wds.SimpleShardList([str(shard)])
+    raw = wds.DataPipeline(files, wds.tarfile_to_samples())
+    for sample in raw:
+        yield Sample(sample["__key__"], decode_png16(sample["png"]), json.loads(sample["json"]))
+
+
+@dataclass(frozen=True)
+class Member:
+    """Where one sample's PNG lies."""
+
+    shard: str
+    key: str
+    offset: int
+    size: int
+
+
+class ShardImages(Dataset[Tensor]):
+    """Random access to the mammograms of one split and label: index -> uint16 (1,H,W), in the cohort's order."""
+
+    def __init__(self, folder: Path, split: str, label: Label) -> None:
+        self.folder = folder
+        self.members = [
+            Member(shard["name"], sample["key"], sample["png_offset"], sample["png_size"])
+            for shard in read_json(folder / "index.json")["shards"]
+            if shard["split"] == split and shard["label"] == label
+            for sample in shard["samples"]
+        ]
+        self._open: dict[str, int] = {}
+        self._owner = os.getpid()
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __getitem__(self, index: int) -> Tensor:
+        member = self.members[index]
+        encoded = os.pread(self._descriptor(member.shard), member.size, member.offset)
+        if len(encoded) != member.size:
+            raise ValueError(f"{member.shard} is shorter than its index says; run shards/check_shards.py")
+        return torch.from_numpy(decode_png16(encoded))[None]
+
+    def _descriptor(self, shard: str) -> int:
+        if self._owner != os.getpid():  # a forked worker must not share the parent's descriptors
+            self._open, self._owner = {}, os.getpid()
+        if shard not in self._open:
+            self._open[shard] = os.open(self.folder / shard, os.O_RDONLY)
+        return self._open[shard]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": {}, "_owner": -1}
+
+    def __del__(self) -> None:
+        if self._owner == os.getpid():
+            for descriptor in self._open.values():
+                os.close(descriptor)
+
+
+class _Pairs(Dataset[tuple[Tensor, Tensor]]):
+    def __init__(self, first: ShardImages, second: ShardImages) -> None:
+        self.first, self.second = first, second
+
+    def __getitem__(self, pair: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        return self.first[pair[0]], self.second[pair[1]]
+
+
+class _EpochBatches(Sampler[list[tuple[int, int]]]):
+    """The batches of the current epoch from ``start`` on; a DataLoader asks for them anew at every epoch."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[tuple[int, int]]] = []
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class PairedStream:
+    """Batches of N mammograms of one label and N of another (study, section 2), divided over the ranks.
+
+    An epoch is max(#first, #second) // N batches; both are shuffled, the scarcer ones repeated as often as needed.
+    """
+
+    def __init__(
+        self,
+        first: ShardImages,
+        second: ShardImages,
+        pairs: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        workers: int = 0,
+    ) -> None:
+        if pairs % ranks:
+            legal = [n for n in range(1, pairs + 1) if pairs % n == 0]
+            raise UserError(
+                f"{pairs} pairs a batch cannot be divided over {ranks} ranks; use {legal} ranks, or another --pairs"
+            )
+        self.sizes = (len(first), len(second))
+        self.pairs, self.seed, self.rank, self.share = pairs, seed, rank, pairs // ranks
+        self.batches = max(self.sizes) // pairs
+        if min(self.sizes) == 0 or self.batches == 0:
+            raise UserError(
+                f"a batch needs {pairs} mammograms of each label; the training split holds "
+                f"{self.sizes[0]} and {self.sizes[1]}"
+            )
+        self._sampler = _EpochBatches()
+        self._loader = DataLoader(
+            _Pairs(first, second),
+            batch_sampler=self._sampler,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_ignore_preemption if workers else None,
+        )
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """This rank's share of the batches ``start``, ``start``+1, ... : two uint16 tensors (N/ranks,1,H,W)."""
+        first, second = (
+            epoch_order(n, self.batches * self.pairs, (self.seed, epoch, i)) for i, n in enumerate(self.sizes)
+        )
+        lows = [b * self.pairs + self.rank * self.share for b in range(start, self.batches)]
+        self._sampler.batches = [
+            list(zip(first[low : low + self.share], second[low : low + self.share], strict=True)) for low in lows
+        ]
+        yield from self._loader
+
+
+def epoch_order(size: int, length: int, seed: tuple[int, ...]) -> list[int]:
+    """``length`` indices below ``size``: permutation after permutation, determined by ``seed``."""
+    random = np.random.default_rng(seed)
+    order: list[int] = []
+    while len(order) < length:
+        order.extend(random.permutation(size).tolist())
+    return order[:length]
+
+
+def _ignore_preemption(worker: int) -> None:
+    """A forked worker inherits submitit's handler and would requeue the job by itself."""
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    torch.set_num_threads(1)
