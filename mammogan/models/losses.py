@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mammogan.models.networks import IMAGENET_MEAN, IMAGENET_STD
+from mammogan.models.networks import IMAGENET_MEAN, IMAGENET_STD, at_least_float32
 
 OverRanks = Callable[[Tensor], Tensor]
 
@@ -25,7 +25,7 @@ def alone(value: Tensor) -> Tensor:
 
 def dis(logit: Tensor) -> Tensor:
     """Dis(g) = -ln(1 + exp(-Dnet(Vnet(g)))) = logsigmoid, always <= 0. Logits (N,1) -> (N,), without overflow."""
-    return F.logsigmoid(logit.float() if logit.dtype in (torch.float16, torch.bfloat16) else logit).squeeze(1)
+    return F.logsigmoid(at_least_float32(logit)).squeeze(1)
 
 
 def focal(logits: Tensor, label: int, gamma: float = 2.0, alpha: float = 0.5, detach: bool = True) -> Tensor:
@@ -33,8 +33,7 @@ def focal(logits: Tensor, label: int, gamma: float = 2.0, alpha: float = 0.5, de
 
     alpha .5 and a constant weight (``detach``) as in the published code; alpha 1 and False as in the paper.
     """
-    full = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-    log_p = full.log_softmax(1)[:, label]
+    log_p = at_least_float32(logits).log_softmax(1)[:, label]
     weight = (1 - log_p.exp()) ** gamma
     return -alpha * ((weight.detach() if detach else weight) * log_p).mean()
 

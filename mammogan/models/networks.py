@@ -36,6 +36,11 @@ def unit_pixels(pixels: Tensor) -> Tensor:
     return pixels.to(torch.float32) / 65535 if pixels.dtype == torch.uint16 else pixels
 
 
+def at_least_float32(value: Tensor) -> Tensor:
+    """Half precision as float32, anything wider as it is: for what does not fit a half (sums, exponentials, powers)."""
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+
+
 def to_uint16(pixels: Tensor) -> Tensor:
     """Floats in [0, 1] as uint16, rounded half to even: how an altered mammogram is saved (section 2)."""
     return (pixels.float() * 65535).round_().clamp_(0, 65535).to(torch.uint16)
@@ -154,7 +159,7 @@ class Cad(Critic):
 
     def positive_probability(self, pixels: Tensor) -> Tensor:
         """(N,) in [0,1]: softmax of the logits at class positive, in float32."""
-        return self(pixels).float().softmax(1)[:, 1]
+        return at_least_float32(self(pixels)).softmax(1)[:, 1]
 
 
 class Discriminator(Critic):
@@ -196,7 +201,8 @@ class Gnet(nn.Module):
         xavier_(self)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return torch.sigmoid(self.logit((unit_pixels(pixels) - IMAGENET_MEAN[0]) / IMAGENET_STD[0]).float())
+        normalised = (unit_pixels(pixels) - IMAGENET_MEAN[0]) / IMAGENET_STD[0]
+        return torch.sigmoid(at_least_float32(self.logit(normalised.to(self.last.weight.dtype))))
 
     def logit(self, normalised: Tensor) -> Tensor:
         """First-channel normalised (N,1,H,W) -> logits of the altered pixels, same shape."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mammogan.models.networks import Critic
+from mammogan.models.networks import Critic, at_least_float32
 
 
 def scores_and_powers(
@@ -29,7 +29,7 @@ def scores_and_powers(
     normalised = critic.normalise(pixels).detach().requires_grad_(True)
     logits = critic.score(normalised, keep)
     (gradient,) = torch.autograd.grad(differentiated(logits, of, labels).sum(), normalised, create_graph=True)
-    square = _full_precision(gradient).square().sum((1, 2, 3))
+    square = at_least_float32(gradient).square().sum((1, 2, 3))
     return logits, square ** (o / 2)
 
 
@@ -54,8 +54,3 @@ def differentiated(logits: Tensor, of: str, labels: Tensor | None = None) -> Ten
 def penalty(powers: Tensor, k: float = 10.0) -> Tensor:
     """(k/2) mean ||g||^o from the powers (N,) of one class. Eq. 3 adds the positives' and the negatives'."""
     return k / 2 * powers.mean()
-
-
-def _full_precision(gradient: Tensor) -> Tensor:
-    """Half-precision gradients are squared and summed in float32: ||g||^o never fits a half."""
-    return gradient.float() if gradient.dtype in (torch.float16, torch.bfloat16) else gradient

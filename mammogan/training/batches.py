@@ -1,0 +1,44 @@
+"""This rank's share of a global batch: augmented pixels and dropout masks.
+
+What is drawn depends on (seed, epoch, batch, purpose) and on the sample's place in the global batch, so a training is
+the same on any number of ranks and goes on from any batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from mammogan.data.augment import Augmentation
+from mammogan.data.stream import PairedStream
+from mammogan.models.networks import Fnet, unit_pixels
+from mammogan.training.optimisation import Precision, generator_for
+
+
+@dataclass(frozen=True)
+class Batches:
+    """A paired stream with its augmentation."""
+
+    stream: PairedStream
+    augmentation: Augmentation
+    precision: Precision
+    seed: int
+
+    def pixels(self, pair: tuple[Tensor, Tensor], epoch: int, batch: int) -> tuple[Tensor, Tensor]:
+        """Two uint16 shares (n,1,H,W) of the stream as augmented floats in [0,1] on the device."""
+        drawn = self.augmentation.draw(2 * self.stream.pairs, generator_for(self.seed, epoch, batch, "augment"))
+        low, n = self.stream.rank * self.stream.share, self.stream.share
+        first, second = (self._on_device(share) for share in pair)
+        return drawn[low : low + n].apply(first), drawn[self.stream.pairs + low :][:n].apply(second)
+
+    def keep(self, fnet: Fnet, parts: int, epoch: int, batch: int, purpose: str) -> Tensor:
+        """Dropout mask (parts * n, hidden) for ``parts`` shares of n mammograms."""
+        mask = fnet.draw_keep(parts * self.stream.pairs, generator_for(self.seed, epoch, batch, purpose))
+        low = self.stream.rank * self.stream.share
+        own = mask.view(parts, self.stream.pairs, -1)[:, low : low + self.stream.share]
+        return own.flatten(0, 1).to(self.precision.device)
+
+    def _on_device(self, share: Tensor) -> Tensor:
+        moved: Tensor = unit_pixels(share.to(self.precision.device, non_blocking=True))
+        return moved.to(self.precision.full)

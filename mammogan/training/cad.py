@@ -1,0 +1,208 @@
+"""Training of the classifier: Eq. 1-3 over the schedule of the study's section 5."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mammogan.config import CadConfig, Resolution, Workspace
+from mammogan.data.augment import Augmentation
+from mammogan.data.stream import PairedStream, ShardImages
+from mammogan.files import sha256
+from mammogan.models.losses import focal
+from mammogan.models.networks import Cad
+from mammogan.models.penalty import penalty, scores_and_powers
+from mammogan.models.vgg_weights import load_vgg_weights
+from mammogan.terminal import say
+from mammogan.training.batches import Batches
+from mammogan.training.checkpoint import Run, load, save
+from mammogan.training.distributed import Ranks, joined
+from mammogan.training.inputs import check_cad_inputs
+from mammogan.training.optimisation import Precision, Stepper
+from mammogan.training.progress import Reporter
+from mammogan.training.validation import auc, probabilities
+
+
+class CadStep(nn.Module):
+    """Loss of one batch, Eq. 1-3: FL(pos) + FL(neg) + GP(pos, neg). This is what DistributedDataParallel wraps."""
+
+    def __init__(self, cad: Cad, config: CadConfig) -> None:
+        super().__init__()
+        self.cad, self.config = cad, config
+
+    def forward(self, positives: Tensor, negatives: Tensor, keep: Tensor) -> dict[str, Tensor]:
+        """Pixels (n,1,H,W) of each label, dropout mask (2n, hidden) -> total, focal, penalty."""
+        config, n = self.config, len(positives)
+        pixels = torch.cat([positives, negatives])
+        if config.penalty.k:
+            labels = torch.arange(2 * n, device=pixels.device) < n
+            logits, powers = scores_and_powers(
+                self.cad, pixels, keep, config.penalty.of, config.penalty.o, labels.long()
+            )
+            gp = penalty(powers[:n], config.penalty.k) + penalty(powers[n:], config.penalty.k)
+        else:
+            logits, gp = self.cad(pixels, keep), pixels.new_zeros(())
+        shape = (config.focal_gamma, config.focal_alpha, config.focal_detach)
+        fl = focal(logits[:n], 1, *shape) + focal(logits[n:], 0, *shape)
+        return {"loss": fl + gp, "focal": fl, "penalty": gp}
+
+
+class CadTraining:
+    """Everything one training of the CAD consists of; ``state`` and ``restore`` are what survives a restart."""
+
+    def __init__(self, config: CadConfig, workspace: Workspace, ranks: Ranks) -> None:
+        self.config, self.ranks = config, ranks
+        folder = workspace.shards(Resolution.parse(config.resolution))
+        workers = config.compute.loader_workers
+        train = (ShardImages(folder, "train", "positive"), ShardImages(folder, "train", "negative"))
+        self.stream = PairedStream(*train, config.pairs, config.seed, ranks.rank, ranks.size, workers)
+        self.validation = [ShardImages(folder, "validation", label) for label in ("positive", "negative")]
+        self.precision = Precision.choose(config.compute.precision, ranks.device)
+        augmentation = Augmentation(config.rotation, config.shear, config.scale)
+        self.batches = Batches(self.stream, augmentation, self.precision, config.seed)
+        self.cad = self._network()
+        groups = [{"params": [*self.cad.fnet.parameters(), *self.cad.last.parameters()], "lr": config.lr_fnet}]
+        groups += [{"params": list(self.cad.vnet.parameters()), "lr": config.lr_vnet}]
+        self.stepper = Stepper(groups, config.compute, self.precision, ranks)
+        self.epoch = self.batch = 0
+        self.sums = torch.zeros(3, dtype=torch.float64, device=ranks.device)
+        self.best: float | None = None
+        self.lines = 0
+
+    def _network(self) -> Cad:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            cad = Cad(self.config.width)
+        load_vgg_weights(cad.vnet, self.config.vgg_weights, self.config.width)
+        return self.precision.place(cad)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "kind": "cad",
+            "width": self.config.width,
+            "cad": self.cad.state_dict(),
+            "stepper": self.stepper.state_dict(),
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "sums": self.sums.tolist(),
+            "best": self.best,
+            "lines": self.lines,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.cad.load_state_dict(state["cad"])
+        self.stepper.load_state_dict(state["stepper"])
+        self.epoch, self.batch, self.best, self.lines = (state[k] for k in ("epoch", "batch", "best", "lines"))
+        self.sums.copy_(torch.tensor(state["sums"], dtype=torch.float64))
+
+    def wrapped_step(self) -> nn.Module:
+        """The step with Vnet frozen or not, as this epoch has it, wrapped anew for the ranks."""
+        self.cad.vnet.requires_grad_(self.epoch >= self.config.fnet_epochs)
+        return self.ranks.wrap(CadStep(self.cad, self.config))
+
+
+def train(config: CadConfig, workspace: Workspace) -> None:
+    """Train, or go on from the newest checkpoint, until the last epoch; done.json is written last.
+
+    Raises MissingInput when there are no shards, UserError for settings that do not fit or a run begun with others.
+    """
+    check_cad_inputs(config, workspace)
+    if config.vgg_weights == "none" and config.fnet_epochs:
+        say("Vnet starts random, so freezing it would freeze noise: everything is trained from the first epoch.")
+        config = replace(config, fnet_epochs=0)
+    run = Run(workspace.cad_run(Resolution.parse(config.resolution)))
+    if run.is_finished(config):
+        say(f"{run.path.name}: trained before, nothing to do.")
+        return
+    with joined(config.compute.device) as ranks:
+        _train(config, workspace, run, ranks)
+
+
+def _train(config: CadConfig, workspace: Workspace, run: Run, ranks: Ranks) -> None:
+    # Load data and network.
+    training = CadTraining(config, workspace, ranks)
+    index = workspace.shards(Resolution.parse(config.resolution)) / "index.json"
+    if ranks.first:
+        run.begin(config, {"shards_index_sha256": sha256(index)})
+    # Resume.
+    if ranks.any(run.newest.is_file()):
+        training.restore(load(run.newest, ranks.device))
+    reporter = Reporter(run, run.path.name, ranks.first, config.compute.tensorboard, training.lines)
+    reporter.note(
+        f"{run.path.name}: {ranks.size} rank(s) on {ranks.device.type}, {training.precision}, "
+        f"{training.stepper.kind} Adam, from epoch {training.epoch}, batch {training.batch}"
+    )
+    # Train.
+    try:
+        while training.epoch < config.epochs:
+            _train_epoch(training, run, reporter)
+    finally:
+        reporter.close()
+    # Finish.
+    ranks.wait()
+    if ranks.first:
+        run.finish({"epochs": training.epoch, "best_validation_auc": training.best})
+
+
+def _train_epoch(training: CadTraining, run: Run, reporter: Reporter) -> None:
+    config, stream, ranks = training.config, training.stream, training.ranks
+    step = training.wrapped_step()
+    training.cad.train()
+    began = saved = time.monotonic()
+    resumed_at = training.batch
+    for batch in stream.epoch(training.epoch, training.batch):
+        # Update weights.
+        place = (training.epoch, training.batch)
+        positives, negatives = training.batches.pixels(batch, *place)
+        keep = training.batches.keep(training.cad.fnet, 2, *place, "dropout")
+        with training.precision.autocast():
+            losses = step(positives, negatives, keep)
+        if training.stepper.step(losses["loss"]):
+            training.sums += torch.stack(
+                [losses["focal"], losses["penalty"], torch.ones_like(losses["focal"])]
+            ).detach()
+        training.batch += 1
+        reporter.batch(
+            training.epoch * stream.batches + training.batch,
+            config.epochs * stream.batches,
+            2 * config.pairs,
+            f"epoch {training.epoch}",
+        )
+        # Save state.
+        if ranks.any(time.monotonic() - saved >= config.compute.save_minutes * 60):
+            _save(training, run, reporter)
+            saved = time.monotonic()
+    # Validate.
+    seconds = time.monotonic() - began
+    scores = [probabilities(training.cad, images, training.precision, ranks) for images in training.validation]
+    value = auc(*scores)
+    focal_mean, penalty_mean, steps = ranks.mean(training.sums).tolist()
+    reporter.epoch(
+        training.epoch,
+        phase="fnet" if training.epoch < config.fnet_epochs else "all",
+        focal=focal_mean / max(steps, 1),
+        penalty=penalty_mean / max(steps, 1),
+        validation_auc=value,
+        images_per_second=(training.batch - resumed_at) * 2 * config.pairs / seconds,
+        skipped=training.stepper.skipped,
+    )
+    # Save state.
+    training.epoch, training.batch = training.epoch + 1, 0
+    training.sums.zero_()
+    if training.best is None or (value is not None and value > training.best):
+        training.best = value
+        if ranks.first:
+            facts = {"kind": "cad", "width": config.width, "epoch": training.epoch, "validation_auc": value}
+            save(run.best, {**facts, "cad": training.cad.state_dict()})
+    _save(training, run, reporter)
+
+
+def _save(training: CadTraining, run: Run, reporter: Reporter) -> None:
+    training.lines = reporter.lines
+    if training.ranks.first:
+        save(run.newest, training.state())
+    training.ranks.wait()

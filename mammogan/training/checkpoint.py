@@ -1,0 +1,127 @@
+"""The folder of one training, and the states in it: atomic, self-describing, loaded without running code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from mammogan.config import MissingInput, UserError, to_dict
+from mammogan.files import sha256, write_json, write_text, written_beside
+from mammogan.models.networks import Cad, Gnet
+from mammogan.provenance import made_by
+
+MAY_CHANGE = ("compute", "epochs", "stop_rules", "validate_every")
+"""Settings with which a training may go on although it was begun with others."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Folder of one training: config.yaml, metrics.jsonl, checkpoints/, pictures/, and done.json, written last."""
+
+    path: Path
+
+    @property
+    def newest(self) -> Path:
+        return self.path / "checkpoints" / "newest.pt"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "checkpoints" / "best.pt"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def done(self) -> Path:
+        return self.path / "done.json"
+
+    def begin(self, config: Any, facts: dict[str, Any]) -> None:
+        """Write config.yaml, or, when the run has begun before, refuse settings that would learn something else."""
+        settings = self.path / "config.yaml"
+        asked = to_dict(config)
+        if settings.is_file():
+            _refuse_other_settings(yaml.safe_load(settings.read_text(encoding="utf-8"))["config"], asked, self.path)
+        record = {"config": asked, "made_by": made_by(), **facts}
+        write_text(settings, yaml.safe_dump(_plain(record), sort_keys=False))
+
+    def is_finished(self, config: Any) -> bool:
+        """True when this very training has ended; the same with more epochs asked for has not."""
+        if not self.done.is_file():
+            return False
+        recorded = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))["config"]
+        asked = _plain(to_dict(config))
+        _refuse_other_settings(recorded, asked, self.path)
+        return all(recorded.get(name) == asked.get(name) for name in ("epochs", "stop_rules"))
+
+    def finish(self, facts: dict[str, Any]) -> None:
+        write_json(self.done, facts)
+
+
+def _refuse_other_settings(recorded: dict[str, Any], asked: dict[str, Any], path: Path) -> None:
+    plain = _plain(asked)
+    names = [n for n in plain if n not in MAY_CHANGE and recorded.get(n) != plain[n]]
+    if names:
+        changes = "; ".join(f"{n} was {recorded.get(n)}, now {plain[n]}" for n in names)
+        raise UserError(
+            f"{path} was begun with other settings: {changes}. Use those, or remove the folder, or another one"
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, so that what was read from YAML compares equal."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write a state of tensors and plain values beside ``path`` and rename: whoever sees it sees it whole."""
+    with written_beside(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """A saved state; MissingInput when there is none. Code in the file is never run (weights_only)."""
+    if not path.is_file():
+        raise MissingInput(f"no checkpoint {path}; train first, or name another")
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state
+
+
+def load_cad(run: Path, device: torch.device | str = "cpu", which: str = "best") -> Cad:
+    """The classifier of a run, with its best validation AUC or the newest weights, in eval mode."""
+    state = load(_checkpoint(run, which), device)
+    cad = Cad(state["width"])
+    cad.load_state_dict(state["cad"])
+    return cad.to(device).eval()
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """Where a generator comes from."""
+
+    path: Path
+    sha256: str
+    phase: str
+    epoch: int
+
+
+def load_gnet(run: Path, device: torch.device | str = "cpu", which: str = "best") -> tuple[Gnet, CheckpointFacts]:
+    """The generator of a run in eval mode: 'best' (highest fooled rate on validation), 'newest', or a path."""
+    path = _checkpoint(run, which)
+    state = load(path, device)
+    gnet = Gnet(state["width"], state["gnet_norm"])
+    gnet.load_state_dict(state["gnet"])
+    return gnet.to(device).eval(), CheckpointFacts(path, sha256(path), state["phase"], state["epoch"])
+
+
+def _checkpoint(run: Path, which: str) -> Path:
+    """A path for 'best', 'newest' or a path; a run that never had a best one has its newest."""
+    named = {"best": Run(run).best, "newest": Run(run).newest}
+    path = named.get(which, Path(which))
+    return named["newest"] if which == "best" and not path.is_file() else path

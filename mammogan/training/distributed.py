@@ -1,0 +1,97 @@
+"""Ranks: joining them, deciding together, averaging. Knows torchrun's environment and nothing of any scheduler."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mammogan.config import UserError
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among its equals."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Mean over the ranks of a detached tensor."""
+        return self._reduced(value.detach().clone(), dist.ReduceOp.SUM) / self.size if self.size > 1 else value.detach()
+
+    def any(self, flag: bool) -> bool:
+        """True everywhere when it is true anywhere."""
+        if self.size == 1:
+            return flag
+        return bool(self._reduced(torch.tensor(float(flag), device=self.device), dist.ReduceOp.MAX).item())
+
+    def gather(self, value: Any) -> list[Any]:
+        """Everyone's picklable value, in rank order, on every rank."""
+        if self.size == 1:
+            return [value]
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, value)
+        return found
+
+    def wait(self) -> None:
+        if self.size > 1:
+            dist.barrier()
+
+    def wrap(self, step: nn.Module) -> nn.Module:
+        """``step``, a module that computes a loss, with gradients averaged over the ranks.
+
+        Wrap anew whenever requires_grad changes: what is frozen when it is wrapped is never averaged. Buffers are not
+        broadcast: synchronised batch norm keeps them equal.
+        """
+        if self.size == 1:
+            return step
+        devices = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(step, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    @staticmethod
+    def _reduced(value: Tensor, how: Any) -> Tensor:
+        dist.all_reduce(value, op=how)
+        return value
+
+
+@contextmanager
+def joined(device: str = "auto") -> Iterator[Ranks]:
+    """Join the ranks of torchrun's variables (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT), or be alone.
+
+    A rank that cannot join raises: training separate models by mistake is worse than not training.
+    """
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+        torch.backends.cudnn.benchmark = True
+    if size == 1:
+        yield Ranks(0, 1, chosen)
+        return
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=size)
+    try:
+        yield Ranks(rank, size, chosen)
+    finally:
+        dist.destroy_process_group()
+
+
+def choose_device(device: str, local_rank: int = 0) -> torch.device:
+    """'auto', 'cpu' or 'cuda' as a device; with one visible GPU a rank takes that one, whatever its local rank."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--compute.device cuda: torch sees no GPU here; use cpu or auto")
+    if device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", local_rank if torch.cuda.device_count() > 1 else 0)

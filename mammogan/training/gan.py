@@ -1,0 +1,285 @@
+"""Training of one generator against its discriminator: Eq. 4-8 over the phases of the study's section 5."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mammogan.config import Direction, GanConfig, Resolution, Workspace
+from mammogan.data.augment import Augmentation
+from mammogan.data.stream import PairedStream, ShardImages
+from mammogan.files import sha256
+from mammogan.models.networks import Discriminator, Gnet, unit_pixels
+from mammogan.terminal import say
+from mammogan.training.batch_norm import synchronise_batch_norm
+from mammogan.training.batches import Batches
+from mammogan.training.checkpoint import Run, load, load_cad, save
+from mammogan.training.distributed import Ranks, joined
+from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep, fakes_without_graph
+from mammogan.training.inputs import check_gan_inputs
+from mammogan.training.optimisation import Precision, Stepper
+from mammogan.training.phases import Phase, phases
+from mammogan.training.progress import Reporter
+from mammogan.training.validation import Fooled, fooled
+
+FIGURES = ("identity", "gap", "dis_real", "dis_fake", "penalty")
+SHOWN = 4
+
+
+class GanTraining:
+    """Everything one GAN training consists of; ``state`` and ``restore`` are what survives a restart."""
+
+    def __init__(self, config: GanConfig, direction: Direction, workspace: Workspace, ranks: Ranks) -> None:
+        self.config, self.direction, self.ranks = config, direction, ranks
+        self.phases = phases(config)
+        resolution = Resolution.parse(config.resolution)
+        folder = workspace.shards(resolution)
+        train = (ShardImages(folder, "train", direction.target), ShardImages(folder, "train", direction.source))
+        workers = config.compute.loader_workers
+        self.stream = PairedStream(*train, config.pairs, config.seed, ranks.rank, ranks.size, workers)
+        self.validation = ShardImages(folder, "validation", direction.source)
+        self.precision = Precision.choose(config.compute.precision, ranks.device)
+        augmentation = Augmentation(config.rotation, config.shear, (0.5, 2.0) if config.gan_scale else (1.0, 1.0))
+        self.batches = Batches(self.stream, augmentation, self.precision, config.seed)
+        self._build_networks(workspace.cad_run(resolution))
+        critic = self.critic
+        groups = [{"params": list(part.parameters())} for part in (critic.last, critic.fnet, critic.vnet)]
+        self.critic_stepper = Stepper(groups, config.compute, self.precision, ranks)
+        self.gnet_stepper = Stepper([{"params": list(self.gnet.parameters())}], config.compute, self.precision, ranks)
+        self.phase = self.phase_epoch = self.epoch = self.batch = self.lines = 0
+        self.sums = torch.zeros(len(FIGURES), 2, dtype=torch.float64, device=ranks.device)
+        self.best: list[float] | None = None
+
+    def _build_networks(self, cad_run: Any) -> None:
+        """Gnet, and a discriminator born from the CAD; the CAD itself stays as it is, to be fooled."""
+        cad = load_cad(cad_run, self.ranks.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            gnet = Gnet(self.config.width, self.config.gnet_norm)
+            critic = Discriminator.born_from(cad)
+        synchronise_batch_norm(gnet, self.ranks)
+        self.cad, self.critic = self.precision.place(cad), self.precision.place(critic)
+        self.gnet = self.precision.place(gnet)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "kind": "gan",
+            "direction": str(self.direction),
+            "width": self.config.width,
+            "gnet_norm": self.config.gnet_norm,
+            "gnet": self.gnet.state_dict(),
+            "critic": self.critic.state_dict(),
+            "gnet_stepper": self.gnet_stepper.state_dict(),
+            "critic_stepper": self.critic_stepper.state_dict(),
+            "phase": self.phases[min(self.phase, len(self.phases) - 1)].name,
+            "phase_number": self.phase,
+            "phase_epoch": self.phase_epoch,
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "sums": self.sums.tolist(),
+            "best": self.best,
+            "lines": self.lines,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for name in ("gnet", "critic", "gnet_stepper", "critic_stepper"):
+            getattr(self, name).load_state_dict(state[name])
+        self.phase, self.phase_epoch, self.epoch = state["phase_number"], state["phase_epoch"], state["epoch"]
+        self.batch, self.best, self.lines = state["batch"], state["best"], state["lines"]
+        self.sums.copy_(torch.tensor(state["sums"], dtype=torch.float64))
+
+    def steps_of(self, phase: Phase) -> tuple[nn.Module, nn.Module]:
+        """Discriminator's and generator's step, frozen and rated as ``phase`` says, wrapped anew for the ranks."""
+        config, critic = self.config, self.critic
+        for name, part in (("last", critic.last), ("fnet", critic.fnet), ("vnet", critic.vnet)):
+            part.requires_grad_(name in phase.critic_parts)
+        self.gnet.requires_grad_(phase.trains_gnet)
+        self.critic_stepper.learning_rates(config.lr_dnet, config.lr_dnet, config.lr_vnet)
+        self.gnet_stepper.learning_rates(phase.lr_gnet)
+        critic_step: nn.Module = DiscriminatorStep(critic, config, self.ranks.mean)
+        gnet_step: nn.Module = GeneratorStep(self.gnet, critic, config, phase.adversarial, self.ranks.mean)
+        if phase.critic_parts:
+            critic_step = self.ranks.wrap(critic_step)
+        if phase.trains_gnet:
+            gnet_step = self.ranks.wrap(gnet_step)
+        self.gnet.train()
+        critic.train()
+        return critic_step, gnet_step
+
+    def add(self, losses: dict[str, Tensor]) -> None:
+        """Add one batch's figures to the sums of the epoch, without waiting for the device."""
+        for row, name in enumerate(FIGURES):
+            if name in losses:
+                self.sums[row] += torch.stack([losses[name].detach().double(), self.sums.new_ones(())])
+
+    def means(self) -> dict[str, float]:
+        """Epoch means over all ranks of the figures that this phase has."""
+        sums = self.ranks.mean(self.sums).tolist()
+        return {name: total / count for name, (total, count) in zip(FIGURES, sums, strict=True) if count}
+
+    def next_epoch(self, ended: bool) -> None:
+        self.epoch, self.batch = self.epoch + 1, 0
+        self.phase_epoch = 0 if ended else self.phase_epoch + 1
+        self.phase += ended
+        self.sums.zero_()
+
+    def batches_left_at_most(self) -> int:
+        """Batches until every remaining cap is reached, those of the current epoch included."""
+        caps = sum(phase.epochs for phase in self.phases[self.phase :])
+        return (caps - self.phase_epoch) * self.stream.batches - self.batch
+
+
+def train(config: GanConfig, direction: Direction, workspace: Workspace) -> None:
+    """Train, or go on from the newest checkpoint, until the last phase has ended; done.json is written last.
+
+    Raises MissingInput when shards or CAD are missing, UserError for a run begun with other settings.
+    """
+    check_gan_inputs(config, workspace)
+    run = Run(workspace.gan_run(Resolution.parse(config.resolution), direction))
+    if run.is_finished(config):
+        say(f"{run.path.name}: trained before, nothing to do.")
+        return
+    with joined(config.compute.device) as ranks:
+        _train(config, direction, workspace, run, ranks)
+
+
+def _train(config: GanConfig, direction: Direction, workspace: Workspace, run: Run, ranks: Ranks) -> None:
+    # Load data and networks.
+    training = GanTraining(config, direction, workspace, ranks)
+    resolution = Resolution.parse(config.resolution)
+    if ranks.first:
+        run.begin(
+            config,
+            {
+                "direction": str(direction),
+                "shards_index_sha256": sha256(workspace.shards(resolution) / "index.json"),
+                "cad_sha256": sha256(Run(workspace.cad_run(resolution)).best),
+            },
+        )
+    # Resume.
+    if ranks.any(run.newest.is_file()):
+        training.restore(load(run.newest, ranks.device))
+    reporter = Reporter(run, run.path.name, ranks.first, config.compute.tensorboard, training.lines)
+    reporter.note(
+        f"{run.path.name}: {ranks.size} rank(s) on {ranks.device.type}, {training.precision}, "
+        f"{training.gnet_stepper.kind} Adam, from epoch {training.epoch}, batch {training.batch}"
+    )
+    # Train.
+    try:
+        while training.phase < len(training.phases):
+            _train_phase(training, training.phases[training.phase], run, reporter)
+    finally:
+        reporter.close()
+    # Finish.
+    ranks.wait()
+    if ranks.first:
+        best = dict(zip(("fooled", "identity"), training.best, strict=True)) if training.best else None
+        run.finish({"epochs": training.epoch, "best_on_validation": best})
+
+
+def _train_phase(training: GanTraining, phase: Phase, run: Run, reporter: Reporter) -> None:
+    critic_step, gnet_step = training.steps_of(phase)
+    number = training.phase
+    ended_by = "its cap" if training.phase_epoch >= phase.epochs else None
+    while ended_by is None:
+        _train_epoch(training, phase, critic_step, gnet_step, run, reporter)
+        # Stop rule.
+        means = training.means()
+        if phase.stop is not None and phase.stop.holds(means):
+            ended_by = str(phase.stop)
+        elif training.phase_epoch + 1 >= phase.epochs:
+            ended_by = f"its cap of {phase.epochs} epochs"
+        _validate(training, phase, means, run, reporter)
+        # Save state.
+        if ended_by:
+            reporter.event("phase", phase=phase.name, ended_by=ended_by, epoch=training.epoch)
+            reporter.note(f"{run.path.name}: phase {phase.name} ended by {ended_by}")
+        training.next_epoch(ended_by is not None)
+        _save(training, run, reporter)
+    if training.phase == number:  # a cap of 0 epochs, or one lowered since
+        training.phase, training.phase_epoch = number + 1, 0
+
+
+def _train_epoch(
+    training: GanTraining, phase: Phase, critic_step: nn.Module, gnet_step: nn.Module, run: Run, reporter: Reporter
+) -> None:
+    config, ranks = training.config, training.ranks
+    saved = time.monotonic()
+    for batch in training.stream.epoch(training.epoch, training.batch):
+        place = (training.epoch, training.batch)
+        target, source = training.batches.pixels(batch, *place)
+        # Update discriminator.
+        if phase.critic_parts:
+            keep = training.batches.keep(training.critic.fnet, 2, *place, "dropout")
+            with training.precision.autocast():
+                fake = fakes_without_graph(training.gnet, source)
+                losses = critic_step(target, fake, keep)
+            if training.critic_stepper.step(losses["loss"]):
+                training.add(losses)
+        # Update generator.
+        if phase.trains_gnet and training.batch % phase.gnet_every == phase.gnet_every - 1:
+            keep = training.batches.keep(training.critic.fnet, 1, *place, "dropout of the generator's step")
+            with training.precision.autocast():
+                losses = gnet_step(source, keep)
+            if training.gnet_stepper.step(losses["loss"]):
+                training.add({"identity": losses["identity"]})
+        training.batch += 1
+        done = training.epoch * training.stream.batches + training.batch
+        reporter.batch(done, done + training.batches_left_at_most(), 2 * config.pairs, f"{phase.name} {training.epoch}")
+        # Save state.
+        if ranks.any(time.monotonic() - saved >= config.compute.save_minutes * 60):
+            _save(training, run, reporter)
+            saved = time.monotonic()
+
+
+def _validate(training: GanTraining, phase: Phase, means: dict[str, float], run: Run, reporter: Reporter) -> None:
+    """Report the epoch; in adversarial phases measure the fooled rate and keep the best generator so far."""
+    skipped = training.critic_stepper.skipped + training.gnet_stepper.skipped
+    facts: dict[str, Any] = {"phase": phase.name, **means, "skipped": skipped}
+    if phase.trains_gnet and training.phase_epoch % training.config.validate_every == 0:
+        label = int(training.direction.source == "positive")
+        found = fooled(training.gnet, training.cad, training.validation, label, training.precision, training.ranks)
+        facts |= {
+            "validation_fooled": found.rate,
+            "validation_right": found.right,
+            "validation_identity": found.identity,
+        }
+        _show(training, reporter)
+        if phase.adversarial:
+            _keep_best(training, phase, found, run)
+    reporter.epoch(training.epoch, **facts)
+
+
+def _keep_best(training: GanTraining, phase: Phase, found: Fooled, run: Run) -> None:
+    """Best is the highest fooled rate on validation; among equals the one that changes least (Eq. 7)."""
+    if found.rate is None:
+        return
+    rank = [found.rate, found.identity]
+    if training.best is None or (rank[0], -rank[1]) > (training.best[0], -training.best[1]):
+        training.best = rank
+        if training.ranks.first:
+            state = training.state()
+            kept = {k: state[k] for k in ("kind", "direction", "width", "gnet_norm", "gnet", "phase", "epoch")}
+            save(run.best, {**kept, "validation_fooled": found.rate, "validation_identity": found.identity})
+
+
+@torch.no_grad()
+def _show(training: GanTraining, reporter: Reporter) -> None:
+    """A few validation mammograms, altered: real | fake | difference."""
+    if training.ranks.first and len(training.validation):
+        shown = torch.stack([training.validation[i] for i in range(min(SHOWN, len(training.validation)))])
+        real = unit_pixels(shown.to(training.ranks.device)).to(training.precision.full)
+        training.gnet.eval()
+        fake = training.gnet(real)
+        training.gnet.train()
+        reporter.triplets(training.epoch, real, fake)
+
+
+def _save(training: GanTraining, run: Run, reporter: Reporter) -> None:
+    training.lines = reporter.lines
+    if training.ranks.first:
+        save(run.newest, training.state())
+    training.ranks.wait()

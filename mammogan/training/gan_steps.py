@@ -1,0 +1,65 @@
+"""The losses of one GAN batch as modules, the form that DistributedDataParallel wraps: Eq. 4, 7 and 8."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from mammogan.config import GanConfig
+from mammogan.models.losses import OverRanks, dis, discriminator_loss, generator_loss, identity
+from mammogan.models.networks import Discriminator, Gnet
+from mammogan.models.penalty import penalty, scores_and_powers
+
+
+class DiscriminatorStep(nn.Module):
+    """Eq. 4: -Dis(x) + Dis(y_fn) + S + GP(x), the penalty on real mammograms x only."""
+
+    def __init__(self, critic: Discriminator, config: GanConfig, over_ranks: OverRanks) -> None:
+        super().__init__()
+        self.critic, self.config, self.over_ranks = critic, config, over_ranks
+
+    def forward(self, real: Tensor, fake: Tensor, keep: Tensor) -> dict[str, Tensor]:
+        """Pixels (n,1,H,W) of targets and fakes, mask (2n, hidden) -> loss, gap, dis_real, dis_fake, penalty."""
+        n, config = len(real), self.config.penalty
+        if config.k:
+            logits, powers = scores_and_powers(self.critic, real, keep[:n], o=config.o)
+            gp = penalty(powers, config.k)
+        else:
+            logits, gp = self.critic(real, keep[:n]), real.new_zeros(())
+        dis_real, dis_fake = dis(logits), dis(self.critic(fake, keep[n:]))
+        loss = discriminator_loss(dis_real, dis_fake, self.config.stabiliser, self.over_ranks) + gp
+        means = {"dis_real": dis_real.mean(), "dis_fake": dis_fake.mean()}
+        return {"loss": loss, "penalty": gp, "gap": means["dis_real"] - means["dis_fake"], **means}
+
+
+class GeneratorStep(nn.Module):
+    """Eq. 8, -Dis(y_fn) + Eq. 7, or Eq. 7 alone in the identity phase.
+
+    The discriminator is called with detached weights and is no submodule: it takes no gradients in this step, and
+    DistributedDataParallel does not see it.
+    """
+
+    def __init__(self, gnet: Gnet, critic: Discriminator, config: GanConfig, adversarial: bool, over_ranks: OverRanks):
+        super().__init__()
+        self.gnet, self.config, self.adversarial, self.over_ranks = gnet, config, adversarial, over_ranks
+        self._critic = (critic,)
+
+    def forward(self, source: Tensor, keep: Tensor) -> dict[str, Tensor]:
+        """Pixels (n,1,H,W) to alter, dropout mask (n, hidden) -> loss, identity."""
+        fake = self.gnet(source)
+        same = identity(fake, source, self.over_ranks)
+        if not self.adversarial:
+            return {"loss": same, "identity": same}
+        critic = self._critic[0]
+        frozen = {name: weight.detach() for name, weight in critic.named_parameters()}
+        dis_fake = dis(functional_call(critic, frozen, (fake, keep)))
+        return {"loss": generator_loss(dis_fake, same, self.config.identity_weight), "identity": same}
+
+
+@torch.no_grad()
+def fakes_without_graph(gnet: Gnet, source: Tensor) -> Tensor:
+    """Fakes for the discriminator's step. Gnet stays in training mode: its batch norm normalises as in its own step,
+    and its running statistics follow the networks that the epochs after this one will see."""
+    fake: Tensor = gnet(source)
+    return fake

@@ -1,0 +1,139 @@
+"""One optimiser step: precision, the choice of optimiser, and what happens when gradients are not finite."""
+
+from __future__ import annotations
+
+import importlib.util
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mammogan.config import ComputeConfig, UserError
+from mammogan.training.distributed import Ranks
+
+BETAS = (0.5, 0.9)
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What networks compute in: ``half`` under autocast (None: no autocast), weights and the rest in ``full``."""
+
+    half: torch.dtype | None
+    full: torch.dtype
+    device: torch.device
+
+    @classmethod
+    def choose(cls, wanted: str, device: torch.device) -> Precision:
+        """fp32 on CPU and bf16 on GPUs that have it (else fp16) for 'auto'."""
+        if wanted == "auto" and device.type == "cuda":
+            wanted = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(wanted)
+        return cls(half, torch.float64 if wanted == "fp64" else torch.float32, device)
+
+    def __str__(self) -> str:
+        return str(self.half or self.full).removeprefix("torch.")
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, self.half, enabled=self.half is not None)
+
+    def place(self, network: Network) -> Network:
+        """``network`` on the device, in full precision, channels last on CUDA, where convolutions want it so."""
+        network.to(self.device, self.full)
+        return network.to(memory_format=torch.channels_last) if self.device.type == "cuda" else network  # type: ignore[call-overload,no-any-return]
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """A loss scaler, at work for fp16 only."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.half is torch.float16)
+
+
+def choose_optimizer(groups: list[dict[str, Any]], wanted: str, device: torch.device) -> tuple[Any, str]:
+    """Adam with the study's betas over ``groups``, and which one it is: 'torch' or 'apex'.
+
+    'auto' takes apex only where its compiled kernels are there and the weights on CUDA: importing apex proves nothing.
+    """
+    usable = device.type == "cuda" and importlib.util.find_spec("amp_C") is not None
+    if wanted == "apex" and not usable:
+        raise UserError(
+            "--compute.optimizer apex: NVIDIA apex with its CUDA kernels (module amp_C) and weights on a GPU are "
+            "needed; build apex from its source, or use torch or auto. The package apex on PyPI is an unrelated one"
+        )
+    if wanted == "apex" or (wanted == "auto" and usable):
+        from apex.optimizers import FusedAdam
+
+        return FusedAdam(groups, betas=BETAS, adam_w_mode=False), "apex"
+    return torch.optim.Adam(groups, betas=BETAS, fused=device.type == "cuda"), "torch"
+
+
+class Stepper:
+    """Backward and update for one optimiser; all ranks together skip and count steps that are not finite."""
+
+    def __init__(
+        self, groups: list[dict[str, Any]], compute: ComputeConfig, precision: Precision, ranks: Ranks
+    ) -> None:
+        self.optimizer, self.kind = choose_optimizer(groups, compute.optimizer, ranks.device)
+        self.scaler = precision.scaler()
+        self.ranks, self.limit = ranks, compute.max_nonfinite
+        self.skipped = self.in_a_row = 0
+
+    def step(self, loss: Tensor) -> bool:
+        """One backward on the total loss and one update. False when the step was skipped."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        if self.ranks.any(not self._finite()):
+            self._skip()
+            return False
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.in_a_row = 0
+        return True
+
+    def learning_rates(self, *rates: float) -> None:
+        """Set the learning rate of each group, in the order of the groups."""
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "skipped": self.skipped,
+            "in_a_row": self.in_a_row,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state["kind"] != self.kind:
+            raise UserError(
+                f"the checkpoint was trained with the {state['kind']} optimiser and this run would use {self.kind}, "
+                f"whose state is another; resume with --compute.optimizer {state['kind']}"
+            )
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.skipped, self.in_a_row = state["skipped"], state["in_a_row"]
+
+    def _finite(self) -> bool:
+        gradients = [p.grad for g in self.optimizer.param_groups for p in g["params"] if p.grad is not None]
+        return bool(torch.stack(torch._foreach_norm(gradients)).isfinite().all())
+
+    def _skip(self) -> None:
+        if self.scaler.is_enabled():
+            self.scaler.update()
+        self.skipped += 1
+        self.in_a_row += 1
+        if self.in_a_row >= self.limit:
+            raise FloatingPointError(
+                f"{self.in_a_row} steps in a row had gradients that are not finite; the newest checkpoint is good. "
+                "Try --compute.precision fp32, or a lower learning rate"
+            )
+
+
+def generator_for(*place: int | str) -> torch.Generator:
+    """A CPU generator seeded by (seed, epoch, batch, purpose): every random draw comes from one, none is global."""
+    numbers = [int.from_bytes(p.encode(), "little") if isinstance(p, str) else p for p in place]
+    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) >> 1)

@@ -1,0 +1,138 @@
+"""What a training tells: one JSON line per event, a table for people, scalars and pictures for TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from torch import Tensor
+
+from mammogan.files import write_text, written_beside
+from mammogan.terminal import duration, say
+from mammogan.training.checkpoint import Run
+
+LINE_SECONDS = 30.0
+TABLE_ROWS = 12
+
+
+class Reporter:
+    """Tells of one training. Only the first rank's speaks; the others' calls do nothing.
+
+    metrics.jsonl is the record; on resuming it is cut to ``lines``, what it held at the checkpoint, so that nothing
+    stands in it twice. On a terminal the last epochs are a live table, elsewhere plain lines.
+    """
+
+    def __init__(self, run: Run, title: str, speaks: bool, tensorboard: bool, lines: int = 0) -> None:
+        self.run, self.title, self.speaks, self.lines = run, title, speaks, 0
+        self._rows: list[dict[str, Any]] = []
+        self._live: Live | None = None
+        self._writer: Any = None
+        self._spoke = self._began = time.monotonic()
+        self._done_at_start: int | None = None
+        if speaks:
+            self._cut_metrics(lines)
+            self._writer = _tensorboard(run.path / "tensorboard") if tensorboard else None
+            if sys.stdout.isatty():
+                self._live = Live(console=Console(), refresh_per_second=4)
+                self._live.start()
+
+    def event(self, name: str, **facts: Any) -> None:
+        """Append one line to metrics.jsonl."""
+        if not self.speaks:
+            return
+        line = json.dumps({"event": name, "time": round(time.time(), 3), **facts})
+        with open(self.run.metrics, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        self.lines += 1
+
+    def note(self, text: str) -> None:
+        """Tell a person something that happens once."""
+        if self.speaks and self._live is not None:
+            self._live.console.print(text)
+        elif self.speaks:
+            say(text)
+
+    def batch(self, done: int, total: int, images: int, label: str) -> None:
+        """``done`` of ``total`` batches of the whole training are through; speak when it is time to."""
+        now = time.monotonic()
+        if self._done_at_start is None:
+            self._done_at_start, self._began = done - 1, now - 1e-3
+        if not self.speaks or now - self._spoke < (0.25 if self._live else LINE_SECONDS):
+            return
+        self._spoke = now
+        rate = (done - self._done_at_start) / (now - self._began)
+        status = (
+            f"{self.title} {label}: batch {done} of {total}, {rate * images:.1f} images/s, "
+            f"at most {duration((total - done) / rate)} left"
+        )
+        if self._live:
+            self._live.update(self._table(status))
+        else:
+            say(status)
+
+    def epoch(self, epoch: int, **facts: Any) -> None:
+        """The figures of a finished epoch: to metrics.jsonl, TensorBoard and the terminal."""
+        self.event("epoch", epoch=epoch, **facts)
+        if not self.speaks:
+            return
+        if self._writer is not None:
+            for name, value in facts.items():
+                if isinstance(value, int | float):
+                    self._writer.add_scalar(name, value, epoch)
+        self._rows = [*self._rows, {"epoch": epoch, **facts}][-TABLE_ROWS:]
+        if self._live:
+            self._live.update(self._table(""))
+        else:
+            say(f"{self.title} epoch {epoch}: " + ", ".join(f"{k} {_short(v)}" for k, v in facts.items()))
+
+    def triplets(self, epoch: int, real: Tensor, fake: Tensor) -> None:
+        """Rows of real | fake | difference (grey is no change), uint16-scale floats in [0,1] of shape (N,1,H,W)."""
+        if not self.speaks:
+            return
+        difference = (0.5 + 2 * (fake - real)).clamp(0, 1)
+        side_by_side = torch.cat([real, fake, difference], 3).float().cpu().numpy()
+        picture = (np.vstack(list(side_by_side[:, 0])) * 255).round().astype(np.uint8)
+        with written_beside(self.run.path / "pictures" / f"epoch-{epoch:04d}.png") as temporary:
+            Image.fromarray(picture).save(temporary, format="png")
+        if self._writer is not None:
+            self._writer.add_image("real, fake, difference", picture, epoch, dataformats="HW")
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _cut_metrics(self, lines: int) -> None:
+        if self.run.metrics.is_file():
+            kept = self.run.metrics.read_text(encoding="utf-8").splitlines(keepends=True)[:lines]
+            write_text(self.run.metrics, "".join(kept))
+            self.lines = len(kept)
+
+    def _table(self, status: str) -> Table:
+        table = Table(title=self.title, caption=status)
+        names = list(dict.fromkeys(name for row in self._rows for name in row))
+        for name in names:
+            table.add_column(name, justify="right")
+        for row in self._rows:
+            table.add_row(*(_short(row.get(name, "")) for name in names))
+        return table
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _tensorboard(folder: Path) -> Any:
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder))

@@ -1,0 +1,77 @@
+"""Scores on the validation split, each mammogram exactly once, divided over the ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+
+from mammogan.data.stream import ShardImages
+from mammogan.models.losses import identity
+from mammogan.models.networks import Cad, Gnet, to_uint16, unit_pixels
+from mammogan.training.distributed import Ranks
+from mammogan.training.optimisation import Precision
+
+BATCH = 8
+
+
+def own_share(images: ShardImages, ranks: Ranks) -> DataLoader[Tensor]:
+    """Batches of this rank's mammograms: every ``size``-th from ``rank`` on."""
+    return DataLoader(Subset(images, range(ranks.rank, len(images), ranks.size)), batch_size=BATCH)
+
+
+@torch.no_grad()
+def probabilities(cad: Cad, images: ShardImages, precision: Precision, ranks: Ranks) -> list[float]:
+    """The CAD's probability of positive for every mammogram; the order is the same on every rank."""
+    cad.eval()
+    own: list[float] = []
+    for batch in own_share(images, ranks):
+        with precision.autocast():
+            own += cad.positive_probability(unit_pixels(batch.to(ranks.device)).to(precision.full)).tolist()
+    return [p for part in ranks.gather(own) for p in part]
+
+
+def auc(positive: list[float], negative: list[float]) -> float | None:
+    """Area under the ROC curve, or None when a class has no mammogram or a probability is not a number."""
+    scores = positive + negative
+    if not positive or not negative or any(p != p for p in scores):
+        return None
+    return float(roc_auc_score([1] * len(positive) + [0] * len(negative), scores))
+
+
+@dataclass(frozen=True)
+class Fooled:
+    """How a generator fares on validation: of ``right`` mammograms that the CAD got right, ``fooled`` fakes flip it."""
+
+    right: int
+    fooled: int
+    identity: float
+
+    @property
+    def rate(self) -> float | None:
+        return self.fooled / self.right if self.right else None
+
+
+@torch.no_grad()
+def fooled(gnet: Gnet, cad: Cad, images: ShardImages, source_label: int, precision: Precision, ranks: Ranks) -> Fooled:
+    """Alter every mammogram of ``images`` (all of one label, 0 or 1) as it would be saved, and ask the CAD again."""
+    was_training = gnet.training
+    gnet.eval()
+    cad.eval()
+    counts = torch.zeros(4, dtype=torch.float64)
+    for batch in own_share(images, ranks):
+        real = unit_pixels(batch.to(ranks.device)).to(precision.full)
+        with precision.autocast():
+            fake = unit_pixels(to_uint16(gnet(real))).to(precision.full)
+            before, after = cad.positive_probability(real), cad.positive_probability(fake)
+        right = (before > 0.5) == bool(source_label)
+        flipped = right & ((after > 0.5) != bool(source_label))
+        counts += torch.tensor([right.sum(), flipped.sum(), identity(fake, real) * len(real), len(real)]).double().cpu()
+    gnet.train(was_training)
+    right_all, fooled_all, identity_sum, images_all = (
+        sum(part) for part in zip(*ranks.gather(counts.tolist()), strict=True)
+    )
+    return Fooled(int(right_all), int(fooled_all), identity_sum / images_all)
