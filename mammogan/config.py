@@ -28,7 +28,7 @@ class Resolution:
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
             if side < 96 or side % 32:
-                raise ValueError(
+                raise UserError(
                     f"resolution {self.height}x{self.width}: both sides must be multiples of 32 and at least 96; "
                     "the study's are high = 1728x1408 and low = 1024x832"
                 )
@@ -41,7 +41,7 @@ class Resolution:
             return named[text]
         match = re.fullmatch(r"(\d+)x(\d+)", text)
         if not match:
-            raise ValueError(f"resolution {text!r}: expected high, low or HEIGHTxWIDTH such as 1024x832")
+            raise UserError(f"resolution {text!r}: expected high, low or HEIGHTxWIDTH such as 1024x832")
         return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
@@ -216,7 +216,7 @@ def from_dict(cls: type[C], values: dict[str, object], where: str = "config") ->
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))
     if unknown:
-        raise ValueError(f"{where}: unknown key {', '.join(unknown)}; valid keys are {', '.join(fields)}")
+        raise UserError(f"{where}: unknown key {', '.join(unknown)}; valid keys are {', '.join(fields)}")
     default = cls()
     built: dict[str, object] = {}
     for name, value in values.items():
