@@ -1,0 +1,74 @@
+"""Settings of the two front doors of this room; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mammogan.config import Direction, UserError
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """Turn every mammogram of a split into its counterpart with the generator of its class (study, section 6)."""
+
+    resolution: tuple[str, ...] = ()
+    """high, low or HEIGHTxWIDTH, one or more; all that have shards when left out."""
+    direction: tuple[Direction, ...] = (Direction.REMOVE, Direction.INSERT)
+    """remove: positives are made to look negative. insert: negatives are made to look positive."""
+    split: tuple[Split, ...] = ("test",)
+    allow_train: bool = False
+    """Alter training mammograms too when --split names them: the generator has seen them, so they fool more often."""
+    checkpoint: str = "best"
+    """best, newest, or the path of one generator checkpoint (then name one --direction and one --resolution)."""
+    models: Path | None = None
+    """Workspace whose runs/ hold the generators; the workspace itself when left out."""
+    batch: int = 4
+    """Mammograms through the generator at once; it changes memory and speed, not the pixels beyond rounding."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def __post_init__(self) -> None:
+        if "train" in self.split and not self.allow_train:
+            raise UserError(
+                "altered training mammograms overstate what a generator can do, since it was trained on them; "
+                "add --allow-train if you want them all the same (a reader study's training sessions do)"
+            )
+        if self.batch < 1:
+            raise UserError(f"--batch {self.batch}: expected 1 or more")
+        if self.checkpoint not in ("best", "newest") and len(self.direction) != 1:
+            raise UserError(
+                f"--checkpoint {self.checkpoint} is one generator's file: name its --direction (remove or insert)"
+            )
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Score real and altered mammograms with the CAD and write Table 1 with intervals and a page to read."""
+
+    resolution: tuple[str, ...] = ()
+    """high, low or HEIGHTxWIDTH, one or more; all that have altered mammograms when left out."""
+    split: Split = "test"
+    threshold: float = 0.5
+    """A mammogram whose probability of cancer is above this is called positive."""
+    bootstrap: int = 2000
+    """Resamplings of the patients for the 95% intervals."""
+    seed: int = 0
+    """Of the resampling."""
+    models: Path | None = None
+    """Workspace whose runs/ hold the CADs; the workspace itself when left out."""
+    out_of_domain: str = ""
+    """Marks table, page and JSON: say how these mammograms differ from those that the models were trained on."""
+    examples: int = 3
+    """Triplets real, fake, difference in each figure: from the largest to the smallest change of the CAD's mind."""
+    batch: int = 4
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise UserError(f"--threshold {self.threshold}: expected a probability between 0 and 1")
+        for name, least in (("bootstrap", 100), ("examples", 1), ("batch", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"--{name} {getattr(self, name)}: expected {least} or more")

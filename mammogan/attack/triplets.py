@@ -1,0 +1,190 @@
+"""Pictures of single mammograms: real, fake and difference (the study's Fig. 2), and the lesion beside its twin."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammogan.attack.style import DIVERGING, GREY, INK, MUTED, OUTLINE, nice_limit, pictures
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Pixels = NDArray[np.uint16]
+Mask = NDArray[np.bool_]
+Window = tuple[float, float]
+
+FULL = 65535.0
+
+
+@dataclass(frozen=True)
+class Example:
+    """One altered mammogram as a figure shows it. Pixels are uint16 (H,W), masks bool (H,W), in the shards' frame."""
+
+    name: str
+    """What a reader calls it, such as 'L MLO'."""
+    chosen: str
+    """Why this one is shown, such as 'largest change'."""
+    real: Pixels
+    fake: Pixels
+    before: float
+    after: float
+    threshold: float
+    spacing: float | None = None
+    """mm a pixel."""
+    lesion: Mask | None = None
+    twin: Pixels | None = None
+    """The same mammogram without its lesion, where a phantom tells."""
+
+    @property
+    def difference(self) -> NDArray[np.float64]:
+        """Fake minus real in percent of the full range, so in [-100,100]."""
+        return (self.fake.astype(float) - self.real) / FULL * 100
+
+    @property
+    def caption(self) -> str:
+        calls = ["cancer" if p > self.threshold else "healthy" for p in (self.before, self.after)]
+        said = f"called {calls[0]}, then {calls[1]}" if calls[0] != calls[1] else f"called {calls[0]} both times"
+        return f"{self.name}, {self.chosen}: probability of cancer {self.before:.2f} → {self.after:.2f}, {said}"
+
+
+def draw_triplets(path: Path, examples: Sequence[Example]) -> None:
+    """A row an example: real | fake | fake minus real, the lesion outlined where it is known.
+
+    Real and fake share one grey window; all differences share one symmetric colour scale, stated on its bar.
+    """
+    limit = nice_limit(max(float(np.quantile(np.abs(e.difference), 0.9995)) for e in examples))
+    ratio = examples[0].real.shape[0] / examples[0].real.shape[1]
+    with pictures(path, len(examples), 3, ratio, width=2.9) as (grid, strip):
+        for row, example in zip(grid, examples, strict=True):
+            window = 0.0, max(float(np.quantile(example.real, 0.9995)), 1.0)
+            _grey(row[:2], (example.real, example.fake), window)
+            _change(row[2:], (example.difference,), limit)
+            _breast_edge(row[2], example)
+            _outline(row[:2], example, OUTLINE)
+            _outline(row[2:], example, INK)
+            _finish_row(row, example, example.caption)
+        _head(grid[0], ("real", "fake", "fake − real"), dark_from=2)
+        _colour_bar(strip, grid[0][2], limit)
+
+
+def draw_twins(path: Path, examples: Sequence[Example]) -> None:
+    """A row an example that has a twin, cut out around its lesion: real | fake | the true lesion-free twin | what the
+    generator changed | what separates real and twin."""
+    cuts = [_cut_out(e) for e in examples]
+    limit = nice_limit(max(float(np.quantile(np.abs(_to_twin(c)), 0.999)) for c in cuts))
+    with pictures(path, len(cuts), 5, 1.0, width=1.85) as (grid, strip):
+        for row, cut in zip(grid, cuts, strict=True):
+            _grey(row[:3], (cut.real, cut.fake, _twin(cut)), _window(cut.real, _twin(cut)))
+            _change(row[3:], (cut.difference, _to_twin(cut)), limit)
+            _outline(row[3:], cut, INK)
+            _finish_row(row, cut, f"{cut.name}, {cut.chosen}: probability of cancer {cut.before:.2f} → {cut.after:.2f}")
+        _head(grid[0], ("real", "fake", "lesion-free twin", "fake − real", "twin − real"), dark_from=3)
+        _colour_bar(strip, grid[0][4], limit)
+
+
+def _head(row: Sequence[Axes], titles: Sequence[str], dark_from: int) -> None:
+    """Titles inside the upper edge of the first row's pictures, white on grey pictures, dark on differences."""
+    for i, (panel, title) in enumerate(zip(row, titles, strict=True)):
+        colour = INK if i >= dark_from else "white"
+        edge = "white" if i >= dark_from else "black"
+        written = panel.text(
+            0.975, 0.975, title, transform=panel.transAxes, ha="right", va="top", weight="bold", color=colour
+        )
+        written.set_path_effects([_stroke(edge)])
+
+
+def _stroke(colour: str) -> Any:
+    from matplotlib.patheffects import withStroke
+
+    return withStroke(linewidth=2.2, foreground=colour)
+
+
+def _finish_row(row: Sequence[Axes], example: Example, caption: str) -> None:
+    _scale_bar(row[0], example)
+    row[0].text(0, 1.02, caption, transform=row[0].transAxes, va="bottom", fontsize=9)
+
+
+def _grey(panels: Sequence[Axes], pictures: Sequence[Pixels], window: Window) -> None:
+    for panel, pixels in zip(panels, pictures, strict=True):
+        panel.imshow(pixels, cmap=GREY, vmin=window[0], vmax=window[1])
+
+
+def _change(panels: Sequence[Axes], changes: Sequence[NDArray[np.float64]], limit: float) -> None:
+    for panel, change in zip(panels, changes, strict=True):
+        panel.imshow(change, cmap=DIVERGING, vmin=-limit, vmax=limit)
+
+
+def _window(*pictures: Pixels) -> Window:
+    """Grey values to show, from nearly the darkest to nearly the brightest of all ``pictures``."""
+    low, high = np.quantile(np.concatenate([p.ravel() for p in pictures]), (0.005, 0.998))
+    return float(low), float(high) + 1
+
+
+def _breast_edge(panel: Axes, example: Example) -> None:
+    """A hair line where the breast ends, so that the eye finds its place in the difference."""
+    from scipy.ndimage import gaussian_filter
+
+    smooth = gaussian_filter(example.real.astype(np.float32), example.real.shape[0] / 200)
+    panel.contour(smooth, levels=[0.02 * FULL], colors=[MUTED], linewidths=0.4)
+
+
+def _outline(panels: Sequence[Axes], example: Example, colour: str) -> None:
+    """A thin line a little outside the lesion, so that its rim stays to be seen."""
+    if example.lesion is None or not example.lesion.any():
+        return
+    from scipy.ndimage import binary_dilation
+
+    around = binary_dilation(example.lesion, iterations=max(2, example.lesion.shape[0] // 130))
+    for panel in panels:
+        panel.contour(around, levels=[0.5], colors=[colour], linewidths=0.8)
+
+
+def _scale_bar(panel: Axes, example: Example) -> None:
+    """A length that fits into a third of the picture, in mm, lower right, where mammograms are black."""
+    if not example.spacing:
+        return
+    height, width = example.real.shape
+    mm = max((n for n in (1, 2, 5, 10, 20, 50) if n / example.spacing < 0.34 * width), default=1)
+    end, low = 0.96 * width, 0.955 * height
+    panel.plot([end - mm / example.spacing, end], [low, low], color="white", lw=1.6, solid_capstyle="butt")
+    panel.text(end, low - 0.018 * height, f"{mm} mm", color="white", ha="right", va="bottom", fontsize=7)
+
+
+def _colour_bar(strip: Axes, panel: Axes, limit: float) -> None:
+    bar = panel.figure.colorbar(panel.images[0], cax=strip, orientation="horizontal")
+    bar.set_ticks([-limit, 0, limit], labels=[f"−{limit:g}%", "0", f"+{limit:g}%"])
+    bar.outline.set_visible(False)
+    strip.set_xlabel("of the full grey range", color=MUTED, fontsize=8, labelpad=1)
+    strip.tick_params(length=0, pad=3)
+
+
+def _twin(example: Example) -> Pixels:
+    if example.twin is None:
+        raise ValueError(f"{example.name} has no lesion-free twin to be drawn beside it")
+    return example.twin
+
+
+def _to_twin(example: Example) -> NDArray[np.float64]:
+    """Twin minus real in percent of the full range."""
+    return (_twin(example).astype(float) - example.real) / FULL * 100
+
+
+def _cut_out(example: Example) -> Example:
+    """The square around the lesion, over twice as wide as it and at least a ninth of the picture either way."""
+    if example.lesion is None:
+        raise ValueError(f"{example.name} has no known lesion to be cut out")
+    rows, columns = np.nonzero(example.lesion)
+    height, width = example.real.shape
+    half = min(int(max(1.1 * np.ptp(rows), 1.1 * np.ptp(columns), min(height, width) / 9)), min(height, width) // 2)
+    top = int(np.clip((rows.min() + rows.max()) // 2 - half, 0, height - 2 * half))
+    left = int(np.clip((columns.min() + columns.max()) // 2 - half, 0, width - 2 * half))
+    here = np.s_[top : top + 2 * half, left : left + 2 * half]
+    parts = {name: getattr(example, name)[here] for name in ("real", "fake", "lesion", "twin")}
+    return dataclasses.replace(example, **parts)

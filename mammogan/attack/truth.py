@@ -1,0 +1,145 @@
+"""What a phantom knows of its lesions, in the shards' frame, and what that says of a change (remove only).
+
+Real mammograms have no truth.json beside them: then there is nothing to measure, which is not an error.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammogan.config import Resolution
+from mammogan.data.placement import Placement, apply_placement_to_mask
+from mammogan.files import read_json
+
+Pixels = NDArray[np.uint16]
+Mask = NDArray[np.bool_]
+
+NEAR = 1.5
+"""Lesion radii around a lesion's centre that count as near it."""
+LEVELS_UP = 3
+"""Folders above a DICOM file in which its truth.json is looked for."""
+
+
+@dataclass(frozen=True)
+class LesionTruth:
+    """One mammogram's lesions at shard resolution: masks bool (H,W); the lesion-free twin uint16 (H,W), if there."""
+
+    lesion: Mask
+    near: Mask
+    twin: Pixels | None
+
+
+@dataclass(frozen=True)
+class Removal:
+    """How a removal compares with the truth. Distances are RMS inside the lesion, of pixels in [0,1]."""
+
+    energy_near: float | None
+    """Share of the change's energy (sum of squared differences) near a lesion; None when nothing changed."""
+    area_near: float
+    """Share of the picture that is near a lesion: what an evenly spread change would score."""
+    untouched: float | None
+    """Distance from the real mammogram to its lesion-free twin; None without a twin."""
+    removed: float | None
+    """Distance from the fake to the twin."""
+
+    @property
+    def way(self) -> float | None:
+        """How much of the way to the twin the generator went: 1 arrives, 0 stays, negative moves away."""
+        if self.untouched is None or self.removed is None or self.untouched == 0:
+            return None
+        return 1 - self.removed / self.untouched
+
+
+def compare_with_truth(real: Pixels, fake: Pixels, truth: LesionTruth) -> Removal:
+    """Measure one removal. Everything uint16 (H,W)."""
+    squared = (fake.astype(float) - real) ** 2
+    energy = float(squared.sum())
+    return Removal(
+        energy_near=float(squared[truth.near].sum()) / energy if energy else None,
+        area_near=float(truth.near.mean()),
+        untouched=_rms(real, truth.twin, truth.lesion),
+        removed=_rms(fake, truth.twin, truth.lesion),
+    )
+
+
+def _rms(pixels: Pixels, twin: Pixels | None, lesion: Mask) -> float | None:
+    if twin is None or not lesion.any():
+        return None
+    return float(np.sqrt(np.mean((pixels[lesion].astype(float) - twin[lesion]) ** 2))) / 65535
+
+
+class PhantomTruth:
+    """Finds truth.json by the paths of a workspace's cohort table and tells of each key what it knows."""
+
+    def __init__(self, cohort: Path) -> None:
+        self._rows: dict[str, dict[str, str]] = {}
+        if cohort.is_file():
+            with open(cohort, newline="", encoding="utf-8") as file:
+                self._rows = {row["key"]: row for row in csv.DictReader(file)}
+
+    def of(self, key: str, facts: dict[str, Any]) -> LesionTruth | None:
+        """The truth of one sample (its key and JSON); None where no phantom tells, or it has no lesion."""
+        row = self._rows.get(key)
+        folder = _truth_folder(Path(row["path"]).parent) if row else None
+        if row is None or folder is None:
+            return None
+        known = _images(folder).get(Path(row["path"]).stem)
+        if not known or not known["lesions"] or not known.get("mask"):
+            return None
+        placement = Placement.from_json(facts["placement"])
+        return LesionTruth(
+            lesion=apply_placement_to_mask(_read_mask(folder / known["mask"]), placement),
+            near=near_lesions(known["lesions"], placement, facts["spacing_mm"]),
+            twin=_read_twin(folder / known["twin"], row, placement) if known.get("twin") else None,
+        )
+
+
+def near_lesions(lesions: Sequence[dict[str, Any]], placement: Placement, spacing: Sequence[float]) -> Mask:
+    """Pixels (H,W) within NEAR radii of a lesion's centre; ``spacing`` is mm a shard pixel (y, x)."""
+    rows, columns = np.ogrid[: placement.shape[0], : placement.shape[1]]
+    near = np.zeros(placement.shape, bool)
+    for lesion in lesions:
+        row, column = placement.from_source(lesion["row"], lesion["col"])
+        distance = np.hypot((rows - row) * spacing[0], (columns - column) * spacing[1])
+        near |= distance <= NEAR * lesion["radius_mm"]
+    return near
+
+
+@functools.cache
+def _truth_folder(folder: Path) -> Path | None:
+    """The nearest folder from ``folder`` up that holds a phantom's truth.json."""
+    for candidate in (folder, *folder.parents[: LEVELS_UP - 1]):
+        if (candidate / "truth.json").is_file():
+            return candidate
+    return None
+
+
+@functools.cache
+def _images(folder: Path) -> dict[str, Any]:
+    images: dict[str, Any] = read_json(folder / "truth.json")["images"]
+    return images
+
+
+def _read_mask(path: Path) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    return np.array(Image.open(path))
+
+
+def _read_twin(path: Path, row: dict[str, str], placement: Placement) -> Pixels:
+    """The twin as its positive lies in the shard: same flips, scale and padding."""
+    from mammogan.data.dicom import place, read_mammogram
+
+    source = read_mammogram(path, row["laterality"], row["view"])
+    pixels, own = place(source, Resolution(*placement.shape))
+    if own != placement:
+        raise ValueError(f"the lesion-free twin {path.name} lies otherwise in the frame than its positive: {own}")
+    return pixels
