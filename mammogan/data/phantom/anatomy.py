@@ -1,0 +1,201 @@
+"""A patient, and one view of one breast of hers, as maps on a grid: distances, thickness and what the ray crosses.
+
+All lengths are in mm. Views are drawn as left breasts: chest wall at column 0, nipple to the right, head at the top.
+Sources of the parameters: docs/phantom.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from mammogan.data.phantom.settings import FIELD_HEIGHT_MM
+from mammogan.data.phantom.texture import Field, power_law
+
+DENSITIES = ("A", "B", "C", "D")
+DENSITY_SHARES = (0.1, 0.4, 0.4, 0.1)
+GLAND_FRACTION = {"A": 0.06, "B": 0.13, "C": 0.24, "D": 0.42}
+THINNER_MM = {"A": 0.0, "B": 0.0, "C": 4.0, "D": 10.0}
+
+FINEST_GRID_MM = 0.25
+"""Tissue is drawn no finer than this: below, quantum noise hides it."""
+EXPONENT_SHIFT = -0.45
+"""Input minus measured exponent: sigmoid, ray sum and tone curve steepen the spectrum (calibrate.py measures it)."""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What both breasts and both views share."""
+
+    density: str
+    gland_fraction: float
+    """Of the breast's volume."""
+    thickness_mm: float
+    depth_mm: float
+    """Chest wall to nipple."""
+    half_width_mm: float
+    roundness: float
+    """Exponent of the outline's super-ellipse."""
+    texture_exponent: float
+    """The spectrum's, as it should be measured."""
+
+
+def draw_patient(rng: np.random.Generator, field_width_mm: float) -> Patient:
+    density = str(rng.choice(DENSITIES, p=DENSITY_SHARES))
+    return Patient(
+        density=density,
+        gland_fraction=float(np.clip(GLAND_FRACTION[density] * np.exp(rng.normal(0, 0.15)), 0.03, 0.75)),
+        thickness_mm=float(np.clip(rng.normal(59, 12) - THINNER_MM[density], 30, 90)),
+        depth_mm=float(np.clip(rng.normal(88, 14), 55, min(125, field_width_mm - 12))),
+        half_width_mm=float(np.clip(rng.normal(84, 10), 58, 108)),
+        roundness=float(rng.uniform(1.9, 2.3)),
+        texture_exponent=float(np.clip(rng.normal(3.15, 0.12), 2.9, 3.4)),
+    )
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """One view without any finding, on a grid of ``pitch`` mm."""
+
+    pitch: float
+    depth: Field
+    """Distance to the skin, negative outside."""
+    thickness: Field
+    """Of compressed tissue along the ray, skin apart."""
+    gland: Field
+    """Share of the ray's tissue that attenuates like gland, pectoral muscle included."""
+    habitat: Field
+    """Where findings may sit: a weight, 0 outside the gland's disc."""
+    nipple: tuple[float, float]
+    """Row and column in mm."""
+
+
+def draw_anatomy(
+    rng: np.random.Generator, patient: Patient, view: str, shape: tuple[int, int], spacing_mm: float
+) -> Anatomy:
+    """Draw one view for an image of ``shape`` pixels of ``spacing_mm``."""
+    pitch = max(spacing_mm, FINEST_GRID_MM)
+    grid = tuple(int(np.ceil(side * spacing_mm / pitch)) + (pitch != spacing_mm) for side in shape)
+    y = ((np.arange(grid[0], dtype=np.float32) + 0.5) * pitch)[:, None]
+    x = ((np.arange(grid[1], dtype=np.float32) + 0.5) * pitch)[None]
+    nipple_row = FIELD_HEIGHT_MM * (0.5 if view == "CC" else 0.57) + float(rng.normal(0, 3))
+    depth = _skin_distance(rng, patient, view, x, y, nipple_row)
+    pectoral = _pectoral(rng, x, y, pitch) if view == "MLO" else np.zeros(grid, np.float32)
+    thickness = _thickness(depth, patient.thickness_mm)
+    envelope = _gland_envelope(rng, patient, view, x, y, depth, pectoral, nipple_row)
+    gland = _gland(rng, patient, pitch, x, y, nipple_row, envelope, thickness * (1 - pectoral), depth)
+    muscle = pectoral * (0.55 + 0.03 * power_law(rng, envelope.shape, pitch, 2.6, 25.0))
+    gland = (gland * (1 - pectoral) + muscle).clip(0, 1) * (depth > 0)
+    habitat = envelope * (depth > 10) * (gland + 0.08)
+    return Anatomy(pitch, depth, thickness, gland, habitat, (nipple_row, patient.depth_mm))
+
+
+def _skin_distance(
+    rng: np.random.Generator, patient: Patient, view: str, x: Field, y: Field, nipple_row: float
+) -> Field:
+    """Signed distance to a super-ellipse with a nipple; in MLO the upper branch runs on to the axilla.
+
+    With the gauge G (1 on the outline, of degree one) the distance is about (1 - G) / |grad G|, smooth everywhere.
+    """
+    below = patient.half_width_mm
+    above = below
+    if view == "MLO":
+        below = min(below, FIELD_HEIGHT_MM - nipple_row - 6)
+        above = nipple_row * float(rng.uniform(1.25, 1.6))
+    n = patient.roundness
+    half = np.where(y < nipple_row, np.float32(above), np.float32(below))
+    u, v = x / patient.depth_mm, np.abs(y - nipple_row) / half
+    gauge = (u**n + v**n + 1e-6) ** (1 / n)
+    slope = gauge ** (1 - n) * np.hypot(u ** (n - 1) / patient.depth_mm, v ** (n - 1) / half) + 1e-6
+    skin = (1 - gauge) / slope
+    nipple = 4.5 - np.hypot(x - patient.depth_mm, y - nipple_row)
+    return np.asarray(np.logaddexp(skin / 1.2, nipple / 1.2) * 1.2, dtype=np.float32)
+
+
+def _thickness(depth: Field, full_mm: float) -> Field:
+    """Full under the paddle, rounding off to nothing at the skin over the outer 45% of the thickness."""
+    rim = 1 - np.clip(depth / (0.45 * full_mm), 0, 1)
+    return np.asarray(full_mm * np.sqrt(1 - rim * rim), dtype=np.float32)
+
+
+def _pectoral(rng: np.random.Generator, x: Field, y: Field, pitch: float) -> Field:
+    """The muscle's triangle in the upper corner at the chest wall: 1 inside, softly to 0 at its curved edge."""
+    top, length, bend = rng.uniform(35, 70), rng.uniform(110, 160), rng.uniform(0.9, 1.35)
+    edge = top * (1 - np.clip(y / length, 0, 1) ** bend)
+    soft = max(1.5, pitch)
+    return np.asarray(1 / (1 + np.exp(-np.clip((edge - x) / soft, -30, 30))) * (edge > 0), dtype=np.float32)
+
+
+def _gland_envelope(
+    rng: np.random.Generator,
+    patient: Patient,
+    view: str,
+    x: Field,
+    y: Field,
+    depth: Field,
+    pectoral: Field,
+    nipple_row: float,
+) -> Field:
+    """How likely gland is: a disc behind the nipple, free of the fat under the skin and before the chest wall."""
+    under_skin = np.clip((depth - 4) / 12, 0, 1)
+    before_chest = 1 - np.exp(-((x / 16) ** 2))
+    outward = nipple_row - patient.half_width_mm * float(rng.uniform(0.05, 0.2))  # the outer half holds more gland
+    lateral = np.exp(-(((y - outward) / (0.62 * patient.half_width_mm)) ** 2))
+    behind_nipple = np.exp(-(((x - 0.58 * patient.depth_mm) / (0.55 * patient.depth_mm)) ** 2))
+    return np.asarray(under_skin * before_chest * lateral * behind_nipple * (1 - pectoral) ** 2, dtype=np.float32)
+
+
+def _gland(
+    rng: np.random.Generator,
+    patient: Patient,
+    pitch: float,
+    x: Field,
+    y: Field,
+    nipple_row: float,
+    envelope: Field,
+    weight: Field,
+    depth: Field,
+) -> Field:
+    """Gland along the ray as the sum of four layers of tissue, offset so that the volume fraction comes out."""
+    shape = (y.shape[0], x.shape[1])
+    exponent = patient.texture_exponent + EXPONENT_SHIFT
+    ducts = _radial(power_law(rng, shape, pitch, exponent, 30.0), pitch, x, y, nipple_row, patient.depth_mm)
+    leaning = np.log(envelope + 0.02)
+    layers = [
+        leaning + 0.8 * power_law(rng, shape, pitch, exponent, outer) + 0.6 * ducts
+        for outer in (50.0, 40.0, 30.0, 25.0)
+    ]
+    offset = _offset_for(patient.gland_fraction, layers, envelope, weight)
+    gland = _tissue(layers, envelope, offset)
+    ligaments = np.exp(-((ducts / 0.12) ** 2)) * np.clip((depth - 2) / 5, 0, 1)
+    return np.asarray(gland + 0.06 * ligaments * (1 - gland), dtype=np.float32)
+
+
+def _radial(field: Field, pitch: float, x: Field, y: Field, nipple_row: float, depth_mm: float) -> Field:
+    """Stretch a field along rays from behind the nipple, as ducts and ligaments run."""
+    dx, dy = depth_mm + 15 - x, y - nipple_row
+    along = np.hypot(dx, dy) * 0.4
+    across = np.arctan2(dy, dx) * 70 + FIELD_HEIGHT_MM / 2
+    points = np.stack([across / pitch, along / pitch])
+    return np.asarray(ndimage.map_coordinates(field, points, order=1, mode="grid-wrap"), dtype=np.float32)
+
+
+def _tissue(layers: list[Field], envelope: Field, offset: float) -> Field:
+    total = sum(1 / (1 + np.exp(np.float32(-1.7) * (layer - np.float32(offset)))) for layer in layers)
+    return np.asarray(total / len(layers) * np.minimum(1, 3 * envelope), dtype=np.float32)
+
+
+def _offset_for(fraction: float, layers: list[Field], envelope: Field, weight: Field) -> float:
+    """Bisect on every fourth row and column: the fraction is the patient's, not the pixel's."""
+    few = [layer[::4, ::4] for layer in layers]
+    envelope, weight = envelope[::4, ::4], weight[::4, ::4]
+    low, high = -9.0, 9.0
+    for _ in range(16):
+        middle = (low + high) / 2
+        if float((_tissue(few, envelope, middle) * weight).sum() / weight.sum()) > fraction:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2

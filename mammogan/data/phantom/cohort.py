@@ -1,0 +1,201 @@
+"""The cohort's folder: DICOM files, the table, and the truth beside them.
+
+DIR/settings.json   what was asked for; a run with other settings is refused
+DIR/dicom, masks, twins, and DIR/drawn/<patient>.json   as patients are drawn: a run that was stopped goes on from there
+DIR/truth.json, then DIR/labels.csv   written last: the table's presence means that the cohort is complete
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from mammogan import files, terminal
+from mammogan.config import UserError
+from mammogan.data.phantom.plan import PlannedImage, PlannedPatient, plan_cohort
+from mammogan.data.phantom.settings import GENERATOR_VERSION, PhantomConfig
+
+SETTINGS, TRUTH, TABLE = "settings.json", "truth.json", "labels.csv"
+COLUMNS = ("path", "patient", "laterality", "view", "label", "density")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """What a finished cohort holds."""
+
+    images: int
+    patients: int
+    positive_images: int
+    positive_patients: int
+    drawn_now: int
+    """Patients that this run had to draw; the others were there."""
+
+
+def make_cohort(config: PhantomConfig, out: Path, jobs: int = 0) -> Made:
+    """Draw the cohort into ``out``, or what is missing of it; bytes do not depend on ``jobs`` (0: one for each core).
+
+    Raises UserError when ``out`` holds a cohort of other settings.
+    """
+    plan = plan_cohort(config)
+    claim(config, out)
+    waiting = [patient for patient in plan if not _complete(config, patient, out)]
+    if waiting:
+        (out / TABLE).unlink(missing_ok=True)
+        for _ in terminal.track(_draw_all(config, waiting, out, jobs), len(waiting), "patients drawn"):
+            pass
+    if not (out / TABLE).exists():
+        _write_truth_and_table(config, plan, out)
+    positive = [patient for patient in plan if patient.label == "positive"]
+    return Made(
+        images=sum(len(patient.images) for patient in plan),
+        patients=len(plan),
+        positive_images=sum(len(patient.images) for patient in positive),
+        positive_patients=len(positive),
+        drawn_now=len(waiting),
+    )
+
+
+def claim(config: PhantomConfig, out: Path) -> None:
+    """Write the settings into a new folder, or make sure that the folder was made with the same."""
+    asked = {"generator": GENERATOR_VERSION, **dataclasses.asdict(config)}
+    if (out / SETTINGS).exists():
+        held = files.read_json(out / SETTINGS)
+        differing = [
+            f"{name} {held.get(name)} there, {asked.get(name)} asked for"
+            for name in sorted({*held, *asked})
+            if held.get(name) != asked.get(name)
+        ]
+        if differing:
+            raise UserError(
+                f"{out} holds a phantom cohort made with other settings ({'; '.join(differing)}). "
+                "Ask for the same settings to complete it, or give another --out"
+            )
+    elif out.exists() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty and holds no phantom cohort: give a new or empty folder as --out")
+    else:
+        files.write_json(out / SETTINGS, asked)
+
+
+def _draw_all(config: PhantomConfig, patients: list[PlannedPatient], out: Path, jobs: int) -> Iterator[None]:
+    workers = min(jobs or len(os.sched_getaffinity(0)), len(patients))
+    if workers == 1:
+        for patient in patients:
+            draw_patient_files(config, patient, out)
+            yield
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        drawing = [pool.submit(draw_patient_files, config, patient, out) for patient in patients]
+        try:
+            for drawn in as_completed(drawing):
+                drawn.result()
+                yield
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _one_thread() -> None:
+    for name in THREADS:
+        os.environ[name] = "1"
+
+
+def _paths(config: PhantomConfig, patient: PlannedPatient, image: PlannedImage) -> dict[str, str | None]:
+    """The image's files, relative to the cohort's folder."""
+    positive = patient.label == "positive"
+    return {
+        "file": f"dicom/{image.name}.dcm",
+        "mask": f"masks/{image.name}.png" if positive else None,
+        "twin": f"twins/{image.name}.dcm" if positive and config.twins else None,
+    }
+
+
+def _record(patient: PlannedPatient, out: Path) -> Path:
+    return out / "drawn" / f"{patient.patient_id}.json"
+
+
+def _complete(config: PhantomConfig, patient: PlannedPatient, out: Path) -> bool:
+    wanted = [path for image in patient.images for path in _paths(config, patient, image).values() if path]
+    return _record(patient, out).exists() and all((out / path).exists() for path in wanted)
+
+
+def draw_patient_files(config: PhantomConfig, patient: PlannedPatient, out: Path) -> None:
+    """Draw and write all of one patient; her record last."""
+    files.write_json(
+        _record(patient, out), {image.name: _draw_image_files(config, patient, image, out) for image in patient.images}
+    )
+
+
+def _draw_image_files(config: PhantomConfig, patient: PlannedPatient, image: PlannedImage, out: Path) -> dict[str, Any]:
+    """Write the files of one image and return its truth."""
+    from PIL import Image
+
+    from mammogan.data.phantom import dicom, picture
+
+    drawn = picture.draw(config, patient, image)
+    paths = _paths(config, patient, image)
+    _write(out / str(paths["file"]), dicom.encode(config, patient, image, drawn.pixels, twin=False))
+    if paths["mask"]:
+        png = io.BytesIO()
+        Image.fromarray(dicom.stored(drawn.lesion, image.breast)).convert("L").save(png, "PNG")
+        _write(out / paths["mask"], png.getvalue())
+    if paths["twin"] and drawn.twin is not None:
+        _write(out / paths["twin"], dicom.encode(config, patient, image, drawn.twin, twin=True))
+    return {
+        **paths,
+        "patient": patient.patient_id,
+        "laterality": image.breast,
+        "view": image.view,
+        "label": patient.label,
+        "monochrome1": patient.monochrome1,
+        **{name: _rounded(value) for name, value in dataclasses.asdict(drawn.patient).items()},
+        "lesions": [_where(placed, image, config) for placed in drawn.lesions],
+        "distractors": [_where(placed, image, config) for placed in drawn.distractors],
+    }
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _where(placed: Any, image: PlannedImage, config: PhantomConfig) -> dict[str, Any]:
+    """A finding in the stored pixel frame."""
+    column = placed.column if image.breast == "L" else config.width - 1 - placed.column
+    return {"kind": placed.kind, "row": placed.row, "col": column, "radius_mm": placed.radius_mm}
+
+
+def _write(path: Path, content: bytes) -> None:
+    with files.written_beside(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _write_truth_and_table(config: PhantomConfig, plan: list[PlannedPatient], out: Path) -> None:
+    images = {name: truth for patient in plan for name, truth in files.read_json(_record(patient, out)).items()}
+    files.write_json(
+        out / TRUTH,
+        {
+            "schema": 1,
+            "generator": GENERATOR_VERSION,
+            "preset": config.preset,
+            "seed": config.seed,
+            "conspicuity": config.conspicuity,
+            "mass_over_gland": round(config.mass_over_gland, 6),
+            "contrast_gain": config.contrast_gain,
+            "size": [config.height, config.width],
+            "spacing_mm": config.spacing_mm,
+            "images": images,
+        },
+    )
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for truth in images.values():
+        table.writerow([truth["file"], *(truth[column] for column in COLUMNS[1:])])
+    files.write_text(out / TABLE, text.getvalue())

@@ -1,0 +1,124 @@
+"""Findings as maps of thickness: how many mm of them the ray of each pixel crosses.
+
+They are drawn on squares about three or more times finer than the pixels and averaged, as a detector does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from mammogan.data.phantom.texture import Field, power_law
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding around its own middle."""
+
+    kind: str
+    radius_mm: float
+    crossed: Field
+    """mm along the ray, a square of pixels with an odd side."""
+
+
+def spiculated_mass(rng: np.random.Generator, radius_mm: float, spacing_mm: float) -> Finding:
+    """A malignant mass: a lumpy body with an ill-defined rim and 14 to 29 tapering spicules."""
+    fine, pitch, x, y = _square(3.0 * radius_mm, spacing_mm)
+    body = _body(rng, x, y, radius_mm, lumpiness=0.30)
+    body *= 1 + 0.15 * power_law(rng, body.shape, pitch, 3.0, radius_mm).clip(-2, 2)
+    spicules = _spicules(rng, x, y, radius_mm, pitch)
+    crossed = ndimage.gaussian_filter(np.maximum(0.85 * body, spicules), 0.4 / pitch)
+    return Finding("mass", radius_mm, _averaged(crossed, fine))
+
+
+def circumscribed_mass(rng: np.random.Generator, radius_mm: float, spacing_mm: float) -> Finding:
+    """A benign mass: smooth, oval, well defined."""
+    fine, _, x, y = _square(1.7 * radius_mm, spacing_mm)
+    turn, squeeze = rng.uniform(0, np.pi), rng.uniform(0.7, 1.0)
+    u = x * np.cos(turn) + y * np.sin(turn)
+    v = (y * np.cos(turn) - x * np.sin(turn)) / squeeze
+    return Finding("mass", radius_mm, _averaged(0.75 * _body(rng, u, v, radius_mm, lumpiness=0.06), fine))
+
+
+def malignant_cluster(rng: np.random.Generator, spacing_mm: float) -> Finding:
+    """8 to 25 calcifications of many shapes, median 0.33 mm, within 6 mm."""
+    return _calcifications(rng, int(rng.integers(8, 26)), 6.0, 0.33, 2.6, spacing_mm)
+
+
+def benign_calcifications(rng: np.random.Generator, spacing_mm: float) -> Finding:
+    """2 to 6 round calcifications, median 0.55 mm, within 9 mm."""
+    return _calcifications(rng, int(rng.integers(2, 7)), 9.0, 0.55, 1.15, spacing_mm)
+
+
+def _square(reach_mm: float, spacing_mm: float) -> tuple[int, float, Field, Field]:
+    """Refinement, pitch and coordinates (mm, around the middle) of a square of an odd number of pixels."""
+    fine = max(1, int(np.ceil(spacing_mm / 0.3)))
+    half = int(np.ceil(reach_mm / spacing_mm)) + 1
+    pitch = spacing_mm / fine
+    line = ((np.arange((2 * half + 1) * fine) + 0.5) * pitch - (half + 0.5) * spacing_mm).astype(np.float32)
+    return fine, pitch, line[None], line[:, None]
+
+
+def _averaged(crossed: Field, fine: int) -> Field:
+    side = crossed.shape[0] // fine
+    return np.asarray(crossed.reshape(side, fine, side, fine).mean((1, 3)), dtype=np.float32)
+
+
+def _body(rng: np.random.Generator, x: Field, y: Field, radius_mm: float, lumpiness: float) -> Field:
+    """A ball whose outline wanders: r (1 + sum a_k cos(k phi + p_k)), a_k falling as k^-1.4."""
+    order = np.arange(2, 9)
+    height = rng.normal(0, lumpiness, order.size) * order**-1.4
+    phase = rng.uniform(0, 2 * np.pi, order.size)
+    angle = np.arctan2(y, x)
+    wander = sum(a * np.cos(k * angle + p) for k, a, p in zip(order, height, phase, strict=True))
+    outline = radius_mm * np.clip(1 + wander, 0.4, 1.6)
+    return np.asarray(2 * radius_mm * np.clip(1 - (x * x + y * y) / outline**2, 0, 1) ** 0.7, dtype=np.float32)
+
+
+def _spicules(rng: np.random.Generator, x: Field, y: Field, radius_mm: float, pitch: float) -> Field:
+    """Cones from the rim outwards, slightly bent, as thick as they are wide."""
+    distance, angle = np.hypot(x, y), np.arctan2(y, x)
+    crossed = np.zeros(distance.shape, np.float32)
+    for _ in range(int(rng.integers(14, 30))):
+        towards, length = rng.uniform(-np.pi, np.pi), radius_mm * rng.uniform(0.5, 1.6)
+        width, bend = rng.uniform(0.35, 0.8), rng.normal(0, 0.25)
+        along = (distance - 0.6 * radius_mm) / length
+        off = np.angle(np.exp(1j * (angle - towards - bend * along))) * distance
+        half = width * (1 - 0.8 * along)
+        near = (along > 0) & (along < 1) & (np.abs(off) < np.maximum(half, pitch))
+        crossed[near] = np.maximum(crossed[near], 3.2 * np.sqrt(np.maximum(half**2 - off**2, 0.1 * half**2))[near])
+    return crossed
+
+
+def _calcifications(
+    rng: np.random.Generator, count: int, reach_mm: float, median_mm: float, longest: float, spacing_mm: float
+) -> Finding:
+    """Grains of log-normal size, the longer axis up to ``longest`` times the shorter. Their volume is conserved."""
+    half = int(np.ceil((reach_mm + 2) / spacing_mm))
+    crossed = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
+    for _ in range(count):
+        away, towards = 0.9 * reach_mm * np.sqrt(rng.uniform()), rng.uniform(0, 2 * np.pi)
+        size, ratio = median_mm * np.exp(rng.normal(0, 0.35)), rng.uniform(1, longest)
+        row, column = away * np.sin(towards) / spacing_mm + half, away * np.cos(towards) / spacing_mm + half
+        _add_grain(crossed, row, column, size / spacing_mm, ratio, rng.uniform(0, np.pi), spacing_mm)
+    return Finding("cluster", reach_mm, crossed)
+
+
+def _add_grain(
+    crossed: Field, row: float, column: float, size: float, ratio: float, turn: float, spacing_mm: float
+) -> None:
+    """Add an ellipsoid of ``size`` pixels across: sampled finely, then scaled to its exact volume."""
+    reach = int(np.ceil(size * ratio / 2)) + 1
+    top, left = round(row) - reach, round(column) - reach
+    line = (np.arange((2 * reach + 1) * 4) + 0.5) / 4 - 0.5
+    dy, dx = (line + top - row)[:, None], (line + left - column)[None]
+    u = (dx * np.cos(turn) + dy * np.sin(turn)) / (size * ratio / 2)
+    v = (dy * np.cos(turn) - dx * np.sin(turn)) / (size / 2)
+    grain = np.sqrt(np.clip(1 - u * u - v * v, 0, 1)).reshape(2 * reach + 1, 4, 2 * reach + 1, 4).mean((1, 3))
+    if grain.sum() == 0:  # smaller than a quarter of a pixel and between the samples
+        grain[reach, reach] = 1
+    volume = np.pi / 6 * size**3 * ratio * spacing_mm  # mm of thickness, summed over pixels
+    part = crossed[top : top + grain.shape[0], left : left + grain.shape[1]]
+    part += (grain * volume / grain.sum()).astype(np.float32)[: part.shape[0], : part.shape[1]]
