@@ -147,6 +147,8 @@ class CadConfig:
     """ImageNet weights of Vnet. auto: downloaded by torchvision. A path: that file. none: random, fnet_epochs = 0."""
     pairs: int = 4
     """Positives, and as many negatives, in a batch over all ranks."""
+    epoch_batches: int | None = None
+    """Batches in an epoch; None: as many as it takes to see every mammogram of the commoner label, as in the study."""
     fnet_epochs: int = 41
     """First epochs train Fnet alone, Vnet frozen."""
     epochs: int = 100
@@ -180,6 +182,8 @@ class GanConfig:
     """batch as in the published code, group (32 groups) as in the paper."""
     pairs: int = 2
     """Source mammograms, and as many targets, in a batch over all ranks."""
+    epoch_batches: int | None = None
+    """Batches in an epoch; None: as many as it takes to see every mammogram of the commoner label, as in the study."""
     gnet_every: int = 5
     """Batches for each step of Gnet in the adversarial phases."""
     stabiliser: Literal["hinge", "paper"] = "hinge"

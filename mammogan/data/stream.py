@@ -128,7 +128,7 @@ class _EpochBatches(Sampler[list[tuple[int, int]]]):
 class PairedStream:
     """Batches of N mammograms of one label and N of another (study, section 2), divided over the ranks.
 
-    An epoch is max(#first, #second) // N batches; both are shuffled, the scarcer ones repeated as often as needed.
+    An epoch is ``batches``, by default max(#first, #second) // N; both are shuffled, and repeated as often as needed.
     """
 
     def __init__(
@@ -140,6 +140,7 @@ class PairedStream:
         rank: int = 0,
         ranks: int = 1,
         workers: int = 0,
+        batches: int | None = None,
     ) -> None:
         if pairs % ranks:
             legal = [n for n in range(1, pairs + 1) if pairs % n == 0]
@@ -148,7 +149,7 @@ class PairedStream:
             )
         self.sizes = (len(first), len(second))
         self.pairs, self.seed, self.rank, self.share = pairs, seed, rank, pairs // ranks
-        self.batches = max(self.sizes) // pairs
+        self.batches = max(self.sizes) // pairs if batches is None else batches
         if min(self.sizes) == 0 or self.batches == 0:
             raise UserError(
                 f"a batch needs {pairs} mammograms of each label; the training split holds "

@@ -59,7 +59,9 @@ class CadTraining:
         folder = workspace.shards(Resolution.parse(config.resolution))
         workers = config.compute.loader_workers
         train = (ShardImages(folder, "train", "positive"), ShardImages(folder, "train", "negative"))
-        self.stream = PairedStream(*train, config.pairs, config.seed, ranks.rank, ranks.size, workers)
+        self.stream = PairedStream(
+            *train, config.pairs, config.seed, ranks.rank, ranks.size, workers, config.epoch_batches
+        )
         self.validation = [ShardImages(folder, "validation", label) for label in ("positive", "negative")]
         self.precision = Precision.choose(config.compute.precision, ranks.device)
         augmentation = Augmentation(config.rotation, config.shear, config.scale)

@@ -39,7 +39,9 @@ class GanTraining:
         folder = workspace.shards(resolution)
         train = (ShardImages(folder, "train", direction.target), ShardImages(folder, "train", direction.source))
         workers = config.compute.loader_workers
-        self.stream = PairedStream(*train, config.pairs, config.seed, ranks.rank, ranks.size, workers)
+        self.stream = PairedStream(
+            *train, config.pairs, config.seed, ranks.rank, ranks.size, workers, config.epoch_batches
+        )
         self.validation = ShardImages(folder, "validation", direction.source)
         self.precision = Precision.choose(config.compute.precision, ranks.device)
         augmentation = Augmentation(config.rotation, config.shear, (0.5, 2.0) if config.gan_scale else (1.0, 1.0))

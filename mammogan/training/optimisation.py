@@ -43,7 +43,7 @@ class Precision:
     def place(self, network: Network) -> Network:
         """``network`` on the device, in full precision, channels last on CUDA, where convolutions want it so."""
         network.to(self.device, self.full)
-        return network.to(memory_format=torch.channels_last) if self.device.type == "cuda" else network  # type: ignore[call-overload,no-any-return]
+        return network.to(memory_format=torch.channels_last) if self.device.type == "cuda" else network  # type: ignore[call-overload]
 
     def scaler(self) -> torch.amp.GradScaler:
         """A loss scaler, at work for fp16 only."""
