@@ -26,7 +26,7 @@ from mammogan.config import UserError
 T = TypeVar("T")
 Flat = Annotated[T, tyro.conf.arg(name="")]
 
-MARKERS = (tyro.conf.EnumChoicesFromValues, tyro.conf.HelptextFromCommentsOff)
+MARKERS = (tyro.conf.EnumChoicesFromValues, tyro.conf.HelptextFromCommentsOff, tyro.conf.DisallowNone)
 FILES = ("config", "profile")
 """Options that name a file with values for the options of the dataclass they belong to; the earlier win."""
 MISTAKE, INTERRUPTED = 2, 130
@@ -127,13 +127,14 @@ def _option(kind: Any, key: str, value: Any, where: str, prefix: str) -> Iterato
         yield from _words(keys(kind), value, where, f"{prefix}{name}.")  # type: ignore[arg-type]
     elif kind is bool:
         yield f"--{prefix}{'' if _truth(value, where) else 'no-'}{name}"
+    elif value in ("", "null", "~"):
+        return  # left out, as on the command line
     elif isinstance(value, list):
         _check(kind, [str(item) for item in value], where)
         yield from [f"--{prefix}{name}", *map(str, value)]
     else:
-        text = "None" if value in ("", "null", "~", None) else str(value)
-        _check(kind, [text], where)
-        yield f"--{prefix}{name}={text}"
+        _check(kind, [str(value)], where)
+        yield f"--{prefix}{name}={value}"
 
 
 def _truth(value: Any, where: str) -> bool:

@@ -1,0 +1,146 @@
+"""Run work where the user wants it: in this process, in several on this machine, or as SLURM jobs.
+
+``launch(jobs, config)`` is for stages, ``launch_array(array, config)`` for independent tasks and what finishes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.tasks import Series, Task
+from mammogan.cluster.where import check_shared, choose, note, ranks_here, started_by_torchrun
+from mammogan.config import ComputeConfig, Resolution, UserError, Workspace
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage's work."""
+
+    name: str
+    """Short and without blanks, such as cad-1024x832."""
+    task: Task
+    folder: Path
+    """Its run folder; the scheduler's files go to submit/ in it."""
+    complete: Path
+    """What is there once the work is done, and not before."""
+    pairs: int = 1
+    """What its ranks share evenly; 1 for work of one process."""
+    check: Callable[[], None] | None = None
+    """Raises MissingInput when the work cannot begin yet; not asked when other jobs will make the input first."""
+
+
+@dataclass(frozen=True)
+class Array:
+    """Independent tasks of one process each, safe to repeat, and the job that follows when all are done."""
+
+    name: str
+    tasks: Sequence[Task]
+    folder: Path
+    finish: Job
+    at_once: int = 64
+    """Tasks that run at the same time on SLURM."""
+
+
+def launch(jobs: Sequence[Job], config: ClusterConfig) -> int:
+    """Run the jobs in order here, or submit them all; exit code 0 when they did well, or are on their way."""
+    for job in jobs:
+        if job.check:
+            job.check()
+    where = choose(config)
+    if where.name == "slurm":
+        from mammogan.cluster import submit
+
+        return submit.jobs(jobs, config)
+    for job in jobs:
+        if code := _run_here(job, config, where.name, where.why):
+            return code
+    return 0
+
+
+def launch_array(array: Array, config: ClusterConfig) -> int:
+    """Run the tasks, then ``finish``: here, shared out over local processes, or as a SLURM array and a job after it."""
+    where = choose(config)
+    if where.name == "slurm":
+        from mammogan.cluster import submit
+
+        return submit.array(array, config)
+    workers = min(ranks_here(config, pairs=len(array.tasks)), len(array.tasks)) if where.name == "local" else 1
+    note(f"--cluster {where.name} ({where.why}): {len(array.tasks)} tasks in {workers or 1} process(es)")
+    if workers > 1:
+        from mammogan.cluster import local
+
+        shares = [Series(array.tasks[n::workers]) for n in range(workers)]
+        environments = [{"LOCAL_RANK": str(n)} for n in range(workers)]
+        code = local.run_side_by_side(shares, environments, array.folder / "submit" / "local")
+        if code:
+            return code
+    else:
+        Series(array.tasks)()
+    array.finish.task()
+    return 0
+
+
+def choose_resolution(text: str, workspace: Workspace) -> Resolution:
+    """``text``, or for 'auto' the highest resolution that has shards, high when there is none; says what it chose."""
+    if text != "auto":
+        return Resolution.parse(text)
+    found = workspace.resolutions()
+    chosen = found[0] if found else Resolution.parse("high")
+    if len(found) > 1:
+        note(f"--resolution {chosen}, the highest of those that have shards: {', '.join(map(str, found))}")
+    elif found:
+        note(f"--resolution {chosen}, the only one that has shards")
+    return chosen
+
+
+def on_asked_device(compute: ComputeConfig, cluster: ClusterConfig) -> ComputeConfig:
+    """CPU for a training whose ranks were asked for on CPU cores."""
+    if not cluster.on_cpu:
+        return compute
+    if compute.device == "cuda":
+        raise UserError("--compute.device cuda contradicts --cpu-ranks (or --gpus-per-node 0): leave one out")
+    return replace(compute, device="cpu")
+
+
+def _run_here(job: Job, config: ClusterConfig, name: str, why: str) -> int:
+    if config.dry_run:
+        note(f"--cluster {name}: would run {job.name} here")
+        return 0
+    if name == "none":
+        _check_alone(config)
+        note(f"--cluster none ({why}): {job.name} in this process")
+        return _called(job.task)
+    ranks = ranks_here(config, job.pairs)
+    check_shared(job.pairs, ranks)
+    note(f"--cluster local ({why}): {job.name} with {ranks} rank{'s' * (ranks > 1)} on this machine")
+    if ranks == 1:
+        return _called(job.task)
+    from mammogan.cluster import local
+
+    return local.run_ranks(job.task, ranks, job.folder / "submit" / "local")
+
+
+def _check_alone(config: ClusterConfig) -> None:
+    asked = max(config.cpu_ranks or 1, config.gpus_per_node or 1)
+    if asked > 1 and not started_by_torchrun():
+        raise UserError(
+            f"--cluster none is this process, one rank, and {asked} are asked for: "
+            "use --cluster local, or start it with torchrun"
+        )
+
+
+def _called(task: Task) -> int:
+    task()
+    return 0
+
+
+def for_one_process(config: ClusterConfig, gpus: int) -> ClusterConfig:
+    """The same requests for work of one process with ``gpus`` GPUs, 0 or 1."""
+    if gpus == 0 or config.on_cpu:
+        return replace(config, nodes=1, cpu_ranks=1, gpus_per_node=None, gres=None)
+    gres = re.sub(r"\bgpu((?::[A-Za-z]\w*)?)(?::\d+)?", r"gpu\1:1", config.gres) if config.gres else None
+    return replace(config, nodes=1, gpus_per_node=1, gres=gres)

@@ -1,0 +1,83 @@
+"""Child processes that never outlive a decision to stop: asked first, then ended, then killed with all they started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import IO, Any
+
+
+class Terminated(SystemExit):
+    """SIGTERM came; exit code 143 as a shell would tell it."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
+
+
+def start(words: Sequence[str], environment: dict[str, str], output: IO[Any] | int | None) -> subprocess.Popen[str]:
+    """A child in a session of its own, so that Ctrl-C reaches it through us, once; its errors go where its output goes.
+
+    ``output`` None leaves it our own stdout and stderr.
+    """
+    return subprocess.Popen(
+        words,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+
+
+def stop(children: Iterable[subprocess.Popen[str]], first: signal.Signals, patience: float) -> None:
+    """Ask with ``first``, after ``patience`` seconds with SIGTERM, then kill the whole session of each child."""
+    for number, seconds in ((first, patience), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        left = [child for child in children if child.poll() is None]
+        for child in left:
+            _send(child, number)
+        deadline = time.monotonic() + seconds
+        while any(child.poll() is None for child in left) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _send(child: subprocess.Popen[str], number: signal.Signals) -> None:
+    try:
+        if number == signal.SIGKILL:
+            os.killpg(child.pid, number)
+        else:
+            child.send_signal(number)
+    except ProcessLookupError:
+        return
+
+
+def exit_code(child: subprocess.Popen[str]) -> int:
+    """As a shell tells it: 128 + the signal that ended it."""
+    code = child.wait()
+    return 128 - code if code < 0 else code
+
+
+@contextmanager
+def stopping_on_exit(children: list[subprocess.Popen[str]], patience: float) -> Iterator[None]:
+    """Whatever ends the block, Ctrl-C and SIGTERM too, ends the children as well."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    first = signal.SIGTERM
+    try:
+        yield
+    except KeyboardInterrupt:
+        first = signal.SIGINT
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        stop(children, first, patience)
+        signal.signal(signal.SIGTERM, before)

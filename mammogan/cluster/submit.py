@@ -1,0 +1,192 @@
+"""Submission to SLURM through submitit, and what the user is told about it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mammogan import files, provenance
+from mammogan.cluster.launch import Array, Job, for_one_process
+from mammogan.cluster.profile import ClusterConfig, sbatch_parameters, sbatch_text
+from mammogan.cluster.tasks import Task
+from mammogan.cluster.where import check_shared, note
+from mammogan.config import UserError
+from mammogan.terminal import say
+
+POLL_SECONDS = 10.0
+FOLDER_LAG_SECONDS = 30.0
+"""How late a shared file system may show what a node has written."""
+SHORT_MINUTES = 10
+DEFAULT_MAX_ARRAY = 1001
+
+
+@dataclass(frozen=True)
+class Submitted:
+    job_id: str
+    name: str
+    log: Path
+    result: Path
+    """Where submitit writes how it ended."""
+    complete: Path
+
+    @property
+    def succeeded(self) -> bool:
+        if not (self.result.exists() and self.complete.exists()):
+            return False
+        return bool(pickle.loads(self.result.read_bytes())[0] == "success")
+
+
+def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
+    """Submit each job that is not complete, or print its script for --dry-run; wait for them with --wait."""
+    submitted = []
+    for job in found:
+        check_shared(job.pairs, config.nodes * config.ranks_per_node)
+        if config.dry_run:
+            print(sbatch_text(config, job.name, _folder(job.folder)))
+        elif job.complete.exists():
+            say(f"{job.name}: done before ({job.complete})")
+        else:
+            submitted.append(submit(job, config))
+    return waited(submitted) if config.wait else 0
+
+
+def submit(job: Job, config: ClusterConfig) -> Submitted:
+    """Submit one job, record it in the run folder's launch.json and tell how to follow it."""
+    [handle] = _handed_over([job.task], job.name, _folder(job.folder), config)
+    paths = handle.paths
+    submitted = Submitted(handle.job_id, job.name, paths.stdout, paths.result_pickle, job.complete)
+    _record(job.folder, [submitted.job_id], job.name, config)
+    _tell(submitted, job.folder, config)
+    return submitted
+
+
+def array(work: Array, config: ClusterConfig) -> int:
+    """Submit the tasks as arrays no longer than the cluster takes, and the finishing job after all of them."""
+    config = for_one_process(config, gpus=1)
+    if config.dry_run:
+        folder = _array_folder(work, len(work.tasks))
+        print(sbatch_text(config, work.name, folder, len(work.tasks), work.at_once))
+        after = replace(for_one_process(config, gpus=0), dependency=f"afterok:JOB-{work.name}")
+        print(sbatch_text(after, work.finish.name, _folder(work.finish.folder)))
+        return 0
+    handles: list[Any] = []
+    longest = max_array()
+    for first in range(0, len(work.tasks), longest):
+        part = work.tasks[first : first + longest]
+        handles += _handed_over(part, work.name, _array_folder(work, len(part)), config, work.at_once)
+    ids = sorted({handle.job_id.partition("_")[0] for handle in handles}, key=int)
+    _record(work.folder, ids, work.name, config)
+    say(f"submitted {len(handles)} tasks of {work.name} as job {', '.join(ids)}; logs in {work.folder / 'submit'}")
+    after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids) if ids else None)
+    finish = submit(work.finish, after)
+    return waited([finish]) if config.wait else 0
+
+
+def waited(submitted: Sequence[Submitted]) -> int:
+    """Wait until the queue holds none of the jobs; 0 when all did well, else 1.
+
+    Works without SLURM's accounting: files say how it went, the job's result and the work's own last one.
+    """
+    while submitted and _queued([job.job_id for job in submitted]):
+        time.sleep(POLL_SECONDS)
+    deadline = time.monotonic() + FOLDER_LAG_SECONDS
+    while not all(job.result.exists() for job in submitted) and time.monotonic() < deadline:
+        time.sleep(1)
+    failed = [job for job in submitted if not job.succeeded]
+    for job in failed:
+        print(f"job {job.job_id} ({job.name}) did not finish its work; its log: {job.log}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def max_array() -> int:
+    """Tasks that one array may have (SLURM's MaxArraySize counts from 0 and excludes itself)."""
+    shown = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, timeout=30)
+    for line in shown.stdout.splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "MaxArraySize":
+            return max(1, int(value))
+    return DEFAULT_MAX_ARRAY
+
+
+def _folder(run: Path, job: str = "%j") -> Path:
+    return run.absolute() / "submit" / job
+
+
+def _array_folder(work: Array, tasks: int) -> Path:
+    """One folder for all tasks of an array; submitit makes a plain job of a single one."""
+    return _folder(work.folder, "%A" if tasks > 1 else "%j")
+
+
+def _handed_over(
+    tasks: Sequence[Task], name: str, folder: Path, config: ClusterConfig, at_once: int = 256
+) -> list[Any]:
+    """Give the tasks to submitit; several become one array. What sbatch refuses is a UserError with its words."""
+    import submitit
+
+    if config.max_requeues and sbatch_parameters(config, name)["time"] <= SHORT_MINUTES:
+        note(f"--time {config.time}: with a limit this short every pre-emption counts as one of --max-requeues")
+    executor = submitit.SlurmExecutor(folder, max_num_timeout=config.max_requeues)
+    executor.update_parameters(**sbatch_parameters(config, name), array_parallelism=at_once)
+    with _clean_environment():
+        try:
+            return list(executor.submit_array(tasks))
+        except submitit.core.utils.FailedJobError as error:
+            raise UserError(f"sbatch refused {name}: {str(error).strip()}") from error
+
+
+@contextmanager
+def _clean_environment() -> Iterator[None]:
+    """Inside a job, hide that job's variables from the new one, but not where SLURM's configuration is."""
+    from submitit.helpers import clean_env
+
+    if "SLURM_JOB_ID" not in os.environ:
+        yield
+        return
+    configuration = os.environ.get("SLURM_CONF")
+    with clean_env():
+        if configuration:
+            os.environ["SLURM_CONF"] = configuration
+        yield
+
+
+def _record(run: Path, ids: list[str], name: str, config: ClusterConfig) -> None:
+    made = {
+        "name": name,
+        "job_ids": ids,
+        "submitted": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "sbatch": sbatch_parameters(config, name),
+        "made_by": provenance.made_by(),
+    }
+    files.write_json(run / "launch.json", made)
+
+
+def _tell(job: Submitted, run: Path, config: ClusterConfig) -> None:
+    processor = "CPU rank" if config.on_cpu else "GPU"
+    size = f"{config.nodes} node(s) with {config.ranks_per_node} {processor}(s), at most {config.time}"
+    after = f", after {config.dependency}" if config.dependency else ""
+    say(f"submitted job {job.job_id}: {job.name} on {size}{after}")
+    say(f"  run     {run}")
+    say(f"  log     {job.log}")
+    say(f"  watch   squeue -j {job.job_id}    tail -F {job.log}")
+    say(f"  cancel  scancel {job.job_id}")
+
+
+def _queued(ids: list[str]) -> bool:
+    """Whether any of the jobs is still waiting or running; a job SLURM has forgotten is not."""
+    shown = subprocess.run(
+        ["squeue", "--noheader", "--format=%i", f"--jobs={','.join(ids)}"], capture_output=True, text=True, timeout=60
+    )
+    if shown.returncode and "Invalid job id" not in shown.stderr:
+        note(f"squeue does not answer ({shown.stderr.strip()}); asking again in {POLL_SECONDS:.0f} s")
+        return True
+    return bool(shown.stdout.strip())

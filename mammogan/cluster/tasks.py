@@ -1,0 +1,113 @@
+"""Work that can be pickled, queued, requeued and run on another machine. Heavy imports sit inside."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mammogan.config import CadConfig, Direction, GanConfig, Workspace
+from mammogan.terminal import say
+
+PORTS = range(10000, 32768)
+"""Below Linux's ephemeral ports, which any connection may have taken."""
+
+
+class Task:
+    """Base of all work. Whoever runs it calls it; what it computes is found on disk, complete or absent."""
+
+    def __call__(self) -> None:
+        take_rank()
+        self.work()
+
+    def work(self) -> None:
+        raise NotImplementedError
+
+    def checkpoint(self) -> Any:
+        """What goes back to the queue on a time limit or pre-emption: the same, which resumes from its run folder."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+@dataclass(frozen=True)
+class TrainCad(Task):
+    config: CadConfig
+    workspace: Workspace
+
+    def work(self) -> None:
+        from mammogan.training.cad import train
+
+        train(self.config, self.workspace)
+
+
+@dataclass(frozen=True)
+class TrainGan(Task):
+    config: GanConfig
+    direction: Direction
+    workspace: Workspace
+
+    def work(self) -> None:
+        from mammogan.training.gan import train
+
+        train(self.config, self.direction, self.workspace)
+
+
+@dataclass(frozen=True)
+class Call(Task):
+    """A module's function with its arguments; unpickling imports the module."""
+
+    function: Callable[..., object]
+    arguments: tuple[Any, ...] = ()
+
+    def work(self) -> None:
+        self.function(*self.arguments)
+
+
+@dataclass(frozen=True)
+class Command(Task):
+    """A program of one process; that it fails is an error here."""
+
+    words: tuple[str, ...]
+
+    def work(self) -> None:
+        subprocess.run(self.words, check=True)
+
+
+@dataclass(frozen=True)
+class Series(Task):
+    """Tasks one after the other in one process."""
+
+    tasks: Sequence[Task]
+
+    def work(self) -> None:
+        for task in self.tasks:
+            task.work()
+
+
+def take_rank() -> None:
+    """Inside a submitit job, name this process's rank as torchrun would; elsewhere do nothing.
+
+    CUDA_VISIBLE_DEVICES is left as SLURM made it.
+    """
+    if not os.environ.get("SUBMITIT_EXECUTOR"):
+        return
+    import submitit
+
+    job = submitit.JobEnvironment()
+    restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+    os.environ.setdefault("MASTER_PORT", str(master_port(job.job_id, restarts)))
+    os.environ["MASTER_ADDR"] = job.hostnames[0]
+    os.environ["RANK"], os.environ["WORLD_SIZE"] = str(job.global_rank), str(job.num_tasks)
+    os.environ["LOCAL_RANK"] = str(job.local_rank)
+    if job.global_rank == 0:
+        say(f"SLURM job {job.job_id}, restarts: {restarts}, ranks: {job.num_tasks} on {', '.join(job.hostnames)}")
+
+
+def master_port(job_id: str, restarts: int) -> int:
+    """Port on which ranks meet. A requeued job keeps its id, so the count of restarts keeps it off the old meeting."""
+    digest = hashlib.sha256(f"{job_id}.{restarts}".encode()).digest()
+    return PORTS[int.from_bytes(digest[:8], "big") % len(PORTS)]

@@ -1,0 +1,105 @@
+"""Which machine does the work, how many ranks take part, and why."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from mammogan.cluster.profile import ClusterConfig
+from mammogan.config import UserError
+
+ANSWER_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Where:
+    name: Literal["none", "local", "slurm"]
+    why: str
+
+
+def note(text: str) -> None:
+    """Tell the user how something was decided: on stderr, once however many ranks there are."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, file=sys.stderr, flush=True)
+
+
+def choose(config: ClusterConfig) -> Where:
+    """What ``--cluster`` means here; UserError where the asked-for cluster cannot do it."""
+    where = _automatic(config) if config.cluster == "auto" else _as_asked(config.cluster, config)
+    if where.name != "slurm" and config.nodes > 1 and not started_by_torchrun():
+        raise UserError(
+            f"--nodes {config.nodes} needs SLURM, and this is --cluster {where.name} ({where.why}); on one machine "
+            "give --gpus-per-node N or --cpu-ranks N, inside an allocation use slurm/torchrun.sh, "
+            "to see the job add --dry-run"
+        )
+    return where
+
+
+def started_by_torchrun() -> bool:
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def _as_asked(name: Literal["none", "local", "slurm"], config: ClusterConfig) -> Where:
+    if name == "slurm" and not config.dry_run and (problem := slurm_problem()):
+        raise UserError(f"--cluster slurm: {problem}; try --cluster local, or --dry-run to see the job")
+    if name == "local" and started_by_torchrun():
+        raise UserError("--cluster local starts ranks, and torchrun has started this one: use --cluster none")
+    return Where(name, "as asked")
+
+
+def _automatic(config: ClusterConfig) -> Where:
+    if config.dry_run:
+        return Where("slurm", "a dry run shows its job")
+    if started_by_torchrun():
+        return Where("none", "torchrun started this process")
+    if job := os.environ.get("SLURM_JOB_ID"):
+        return Where("local", f"already inside SLURM job {job}")
+    problem = slurm_problem()
+    return Where("local", problem) if problem else Where("slurm", "sbatch and sinfo answer")
+
+
+def slurm_problem() -> str:
+    """Why no job can be submitted from here; empty when one can."""
+    for words in (("sbatch", "--version"), ("sinfo", "--noheader", "--format=%P")):
+        try:
+            subprocess.run(words, capture_output=True, check=True, timeout=ANSWER_SECONDS)
+        except FileNotFoundError:
+            return f"{words[0]} is not installed here"
+        except subprocess.TimeoutExpired:
+            return f"{words[0]} does not answer within {ANSWER_SECONDS} s"
+        except (OSError, subprocess.CalledProcessError):
+            return f"{words[0]} fails"
+    return ""
+
+
+def ranks_here(config: ClusterConfig, pairs: int) -> int:
+    """Ranks to start on this machine for work whose batch of ``pairs`` is shared by them."""
+    if config.on_cpu:
+        return config.cpu_ranks or 1
+    if config.gpus_per_node is None:
+        return max(n for n in range(1, max(1, visible_gpus()) + 1) if pairs % n == 0) if pairs > 1 else 1
+    if config.gpus_per_node > (visible := visible_gpus()):
+        raise UserError(
+            f"--gpus-per-node {config.gpus_per_node}: {visible} GPUs are visible here; "
+            "give --cpu-ranks N to compute on CPU cores"
+        )
+    return config.gpus_per_node
+
+
+def visible_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def check_shared(pairs: int, ranks: int) -> None:
+    """UserError when a batch cannot be divided evenly: the result must not depend on how many ranks made it."""
+    if pairs % ranks:
+        legal = ", ".join(str(n) for n in range(1, pairs + 1) if pairs % n == 0)
+        raise UserError(
+            f"a batch of {pairs} pairs cannot be shared by {ranks} ranks; legal numbers of ranks are {legal}, "
+            "or give another --pairs (it changes the result, ranks do not)"
+        )
