@@ -1,0 +1,122 @@
+"""What a conversion tells its user: files in, files used, why the others were not."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mammogan import files
+from mammogan.config import LABELS, SPLITS, Workspace
+from mammogan.data.cohort import Mammogram
+from mammogan.data.convert import Skipped
+from mammogan.data.shard_folder import ShardFolder
+
+COLUMNS = ("row", "key", "reason", "path", "detail")
+MEANING = {
+    "bits_unsupported": "more than 16 bits per pixel",
+    "blank": "one brightness everywhere",
+    "colour": "a colour image",
+    "damaged_header": "the header cannot be read",
+    "decode_failed": "the pixels cannot be decoded",
+    "decoder_crashed": "the decoder crashed",
+    "duplicate": "same pixels as another row, which was kept",
+    "for_processing": "raw detector data; export the FOR PRESENTATION image",
+    "multiframe": "tomosynthesis or several frames",
+    "no_pixels": "no pixels in the file",
+    "not_dicom": "not a DICOM file",
+    "not_mg": "another modality than mammography",
+    "too_small": "less than 64 pixels high or wide",
+    "unexpected": "a fault that was not foreseen",
+    "unreadable": "the file cannot be read",
+}
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """``counts`` and ``patients`` are by split and label, ``skipped`` by reason code."""
+
+    files: int
+    used: int
+    skipped: dict[str, int]
+    counts: dict[str, dict[str, int]]
+    patients: dict[str, dict[str, int]]
+    folders: tuple[Path, ...]
+    converted_now: int
+    skipped_list: Path
+    """Private: row, path and full reason of every file left out."""
+
+    def lines(self) -> Iterator[str]:
+        """The report as a person reads it."""
+        kept = self.files - self.converted_now
+        yield f"{self.files} files in, {self.used} used" + (f" ({kept} were there already)" if kept else "")
+        yield from self.why_skipped()
+        yield "split       label      images  patients"
+        for split in SPLITS:
+            for label in LABELS:
+                yield f"{split:<11} {label:<9} {self.counts[split][label]:7d} {self.patients[split][label]:9d}"
+        yield "shards in " + ", ".join(str(folder) for folder in self.folders)
+
+    def why_skipped(self) -> Iterator[str]:
+        """One line for each reason; nothing when every file was used."""
+        for code, number in sorted(self.skipped.items()):
+            yield f"  {number} left out: {code}, {MEANING.get(code, 'see the list')}"
+        if self.skipped:
+            yield f"  which ones, with the full reason (private): {self.skipped_list}"
+
+
+def report_on(
+    folders: Sequence[ShardFolder], mammograms: Sequence[Mammogram], converted_now: int, skipped_list: Path
+) -> ConversionReport:
+    """Count what lies in the finished shards; it is the same at every resolution."""
+    skipped = Counter(row["reason"] for row in folders[0].excluded())
+    keys = {key for marker in folders[0].done.values() for key in marker["sources"]}
+    used = [row for row in mammograms if row.key in keys]
+    cells = {(split, label): [m for m in used if (m.split, m.label) == (split, label)] for split, label in _cells()}
+    return ConversionReport(
+        files=len(mammograms),
+        used=len(used),
+        skipped=dict(skipped),
+        counts={split: {label: len(cells[split, label]) for label in LABELS} for split in SPLITS},
+        patients={
+            split: {label: len({m.patient for m in cells[split, label]}) for label in LABELS} for split in SPLITS
+        },
+        folders=tuple(folder.path for folder in folders),
+        converted_now=converted_now,
+        skipped_list=skipped_list,
+    )
+
+
+def _cells() -> list[tuple[str, str]]:
+    return [(split, label) for split in SPLITS for label in LABELS]
+
+
+def list_skipped(
+    workspace: Workspace,
+    excluded: Sequence[dict[str, Any]],
+    mammograms: Sequence[Mammogram],
+    reasons: dict[str, Skipped],
+) -> Path:
+    """Write the private list of files left out; details of earlier runs are kept for shards that were not redone."""
+    path = workspace.salt.parent / "skipped.csv"
+    details = _earlier_details(path) | {key: reason.detail for key, reason in reasons.items()}
+    paths = {row.key: row.path for row in mammograms}
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in excluded:
+        writer.writerow([row["row"], row["key"], row["reason"], paths[row["key"]], details.get(row["key"], "")])
+    files.write_text(path, text.getvalue())
+    path.chmod(0o600)
+    return path
+
+
+def _earlier_details(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    with open(path, newline="", encoding="utf-8") as file:
+        return {row["key"]: row["detail"] for row in csv.DictReader(file)}

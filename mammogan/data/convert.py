@@ -1,0 +1,125 @@
+"""One row of the cohort to the members of a sample, at all resolutions from one decode."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from mammogan.config import Resolution
+from mammogan.data.cohort import Mammogram
+from mammogan.data.dicom import Placement, Source, Unusable, Voi, place, read_mammogram
+from mammogan.data.index import SCHEMA
+
+PNG_LEVEL = 1  # three to four times faster than zlib's default, 7% larger
+
+
+@dataclass(frozen=True)
+class Task:
+    """A mammogram and what to make of it."""
+
+    mammogram: Mammogram
+    resolutions: tuple[Resolution, ...]
+    voi: Voi
+
+
+@dataclass(frozen=True)
+class Members:
+    """The two files of a sample."""
+
+    png: bytes
+    json: bytes
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A sample at every resolution asked for; source_sha256 is of the stored pixels."""
+
+    source_sha256: str
+    members: dict[Resolution, Members]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Why a row gave no sample: ``code`` may be published, ``detail`` may quote the file."""
+
+    code: str
+    detail: str = ""
+
+
+def convert(task: Task) -> Converted | Skipped:
+    """Everything a worker process does for one row. Whatever is wrong with the file comes back as Skipped."""
+    row = task.mammogram
+    try:
+        source = read_mammogram(row.path, row.laterality, row.view, task.voi)
+        with _one_thread():
+            members = {resolution: _members(row, source, resolution) for resolution in task.resolutions}
+    except Unusable as reason:
+        return Skipped(reason.code, reason.detail)
+    except MemoryError:
+        raise
+    except Exception as error:  # a header can be wrong in ways that nobody thought of; one file must not end the run
+        return Skipped("unexpected", repr(error))
+    return Converted(source.facts["source_sha256"], members)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes are what is parallel here: threads on top of them would only get in each other's way."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _members(row: Mammogram, source: Source, resolution: Resolution) -> Members:
+    pixels, placement = place(source, resolution)
+    facts = sample_facts(row, source, placement)
+    return Members(encode_png16(pixels), json.dumps(facts, allow_nan=False).encode())
+
+
+def encode_png16(pixels: NDArray[np.uint16]) -> bytes:
+    """uint16 (H,W) -> 16-bit grey PNG, exact, the same bytes every time."""
+    if pixels.dtype != np.uint16 or pixels.ndim != 2:
+        raise ValueError(f"expected uint16 (H,W), found {pixels.dtype} {pixels.shape}")
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "PNG", compress_level=PNG_LEVEL)
+    return encoded.getvalue()
+
+
+def sample_facts(row: Mammogram, source: Source, placement: Placement) -> dict[str, Any]:
+    """The JSON member: an allow-list. No name, number, date, UID or path of the source is in it."""
+    spacing, scale = source.facts["source_spacing_mm"], placement.scale
+    return {
+        "schema": SCHEMA,
+        "key": row.key,
+        "patient": row.patient,
+        "split": row.split,
+        "label": row.label,
+        "y_cancer": int(row.label == "positive"),
+        "laterality": row.laterality,
+        "view": row.view,
+        **({"density": row.density} if row.density else {}),
+        "source_shape": source.facts["source_shape"],
+        "source_spacing_mm": spacing,
+        "spacing_mm": spacing and [round(mm / per, 6) for mm, per in zip(spacing, scale, strict=True)],
+        "photometric": source.facts["photometric"],
+        "bits_stored": source.facts["bits_stored"],
+        "voi": source.facts["voi"],
+        "placement": placement.to_json(),
+        "flip_h": source.flip_h,
+        "synthetic": source.facts["synthetic"],
+        "film": source.facts["film"],
+        "flags": source.facts["flags"],
+        "source_sha256": source.facts["source_sha256"],
+    }

@@ -1,0 +1,252 @@
+"""One DICOM file to canonical brightness, and on to shard pixels.
+
+Order: decode, modality LUT, VOI, photometric sense, background, orientation, scale, clip and round, pad.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
+from scipy import ndimage
+
+from mammogan.config import Resolution
+from mammogan.data import grey
+from mammogan.data.grey import PATTERNS, Grey, Unusable, Voi
+from mammogan.data.orientation import Orientation, breast_mask, orient, overview
+from mammogan.data.placement import Placement, apply_placement_to_mask, place_pixels
+
+__all__ = ["Placement", "Source", "Unusable", "Voi", "apply_placement_to_mask", "place", "read_mammogram"]
+
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1."
+SYNTHETIC_DATA = 0x0008001C
+SMALLEST_SIDE = 64
+PADDING_IN_BREAST = 0.005  # of the breast: a declared padding value that is more common there is wrong
+
+
+@dataclass(frozen=True)
+class Source:
+    """A mammogram at its own size. ``pixels`` float32 (h,w) in [0,65535], canonical, bright tissue on dark.
+
+    ``facts`` are what a sample's JSON may say of the file: no name, number, date, UID or path.
+    """
+
+    pixels: NDArray[np.float32]
+    flip_h: bool
+    flip_v: bool
+    facts: dict[str, Any]
+
+
+def read_mammogram(path: Path, laterality: str, view: str, voi: Voi = "header") -> Source:
+    """Decode one file and bring it into the canonical orientation. Raises Unusable with a reason code."""
+    flags: list[str] = []
+    with _header_warnings(flags):
+        header = _read(path)
+        _refuse_other_kinds(header)
+        stored = _decode(header)
+        source = _canonical(header, stored, laterality, view, voi, flags)
+    source.facts["flags"] = sorted(set(flags))
+    return source
+
+
+def place(source: Source, resolution: Resolution) -> tuple[NDArray[np.uint16], Placement]:
+    """Scale and pad a mammogram to a shard image, uint16 (H,W)."""
+    height, width = source.pixels.shape
+    placement = Placement.fit((height, width), resolution, source.flip_h, source.flip_v)
+    return place_pixels(source.pixels, placement), placement
+
+
+@contextmanager
+def _header_warnings(flags: list[str]) -> Iterator[None]:
+    """Turn pydicom's warnings, which quote the values of a header, into one flag."""
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+    finally:
+        logger.setLevel(level)
+    if any("pydicom" in warning.filename for warning in caught):
+        flags.append("header_warnings")
+
+
+def _read(path: Path) -> Dataset:
+    try:
+        return pydicom.dcmread(path)
+    except InvalidDicomError as error:
+        raise Unusable("not_dicom", str(error)) from error
+    except OSError as error:
+        raise Unusable("unreadable", str(error)) from error
+    except Exception as error:  # a damaged header can raise anything
+        raise Unusable("damaged_header", repr(error)) from error
+
+
+def _refuse_other_kinds(header: Dataset) -> None:
+    if str(header.get("SOPClassUID", "")).startswith(TOMOSYNTHESIS) or int(header.get("NumberOfFrames") or 1) > 1:
+        raise Unusable("multiframe", "tomosynthesis or several frames")
+    if str(header.get("Modality") or "MG") != "MG":
+        raise Unusable("not_mg", f"Modality {header.Modality}")
+    if header.get("PresentationIntentType") == "FOR PROCESSING":
+        raise Unusable("for_processing", "raw detector data: export the FOR PRESENTATION image")
+    if "PixelData" not in header:
+        raise Unusable("no_pixels")
+    if int(header.get("SamplesPerPixel", 1)) != 1:
+        raise Unusable("colour")
+
+
+def _decode(header: Dataset) -> NDArray[Any]:
+    """Stored pixels (h,w); the fastest exact decoder first, pydicom's own order when it fails."""
+    try:
+        stored = _decoded_with(header, _fastest_decoder(header.file_meta.TransferSyntaxUID))
+    except Exception as error:  # decoders raise whatever the damaged stream leads them to
+        raise Unusable("decode_failed", repr(error)) from error
+    if stored.ndim != 2 or min(stored.shape) < SMALLEST_SIDE:
+        raise Unusable("too_small", f"shape {stored.shape}")
+    return stored
+
+
+def _decoded_with(header: Dataset, decoder: str) -> NDArray[Any]:
+    if decoder:
+        try:
+            header.pixel_array_options(decoding_plugin=decoder)
+            return header.pixel_array
+        except MemoryError:
+            raise
+        except Exception:
+            header.pixel_array_options(decoding_plugin="")
+    return header.pixel_array
+
+
+def _fastest_decoder(syntax: UID) -> str:
+    if syntax in JPEGLSTransferSyntaxes:
+        return "pyjpegls"
+    return "pylibjpeg" if syntax == RLELossless or syntax in JPEG2000TransferSyntaxes else ""
+
+
+def _canonical(header: Dataset, stored: NDArray[Any], laterality: str, view: str, voi: Voi, flags: list[str]) -> Source:
+    patterns = grey.stored_patterns(stored)
+    present = np.zeros(PATTERNS, bool)
+    present[patterns] = True
+    tones = grey.grey_curve(header, present, voi)
+    if np.ptp(tones.curve[present]) == 0:
+        raise Unusable("blank", "one brightness everywhere")
+    pixels = tones.curve.astype(np.float32)[patterns]
+    small, block = overview(pixels)
+    mask = breast_mask(small)
+    way = orient(mask, _declared_orientation(header), laterality, view)
+    seen = patterns[::block, ::block][: mask.shape[0], : mask.shape[1]]
+    curve = _with_dark_background(header, tones, seen, mask, way, flags)
+    if curve is not tones.curve:
+        pixels = curve.astype(np.float32)[patterns]
+    flags += tones.flags + way.flags + _disagreements(header, laterality, view)
+    if np.count_nonzero(present) <= 256 and int(header.BitsStored) > 8:
+        flags.append("eight_bit_content")
+    return Source(
+        pixels=np.ascontiguousarray(pixels[:: -1 if way.flip_v else 1, :: -1 if way.flip_h else 1]),
+        flip_h=way.flip_h,
+        flip_v=way.flip_v,
+        facts=_facts(header, stored, tones, way),
+    )
+
+
+def _with_dark_background(
+    header: Dataset,
+    tones: Grey,
+    seen: NDArray[np.uint16],
+    mask: NDArray[np.bool_],
+    way: Orientation,
+    flags: list[str],
+) -> grey.Curve:
+    """The curve with background and padding at 0; ``seen`` are stored values on the grid of the breast's ``mask``."""
+    curve = tones.curve
+    background = _background(seen, mask, way)
+    if tones.lifts_background and background is not None:
+        tones.voi["background"] = round(float(curve[background]), 3)
+        curve = grey.anchored(curve, background)
+    if background is None or curve[background] > grey.TOP / 2:
+        flags.append("background_unknown" if background is None else "bright_background")
+    padded = grey.padding(header)
+    if np.isin(seen[mask], padded).mean() > PADDING_IN_BREAST:
+        flags.append("padding_in_breast")
+    elif padded.size:
+        curve = curve.copy()
+        curve[padded] = 0
+    return curve
+
+
+def _background(seen: NDArray[np.uint16], mask: NDArray[np.bool_], way: Orientation) -> int | None:
+    """The commonest stored value away from the breast, in the half far from the chest wall."""
+    far = np.zeros(mask.shape, bool)
+    half = mask.shape[1] // 2
+    far[:, slice(None, half) if way.flip_h else slice(half, None)] = True
+    outside = far & ~ndimage.binary_dilation(mask, iterations=3)
+    return int(np.bincount(seen[outside]).argmax()) if outside.any() else None
+
+
+def _declared_orientation(header: Dataset) -> tuple[str, ...]:
+    value = header.get("PatientOrientation") or ()
+    return tuple(str(value).split("\\")) if isinstance(value, str) else tuple(str(part) for part in value)
+
+
+def _disagreements(header: Dataset, laterality: str, view: str) -> list[str]:
+    """The table is believed; a header that says otherwise is worth a look."""
+    side = header.get("ImageLaterality") or header.get("Laterality")
+    position = header.get("ViewPosition")
+    return [
+        *(["laterality_disagrees"] if side in ("L", "R") and side != laterality else []),
+        *(["view_disagrees"] if position in ("CC", "MLO") and position != view else []),
+    ]
+
+
+def _facts(header: Dataset, stored: NDArray[Any], tones: Grey, way: Orientation) -> dict[str, Any]:
+    return {
+        "source_shape": list(stored.shape),
+        "source_spacing_mm": _spacing(header),
+        "photometric": "MONOCHROME1" if header.get("PhotometricInterpretation") == "MONOCHROME1" else "MONOCHROME2",
+        "bits_stored": int(header.BitsStored),
+        "voi": tones.voi,
+        "flip_h": way.flip_h,
+        "synthetic": SYNTHETIC_DATA in header and header[SYNTHETIC_DATA].value == "YES",
+        "film": _is_film(header),
+        "source_sha256": _fingerprint(stored),
+    }
+
+
+def _is_film(header: Dataset) -> bool:
+    """Digitised film comes as a secondary capture, or says so."""
+    return header.get("SOPClassUID") == SECONDARY_CAPTURE or header.get("ConversionType") == "DF"
+
+
+def _spacing(header: Dataset) -> list[float] | None:
+    """Millimetres between pixels (y, x): at the detector if given, else as calibrated."""
+    for keyword in ("ImagerPixelSpacing", "PixelSpacing"):
+        try:
+            spacing = [float(part) for part in header.get(keyword) or ()]
+        except (TypeError, ValueError):
+            continue
+        if len(spacing) == 2 and all(math.isfinite(part) and part > 0 for part in spacing):
+            return spacing
+    return None
+
+
+def _fingerprint(stored: NDArray[Any]) -> str:
+    """sha256 of the decoded stored pixels and their shape: equal for two files of one image."""
+    digest = hashlib.sha256(f"{stored.shape}{stored.dtype.str}".encode())
+    digest.update(np.ascontiguousarray(stored).data)
+    return digest.hexdigest()

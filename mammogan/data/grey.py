@@ -1,0 +1,184 @@
+"""Stored pixel values to brightness: modality LUT, VOI window, photometric sense; as one curve over all values.
+
+A stored value is at most 16 bits, so whatever the header asks for is a table of 65536 brightnesses, worked out in
+double precision once for an image. The order is the standard's (PS3.3 C.11.1, C.11.2, C.7.6.3.1.2): modality, then VOI,
+then photometric interpretation. Inverting earlier, or by the image's maximum, would show another image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+TOP = 65535.0
+PATTERNS = 1 << 16
+Voi = Literal["header", "bits"]
+Curve = NDArray[np.float64]
+
+
+class Unusable(Exception):
+    """A file that cannot become a mammogram. ``code`` may be published; ``detail`` may hold what the file says."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(code, detail)
+        self.code, self.detail = code, detail
+
+
+@dataclass(frozen=True)
+class Grey:
+    """``curve[stored value as 16 bits]`` is a brightness in [0, 65535]; ``voi`` says how it came about."""
+
+    curve: Curve
+    voi: dict[str, Any]
+    flags: list[str] = field(default_factory=list)
+
+    @property
+    def lifts_background(self) -> bool:
+        """A sigmoid maps the darkest stored value above zero."""
+        return self.voi.get("function") == "SIGMOID"
+
+
+def grey_curve(header: Dataset, present: NDArray[np.bool_], policy: Voi) -> Grey:
+    """The curve that ``header`` asks for.
+
+    ``present`` (65536) marks the stored values that occur, as 16-bit patterns. policy "header": the first VOI LUT, else
+    the first window, else all stored bits linearly. policy "bits": all stored bits linearly.
+    """
+    flags: list[str] = []
+    stored, bits = _stored_values(header, present, flags)
+    inside = _within(stored, bits, _is_signed(header))
+    values = _modality(header, stored)
+    low, high = float(values[inside].min()), float(values[inside].max())
+    chosen = _voi(header, values, (low, high), bits, flags) if policy == "header" else None
+    unit, voi = chosen or (_linear(values, low, high), {"kind": "bits"})
+    inverted = (
+        header.get("PhotometricInterpretation") == "MONOCHROME1" or header.get("PresentationLUTShape") == "INVERSE"
+    )
+    curve = np.clip(unit, 0, 1) * TOP
+    return Grey(TOP - curve if inverted else curve, {"policy": policy, **voi}, flags)
+
+
+def stored_patterns(stored: NDArray[Any]) -> NDArray[np.uint16]:
+    """Stored pixels of 8 or 16 bits, signed or not, as indices of a curve."""
+    if stored.dtype.itemsize > 2:
+        raise Unusable("bits_unsupported", f"{stored.dtype}")
+    return stored.astype(np.int16 if stored.dtype.kind == "i" else np.uint16, copy=False).view(np.uint16)
+
+
+def anchored(curve: Curve, background: int) -> Curve:
+    """Map the brightness of the stored value ``background`` to 0 and keep the top, as before a sigmoid's lift."""
+    foot = curve[background]
+    return np.clip((curve - foot) * (TOP / (TOP - foot)), 0, TOP) if foot < TOP else curve
+
+
+def padding(header: Dataset) -> NDArray[np.intp]:
+    """16-bit patterns that the header declares to be padding, outside the imaged field."""
+    first = header.get("PixelPaddingValue")
+    if not isinstance(first, int):
+        return np.empty(0, np.intp)
+    last = header.get("PixelPaddingRangeLimit")
+    last = last if isinstance(last, int) else first
+    return np.arange(min(first, last), max(first, last) + 1) & (PATTERNS - 1)
+
+
+def _is_signed(header: Dataset) -> bool:
+    return header.get("PixelRepresentation", 0) == 1
+
+
+def _stored_values(header: Dataset, present: NDArray[np.bool_], flags: list[str]) -> tuple[NDArray[np.int64], int]:
+    """The number that each 16-bit pattern means, and the bits in use: more than declared when values exceed them."""
+    patterns = np.arange(PATTERNS)
+    stored = np.where(patterns >= PATTERNS // 2, patterns - PATTERNS, patterns) if _is_signed(header) else patterns
+    bits = int(header.BitsStored)
+    while bits < 16 and not _within(stored[present], bits, _is_signed(header)).all():
+        bits += 1
+    if bits > int(header.BitsStored):
+        flags.append("bits_exceeded")
+    return stored, bits
+
+
+def _within(stored: NDArray[np.int64], bits: int, signed: bool) -> NDArray[np.bool_]:
+    low = -(1 << (bits - 1)) if signed else 0
+    return (stored >= low) & (stored < low + (1 << bits))
+
+
+def _modality(header: Dataset, stored: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Modality LUT, else rescale, else the values themselves."""
+    if header.get("ModalityLUTSequence"):
+        return _look_up(stored.astype(float), header.ModalityLUTSequence[0])[0]
+    slope, intercept = _number(header, "RescaleSlope"), _number(header, "RescaleIntercept")
+    return stored.astype(np.float64) * (slope or 1.0) + (intercept or 0.0)
+
+
+def _voi(
+    header: Dataset, values: NDArray[np.float64], span: tuple[float, float], bits: int, flags: list[str]
+) -> tuple[NDArray[np.float64], dict[str, Any]] | None:
+    """The header's VOI transform as brightness in about [0, 1] with its description; None when there is none."""
+    if header.get("VOILUTSequence"):
+        looked_up, top = _look_up(values, header.VOILUTSequence[0])
+        return looked_up / top, {"kind": "lut", "index": 0}
+    center, width = _number(header, "WindowCenter"), _number(header, "WindowWidth")
+    if center is None or width is None:
+        return None
+    function = str(header.get("VOILUTFunction") or "LINEAR").strip() or "LINEAR"
+    voi = {"kind": "window", "function": function, "center": center, "width": width, "index": 0}
+    if function not in WINDOWS or width < (1 if function == "LINEAR" else 1e-9):
+        flags.append("window_invalid")
+        return None
+    if bits == 8 and _covers(center, width, span):
+        # Published work leaves such a window out; a sigmoid would only flatten what was already prepared for display.
+        return _linear(values, *span), {"kind": "skipped_8bit", "center": center, "width": width}
+    return WINDOWS[function](values, center, width), voi
+
+
+def _covers(center: float, width: float, span: tuple[float, float]) -> bool:
+    return center - width / 2 <= span[0] and center + width / 2 >= span[1]
+
+
+def _linear(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    return (values - low) / max(high - low, 1e-9)
+
+
+def window_linear(values: NDArray[np.float64], center: float, width: float) -> NDArray[np.float64]:
+    """PS3.3 C.11.2.1.2.1: the window's ends are half a step inside its width; a width of 1 is a step."""
+    if width == 1:
+        return (values > center - 0.5).astype(float)
+    return (values - (center - 0.5)) / (width - 1) + 0.5
+
+
+def window_linear_exact(values: NDArray[np.float64], center: float, width: float) -> NDArray[np.float64]:
+    """PS3.3 C.11.2.1.3.2."""
+    return (values - center) / width + 0.5
+
+
+def window_sigmoid(values: NDArray[np.float64], center: float, width: float) -> NDArray[np.float64]:
+    """PS3.3 C.11.2.1.3.1."""
+    return 1 / (1 + np.exp(-4 * (values - center) / width))
+
+
+WINDOWS = {"LINEAR": window_linear, "LINEAR_EXACT": window_linear_exact, "SIGMOID": window_sigmoid}
+
+
+def _look_up(values: NDArray[np.float64], item: Dataset) -> tuple[NDArray[np.float64], float]:
+    """Apply a LUT of the header (PS3.3 C.11.1.1); also its largest possible output."""
+    entries, first, bits = (int(part) for part in item.LUTDescriptor)
+    data = item.LUTData
+    if isinstance(data, bytes):
+        data = np.frombuffer(data, "<u2" if len(data) >= 2 * (entries or PATTERNS) else np.uint8)
+    table = np.asarray(data, float)[: entries or PATTERNS]
+    index = np.clip(np.rint(values) - first, 0, len(table) - 1).astype(np.intp)
+    return table[index], float((1 << bits) - 1)
+
+
+def _number(header: Dataset, keyword: str) -> float | None:
+    """First value of a decimal attribute; None when it is absent, empty or no finite number."""
+    try:
+        value = header.get(keyword)
+        number = float(value if isinstance(value, str | int | float) else value[0])
+    except (TypeError, ValueError, IndexError):
+        return None
+    return number if np.isfinite(number) else None

@@ -1,0 +1,87 @@
+"""index.json of a folder of shards: what is in which tar, and where."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mammogan import files
+from mammogan.config import MissingInput, Resolution
+
+SCHEMA = 1
+INDEX = "index.json"
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class IndexedSample:
+    """One sample; offsets are of the members' data in the tar, in bytes."""
+
+    key: str
+    patient: str
+    png_offset: int
+    png_size: int
+    json_offset: int
+    json_size: int
+
+
+@dataclass(frozen=True)
+class IndexedShard:
+    """One tar of one split and label."""
+
+    name: str
+    split: str
+    label: str
+    count: int
+    bytes: int
+    sha256: str
+    samples: tuple[IndexedSample, ...]
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> IndexedShard:
+        return _known(cls, {**values, "samples": tuple(_known(IndexedSample, s) for s in values["samples"])})
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """All shards of one resolution, in the cohort's order."""
+
+    folder: Path
+    kind: str
+    resolution: Resolution
+    settings: dict[str, Any]
+    settings_sha256: str
+    counts: dict[str, dict[str, int]]
+    excluded: tuple[dict[str, Any], ...]
+    shards: tuple[IndexedShard, ...]
+    sha256: str
+    """Of index.json itself, which holds every shard's: it stands for all pixels."""
+
+    @classmethod
+    def load(cls, folder: Path) -> ShardIndex:
+        """Read ``folder``/index.json. Raises MissingInput when the folder is not finished."""
+        path = folder / INDEX
+        if not path.is_file():
+            raise MissingInput(
+                f"{folder}: no finished shards here; run python shards/make_shards.py --cohort labels.csv "
+                f"--workspace {folder.parent.parent} --resolution {folder.name}"
+            )
+        values = files.read_json(path)
+        return cls(
+            folder=folder,
+            kind=values["kind"],
+            resolution=Resolution.parse(values["resolution"]),
+            settings=values["settings"],
+            settings_sha256=values["settings_sha256"],
+            counts=values["counts"],
+            excluded=tuple(values["excluded"]),
+            shards=tuple(IndexedShard.from_json(shard) for shard in values["shards"]),
+            sha256=files.sha256(path),
+        )
+
+
+def _known(cls: type[R], values: dict[str, Any]) -> R:
+    """Build a dataclass from the values it knows; other kinds of shards have more."""
+    return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})  # type: ignore[arg-type]

@@ -1,0 +1,112 @@
+"""Which way a mammogram lies: the pixels decide, the header is asked too, and a disagreement is a flag.
+
+Canonical is: chest wall at column 0, nipple to the right, head (MLO) or lateral side (CC) at the top.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+OVERVIEW = 192  # longest side, in blocks, of the overview in which the breast is looked for
+MARGIN = 0.02  # of each side, where film edges and collimator borders shine
+BAND = 0.04  # of the width, next to the margin, that a breast at this side fills
+ORIENTATION = re.compile(r"[APRLHF]{1,3}")
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """Flips that bring a stored frame into the canonical orientation."""
+
+    flip_h: bool
+    flip_v: bool
+    flags: list[str] = field(default_factory=list)
+
+
+def overview(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
+    """Block means of an image, and the block's side in pixels."""
+    side = max(1, -(-max(pixels.shape) // OVERVIEW))
+    rows, cols = pixels.shape[0] // side, pixels.shape[1] // side
+    blocks = pixels[: rows * side, : cols * side].reshape(rows, side, cols, side)
+    return blocks.mean(axis=(1, 3)), side
+
+
+def breast_mask(small: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The largest bright region of an overview, borders left out: the breast, not the labels beside it."""
+    inner = _inner(small.shape)
+    dark = float(np.percentile(small[inner], 5))
+    # A third of the way to Otsu's threshold keeps fatty tissue and skin in, scanner noise out.
+    bright = np.zeros(small.shape, bool)
+    bright[inner] = small[inner] > dark + (_otsu(small[inner]) - dark) / 3
+    regions, count = ndimage.label(ndimage.binary_opening(bright))
+    if count == 0:
+        return np.zeros(small.shape, bool)
+    largest = 1 + int(np.argmax(np.bincount(regions.ravel())[1:]))
+    mask: NDArray[np.bool_] = regions == largest
+    return mask
+
+
+def _inner(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    margins = [max(1, round(side * MARGIN)) for side in shape]
+    return tuple(slice(margin, side - margin) for margin, side in zip(margins, shape, strict=True))
+
+
+def _otsu(values: NDArray[np.float32]) -> float:
+    """The threshold that parts values into two classes of greatest between-class variance."""
+    counts, edges = np.histogram(values, bins=256)
+    centers = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sum_below = np.cumsum(counts * centers)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap = sum_below / below - (sum_below[-1] - sum_below) / above
+        between = np.nan_to_num(below * above * gap**2)
+    return float(centers[int(np.argmax(between))])
+
+
+def orient(mask: NDArray[np.bool_], declared: tuple[str, ...], laterality: str, view: str) -> Orientation:
+    """Flips for a frame whose breast is ``mask``; ``declared`` is its PatientOrientation (row, column), or anything."""
+    flags = []
+    expected = _declared_right(declared)
+    if expected is None:
+        expected = laterality == "R"
+    seen = _seen_right(mask)
+    if seen is None:
+        flags.append("detached" if mask.any() else "breast_not_found")
+    elif seen != expected:
+        flags.append("orientation_disagrees")
+    flip_v = _declared_upside_down(declared, laterality, view)
+    return Orientation(expected if seen is None else seen, flip_v, [*flags, *(["upside_down"] if flip_v else [])])
+
+
+def _seen_right(mask: NDArray[np.bool_]) -> bool | None:
+    """Whether the breast touches the right side rather than the left one; None when it touches neither or both."""
+    inner = mask[_inner(mask.shape)]
+    band = max(2, round(inner.shape[1] * BAND))
+    left, right = inner[:, :band].all(axis=1).mean(), inner[:, -band:].all(axis=1).mean()
+    if max(left, right) < 2 * min(left, right) + 0.02:
+        return None
+    return bool(right > left)
+
+
+def _declared_right(declared: tuple[str, ...]) -> bool | None:
+    """Chest wall at the right by the header: its rows run towards posterior."""
+    if not _is_orientation(declared):
+        return None
+    return {"A": False, "P": True}.get(declared[0][0])
+
+
+def _declared_upside_down(declared: tuple[str, ...], laterality: str, view: str) -> bool:
+    """Columns run towards the head (MLO) or towards the lateral side (CC), by the header."""
+    if not _is_orientation(declared):
+        return False
+    lateral = laterality
+    return "H" in declared[1] if view == "MLO" else declared[1][0] == lateral
+
+
+def _is_orientation(declared: tuple[str, ...]) -> bool:
+    return len(declared) == 2 and all(ORIENTATION.fullmatch(part) for part in declared)

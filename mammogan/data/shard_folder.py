@@ -1,0 +1,177 @@
+"""A folder of shards of one resolution while it is made: refused, resumed, written, indexed.
+
+.done/<shard>.json is a shard's marker, written after it. index.json is written last: its presence means complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import webdataset as wds
+
+from mammogan import files, provenance
+from mammogan.config import LABELS, SPLITS, Resolution, UserError
+from mammogan.data.cohort import Mammogram
+from mammogan.data.convert import Members
+from mammogan.data.index import INDEX, SCHEMA
+
+SETTINGS, DONE = "settings.json", ".done"
+
+
+class OpenShard:
+    """A shard being written: samples are added, or excluded with a published reason."""
+
+    def __init__(self, tar: wds.TarWriter) -> None:
+        self.tar = tar
+        self.patients: dict[str, str] = {}
+        self.sources: dict[str, str] = {}
+        self.excluded: list[dict[str, Any]] = []
+
+    def add(self, row: Mammogram, members: Members, source_sha256: str) -> None:
+        self.tar.write({"__key__": row.key, "png": members.png, "json": members.json})
+        self.patients[row.key] = row.patient
+        self.sources[row.key] = source_sha256
+
+    def exclude(self, row: Mammogram, reason: str) -> None:
+        self.excluded.append({"row": row.row, "key": row.key, "reason": reason})
+
+
+class ShardFolder:
+    """The shards of one resolution, made with one ``settings``."""
+
+    def __init__(self, path: Path, resolution: Resolution, settings: dict[str, Any]) -> None:
+        self.path, self.resolution = path, resolution
+        self.settings = {**settings, "resolution": str(resolution)}
+        self.settings_sha256 = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()
+        self.done: dict[str, dict[str, Any]] = {}
+
+    def check(self) -> None:
+        """Raise UserError, naming what differs, when finished shards of other settings lie here."""
+        if not (self.path / SETTINGS).is_file() or not any(self.path.glob(f"{DONE}/*.json")):
+            return
+        held = files.read_json(self.path / SETTINGS)
+        differing = [
+            f"{name} was {held.get(name)}, is {self.settings.get(name)}"
+            for name in sorted({*held, *self.settings})
+            if held.get(name) != self.settings.get(name)
+        ]
+        if differing:
+            raise UserError(
+                f"{self.path} holds shards made with other settings: {'; '.join(differing)}. "
+                "(cohort_sha256 changes with the table's rows, labels and splits, and with the salt.) "
+                "Give the same settings to resume, --overwrite to make them anew, or another --workspace"
+            )
+
+    def claim(self, planned: Sequence[str], overwrite: bool) -> None:
+        """Make the folder ours: clear it if asked to, find out which of the ``planned`` shards are finished."""
+        if overwrite or not any(self.path.glob(f"{DONE}/*.json")):
+            self._clear()
+        for leftover in self.path.glob(".*.tmp"):
+            leftover.unlink()
+        files.write_json(self.path / SETTINGS, self.settings)
+        self.done = {name: marker for name in planned if (marker := self._marker(name))}
+        if len(self.done) < len(planned):
+            (self.path / INDEX).unlink(missing_ok=True)
+
+    def _clear(self) -> None:
+        (self.path / INDEX).unlink(missing_ok=True)
+        for made in [*self.path.glob(f"{DONE}/*.json"), *self.path.glob("*.tar"), self.path / SETTINGS]:
+            made.unlink(missing_ok=True)
+
+    def _marker(self, name: str) -> dict[str, Any] | None:
+        """What is known of a finished shard; None when it has to be made."""
+        path = self.path / DONE / f"{name}.json"
+        if not path.is_file():
+            return None
+        marker: dict[str, Any] = files.read_json(path)
+        shard, tar = marker["shard"], self.path / f"{name}.tar"
+        whole = shard is None or (tar.is_file() and tar.stat().st_size == shard["bytes"])
+        return marker if whole and marker["settings_sha256"] == self.settings_sha256 else None
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[OpenShard]:
+        """Write one shard under a temporary name; at the end rename it and set its marker."""
+        marker, final = self.path / DONE / f"{name}.json", self.path / f"{name}.tar"
+        marker.unlink(missing_ok=True)
+        with files.written_beside(final) as temporary:
+            with open(temporary, "wb") as file:
+                # mtime 0 and fixed names: the same samples give the same bytes, wherever and whenever.
+                tar = wds.TarWriter(file, user="mammogan", group="mammogan", mtime=0, encoder=False)
+                shard = OpenShard(tar)
+                yield shard
+                tar.close()
+        if not shard.patients:
+            final.unlink()
+        self.done[name] = {
+            "settings_sha256": self.settings_sha256,
+            "shard": self._entry(name, final, shard.patients) if shard.patients else None,
+            "sources": shard.sources,
+            "excluded": shard.excluded,
+        }
+        files.write_json(marker, self.done[name])
+
+    def _entry(self, name: str, tar: Path, patients: dict[str, str]) -> dict[str, Any]:
+        split, label, _ = name.split("-")
+        return {
+            "name": tar.name,
+            "split": split,
+            "label": label,
+            "count": len(patients),
+            "bytes": tar.stat().st_size,
+            "sha256": files.sha256(tar),
+            "samples": [{"key": key, "patient": patients[key], **places} for key, places in member_places(tar).items()],
+        }
+
+    def write_index(self, planned: Sequence[str]) -> None:
+        """index.json from the markers; left as it is when it is there, for nothing was made then."""
+        if (self.path / INDEX).is_file():
+            return
+        shards = [self.done[name]["shard"] for name in planned if self.done[name]["shard"]]
+        index = {
+            "schema": SCHEMA,
+            "kind": "mammograms",
+            "resolution": str(self.resolution),
+            "settings": self.settings,
+            "settings_sha256": self.settings_sha256,
+            "made_by": provenance.made_by(),
+            "counts": counts(shards),
+            "excluded": self.excluded(),
+            "shards": shards,
+        }
+        files.write_json(self.path / INDEX, index)
+
+    def excluded(self) -> list[dict[str, Any]]:
+        """Rows without a sample, in the table's order."""
+        return sorted((row for marker in self.done.values() for row in marker["excluded"]), key=lambda row: row["row"])
+
+    def sources(self) -> dict[str, str]:
+        """sha256 of the stored pixels -> key, of all samples in finished shards."""
+        return {digest: key for marker in self.done.values() for key, digest in marker["sources"].items()}
+
+
+def counts(shards: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """Samples by split and label."""
+    return {
+        split: {
+            label: sum(shard["count"] for shard in shards if (shard["split"], shard["label"]) == (split, label))
+            for label in LABELS
+        }
+        for split in SPLITS
+    }
+
+
+def member_places(tar: Path) -> dict[str, dict[str, int]]:
+    """Key -> png_offset, png_size, json_offset, json_size: where the data of a shard's members lie."""
+    places: dict[str, dict[str, int]] = {}
+    with tarfile.open(tar, "r:") as archive:
+        for member in archive:
+            key, _, kind = member.name.partition(".")
+            places.setdefault(key, {}).update({f"{kind}_offset": member.offset_data, f"{kind}_size": member.size})
+    order = ("png_offset", "png_size", "json_offset", "json_size")
+    return {key: {name: found[name] for name in order} for key, found in places.items()}

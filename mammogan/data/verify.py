@@ -1,0 +1,170 @@
+"""Are shards what their index says, and is their split clean? Every fault is listed, none is raised."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mammogan import files
+from mammogan.config import LABELS, SPLITS, MissingInput, Resolution
+from mammogan.data.index import IndexedSample, IndexedShard, ShardIndex
+from mammogan.data.stream import decode_png16
+from mammogan.terminal import track
+
+FACTS: dict[str, type | tuple[type, ...]] = {
+    "schema": int,
+    "key": str,
+    "patient": str,
+    "split": str,
+    "label": str,
+    "y_cancer": int,
+    "laterality": str,
+    "view": str,
+    "density": str,
+    "source_shape": list,
+    "source_spacing_mm": (list, type(None)),
+    "spacing_mm": (list, type(None)),
+    "photometric": str,
+    "bits_stored": int,
+    "voi": dict,
+    "placement": dict,
+    "flip_h": bool,
+    "synthetic": bool,
+    "film": bool,
+    "flags": list,
+    "source_sha256": str,
+}
+OPTIONAL = {"density"}
+
+
+def verify(folder: Path) -> list[str]:
+    """All faults of a folder of mammogram shards, as sentences that name shard and key; empty when it is sound.
+
+    Looks at: index, sizes, checksums, members and their offsets, bit depth and shape of every PNG, the facts of every
+    JSON, counts, files that no index knows, patients and source images in two splits.
+    """
+    try:
+        index = ShardIndex.load(folder)
+    except (MissingInput, ValueError, KeyError, TypeError) as error:
+        return [f"{folder}: {error}" if isinstance(error, MissingInput) else f"{folder}: index.json damaged: {error!r}"]
+    faults = list(_strangers(index)) + list(_wrong_counts(index))
+    facts: list[dict[str, Any]] = []
+    for shard in track(index.shards, len(index.shards), f"shards {index.resolution} checked"):
+        faults += _shard_faults(index, shard, facts)
+    return faults + list(_leaks(facts))
+
+
+def _strangers(index: ShardIndex) -> Iterator[str]:
+    known = {shard.name for shard in index.shards}
+    for tar in sorted(index.folder.glob("*.tar")):
+        if tar.name not in known:
+            yield f"{tar.name}: not in index.json"
+
+
+def _wrong_counts(index: ShardIndex) -> Iterator[str]:
+    for split in SPLITS:
+        for label in LABELS:
+            held = sum(shard.count for shard in index.shards if (shard.split, shard.label) == (split, label))
+            if index.counts[split][label] != held:
+                yield f"index.json: counts {split} {label} {index.counts[split][label]}, its shards have {held}"
+    for shard in index.shards:
+        if shard.count != len(shard.samples):
+            yield f"{shard.name}: index.json counts {shard.count} and lists {len(shard.samples)}"
+
+
+def _shard_faults(index: ShardIndex, shard: IndexedShard, facts: list[dict[str, Any]]) -> Iterator[str]:
+    tar = index.folder / shard.name
+    if not tar.is_file():
+        yield f"{shard.name}: missing"
+        return
+    if tar.stat().st_size != shard.bytes:
+        yield f"{shard.name}: {tar.stat().st_size} bytes, index.json says {shard.bytes}"
+    if files.sha256(tar) != shard.sha256:
+        yield f"{shard.name}: sha256 is not the one in index.json"
+    yield from _member_faults(tar, shard)
+    with open(tar, "rb") as file:
+        for sample in shard.samples:
+            try:
+                yield from _sample_faults(index, shard, sample, file, facts)
+            except Exception as error:  # damaged bytes make decoders raise anything; the next sample may be sound
+                yield f"{shard.name}: {sample.key}: cannot be read: {type(error).__name__}: {error}"
+
+
+def _member_faults(tar: Path, shard: IndexedShard) -> Iterator[str]:
+    """The tar's own table against the index: the same members, at the same places, in the same order."""
+    expected = {}
+    for sample in shard.samples:
+        expected[f"{sample.key}.json"] = (sample.json_offset, sample.json_size)
+        expected[f"{sample.key}.png"] = (sample.png_offset, sample.png_size)
+    found = {}
+    try:
+        with tarfile.open(tar, "r:") as archive:
+            for member in archive:
+                found[member.name] = (member.offset_data, member.size)
+    except tarfile.TarError as error:
+        yield f"{shard.name}: not a whole tar: {error}"
+    for name in [*expected, *(name for name in found if name not in expected)]:
+        if found.get(name) != expected.get(name):
+            yield f"{shard.name}: {name}: at {found.get(name)}, index.json says {expected.get(name)}"
+
+
+def _sample_faults(
+    index: ShardIndex, shard: IndexedShard, sample: IndexedSample, file: Any, facts: list[dict[str, Any]]
+) -> Iterator[str]:
+    where = f"{shard.name}: {sample.key}"
+    file.seek(sample.json_offset)
+    held = json.loads(file.read(sample.json_size))
+    facts.append(held)
+    for fault in facts_faults(held, index.resolution):
+        yield f"{where}: {fault}"
+    for name, value in {
+        "key": sample.key,
+        "patient": sample.patient,
+        "split": shard.split,
+        "label": shard.label,
+    }.items():
+        if held.get(name) != value:
+            yield f"{where}: {name} is {held.get(name)!r} in its JSON, {value!r} in index.json"
+    file.seek(sample.png_offset)
+    pixels = decode_png16(file.read(sample.png_size))
+    if pixels.shape != (index.resolution.height, index.resolution.width):
+        yield f"{where}: {pixels.shape[0]}x{pixels.shape[1]} pixels, expected {index.resolution}"
+    if np.ptp(pixels) == 0:
+        yield f"{where}: blank"
+
+
+def facts_faults(held: dict[str, Any], resolution: Resolution) -> Iterator[str]:
+    """Departures of one JSON member from its schema. A key that is not allowed may carry what must stay private."""
+    for name in sorted(set(held) - set(FACTS)):
+        yield f"key {name!r} is not allowed in the JSON"
+    for name, kind in FACTS.items():
+        if name not in held:
+            if name not in OPTIONAL:
+                yield f"{name} is missing in the JSON"
+        elif not isinstance(held[name], kind):
+            yield f"{name} is a {type(held[name]).__name__} in the JSON"
+    if held.get("y_cancer") != int(held.get("label") == "positive"):
+        yield f"y_cancer is {held.get('y_cancer')} for label {held.get('label')}"
+    if held.get("placement", {}).get("shape") != [resolution.height, resolution.width]:
+        yield f"placement is not for {resolution}"
+
+
+def _leaks(facts: list[dict[str, Any]]) -> Iterator[str]:
+    """Patients and source images that are in more than one split; source images that are there twice."""
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    keys: defaultdict[str, list[str]] = defaultdict(list)
+    for held in facts:
+        splits[str(held.get("patient"))].add(str(held.get("split")))
+        keys[str(held.get("source_sha256"))].append(str(held.get("key")))
+    for patient, found in splits.items():
+        if len(found) > 1:
+            yield f"leak: patient {patient} is in {' and '.join(sorted(found))}"
+    for same in keys.values():
+        if len(same) > 1:
+            yield f"leak: {' and '.join(same)} have the same source pixels"
