@@ -18,7 +18,7 @@ def load_vgg_weights(vnet: nn.Module, which: str, width: float) -> None:
     """Fill Vnet in place. ``which``: 'auto' (torchvision's download and cache), 'none' (left random) or a file."""
     if which == "none":
         return
-    if width != 1:
+    if which == "auto" and width != 1:
         raise UserError(
             f"ImageNet weights fit width 1 only, not {width}; use --vgg-weights none to start from random ones"
         )

@@ -1,0 +1,63 @@
+"""A tiny phantom cohort, converted once a session; tests that change a workspace take a copy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+from mammogan.config import Resolution, Workspace
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = Resolution(96, 96)
+
+
+def front_door(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a front door as a user does: front_door('shards/make_shards.py', '--workspace', ...)."""
+    script, *rest = map(str, words)
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *rest], capture_output=True, text=True, timeout=300, cwd=cwd or ROOT
+    )
+
+
+def checked(*words: str | Path) -> str:
+    """Standard output of a front door that must succeed."""
+    result = front_door(*words)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    return result.stdout
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a phantom cohort: 16 patients, 96x96, with twins."""
+    folder = tmp_path_factory.mktemp("phantom") / "cohort"
+    checked(
+        "shards/make_phantom.py", "--out", folder, "--patients", "16", "--seed", "1", "--size", "96x96",
+        "--preset", "demo", "--twins", "--jobs", "1",
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="session")
+def converted(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The cohort's shards at 96x96, read-only by agreement."""
+    root = tmp_path_factory.mktemp("converted") / "work"
+    checked(
+        "shards/make_shards.py", "--cohort", phantom / "labels.csv", "--workspace", root,
+        "--resolution", "96x96", "--jobs", "1",
+    )  # fmt: skip
+    return Workspace(root)
+
+
+@pytest.fixture
+def workspace(converted: Workspace, tmp_path: Path) -> Workspace:
+    """A workspace of one's own with those shards."""
+    shutil.copytree(converted.root, tmp_path / "work")
+    return Workspace(tmp_path / "work")

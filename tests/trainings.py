@@ -1,0 +1,91 @@
+"""Tiny trainings for the tests: settings, and a program that can be killed or run on several ranks."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from mammogan.config import CadConfig, ComputeConfig, Direction, GanConfig, PenaltyConfig, Workspace
+from mammogan.files import written_beside
+
+COMPUTE = ComputeConfig(device="cpu", loader_workers=0, save_minutes=0.0, tensorboard=False)
+"""Saves after every batch."""
+EXACT = ComputeConfig(device="cpu", precision="fp64", loader_workers=0, tensorboard=False)
+CAD = CadConfig(
+    resolution="96x96",
+    width=0.05,
+    vgg_weights="none",
+    pairs=2,
+    epoch_batches=3,
+    epochs=2,
+    fnet_epochs=0,
+    lr_fnet=1e-3,
+    lr_vnet=1e-3,
+    penalty=PenaltyConfig(of="margin"),
+    compute=COMPUTE,
+)
+GAN = GanConfig(
+    resolution="96x96",
+    width=0.05,
+    pairs=2,
+    epoch_batches=3,
+    gnet_every=2,
+    lr_gnet=1e-4,
+    epochs=(1, 1, 1, 1, 1),
+    stop_rules=False,
+    compute=COMPUTE,
+)
+
+
+def main(kind: str, root: str, exact: bool) -> None:
+    """Train in this process: kind is cad, remove or insert."""
+    from dataclasses import replace
+
+    from mammogan.training import cad, gan
+
+    workspace = Workspace(Path(root))
+    if kind == "cad":
+        config = replace(CAD, compute=EXACT) if exact else CAD
+        if exact:  # Vnet is frozen in the first epoch, so that the second needs a new wrapping
+            config = replace(config, fnet_epochs=1, vgg_weights=str(write_vgg_weights(workspace.root / "vgg.pth")))
+        cad.train(config, workspace)
+    else:
+        gan.train(replace(GAN, compute=EXACT) if exact else GAN, Direction(kind), workspace)
+
+
+def write_vgg_weights(path: Path, width: float = CAD.width) -> Path:
+    """A weight file as torchvision's, of a random Vnet; the same file at every call."""
+    import torch
+
+    from mammogan.models.networks import build_vnet
+
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        weights = build_vnet(width).state_dict()
+    with written_beside(path) as temporary:
+        torch.save({f"features.{name}": value for name, value in weights.items()}, temporary)
+    return path
+
+
+def command(kind: str, workspace: Workspace, exact: bool = False) -> list[str]:
+    return [sys.executable, str(Path(__file__)), kind, str(workspace.root), "exact" if exact else "fast"]
+
+
+def run_on_ranks(kind: str, workspace: Workspace, ranks: int) -> None:
+    """The exact training on real gloo processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    processes = []
+    for rank in range(ranks):
+        places = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
+        joining = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+        processes.append(subprocess.Popen(command(kind, workspace, exact=True), env=os.environ | places | joining))
+    assert [p.wait(timeout=240) for p in processes] == [0] * ranks
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3] == "exact")
