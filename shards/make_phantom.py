@@ -21,7 +21,7 @@ from mammogan.data.phantom.settings import PhantomConfig, PresetName, parse_size
 
 @dataclass(frozen=True)
 class MakePhantom:
-    out: Path
+    out: Path | None = None
     """Folder of the cohort; new, empty, or made with the same settings."""
     patients: int = 100
     """28.5% are positive (the affected breast, 2 images), the others negative (both breasts, 4 images)."""
@@ -38,19 +38,29 @@ class MakePhantom:
     """Also write each positive image without its lesions, equal to the last bit elsewhere."""
     jobs: int = 0
     """Processes; 0 takes one for each core."""
+    contact_sheet: Path | None = None
+    """Instead of a cohort, draw examples of both presets into this PNG (as docs/phantom.png was made)."""
 
 
 def main() -> None:
     asked = tyro.cli(MakePhantom, description=__doc__)
     try:
-        make(asked)
+        draw_sheet(asked) if asked.contact_sheet else make(asked)
     except UserError as error:
-        sys.exit(_refused(error))
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
 
 
 def make(asked: MakePhantom) -> None:
-    height, width = parse_size(asked.size)
-    config = PhantomConfig(asked.patients, asked.seed, height, width, asked.preset, asked.conspicuity, asked.twins)
+    """Make the cohort and say what comes next."""
+    if asked.out is None:
+        raise UserError("Expected --out with the folder for the cohort, or --contact-sheet with a PNG; see --help")
+    config = PhantomConfig(
+        asked.patients, asked.seed, *parse_size(asked.size), asked.preset, asked.conspicuity, asked.twins
+    )
     from mammogan.data.phantom.cohort import make_cohort
     from mammogan.terminal import say
 
@@ -64,9 +74,13 @@ def make(asked: MakePhantom) -> None:
     say(f"Next: python shards/make_shards.py --cohort {asked.out / 'labels.csv'} --workspace work")
 
 
-def _refused(error: UserError) -> int:
-    print(error, file=sys.stderr)
-    return 2
+def draw_sheet(asked: MakePhantom) -> None:
+    from mammogan.data.phantom.sheet import write_sheet
+    from mammogan.terminal import say
+
+    if asked.contact_sheet is not None:
+        write_sheet(asked.contact_sheet, asked.seed)
+        say(f"Contact sheet in {asked.contact_sheet}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ THINNER_MM = {"A": 0.0, "B": 0.0, "C": 4.0, "D": 10.0}
 
 FINEST_GRID_MM = 0.25
 """Tissue is drawn no finer than this: below, quantum noise hides it."""
-EXPONENT_SHIFT = -0.45
+EXPONENT_SHIFT = -0.15
 """Input minus measured exponent: sigmoid, ray sum and tone curve steepen the spectrum (calibrate.py measures it)."""
 
 
@@ -72,45 +72,70 @@ class Anatomy:
     """Row and column in mm."""
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """The grid of one view: its coordinates in mm, and where the nipple is."""
+
+    patient: Patient
+    view: str
+    pitch: float
+    y: Field
+    """Column of rows' middles."""
+    x: Field
+    """Row of columns' middles."""
+    nipple_row: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.y.shape[0], self.x.shape[1]
+
+
 def draw_anatomy(
     rng: np.random.Generator, patient: Patient, view: str, shape: tuple[int, int], spacing_mm: float
 ) -> Anatomy:
     """Draw one view for an image of ``shape`` pixels of ``spacing_mm``."""
-    pitch = max(spacing_mm, FINEST_GRID_MM)
-    grid = tuple(int(np.ceil(side * spacing_mm / pitch)) + (pitch != spacing_mm) for side in shape)
-    y = ((np.arange(grid[0], dtype=np.float32) + 0.5) * pitch)[:, None]
-    x = ((np.arange(grid[1], dtype=np.float32) + 0.5) * pitch)[None]
-    nipple_row = FIELD_HEIGHT_MM * (0.5 if view == "CC" else 0.57) + float(rng.normal(0, 3))
-    depth = _skin_distance(rng, patient, view, x, y, nipple_row)
-    pectoral = _pectoral(rng, x, y, pitch) if view == "MLO" else np.zeros(grid, np.float32)
+    frame = _frame(rng, patient, view, shape, spacing_mm)
+    depth = _skin_distance(rng, frame)
+    pectoral = _pectoral(rng, frame) if view == "MLO" else np.zeros(frame.shape, np.float32)
     thickness = _thickness(depth, patient.thickness_mm)
-    envelope = _gland_envelope(rng, patient, view, x, y, depth, pectoral, nipple_row)
-    gland = _gland(rng, patient, pitch, x, y, nipple_row, envelope, thickness * (1 - pectoral), depth)
-    muscle = pectoral * (0.55 + 0.03 * power_law(rng, envelope.shape, pitch, 2.6, 25.0))
-    gland = (gland * (1 - pectoral) + muscle).clip(0, 1) * (depth > 0)
+    envelope = _gland_envelope(rng, frame, depth, pectoral)
+    gland = _gland(rng, frame, envelope, thickness * (1 - pectoral))
+    if view == "MLO":
+        muscle = 0.55 + 0.03 * power_law(rng, frame.shape, frame.pitch, 2.6, 25.0)
+        gland = gland * (1 - pectoral) + muscle * pectoral
+    gland = gland.clip(0, 1) * (depth > 0)
     habitat = envelope * (depth > 10) * (gland + 0.08)
-    return Anatomy(pitch, depth, thickness, gland, habitat, (nipple_row, patient.depth_mm))
+    return Anatomy(frame.pitch, depth, thickness, gland, habitat, (frame.nipple_row, patient.depth_mm))
 
 
-def _skin_distance(
-    rng: np.random.Generator, patient: Patient, view: str, x: Field, y: Field, nipple_row: float
-) -> Field:
+def _frame(rng: np.random.Generator, patient: Patient, view: str, shape: tuple[int, int], spacing_mm: float) -> _Frame:
+    """The image's own pixels, or where those are finer a grid of FINEST_GRID_MM that reaches beyond them."""
+    pitch, rows, columns = spacing_mm, *shape
+    if spacing_mm < FINEST_GRID_MM:
+        pitch = FINEST_GRID_MM
+        rows, columns = (int(np.ceil(side * spacing_mm / pitch)) + 1 for side in shape)
+    y = ((np.arange(rows, dtype=np.float32) + 0.5) * pitch)[:, None]
+    x = ((np.arange(columns, dtype=np.float32) + 0.5) * pitch)[None]
+    nipple_row = FIELD_HEIGHT_MM * (0.5 if view == "CC" else 0.57) + float(rng.normal(0, 3))
+    return _Frame(patient, view, pitch, y, x, nipple_row)
+
+
+def _skin_distance(rng: np.random.Generator, frame: _Frame) -> Field:
     """Signed distance to a super-ellipse with a nipple; in MLO the upper branch runs on to the axilla.
 
     With the gauge G (1 on the outline, of degree one) the distance is about (1 - G) / |grad G|, smooth everywhere.
     """
-    below = patient.half_width_mm
-    above = below
-    if view == "MLO":
-        below = min(below, FIELD_HEIGHT_MM - nipple_row - 6)
-        above = nipple_row * float(rng.uniform(1.25, 1.6))
-    n = patient.roundness
-    half = np.where(y < nipple_row, np.float32(above), np.float32(below))
-    u, v = x / patient.depth_mm, np.abs(y - nipple_row) / half
+    patient, n = frame.patient, frame.patient.roundness
+    below = above = patient.half_width_mm
+    if frame.view == "MLO":
+        below = min(below, FIELD_HEIGHT_MM - frame.nipple_row - 6)
+        above = frame.nipple_row * float(rng.uniform(1.25, 1.6))
+    half = np.where(frame.y < frame.nipple_row, np.float32(above), np.float32(below))
+    u, v = frame.x / patient.depth_mm, np.abs(frame.y - frame.nipple_row) / half
     gauge = (u**n + v**n + 1e-6) ** (1 / n)
     slope = gauge ** (1 - n) * np.hypot(u ** (n - 1) / patient.depth_mm, v ** (n - 1) / half) + 1e-6
     skin = (1 - gauge) / slope
-    nipple = 4.5 - np.hypot(x - patient.depth_mm, y - nipple_row)
+    nipple = 4.5 - np.hypot(frame.x - patient.depth_mm, frame.y - frame.nipple_row)
     return np.asarray(np.logaddexp(skin / 1.2, nipple / 1.2) * 1.2, dtype=np.float32)
 
 
@@ -120,81 +145,65 @@ def _thickness(depth: Field, full_mm: float) -> Field:
     return np.asarray(full_mm * np.sqrt(1 - rim * rim), dtype=np.float32)
 
 
-def _pectoral(rng: np.random.Generator, x: Field, y: Field, pitch: float) -> Field:
+def _pectoral(rng: np.random.Generator, frame: _Frame) -> Field:
     """The muscle's triangle in the upper corner at the chest wall: 1 inside, softly to 0 at its curved edge."""
     top, length, bend = rng.uniform(35, 70), rng.uniform(110, 160), rng.uniform(0.9, 1.35)
-    edge = top * (1 - np.clip(y / length, 0, 1) ** bend)
-    soft = max(1.5, pitch)
-    return np.asarray(1 / (1 + np.exp(-np.clip((edge - x) / soft, -30, 30))) * (edge > 0), dtype=np.float32)
+    edge = top * (1 - np.clip(frame.y / length, 0, 1) ** bend)
+    within = (edge - frame.x) / max(1.5, frame.pitch)
+    return np.asarray((edge > 0) / (1 + np.exp(-np.clip(within, -30, 30))), dtype=np.float32)
 
 
-def _gland_envelope(
-    rng: np.random.Generator,
-    patient: Patient,
-    view: str,
-    x: Field,
-    y: Field,
-    depth: Field,
-    pectoral: Field,
-    nipple_row: float,
-) -> Field:
+def _gland_envelope(rng: np.random.Generator, frame: _Frame, depth: Field, pectoral: Field) -> Field:
     """How likely gland is: a disc behind the nipple, free of the fat under the skin and before the chest wall."""
+    patient = frame.patient
     under_skin = np.clip((depth - 4) / 12, 0, 1)
-    before_chest = 1 - np.exp(-((x / 16) ** 2))
-    outward = nipple_row - patient.half_width_mm * float(rng.uniform(0.05, 0.2))  # the outer half holds more gland
-    lateral = np.exp(-(((y - outward) / (0.62 * patient.half_width_mm)) ** 2))
-    behind_nipple = np.exp(-(((x - 0.58 * patient.depth_mm) / (0.55 * patient.depth_mm)) ** 2))
+    before_chest = 1 - np.exp(-((frame.x / 16) ** 2))
+    middle = frame.nipple_row - patient.half_width_mm * float(rng.uniform(0.05, 0.2))  # the outer half holds more
+    lateral = np.exp(-(((frame.y - middle) / (0.62 * patient.half_width_mm)) ** 2))
+    behind_nipple = np.exp(-(((frame.x - 0.58 * patient.depth_mm) / (0.55 * patient.depth_mm)) ** 2))
     return np.asarray(under_skin * before_chest * lateral * behind_nipple * (1 - pectoral) ** 2, dtype=np.float32)
 
 
-def _gland(
-    rng: np.random.Generator,
-    patient: Patient,
-    pitch: float,
-    x: Field,
-    y: Field,
-    nipple_row: float,
-    envelope: Field,
-    weight: Field,
-    depth: Field,
-) -> Field:
-    """Gland along the ray as the sum of four layers of tissue, offset so that the volume fraction comes out."""
-    shape = (y.shape[0], x.shape[1])
-    exponent = patient.texture_exponent + EXPONENT_SHIFT
-    ducts = _radial(power_law(rng, shape, pitch, exponent, 30.0), pitch, x, y, nipple_row, patient.depth_mm)
-    leaning = np.log(envelope + 0.02)
+def _gland(rng: np.random.Generator, frame: _Frame, envelope: Field, weight: Field) -> Field:
+    """Gland along the ray: three layers of tissue that share their ducts, and strands in the fat around them.
+
+    The layers are offset so that gland has the patient's share of the volume, whose thickness is ``weight``.
+    """
+    exponent = frame.patient.texture_exponent + EXPONENT_SHIFT
+    ducts = _towards_nipple(power_law(rng, frame.shape, frame.pitch, exponent, 30.0), frame)
+    leaning = np.log(envelope + 0.02) + 0.55 * ducts
     layers = [
-        leaning + 0.8 * power_law(rng, shape, pitch, exponent, outer) + 0.6 * ducts
-        for outer in (50.0, 40.0, 30.0, 25.0)
+        leaning + 0.85 * power_law(rng, frame.shape, frame.pitch, exponent, outer_mm) for outer_mm in (60.0, 40.0, 25.0)
     ]
-    offset = _offset_for(patient.gland_fraction, layers, envelope, weight)
-    gland = _tissue(layers, envelope, offset)
-    ligaments = np.exp(-((ducts / 0.12) ** 2)) * np.clip((depth - 2) / 5, 0, 1)
-    return np.asarray(gland + 0.06 * ligaments * (1 - gland), dtype=np.float32)
+    fullest = np.minimum(1, 3 * envelope) * (0.93 + 0.05 * ducts).clip(0.7, 1)
+    gland = _tissue(layers, fullest, _offset_for(frame.patient.gland_fraction, layers, fullest, weight))
+    strands = (0.02 + 0.03 * ducts).clip(0, 0.15)
+    return np.asarray(gland + strands * (1 - gland), dtype=np.float32)
 
 
-def _radial(field: Field, pitch: float, x: Field, y: Field, nipple_row: float, depth_mm: float) -> Field:
-    """Stretch a field along rays from behind the nipple, as ducts and ligaments run."""
-    dx, dy = depth_mm + 15 - x, y - nipple_row
-    along = np.hypot(dx, dy) * 0.4
+def _towards_nipple(field: Field, frame: _Frame) -> Field:
+    """Bend a field so that it runs, 2.5 times stretched, to a point behind the nipple, as ducts and ligaments do."""
+    dx, dy = frame.patient.depth_mm + 15 - frame.x, frame.y - frame.nipple_row
+    along = np.log(np.hypot(dx, dy) + 1) * 28
     across = np.arctan2(dy, dx) * 70 + FIELD_HEIGHT_MM / 2
-    points = np.stack([across / pitch, along / pitch])
+    points = np.stack([across, along]) / np.float32(frame.pitch)
     return np.asarray(ndimage.map_coordinates(field, points, order=1, mode="grid-wrap"), dtype=np.float32)
 
 
-def _tissue(layers: list[Field], envelope: Field, offset: float) -> Field:
+def _tissue(layers: list[Field], fullest: Field, offset: float) -> Field:
+    """Mean of the layers' soft thresholds, at most ``fullest``."""
     total = sum(1 / (1 + np.exp(np.float32(-1.7) * (layer - np.float32(offset)))) for layer in layers)
-    return np.asarray(total / len(layers) * np.minimum(1, 3 * envelope), dtype=np.float32)
+    return np.asarray(total / len(layers) * fullest, dtype=np.float32)
 
 
-def _offset_for(fraction: float, layers: list[Field], envelope: Field, weight: Field) -> float:
+def _offset_for(fraction: float, layers: list[Field], fullest: Field, weight: Field) -> float:
     """Bisect on every fourth row and column: the fraction is the patient's, not the pixel's."""
     few = [layer[::4, ::4] for layer in layers]
-    envelope, weight = envelope[::4, ::4], weight[::4, ::4]
+    fullest, weight = fullest[::4, ::4], weight[::4, ::4]
     low, high = -9.0, 9.0
     for _ in range(16):
         middle = (low + high) / 2
-        if float((_tissue(few, envelope, middle) * weight).sum() / weight.sum()) > fraction:
+        if float((_tissue(few, fullest, middle) * weight).sum() / weight.sum()) > fraction:
             low = middle
         else:
             high = middle

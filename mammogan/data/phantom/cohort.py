@@ -11,6 +11,7 @@ import csv
 import dataclasses
 import io
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -24,7 +25,6 @@ from mammogan.data.phantom.settings import GENERATOR_VERSION, PhantomConfig
 
 SETTINGS, TRUTH, TABLE = "settings.json", "truth.json", "labels.csv"
 COLUMNS = ("path", "patient", "laterality", "view", "label", "density")
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,9 @@ def _draw_all(config: PhantomConfig, patients: list[PlannedPatient], out: Path, 
             draw_patient_files(config, patient, out)
             yield
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_the_parent
+    ) as pool:
         drawing = [pool.submit(draw_patient_files, config, patient, out) for patient in patients]
         try:
             for drawn in as_completed(drawing):
@@ -102,9 +104,8 @@ def _draw_all(config: PhantomConfig, patients: list[PlannedPatient], out: Path, 
             raise
 
 
-def _one_thread() -> None:
-    for name in THREADS:
-        os.environ[name] = "1"
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _paths(config: PhantomConfig, patient: PlannedPatient, image: PlannedImage) -> dict[str, str | None]:

@@ -17,7 +17,7 @@ BLUR_MM = 0.04
 BITS = 12
 WHITE = 2**BITS - 1
 
-FAT_LEVEL = 620.0
+FAT_LEVEL = 700.0
 GAIN = 1350.0
 """Stored values for one unit of attenuation above fat."""
 KNEE = 2500.0

@@ -40,7 +40,7 @@ class Preset:
     """Distractors that are circumscribed masses; the others are a few round calcifications."""
 
 
-PRESETS: dict[str, Preset] = {
+PRESETS: dict[PresetName, Preset] = {
     "demo": Preset(2.0, 1.6, (6.0, 12.0), (3.0, 7.0), ((("mass",), 1.0),), 1.0),
     "physical": Preset(
         PHYSICAL_MASS_OVER_GLAND,

@@ -1,0 +1,171 @@
+"""Measure what the pictures are like: spectrum, how visible the lesions are, use of the grey scale, time.
+
+``python -m mammogan.data.phantom.calibrate`` prints the numbers of docs/phantom.md; the tests hold them to bands.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from mammogan.data.phantom.anatomy import draw_anatomy, draw_patient
+from mammogan.data.phantom.detector import WHITE
+from mammogan.data.phantom.dicom import encode
+from mammogan.data.phantom.picture import Mask, Picture, Pixels, draw
+from mammogan.data.phantom.plan import plan_cohort
+from mammogan.data.phantom.settings import PRESETS, PhantomConfig
+from mammogan.data.phantom.streams import VIEWS, Purpose, stream
+from mammogan.terminal import say
+
+REGION = 128
+"""Side of the regions whose spectrum is measured, in pixels."""
+BAND = (0.1, 0.7)
+"""Cycles per mm between which the exponent is fitted (Chen et al. 2012)."""
+BLOB_MM = 4.0
+
+
+def pictures(config: PhantomConfig, label: str, views: Sequence[str] = ("CC", "MLO")) -> Iterator[Picture]:
+    """Pictures of the cohort's patients with one label, at most one breast of each."""
+    for patient in plan_cohort(config):
+        if patient.label == label:
+            for image in patient.images[:2]:
+                if image.view in views:
+                    yield draw(config, patient, image)
+
+
+def spectrum_exponent(pixels: Pixels, breast: Mask, spacing_mm: float) -> float | None:
+    """b of P(f) = K / f^b over all regions inside the breast; None where none fits.
+
+    Regions of 128 x 128, half overlapping, at least 5 mm from the skin, mean removed, Hann window.
+    """
+    inside = ndimage.binary_erosion(breast, iterations=max(1, round(5 / spacing_mm)), border_value=1)
+    power = [
+        _power(pixels[top : top + REGION, left : left + REGION])
+        for top in range(0, pixels.shape[0] - REGION + 1, REGION // 2)
+        for left in range(0, pixels.shape[1] - REGION + 1, REGION // 2)
+        if inside[top : top + REGION, left : left + REGION].all()
+    ]
+    if not power:
+        return None
+    frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(REGION, spacing_mm)] * 2))
+    return _slope(frequency.ravel(), np.mean(power, axis=0).ravel(), 1 / (REGION * spacing_mm))
+
+
+def _power(region: NDArray[np.generic]) -> NDArray[np.float64]:
+    window = np.outer(*[np.hanning(REGION)] * 2)
+    values = region.astype(float)
+    return np.asarray(np.abs(np.fft.fft2((values - values.mean()) * window)) ** 2)
+
+
+def _slope(frequency: NDArray[np.float64], power: NDArray[np.float64], step: float) -> float:
+    """Straight line through log power against log frequency, each ring of one step weighing the same."""
+    rings = np.arange(BAND[0], BAND[1], step)
+    which = np.digitize(frequency, rings)
+    middle = [frequency[which == ring].mean() for ring in range(1, len(rings))]
+    mean = [power[which == ring].mean() for ring in range(1, len(rings))]
+    return -float(np.polyfit(np.log(middle), np.log(mean), 1)[0])
+
+
+def blob(pixels: Pixels, breast: Mask, spacing_mm: float) -> float:
+    """The one-line reader: the largest difference of Gaussians (4 and 8 mm) at least 8 mm inside the breast."""
+    weight, values = breast.astype(np.float32), pixels.astype(np.float32)
+    near, far = (
+        ndimage.gaussian_filter(values, sigma) / (ndimage.gaussian_filter(weight, sigma) + 1e-3)
+        for sigma in (BLOB_MM / spacing_mm, 2 * BLOB_MM / spacing_mm)
+    )
+    inside = ndimage.binary_erosion(breast, iterations=max(1, round(8 / spacing_mm)), border_value=1)
+    return float((near - far)[inside].max())
+
+
+def auc(positive: Sequence[float], negative: Sequence[float]) -> float:
+    """Probability that a positive scores above a negative."""
+    wins = np.sign(np.subtract.outer(np.asarray(positive), np.asarray(negative)))
+    return float((wins.mean() + 1) / 2)
+
+
+def blob_auc(config: PhantomConfig, images: int) -> float:
+    """AUC of the blob over as many images of each label."""
+    scores = [
+        [blob(p.pixels, p.breast, config.spacing_mm) for p in islice(pictures(config, label), images)]
+        for label in ("positive", "negative")
+    ]
+    return auc(*scores)
+
+
+def exponents(config: PhantomConfig, images: int, view: str = "CC") -> list[float]:
+    """Measured spectrum exponents of negative pictures of one view that are large enough for a region."""
+    drawn = islice(pictures(config, "negative", (view,)), images)
+    measured = (spectrum_exponent(picture.pixels, picture.breast, config.spacing_mm) for picture in drawn)
+    return [exponent for exponent in measured if exponent is not None]
+
+
+def clipped_share(picture: Picture) -> float:
+    """Share of the breast's pixels at either end of the 12 bits."""
+    inside = picture.pixels[picture.breast]
+    return float(((inside <= 1) | (inside >= WHITE)).mean())
+
+
+def lesion_contrast(picture: Picture, spacing_mm: float) -> float:
+    """How much brighter the lesions made the picture, in deviations of its twin within 10 mm of them."""
+    if picture.twin is None:
+        raise ValueError("lesion_contrast: expected a positive picture, found one without a twin")
+    near = ndimage.binary_dilation(picture.lesion, iterations=max(1, round(10 / spacing_mm))) & picture.breast
+    twin = picture.twin.astype(float)
+    return float((picture.pixels - twin)[picture.lesion].mean() / twin[near].std())
+
+
+def gland_share(config: PhantomConfig, patients: int) -> list[float]:
+    """Volume that attenuates like gland in the left CC of the cohort's first patients."""
+    shares = []
+    for index in range(patients):
+        patient = draw_patient(stream(config.seed, Purpose.PATIENT, index), config.width * config.spacing_mm)
+        rng = stream(config.seed, Purpose.ANATOMY, index)
+        anatomy = draw_anatomy(rng, patient, "CC", (config.height, config.width), config.spacing_mm)
+        shares.append(float((anatomy.gland * anatomy.thickness).sum() / anatomy.thickness.sum()))
+    return shares
+
+
+def report(images: int = 200, seed: int = 3) -> None:
+    """Print every number; ``images`` of each label for the blob."""
+    for height, width in ((512, 416), (1024, 832)):
+        for view in VIEWS:
+            found = exponents(PhantomConfig(100, seed, height, width, "demo"), 30, view)
+            _say(f"spectrum exponent, {height}x{width} {view}", f"{np.mean(found):.2f} +- {np.std(found):.2f}")
+    for preset in PRESETS:
+        config = PhantomConfig(4 * images, seed, 192, 160, preset)
+        drawn = list(islice(pictures(config, "positive"), images // 2))
+        contrast = np.median([lesion_contrast(picture, config.spacing_mm) for picture in drawn])
+        _say(f"blob AUC, {preset} 192x160", f"{blob_auc(config, images):.3f}")
+        _say(f"lesion contrast, {preset} 192x160", f"{contrast:.2f} local deviations (median)")
+        _say(f"share of a breast at 0, 1 or 4095, {preset}", f"{max(map(clipped_share, drawn)):.5f} (largest)")
+    shares = gland_share(PhantomConfig(100, seed, 192, 160, "demo"), 100)
+    low, high = np.percentile(shares, [5, 95])
+    _say("gland-like share of the volume", f"{np.mean(shares):.3f} (5% to 95%: {low:.3f} to {high:.3f})")
+    for height, width in ((192, 160), (512, 416), (1024, 832), (1728, 1408), (3328, 2560)):
+        seconds = _seconds(PhantomConfig(20, seed, height, width, "physical"))
+        _say(f"time of an image with its twin, {height}x{width}", f"{seconds:.3f} s")
+
+
+def _say(what: str, value: str) -> None:
+    say(f"| {what} | {value} |")
+
+
+def _seconds(config: PhantomConfig) -> float:
+    """Median over four positive images, twins included, drawn and encoded."""
+    taken = []
+    positive = next(patient for patient in plan_cohort(config) if patient.label == "positive")
+    for image in positive.images * 2:
+        start = time.perf_counter()
+        encode(config, positive, image, draw(config, positive, image).pixels, twin=False)
+        taken.append(time.perf_counter() - start)
+    return float(np.median(taken))
+
+
+if __name__ == "__main__":
+    tyro.cli(report)
