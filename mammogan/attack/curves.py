@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = {Direction.REMOVE: REMOVE, Direction.INSERT: INSERT}
-SEEM = {Direction.REMOVE: "cancers made to look healthy", Direction.INSERT: "healthy made to look like cancer"}
+SEEM = {Direction.REMOVE: "cancers made to look negative", Direction.INSERT: "negatives made to look like cancer"}
 
 
 def draw_roc(
@@ -84,7 +84,7 @@ def _shift_panel(panel: Axes, case: Cases, threshold: float) -> None:
     panel.fill_between([t, 1.02], -0.02, t, color=REMOVE, alpha=0.07, lw=0)
     panel.fill_between([-0.02, t], t, 1.02, color=INSERT, alpha=0.07, lw=0)
     panel.text(t - 0.02, 1, "turned to cancer", color=INSERT, ha="right", va="top", fontsize=8, zorder=0)
-    panel.text(t + 0.02, 0, "turned to healthy", color=REMOVE, va="bottom", fontsize=8, zorder=0)
+    panel.text(t + 0.02, 0, "turned to negative", color=REMOVE, va="bottom", fontsize=8, zorder=0)
     panel.axhline(t, color=HAIR, lw=0.8, zorder=0)
     panel.axvline(t, color=HAIR, lw=0.8, zorder=0)
     panel.plot([0, 1], [0, 1], color=MUTED, lw=0.7, ls=(0, (2, 3)), zorder=0)

@@ -49,7 +49,7 @@ class Example:
 
     @property
     def caption(self) -> str:
-        calls = ["cancer" if p > self.threshold else "healthy" for p in (self.before, self.after)]
+        calls = ["cancer" if p > self.threshold else "negative" for p in (self.before, self.after)]
         said = f"called {calls[0]}, then {calls[1]}" if calls[0] != calls[1] else f"called {calls[0]} both times"
         return f"{self.name}, {self.chosen}: probability of cancer {self.before:.2f} → {self.after:.2f}, {said}"
 

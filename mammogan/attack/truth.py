@@ -6,7 +6,6 @@ Real mammograms have no truth.json beside them: then there is nothing to measure
 from __future__ import annotations
 
 import csv
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mammogan.config import Resolution
-from mammogan.data.placement import Placement, apply_placement_to_mask
+from mammogan.data.placement import Placement, apply_placement_to_mask, place_pixels
 from mammogan.files import read_json
 
 Pixels = NDArray[np.uint16]
@@ -81,6 +79,8 @@ class PhantomTruth:
 
     def __init__(self, cohort: Path) -> None:
         self._rows: dict[str, dict[str, str]] = {}
+        self._folders: dict[Path, Path | None] = {}
+        self._images: dict[Path, dict[str, Any]] = {}
         if cohort.is_file():
             with open(cohort, newline="", encoding="utf-8") as file:
                 self._rows = {row["key"]: row for row in csv.DictReader(file)}
@@ -88,10 +88,10 @@ class PhantomTruth:
     def of(self, key: str, facts: dict[str, Any]) -> LesionTruth | None:
         """The truth of one sample (its key and JSON); None where no phantom tells, or it has no lesion."""
         row = self._rows.get(key)
-        folder = _truth_folder(Path(row["path"]).parent) if row else None
+        folder = self._folder(Path(row["path"]).parent) if row else None
         if row is None or folder is None:
             return None
-        known = _images(folder).get(Path(row["path"]).stem)
+        known = self._images[folder].get(Path(row["path"]).stem)
         if not known or not known["lesions"] or not known.get("mask"):
             return None
         placement = Placement.from_json(facts["placement"])
@@ -100,6 +100,16 @@ class PhantomTruth:
             near=near_lesions(known["lesions"], placement, facts["spacing_mm"]),
             twin=_read_twin(folder / known["twin"], row, placement) if known.get("twin") else None,
         )
+
+    def _folder(self, folder: Path) -> Path | None:
+        """The nearest folder from ``folder`` up that holds a phantom's truth.json."""
+        if folder not in self._folders:
+            candidates = (folder, *folder.parents[: LEVELS_UP - 1])
+            found = next((c for c in candidates if (c / "truth.json").is_file()), None)
+            self._folders[folder] = found
+            if found and found not in self._images:
+                self._images[found] = read_json(found / "truth.json")["images"]
+        return self._folders[folder]
 
 
 def near_lesions(lesions: Sequence[dict[str, Any]], placement: Placement, spacing: Sequence[float]) -> Mask:
@@ -113,21 +123,6 @@ def near_lesions(lesions: Sequence[dict[str, Any]], placement: Placement, spacin
     return near
 
 
-@functools.cache
-def _truth_folder(folder: Path) -> Path | None:
-    """The nearest folder from ``folder`` up that holds a phantom's truth.json."""
-    for candidate in (folder, *folder.parents[: LEVELS_UP - 1]):
-        if (candidate / "truth.json").is_file():
-            return candidate
-    return None
-
-
-@functools.cache
-def _images(folder: Path) -> dict[str, Any]:
-    images: dict[str, Any] = read_json(folder / "truth.json")["images"]
-    return images
-
-
 def _read_mask(path: Path) -> NDArray[np.uint8]:
     from PIL import Image
 
@@ -135,11 +130,7 @@ def _read_mask(path: Path) -> NDArray[np.uint8]:
 
 
 def _read_twin(path: Path, row: dict[str, str], placement: Placement) -> Pixels:
-    """The twin as its positive lies in the shard: same flips, scale and padding."""
-    from mammogan.data.dicom import place, read_mammogram
+    """The twin, laid into the frame as its positive is."""
+    from mammogan.data.dicom import read_mammogram
 
-    source = read_mammogram(path, row["laterality"], row["view"])
-    pixels, own = place(source, Resolution(*placement.shape))
-    if own != placement:
-        raise ValueError(f"the lesion-free twin {path.name} lies otherwise in the frame than its positive: {own}")
-    return pixels
+    return place_pixels(read_mammogram(path, row["laterality"], row["view"]).pixels, placement)

@@ -1,0 +1,265 @@
+"""Shard in, altered shard out: every mammogram becomes its counterpart, with the flipped label (study, section 6).
+
+``plan`` lists the tasks, one a shard; ``generate_shard`` does one and may be repeated; ``finish`` writes the index.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+import webdataset as wds
+from torch import Tensor
+
+from mammogan.attack.adversarial import SETTINGS, AlteredFolder, Entry, real_shards
+from mammogan.attack.settings import GenerateConfig
+from mammogan.config import Direction, MissingInput, Resolution, UserError, Workspace
+from mammogan.data.convert import encode_png16
+from mammogan.data.shard_folder import member_places
+from mammogan.data.stream import Sample, read_shard
+from mammogan.files import sha256, write_json, written_beside
+from mammogan.models.networks import Gnet, to_uint16
+from mammogan.terminal import say, track
+from mammogan.training.checkpoint import CheckpointFacts, load_gnet
+
+NOTICE = "synthetic: altered by MammoGAN, not a clinical image"
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """One shard to be altered by one generator; small enough to be pickled for a cluster."""
+
+    workspace: Workspace
+    resolution: Resolution
+    direction: Direction
+    split: str
+    source: str
+    """File name of the real shard."""
+    source_sha256: str
+    count: int
+    run: str
+    """Name of the generator's run folder."""
+    generator: CheckpointFacts
+    batch: int = 4
+    device: str = "auto"
+
+    @property
+    def folder(self) -> AlteredFolder:
+        return AlteredFolder(self.workspace, self.resolution)
+
+    @property
+    def name(self) -> str:
+        """test-positive-000003.tar becomes test-remove-000003.tar."""
+        return f"{self.split}-{self.direction}-{self.source.rpartition('-')[2]}"
+
+    @property
+    def made_from(self) -> dict[str, Any]:
+        """All that decides the pixels: a shard made from the same needs not be made again."""
+        return {
+            **SETTINGS,
+            "source_shard_sha256": self.source_sha256,
+            "checkpoint_sha256": self.generator.sha256,
+        }
+
+    def outdated(self) -> str:
+        """Why the shard has to be made; empty when it is there and current."""
+        entry = self.folder.entry(self.name)
+        if entry is None:
+            return "not made yet"
+        reasons = {
+            "source_shard_sha256": "the real mammograms changed",
+            "checkpoint_sha256": "the generator changed",
+        }
+        changed = [name for name, value in self.made_from.items() if entry["made_from"].get(name) != value]
+        return ", ".join(dict.fromkeys(reasons.get(name, "made by another version") for name in changed))
+
+
+def generate(workspace: Workspace, config: GenerateConfig) -> None:
+    """Everything in this process: plan, alter what is not current, write the index of each resolution."""
+    for resolution in resolutions(workspace, config):
+        tasks = plan(workspace, resolution, config)
+        for task in tasks:
+            generate_shard(task)
+        finish(tasks)
+
+
+def resolutions(workspace: Workspace, config: GenerateConfig) -> list[Resolution]:
+    """Those asked for, else all that have shards. MissingInput when there is none."""
+    found = [Resolution.parse(text) for text in config.resolution] or workspace.resolutions()
+    if not found:
+        raise MissingInput(
+            f"no shards in {workspace.root / 'shards'}; run\n"
+            f"  python shards/make_shards.py --cohort labels.csv --workspace {workspace.root}"
+        )
+    if config.checkpoint not in ("best", "newest") and len(found) > 1:
+        names = ", ".join(map(str, found))
+        raise UserError(f"--checkpoint {config.checkpoint} is one generator's file: name one --resolution of {names}")
+    return found
+
+
+def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -> list[ShardTask]:
+    """One task for each real shard of the splits and directions asked for, its generator pinned by sha256.
+
+    MissingInput names the command to run when shards or a generator are missing.
+    """
+    models = Workspace(config.models) if config.models else workspace
+    shards = [s for split in config.split for s in real_shards(workspace, resolution, split)]
+    tasks = []
+    for direction in config.direction:
+        own = [shard for shard in shards if shard.label == direction.source]
+        if not own:
+            say(f"{resolution}, {direction}: no {direction.source} mammograms in split {', '.join(config.split)}")
+            continue
+        run = models.gan_run(resolution, direction)
+        generator = _find_generator(models, resolution, direction, config.checkpoint)
+        tasks += [
+            ShardTask(
+                *(workspace, resolution, direction, s.split, s.name, s.sha256, s.count),
+                *(run.name, generator, config.batch, config.device),
+            )
+            for s in own
+        ]
+    return tasks
+
+
+def _find_generator(models: Workspace, resolution: Resolution, direction: Direction, which: str) -> CheckpointFacts:
+    run = models.gan_run(resolution, direction)
+    try:
+        return load_gnet(run, which=which)[1]
+    except MissingInput:
+        if which not in ("best", "newest"):
+            raise
+        raise MissingInput(
+            f"no generator ({direction}) for {resolution} in {run}; run\n"
+            f"  python launch/train_gan.py --workspace {models.root} --resolution {resolution} --direction {direction}"
+        ) from None
+
+
+def generate_shard(task: ShardTask) -> bool:
+    """Make one altered shard; False, and nothing is touched, when it is there and current."""
+    reason = task.outdated()
+    if not reason:
+        say(f"{task.resolution}, {task.name}: up to date")
+        return False
+    say(f"{task.resolution}, {task.name}: {reason}; altering {task.count} mammograms")
+    gnet = _load_pinned(task.generator, str(choose_device(task.device)))
+    task.folder.remove(task.name)
+    patients: dict[str, str] = {}
+    with written_beside(task.folder.path / task.name) as temporary, open(temporary, "wb") as file:
+        tar = wds.TarWriter(file, user="mammogan", group="mammogan", mtime=0, encoder=False)
+        for sample in track(alter(task, gnet), task.count, f"altering {task.name}"):
+            patients[sample.key] = sample.facts["patient"]
+            facts = json.dumps(sample.facts, allow_nan=False).encode()
+            tar.write({"__key__": sample.key, "png": encode_png16(sample.pixels), "json": facts})
+        tar.close()
+    write_json(task.folder.marker(task.name), _entry(task, patients))
+    return True
+
+
+def alter(task: ShardTask, gnet: Gnet) -> Iterator[Sample]:
+    """The fakes of a shard, in its order."""
+    reals = read_shard(task.workspace.shards(task.resolution) / task.source)
+    while batch := list(islice(reals, task.batch)):
+        pixels = torch.from_numpy(np.stack([sample.pixels for sample in batch]))[:, None]
+        for real, fake in zip(batch, altered_pixels(gnet, pixels), strict=True):
+            yield Sample(f"{real.key}-{task.direction}", fake[0].numpy(), altered_facts(real, task))
+
+
+@torch.no_grad()
+def altered_pixels(gnet: Gnet, pixels: Tensor) -> Tensor:
+    """round(G(x) 65535), half to even: uint16 (N,1,H,W) -> uint16 (N,1,H,W) on the CPU. TF32 is off: it would round
+    away the lower bits of 16."""
+    device = next(gnet.parameters()).device
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        return to_uint16(gnet(pixels.to(device))).cpu()
+
+
+def altered_facts(real: Sample, task: ShardTask) -> dict[str, Any]:
+    """JSON of a fake: its original's, the label flipped, and where it comes from."""
+    target = task.direction.target
+    return {
+        **real.facts,
+        "key": f"{real.key}-{task.direction}",
+        "label": target,
+        "y_cancer": int(target == "positive"),
+        "synthetic": True,
+        "source_key": real.key,
+        "source_label": real.facts["label"],
+        "direction": str(task.direction),
+        "generator": _made_by(task),
+        "notice": NOTICE,
+    }
+
+
+def finish(tasks: Sequence[ShardTask]) -> None:
+    """Write index.json of all altered shards that still match the real ones; UserError when a task is not done.
+
+    Shards of other splits and directions stay; those whose real shard is gone or has changed are removed.
+    """
+    if undone := [f"{task.name} ({reason})" for task in tasks if (reason := task.outdated())]:
+        raise UserError(f"not all mammograms are altered: {', '.join(undone)}; run the same command again")
+    for folder in dict.fromkeys(task.folder for task in tasks):
+        current = _drop_leftovers(folder)
+        if folder.write_index(current):
+            say(f"{folder.index}: {sum(e['count'] for e in current)} altered mammograms in {len(current)} shards")
+
+
+def _drop_leftovers(folder: AlteredFolder) -> list[Entry]:
+    splits = {entry["split"] for entry in folder.entries()}
+    real = {s.name: s.sha256 for split in splits for s in real_shards(folder.workspace, folder.resolution, split)}
+    kept = []
+    for entry in folder.entries():
+        if real.get(entry["source_shard"]) == entry["source_shard_sha256"]:
+            kept.append(entry)
+        else:
+            say(f"{folder.resolution}, {entry['name']}: removed, its real mammograms are gone or changed")
+            folder.remove(entry["name"])
+    return kept
+
+
+def _entry(task: ShardTask, patients: dict[str, str]) -> Entry:
+    tar = task.folder.path / task.name
+    return {
+        "name": task.name,
+        "split": task.split,
+        "label": task.direction.target,
+        "count": len(patients),
+        "bytes": tar.stat().st_size,
+        "sha256": sha256(tar),
+        "direction": str(task.direction),
+        "source_shard": task.source,
+        "source_shard_sha256": task.source_sha256,
+        "generator": _made_by(task),
+        "made_from": task.made_from,
+        "samples": [{"key": key, "patient": patients[key], **at} for key, at in member_places(tar).items()],
+    }
+
+
+def _made_by(task: ShardTask) -> dict[str, Any]:
+    made = task.generator
+    return {"checkpoint_sha256": made.sha256, "run": task.run, "phase": made.phase, "epoch": made.epoch}
+
+
+@functools.lru_cache(maxsize=2)
+def _load_pinned(generator: CheckpointFacts, device: str) -> Gnet:
+    """The very generator that was planned with; UserError when its file has changed since."""
+    gnet, found = load_gnet(generator.path.parent, device, which=str(generator.path))
+    if found.sha256 != generator.sha256:
+        raise UserError(f"{generator.path} has changed since this was planned; run the same command again")
+    return gnet
+
+
+def choose_device(asked: str) -> torch.device:
+    """auto: this process's GPU (LOCAL_RANK where several run side by side), else the CPU."""
+    if asked == "cpu" or (asked == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise UserError("--device cuda: no GPU is usable here; leave --device out, or --device cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())

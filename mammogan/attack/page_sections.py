@@ -1,0 +1,220 @@
+"""The sections of index.html, each as HTML text; a section without anything to show is empty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from mammogan.attack.intervals import Figure
+from mammogan.attack.result import Result
+from mammogan.attack.table1 import PAPER, ROWS
+from mammogan.attack.tables import NOT_GIVEN, interval_text, notes, paper_columns, value_text
+from mammogan.config import Direction
+
+Facts = dict[str, Any]
+
+INDENTED = ("fooled_remove", "fooled_insert")
+TITLES = {
+    Direction.REMOVE: "Cancers made to look negative",
+    Direction.INSERT: "Negatives made to look like cancer",
+}
+TRUTH_ROWS = {
+    "energy_near": "Share of the change that lies near the lesion",
+    "area_near": "Share of the picture that is near the lesion",
+    "untouched": "Distance from the real image to its lesion-free twin",
+    "removed": "Distance from the altered image to the twin",
+    "way": "How much of the way to the twin it went",
+}
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """File names, relative to the page, of the figures that exist."""
+
+    roc: str
+    shift: str
+    triplets: dict[tuple[str, Direction], str]
+    """By resolution and direction."""
+    twins: dict[str, str]
+    """By resolution."""
+
+    def names(self) -> list[str]:
+        return [self.roc, self.shift, *self.triplets.values(), *self.twins.values()]
+
+
+def opening(results: Sequence[Result], facts: Facts) -> str:
+    """Title, what was read, the banner where there is one, and the findings in words."""
+    images = max(len(r.cases.patients) for r in results)
+    patients = max(len(set(r.cases.patients)) for r in results)
+    lead = (
+        f"{images} mammograms of {patients} patients (split {facts['split']}), each altered by a generator "
+        "and read again by the same CAD."
+    )
+    banner = f'<p class="banner">{escape(facts["out_of_domain"])}</p>\n' if facts["out_of_domain"] else ""
+    short = "\n".join(f"<p>{_in_short(r)}</p>" for r in results)
+    title = "<h1>Can altered mammograms fool the CAD?</h1>"
+    return f'{title}\n<p class="lead">{lead}</p>\n{banner}<div class="short">\n{short}\n</div>'
+
+
+def _in_short(result: Result) -> str:
+    table = result.table
+    found, cleared = table["positives_right"], table["negatives_right"]
+    words = [f"<strong>{_times(result)}.</strong>"]
+    words.append(f"The CAD calls {_of(found, 'cancers')} positive and {_of(cleared, 'negatives')} negative.")
+    if table["fooled_remove"].value is not None:
+        words.append(f"After alteration, {_of(table['fooled_remove'], 'cancers it had found')} pass as negative.")
+    if table["fooled_insert"].value is not None:
+        words.append(f"{_of(table['fooled_insert'], 'negatives it had cleared')} are called cancer once altered.")
+    return " ".join(words)
+
+
+def _of(figure: Figure, what: str) -> str:
+    if figure.value is None:
+        return f"none of no {what}"
+    return f"{figure.numerator} of {figure.denominator} {what} ({100 * figure.value:.0f}%)"
+
+
+def table_section(results: Sequence[Result], facts: Facts) -> str:
+    """Table 1, ours beside the paper's."""
+    ours = "".join(f"<th>{_times(result)}</th>" for result in results)
+    paper = "".join(f'<th class="paper">{escape(name.replace("x", " × "))}</th>' for name in paper_columns())
+    rows = "\n".join(_table_row(name, results) for name in ROWS)
+    remarks = "".join(f"<li>{escape(line)}</li>" for line in notes(results))
+    how = (
+        f"An image is called positive when the CAD's probability of cancer is above {facts['threshold']:g}. "
+        f"In grey below each figure its 95% interval: patients, not images, were drawn anew "
+        f"{facts['bootstrap']['draws']} times. The indented rows count only images that the CAD had called rightly. "
+        "The last columns are the published study's, on its own mammograms, for reference."
+    )
+    return (
+        f"<h2>Table 1</h2>\n<p>{how}</p>\n"
+        f'<div class="scroll"><table><thead><tr><th></th>{ours}{paper}</tr></thead>\n'
+        f"<tbody>{rows}</tbody></table></div>" + (f'\n<ul class="notes">{remarks}</ul>' if remarks else "")
+    )
+
+
+def _table_row(name: str, results: Sequence[Result]) -> str:
+    kind = ' class="of"' if name in INDENTED else ' class="total"' if name == "fooled_both" else ""
+    ours = "".join(f"<td>{_cell(r.table[name])}</td>" for r in results)
+    paper = "".join(f'<td class="paper">{escape(given.get(name, NOT_GIVEN))}</td>' for given in PAPER.values())
+    return f"<tr{kind}><th>{escape(ROWS[name])}</th>{ours}{paper}</tr>"
+
+
+def _cell(figure: Figure) -> str:
+    if figure.value is None:
+        return f'<span title="{escape(figure.reason)}">n/a</span>'
+    return f'{value_text(figure)}<span class="range">{interval_text(figure)}</span>'
+
+
+def curve_sections(pictures: Pictures, facts: Facts) -> str:
+    roc = (
+        "How well the CAD's probability separates cancer from negative: on real mammograms (blue), and on altered "
+        "ones (red), where right is what the alteration pretends. The higher the red curve, the better the "
+        f"forgery. Circles mark the calls at {facts['threshold']:g}."
+    )
+    shift = (
+        "Each point is one mammogram: to the right, the CAD's probability of cancer for the real image; upwards, "
+        "for the altered one. On the dotted line nothing changed; in the tinted corners the alteration turned the "
+        "call."
+    )
+    return (
+        f"<h2>Real and altered, at every threshold</h2>\n{_figure(pictures.roc, 'ROC curves', roc)}\n"
+        f"<h2>How far each image moved</h2>\n{_figure(pictures.shift, 'Probability before and after', shift)}"
+    )
+
+
+def triplet_section(results: Sequence[Result], pictures: Pictures, direction: Direction) -> str:
+    """Real, fake and difference, the resolutions side by side."""
+    shown = [r for r in results if (str(r.resolution), direction) in pictures.triplets]
+    if not shown:
+        return ""
+    known = any(e.lesion is not None for r in shown for e in r.examples[direction])
+    text = (
+        "Real, altered, and what was added (red) or taken away (blue); the colour scale below is the same for all "
+        "rows. Shown are images that the CAD had called rightly, from the one whose probability changed most to "
+        "the one that changed least: a rule chose them, not the eye."
+        f"{' The line goes round the known lesion.' if known else ''}"
+    )
+    columns = "\n".join(
+        f"<div><h3>{_times(r)}</h3>{_figure(pictures.triplets[str(r.resolution), direction], TITLES[direction])}</div>"
+        for r in shown
+    )
+    layout = "two" if len(shown) > 1 else "one"
+    return f'<h2>{TITLES[direction]}</h2>\n<p>{text}</p>\n<div class="{layout}">{columns}</div>'
+
+
+def truth_section(results: Sequence[Result], pictures: Pictures) -> str:
+    """Removals against lesion-free twins, where phantoms tell."""
+    known = [r for r in results if r.truth]
+    if not known:
+        return ""
+    text = (
+        "These are phantoms: each image with a lesion has a twin that differs in nothing but the lesion, so it is "
+        "known what a perfect removal looks like. Near means within 1.5 lesion radii. A change's share is counted "
+        "by its energy, the sum of squared differences; distances are root mean squares inside the lesion, in "
+        "percent of the full grey range. 100% of the way: the altered image is the twin; below 0%: it moved away. "
+        "Medians over the images, quartiles in grey."
+    )
+    body = "\n".join(
+        f"<tr><th>{title}</th>{''.join(f'<td>{_spread(r.truth[name])}</td>' for r in known if r.truth)}</tr>"
+        for name, title in TRUTH_ROWS.items()
+    )
+    figures = "\n".join(
+        f"<h3>{_times(r)}</h3>{_figure(pictures.twins[str(r.resolution)], 'Lesion, altered, and lesion-free twin')}"
+        for r in known
+        if str(r.resolution) in pictures.twins
+    )
+    return f"<h2>Was the lesion taken away?</h2>\n<p>{text}</p>\n{_table(known, body)}\n{figures}"
+
+
+def _spread(spread: Facts) -> str:
+    if spread["median"] is None:
+        return "n/a"
+    middle, low, high = (100 * spread[name] for name in ("median", "low_quartile", "high_quartile"))
+    return f'{middle:.1f}%<span class="range">{low:.1f} to {high:.1f}%, {spread["images"]} images</span>'
+
+
+def secondary_section(results: Sequence[Result]) -> str:
+    """Mean probabilities, distances from the original, fooled shares by density."""
+    rows = [row for direction in Direction for row in (*_means(results, direction), *_densities(results, direction))]
+    body = "\n".join(f"<tr><th>{title}</th>{''.join(f'<td>{c}</td>' for c in cells)}</tr>" for title, cells in rows)
+    text = (
+        "The distance from the original is the study's Eq. 7, squared difference over squared original in the "
+        "networks' normalised pixels, all images together: 0 leaves the image as it was."
+    )
+    return f"<h2>Further figures</h2>\n<p>{text}</p>\n{_table(results, body)}"
+
+
+def _means(results: Sequence[Result], direction: Direction) -> list[tuple[str, list[str]]]:
+    means = [r.secondary["mean_probability"][str(direction)] for r in results]
+    distances = [r.secondary["identity"][str(direction)]["together"] for r in results]
+    arrows = ["n/a" if m["before"] is None else f"{m['before']:.3f} → {m['after']:.3f}" for m in means]
+    return [
+        (f"{TITLES[direction]}: mean probability of cancer", arrows),
+        (f"{TITLES[direction]}: distance from the original", ["n/a" if d is None else f"{d:.2g}" for d in distances]),
+    ]
+
+
+def _densities(results: Sequence[Result], direction: Direction) -> list[tuple[str, list[str]]]:
+    by = [r.secondary["fooled_by_density"].get(str(direction), {}) for r in results]
+    known = sorted({density for found in by for density in found})
+    return [
+        (f"… fooled, breast density {escape(d)}", [_cell(Figure(**found[d])) if d in found else "n/a" for found in by])
+        for d in known
+    ]
+
+
+def _table(results: Sequence[Result], body: str) -> str:
+    heads = "".join(f"<th>{_times(r)}</th>" for r in results)
+    return f'<div class="scroll"><table><thead><tr><th></th>{heads}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+
+
+def _figure(name: str, alternative: str, caption: str = "") -> str:
+    text = f"<figcaption>{caption}</figcaption>" if caption else ""
+    return f'<figure><a href="{escape(name)}"><img src="{escape(name)}" alt="{escape(alternative)}"></a>{text}</figure>'
+
+
+def _times(result: Result) -> str:
+    return f"{result.resolution.height} × {result.resolution.width}"

@@ -1,0 +1,63 @@
+"""The report folder: predictions, tables, figures and the page to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mammogan.attack.curves import draw_roc, draw_shift
+from mammogan.attack.page import DUTY, write_page
+from mammogan.attack.page_sections import Pictures
+from mammogan.attack.predictions import write_predictions
+from mammogan.attack.result import Result
+from mammogan.attack.settings import EvaluateConfig
+from mammogan.attack.tables import write_table_csv, write_table_json, write_table_markdown
+from mammogan.attack.triplets import draw_triplets, draw_twins
+from mammogan.config import Direction
+from mammogan.provenance import made_by
+
+
+def write_report(folder: Path, results: Sequence[Result], config: EvaluateConfig) -> None:
+    """Write every file of the report; figures of an earlier one that this one has not are removed."""
+    facts = settings_and_versions(config)
+    write_predictions(folder / "predictions.csv", [p for result in results for p in result.predictions])
+    write_table_json(folder / "table1.json", results, facts)
+    write_table_csv(folder / "table1.csv", results)
+    write_table_markdown(folder / "table1.md", results, facts["out_of_domain"])
+    pictures = draw(folder, results, config.threshold)
+    write_page(folder / "index.html", results, pictures, facts)
+    for leftover in {path.name for path in folder.glob("*.png")} - set(pictures.names()):
+        (folder / leftover).unlink()
+
+
+def settings_and_versions(config: EvaluateConfig) -> dict[str, Any]:
+    """What heads table1.json and stands at the foot of the page."""
+    banner = f"Out of domain: {config.out_of_domain}" if config.out_of_domain else ""
+    return {
+        "split": config.split,
+        "threshold": config.threshold,
+        "bootstrap": {"draws": config.bootstrap, "seed": config.seed, "unit": "patient", "interval": "95% percentile"},
+        "out_of_domain": banner,
+        "notice": DUTY,
+        "made_by": made_by(),
+    }
+
+
+def draw(folder: Path, results: Sequence[Result], threshold: float) -> Pictures:
+    """All figures, as PNG files in ``folder``."""
+    cases = {str(result.resolution): result.cases for result in results}
+    draw_roc(folder / "roc.png", cases, {str(r.resolution): r.table for r in results}, threshold)
+    draw_shift(folder / "shift.png", cases, threshold)
+    triplets: dict[tuple[str, Direction], str] = {}
+    twins: dict[str, str] = {}
+    for result in results:
+        name = str(result.resolution)
+        for direction, examples in result.examples.items():
+            if examples:
+                triplets[name, direction] = f"triplets-{name}-{direction}.png"
+                draw_triplets(folder / triplets[name, direction], examples)
+        if result.twins:
+            twins[name] = f"twins-{name}.png"
+            draw_twins(folder / twins[name], result.twins)
+    return Pictures("roc.png", "shift.png", triplets, twins)

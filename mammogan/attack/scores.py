@@ -1,0 +1,99 @@
+"""Real and altered mammograms, pair by pair: the CAD's probabilities, and how far each fake is from its original."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice, repeat
+
+import numpy as np
+import torch
+
+from mammogan.attack.adversarial import ShardPair
+from mammogan.attack.predictions import Prediction
+from mammogan.attack.truth import PhantomTruth, Removal, compare_with_truth
+from mammogan.data.stream import Sample, read_shard
+from mammogan.models.networks import IMAGENET_MEAN, IMAGENET_STD, Cad
+
+Pair = tuple[Sample, Sample | None]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One real mammogram and its fake, if it has one."""
+
+    real: Prediction
+    fake: Prediction | None
+    density: str
+    change: Change | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was altered. ``above`` and ``below`` are the two squared norms of Eq. 7, in normalised space."""
+
+    above: float
+    below: float
+    removal: Removal | None
+    """Only where a phantom's truth is known and a lesion was to be removed."""
+
+
+def score_pairs(
+    pairs: Iterable[ShardPair], cad: Cad, truth: PhantomTruth, resolution: str, batch: int
+) -> Iterator[Scored]:
+    """Every real mammogram in order, scored with its fake by ``cad`` on the CAD's own device."""
+    waiting = (pair for shards in pairs for pair in read_pairs(shards))
+    while several := list(islice(waiting, batch)):
+        before = probabilities(cad, [real for real, _ in several])
+        after = iter(probabilities(cad, [fake for _, fake in several if fake]))
+        for (real, fake), p in zip(several, before, strict=True):
+            altered = predict(fake, resolution, next(after)) if fake else None
+            change = measure_change(real, fake, truth) if fake else None
+            yield Scored(predict(real, resolution, p), altered, str(real.facts.get("density") or ""), change)
+
+
+def read_pairs(shards: ShardPair) -> Iterator[Pair]:
+    """Mammograms of one shard, each with its fake or None."""
+    fakes: Iterable[Sample | None] = read_shard(shards.fake) if shards.fake else repeat(None, shards.count)
+    for real, fake in zip(read_shard(shards.real), fakes, strict=True):
+        if fake and fake.facts["source_key"] != real.key:
+            raise ValueError(f"{shards.fake}: {fake.key} stands where the fake of {real.key} is expected")
+        yield real, fake
+
+
+@torch.no_grad()
+def probabilities(cad: Cad, samples: list[Sample]) -> list[float]:
+    """The CAD's probability of cancer for each sample."""
+    if not samples:
+        return []
+    device = next(cad.parameters()).device
+    pixels = torch.from_numpy(np.stack([sample.pixels for sample in samples]))[:, None].to(device)
+    return [float(p) for p in cad.positive_probability(pixels)]
+
+
+def predict(sample: Sample, resolution: str, probability: float) -> Prediction:
+    """One row of predictions.csv."""
+    facts = sample.facts
+    return Prediction(
+        resolution=resolution,
+        key=sample.key,
+        patient=facts["patient"],
+        label=facts["label"],
+        probability=probability,
+        kind="adversarial" if "direction" in facts else "real",
+        direction=facts.get("direction", ""),
+        source_key=facts.get("source_key", ""),
+        split=facts["split"],
+    )
+
+
+def measure_change(real: Sample, fake: Sample, truth: PhantomTruth) -> Change:
+    """How far the fake is from its original; a removal also against the truth."""
+    known = truth.of(real.key, real.facts) if fake.facts["direction"] == "remove" else None
+    mean, std = IMAGENET_MEAN[0], IMAGENET_STD[0]
+    original = real.pixels / 65535
+    return Change(
+        above=float((((fake.pixels / 65535) - original) ** 2).sum()) / std**2,
+        below=float(((original - mean) ** 2).sum()) / std**2,
+        removal=compare_with_truth(real.pixels, fake.pixels, known) if known else None,
+    )

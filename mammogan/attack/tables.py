@@ -1,0 +1,88 @@
+"""Table 1 as JSON, CSV and Markdown, and its numbers as text."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mammogan.attack.intervals import Figure
+from mammogan.attack.result import Result
+from mammogan.attack.table1 import PAPER, ROWS
+from mammogan.files import write_json, write_text, written_beside
+
+NOT_GIVEN = "–"
+CSV_COLUMNS = (
+    *("resolution", "name", "figure", "value", "interval_low", "interval_high"),
+    *("numerator", "denominator", "note", "paper"),
+)
+
+
+def value_text(figure: Figure) -> str:
+    """'44/74 (59.5%)', '0.82' or 'n/a'."""
+    if figure.value is None:
+        return "n/a"
+    if figure.denominator is None:
+        return f"{figure.value:.2f}"
+    return f"{figure.numerator}/{figure.denominator} ({100 * figure.value:.1f}%)"
+
+
+def interval_text(figure: Figure) -> str:
+    """'48.1–70.3%', '0.77–0.86', or 'n/a'."""
+    if figure.low is None or figure.high is None:
+        return "n/a"
+    if figure.denominator is None:
+        return f"{figure.low:.2f}–{figure.high:.2f}"
+    return f"{100 * figure.low:.1f}–{100 * figure.high:.1f}%"
+
+
+def notes(results: Sequence[Result]) -> list[str]:
+    """Why figures or intervals are n/a or say less than they seem to, one line each."""
+    lines = []
+    for result in results:
+        for name, figure in result.table.items():
+            if reason := figure.reason or figure.interval_reason:
+                what = "" if figure.reason else ", interval"
+                lines.append(f"{result.resolution}, {ROWS[name].lstrip('… ')}{what}: {reason}.")
+    return lines
+
+
+def paper_columns() -> list[str]:
+    return [f"paper, {name}" for name in PAPER]
+
+
+def write_table_json(path: Path, results: Sequence[Result], facts: dict[str, Any]) -> None:
+    """Everything, for machines: ``facts`` first, then each resolution. Never a NaN: what is unknown is null."""
+    found = {str(result.resolution): result.to_json() for result in results}
+    write_json(path, {"schema": 1, **facts, "rows": ROWS, "resolutions": found, "paper": PAPER})
+
+
+def write_table_csv(path: Path, results: Sequence[Result]) -> None:
+    """One line a figure and resolution."""
+    with written_beside(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(CSV_COLUMNS)
+        for result in results:
+            paper = PAPER.get(str(result.resolution), {})
+            for name, f in result.table.items():
+                note = f.reason or f.interval_reason
+                numbers = (f.value, f.low, f.high, f.numerator, f.denominator)
+                writer.writerow((result.resolution, name, ROWS[name], *numbers, note, paper.get(name, "")))
+
+
+def write_table_markdown(path: Path, results: Sequence[Result], banner: str) -> None:
+    """The study's rows, ours with 95% intervals and the paper's beside."""
+    ours = [f"{result.resolution} (95% interval)" for result in results]
+    lines = [f"**{banner}**", ""] if banner else []
+    lines += [_row(["", *ours, *paper_columns()]), _row(["---"] * (1 + len(ours) + len(PAPER)))]
+    for name, title in ROWS.items():
+        cells = [f"{value_text(r.table[name])}, {interval_text(r.table[name])}" for r in results]
+        cells = ["n/a" if cell == "n/a, n/a" else cell for cell in cells]
+        lines.append(_row([title, *cells, *(paper.get(name, NOT_GIVEN) for paper in PAPER.values())]))
+    remarks = [f"- {line}" for line in notes(results)]
+    write_text(path, "\n".join([*lines, *(["", *remarks] if remarks else [])]) + "\n")
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
