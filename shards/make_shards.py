@@ -64,7 +64,10 @@ def main(asked: MakeShards) -> int:
     )
     for line in report.lines():
         say(line)
-    say(f"Next: python launch/train_cad.py --workspace {asked.workspace}")
+    trainable = all(report.counts["train"].values())
+    say(
+        f"Next: python {'launch/train_cad.py' if trainable else 'shards/check_shards.py'} --workspace {asked.workspace}"
+    )
     return SOME_LEFT_OUT if report.skipped else 0
 
 

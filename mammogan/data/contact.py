@@ -1,0 +1,69 @@
+"""A contact sheet: a few mammograms of each split and label on one page, to see at a glance what was made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from mammogan import files
+from mammogan.config import LABELS, SPLITS
+from mammogan.data.index import IndexedSample, IndexedShard, ShardIndex
+from mammogan.data.placement import resize
+from mammogan.data.stream import decode_png16
+
+HEIGHT = 240  # of a picture, in pixels
+CAPTION = 30  # under it: two lines
+GAP = 6
+INK, DIM = 255, 170
+
+
+def draw_contact_sheet(index: ShardIndex, path: Path, columns: int = 6) -> None:
+    """Write an 8-bit PNG with up to ``columns`` images, evenly spread, of every split and label that has any."""
+    width = round(HEIGHT * index.resolution.width / index.resolution.height)
+    rows = [(split, label) for split in SPLITS for label in LABELS if index.counts[split][label]]
+    columns = min(columns, max(index.counts[split][label] for split, label in rows))
+    page = Image.new("L", (GAP + columns * (width + GAP), CAPTION + len(rows) * (HEIGHT + CAPTION)))
+    pen = ImageDraw.Draw(page)
+    pen.text((GAP, GAP), f"{index.resolution}: every chest wall at the left, every background black?", fill=INK)
+    for row, (split, label) in enumerate(rows):
+        for column, (shard, sample) in enumerate(_spread(index, split, label, columns)):
+            corner = (GAP + column * (width + GAP), CAPTION + row * (HEIGHT + CAPTION))
+            pixels, facts = _read(index.folder / shard.name, sample)
+            page.paste(Image.fromarray(_small(pixels, width)), corner)
+            pen.text((corner[0], corner[1] + HEIGHT + 2), f"{split} {label}", fill=INK)
+            pen.text((corner[0], corner[1] + HEIGHT + 14), _caption(facts), fill=DIM)
+    with files.written_beside(path) as temporary:
+        page.save(temporary, "PNG")
+
+
+def _spread(index: ShardIndex, split: str, label: str, number: int) -> Iterator[tuple[IndexedShard, IndexedSample]]:
+    found = [
+        (shard, s) for shard in index.shards if (shard.split, shard.label) == (split, label) for s in shard.samples
+    ]
+    for position in np.unique(np.linspace(0, len(found) - 1, min(number, len(found))).round().astype(int)):
+        yield found[position]
+
+
+def _read(tar: Path, sample: IndexedSample) -> tuple[NDArray[np.uint16], dict[str, Any]]:
+    with open(tar, "rb") as file:
+        file.seek(sample.png_offset)
+        pixels = decode_png16(file.read(sample.png_size))
+        file.seek(sample.json_offset)
+        return pixels, json.loads(file.read(sample.json_size))
+
+
+def _small(pixels: NDArray[np.uint16], width: int) -> NDArray[np.uint8]:
+    small = resize(pixels.astype(np.float32), (HEIGHT, width), mode="bilinear")
+    return np.rint(np.clip(small / 257, 0, 255)).astype(np.uint8)
+
+
+def _caption(facts: dict[str, Any]) -> str:
+    """Key's image part, side, view and whatever is unusual."""
+    marks = [name for name in ("synthetic", "film") if facts[name]]
+    return "  ".join([facts["key"].split("-")[1], facts["laterality"], facts["view"], *marks, *facts["flags"]])

@@ -1,0 +1,73 @@
+"""Check finished shards, and draw a page of pictures of them.
+
+    python shards/check_shards.py --workspace work
+    python shards/check_shards.py --workspace work --resolution low
+
+Looks at every byte: index, checksums, counts, members, bit depth and shape of each image, each JSON against its schema,
+and whether a patient or a source image is in two splits. Every fault is listed; exit code 1 when there is one.
+Draws work/contact-<HxW>.png: look whether every chest wall is at the left and every background black.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mammogan.command_line import run
+from mammogan.config import MissingInput, Resolution, UserError, Workspace
+
+FAULTY = 1
+
+
+@dataclass(frozen=True)
+class CheckShards:
+    workspace: Path = Path("work")
+    """Folder that holds the shards."""
+    resolution: tuple[str, ...] = ()
+    """high, low or HEIGHTxWIDTH; none given: all that are there."""
+    contact: bool = True
+    """Draw the contact sheets."""
+
+
+def main(asked: CheckShards) -> int:
+    workspace = Workspace(asked.workspace)
+    resolutions = _resolutions(asked.resolution) or workspace.resolutions()
+    if not resolutions:
+        raise MissingInput(
+            f"{asked.workspace}: no finished shards; run python shards/make_shards.py --cohort labels.csv "
+            f"--workspace {asked.workspace}"
+        )
+    faults = [fault for resolution in resolutions for fault in _check(workspace, resolution, asked.contact)]
+    return FAULTY if faults else 0
+
+
+def _resolutions(texts: tuple[str, ...]) -> list[Resolution]:
+    try:
+        return [Resolution.parse(text) for text in texts]
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _check(workspace: Workspace, resolution: Resolution, contact: bool) -> list[str]:
+    from mammogan.data.contact import draw_contact_sheet
+    from mammogan.data.shards import ShardIndex, verify
+    from mammogan.terminal import say
+
+    folder = workspace.shards(resolution)
+    faults = verify(folder)
+    for fault in faults:
+        say(f"FAULT {resolution}: {fault}")
+    if faults:
+        say(f"{resolution}: {len(faults)} faults; delete the faulty tars, make_shards.py then makes them anew")
+        return faults
+    index = ShardIndex.load(folder)
+    say(f"{resolution}: {sum(s.count for s in index.shards)} images in {len(index.shards)} shards, all sound")
+    if contact:
+        sheet = workspace.root / f"contact-{resolution}.png"
+        draw_contact_sheet(index, sheet)
+        say(f"look at {sheet}")
+    return []
+
+
+if __name__ == "__main__":
+    run(CheckShards, main, __doc__)

@@ -1,0 +1,176 @@
+"""The cohort table: checked as a whole, split by patient."""
+
+from __future__ import annotations
+
+import random
+import stat
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from dicoms import COLUMNS, write_table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mammogan.config import SPLITS, UserError
+from mammogan.data.cohort import Row, TableError, assign, patient_of, read_table, split_patients
+from mammogan.data.pseudonyms import Pseudonyms, load_salt
+
+
+def row(number: int, patient: str, label: str = "negative", split: str | None = None) -> Row:
+    return Row(number, f"{number}.dcm", patient, "L", "CC", label, split, None)  # type: ignore[arg-type]
+
+
+def rows_of(positive: int, negative: int) -> list[Row]:
+    labels = ["positive"] * positive + ["negative"] * negative
+    return [row(n, f"patient {n // 2}", labels[n // 2]) for n in range(2 * len(labels))]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a.dcm", "b.dcm", "c.dcm"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_every_fault_of_a_table_is_in_one_error_and_nobody_is_named(folder: Path) -> None:
+    table = write_table(
+        folder / "labels.csv",
+        [
+            ("a.dcm", "JANE", "left", "CC", "negative", ""),
+            ("b.dcm", "", "L", "XCCL", "benign", "train"),
+            ("jane/doe.dcm", "JANE", "L", "CC", "negative", "test"),
+            ("c.dcm", "MARY", "R", "MLO", "positive", "holdout"),
+            ("a.dcm", "MARY", "R", "MLO", "positive", "train"),
+            ("a.dcm", "MARY", "R", "MLO", "positive", "test"),
+        ],
+        (*COLUMNS, "split"),
+    )
+    with pytest.raises(TableError) as caught:
+        read_table(table)
+    found = {(fault.row, fault.column) for fault in caught.value.faults}
+    assert found == {
+        (2, "laterality"),
+        (3, "patient"),
+        (3, "view"),
+        (3, "label"),
+        (4, "path"),
+        (5, "split"),
+        (7, "path"),
+        (7, "split"),
+    }
+    text = str(caught.value)
+    assert "row 2, laterality: expected L or R, found 'left'" in text
+    assert "row 3, label: expected negative or positive, found 'benign'" in text
+    assert "row 7, path: expected each file once, found the file of row 6" in text
+    assert "jane" not in text.lower() and "mary" not in text.lower()
+
+
+def test_missing_columns_are_named_with_what_was_found(folder: Path) -> None:
+    table = write_table(folder / "labels.csv", [("a.dcm", "x")], ("path", "PatientID"))
+    with pytest.raises(UserError, match=r"patient, laterality, view, label missing.*found path, PatientID"):
+        read_table(table)
+
+
+def test_a_table_without_rows_or_without_a_file_is_an_error_that_says_so(folder: Path) -> None:
+    with pytest.raises(UserError, match="at least one row"):
+        read_table(write_table(folder / "labels.csv", []))
+    with pytest.raises(UserError, match="no such file"):
+        read_table(folder / "absent.csv")
+
+
+def test_a_spreadsheets_byte_order_mark_and_spaces_do_no_harm(folder: Path) -> None:
+    text = "path, patient,laterality,view,label\r\na.dcm, 7 ,L,CC,negative\r\n"
+    (folder / "labels.csv").write_text(text, encoding="utf-8-sig", newline="")
+    (only,) = read_table(folder / "labels.csv")
+    assert (only.path, only.patient, only.number) == ("a.dcm", "7", 2)
+
+
+def test_a_row_with_more_cells_than_the_header_is_a_fault(folder: Path) -> None:
+    table = write_table(folder / "labels.csv", [("a.dcm", "x", "L", "CC", "negative", "surplus")])
+    with pytest.raises(TableError, match="as many cells as the header has"):
+        read_table(table)
+
+
+def test_a_split_column_must_be_filled_in_every_row(folder: Path) -> None:
+    rows = [("a.dcm", "x", "L", "CC", "negative", "train"), ("b.dcm", "y", "L", "CC", "negative", "")]
+    with pytest.raises(TableError, match="row 3, split: expected a value in every row or in none"):
+        read_table(write_table(folder / "labels.csv", rows, (*COLUMNS, "split")))
+
+
+def test_the_tables_own_split_is_kept(folder: Path) -> None:
+    rows = [row(2, "x", split="test"), row(3, "y", split="train")]
+    assert [m.split for m in assign(rows, folder, Pseudonyms(b"s" * 16), seed=0)] == ["test", "train"]
+
+
+def test_a_study_sized_split_is_80_10_10_by_patient_and_stratified() -> None:
+    split = split_patients(rows_of(366, 918), seed=0)
+    counts = Counter((int(patient.split()[1]) < 366, part) for patient, part in split.items())
+    assert [counts[True, part] for part in SPLITS] == [292, 37, 37]
+    assert [counts[False, part] for part in SPLITS] == [734, 92, 92]
+
+
+def test_a_patient_with_one_positive_image_is_positive_with_all_images() -> None:
+    rows = [*rows_of(3, 3), row(99, "patient 4", "positive")]
+    split = split_patients([*rows, row(98, "new")], seed=0)
+    assert Counter(split[f"patient {n}"] for n in (0, 1, 2, 4)) == {"train": 2, "validation": 1, "test": 1}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(3, 40), st.integers(3, 40), st.integers(0, 9), st.randoms(use_true_random=False))
+def test_the_split_covers_all_patients_whatever_the_order_of_rows(
+    positive: int, negative: int, seed: int, shuffler: random.Random
+) -> None:
+    rows = rows_of(positive, negative)
+    split = split_patients(rows, seed)
+    assert set(split) == {r.patient for r in rows}
+    for members in (range(positive), range(positive, positive + negative)):
+        assert {split[f"patient {n}"] for n in members} == set(SPLITS)
+    shuffler.shuffle(rows)
+    assert split_patients(rows, seed) == split
+
+
+def test_another_seed_gives_another_split() -> None:
+    assert split_patients(rows_of(30, 30), 0) != split_patients(rows_of(30, 30), 1)
+
+
+def test_a_patient_who_joins_moves_few_others() -> None:
+    before, after = split_patients(rows_of(50, 100), 0), split_patients(rows_of(50, 101), 0)
+    assert sum(before[patient] != after[patient] for patient in before) <= 2
+
+
+def test_too_few_patients_to_split_is_an_error_that_counts_them() -> None:
+    with pytest.raises(UserError, match="found 2 positive"):
+        split_patients(rows_of(2, 9), seed=0)
+
+
+def test_film_identifiers_that_hold_side_and_view_mean_one_patient() -> None:
+    four = [f"Mass-Test_P_00820_{side}_{view}" for side in ("LEFT", "RIGHT") for view in ("CC", "MLO")]
+    assert {patient_of(identifier) for identifier in four} == {"P_00820"}
+    assert patient_of("UP_1234") == "UP_1234"
+
+
+def test_keys_are_pseudonyms_without_dots_that_only_the_salt_determines(tmp_path: Path) -> None:
+    rows = rows_of(3, 3)
+    names = Pseudonyms(load_salt(tmp_path / "private" / "salt"))
+    again = Pseudonyms(load_salt(tmp_path / "private" / "salt"))
+    keys = [m.key for m in assign(rows, tmp_path, names, 0)]
+    assert keys == [m.key for m in assign(rows, tmp_path, again, 0)]
+    assert keys != [m.key for m in assign(rows, tmp_path, Pseudonyms(b"another salt, long"), 0)]
+    assert all(len(key) == 12 + 1 + 8 + 1 + 3 and "." not in key for key in keys)
+    assert len(set(keys)) == len(rows)
+
+
+def test_the_split_does_not_depend_on_the_salt(tmp_path: Path) -> None:
+    rows = rows_of(10, 10)
+    one, other = (assign(rows, tmp_path, Pseudonyms(salt * 16), 0) for salt in (b"a", b"b"))
+    assert [m.split for m in one] == [m.split for m in other]
+
+
+def test_the_salt_is_made_once_for_its_owner_only_and_a_short_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "private" / "salt"
+    assert load_salt(path) == load_salt(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    (tmp_path / "short").write_text("abc")
+    with pytest.raises(UserError, match="at least 16 bytes"):
+        load_salt(tmp_path / "short")
