@@ -67,6 +67,7 @@ class ConversionReport:
             yield f"  {number} left out: {code}, {MEANING.get(code, 'see the list')}"
         if self.skipped:
             yield f"  which ones, with the full reason (private): {self.skipped_list}"
+            yield "  mended files are added when you run the same command again"
 
 
 def report_on(

@@ -33,6 +33,7 @@ __all__ = ["Placement", "Source", "Unusable", "Voi", "apply_placement_to_mask", 
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1."
+MONOCHROME = ("MONOCHROME1", "MONOCHROME2", None)
 SYNTHETIC_DATA = 0x0008001C
 SMALLEST_SIDE = 64
 PADDING_IN_BREAST = 0.005  # of the breast: a declared padding value that is more common there is wrong
@@ -106,8 +107,8 @@ def _refuse_other_kinds(header: Dataset) -> None:
         raise Unusable("for_processing", "raw detector data: export the FOR PRESENTATION image")
     if "PixelData" not in header:
         raise Unusable("no_pixels")
-    if int(header.get("SamplesPerPixel", 1)) != 1:
-        raise Unusable("colour")
+    if int(header.get("SamplesPerPixel", 1)) != 1 or header.get("PhotometricInterpretation") not in MONOCHROME:
+        raise Unusable("colour", f"{header.get('PhotometricInterpretation')}")
 
 
 def _decode(header: Dataset) -> NDArray[Any]:
@@ -122,15 +123,23 @@ def _decode(header: Dataset) -> NDArray[Any]:
 
 
 def _decoded_with(header: Dataset, decoder: str) -> NDArray[Any]:
+    # pydicom would cut values to the declared bits, and so turn the brightest pixels of some scanners black.
+    options = {"correct_unused_bits": header.get("PixelRepresentation") == 1 or _has_overlay_bits(header)}
     if decoder:
         try:
-            header.pixel_array_options(decoding_plugin=decoder)
+            header.pixel_array_options(decoding_plugin=decoder, **options)
             return header.pixel_array
         except MemoryError:
             raise
         except Exception:
-            header.pixel_array_options(decoding_plugin="")
+            logging.getLogger(__name__).debug("%s failed, trying the other decoders", decoder)
+    header.pixel_array_options(decoding_plugin="", **options)
     return header.pixel_array
+
+
+def _has_overlay_bits(header: Dataset) -> bool:
+    """Overlays of old files sit in the pixels' unused bits."""
+    return any(header.get((group, 0x0102)) and header[group, 0x0102].value for group in range(0x6000, 0x6020, 2))
 
 
 def _fastest_decoder(syntax: UID) -> str:

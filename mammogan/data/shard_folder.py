@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from mammogan.data.convert import Members
 from mammogan.data.index import INDEX, SCHEMA
 
 SETTINGS, DONE = "settings.json", ".done"
+PASSING = {"unreadable", "decoder_crashed"}  # reasons that can lie in the machine of that hour
 
 
 class OpenShard:
@@ -68,15 +69,15 @@ class ShardFolder:
                 "Give the same settings to resume, --overwrite to make them anew, or another --workspace"
             )
 
-    def claim(self, planned: Sequence[str], overwrite: bool) -> None:
-        """Make the folder ours: clear it if asked to, find out which of the ``planned`` shards are finished."""
+    def claim(self, plan: Mapping[str, Sequence[Mammogram]], overwrite: bool) -> None:
+        """Make the folder ours: clear it if asked to, find out which of the planned shards are finished."""
         if overwrite or not any(self.path.glob(f"{DONE}/*.json")):
             self._clear()
         for leftover in self.path.glob(".*.tmp"):
             leftover.unlink()
         files.write_json(self.path / SETTINGS, self.settings)
-        self.done = {name: marker for name in planned if (marker := self._marker(name))}
-        if len(self.done) < len(planned):
+        self.done = {name: marker for name, rows in plan.items() if (marker := self._marker(name, rows))}
+        if len(self.done) < len(plan):
             (self.path / INDEX).unlink(missing_ok=True)
 
     def _clear(self) -> None:
@@ -84,7 +85,7 @@ class ShardFolder:
         for made in [*self.path.glob(f"{DONE}/*.json"), *self.path.glob("*.tar"), self.path / SETTINGS]:
             made.unlink(missing_ok=True)
 
-    def _marker(self, name: str) -> dict[str, Any] | None:
+    def _marker(self, name: str, rows: Sequence[Mammogram]) -> dict[str, Any] | None:
         """What is known of a finished shard; None when it has to be made."""
         path = self.path / DONE / f"{name}.json"
         if not path.is_file():
@@ -92,7 +93,9 @@ class ShardFolder:
         marker: dict[str, Any] = files.read_json(path)
         shard, tar = marker["shard"], self.path / f"{name}.tar"
         whole = shard is None or (tar.is_file() and tar.stat().st_size == shard["bytes"])
-        return marker if whole and marker["settings_sha256"] == self.settings_sha256 else None
+        if not whole or marker["settings_sha256"] != self.settings_sha256:
+            return None
+        return None if _worth_another_try(marker, rows, path.stat().st_mtime) else marker
 
     @contextmanager
     def writing(self, name: str) -> Iterator[OpenShard]:
@@ -153,6 +156,13 @@ class ShardFolder:
     def sources(self) -> dict[str, str]:
         """sha256 of the stored pixels -> key, of all samples in finished shards."""
         return {digest: key for marker in self.done.values() for key, digest in marker["sources"].items()}
+
+
+def _worth_another_try(marker: dict[str, Any], rows: Sequence[Mammogram], made: float) -> bool:
+    """Whether a row that was left out may work now: a passing trouble, or its file was replaced or given rights."""
+    reasons = {row["key"]: row["reason"] for row in marker["excluded"]}
+    left_out = [row for row in rows if row.key in reasons]
+    return any(reasons[row.key] in PASSING or row.path.stat().st_ctime > made for row in left_out)
 
 
 def counts(shards: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:

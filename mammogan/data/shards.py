@@ -68,7 +68,7 @@ def write_shards(
     with _alone_in(workspace):
         _refuse_other_settings(workspace, folders, overwrite)
         for folder in folders:
-            folder.claim(list(plan), overwrite)
+            folder.claim(plan, overwrite)
         write_cohort(workspace.cohort, mammograms)
         return _convert_all(workspace, folders, plan, voi, jobs)
 

@@ -1,0 +1,299 @@
+"""One DICOM file to canonical brightness, with the quirks of files in the wild."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from dicoms import breast, write_mammogram
+from pydicom.dataset import Dataset
+from pydicom.pixels import apply_voi_lut
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, SecondaryCaptureImageStorage
+
+from mammogan.data.dicom import Source, Unusable, read_mammogram
+
+
+def read(path: Path, pixels: np.ndarray, laterality: str = "L", view: str = "CC", **options: Any) -> Source:
+    return read_mammogram(write_mammogram(path, pixels, laterality, view, **options), laterality, view)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "image.dcm"
+
+
+def test_sixteen_bits_without_a_window_are_kept_as_they_are(file: Path) -> None:
+    stored = breast(bits=16)
+    assert np.array_equal(read(file, stored, bits=16).pixels, stored)
+
+
+def test_twelve_bits_without_a_window_use_the_whole_scale(file: Path) -> None:
+    stored = breast()
+    stored[40, 10] = 4095
+    source = read(file, stored)
+    assert np.allclose(source.pixels, stored * (65535 / 4095), atol=0.01)
+    assert source.facts["voi"] == {"policy": "header", "kind": "bits"}
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID", None])
+@pytest.mark.parametrize(("center", "width"), [(2048, 4096), (1500, 900), (3000.5, 257)])
+def test_windows_agree_with_pydicoms(file: Path, function: str | None, center: float, width: float) -> None:
+    stored = breast()
+    path = write_mammogram(file, stored, window=(center, width, function))
+    source = read_mammogram(path, "L", "CC")
+    expected = apply_voi_lut(stored, pydicom.dcmread(path)) * (65535 / 4095)
+    if function == "SIGMOID":
+        foot = expected[0, 95]
+        expected = (expected - foot) * (65535 / (65535 - foot))
+    assert np.allclose(source.pixels, np.clip(expected, 0, 65535), atol=0.02)
+
+
+def test_an_empty_function_name_means_linear(file: Path) -> None:
+    stored = breast()
+    empty = read(file, stored, window=(2000, 1000, ""))
+    assert np.array_equal(empty.pixels, read(file, stored, window=(2000, 1000, "LINEAR")).pixels)
+    assert empty.facts["voi"]["function"] == "LINEAR"
+
+
+def test_the_first_of_several_windows_counts(file: Path) -> None:
+    stored = breast()
+    several = read(file, stored, WindowCenter=[2000, 1000], WindowWidth=[1000, 500])
+    assert np.array_equal(several.pixels, read(file, stored, window=(2000, 1000, None)).pixels)
+
+
+def test_an_impossible_window_is_flagged_and_left_out(file: Path) -> None:
+    stored = breast()
+    source = read(file, stored, window=(2000, 0, None))
+    assert source.facts["flags"] == ["window_invalid"]
+    assert np.array_equal(source.pixels, read(file, stored).pixels)
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID", None])
+def test_monochrome1_and_2_twins_give_equal_pixels(file: Path, function: str | None) -> None:
+    stored = breast()
+    window = (2047.5, 3000, function)
+    mirrored = (2047.5 if function != "LINEAR" and function is not None else 2048.5, 3000, function)
+    plain = read(file, stored, window=window)
+    inverted = read(file, (4095 - stored).astype(np.uint16), photometric="MONOCHROME1", window=mirrored)
+    assert np.allclose(plain.pixels, inverted.pixels, atol=0.01)
+    assert inverted.facts["photometric"] == "MONOCHROME1"
+
+
+def test_monochrome1_is_inverted_once_although_its_lut_shape_says_so_too(file: Path) -> None:
+    stored = breast()
+    twice = read(file, (4095 - stored).astype(np.uint16), photometric="MONOCHROME1", PresentationLUTShape="INVERSE")
+    assert np.allclose(twice.pixels, read(file, stored).pixels, atol=0.01)
+
+
+def test_inversion_is_about_the_scale_and_not_about_the_brightest_pixel(file: Path) -> None:
+    stored = (4000 - breast() // 2).astype(np.uint16)
+    source = read(file, stored, photometric="MONOCHROME1")
+    assert source.pixels[0, 95] == pytest.approx(65535 * 95 / 4095, abs=0.01)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_sigmoid_leaves_the_background_at_zero_and_the_top_where_it_was(file: Path, photometric: str) -> None:
+    stored = breast()
+    stored[40, 10] = 4095
+    if photometric == "MONOCHROME1":
+        stored = (4095 - stored).astype(np.uint16)
+    source = read(file, stored, photometric=photometric, window=(2048, 4096, "SIGMOID"))
+    assert source.pixels[:, 70:].max() == 0
+    assert source.pixels.max() > 0.85 * 65535
+    assert source.facts["voi"]["background"] > 0
+
+
+def test_a_full_range_window_on_eight_bits_is_left_out(file: Path) -> None:
+    stored = breast(bits=8).astype(np.uint8)
+    source = read(file, stored, bits=8, window=(128, 256, "SIGMOID"))
+    assert np.array_equal(source.pixels, stored.astype(np.float32) * 257)
+    assert source.facts["voi"]["kind"] == "skipped_8bit"
+
+
+def test_a_voi_lut_comes_before_a_window(file: Path) -> None:
+    stored = breast()
+    lut = Dataset()
+    lut.LUTDescriptor = [4096, 0, 12]
+    lut.LUTData = (4095 * (np.arange(4096) / 4095) ** 2).astype("<u2").tobytes()
+    path = write_mammogram(file, stored, window=(100, 100, None), VOILUTSequence=[lut])
+    source = read_mammogram(path, "L", "CC")
+    assert np.allclose(source.pixels, apply_voi_lut(stored, pydicom.dcmread(path)) * (65535 / 4095), atol=0.01)
+    assert source.facts["voi"]["kind"] == "lut"
+
+
+def test_a_rescale_comes_before_the_window(file: Path) -> None:
+    stored = breast()
+    rescaled = read(file, stored, RescaleSlope=2, RescaleIntercept=-100, window=(1900.5, 2001, None))
+    assert np.allclose(rescaled.pixels, read(file, stored, window=(1000.5, 1001, None)).pixels, atol=40)
+    assert rescaled.pixels.max() == 65535
+
+
+def test_signed_pixels_are_read_as_signed(file: Path) -> None:
+    stored = breast()
+    signed = (stored.astype(np.int32) - 2048).astype(np.int16)
+    assert np.allclose(read(file, signed).pixels, read(file, stored).pixels, atol=0.01)
+
+
+def test_values_beyond_the_bits_declared_are_kept_and_flagged(file: Path) -> None:
+    stored = breast()
+    stored[40, 10] = 8000
+    source = read(file, stored)
+    assert source.facts["flags"] == ["bits_exceeded"]
+    assert source.pixels[40, 10] == pytest.approx(8000 * 65535 / 8191, abs=0.01)
+
+
+def test_an_overlay_in_unused_bits_is_no_pixel_value(file: Path) -> None:
+    stored = breast()
+    drawn = stored.copy()
+    drawn[20:30, 20:30] |= 1 << 14
+    path = write_mammogram(file, drawn)
+    dataset = pydicom.dcmread(path)
+    dataset.add_new(0x60000102, "US", 14)
+    dataset.save_as(path)
+    assert np.array_equal(read_mammogram(path, "L", "CC").pixels, read(file, stored).pixels)
+
+
+def test_declared_padding_becomes_background_unless_it_is_common_in_the_breast(file: Path) -> None:
+    stored = breast()
+    stored[:, 80:] = 700
+    assert read(file, stored, PixelPaddingValue=700).pixels[:, 80:].max() == 0
+    stored = breast()
+    stored[35:50, 10:30] = 700
+    wrong = read(file, stored, PixelPaddingValue=700)
+    assert "padding_in_breast" in wrong.facts["flags"]
+    assert wrong.pixels[40, 20] > 0
+
+
+def test_the_policy_bits_ignores_the_headers_window(file: Path) -> None:
+    stored = breast()
+    path = write_mammogram(file, stored, window=(100, 100, None))
+    assert np.allclose(read_mammogram(path, "L", "CC", "bits").pixels, stored * (65535 / 4095), atol=0.01)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_compressed_files_give_the_same_pixels(file: Path, syntax: str) -> None:
+    stored = breast()
+    plain, packed = read(file, stored), read(file, stored, compress=syntax)
+    assert np.array_equal(plain.pixels, packed.pixels)
+    assert plain.facts["source_sha256"] == packed.facts["source_sha256"]
+
+
+def test_a_right_breast_equals_the_mirrored_left_one(file: Path) -> None:
+    stored = breast()
+    left, right = read(file, stored), read(file, stored[:, ::-1].copy(), "R")
+    assert np.array_equal(left.pixels, right.pixels)
+    assert (left.flip_h, right.flip_h) == (False, True)
+    assert right.facts["flags"] == []
+
+
+def test_pixels_win_over_the_header_and_the_disagreement_is_flagged(file: Path) -> None:
+    source = read(file, breast()[:, ::-1].copy(), "L")
+    assert source.flip_h and np.array_equal(source.pixels, read(file, breast()).pixels)
+    assert source.facts["flags"] == ["orientation_disagrees"]
+
+
+def test_patient_orientation_is_believed_over_laterality_where_pixels_cannot_tell(file: Path) -> None:
+    everywhere = np.random.default_rng(0).integers(1000, 3000, (96, 96)).astype(np.uint16)
+    assert not read(file, everywhere, "L").flip_h
+    assert read(file, everywhere, "L", PatientOrientation=["P", "L"]).flip_h
+    assert read(file, everywhere, "R", PatientOrientation="CC").flip_h
+
+
+def test_bright_film_edges_and_labels_do_not_decide_the_side(file: Path) -> None:
+    stored = breast((300, 260))
+    stored[:, -5:] = stored[:4] = stored[-4:] = 4095
+    stored[20:40, 180:250] = 4000
+    source = read(file, stored, "R")
+    assert not source.flip_h and source.facts["flags"] == ["orientation_disagrees"]
+
+
+@pytest.mark.parametrize(
+    ("view", "down", "flipped"), [("CC", "R", False), ("CC", "L", True), ("MLO", "F", False), ("MLO", "H", True)]
+)
+def test_an_image_that_the_header_calls_upside_down_is_turned(file: Path, view: str, down: str, flipped: bool) -> None:
+    source = read(file, breast(), "L", view, PatientOrientation=["A", down])
+    assert source.flip_v == flipped == ("upside_down" in source.facts["flags"])
+    assert np.array_equal(source.pixels, read(file, breast()).pixels[:: -1 if flipped else 1])
+
+
+def test_a_header_that_names_another_side_or_view_than_the_table_is_flagged(file: Path) -> None:
+    path = write_mammogram(file, breast(), "R", "MLO")
+    assert read_mammogram(path, "L", "CC").facts["flags"] == ["laterality_disagrees", "view_disagrees"]
+
+
+def test_spacing_is_the_detectors_and_nonsense_is_none(file: Path) -> None:
+    assert read(file, breast(), PixelSpacing=[1, 1]).facts["source_spacing_mm"] == [0.07, 0.07]
+    assert read(file, breast(), ImagerPixelSpacing=[0, 0]).facts["source_spacing_mm"] is None
+    assert read(file, breast(), without=["ImagerPixelSpacing"]).facts["source_spacing_mm"] is None
+
+
+def test_film_and_synthetic_images_say_so(file: Path) -> None:
+    film = read(file, breast(), SOPClassUID=SecondaryCaptureImageStorage).facts
+    assert film["film"] and not film["synthetic"]
+    synthetic = read(file, breast(), SyntheticData="YES").facts
+    assert synthetic["synthetic"] and not synthetic["film"]
+
+
+def test_eight_bit_content_in_twelve_bits_is_flagged(file: Path) -> None:
+    assert read(file, (breast() // 64 * 64).astype(np.uint16)).facts["flags"] == ["eight_bit_content"]
+
+
+@pytest.mark.parametrize(
+    ("code", "options"),
+    [
+        ("multiframe", {"NumberOfFrames": 3}),
+        ("multiframe", {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.13.1.3"}),
+        ("not_mg", {"Modality": "US"}),
+        ("for_processing", {"PresentationIntentType": "FOR PROCESSING"}),
+        ("no_pixels", {"without": ["PixelData"]}),
+        ("colour", {"SamplesPerPixel": 3}),
+        ("colour", {"photometric": "PALETTE COLOR"}),
+        ("decode_failed", {"PixelData": b"\0" * 100}),
+        ("decode_failed", {"without": ["Rows"]}),
+    ],
+)
+def test_files_of_another_kind_are_refused_with_their_reason(file: Path, code: str, options: dict[str, Any]) -> None:
+    with pytest.raises(Unusable) as caught:
+        read(file, breast(), **options)
+    assert caught.value.code == code
+
+
+def test_blank_and_tiny_images_are_refused(file: Path) -> None:
+    with pytest.raises(Unusable, match="blank"):
+        read(file, np.full((96, 96), 7, np.uint16))
+    with pytest.raises(Unusable, match="too_small"):
+        read(file, breast((32, 96)))
+
+
+@pytest.mark.parametrize("keep", [0, 100, 200, 0.5])
+def test_a_file_cut_anywhere_is_refused_and_never_raises_anything_else(file: Path, keep: float) -> None:
+    whole = write_mammogram(file, breast(), compress=JPEG2000Lossless).read_bytes()
+    file.write_bytes(whole[: int(keep if keep != 0.5 else len(whole) // 2)])
+    with pytest.raises(Unusable):
+        read_mammogram(file, "L", "CC")
+
+
+def test_a_text_file_and_a_folder_are_refused(file: Path, tmp_path: Path) -> None:
+    file.write_text("path,patient\n" * 100)
+    with pytest.raises(Unusable, match="not_dicom"):
+        read_mammogram(file, "L", "CC")
+    with pytest.raises(Unusable, match="unreadable"):
+        read_mammogram(tmp_path, "L", "CC")
+
+
+def test_odd_header_values_reach_neither_warnings_nor_logs(
+    file: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_mammogram(file, breast(), SOPClassUID="SECRET-OF-JANE")
+    capfd.readouterr()
+    caplog.clear()
+    source = read_mammogram(file, "L", "CC")
+    assert source.facts["flags"] == ["header_warnings"]
+    out, err = capfd.readouterr()
+    assert "SECRET" not in out + err + caplog.text

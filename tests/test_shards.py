@@ -1,0 +1,410 @@
+"""Cohort table to shards: exact, reproducible, resumable, private, verified."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dicoms import COLUMNS, NAME, RECORD, breast, write_cohort, write_mammogram, write_table
+from pydicom.uid import JPEG2000Lossless
+
+from mammogan.config import MissingInput, Resolution, UserError, Workspace
+from mammogan.data.shards import ShardIndex, verify, write_shards
+from mammogan.data.stream import ShardImages, read_shard
+
+ROOT = Path(__file__).parent.parent
+SIZE, OTHER = Resolution(96, 96), Resolution(128, 96)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cohort(tmp_path_factory.mktemp("cohort"), patients=12)
+
+
+@pytest.fixture(scope="module")
+def finished(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Shards of the cohort, made once; tests that change something copy them."""
+    work = Workspace(tmp_path_factory.mktemp("finished"))
+    write_shards(cohort, work, [SIZE, OTHER], jobs=1, shard_images=3)
+    return work
+
+
+@pytest.fixture
+def copied(finished: Workspace, tmp_path: Path) -> Workspace:
+    shutil.copytree(finished.root, tmp_path / "work")
+    return Workspace(tmp_path / "work")
+
+
+def convert(cohort: Path, work: Workspace, **options: Any) -> Any:
+    return write_shards(cohort, work, **{"resolutions": [SIZE, OTHER], "jobs": 1, "shard_images": 3, **options})
+
+
+def contents(work: Workspace) -> dict[str, bytes]:
+    """Everything that a reader of shards sees."""
+    return {
+        str(path.relative_to(work.root)): path.read_bytes()
+        for path in sorted((work.root / "shards").glob("*/*"))
+        if path.is_file()
+    }
+
+
+def tampered_index(work: Workspace, change: Callable[[dict[str, Any]], None]) -> None:
+    path = work.shards(SIZE) / "index.json"
+    index = json.loads(path.read_text())
+    change(index)
+    path.write_text(json.dumps(index))
+
+
+def run(script: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "shards" / script), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_sixteen_bit_pixels_of_a_file_arrive_in_the_shard_exactly(tmp_path: Path) -> None:
+    rows, expected = [], []
+    for number in range(6):
+        pixels = breast((96, 96), seed=number, bits=16)
+        write_mammogram(tmp_path / f"{number}.dcm", pixels, bits=16, compress=JPEG2000Lossless if number % 2 else None)
+        rows.append((f"{number}.dcm", str(number), "L", "CC", "positive", "test"))
+        expected.append(pixels)
+    table = write_table(tmp_path / "labels.csv", rows, (*COLUMNS, "split"))
+    work = Workspace(tmp_path / "work")
+    convert(table, work, resolutions=[SIZE], shard_images=256)
+    samples = list(read_shard(work.shards(SIZE) / "test-positive-000000.tar"))
+    assert [np.array_equal(sample.pixels, want) for sample, want in zip(samples, expected, strict=True)] == [True] * 6
+
+
+def test_samples_keep_the_tables_order_and_carry_both_labels_and_placement(finished: Workspace, cohort: Path) -> None:
+    rows = [line.split(",") for line in finished.cohort.read_text().splitlines()[1:]]
+    index = ShardIndex.load(finished.shards(OTHER))
+    for split in ("train", "validation", "test"):
+        for label in ("positive", "negative"):
+            wanted = [row[0] for row in rows if row[5:] == [label, split]]
+            shards = [shard for shard in index.shards if (shard.split, shard.label) == (split, label)]
+            assert [sample.key for shard in shards for sample in shard.samples] == wanted
+            assert index.counts[split][label] == len(wanted) > 0
+    first = next(read_shard(finished.shards(OTHER) / "train-positive-000000.tar")).facts
+    assert first["y_cancer"] == 1 and first["label"] == "positive" and first["flip_h"] is True
+    assert first["placement"]["shape"] == [128, 96] and first["placement"]["content_shape"] == [96, 96]
+    assert first["spacing_mm"] == [0.07, 0.07]
+
+
+def test_offsets_of_the_index_lead_to_the_members(finished: Workspace) -> None:
+    index = ShardIndex.load(finished.shards(SIZE))
+    images = ShardImages(index.folder, "train", "negative")
+    pixels = [
+        sample.pixels
+        for shard in index.shards
+        if (shard.split, shard.label) == ("train", "negative")
+        for sample in read_shard(index.folder / shard.name)
+    ]
+    assert len(images) == len(pixels) > 3
+    assert all(np.array_equal(images[n][0].numpy(), want) for n, want in enumerate(pixels))
+
+
+def test_no_patient_is_in_two_splits_and_sound_shards_have_no_faults(finished: Workspace) -> None:
+    index = ShardIndex.load(finished.shards(SIZE))
+    splits: dict[str, set[str]] = {}
+    for shard in index.shards:
+        for sample in shard.samples:
+            splits.setdefault(sample.patient, set()).add(shard.split)
+    assert len(splits) == 12 and all(len(found) == 1 for found in splits.values())
+    assert verify(finished.shards(SIZE)) == verify(finished.shards(OTHER)) == []
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_processes_or_on_the_place(
+    finished: Workspace, cohort: Path, tmp_path: Path
+) -> None:
+    work = Workspace(tmp_path / "elsewhere")
+    convert(cohort, work, jobs=2, salt_file=finished.salt)
+    assert contents(work) == contents(finished)
+
+
+def test_a_rerun_changes_nothing_and_converts_nothing(copied: Workspace, cohort: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in copied.root.glob("shards/*/*.tar")}
+    report = convert(cohort, copied)
+    assert report.converted_now == 0 and report.used == report.files == 18
+    assert {path: path.stat().st_mtime_ns for path in copied.root.glob("shards/*/*.tar")} == before
+
+
+def test_a_deleted_or_shortened_shard_is_made_anew_and_no_other(
+    copied: Workspace, finished: Workspace, cohort: Path
+) -> None:
+    (copied.shards(SIZE) / "train-negative-000000.tar").unlink()
+    shortened = copied.shards(OTHER) / "test-positive-000000.tar"
+    shortened.write_bytes(shortened.read_bytes()[:-512])
+    report = convert(cohort, copied)
+    assert report.converted_now == 3 + 1
+    assert contents(copied) == contents(finished)
+
+
+def test_a_run_killed_in_the_middle_resumes_to_the_same_bytes(tmp_path: Path) -> None:
+    table = write_cohort(tmp_path / "cohort", patients=24)
+    killed, whole = Workspace(tmp_path / "killed"), Workspace(tmp_path / "whole")
+    convert(table, whole, resolutions=[SIZE], shard_images=2)
+    killed.salt.parent.mkdir(parents=True)
+    shutil.copy(whole.salt, killed.salt)
+    words = [
+        "--cohort",
+        table,
+        "--workspace",
+        killed.root,
+        "--resolution",
+        "96x96",
+        "--jobs",
+        "1",
+        "--shard-images",
+        "2",
+    ]
+    command = [sys.executable, str(ROOT / "shards" / "make_shards.py"), *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while not list(killed.shards(SIZE).glob(".done/*.json")):
+        assert process.poll() is None
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed.shards(SIZE) / "index.json").exists()
+    report = convert(table, killed, resolutions=[SIZE], shard_images=2)
+    assert 0 < report.converted_now < report.files
+    assert contents(killed) == contents(whole)
+
+
+def test_other_settings_are_refused_by_name_and_overwrite_makes_them_anew(copied: Workspace, cohort: Path) -> None:
+    with pytest.raises(UserError, match=r"voi was header, is bits.*--overwrite"):
+        convert(cohort, copied, voi="bits")
+    with pytest.raises(UserError, match=r"split was seed 0, is seed 5"):
+        convert(cohort, copied, seed=5)
+    assert verify(copied.shards(SIZE)) == []
+    report = convert(cohort, copied, voi="bits", overwrite=True)
+    assert report.converted_now == 18
+    assert ShardIndex.load(copied.shards(SIZE)).settings["voi"] == "bits"
+    assert verify(copied.shards(SIZE)) == []
+
+
+def test_one_workspace_cannot_hold_two_splits(copied: Workspace, cohort: Path) -> None:
+    third = Resolution(160, 128)
+    with pytest.raises(UserError, match="One workspace has one split"):
+        convert(cohort, copied, seed=5, resolutions=[third])
+    assert convert(cohort, copied, resolutions=[third]).used == 18
+
+
+def test_a_second_run_at_the_same_time_is_refused(copied: Workspace, cohort: Path) -> None:
+    import fcntl
+
+    with open(copied.salt.parent / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match=r"another make_shards\.py is writing here"):
+            convert(cohort, copied)
+
+
+def test_a_table_with_faults_writes_nothing(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "labels.csv", [("absent.dcm", "x", "L", "CC", "negative")])
+    with pytest.raises(UserError, match="row 2, path"):
+        convert(table, Workspace(tmp_path / "work"))
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """A cohort in which one file is cut, one is text, and one repeats another's pixels under another patient."""
+    table = write_cohort(tmp_path / "cohort", patients=10)
+    folder = table.parent / NAME.lower()
+    (folder / "0R.dcm").write_bytes((folder / "0R.dcm").read_bytes()[:4000])
+    (folder / "1L.dcm").write_text("not an image")
+    write_mammogram(folder / "4R.dcm", breast(seed=21)[:, ::-1].copy(), "R")
+    write_mammogram(folder / "2R.dcm", breast(seed=21)[:, ::-1].copy(), "R", PatientID="another")
+    return table
+
+
+def test_bad_files_are_skipped_counted_and_listed_without_a_path(damaged: Path, tmp_path: Path) -> None:
+    work = Workspace(tmp_path / "work")
+    ran = run(
+        "make_shards.py",
+        "--cohort",
+        damaged,
+        "--workspace",
+        work.root,
+        "--resolution",
+        "96x96",
+        "128x96",
+        "--jobs",
+        "1",
+    )
+    assert ran.returncode == 3, ran.stderr
+    assert "15 files in, 12 used" in ran.stdout
+    for resolution in (SIZE, OTHER):
+        index = ShardIndex.load(work.shards(resolution))
+        assert sorted(row["reason"] for row in index.excluded) == ["decode_failed", "duplicate", "not_dicom"]
+        assert [set(row) for row in index.excluded] == [{"row", "key", "reason"}] * 3
+        assert sum(shard.count for shard in index.shards) == 12
+        assert verify(work.shards(resolution)) == []
+    private = (work.salt.parent / "skipped.csv").read_text()
+    assert "0R.dcm" in private and "1L.dcm" in private
+    again = convert(damaged, work, shard_images=256)
+    assert again.converted_now == 0 and again.skipped == {"decode_failed": 1, "duplicate": 1, "not_dicom": 1}
+    assert (work.salt.parent / "skipped.csv").read_text() == private
+
+
+def test_a_file_that_was_mended_is_added_by_a_rerun_which_redoes_its_shard_only(damaged: Path, tmp_path: Path) -> None:
+    work = Workspace(tmp_path / "work")
+    assert convert(damaged, work, resolutions=[SIZE], shard_images=1).used == 12
+    write_mammogram(damaged.parent / NAME.lower() / "1L.dcm", breast(seed=77), "L")
+    report = convert(damaged, work, resolutions=[SIZE], shard_images=1)
+    assert (report.used, report.converted_now) == (13, 1)
+    assert sum(shard.count for shard in ShardIndex.load(work.shards(SIZE)).shards) == 13
+    assert verify(work.shards(SIZE)) == []
+
+
+def test_nothing_that_names_a_patient_leaves_the_private_files(damaged: Path, tmp_path: Path) -> None:
+    work = Workspace(tmp_path / "work")
+    ran = run("make_shards.py", "--cohort", damaged, "--workspace", work.root, "--resolution", "96x96", "--jobs", "1")
+    told = (ran.stdout + ran.stderr).encode()
+    published = b"".join(path.read_bytes() for path in (work.root / "shards").rglob("*") if path.is_file())
+    names = " ".join(str(path) for path in (work.root / "shards").rglob("*")).encode()
+    for secret in (NAME, NAME.lower(), RECORD, "19500203", "20200102", "ACC777", "General Hospital", ".dcm", "1.2.826"):
+        assert secret.encode() not in told + published + names, secret
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (work.cohort, work.salt, work.salt.parent / "skipped.csv"))
+
+
+def test_a_table_of_which_nothing_can_be_used_is_an_error(tmp_path: Path) -> None:
+    for number in range(6):
+        (tmp_path / f"{number}.dcm").write_text("text")
+    rows = [(f"{n}.dcm", str(n), "L", "CC", ("positive", "negative")[n % 2]) for n in range(6)]
+    ran = run(
+        "make_shards.py",
+        "--cohort",
+        write_table(tmp_path / "t.csv", rows),
+        "--workspace",
+        tmp_path / "work",
+        "--jobs",
+        "1",
+    )
+    assert ran.returncode == 2
+    assert "no file of the table could be used" in ran.stderr and "6 left out: not_dicom" in ran.stderr
+    assert not list((tmp_path / "work").glob("shards/*/index.json"))
+
+
+def test_a_flipped_byte_is_found(copied: Workspace) -> None:
+    shard = copied.shards(SIZE) / "train-negative-000000.tar"
+    sample = ShardIndex.load(copied.shards(SIZE)).shards[2].samples[1]
+    raw = bytearray(shard.read_bytes())
+    raw[sample.png_offset + sample.png_size // 2] ^= 1
+    shard.write_bytes(raw)
+    faults = "\n".join(verify(copied.shards(SIZE)))
+    assert "train-negative-000000.tar: sha256 is not the one in index.json" in faults
+
+
+def test_a_cut_a_missing_and_a_strange_tar_are_found(copied: Workspace) -> None:
+    folder = copied.shards(SIZE)
+    cut, gone = folder / "train-negative-000001.tar", folder / "test-positive-000000.tar"
+    with tarfile.open(cut) as archive:
+        boundary = archive.getmembers()[2].offset
+    cut.write_bytes(cut.read_bytes()[:boundary])  # at a member's border, where readers notice nothing
+    gone.rename(folder / "stranger.tar")
+    faults = "\n".join(verify(folder))
+    for part in ("train-negative-000001.tar: ", "test-positive-000000.tar: missing", "stranger.tar: not in index.json"):
+        assert part in faults
+    assert faults.count("train-negative-000001.tar: ") >= 2 + 4
+
+
+def test_a_planted_leak_is_found(copied: Workspace) -> None:
+    """A test sample is put into the training shard as well, with a consistent index."""
+    folder = copied.shards(SIZE)
+    donor, target = folder / "test-positive-000000.tar", folder / "train-positive-000000.tar"
+    with tarfile.open(donor) as archive:
+        members = {m.name: archive.extractfile(m).read() for m in archive.getmembers()[:2]}  # type: ignore[union-attr]
+    key = next(iter(members)).split(".")[0]
+    facts = json.loads(members[f"{key}.json"])
+    members[f"{key}.json"] = json.dumps(facts | {"split": "train"}).encode()
+    with tarfile.open(target, "a") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    reindex(copied, target.name, key, facts["patient"])
+    faults = verify(folder)
+    assert [fault.split(":")[0] for fault in faults] == ["leak", "leak"]
+    assert f"patient {facts['patient']} is in test and train" in faults[0]
+    assert "same source pixels" in faults[1]
+
+
+def reindex(work: Workspace, shard_name: str, key: str, patient: str) -> None:
+    from mammogan.data.shard_folder import member_places
+    from mammogan.files import sha256
+
+    tar = work.shards(SIZE) / shard_name
+
+    def change(index: dict[str, Any]) -> None:
+        shard = next(shard for shard in index["shards"] if shard["name"] == shard_name)
+        shard["samples"].append({"key": key, "patient": patient, **member_places(tar)[key]})
+        shard.update(count=shard["count"] + 1, bytes=tar.stat().st_size, sha256=sha256(tar))
+        index["counts"]["train"]["positive"] += 1
+
+    tampered_index(work, change)
+
+
+def test_eight_bit_pictures_wrong_counts_and_forbidden_facts_are_found(copied: Workspace) -> None:
+    from PIL import Image
+
+    from mammogan.data.verify import facts_faults
+
+    folder = copied.shards(SIZE)
+    tar = folder / "test-negative-000000.tar"
+    sample = next(shard for shard in ShardIndex.load(folder).shards if shard.name == tar.name).samples[0]
+    eight_bit = io.BytesIO()
+    Image.new("L", (96, 96), 7).save(eight_bit, "PNG")
+    raw = bytearray(tar.read_bytes())
+    raw[sample.png_offset : sample.png_offset + len(eight_bit.getvalue())] = eight_bit.getvalue()
+    tar.write_bytes(raw)
+    tampered_index(copied, lambda index: index["counts"]["test"].update(positive=99))
+    faults = "\n".join(verify(folder))
+    assert "expected a 16-bit grey PNG, found mode L" in faults
+    assert "counts test positive 99" in faults
+    facts = next(read_shard(folder / "train-positive-000000.tar")).facts
+    assert list(facts_faults(facts, SIZE)) == []
+    assert list(facts_faults(facts | {"PatientID": "x"}, SIZE)) == ["key 'PatientID' is not allowed in the JSON"]
+    assert len(list(facts_faults(facts | {"y_cancer": 0, "film": "no"}, OTHER))) == 3
+
+
+def test_check_shards_tells_faults_by_its_exit_code_and_draws_a_sheet_of_sound_ones(copied: Workspace) -> None:
+    sound = run("check_shards.py", "--workspace", copied.root, "--resolution", "96x96", "128x96")
+    assert sound.returncode == 0, sound.stderr
+    assert (copied.root / "contact-96x96.png").is_file() and (copied.root / "contact-128x96.png").is_file()
+    (copied.shards(SIZE) / "train-positive-000000.tar").unlink()
+    faulty = run("check_shards.py", "--workspace", copied.root, "--resolution", "96x96")
+    assert faulty.returncode == 1 and "FAULT 96x96: train-positive-000000.tar: missing" in faulty.stdout
+
+
+def test_mistakes_on_the_command_line_are_told_in_one_message(cohort: Path, tmp_path: Path) -> None:
+    for script, words, message in (
+        ("make_shards.py", ("--cohort", tmp_path / "absent.csv", "--workspace", tmp_path), "no such file"),
+        ("make_shards.py", ("--cohort", cohort, "--workspace", tmp_path, "--resolution", "100x100"), "multiples of 32"),
+        ("check_shards.py", ("--workspace", tmp_path), "make_shards.py"),
+    ):
+        ran = run(script, *words)
+        assert ran.returncode == 2 and message in ran.stderr and "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("script", ["make_shards.py", "check_shards.py", "list_films.py"])
+def test_help_answers_at_once(script: str) -> None:
+    start = time.monotonic()
+    ran = run(script, "--help")
+    assert ran.returncode == 0 and "--" in ran.stdout
+    assert time.monotonic() - start < 2  # 0.2 s on a free core; torch alone takes longer than this bound
+
+
+def test_loading_an_index_that_is_not_there_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(MissingInput, match=r"make_shards.py .*--resolution 96x96"):
+        ShardIndex.load(Workspace(tmp_path).shards(SIZE))
