@@ -1,0 +1,98 @@
+"""Shards come back as the 16-bit mammograms they are, in an order that depends on seed and epoch alone."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mammogan.config import Resolution, UserError, Workspace
+from mammogan.data.stream import PairedStream, ShardImages, decode_png16, epoch_order, read_shard
+from mammogan.files import read_json
+
+SMALL = Resolution(96, 96)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def images(workspace: Workspace, label: str = "negative", split: str = "train") -> ShardImages:
+    return ShardImages(workspace.shards(SMALL), split, label)  # type: ignore[arg-type]
+
+
+def test_every_16_bit_value_is_decoded_exactly() -> None:
+    pixels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    assert np.array_equal(decode_png16(png(pixels)), pixels)
+
+
+def test_an_8_bit_png_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"16-bit.*mode L"):
+        decode_png16(png(np.zeros((4, 4), np.uint8)))
+
+
+def test_sequential_and_random_access_give_the_same_mammograms(converted: Workspace) -> None:
+    folder = converted.shards(SMALL)
+    for label in ("negative", "positive"):
+        by_offset = images(converted, label)
+        names = [s["name"] for s in read_json(folder / "index.json")["shards"]]
+        shards = [folder / n for n in names if n.startswith(f"train-{label}")]
+        samples = [sample for shard in shards for sample in read_shard(shard)]
+        assert [s.key for s in samples] == [m.key for m in by_offset.members]
+        for i, sample in enumerate(samples):
+            assert sample.pixels.dtype == np.uint16 and sample.pixels.shape == (96, 96)
+            assert np.array_equal(by_offset[i][0].numpy(), sample.pixels)
+            assert sample.facts["label"] == label and len(np.unique(sample.pixels)) > 256
+
+
+def test_a_pair_stream_divides_one_global_batch_over_the_ranks(converted: Workspace) -> None:
+    first, second = images(converted, "positive"), images(converted, "negative")
+    whole = list(PairedStream(first, second, 4, seed=3).epoch(1))
+    halves = [list(PairedStream(first, second, 4, 3, rank, 2).epoch(1)) for rank in (0, 1)]
+    assert len(whole) == len(halves[0]) == max(len(first), len(second)) // 4
+    for batch, low, high in zip(whole, *halves, strict=True):
+        for side in (0, 1):
+            together = torch.cat([low[side].int(), high[side].int()])
+            assert torch.equal(batch[side].int(), together)
+
+
+def test_an_epoch_goes_on_from_any_batch_also_with_workers(converted: Workspace) -> None:
+    first, second = images(converted, "positive"), images(converted, "negative")
+    whole = list(PairedStream(first, second, 2, seed=3).epoch(5))
+    rest = list(PairedStream(first, second, 2, seed=3, workers=1).epoch(5, start=3))
+    assert len(rest) == len(whole) - 3
+    for expected, found in zip(whole[3:], rest, strict=True):
+        assert all(torch.equal(a.int(), b.int()) for a, b in zip(expected, found, strict=True))
+
+
+def test_every_commoner_mammogram_is_seen_once_before_any_is_seen_again() -> None:
+    order = epoch_order(10, 25, (0, 1, 2))
+    assert sorted(order[:10]) == sorted(order[10:20]) == list(range(10))
+    assert order[:10] != order[10:20]
+    assert epoch_order(10, 25, (0, 2, 2)) != order == epoch_order(10, 25, (0, 1, 2))
+
+
+def test_pairs_that_ranks_cannot_share_are_refused_with_the_legal_numbers(converted: Workspace) -> None:
+    with pytest.raises(UserError, match=r"use \[1, 2, 4\] ranks"):
+        PairedStream(images(converted), images(converted), 4, 0, rank=0, ranks=3)
+
+
+def test_a_shard_shorter_than_its_index_is_noticed(workspace: Workspace) -> None:
+    stream = images(workspace)
+    shard = workspace.shards(SMALL) / stream.members[-1].shard
+    shard.write_bytes(shard.read_bytes()[: stream.members[-1].offset + 10])
+    with pytest.raises(ValueError, match=r"shorter than its index.*check_shards"):
+        images(workspace)[len(stream) - 1]
+
+
+def test_json_members_hold_the_facts_and_no_path(converted: Workspace) -> None:
+    folder = converted.shards(SMALL)
+    shard = next(folder.glob("*.tar"))
+    facts = json.dumps([s.facts for s in read_shard(shard)])
+    assert '"synthetic": true' in facts and "/" not in facts.replace("//", "")

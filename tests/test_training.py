@@ -1,0 +1,168 @@
+"""Trainings: they finish, resume bit-identically after kill -9, and refuse to mix settings."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from trainings import CAD, COMPUTE, GAN, command, write_vgg_weights
+
+from mammogan.config import Direction, MissingInput, Resolution, UserError, Workspace
+from mammogan.training import cad, gan
+from mammogan.training.checkpoint import Run, load, load_cad, load_gnet
+
+SMALL = Resolution(96, 96)
+
+
+@pytest.fixture(scope="module")
+def trained(converted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with a CAD and both GANs, trained without interruption."""
+    root = tmp_path_factory.mktemp("trained") / "work"
+    shutil.copytree(converted.root, root)
+    workspace = Workspace(root)
+    for kind in ("cad", "remove", "insert"):
+        subprocess.run(command(kind, workspace), check=True, timeout=200)
+    return workspace
+
+
+def run_of(kind: str, workspace: Workspace) -> Run:
+    path = workspace.cad_run(SMALL) if kind == "cad" else workspace.gan_run(SMALL, Direction(kind))
+    return Run(path)
+
+
+def events(run: Run) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in run.metrics.read_text().splitlines()]
+
+
+def test_a_training_leaves_a_complete_run_folder(trained: Workspace) -> None:
+    for kind in ("cad", "remove", "insert"):
+        run = run_of(kind, trained)
+        assert run.done.is_file() and run.newest.is_file() and (run.path / "config.yaml").is_file()
+        assert not list(run.path.rglob("*.tmp"))
+    epochs = [e for e in events(run_of("cad", trained)) if e["event"] == "epoch"]
+    assert [e["epoch"] for e in epochs] == [0, 1]
+    assert all(0 <= e["validation_auc"] <= 1 for e in epochs)
+
+
+def test_a_gan_walks_the_phases_in_order_and_says_what_ended_each(trained: Workspace) -> None:
+    ended = [e for e in events(run_of("remove", trained)) if e["event"] == "phase"]
+    assert [e["phase"] for e in ended] == ["warm-gnet", "warm-dnet", "last-layer", "head", "all"]
+    assert all(e["ended_by"] == "its cap of 1 epochs" for e in ended)
+    assert list((run_of("remove", trained).path / "pictures").glob("*.png"))
+
+
+def test_the_trained_networks_load_from_their_runs(trained: Workspace) -> None:
+    pixels = torch.rand(2, 1, 96, 96)
+    classifier = load_cad(trained.cad_run(SMALL))
+    assert not classifier.training and classifier.positive_probability(pixels).shape == (2,)
+    gnet, facts = load_gnet(trained.gan_run(SMALL, Direction.REMOVE), which="newest")
+    assert gnet(pixels).shape == pixels.shape and len(facts.sha256) == 64 and facts.phase == "all"
+
+
+def test_running_again_does_nothing(trained: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    before = run_of("cad", trained).newest.stat().st_mtime_ns
+    cad.train(CAD, trained)
+    assert "trained before" in capsys.readouterr().out
+    assert run_of("cad", trained).newest.stat().st_mtime_ns == before
+
+
+def killed_after(kind: str, workspace: Workspace, batches: int) -> None:
+    """Start a training and kill -9 it once ``batches`` more checkpoints were written."""
+    run = run_of(kind, workspace)
+    process = subprocess.Popen(command(kind, workspace))
+    seen, last = 0, run.newest.stat().st_mtime_ns if run.newest.exists() else 0
+    deadline = time.monotonic() + 120
+    while seen < batches and time.monotonic() < deadline and process.poll() is None:
+        now = run.newest.stat().st_mtime_ns if run.newest.exists() else 0
+        seen, last = seen + (now != last), now
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the training ended before it was killed"
+
+
+def assert_same(first: Any, second: Any, where: str = "") -> None:
+    """Equal to the last bit, through nested containers."""
+    assert type(first) is type(second), where
+    if isinstance(first, torch.Tensor):
+        assert torch.equal(first, second), where
+    elif isinstance(first, dict):
+        assert first.keys() == second.keys(), where
+        for key in first:
+            assert_same(first[key], second[key], f"{where}.{key}")
+    elif isinstance(first, list):
+        assert len(first) == len(second), where
+        for i, (a, b) in enumerate(zip(first, second, strict=True)):
+            assert_same(a, b, f"{where}[{i}]")
+    else:
+        assert first == second, where
+
+
+@pytest.mark.parametrize("kind", ["cad", "remove"])
+def test_killed_with_9_and_resumed_it_ends_bit_identical(kind: str, trained: Workspace, workspace: Workspace) -> None:
+    if kind != "cad":
+        shutil.copytree(trained.cad_run(SMALL), workspace.cad_run(SMALL))
+    for batches in (2, 3):
+        killed_after(kind, workspace, batches)
+    subprocess.run(command(kind, workspace), check=True, timeout=200)
+    resumed, undisturbed = run_of(kind, workspace), run_of(kind, trained)
+    assert_same(load(resumed.newest), load(undisturbed.newest))
+    varying = ("time", "images_per_second")
+    told = [[{k: v for k, v in e.items() if k not in varying} for e in events(r)] for r in (resumed, undisturbed)]
+    assert told[0] == told[1]
+
+
+def test_other_settings_are_refused_by_name_and_more_epochs_go_on(trained: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(trained.root, tmp_path / "work")
+    copy = Workspace(tmp_path / "work")
+    with pytest.raises(UserError, match=r"lr_fnet was 0.001, now 0.01"):
+        cad.train(replace(CAD, lr_fnet=0.01), copy)
+    cad.train(replace(CAD, epochs=3), copy)
+    assert [e["epoch"] for e in events(run_of("cad", copy)) if e["event"] == "epoch"] == [0, 1, 2]
+
+
+def test_a_stop_rule_ends_a_phase_before_its_cap(trained: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(trained.root, tmp_path / "work")
+    copy = Workspace(tmp_path / "work")
+    shutil.rmtree(copy.gan_run(SMALL, Direction.REMOVE))
+    config = replace(GAN, lr_dnet=0.01, epochs=(0, 60, 0, 0, 0), stop_rules=True)
+    gan.train(replace(config, compute=replace(COMPUTE, save_minutes=9.0)), Direction.REMOVE, copy)
+    ended = [e for e in events(run_of("remove", copy)) if e["event"] == "phase"]
+    gaps = [e["gap"] for e in events(run_of("remove", copy)) if e["event"] == "epoch"]
+    assert ended[0]["ended_by"] == "gap above 0.2" and len(gaps) < 60
+    assert gaps[-1] > 0.2 and max(gaps[:-1], default=0) <= 0.2
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_trains_with_finite_losses(precision: str, workspace: Workspace) -> None:
+    compute = replace(COMPUTE, precision=precision, save_minutes=9.0)  # type: ignore[arg-type]
+    cad.train(replace(CAD, compute=compute, epochs=1, epoch_batches=16), workspace)
+    epoch = next(e for e in events(run_of("cad", workspace)) if e["event"] == "epoch")
+    assert 0 < epoch["focal"] < 1 and epoch["penalty"] > 0
+    assert epoch["skipped"] <= 12, "the loss scale may start too high, and must come down"
+
+
+def test_missing_inputs_name_the_command(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(MissingInput, match=r"make_shards\.py"):
+        cad.train(CAD, Workspace(tmp_path / "nothing"))
+    with pytest.raises(MissingInput, match=r"launch/train_cad\.py --workspace .* --resolution 96x96"):
+        gan.train(GAN, Direction.REMOVE, workspace)
+
+
+def test_a_frozen_vnet_does_not_move_in_the_first_epochs(workspace: Workspace) -> None:
+    weights = write_vgg_weights(workspace.root / "vgg.pth")
+    config = replace(CAD, vgg_weights=str(weights), fnet_epochs=1, compute=replace(COMPUTE, save_minutes=9.0))
+    start = {f"vnet.{k.removeprefix('features.')}": v for k, v in torch.load(weights).items()}
+    cad.train(replace(config, epochs=1), workspace)
+    after_first = load(run_of("cad", workspace).newest)["cad"]
+    assert all(torch.equal(after_first[name], value) for name, value in start.items())
+    cad.train(config, workspace)
+    after_second = load(run_of("cad", workspace).newest)["cad"]
+    assert not any(torch.equal(after_second[name], value) for name, value in start.items() if "weight" in name)
