@@ -13,18 +13,23 @@ import io
 import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from mammogan import files, terminal
 from mammogan.config import UserError
+from mammogan.data.phantom import dicom
+from mammogan.data.phantom.picture import Mask, Placed, draw
 from mammogan.data.phantom.plan import PlannedImage, PlannedPatient, plan_cohort
 from mammogan.data.phantom.settings import GENERATOR_VERSION, PhantomConfig
 
 SETTINGS, TRUTH, TABLE = "settings.json", "truth.json", "labels.csv"
 COLUMNS = ("path", "patient", "laterality", "view", "label", "density")
+WRITERS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,28 +133,29 @@ def _complete(config: PhantomConfig, patient: PlannedPatient, out: Path) -> bool
 
 
 def draw_patient_files(config: PhantomConfig, patient: PlannedPatient, out: Path) -> None:
-    """Draw and write all of one patient; her record last."""
-    files.write_json(
-        _record(patient, out), {image.name: _draw_image_files(config, patient, image, out) for image in patient.images}
-    )
+    """Draw and write all of one patient; her record last. The disk syncs one image while the next is drawn."""
+    truth, writing = {}, []
+    with ThreadPoolExecutor(WRITERS) as disk:
+        for image in patient.images:
+            contents, truth[image.name] = _draw_image(config, patient, image)
+            writing += [disk.submit(_write, out / path, content) for path, content in contents.items()]
+    for written in writing:
+        written.result()
+    files.write_json(_record(patient, out), truth)
 
 
-def _draw_image_files(config: PhantomConfig, patient: PlannedPatient, image: PlannedImage, out: Path) -> dict[str, Any]:
-    """Write the files of one image and return its truth."""
-    from PIL import Image
-
-    from mammogan.data.phantom import dicom, picture
-
-    drawn = picture.draw(config, patient, image)
+def _draw_image(
+    config: PhantomConfig, patient: PlannedPatient, image: PlannedImage
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The files of one image, by path, and its truth."""
+    drawn = draw(config, patient, image)
     paths = _paths(config, patient, image)
-    _write(out / str(paths["file"]), dicom.encode(config, patient, image, drawn.pixels, twin=False))
+    contents = {paths["file"]: dicom.encode(config, patient, image, drawn.pixels, twin=False)}
     if paths["mask"]:
-        png = io.BytesIO()
-        Image.fromarray(dicom.stored(drawn.lesion, image.breast)).convert("L").save(png, "PNG")
-        _write(out / paths["mask"], png.getvalue())
+        contents[paths["mask"]] = _png(dicom.stored(drawn.lesion, image.breast))
     if paths["twin"] and drawn.twin is not None:
-        _write(out / paths["twin"], dicom.encode(config, patient, image, drawn.twin, twin=True))
-    return {
+        contents[paths["twin"]] = dicom.encode(config, patient, image, drawn.twin, twin=True)
+    truth = {
         **paths,
         "patient": patient.patient_id,
         "laterality": image.breast,
@@ -160,13 +166,21 @@ def _draw_image_files(config: PhantomConfig, patient: PlannedPatient, image: Pla
         "lesions": [_where(placed, image, config) for placed in drawn.lesions],
         "distractors": [_where(placed, image, config) for placed in drawn.distractors],
     }
+    return {str(path): content for path, content in contents.items()}, truth
+
+
+def _png(mask: Mask) -> bytes:
+    """8 bits, 0 and 255."""
+    png = io.BytesIO()
+    Image.fromarray(mask).convert("L").save(png, "PNG")
+    return png.getvalue()
 
 
 def _rounded(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def _where(placed: Any, image: PlannedImage, config: PhantomConfig) -> dict[str, Any]:
+def _where(placed: Placed, image: PlannedImage, config: PhantomConfig) -> dict[str, Any]:
     """A finding in the stored pixel frame."""
     column = placed.column if image.breast == "L" else config.width - 1 - placed.column
     return {"kind": placed.kind, "row": placed.row, "col": column, "radius_mm": placed.radius_mm}

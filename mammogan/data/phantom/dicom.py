@@ -5,12 +5,13 @@ The file says who made it and that nobody was imaged. It says nothing of finding
 
 from __future__ import annotations
 
+import uuid
 from io import BytesIO
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sr.coding import Code
-from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 import mammogan
 from mammogan.data.phantom.detector import BITS, WHITE
@@ -95,9 +96,9 @@ def _describe_study(
     ]
     own = [*made_from, image.name, "twin" if twin else "image"]
     ds.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
-    ds.SOPInstanceUID = generate_uid(prefix=None, entropy_srcs=[*own, "instance"])
-    ds.SeriesInstanceUID = generate_uid(prefix=None, entropy_srcs=[*own, "series"])
-    ds.StudyInstanceUID = generate_uid(prefix=None, entropy_srcs=[*made_from, "study"])
+    ds.SOPInstanceUID = _uid(*own, "instance")
+    ds.SeriesInstanceUID = _uid(*own, "series")
+    ds.StudyInstanceUID = _uid(*made_from, "study")
     ds.StudyDate = ds.StudyTime = ds.AccessionNumber = ds.ReferringPhysicianName = ds.StudyID = ""
     ds.StudyDescription = NOTICE
     ds.SeriesDescription = f"SYNTHETIC {image.breast} {image.view}"
@@ -139,6 +140,11 @@ def _describe_pixels(ds: Dataset, held: np.ndarray, monochrome1: bool) -> None:
     ds.BurnedInAnnotation = "NO"
     ds.RecognizableVisualFeatures = "NO"
     ds.add_new(0x7FE00010, "OW", held.astype("<u2").tobytes())
+
+
+def _uid(*made_from: str) -> UID:
+    """The same for the same words (PS3.5 B.2: a UUID as an integer under 2.25)."""
+    return UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, ' '.join(made_from)).int}")
 
 
 def _item(code: Code) -> Dataset:

@@ -12,6 +12,9 @@ from scipy import ndimage
 
 from mammogan.data.phantom.texture import Field, power_law
 
+THINNEST_MM = 0.15
+"""Masses end where they would be thinner."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -30,7 +33,7 @@ def spiculated_mass(rng: np.random.Generator, radius_mm: float, spacing_mm: floa
     body *= 1 + 0.15 * power_law(rng, body.shape, pitch, 3.0, radius_mm).clip(-2, 2)
     spicules = _spicules(rng, x, y, radius_mm, pitch)
     crossed = ndimage.gaussian_filter(np.maximum(0.85 * body, spicules), 0.4 / pitch)
-    return Finding("mass", radius_mm, _averaged(crossed, fine))
+    return Finding("mass", radius_mm, _trimmed(_averaged(crossed, fine)))
 
 
 def circumscribed_mass(rng: np.random.Generator, radius_mm: float, spacing_mm: float) -> Finding:
@@ -39,7 +42,7 @@ def circumscribed_mass(rng: np.random.Generator, radius_mm: float, spacing_mm: f
     turn, squeeze = rng.uniform(0, np.pi), rng.uniform(0.7, 1.0)
     u = x * np.cos(turn) + y * np.sin(turn)
     v = (y * np.cos(turn) - x * np.sin(turn)) / squeeze
-    return Finding("mass", radius_mm, _averaged(0.75 * _body(rng, u, v, radius_mm, lumpiness=0.06), fine))
+    return Finding("mass", radius_mm, _trimmed(_averaged(0.75 * _body(rng, u, v, radius_mm, lumpiness=0.06), fine)))
 
 
 def malignant_cluster(rng: np.random.Generator, spacing_mm: float) -> Finding:
@@ -64,6 +67,11 @@ def _square(reach_mm: float, spacing_mm: float) -> tuple[int, float, Field, Fiel
 def _averaged(crossed: Field, fine: int) -> Field:
     side = crossed.shape[0] // fine
     return np.asarray(crossed.reshape(side, fine, side, fine).mean((1, 3)), dtype=np.float32)
+
+
+def _trimmed(crossed: Field) -> Field:
+    """Nothing where it would be thinner than THINNEST_MM, so that a finding has an end and its mask can be exact."""
+    return np.where(crossed < THINNEST_MM, np.float32(0), crossed)
 
 
 def _body(rng: np.random.Generator, x: Field, y: Field, radius_mm: float, lumpiness: float) -> Field:

@@ -191,7 +191,7 @@ def _add(
 
 
 def _outline(crossed: Field, kind: str, spacing_mm: float) -> Mask:
-    """Where a mass is at least 0.3 mm thick; grains with 0.3 mm around them."""
+    """All of a mass; grains with 0.3 mm around them."""
     if kind == "mass":
-        return np.asarray(crossed > 0.3)
+        return np.asarray(crossed > 0)
     return np.asarray(ndimage.binary_dilation(crossed > 0, iterations=max(1, round(0.3 / spacing_mm))))
