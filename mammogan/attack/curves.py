@@ -76,7 +76,7 @@ def draw_shift(path: Path, cases: Mapping[str, Cases], threshold: float) -> None
             panel.set_title(name.replace("x", " × "))
         panels[0].set_ylabel("CAD's probability of cancer, altered")
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, handletextpad=0.2)
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(cases), handletextpad=0.2)
 
 
 def _shift_panel(panel: Axes, case: Cases, threshold: float) -> None:

@@ -22,7 +22,7 @@ def write_page(path: Path, results: Sequence[Result], pictures: Pictures, facts:
     parts = [
         sections.opening(results, facts),
         sections.table_section(results, facts),
-        sections.curve_sections(pictures, facts),
+        sections.curve_sections(results, pictures, facts),
         *(sections.triplet_section(results, pictures, direction) for direction in Direction),
         sections.truth_section(results, pictures),
         sections.secondary_section(results),

@@ -48,9 +48,10 @@ def opening(results: Sequence[Result], facts: Facts) -> str:
     """Title, what was read, the banner where there is one, and the findings in words."""
     images = max(len(r.cases.patients) for r in results)
     patients = max(len(set(r.cases.patients)) for r in results)
+    altered = max(int(r.cases.faked.sum()) for r in results)
     lead = (
-        f"{images} mammograms of {patients} patients (split {facts['split']}), each altered by a generator "
-        "and read again by the same CAD."
+        f"{images} mammograms of {patients} patients (split {facts['split']}). "
+        f"{'All' if altered == images else altered} were altered by a generator and read again by the same CAD."
     )
     banner = f'<p class="banner">{escape(facts["out_of_domain"])}</p>\n' if facts["out_of_domain"] else ""
     short = "\n".join(f"<p>{_in_short(r)}</p>" for r in results)
@@ -108,7 +109,9 @@ def _cell(figure: Figure) -> str:
     return f'{value_text(figure)}<span class="range">{interval_text(figure)}</span>'
 
 
-def curve_sections(pictures: Pictures, facts: Facts) -> str:
+def curve_sections(results: Sequence[Result], pictures: Pictures, facts: Facts) -> str:
+    """ROC curves, and the probabilities before and after."""
+    panels = f"panels{len(results)}"
     roc = (
         "How well the CAD's probability separates cancer from negative: on real mammograms (blue), and on altered "
         "ones (red), where right is what the alteration pretends. The higher the red curve, the better the "
@@ -120,8 +123,8 @@ def curve_sections(pictures: Pictures, facts: Facts) -> str:
         "call."
     )
     return (
-        f"<h2>Real and altered, at every threshold</h2>\n{_figure(pictures.roc, 'ROC curves', roc)}\n"
-        f"<h2>How far each image moved</h2>\n{_figure(pictures.shift, 'Probability before and after', shift)}"
+        f"<h2>Real and altered, at every threshold</h2>\n{_figure(pictures.roc, 'ROC curves', roc, panels)}\n"
+        f"<h2>How far each image moved</h2>\n{_figure(pictures.shift, 'Probability before and after', shift, panels)}"
     )
 
 
@@ -211,9 +214,10 @@ def _table(results: Sequence[Result], body: str) -> str:
     return f'<div class="scroll"><table><thead><tr><th></th>{heads}</tr></thead>\n<tbody>{body}</tbody></table></div>'
 
 
-def _figure(name: str, alternative: str, caption: str = "") -> str:
+def _figure(name: str, alternative: str, caption: str = "", kind: str = "") -> str:
     text = f"<figcaption>{caption}</figcaption>" if caption else ""
-    return f'<figure><a href="{escape(name)}"><img src="{escape(name)}" alt="{escape(alternative)}"></a>{text}</figure>'
+    picture = f'<a href="{escape(name)}"><img src="{escape(name)}" alt="{escape(alternative)}"></a>'
+    return f'<figure class="{kind}">{picture}{text}</figure>'
 
 
 def _times(result: Result) -> str:

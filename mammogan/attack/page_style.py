@@ -6,7 +6,7 @@ CSS = """
 html { -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: #fff; color: var(--ink);
   font: 16px/1.55 Inter, "Source Sans 3", "Helvetica Neue", Arial, "DejaVu Sans", sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 3.2rem 1.6rem 2rem; }
+main { max-width: 1180px; margin: 0 auto; padding: 3.2rem 1.6rem 2rem; }
 h1 { font-size: 2.1rem; line-height: 1.15; letter-spacing: -.015em; margin: 0 0 .5rem; }
 h2 { font-size: 1.28rem; letter-spacing: -.01em; margin: 3.2rem 0 .5rem; padding-top: 1.1rem;
   border-top: 1px solid var(--hair); }
@@ -32,7 +32,9 @@ figure img { display: block; max-width: 100%; height: auto; }
 figcaption { color: var(--muted); font-size: .92rem; margin-top: .6rem; max-width: 46rem; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1.6rem;
   align-items: start; }
-.one { max-width: 46rem; }
+.one { max-width: 50rem; }
+.panels1 { max-width: 27rem; }
+.panels2 { max-width: 54rem; }
 .notes { color: var(--muted); font-size: .87rem; padding-left: 1.1rem; }
 footer { margin-top: 3.4rem; border-top: 1px solid var(--hair); padding-top: 1rem; color: var(--muted);
   font-size: .82rem; }

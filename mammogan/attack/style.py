@@ -67,7 +67,7 @@ def pictures(
 ) -> Iterator[tuple[list[list[Axes]], Axes]]:
     """Rows of bare pictures, ``ratio`` high and ``width`` inches wide, with room for a line of text above each row,
     and a strip below the last column for a colour bar. Saved as PNG at ``path`` on leaving."""
-    gap, text, strip = 0.07, 0.34, 0.42
+    gap, text, strip = 0.07, 0.38, 0.5
     across, down = width + gap, width * ratio + text
     size = columns * across - gap, rows * down + strip
     with _saved(path, size) as figure:

@@ -38,14 +38,16 @@ def interval_text(figure: Figure) -> str:
 
 
 def notes(results: Sequence[Result]) -> list[str]:
-    """Why figures or intervals are n/a or say less than they seem to, one line each."""
-    lines = []
+    """Why figures or intervals are n/a or say less than they seem to: one line a reason, with the rows it is about."""
+    rows: dict[str, list[str]] = {}
     for result in results:
         for name, figure in result.table.items():
             if reason := figure.reason or figure.interval_reason:
-                what = "" if figure.reason else ", interval"
-                lines.append(f"{result.resolution}, {ROWS[name].lstrip('… ')}{what}: {reason}.")
-    return lines
+                what = "interval: " if not figure.reason else ""
+                rows.setdefault(f"{result.resolution}, {what}{reason}", []).append(
+                    ROWS[name].removeprefix("… of those, ")
+                )
+    return [f"{reason} ({'; '.join(names)})." for reason, names in rows.items()]
 
 
 def paper_columns() -> list[str]:

@@ -21,6 +21,8 @@ Mask = NDArray[np.bool_]
 Window = tuple[float, float]
 
 FULL = 65535.0
+TEXT, SMALL = 11.5, 9.5
+"""Points: the pictures are shown smaller than they are drawn."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,8 @@ def _head(row: Sequence[Axes], titles: Sequence[str], dark_from: int) -> None:
     for i, (panel, title) in enumerate(zip(row, titles, strict=True)):
         colour = INK if i >= dark_from else "white"
         edge = "white" if i >= dark_from else "black"
-        written = panel.text(
-            0.975, 0.975, title, transform=panel.transAxes, ha="right", va="top", weight="bold", color=colour
-        )
-        written.set_path_effects([_stroke(edge)])
+        written = panel.text(0.97, 0.975, title, transform=panel.transAxes, ha="right", va="top", fontsize=TEXT)
+        written.set(color=colour, weight="bold", path_effects=[_stroke(edge)])
 
 
 def _stroke(colour: str) -> Any:
@@ -108,7 +108,7 @@ def _stroke(colour: str) -> Any:
 
 def _finish_row(row: Sequence[Axes], example: Example, caption: str) -> None:
     _scale_bar(row[0], example)
-    row[0].text(0, 1.02, caption, transform=row[0].transAxes, va="bottom", fontsize=9)
+    row[0].text(0, 1.02, caption, transform=row[0].transAxes, va="bottom", fontsize=TEXT)
 
 
 def _grey(panels: Sequence[Axes], pictures: Sequence[Pixels], window: Window) -> None:
@@ -139,11 +139,11 @@ def _outline(panels: Sequence[Axes], example: Example, colour: str) -> None:
     """A thin line a little outside the lesion, so that its rim stays to be seen."""
     if example.lesion is None or not example.lesion.any():
         return
-    from scipy.ndimage import binary_dilation
+    from scipy.ndimage import distance_transform_edt
 
-    around = binary_dilation(example.lesion, iterations=max(2, example.lesion.shape[0] // 130))
+    away = distance_transform_edt(~example.lesion)
     for panel in panels:
-        panel.contour(around, levels=[0.5], colors=[colour], linewidths=0.8)
+        panel.contour(away, levels=[max(1.5, example.lesion.shape[0] / 130)], colors=[colour], linewidths=0.9)
 
 
 def _scale_bar(panel: Axes, example: Example) -> None:
@@ -154,15 +154,15 @@ def _scale_bar(panel: Axes, example: Example) -> None:
     mm = max((n for n in (1, 2, 5, 10, 20, 50) if n / example.spacing < 0.34 * width), default=1)
     end, low = 0.96 * width, 0.955 * height
     panel.plot([end - mm / example.spacing, end], [low, low], color="white", lw=1.6, solid_capstyle="butt")
-    panel.text(end, low - 0.018 * height, f"{mm} mm", color="white", ha="right", va="bottom", fontsize=7)
+    panel.text(end, low - 0.018 * height, f"{mm} mm", color="white", ha="right", va="bottom", fontsize=SMALL)
 
 
 def _colour_bar(strip: Axes, panel: Axes, limit: float) -> None:
     bar = panel.figure.colorbar(panel.images[0], cax=strip, orientation="horizontal")
     bar.set_ticks([-limit, 0, limit], labels=[f"−{limit:g}%", "0", f"+{limit:g}%"])
     bar.outline.set_visible(False)
-    strip.set_xlabel("of the full grey range", color=MUTED, fontsize=8, labelpad=1)
-    strip.tick_params(length=0, pad=3)
+    strip.set_xlabel("of the full grey range", color=MUTED, fontsize=SMALL, labelpad=1)
+    strip.tick_params(length=0, pad=3, labelsize=SMALL)
 
 
 def _twin(example: Example) -> Pixels:

@@ -1,0 +1,220 @@
+"""The evaluation and its report on a tiny phantom cohort, and what is measured against the phantom's truth."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL, front_door
+from generators import save_all, save_cad
+
+from mammogan.attack import style
+from mammogan.attack.evaluate import evaluate
+from mammogan.attack.generate import generate
+from mammogan.attack.predictions import read_predictions
+from mammogan.attack.result import removal_summary
+from mammogan.attack.scores import measure_change
+from mammogan.attack.settings import EvaluateConfig, GenerateConfig
+from mammogan.attack.truth import PhantomTruth, compare_with_truth
+from mammogan.config import MissingInput, Resolution, Workspace
+from mammogan.data.shards import write_shards
+from mammogan.data.stream import Sample, read_shard
+from mammogan.files import read_json, sha256
+
+TALL = Resolution(128, 96)
+CONFIG = EvaluateConfig(bootstrap=200, examples=2, device="cpu")
+FILES = {"predictions.csv", "table1.json", "table1.csv", "table1.md", "index.html", "done.json", "roc.png", "shift.png"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse_figures() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "DPI", 40)
+        yield
+
+
+@pytest.fixture(scope="module")
+def reported(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Two resolutions with untrained networks: shards, altered shards, report."""
+    workspace = Workspace(tmp_path_factory.mktemp("reported") / "work")
+    write_shards(phantom / "labels.csv", workspace, [SMALL, TALL], jobs=1)
+    for resolution in (SMALL, TALL):
+        save_all(workspace, resolution)
+    generate(workspace, GenerateConfig(device="cpu"))
+    evaluate(workspace, CONFIG)
+    return workspace
+
+
+def strict_json(path: Path) -> dict[str, object]:
+    """JSON that other programs read too: NaN and infinity are errors."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{path.name} holds {constant}")
+
+    read: dict[str, object] = json.loads(path.read_text(), parse_constant=refuse)
+    return read
+
+
+def test_a_report_of_two_resolutions_has_every_file(reported: Workspace) -> None:
+    pictures = {f"triplets-{r}-{d}.png" for r in (SMALL, TALL) for d in ("remove", "insert")}
+    pictures |= {f"twins-{r}.png" for r in (SMALL, TALL)}
+    assert {path.name for path in reported.report.iterdir()} == FILES | pictures
+    assert read_json(reported.report / "done.json")["resolutions"] == [str(TALL), str(SMALL)]
+
+
+def test_the_page_shows_every_picture_and_needs_no_network(reported: Workspace) -> None:
+    page = (reported.report / "index.html").read_text()
+    shown = set(re.findall(r'<img src="([^"]+)"', page))
+    assert shown == {path.name for path in reported.report.glob("*.png")}
+    linked = set(re.findall(r'href="([^"]+)"', page))
+    assert all((reported.report / name).is_file() for name in linked | shown)
+    assert "http" not in page
+    assert "not for clinical systems" in page
+    assert sha256(reported.cad_run(TALL) / "checkpoints" / "best.pt") in page
+    assert "128 × 96" in page and "96 × 96" in page and "251/363 (69.1%)" in page
+
+
+def test_the_numbers_are_the_same_in_every_file_and_none_is_nan(reported: Workspace) -> None:
+    found = strict_json(reported.report / "table1.json")["resolutions"][str(TALL)]  # type: ignore[index]
+    rows = [p for p in read_predictions(reported.report / "predictions.csv") if p.resolution == str(TALL)]
+    real = [p for p in rows if p.kind == "real"]
+    assert len(real) == len(rows) - len(real) == found["images"]["altered"]
+    positives = [p.probability > 0.5 for p in real if p.label == "positive"]
+    figure = found["table1"]["positives_right"]
+    assert (figure["numerator"], figure["denominator"]) == (sum(positives), len(positives))
+    with open(reported.report / "table1.csv", newline="") as file:
+        line = next(r for r in csv.DictReader(file) if (r["resolution"], r["name"]) == (str(TALL), "positives_right"))
+    assert int(line["numerator"]) == figure["numerator"]
+    text = (reported.report / "table1.md").read_text()
+    assert f"{figure['numerator']}/{figure['denominator']}" in text
+    assert found["provenance"]["cad_sha256"] == sha256(reported.cad_run(TALL) / "checkpoints" / "best.pt")
+    assert found["lesion_truth"]["images"] == len(positives)
+    assert set(found["secondary"]["fooled_by_density"]["remove"]) <= set("ABCD")
+
+
+def test_the_probability_of_a_fake_is_that_of_the_saved_image(reported: Workspace) -> None:
+    import torch
+
+    from mammogan.training.checkpoint import load_cad
+
+    cad = load_cad(reported.cad_run(SMALL))
+    said = {
+        p.key: p.probability
+        for p in read_predictions(reported.report / "predictions.csv")
+        if p.resolution == str(SMALL)
+    }
+    for fake in read_shard(reported.adversarial(SMALL) / "test-remove-000000.tar"):
+        with torch.no_grad():
+            asked = float(cad.positive_probability(torch.from_numpy(fake.pixels)[None, None]))
+        assert said[fake.key] == pytest.approx(asked, abs=1e-5)
+
+
+def test_a_second_evaluation_gives_the_same_numbers(reported: Workspace) -> None:
+    before = {name: (reported.report / name).read_bytes() for name in ("table1.csv", "predictions.csv", "index.html")}
+    evaluate(reported, CONFIG)
+    assert {name: (reported.report / name).read_bytes() for name in before} == before
+
+
+def test_one_class_and_another_domain_are_reported_with_a_banner(reported: Workspace, tmp_path: Path) -> None:
+    films = Workspace(tmp_path / "films")
+    shutil.copytree(reported.shards(SMALL), films.shards(SMALL))
+    index = read_json(films.shards(SMALL) / "index.json")
+    index["shards"] = [shard for shard in index["shards"] if shard["label"] == "negative"]
+    (films.shards(SMALL) / "index.json").write_text(json.dumps(index))
+    models = reported.root
+    generate(films, GenerateConfig(models=models, device="cpu"))
+    evaluate(films, EvaluateConfig(models=models, bootstrap=100, examples=1, out_of_domain="film <digitised>"))
+
+    report = strict_json(films.report / "table1.json")
+    assert report["out_of_domain"] == "Out of domain: film <digitised>"
+    table = report["resolutions"][str(SMALL)]["table1"]  # type: ignore[index]
+    assert table["auc_real"]["value"] is None and "both classes" in table["auc_real"]["reason"]
+    assert report["resolutions"][str(SMALL)]["lesion_truth"] is None  # type: ignore[index]
+    page = (films.report / "index.html").read_text()
+    assert '<p class="banner">Out of domain: film &lt;digitised&gt;</p>' in page
+    assert (films.report / "table1.md").read_text().startswith("**Out of domain: film <digitised>**")
+    assert {path.name for path in films.report.glob("*.png")} == {
+        "roc.png",
+        "shift.png",
+        f"triplets-{SMALL}-insert.png",
+    }
+
+
+def positives(workspace: Workspace) -> list[Sample]:
+    return list(read_shard(workspace.shards(SMALL) / "test-positive-000000.tar"))
+
+
+def altered(real: Sample, pixels: np.ndarray) -> Sample:
+    return Sample(f"{real.key}-remove", pixels, {**real.facts, "direction": "remove", "source_key": real.key})
+
+
+def test_a_generator_that_gives_the_lesion_free_twin_scores_perfectly(reported: Workspace) -> None:
+    truth = PhantomTruth(reported.cohort)
+    for real in positives(reported):
+        known = truth.of(real.key, real.facts)
+        assert known is not None and known.twin is not None
+        change = measure_change(real, altered(real, known.twin), truth)
+        assert change.removal is not None
+        assert change.removal.removed == 0.0
+        assert change.removal.way == 1.0
+        assert change.removal.energy_near == pytest.approx(1, abs=0.1)
+        assert change.removal.area_near < 0.1
+
+
+def test_a_generator_that_changes_nothing_stays_at_the_untouched_distance(reported: Workspace) -> None:
+    truth = PhantomTruth(reported.cohort)
+    changes = [measure_change(real, altered(real, real.pixels), truth) for real in positives(reported)]
+    for change in changes:
+        assert change.above == 0
+        assert change.removal is not None
+        assert change.removal.removed == change.removal.untouched
+        assert change.removal.untouched is not None and change.removal.untouched > 0.02
+        assert change.removal.way == 0.0
+        assert change.removal.energy_near is None
+    summary = removal_summary(changes)
+    assert summary is not None
+    assert summary["energy_near"] == {"images": 0, "median": None, "low_quartile": None, "high_quartile": None}
+
+
+def test_half_of_the_way_is_half_of_the_distance(reported: Workspace) -> None:
+    truth = PhantomTruth(reported.cohort)
+    real = positives(reported)[0]
+    known = truth.of(real.key, real.facts)
+    assert known is not None and known.twin is not None
+    halfway = np.rint((real.pixels.astype(float) + known.twin) / 2).astype(np.uint16)
+    assert compare_with_truth(real.pixels, halfway, known).way == pytest.approx(0.5, abs=0.001)
+
+
+def test_lesions_lie_where_the_mammogram_is_brighter_than_its_twin(reported: Workspace) -> None:
+    truth = PhantomTruth(reported.cohort)
+    for real in positives(reported):
+        known = truth.of(real.key, real.facts)
+        assert known is not None and known.twin is not None
+        excess = real.pixels.astype(float) - known.twin
+        assert excess[known.lesion].mean() > 20 * abs(excess[~known.lesion]).mean()
+        assert known.lesion[known.near].any()
+
+
+def test_mammograms_without_a_phantoms_truth_have_none(reported: Workspace, tmp_path: Path) -> None:
+    real = positives(reported)[0]
+    assert PhantomTruth(tmp_path / "no-cohort.csv").of(real.key, real.facts) is None
+    negative = next(read_shard(reported.shards(SMALL) / "test-negative-000000.tar"))
+    assert PhantomTruth(reported.cohort).of(negative.key, negative.facts) is None
+
+
+def test_missing_inputs_name_the_command_that_makes_them(workspace: Workspace) -> None:
+    with pytest.raises(MissingInput, match=r"python launch/generate\.py --workspace"):
+        evaluate(workspace, CONFIG)
+    save_all(workspace, SMALL)
+    generate(workspace, GenerateConfig(device="cpu"))
+    save_cad(workspace, SMALL).unlink()
+    result = front_door("launch/evaluate.py", "--workspace", workspace.root)
+    assert result.returncode == 2
+    assert f"python launch/train_cad.py --workspace {workspace.root} --resolution {SMALL}" in result.stderr
+    assert not (workspace.report / "done.json").exists()
