@@ -16,6 +16,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
@@ -32,13 +33,15 @@ FILES = ("config", "profile")
 MISTAKE, INTERRUPTED = 2, 130
 
 
-def run(options: type[T], main: Callable[[T], int | None], description: str | None) -> NoReturn:
-    """Parse the command line, call ``main`` and exit with what it returns.
+def run(
+    options: type[T], main: Callable[[T], int | None], description: str | None, files: Sequence[str] = FILES
+) -> NoReturn:
+    """Parse the command line, call ``main`` and exit with what it returns. ``files``: options that name settings files.
 
     What a user can mend (UserError and so MissingInput, OSError) is told as one message, exit code 2; with
     MAMMOGAN_TRACEBACK=1 also as a traceback. Anything else is a fault of the program and keeps its traceback.
     """
-    sys.exit(guarded(lambda: main(parse(options, sys.argv[1:], description))))
+    sys.exit(guarded(lambda: main(parse(options, sys.argv[1:], description, files))))
 
 
 def guarded(work: Callable[[], int | None]) -> int:
@@ -58,9 +61,9 @@ def guarded(work: Callable[[], int | None]) -> int:
         return INTERRUPTED
 
 
-def parse(options: type[T], words: Sequence[str], description: str | None = None) -> T:
+def parse(options: type[T], words: Sequence[str], description: str | None = None, files: Sequence[str] = FILES) -> T:
     """``words`` as an instance of ``options``, over the files that they name. Prints and exits on --help and misuse."""
-    for name in FILES:
+    for name in files:
         if owner := _owner(options, name):
             words = [*_words_of_file(owner, name, words), *words]
     return tyro.cli(options, args=words, description=description, config=MARKERS)
@@ -114,11 +117,22 @@ def _owner(options: type, name: str) -> type | None:
 
 
 def _words(types: dict[str, Any], values: dict[str, Any], where: str, prefix: str) -> Iterator[str]:
-    values = {key.replace("-", "_"): value for key, value in values.items()}
+    values = _nested({key.replace("-", "_"): value for key, value in values.items()})
     if unknown := sorted(set(values) - set(types)):
         raise UserError(f"{where}: unknown key {', '.join(unknown)}; valid keys are {', '.join(sorted(types))}")
     for key, value in values.items():
         yield from _option(types[key], key, value, f"{where}: {key}", prefix)
+
+
+def _nested(values: dict[str, Any]) -> dict[str, Any]:
+    """Dotted keys as the command line has them (compute.device) as nested mappings."""
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        first, dot, rest = key.partition(".")
+        if dot:
+            value = {rest: value}
+        nested[first] = nested.get(first, {}) | value if isinstance(value, dict) else value
+    return nested
 
 
 def _option(kind: Any, key: str, value: Any, where: str, prefix: str) -> Iterator[str]:
@@ -164,16 +178,21 @@ def _type_name(kind: Any) -> str:
 
 
 def _words_of_file(owner: type, name: str, words: Sequence[str]) -> list[str]:
-    """What the file given by ``--name FILE`` or ``--name=FILE``, the last one, says; nothing when help is asked for."""
+    """What the file given by ``--name FILE`` or ``--name=FILE``, the last one, says; nothing when help is asked for.
+
+    A run folder's config.yaml has its settings under ``config``, beside what made them.
+    """
     file = ""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
         if word == f"--{name}":
             file = following
         elif word.startswith(f"--{name}="):
             file = word.partition("=")[2]
     if not file or file.startswith("--") or {"-h", "--help"} & set(words):
         return []
-    return words_of(owner, read_yaml(Path(file)), file)
+    values = read_yaml(Path(file))
+    of_a_run = values.get("config")
+    return words_of(owner, of_a_run if isinstance(of_a_run, dict) else values, file)
 
 
 def _message(error: Exception) -> str:

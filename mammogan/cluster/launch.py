@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.tasks import Series, Task
-from mammogan.cluster.where import check_shared, choose, note, ranks_here, started_by_torchrun
+from mammogan.cluster.where import check_shared, choose, note, ranks_here, started_by_torchrun, workers_here
 from mammogan.config import ComputeConfig, Resolution, UserError, Workspace
 
 
@@ -50,6 +50,9 @@ def launch(jobs: Sequence[Job], config: ClusterConfig) -> int:
     for job in jobs:
         if job.check:
             job.check()
+    if len(jobs) > 1 and started_by_torchrun():
+        names = ", ".join(job.name for job in jobs)
+        raise UserError(f"torchrun's ranks can meet for one training, not for {names}: choose one")
     where = choose(config)
     if where.name == "slurm":
         from mammogan.cluster import submit
@@ -68,8 +71,8 @@ def launch_array(array: Array, config: ClusterConfig) -> int:
         from mammogan.cluster import submit
 
         return submit.array(array, config)
-    workers = min(ranks_here(config, pairs=len(array.tasks)), len(array.tasks)) if where.name == "local" else 1
-    note(f"--cluster {where.name} ({where.why}): {len(array.tasks)} tasks in {workers or 1} process(es)")
+    workers = min(workers_here(config), len(array.tasks)) if where.name == "local" else 1
+    note(f"--cluster {where.name} ({where.why}): {len(array.tasks)} task(s) in {max(1, workers)} process(es)")
     if workers > 1:
         from mammogan.cluster import local
 

@@ -76,7 +76,8 @@ def _watched(children: list[subprocess.Popen[str]], folder: Path) -> int:
 
 def _tell(failed: dict[int, int], folder: Path) -> None:
     for number, code in failed.items():
-        print(f"process {number} failed with exit code {code}", file=sys.stderr)
+        how = f"was ended by signal {code - 128}" if code > 128 else f"failed with exit code {code}"
+        print(f"process {number} {how}", file=sys.stderr)
         if number:
             lines = _log(folder, number).read_text(errors="replace").splitlines()[-LOG_LINES:]
             print(f"the end of {_log(folder, number)}:", *lines, sep="\n  ", file=sys.stderr)

@@ -7,7 +7,7 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from typing import Any
 from mammogan import files, provenance
 from mammogan.cluster.launch import Array, Job, for_one_process
 from mammogan.cluster.profile import ClusterConfig, sbatch_parameters, sbatch_text
+from mammogan.cluster.study import Stage
 from mammogan.cluster.tasks import Task
 from mammogan.cluster.where import check_shared, note
 from mammogan.config import UserError
@@ -49,9 +50,8 @@ def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
     """Submit each job that is not complete, or print its script for --dry-run; wait for them with --wait."""
     submitted = []
     for job in found:
-        check_shared(job.pairs, config.nodes * config.ranks_per_node)
         if config.dry_run:
-            print(sbatch_text(config, job.name, _folder(job.folder)))
+            print(script(job, config))
         elif job.complete.exists():
             say(f"{job.name}: done before ({job.complete})")
         else:
@@ -59,8 +59,34 @@ def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
     return waited(submitted) if config.wait else 0
 
 
+def stages(
+    missing: Sequence[Stage], job_of: Callable[[Stage], tuple[Job, ClusterConfig]], dry_run: bool
+) -> dict[str, Submitted]:
+    """Submit stages in order, each to start after those of its needs that are submitted too; by name."""
+    submitted: dict[str, Submitted] = {}
+    names = {stage.name for stage in missing}
+    for stage in missing:
+        job, config = job_of(stage)
+        needs = [need for need in stage.needs if need in names]
+        if needs:
+            ids = (f"JOB-{need}" if dry_run else submitted[need].job_id for need in needs)
+            config = replace(config, dependency="afterok:" + ":".join(ids))
+        if dry_run:
+            print(script(job, config))
+        else:
+            submitted[stage.name] = submit(job, config)
+    return submitted
+
+
+def script(job: Job, config: ClusterConfig) -> str:
+    """What sbatch would get for one job."""
+    check_shared(job.pairs, config.nodes * config.ranks_per_node)
+    return sbatch_text(config, job.name, _folder(job.folder))
+
+
 def submit(job: Job, config: ClusterConfig) -> Submitted:
     """Submit one job, record it in the run folder's launch.json and tell how to follow it."""
+    check_shared(job.pairs, config.nodes * config.ranks_per_node)
     [handle] = _handed_over([job.task], job.name, _folder(job.folder), config)
     paths = handle.paths
     submitted = Submitted(handle.job_id, job.name, paths.stdout, paths.result_pickle, job.complete)

@@ -69,12 +69,15 @@ class Call(Task):
 
 @dataclass(frozen=True)
 class Command(Task):
-    """A program of one process; that it fails is an error here."""
+    """A program of one process; an exit code that is not in ``fine`` is an error here."""
 
     words: tuple[str, ...]
+    fine: tuple[int, ...] = (0,)
 
     def work(self) -> None:
-        subprocess.run(self.words, check=True)
+        code = subprocess.run(self.words).returncode
+        if code not in self.fine:
+            raise subprocess.CalledProcessError(code, self.words)
 
 
 @dataclass(frozen=True)

@@ -77,10 +77,20 @@ def slurm_problem() -> str:
 
 def ranks_here(config: ClusterConfig, pairs: int) -> int:
     """Ranks to start on this machine for work whose batch of ``pairs`` is shared by them."""
+    if pairs == 1:
+        return 1
+    workers = workers_here(config)
+    if config.on_cpu or config.gpus_per_node is not None:
+        return workers
+    return max(n for n in range(1, workers + 1) if pairs % n == 0)
+
+
+def workers_here(config: ClusterConfig) -> int:
+    """Processes this machine is asked for: the CPU ranks or GPUs named, else one for each visible GPU."""
     if config.on_cpu:
         return config.cpu_ranks or 1
     if config.gpus_per_node is None:
-        return max(n for n in range(1, max(1, visible_gpus()) + 1) if pairs % n == 0) if pairs > 1 else 1
+        return max(1, visible_gpus())
     if config.gpus_per_node > (visible := visible_gpus()):
         raise UserError(
             f"--gpus-per-node {config.gpus_per_node}: {visible} GPUs are visible here; "

@@ -1,0 +1,83 @@
+"""Run the whole study: shards, CAD, both GANs, altered mammograms, evaluation; what is there already is skipped.
+
+On one machine the stages run in order, with --parallel side by side; on SLURM all are submitted at once, each waiting
+for those it needs. A YAML file given with --config has the stages' own options by section, with parts for a direction
+or a resolution:
+
+    cad: {epochs: 60, time: 12:00:00}
+    gan: {pairs: 4, gpus-per-node: 4, insert: {gnet-every: 3}, low: {pairs: 8}}
+
+    python launch/study.py --cohort labels.csv --workspace work --resolution low
+    python launch/study.py --profile slurm/example.yaml --dry-run
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mammogan.cluster.line import Line, job_of, read_sections
+from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.study import Stage, done_before, plan_state, tree
+from mammogan.cluster.study import run as run_stages
+from mammogan.cluster.where import choose, note
+from mammogan.command_line import Flat, run
+from mammogan.config import HIGH, LOW, Resolution, UserError, Workspace
+from mammogan.terminal import say
+
+
+@dataclass(frozen=True)
+class Options:
+    cohort: Path | None = None
+    """Table of the mammograms (path, patient, laterality, view, label); needed until the shards are made."""
+    workspace: Path = Path("work")
+    resolution: tuple[str, ...] = ()
+    """high, low or HEIGHTxWIDTH, one or more; left out: those that have shards, else high and low."""
+    config: Path | None = None
+    """YAML file with sections shards, cad, gan, generate, evaluate; a section wins over the options here."""
+    parallel: int = 1
+    """Stages side by side on this machine, sharing its cores; 2 trains both GANs at once."""
+    cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
+
+
+def main(options: Options) -> int:
+    if options.parallel < 1:
+        raise UserError(f"--parallel {options.parallel}: expected 1 or more")
+    workspace = Workspace(options.workspace)
+    where = choose(options.cluster)
+    note(f"--cluster {where.name} ({where.why})")
+    sections = read_sections(options.config)
+    root = Path(__file__).resolve().parent.parent
+    chosen = resolutions(options.resolution, workspace)
+    line = Line(root, workspace, chosen, options.cohort, sections, options.cluster, where.name)
+    stages = line.stages()
+    done = done_before(stages)
+    say(tree(stages, lambda stage: plan_state(stage, done)))
+    if where.name == "slurm":
+        return on_slurm([stage for stage in stages if stage.name not in done], stages, options)
+    if options.cluster.dry_run:
+        say("\n".join(" ".join(stage.command) for stage in stages if stage.name not in done))
+        return 0
+    return run_stages(stages, options.parallel, workspace.root / "study")
+
+
+def resolutions(asked: tuple[str, ...], workspace: Workspace) -> tuple[Resolution, ...]:
+    if asked:
+        return tuple(dict.fromkeys(map(Resolution.parse, asked)))
+    return tuple(workspace.resolutions()) or (HIGH, LOW)
+
+
+def on_slurm(missing: list[Stage], stages: list[Stage], options: Options) -> int:
+    """Submit, each after what it needs, or with --dry-run print the scripts; then the tree with the jobs' ids."""
+    from mammogan.cluster import submit
+
+    workspace = Workspace(options.workspace)
+    submitted = submit.stages(missing, lambda stage: job_of(stage, workspace), options.cluster.dry_run)
+    if options.cluster.dry_run:
+        return 0
+    say(tree(stages, lambda stage: f"job {submitted[stage.name].job_id}" if stage.name in submitted else "done"))
+    return submit.waited(list(submitted.values())) if options.cluster.wait else 0
+
+
+if __name__ == "__main__":
+    run(Options, main, __doc__, files=("profile",))

@@ -1,0 +1,218 @@
+"""The study's line of stages: shards, then per resolution a CAD, two GANs and altered mammograms, then the evaluation.
+
+Each stage is a call of its front door, so that what the study does can be done by hand, one command after the other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from mammogan.cluster.launch import Job, for_one_process
+from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.study import Stage
+from mammogan.cluster.tasks import Command
+from mammogan.command_line import keys, parse, read_yaml, words_of
+from mammogan.config import Direction, Resolution, UserError, Workspace
+
+DOORS = {
+    "shards": "shards/make_shards.py",
+    "cad": "launch/train_cad.py",
+    "gan": "launch/train_gan.py",
+    "generate": "launch/generate.py",
+    "evaluate": "launch/evaluate.py",
+}
+SOME_LEFT_OUT = 3
+"""Exit code of make_shards.py when unreadable files were left out, each named: the line goes on with the others."""
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the study is about and how its stages run; ``stages()`` is the graph."""
+
+    root: Path
+    """The checkout, where launch/ and shards/ are."""
+    workspace: Workspace
+    resolutions: tuple[Resolution, ...]
+    cohort: Path | None
+    sections: dict[str, Settings]
+    """Options of the stages by section: shards, cad, gan, generate, evaluate."""
+    cluster: ClusterConfig
+    where: Literal["none", "local", "slurm"]
+
+    def stages(self) -> list[Stage]:
+        """The graph; every stage's command line has been parsed, so a mistake shows before anything runs."""
+        stages = [self._shards()]
+        for resolution in self.resolutions:
+            stages += self._of(resolution)
+        return [*stages, self._evaluate()]
+
+    def _shards(self) -> Stage:
+        makes = {r: self.workspace.shards(r) / "index.json" for r in self.resolutions}
+        missing = [r for r in self.resolutions if not makes[r].exists()]
+        if missing and not self.cohort:
+            raise UserError(
+                f"no shards at {', '.join(map(str, missing))} in {self.workspace.root}: give --cohort labels.csv, the "
+                "table of the mammograms (python shards/make_phantom.py --out phantom makes one of phantoms)"
+            )
+        words = ["--cohort", str(self.cohort or "labels.csv"), "--resolution", *map(str, missing or self.resolutions)]
+        stage = self._stage("shards", "shards", words, (), tuple(makes.values()))
+        return dataclasses.replace(stage, fine=(0, SOME_LEFT_OUT))
+
+    def _of(self, resolution: Resolution) -> list[Stage]:
+        cad, words = f"cad-{resolution}", ["--resolution", str(resolution)]
+        run = self.workspace.cad_run(resolution) / "done.json"
+        gans = [self._gan(resolution, direction, cad) for direction in Direction]
+        altered = self.workspace.adversarial(resolution) / "index.json"
+        return [
+            self._stage(cad, "cad", words, ("shards",), (run,), resolution),
+            *gans,
+            self._stage(
+                f"generate-{resolution}", "generate", words, tuple(gan.name for gan in gans), (altered,), resolution
+            ),
+        ]
+
+    def _gan(self, resolution: Resolution, direction: Direction, cad: str) -> Stage:
+        words = ["--resolution", str(resolution), "--direction", str(direction)]
+        run = self.workspace.gan_run(resolution, direction) / "done.json"
+        return self._stage(f"gan-{resolution}-{direction}", "gan", words, (cad,), (run,), resolution, direction)
+
+    def _evaluate(self) -> Stage:
+        needs = tuple(f"generate-{resolution}" for resolution in self.resolutions)
+        return self._stage("evaluate", "evaluate", [], needs, (self.workspace.report / "done.json",))
+
+    def _stage(
+        self,
+        name: str,
+        section: str,
+        words: Sequence[str],
+        needs: tuple[str, ...],
+        makes: tuple[Path, ...],
+        resolution: Resolution | None = None,
+        direction: Direction | None = None,
+    ) -> Stage:
+        door = FrontDoor.load(self.root / DOORS[section])
+        own, requests = self._settings(door, section, resolution, direction)
+        cluster = _requests_over(self.cluster, requests)
+        here = ["--workspace", str(self.workspace.root), *words]
+        if "cluster" in keys(door.options):
+            here += _cluster_words(cluster, "none" if self.where == "slurm" else self.where)
+        all_words = [*words_of(door.options, own, section), *here]
+        parse(door.options, all_words)
+        command = (sys.executable, "-u", str(door.script), *all_words)
+        again = section in ("generate", "evaluate")
+        return Stage(name, command, needs, makes, again, gpus=int(section == "generate"), cluster=cluster)
+
+    def _settings(
+        self, door: FrontDoor, section: str, resolution: Resolution | None, direction: Direction | None
+    ) -> tuple[Settings, Settings]:
+        """The section's settings for this stage: its own options, and its requests to the cluster."""
+        settings = settings_for(self.sections.get(section, {}), resolution, direction)
+        requests = {key for key in settings if key.replace("-", "_") in keys(ClusterConfig)}
+        own = {key: value for key, value in settings.items() if key not in requests}
+        return own, {key: settings[key] for key in requests}
+
+
+@dataclass(frozen=True)
+class FrontDoor:
+    """A script of launch/ or shards/, read without running it."""
+
+    script: Path
+    options: type
+    """Dataclass of its command line."""
+    jobs: Callable[[Any], list[Job]] | None
+    """What it would launch, where it can say."""
+
+    @classmethod
+    def load(cls, script: Path) -> FrontDoor:
+        module = _module(script)
+        return cls(script, _options_in(module), getattr(module, "jobs", None))
+
+
+def job_of(stage: Stage, workspace: Workspace) -> tuple[Job, ClusterConfig]:
+    """A stage as SLURM gets it: a training itself, so that it can be requeued, or its command as one process."""
+    _, _, script, *words = stage.command
+    door = FrontDoor.load(Path(script))
+    if door.jobs:
+        [job] = door.jobs(parse(door.options, words))
+        return job, stage.cluster
+    folder = workspace.root / "study" / stage.name
+    return Job(stage.name, Command(stage.command, stage.fine), folder, stage.makes[-1]), for_one_process(
+        stage.cluster, stage.gpus
+    )
+
+
+def settings_for(section: Settings, resolution: Resolution | None, direction: Direction | None) -> Settings:
+    """A section with its parts for a resolution (high, low, HxW) and a direction laid over the rest, in this order."""
+    of_resolutions = {key: value for key, value in section.items() if resolution and _names_resolution(key)}
+    directions = tuple(Direction) if direction else ()
+    plain = {key: value for key, value in section.items() if key not in (*of_resolutions, *directions)}
+    for key, value in of_resolutions.items():
+        if Resolution.parse(key) == resolution:
+            plain = merged(plain, settings_for(value, None, direction))
+    return merged(plain, section.get(direction, {})) if direction else plain
+
+
+def merged(below: Settings, above: Settings) -> Settings:
+    """``above`` over ``below``, nested mappings key by key."""
+    both = {key: merged(below[key], above[key]) for key in below.keys() & above.keys() if isinstance(above[key], dict)}
+    return below | above | both
+
+
+def read_sections(file: Path | None) -> dict[str, Settings]:
+    """The stages' settings from study.yaml; an unknown section is an error that lists the valid ones."""
+    sections = read_yaml(file) if file else {}
+    if unknown := sorted(set(sections) - set(DOORS)):
+        raise UserError(f"{file}: unknown section {', '.join(unknown)}; valid sections are {', '.join(DOORS)}")
+    for name, section in sections.items():
+        if not isinstance(section, dict) and section != "":
+            raise UserError(f"{file}: section {name}: expected 'option: value' lines, found {section!r}")
+    return {name: section or {} for name, section in sections.items()}
+
+
+def _names_resolution(key: str) -> bool:
+    return key in ("high", "low") or key.replace("x", "").isdigit()
+
+
+def _requests_over(cluster: ClusterConfig, requests: Settings) -> ClusterConfig:
+    parsed = parse(ClusterConfig, words_of(ClusterConfig, requests, "cluster options"))
+    return dataclasses.replace(
+        cluster, **{key: getattr(parsed, key) for key in (k.replace("-", "_") for k in requests)}
+    )
+
+
+def _cluster_words(cluster: ClusterConfig, name: str) -> list[str]:
+    words = ["--cluster", name]
+    for key in ("gpus_per_node", "cpu_ranks"):
+        if getattr(cluster, key) is not None:
+            words += [f"--{key.replace('_', '-')}", str(getattr(cluster, key))]
+    return words
+
+
+def _options_in(module: ModuleType) -> type:
+    """The dataclass in a front door that has the field ``workspace``."""
+    own = [value for value in vars(module).values() if getattr(value, "__module__", "") == module.__name__]
+    for value in own:
+        if isinstance(value, type) and dataclasses.is_dataclass(value) and "workspace" in keys(value):
+            return value
+    raise UserError(f"{module.__file__}: expected a dataclass with the options, --workspace among them")
+
+
+def _module(script: Path) -> ModuleType:
+    if not script.is_file():
+        raise UserError(f"{script}: the study needs this front door; run it from a checkout of MammoGAN")
+    name = f"front door {script.resolve()}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, script)
+        if spec is None or spec.loader is None:
+            raise UserError(f"{script} cannot be read as Python")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
