@@ -96,17 +96,13 @@ def _draw_all(config: PhantomConfig, patients: list[PlannedPatient], out: Path, 
             draw_patient_files(config, patient, out)
             yield
         return
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_the_parent
-    ) as pool:
-        drawing = [pool.submit(draw_patient_files, config, patient, out) for patient in patients]
-        try:
-            for drawn in as_completed(drawing):
-                drawn.result()
-                yield
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_the_parent)
+    try:
+        for drawn in as_completed([pool.submit(draw_patient_files, config, patient, out) for patient in patients]):
+            drawn.result()
+            yield
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _leave_interrupts_to_the_parent() -> None:
