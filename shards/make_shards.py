@@ -35,7 +35,7 @@ class MakeShards:
     seed: int = 0
     """Of the split. The same patients, labels and seed give the same split, in whatever order the rows are."""
     jobs: int = 0
-    """Processes, each of about 0.6 GB; 0 takes one for each core."""
+    """Processes, each of about 0.5 GB; 0 takes one for each core."""
     shard_images: int = 256
     """Most images in one tar."""
     voi: Literal["header", "bits"] = "header"

@@ -10,6 +10,7 @@ import pytest
 from mammogan.config import Resolution, Workspace
 from mammogan.data.cohort import read_table
 from mammogan.data.contact import draw_contact_sheet
+from mammogan.data.dicom import read_mammogram
 from mammogan.data.public import list_films
 from mammogan.data.shards import ConversionReport, ShardIndex, verify, write_shards
 from mammogan.data.stream import Sample, read_shard
@@ -55,6 +56,15 @@ def test_every_film_has_its_chest_wall_at_the_left(films: list[Sample]) -> None:
         tissue = film.pixels[20:-20].astype(float)
         assert tissue[:, 4:20].mean() > 5 * tissue[:, 110:120].mean(), film.facts
         assert film.facts["flip_h"] == (film.facts["laterality"] == "R")
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 6])
+def test_the_pixels_of_a_film_show_its_side_even_if_the_table_has_it_wrong(work: Workspace, number: int) -> None:
+    row = read_table(list_films(work.root / "films"))[number]
+    wrong = {"L": "R", "R": "L"}[row.laterality]
+    source = read_mammogram(Path(row.path), wrong, row.view)
+    assert source.flip_h == (row.laterality == "R")
+    assert source.facts["flags"] == ["laterality_disagrees", "orientation_disagrees"]
 
 
 def test_films_are_marked_and_keep_their_sixteen_bits(films: list[Sample]) -> None:

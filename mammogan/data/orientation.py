@@ -42,7 +42,7 @@ def breast_mask(small: NDArray[np.float32]) -> NDArray[np.bool_]:
     # A third of the way to Otsu's threshold keeps fatty tissue and skin in, scanner noise out.
     bright = np.zeros(small.shape, bool)
     bright[inner] = small[inner] > dark + (_otsu(small[inner]) - dark) / 3
-    regions, count = ndimage.label(ndimage.binary_opening(bright))
+    regions, count = ndimage.label(bright)
     if count == 0:
         return np.zeros(small.shape, bool)
     largest = 1 + int(np.argmax(np.bincount(regions.ravel())[1:]))
