@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import IO, Any
 
@@ -37,24 +37,18 @@ def start(words: Sequence[str], environment: dict[str, str], output: IO[Any] | i
 
 
 def stop(children: Iterable[subprocess.Popen[str]], first: signal.Signals, patience: float) -> None:
-    """Ask with ``first``, after ``patience`` seconds with SIGTERM, then kill the whole session of each child."""
-    for number, seconds in ((first, patience), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-        left = [child for child in children if child.poll() is None]
-        for child in left:
-            _send(child, number)
-        deadline = time.monotonic() + seconds
-        while any(child.poll() is None for child in left) and time.monotonic() < deadline:
-            time.sleep(0.05)
-
-
-def _send(child: subprocess.Popen[str], number: signal.Signals) -> None:
-    try:
-        if number == signal.SIGKILL:
-            os.killpg(child.pid, number)
-        else:
+    """Ask with ``first``, after ``patience`` seconds with SIGTERM, then kill what is left of each child's session."""
+    stopped = [child for child in children if child.poll() is None]
+    for number, seconds in ((first, patience), (signal.SIGTERM, 5.0)):
+        for child in stopped:
             child.send_signal(number)
-    except ProcessLookupError:
-        return
+        deadline = time.monotonic() + seconds
+        while any(child.poll() is None for child in stopped) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    for child in stopped:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
 
 
 def exit_code(child: subprocess.Popen[str]) -> int:

@@ -1,0 +1,48 @@
+"""What the tests of launching share: a ready workspace, programs on PATH, a process outside any cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from mammogan.cluster.profile import ClusterConfig
+from mammogan.command_line import Flat
+from mammogan.config import CadConfig, Resolution, Workspace
+
+RANK_NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+@dataclass(frozen=True)
+class Flatly:
+    """Options as a training's front door has them."""
+
+    config: Path | None = None
+    training: Flat[CadConfig] = field(default=CadConfig())
+    cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
+
+
+def leave_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No rank, no job; what a test's code exports is taken back after it."""
+    for name in (*RANK_NAMES, "SUBMITIT_EXECUTOR", "SLURM_JOB_ID"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+def ready_workspace(root: Path) -> Workspace:
+    """A workspace that says it has shards and a CAD at 96x96."""
+    workspace, size = Workspace(root), Resolution(96, 96)
+    for path in (workspace.shards(size) / "index.json", workspace.cad_run(size) / "done.json"):
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    return workspace
+
+
+def programs(folder: Path, monkeypatch: pytest.MonkeyPatch, **scripts: str) -> None:
+    """Put shell programs of these names, and no others, on PATH."""
+    folder.mkdir(exist_ok=True)
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
