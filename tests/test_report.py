@@ -16,13 +16,14 @@ from generators import save_all, save_cad
 
 from mammogan.attack import style
 from mammogan.attack.evaluate import evaluate
+from mammogan.attack.examples import choose
 from mammogan.attack.generate import generate
-from mammogan.attack.predictions import read_predictions
+from mammogan.attack.predictions import Prediction, read_predictions
 from mammogan.attack.result import removal_summary
-from mammogan.attack.scores import measure_change
+from mammogan.attack.scores import Scored, measure_change
 from mammogan.attack.settings import EvaluateConfig, GenerateConfig
 from mammogan.attack.truth import PhantomTruth, compare_with_truth
-from mammogan.config import MissingInput, Resolution, Workspace
+from mammogan.config import Direction, MissingInput, Resolution, Workspace
 from mammogan.data.shards import write_shards
 from mammogan.data.stream import Sample, read_shard
 from mammogan.files import read_json, sha256
@@ -218,3 +219,28 @@ def test_missing_inputs_name_the_command_that_makes_them(workspace: Workspace) -
     assert result.returncode == 2
     assert f"python launch/train_cad.py --workspace {workspace.root} --resolution {SMALL}" in result.stderr
     assert not (workspace.report / "done.json").exists()
+
+
+def scored(before: float, after: float, label: str = "positive") -> Scored:
+    direction = "remove" if label == "positive" else "insert"
+    real = Prediction("96x96", f"k{before}", "anna", label, before, "real")
+    fake = Prediction("96x96", f"k{before}-{direction}", "anna", "", after, "adversarial", direction, f"k{before}")
+    return Scored(real, fake, "", None)
+
+
+def test_examples_run_from_the_largest_to_the_smallest_change_of_rightly_called_images() -> None:
+    cases = [scored(0.9, 0.5), scored(0.8, 0.1), scored(0.4, 0.0), scored(0.7, 0.8), scored(0.6, 0.3)]
+    chosen = choose(cases, Direction.REMOVE, 0.5, 3)
+    assert [(s.real.probability, name) for s, name in chosen] == [
+        (0.8, "largest change"),
+        (0.6, "median change"),
+        (0.7, "smallest change"),
+    ]
+    assert choose(cases, Direction.INSERT, 0.5, 3) == []
+    upwards = choose([scored(0.1, 0.2, "negative"), scored(0.3, 0.9, "negative")], Direction.INSERT, 0.5, 1)
+    assert [s.real.probability for s, _ in upwards] == [0.3]
+
+
+def test_where_too_few_were_called_rightly_examples_come_from_all() -> None:
+    cases = [scored(0.9, 0.5), scored(0.4, 0.2), scored(0.3, 0.2)]
+    assert [s.real.probability for s, _ in choose(cases, Direction.REMOVE, 0.5, 3)] == [0.9, 0.4, 0.3]

@@ -39,11 +39,11 @@ def choose(scored: Sequence[Scored], direction: Direction, threshold: float, wan
     """Up to ``wanted`` altered mammograms with the name of their place: the largest change of the CAD's probability
     in the generator's sense, the smallest, and evenly spread ranks between, among those called rightly before.
 
-    Where the CAD called none rightly, among all.
+    Among all where fewer than ``wanted`` were.
     """
     altered = [s for s in scored if s.fake and s.fake.direction == direction]
     right = [s for s in altered if (s.real.probability > threshold) == (s.real.label == "positive")]
-    ordered = sorted(right or altered, key=lambda s: -_change(s, direction))
+    ordered = sorted(right if len(right) >= wanted else altered, key=lambda s: -_change(s, direction))
     last = len(ordered) - 1
     places = sorted({round(place) for place in np.linspace(0, last, min(wanted, len(ordered)))}) if ordered else []
     return [(ordered[place], _name(place, last)) for place in places]

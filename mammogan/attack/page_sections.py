@@ -136,8 +136,8 @@ def triplet_section(results: Sequence[Result], pictures: Pictures, direction: Di
     known = any(e.lesion is not None for r in shown for e in r.examples[direction])
     text = (
         "Real, altered, and what was added (red) or taken away (blue); the colour scale below is the same for all "
-        "rows. Shown are images that the CAD had called rightly, from the one whose probability changed most to "
-        "the one that changed least: a rule chose them, not the eye."
+        "rows. Shown are images that the CAD had called rightly (any, where those are too few), from the one whose "
+        "probability changed most to the one that changed least: a rule chose them, not the eye."
         f"{' The line goes round the known lesion.' if known else ''}"
     )
     columns = "\n".join(

@@ -61,7 +61,7 @@ def draw_triplets(path: Path, examples: Sequence[Example]) -> None:
 
     Real and fake share one grey window; all differences share one symmetric colour scale, stated on its bar.
     """
-    limit = nice_limit(max(float(np.quantile(np.abs(e.difference), 0.9995)) for e in examples))
+    limit = nice_limit(max(float(np.quantile(np.abs(e.difference), 0.999)) for e in examples))
     ratio = examples[0].real.shape[0] / examples[0].real.shape[1]
     with pictures(path, len(examples), 3, ratio, width=2.9) as (grid, strip):
         for row, example in zip(grid, examples, strict=True):
