@@ -391,6 +391,7 @@ def test_mistakes_on_the_command_line_are_told_in_one_message(cohort: Path, tmp_
     for script, words, message in (
         ("make_shards.py", ("--cohort", tmp_path / "absent.csv", "--workspace", tmp_path), "no such file"),
         ("make_shards.py", ("--cohort", cohort, "--workspace", tmp_path, "--resolution", "100x100"), "multiples of 32"),
+        ("make_shards.py", ("--cohort", cohort, "--workspace", tmp_path, "--jobs", "-1"), "--jobs -1"),
         ("check_shards.py", ("--workspace", tmp_path), "make_shards.py"),
     ):
         ran = run(script, *words)

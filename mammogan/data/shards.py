@@ -51,6 +51,10 @@ def write_shards(
     Raises UserError before any shard is touched: for a table with faults (all of them at once), and for folders with
     shards of other settings. A file that cannot be used is left out, counted and listed.
     """
+    if shard_images < 1 or jobs < 0:
+        raise UserError(
+            f"--shard-images {shard_images} --jobs {jobs}: expected at least 1 image and 0 (all cores) or more"
+        )
     rows = read_table(cohort_csv)
     names = Pseudonyms(load_salt(salt_file or workspace.salt))
     mammograms = assign(rows, cohort_csv.parent, names, seed)
@@ -75,8 +79,6 @@ def write_shards(
 
 def plan_shards(mammograms: Sequence[Mammogram], shard_images: int) -> Plan:
     """Name of each shard, <split>-<label>-<number>, and its rows."""
-    if shard_images < 1:
-        raise UserError(f"--shard-images {shard_images}: expected at least 1")
     plan: Plan = {}
     for split in SPLITS:
         for label in reversed(LABELS):
