@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from clusters import RANK_NAMES, leave_clusters
+from clusters import RANK_NAMES, leave_clusters, wait_for
 from conftest import front_door
 
 from mammogan.cluster import local
@@ -101,13 +101,6 @@ def test_ranks_do_not_outlive_their_launcher(tmp_path: Path, number: signal.Sign
     launcher.send_signal(number)
     assert launcher.wait(timeout=20) == code
     wait_for(lambda: not any(alive(int(file.read_text())) for file in written))
-
-
-def wait_for(condition: object, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def alive(pid: int) -> bool:
