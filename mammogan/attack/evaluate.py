@@ -19,7 +19,7 @@ from mammogan.data.index import ShardIndex
 from mammogan.files import sha256, write_json
 from mammogan.provenance import made_by
 from mammogan.terminal import say, track
-from mammogan.training.checkpoint import Run, load_cad
+from mammogan.training.checkpoint import Run, choose_checkpoint, load_cad
 
 
 def evaluate(workspace: Workspace, config: EvaluateConfig) -> Path:
@@ -77,7 +77,7 @@ def measure(workspace: Workspace, resolution: Resolution, config: EvaluateConfig
 def find_cad(models: Workspace, resolution: Resolution) -> Run:
     """The run of the CAD of this resolution. MissingInput when it has no checkpoint."""
     run = Run(models.cad_run(resolution))
-    if not (run.best.is_file() or run.newest.is_file()):
+    if not choose_checkpoint(run.path).is_file():
         raise MissingInput(
             f"no CAD for {resolution} in {run.path}; run\n"
             f"  python launch/train_cad.py --workspace {models.root} --resolution {resolution}"
@@ -89,7 +89,7 @@ def provenance(workspace: Workspace, resolution: Resolution, split: str, cad: Ru
     """sha256 of what the figures come from: CAD, generators, and both indexes, which hold those of all shards."""
     altered = AlteredFolder(workspace, resolution)
     return {
-        "cad_sha256": sha256(cad.best if cad.best.is_file() else cad.newest),
+        "cad_sha256": sha256(choose_checkpoint(cad.path)),
         "generators": {entry["direction"]: entry["generator"] for entry in altered.of_split(split)},
         "shards_index_sha256": ShardIndex.load(workspace.shards(resolution)).sha256,
         "adversarial_index_sha256": sha256(altered.index),

@@ -95,7 +95,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
 
 def load_cad(run: Path, device: torch.device | str = "cpu", which: str = "best") -> Cad:
     """The classifier of a run, with its best validation AUC or the newest weights, in eval mode."""
-    state = load(_checkpoint(run, which), device)
+    state = load(choose_checkpoint(run, which), device)
     cad = Cad(state["width"])
     cad.load_state_dict(state["cad"])
     return cad.to(device).eval()
@@ -113,14 +113,14 @@ class CheckpointFacts:
 
 def load_gnet(run: Path, device: torch.device | str = "cpu", which: str = "best") -> tuple[Gnet, CheckpointFacts]:
     """The generator of a run in eval mode: 'best' (highest fooled rate on validation), 'newest', or a path."""
-    path = _checkpoint(run, which)
+    path = choose_checkpoint(run, which)
     state = load(path, device)
     gnet = Gnet(state["width"], state["gnet_norm"])
     gnet.load_state_dict(state["gnet"])
     return gnet.to(device).eval(), CheckpointFacts(path, sha256(path), state["phase"], state["epoch"])
 
 
-def _checkpoint(run: Path, which: str) -> Path:
+def choose_checkpoint(run: Path, which: str = "best") -> Path:
     """A path for 'best', 'newest' or a path; a run that never had a best one has its newest."""
     named = {"best": Run(run).best, "newest": Run(run).newest}
     path = named.get(which, Path(which))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mammogan.config import CadConfig, Direction, GanConfig, MissingInput, Resolution, Workspace
+from mammogan.config import CadConfig, GanConfig, MissingInput, Resolution, Workspace
 
 
 def check_cad_inputs(config: CadConfig, workspace: Workspace) -> None:
@@ -20,16 +20,6 @@ def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
         raise MissingInput(
             f"the classifier for {resolution} {state} ({run}); run\n"
             f"  python launch/train_cad.py --workspace {workspace.root} --resolution {resolution}"
-        )
-
-
-def check_gan_run(resolution: Resolution, direction: Direction, workspace: Workspace) -> None:
-    """MissingInput naming the command to run when a generator has not been trained."""
-    run, root = workspace.gan_run(resolution, direction), workspace.root
-    if not (run / "done.json").is_file():
-        raise MissingInput(
-            f"no finished generator ({direction}) for {resolution} in {run}; run\n"
-            f"  python launch/train_gan.py --workspace {root} --resolution {resolution} --direction {direction}"
         )
 
 
