@@ -149,7 +149,7 @@ def report(images: int = 200, seed: int = 3) -> None:
     _say("gland-like share of the volume", f"{np.mean(shares):.3f} (5% to 95%: {low:.3f} to {high:.3f})")
     for height, width in ((192, 160), (512, 416), (1024, 832), (1728, 1408), (3328, 2560)):
         seconds = _seconds(PhantomConfig(20, seed, height, width, "physical"))
-        _say(f"time of an image with its twin, {height}x{width}", f"{seconds:.3f} s")
+        _say(f"processor time of an image with its twin, {height}x{width}", f"{seconds:.3f} s")
 
 
 def _say(what: str, value: str) -> None:
@@ -157,13 +157,13 @@ def _say(what: str, value: str) -> None:
 
 
 def _seconds(config: PhantomConfig) -> float:
-    """Median over four positive images, twins included, drawn and encoded."""
+    """Processor time: median over four positive images, drawn with their twins and encoded."""
     taken = []
     positive = next(patient for patient in plan_cohort(config) if patient.label == "positive")
     for image in positive.images * 2:
-        start = time.perf_counter()
+        start = time.process_time()
         encode(config, positive, image, draw(config, positive, image).pixels, twin=False)
-        taken.append(time.perf_counter() - start)
+        taken.append(time.process_time() - start)
     return float(np.median(taken))
 
 

@@ -126,5 +126,5 @@ def _around(picture: Picture, row: float, column: float, spacing_mm: float) -> A
 
 
 def _show(axes: Any, pixels: Any, title: str) -> None:
-    axes.imshow(pixels, cmap="gray", vmin=0, vmax=WHITE)
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=0.8 * WHITE)
     axes.set_title(title, color="white", fontsize=8)
