@@ -132,6 +132,14 @@ def test_a_remade_stage_runs_again_when_its_input_is_newer_a_training_does_not(t
     assert done_before(stages) == {"a"}
 
 
+def test_a_remade_stage_that_finds_all_up_to_date_is_done_afterwards(tmp_path: Path) -> None:
+    looks = Stage("looks", ("/bin/sh", "-c", f"[ -e {tmp_path}/looks ]"), ("a",), (tmp_path / "looks",), remade=True)
+    stages = [stage(tmp_path, "a"), looks]
+    (tmp_path / "looks").touch()
+    assert run(stages, 1, tmp_path / "logs") == 0
+    assert done_before(stages) == {"a", "looks"}
+
+
 def test_the_plan_is_a_tree_with_states(tmp_path: Path) -> None:
     stages = diamond(tmp_path)
     (tmp_path / "a").touch()

@@ -147,6 +147,8 @@ class _Run:
         missing = [str(path) for path in stage.makes if not path.exists()]
         if code in stage.fine and not missing:
             self.finished.add(stage.name)
+            for path in stage.makes if stage.remade else ():
+                path.touch()  # it may have found everything up to date and written nothing
             say(f"{stage.name}: done in {took}")
             return
         how = (
