@@ -113,8 +113,7 @@ def train(config: CadConfig, workspace: Workspace) -> None:
     Raises MissingInput when there are no shards, UserError for settings that do not fit or a run begun with others.
     """
     check_cad_inputs(config, workspace)
-    if config.vgg_weights == "none" and config.fnet_epochs:
-        say("Vnet starts random, so freezing it would freeze noise: everything is trained from the first epoch.")
+    if config.vgg_weights == "none":  # frozen, a random Vnet would be a bank of random filters
         config = replace(config, fnet_epochs=0)
     run = Run(workspace.cad_run(Resolution.parse(config.resolution)))
     if run.is_finished(config):
@@ -138,6 +137,8 @@ def _train(config: CadConfig, workspace: Workspace, run: Run, ranks: Ranks) -> N
         f"{run.path.name}: {ranks.size} rank(s) on {ranks.device.type}, {training.precision}, "
         f"{training.stepper.kind} Adam, from epoch {training.epoch}, batch {training.batch}"
     )
+    if config.vgg_weights == "none":
+        reporter.note("Vnet starts random, so everything is trained from the first epoch.")
     # Train.
     try:
         while training.epoch < config.epochs:

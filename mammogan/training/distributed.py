@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mammogan.config import UserError
+
+_NEW_NAME = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters  # from torch 2.13 on
+_NO_BROADCAST: dict[str, Any] = {"forward_sync_buffers" if _NEW_NAME else "broadcast_buffers": False}
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Ranks:
         if self.size == 1:
             return step
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(step, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True)
+        return DistributedDataParallel(step, device_ids=devices, gradient_as_bucket_view=True, **_NO_BROADCAST)
 
     @staticmethod
     def _reduced(value: Tensor, how: Any) -> Tensor:
