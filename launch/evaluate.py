@@ -1,7 +1,7 @@
 """Score real and altered mammograms with the CAD and write WORKSPACE/report/: Table 1 with intervals, and a page.
 
     python launch/evaluate.py --workspace work
-    python launch/evaluate.py --workspace films/work --models work --out-of-domain "digitised film, models from phantoms"
+    python launch/evaluate.py --workspace films/work --models work --out-of-domain "film, models from phantoms"
 
 Open report/index.html; the numbers are in table1.json, table1.csv, table1.md and predictions.csv beside it.
 """
