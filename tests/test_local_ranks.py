@@ -95,7 +95,11 @@ def test_ranks_do_not_outlive_their_launcher(tmp_path: Path, number: signal.Sign
         'task = tasks.Call(exec, (\'import os, time; open(os.environ["RANK"], "w").write(str(os.getpid()));'
         "time.sleep(60)',)); sys.exit(guarded(lambda: local.run_ranks(task, 2, folder)))"
     )
-    launcher = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=tmp_path)
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs ignore it
+    )
     written = [tmp_path / "0", tmp_path / "1"]
     wait_for(lambda: all(file.exists() and file.read_text() for file in written))
     launcher.send_signal(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 
@@ -58,8 +59,6 @@ def test_generator_and_discriminator_are_the_same_on_two_ranks_after_all_phases(
 
 
 def test_the_first_rank_alone_writes_and_figures_are_global_means(twice: tuple[Workspace, Workspace]) -> None:
-    import json
-
     figures = []
     for workspace in twice:
         lines = Run(workspace.gan_run(SMALL, Direction.REMOVE)).metrics.read_text().splitlines()

@@ -69,10 +69,14 @@ def identity(fake: Tensor, original: Tensor, over_ranks: OverRanks = alone) -> T
 
     Pixels (N,1,H,W) in [0,1]. The norm below the line is the global batch's.
     """
-    mean, std = IMAGENET_MEAN[0], IMAGENET_STD[0]
-    above = ((fake - original) / std).square().mean()
-    below = ((original - mean) / std).square().mean()
+    above, below = identity_parts(fake, original)
     return above / over_ranks(below.detach())
+
+
+def identity_parts(fake: Tensor, original: Tensor) -> tuple[Tensor, Tensor]:
+    """||y_fn - y||^2 and ||y||^2 of Eq. 7, summed over the batch: sums of several batches give Eq. 7 over them all."""
+    mean, std = IMAGENET_MEAN[0], IMAGENET_STD[0]
+    return ((fake - original) / std).square().sum(), ((original - mean) / std).square().sum()
 
 
 def generator_loss(dis_fake: Tensor, identity_term: Tensor, identity_weight: float = 1.0) -> Tensor:

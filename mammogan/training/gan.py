@@ -257,7 +257,7 @@ def _validate(training: GanTraining, phase: Phase, means: dict[str, float], run:
 
 def _keep_best(training: GanTraining, phase: Phase, found: Fooled, run: Run) -> None:
     """Best is the highest fooled rate on validation; among equals the one that changes least (Eq. 7)."""
-    if found.rate is None:
+    if found.rate is None or found.identity is None:
         return
     rank = [found.rate, found.identity]
     if training.best is None or (rank[0], -rank[1]) > (training.best[0], -training.best[1]):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from mammogan.data.stream import ShardImages
-from mammogan.models.losses import identity
+from mammogan.models.losses import identity_parts
 from mammogan.models.networks import Cad, Gnet, to_uint16, unit_pixels
 from mammogan.training.distributed import Ranks
 from mammogan.training.optimisation import Precision
@@ -48,7 +48,8 @@ class Fooled:
 
     right: int
     fooled: int
-    identity: float
+    identity: float | None
+    """Eq. 7 over all of them; None when there are none."""
 
     @property
     def rate(self) -> float | None:
@@ -61,7 +62,7 @@ def fooled(gnet: Gnet, cad: Cad, images: ShardImages, source_label: int, precisi
     was_training = gnet.training
     gnet.eval()
     cad.eval()
-    counts = torch.zeros(4, dtype=torch.float64)
+    sums = torch.zeros(4, dtype=torch.float64)
     for batch in own_share(images, ranks):
         real = unit_pixels(batch.to(ranks.device)).to(precision.full)
         with precision.autocast():
@@ -69,9 +70,7 @@ def fooled(gnet: Gnet, cad: Cad, images: ShardImages, source_label: int, precisi
             before, after = cad.positive_probability(real), cad.positive_probability(fake)
         right = (before > 0.5) == bool(source_label)
         flipped = right & ((after > 0.5) != bool(source_label))
-        counts += torch.tensor([right.sum(), flipped.sum(), identity(fake, real) * len(real), len(real)]).double().cpu()
+        sums += torch.stack([right.sum(), flipped.sum(), *identity_parts(fake, real)]).double().cpu()
     gnet.train(was_training)
-    right_all, fooled_all, identity_sum, images_all = (
-        sum(part) for part in zip(*ranks.gather(counts.tolist()), strict=True)
-    )
-    return Fooled(int(right_all), int(fooled_all), identity_sum / images_all)
+    right_all, fooled_all, above, below = (sum(part) for part in zip(*ranks.gather(sums.tolist()), strict=True))
+    return Fooled(int(right_all), int(fooled_all), above / below if below else None)
