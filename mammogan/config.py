@@ -10,12 +10,19 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 SPLITS = ("train", "validation", "test")
 LABELS = ("negative", "positive")
 Label = Literal["negative", "positive"]
-C = TypeVar("C")
+
+
+class UserError(ValueError):
+    """Something a user can mend: the message says what was expected, what was found and what to do."""
+
+
+class MissingInput(UserError, FileNotFoundError):
+    """A stage's input is not there yet; the message names the command that makes it."""
 
 
 @dataclass(frozen=True, order=True)
@@ -127,6 +134,8 @@ class ComputeConfig:
     """auto: bf16 on GPUs that have it, else fp16 with a loss scaler; fp32 on CPU. fp64 is for tests."""
     optimizer: Literal["auto", "torch", "apex"] = "auto"
     """auto takes NVIDIA apex's FusedAdam where its kernels are built and the weights are on CUDA, else torch's."""
+    penalty: Literal["fast", "reference"] = "fast"
+    """How the gradient penalty is differentiated: by hand where the critic is piecewise linear, or automatically."""
     loader_workers: int = 2
     """Processes that read shards, per rank; 0 reads in the training process."""
     save_minutes: float = 10.0
@@ -170,6 +179,10 @@ class CadConfig:
     compute: ComputeConfig = ComputeConfig()
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "pairs", "epoch_batches")
+        _at_least(self, 0, "seed", "epochs", "fnet_epochs")
+
 
 @dataclass(frozen=True)
 class GanConfig:
@@ -191,7 +204,7 @@ class GanConfig:
     identity_weight: float = 1.0
     """Weight of Eq. 7 in Eq. 8; 1 in the study."""
     lr_warm: float = 1e-4
-    """Gnet in the identity phase, Dnet's last layer when it is warmed."""
+    """Gnet in the identity phase, and Dnet's last layer in the phase that warms it."""
     lr_gnet: float = 1e-5
     lr_dnet: float = 1e-4
     lr_vnet: float = 1e-5
@@ -209,32 +222,20 @@ class GanConfig:
     compute: ComputeConfig = ComputeConfig()
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "pairs", "epoch_batches", "gnet_every", "validate_every")
+        _at_least(self, 0, "seed")
+
+
+def _at_least(config: object, limit: int, *names: str) -> None:
+    """UserError naming every one of these settings that is below the limit; None passes."""
+    wrong = [
+        f"{n} {getattr(config, n)}" for n in names if (getattr(config, n) is not None and getattr(config, n) < limit)
+    ]
+    if wrong:
+        raise UserError(f"{', '.join(wrong)}: expected {limit} or more")
+
 
 def to_dict(config: object) -> dict[str, object]:
     """A config as plain YAML- and JSON-ready values."""
     return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}  # type: ignore[call-overload]
-
-
-def from_dict(cls: type[C], values: dict[str, object], where: str = "config") -> C:
-    """Build a config dataclass from (nested) plain values; an unknown key is an error that lists the valid ones."""
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
-        raise UserError(f"{where}: unknown key {', '.join(unknown)}; valid keys are {', '.join(fields)}")
-    default = cls()
-    built: dict[str, object] = {}
-    for name, value in values.items():
-        current = getattr(default, name)
-        if dataclasses.is_dataclass(current) and isinstance(value, dict):
-            built[name] = from_dict(type(current), value, f"{where}.{name}")
-        else:
-            built[name] = tuple(value) if isinstance(current, tuple) and isinstance(value, list) else value
-    return dataclasses.replace(default, **built)  # type: ignore[type-var]
-
-
-class UserError(ValueError):
-    """Something a user can mend: the message says what was expected, what was found and what to do."""
-
-
-class MissingInput(UserError, FileNotFoundError):
-    """A stage's input is not there yet; the message names the command that makes it."""

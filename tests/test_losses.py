@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from mammogan.models.losses import dis, discriminator_loss, focal, generator_loss, identity
+from mammogan.models.losses import dis, discriminator_loss, focal, generator_loss, identity, stabiliser_hinge
 from mammogan.models.networks import Cad, Critic
 from mammogan.models.penalty import differentiated, penalty, scores_and_powers
 
@@ -93,7 +93,7 @@ class Quadratic(Critic):
 @pytest.mark.parametrize(("of", "gradient"), [("sum", 0.5 + 3), ("margin", 3 - 0.5), ("target", 3.0)])
 def test_eq3_penalty_of_a_critic_whose_gradient_is_known(of: str, gradient: float) -> None:
     pixels = torch.full((1, 1, 1, 2), 0.5, dtype=torch.float64)  # x = .5 in six values: dz0 = .5, dz1 = 3
-    _, powers = scores_and_powers(Quadratic(), pixels, of=of, o=4, labels=torch.tensor([1]))
+    _, powers = scores_and_powers(Quadratic(), pixels, of=of, o=4, labels=torch.tensor([1]), method="reference")
     norm = math.sqrt(6 * gradient**2)
     assert powers.item() == pytest.approx(norm**4, rel=1e-12)
     assert penalty(powers, k=10).item() == pytest.approx(5 * norm**4, rel=1e-12)
@@ -132,3 +132,17 @@ def test_sum_is_blind_to_the_margin_and_target_needs_labels() -> None:
         differentiated(logits, "target")
     with pytest.raises(ValueError, match="sum, margin or target"):
         differentiated(logits, "both")
+
+
+def test_the_hinge_of_two_ranks_follows_the_global_mean() -> None:
+    """Own means .5 and 1.7: the global 1.1 is above 1, so both ranks pull their real terms down."""
+    values, slopes = [], []
+    for mean in (0.5, 1.7):
+        dis_real = torch.full((2,), -mean, requires_grad=True)
+        loss = stabiliser_hinge(dis_real, lambda own: torch.tensor(1.1))
+        loss.backward()
+        assert dis_real.grad is not None
+        values.append(loss.item())
+        slopes += dis_real.grad.tolist()
+    assert sum(values) / 2 == pytest.approx(0.1)
+    assert slopes == [-0.5] * 4

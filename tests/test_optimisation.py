@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-from importlib.machinery import ModuleSpec
+import sys
+from types import ModuleType
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from torch import nn
 
 from mammogan.config import ComputeConfig, UserError
 from mammogan.training.distributed import Ranks
-from mammogan.training.optimisation import Precision, Stepper, choose_optimizer, generator_for
+from mammogan.training.optimisation import Precision, Stepper, apex_kernels_load, choose_optimizer, generator_for
 
 CPU = torch.device("cpu")
 ALONE = Ranks(0, 1, CPU)
@@ -65,9 +65,35 @@ def test_apex_asked_for_and_unusable_is_an_error() -> None:
 
 
 def test_auto_takes_torch_on_cpu_even_where_apex_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: ModuleSpec(name, None))
+    monkeypatch.setitem(sys.modules, "amp_C", ModuleType("amp_C"))
+    assert apex_kernels_load()
     optimizer, kind = choose_optimizer([{"params": list(nn.Linear(1, 1).parameters())}], "auto", CPU)
     assert kind == "torch" and isinstance(optimizer, torch.optim.Adam)
+
+
+def test_moments_take_the_strides_of_the_weights_they_meet() -> None:
+    """A checkpoint of a GPU holds channels-last moments; Adam's CPU kernel pairs them up by memory order unchecked."""
+    torch.manual_seed(0)
+    conv, same = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)
+    same.load_state_dict(conv.state_dict())
+    here, there = stepper_of(conv), stepper_of(same)
+    value = torch.rand(1, 3, 5, 5)
+    here.step(conv(value).square().sum())
+    state = here.state_dict()
+    for moments in state["optimizer"]["state"].values():
+        for name, moment in moments.items():
+            if moment.ndim == 4:
+                moments[name] = moment.clone(memory_format=torch.channels_last)
+    same.load_state_dict(conv.state_dict())
+    there.load_state_dict(state)
+    assert there.optimizer.state[same.weight]["exp_avg"].is_contiguous()
+    assert there.optimizer.param_groups[0]["fused"] is False
+
+
+def test_a_checkpoint_without_a_loss_scale_resumes_in_fp16() -> None:
+    layer = nn.Linear(1, 1)
+    state = stepper_of(layer, "fp32").state_dict()
+    stepper_of(layer, "fp16").load_state_dict(state)
 
 
 def test_a_checkpoint_of_the_other_optimiser_is_refused() -> None:

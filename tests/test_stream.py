@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -96,3 +98,23 @@ def test_json_members_hold_the_facts_and_no_path(converted: Workspace) -> None:
     shard = next(folder.glob("*.tar"))
     facts = json.dumps([s.facts for s in read_shard(shard)])
     assert '"synthetic": true' in facts and "/" not in facts.replace("//", "")
+
+
+def test_loader_workers_ignore_the_signal_of_pre_emption(converted: Workspace) -> None:
+    """A forked worker inherits the handler that requeues the job: only the training process may act on the signal."""
+    program = f"""
+import multiprocessing, os, signal
+from pathlib import Path
+from mammogan.data.stream import PairedStream, ShardImages
+signal.signal(signal.SIGUSR2, lambda *_: open("requeued", "a").write("x"))
+images = ShardImages(Path({str(converted.shards(SMALL))!r}), "train", "negative")
+batches = PairedStream(images, images, 2, 0, workers=1).epoch(0)
+next(batches)
+for worker in multiprocessing.active_children():
+    os.kill(worker.pid, signal.SIGUSR2)
+print(len(list(batches)))
+"""
+    folder = converted.root
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=folder, timeout=60)
+    assert result.returncode == 0 and int(result.stdout) > 0, result.stderr
+    assert not (folder / "requeued").exists()

@@ -128,11 +128,64 @@ def test_other_settings_are_refused_by_name_and_more_epochs_go_on(trained: Works
     assert [e["epoch"] for e in events(run_of("cad", copy)) if e["event"] == "epoch"] == [0, 1, 2]
 
 
+def test_an_extension_that_is_killed_is_not_taken_for_finished(trained: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(trained.root, tmp_path / "work")
+    run = run_of("cad", Workspace(tmp_path / "work"))
+    longer = replace(CAD, epochs=3)
+    assert run.is_finished(CAD) and not run.is_finished(longer)
+    run.begin(longer, {})  # and here it is killed
+    assert not run.is_finished(longer)
+
+
+def test_other_inputs_are_refused(trained: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(trained.root, tmp_path / "work")
+    copy = Workspace(tmp_path / "work")
+    state = load(run_of("cad", copy).best)
+    torch.save(state | {"epoch": 99}, run_of("cad", copy).best)
+    with pytest.raises(UserError, match=r"cad_sha256 changed.*remove the folder"):
+        gan.train(GAN, Direction.REMOVE, copy)
+
+
+def test_a_raised_cap_lets_the_last_phase_go_on(trained: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(trained.root, tmp_path / "work")
+    copy = Workspace(tmp_path / "work")
+    gan.train(replace(GAN, epochs=(1, 1, 1, 1, 2)), Direction.REMOVE, copy)
+    assert [e["phase"] for e in events(run_of("remove", copy)) if e["event"] == "epoch"][-2:] == ["all", "all"]
+    assert load(run_of("remove", copy).newest)["phase"] == "all"
+
+
+def test_each_phase_moves_its_parts_and_gnet_steps_every_other_batch(trained: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(trained.root, tmp_path / "work")
+    copy = Workspace(tmp_path / "work")
+    shutil.rmtree(copy.gan_run(SMALL, Direction.REMOVE))
+    expected = [{"gnet"}, {"last"}, {"last", "gnet"}, {"last", "fnet", "gnet"}, {"last", "fnet", "vnet", "gnet"}]
+    rates = [GAN.lr_warm, GAN.lr_warm, GAN.lr_dnet, GAN.lr_dnet, GAN.lr_dnet]
+    before: dict[str, torch.Tensor] | None = None
+    for n, (moved, rate) in enumerate(zip(expected, rates, strict=True)):
+        epochs = tuple(int(i <= n) for i in range(5))
+        gan.train(replace(GAN, epochs=epochs, epoch_batches=4), Direction.REMOVE, copy)  # type: ignore[arg-type]
+        state = load(run_of("remove", copy).newest)
+        weights = {f"critic.{k}": v for k, v in state["critic"].items()} | {
+            f"gnet.{k}": v for k, v in state["gnet"].items() if k.endswith("weight")
+        }
+        if before is not None:
+            changed = {
+                k.split(".")[1] if k.startswith("critic") else "gnet"
+                for k in weights
+                if not torch.equal(weights[k], before[k])
+            }
+            assert changed == moved, state["phase"]
+            assert state["critic_stepper"]["optimizer"]["param_groups"][0]["lr"] == rate
+        before = weights
+    steps = {int(s["step"]) for s in state["gnet_stepper"]["optimizer"]["state"].values()}
+    assert steps == {4 + 3 * 2}, "every batch of the identity phase, then every second of three phases of four"
+
+
 def test_a_stop_rule_ends_a_phase_before_its_cap(trained: Workspace, tmp_path: Path) -> None:
     shutil.copytree(trained.root, tmp_path / "work")
     copy = Workspace(tmp_path / "work")
     shutil.rmtree(copy.gan_run(SMALL, Direction.REMOVE))
-    config = replace(GAN, lr_dnet=0.01, epochs=(0, 60, 0, 0, 0), stop_rules=True)
+    config = replace(GAN, lr_warm=0.01, epochs=(0, 60, 0, 0, 0), stop_rules=True)
     gan.train(replace(config, compute=replace(COMPUTE, save_minutes=9.0)), Direction.REMOVE, copy)
     ended = [e for e in events(run_of("remove", copy)) if e["event"] == "phase"]
     gaps = [e["gap"] for e in events(run_of("remove", copy)) if e["event"] == "epoch"]

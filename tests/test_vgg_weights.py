@@ -23,7 +23,7 @@ def test_a_file_as_torchvisions_is_loaded_exactly(tmp_path: Path) -> None:
 
 def test_a_file_of_another_network_is_refused_naming_what_differs(tmp_path: Path) -> None:
     path = write_vgg_weights(tmp_path / FILE_NAME, width=0.1)
-    with pytest.raises(UserError, match=r"0.weight has shape \(16, 3, 3, 3\)|has shape .* expected"):
+    with pytest.raises(UserError, match=r"has shape .* expected"):
         load_vgg_weights(build_vnet(1.0), str(path), 1.0)
     torch.save({"features.0.weight": torch.zeros(16, 3, 3, 3)}, path)
     with pytest.raises(UserError, match=r"0.bias is missing"):

@@ -6,6 +6,7 @@ determines: it is the same for any number of ranks, and a resumed run continues 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -36,6 +37,12 @@ class Sample:
     key: str
     pixels: NDArray[np.uint16]
     facts: dict[str, Any]
+
+
+def shards_fingerprint(folder: Path) -> str:
+    """One sha256 for all tars of a finished folder, whenever and by whatever version they were made."""
+    shards = [(shard["name"], shard["sha256"]) for shard in read_json(folder / "index.json")["shards"]]
+    return hashlib.sha256(json.dumps(sorted(shards)).encode()).hexdigest()
 
 
 def decode_png16(encoded: bytes) -> NDArray[np.uint16]:
@@ -141,6 +148,7 @@ class PairedStream:
         ranks: int = 1,
         workers: int = 0,
         batches: int | None = None,
+        pin: bool = False,
     ) -> None:
         if pairs % ranks:
             legal = [n for n in range(1, pairs + 1) if pairs % n == 0]
@@ -161,7 +169,7 @@ class PairedStream:
             batch_sampler=self._sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=pin,
             worker_init_fn=_ignore_preemption if workers else None,
         )
 

@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from mammogan.models.networks import at_least_float32
 from mammogan.training.distributed import Ranks
 
 
@@ -20,14 +21,15 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
     def forward(self, value: Tensor) -> Tensor:
         if not self.training:
             return super().forward(value)
+        wide = at_least_float32(value)
         count = value.numel() // value.shape[1]
         ranks = dist.get_world_size()
-        mean = _MeanOverRanks.apply(value.mean((0, 2, 3)))
-        centred = value - mean.view(1, -1, 1, 1)
+        mean = _MeanOverRanks.apply(wide.mean((0, 2, 3)))
+        centred = wide - mean.view(1, -1, 1, 1)
         variance = _MeanOverRanks.apply(centred.square().mean((0, 2, 3)))
         self._track(mean.detach(), variance.detach(), count * ranks)
         factor = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * factor.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        return (centred * factor.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)).to(value.dtype)
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from mammogan.config import CadConfig, Resolution, Workspace
 from mammogan.data.augment import Augmentation
-from mammogan.data.stream import PairedStream, ShardImages
-from mammogan.files import sha256
+from mammogan.data.stream import PairedStream, ShardImages, shards_fingerprint
 from mammogan.models.losses import focal
 from mammogan.models.networks import Cad
 from mammogan.models.penalty import penalty, scores_and_powers
@@ -41,7 +40,7 @@ class CadStep(nn.Module):
         if config.penalty.k:
             labels = torch.arange(2 * n, device=pixels.device) < n
             logits, powers = scores_and_powers(
-                self.cad, pixels, keep, config.penalty.of, config.penalty.o, labels.long()
+                self.cad, pixels, keep, config.penalty.of, config.penalty.o, labels.long(), config.compute.penalty
             )
             gp = penalty(powers[:n], config.penalty.k) + penalty(powers[n:], config.penalty.k)
         else:
@@ -54,19 +53,26 @@ class CadStep(nn.Module):
 class CadTraining:
     """Everything one training of the CAD consists of; ``state`` and ``restore`` are what survives a restart."""
 
-    def __init__(self, config: CadConfig, workspace: Workspace, ranks: Ranks) -> None:
+    def __init__(self, config: CadConfig, workspace: Workspace, ranks: Ranks, resumes: bool = False) -> None:
         self.config, self.ranks = config, ranks
         folder = workspace.shards(Resolution.parse(config.resolution))
         workers = config.compute.loader_workers
         train = (ShardImages(folder, "train", "positive"), ShardImages(folder, "train", "negative"))
         self.stream = PairedStream(
-            *train, config.pairs, config.seed, ranks.rank, ranks.size, workers, config.epoch_batches
+            *train,
+            config.pairs,
+            config.seed,
+            ranks.rank,
+            ranks.size,
+            workers,
+            config.epoch_batches,
+            ranks.device.type == "cuda",
         )
         self.validation = [ShardImages(folder, "validation", label) for label in ("positive", "negative")]
         self.precision = Precision.choose(config.compute.precision, ranks.device)
         augmentation = Augmentation(config.rotation, config.shear, config.scale)
         self.batches = Batches(self.stream, augmentation, self.precision, config.seed)
-        self.cad = self._network()
+        self.cad = self._network(resumes)
         groups = [{"params": [*self.cad.fnet.parameters(), *self.cad.last.parameters()], "lr": config.lr_fnet}]
         groups += [{"params": list(self.cad.vnet.parameters()), "lr": config.lr_vnet}]
         self.stepper = Stepper(groups, config.compute, self.precision, ranks)
@@ -75,14 +81,16 @@ class CadTraining:
         self.best: float | None = None
         self.lines = 0
 
-    def _network(self) -> Cad:
+    def _network(self, resumes: bool) -> Cad:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             cad = Cad(self.config.width)
-        load_vgg_weights(cad.vnet, self.config.vgg_weights, self.config.width)
+        if not resumes:
+            load_vgg_weights(cad.vnet, self.config.vgg_weights, self.config.width)
         return self.precision.place(cad)
 
     def state(self) -> dict[str, Any]:
+        """To be called by all ranks together."""
         return {
             "kind": "cad",
             "width": self.config.width,
@@ -90,7 +98,7 @@ class CadTraining:
             "stepper": self.stepper.state_dict(),
             "epoch": self.epoch,
             "batch": self.batch,
-            "sums": self.sums.tolist(),
+            "sums": self.ranks.gather(self.sums.tolist()),
             "best": self.best,
             "lines": self.lines,
         }
@@ -99,7 +107,7 @@ class CadTraining:
         self.cad.load_state_dict(state["cad"])
         self.stepper.load_state_dict(state["stepper"])
         self.epoch, self.batch, self.best, self.lines = (state[k] for k in ("epoch", "batch", "best", "lines"))
-        self.sums.copy_(torch.tensor(state["sums"], dtype=torch.float64))
+        self.sums.copy_(self.ranks.own_part(state["sums"]))
 
     def wrapped_step(self) -> nn.Module:
         """The step with Vnet frozen or not, as this epoch has it, wrapped anew for the ranks."""
@@ -115,24 +123,30 @@ def train(config: CadConfig, workspace: Workspace) -> None:
     check_cad_inputs(config, workspace)
     if config.vgg_weights == "none":  # frozen, a random Vnet would be a bank of random filters
         config = replace(config, fnet_epochs=0)
-    run = Run(workspace.cad_run(Resolution.parse(config.resolution)))
+    resolution = Resolution.parse(config.resolution)
+    run, inputs = (
+        Run(workspace.cad_run(resolution)),
+        {"shards_sha256": shards_fingerprint(workspace.shards(resolution))},
+    )
+    run.check(config, inputs)
     if run.is_finished(config):
         say(f"{run.path.name}: trained before, nothing to do.")
         return
     with joined(config.compute.device) as ranks:
-        _train(config, workspace, run, ranks)
+        _train(config, workspace, run, inputs, ranks)
 
 
-def _train(config: CadConfig, workspace: Workspace, run: Run, ranks: Ranks) -> None:
+def _train(config: CadConfig, workspace: Workspace, run: Run, inputs: dict[str, Any], ranks: Ranks) -> None:
     # Load data and network.
-    training = CadTraining(config, workspace, ranks)
-    index = workspace.shards(Resolution.parse(config.resolution)) / "index.json"
+    resumes = ranks.any(run.newest.is_file())
+    training = CadTraining(config, workspace, ranks, resumes)
     if ranks.first:
-        run.begin(config, {"shards_index_sha256": sha256(index)})
+        run.begin(config, inputs)
     # Resume.
-    if ranks.any(run.newest.is_file()):
+    if resumes:
         training.restore(load(run.newest, ranks.device))
-    reporter = Reporter(run, run.path.name, ranks.first, config.compute.tensorboard, training.lines)
+        ranks.agree((training.epoch, training.batch))
+    reporter = Reporter(run, run.path.name, ranks.first, config.compute.tensorboard, training.lines, training.epoch)
     reporter.note(
         f"{run.path.name}: {ranks.size} rank(s) on {ranks.device.type}, {training.precision}, "
         f"{training.stepper.kind} Adam, from epoch {training.epoch}, batch {training.batch}"
@@ -206,6 +220,7 @@ def _train_epoch(training: CadTraining, run: Run, reporter: Reporter) -> None:
 
 def _save(training: CadTraining, run: Run, reporter: Reporter) -> None:
     training.lines = reporter.lines
+    state = training.state()
     if training.ranks.first:
-        save(run.newest, training.state())
+        save(run.newest, state)
     training.ranks.wait()

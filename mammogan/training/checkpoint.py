@@ -40,36 +40,42 @@ class Run:
     def done(self) -> Path:
         return self.path / "done.json"
 
-    def begin(self, config: Any, facts: dict[str, Any]) -> None:
-        """Write config.yaml, or, when the run has begun before, refuse settings that would learn something else."""
-        settings = self.path / "config.yaml"
-        asked = to_dict(config)
-        if settings.is_file():
-            _refuse_other_settings(yaml.safe_load(settings.read_text(encoding="utf-8"))["config"], asked, self.path)
-        record = {"config": asked, "made_by": made_by(), **facts}
-        write_text(settings, yaml.safe_dump(_plain(record), sort_keys=False))
+    def check(self, config: Any, inputs: dict[str, Any]) -> None:
+        """Refuse to go on with settings that would learn something else, or with other inputs than at the start."""
+        if not self._record():
+            return
+        recorded, asked = self._record(), _plain(to_dict(config))
+        changed = [
+            f"{name} was {recorded['config'].get(name)}, now {value}"
+            for name, value in asked.items()
+            if name not in MAY_CHANGE and recorded["config"].get(name) != value
+        ]
+        changed += [f"{name} changed" for name, value in inputs.items() if recorded.get(name) != value]
+        if changed:
+            raise UserError(
+                f"{self.path} was begun with other settings or inputs: {'; '.join(changed)}. "
+                "Go back to those, or remove the folder to train anew"
+            )
+
+    def begin(self, config: Any, inputs: dict[str, Any]) -> None:
+        """Write config.yaml. A run that goes on with more epochs is not done any more."""
+        self.done.unlink(missing_ok=True)
+        for torn in self.newest.parent.glob(".*.tmp"):
+            torn.unlink()
+        record = {"config": _plain(to_dict(config)), "made_by": made_by(), **inputs}
+        write_text(self.path / "config.yaml", yaml.safe_dump(record, sort_keys=False))
 
     def is_finished(self, config: Any) -> bool:
-        """True when this very training has ended; the same with more epochs asked for has not."""
-        if not self.done.is_file():
-            return False
-        recorded = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))["config"]
-        asked = _plain(to_dict(config))
-        _refuse_other_settings(recorded, asked, self.path)
-        return all(recorded.get(name) == asked.get(name) for name in ("epochs", "stop_rules"))
+        """True when this very training has ended; the same with other epochs asked for has not."""
+        recorded, asked = self._record().get("config", {}), _plain(to_dict(config))
+        return self.done.is_file() and all(recorded.get(n) == asked.get(n) for n in ("epochs", "stop_rules"))
+
+    def _record(self) -> dict[str, Any]:
+        settings = self.path / "config.yaml"
+        return yaml.safe_load(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
 
     def finish(self, facts: dict[str, Any]) -> None:
         write_json(self.done, facts)
-
-
-def _refuse_other_settings(recorded: dict[str, Any], asked: dict[str, Any], path: Path) -> None:
-    plain = _plain(asked)
-    names = [n for n in plain if n not in MAY_CHANGE and recorded.get(n) != plain[n]]
-    if names:
-        changes = "; ".join(f"{n} was {recorded.get(n)}, now {plain[n]}" for n in names)
-        raise UserError(
-            f"{path} was begun with other settings: {changes}. Use those, or remove the folder, or another one"
-        )
 
 
 def _plain(value: Any) -> Any:

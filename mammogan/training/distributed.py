@@ -50,6 +50,17 @@ class Ranks:
         dist.all_gather_object(found, value)
         return found
 
+    def own_part(self, parts: list[Any]) -> Tensor:
+        """This rank's of the parts that ``gather`` once gave, or their mean when there are now more or fewer ranks."""
+        every = torch.tensor(parts, dtype=torch.float64)
+        return every[self.rank] if len(parts) == self.size else every.mean(0)
+
+    def agree(self, place: tuple[int, ...]) -> None:
+        """RuntimeError when the ranks have resumed from different places, as a lagging file system makes them."""
+        places = self.gather(place)
+        if len(set(places)) > 1:
+            raise RuntimeError(f"the ranks read different checkpoints: {places}. Start again; is the folder shared?")
+
     def wait(self) -> None:
         if self.size > 1:
             dist.barrier()

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from mammogan.config import Direction, GanConfig, Resolution, Workspace
 from mammogan.data.augment import Augmentation
-from mammogan.data.stream import PairedStream, ShardImages
+from mammogan.data.stream import PairedStream, ShardImages, shards_fingerprint
 from mammogan.files import sha256
 from mammogan.models.networks import Discriminator, Gnet, unit_pixels
 from mammogan.terminal import say
 from mammogan.training.batch_norm import synchronise_batch_norm
 from mammogan.training.batches import Batches
-from mammogan.training.checkpoint import Run, load, load_cad, save
+from mammogan.training.checkpoint import Run, choose_checkpoint, load, load_cad, save
 from mammogan.training.distributed import Ranks, joined
 from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep, fakes_without_graph
 from mammogan.training.inputs import check_gan_inputs
@@ -40,7 +40,14 @@ class GanTraining:
         train = (ShardImages(folder, "train", direction.target), ShardImages(folder, "train", direction.source))
         workers = config.compute.loader_workers
         self.stream = PairedStream(
-            *train, config.pairs, config.seed, ranks.rank, ranks.size, workers, config.epoch_batches
+            *train,
+            config.pairs,
+            config.seed,
+            ranks.rank,
+            ranks.size,
+            workers,
+            config.epoch_batches,
+            ranks.device.type == "cuda",
         )
         self.validation = ShardImages(folder, "validation", direction.source)
         self.precision = Precision.choose(config.compute.precision, ranks.device)
@@ -52,6 +59,8 @@ class GanTraining:
         self.critic_stepper = Stepper(groups, config.compute, self.precision, ranks)
         self.gnet_stepper = Stepper([{"params": list(self.gnet.parameters())}], config.compute, self.precision, ranks)
         self.phase = self.phase_epoch = self.epoch = self.batch = self.lines = 0
+        self.ended_by: str | None = None
+        """The stop rule that has ended the phase, if one has."""
         self.sums = torch.zeros(len(FIGURES), 2, dtype=torch.float64, device=ranks.device)
         self.best: list[float] | None = None
 
@@ -67,6 +76,7 @@ class GanTraining:
         self.gnet = self.precision.place(gnet)
 
     def state(self) -> dict[str, Any]:
+        """To be called by all ranks together. ``epoch`` counts the finished ones."""
         return {
             "kind": "gan",
             "direction": str(self.direction),
@@ -76,12 +86,13 @@ class GanTraining:
             "critic": self.critic.state_dict(),
             "gnet_stepper": self.gnet_stepper.state_dict(),
             "critic_stepper": self.critic_stepper.state_dict(),
-            "phase": self.phases[min(self.phase, len(self.phases) - 1)].name,
+            "phase": self.phases[self.phase].name,
             "phase_number": self.phase,
             "phase_epoch": self.phase_epoch,
+            "ended_by": self.ended_by,
             "epoch": self.epoch,
             "batch": self.batch,
-            "sums": self.sums.tolist(),
+            "sums": self.ranks.gather(self.sums.tolist()),
             "best": self.best,
             "lines": self.lines,
         }
@@ -91,7 +102,8 @@ class GanTraining:
             getattr(self, name).load_state_dict(state[name])
         self.phase, self.phase_epoch, self.epoch = state["phase_number"], state["phase_epoch"], state["epoch"]
         self.batch, self.best, self.lines = state["batch"], state["best"], state["lines"]
-        self.sums.copy_(torch.tensor(state["sums"], dtype=torch.float64))
+        self.ended_by = state["ended_by"]
+        self.sums.copy_(self.ranks.own_part(state["sums"]))
 
     def steps_of(self, phase: Phase) -> tuple[nn.Module, nn.Module]:
         """Discriminator's and generator's step, frozen and rated as ``phase`` says, wrapped anew for the ranks."""
@@ -99,7 +111,7 @@ class GanTraining:
         for name, part in (("last", critic.last), ("fnet", critic.fnet), ("vnet", critic.vnet)):
             part.requires_grad_(name in phase.critic_parts)
         self.gnet.requires_grad_(phase.trains_gnet)
-        self.critic_stepper.learning_rates(config.lr_dnet, config.lr_dnet, config.lr_vnet)
+        self.critic_stepper.learning_rates(phase.lr_critic, phase.lr_critic, config.lr_vnet)
         self.gnet_stepper.learning_rates(phase.lr_gnet)
         critic_step: nn.Module = DiscriminatorStep(critic, config, self.ranks.mean)
         gnet_step: nn.Module = GeneratorStep(self.gnet, critic, config, phase.adversarial, self.ranks.mean)
@@ -122,11 +134,13 @@ class GanTraining:
         sums = self.ranks.mean(self.sums).tolist()
         return {name: total / count for name, (total, count) in zip(FIGURES, sums, strict=True) if count}
 
-    def next_epoch(self, ended: bool) -> None:
-        self.epoch, self.batch = self.epoch + 1, 0
-        self.phase_epoch = 0 if ended else self.phase_epoch + 1
-        self.phase += ended
+    def next_epoch(self) -> None:
+        self.epoch, self.phase_epoch, self.batch = self.epoch + 1, self.phase_epoch + 1, 0
         self.sums.zero_()
+
+    def next_phase(self) -> None:
+        """Only when the next phase starts: a finished run goes on in its last phase when that phase's cap is raised."""
+        self.phase, self.phase_epoch, self.ended_by = self.phase + 1, 0, None
 
     def batches_left_at_most(self) -> int:
         """Batches until every remaining cap is reached, those of the current epoch included."""
@@ -140,39 +154,41 @@ def train(config: GanConfig, direction: Direction, workspace: Workspace) -> None
     Raises MissingInput when shards or CAD are missing, UserError for a run begun with other settings.
     """
     check_gan_inputs(config, workspace)
-    run = Run(workspace.gan_run(Resolution.parse(config.resolution), direction))
+    resolution = Resolution.parse(config.resolution)
+    run = Run(workspace.gan_run(resolution, direction))
+    inputs = {
+        "direction": str(direction),
+        "shards_sha256": shards_fingerprint(workspace.shards(resolution)),
+        "cad_sha256": sha256(choose_checkpoint(workspace.cad_run(resolution))),
+    }
+    run.check(config, inputs)
     if run.is_finished(config):
         say(f"{run.path.name}: trained before, nothing to do.")
         return
     with joined(config.compute.device) as ranks:
-        _train(config, direction, workspace, run, ranks)
+        _train(GanTraining(config, direction, workspace, ranks), inputs, run)
 
 
-def _train(config: GanConfig, direction: Direction, workspace: Workspace, run: Run, ranks: Ranks) -> None:
-    # Load data and networks.
-    training = GanTraining(config, direction, workspace, ranks)
-    resolution = Resolution.parse(config.resolution)
-    if ranks.first:
-        run.begin(
-            config,
-            {
-                "direction": str(direction),
-                "shards_index_sha256": sha256(workspace.shards(resolution) / "index.json"),
-                "cad_sha256": sha256(Run(workspace.cad_run(resolution)).best),
-            },
-        )
+def _train(training: GanTraining, inputs: dict[str, Any], run: Run) -> None:
+    ranks = training.ranks
     # Resume.
     if ranks.any(run.newest.is_file()):
         training.restore(load(run.newest, ranks.device))
-    reporter = Reporter(run, run.path.name, ranks.first, config.compute.tensorboard, training.lines)
+        ranks.agree((training.epoch, training.batch))
+    if ranks.first:
+        run.begin(training.config, inputs)
+    speaks, tensorboard = ranks.first, training.config.compute.tensorboard
+    reporter = Reporter(run, run.path.name, speaks, tensorboard, training.lines, training.epoch)
     reporter.note(
         f"{run.path.name}: {ranks.size} rank(s) on {ranks.device.type}, {training.precision}, "
         f"{training.gnet_stepper.kind} Adam, from epoch {training.epoch}, batch {training.batch}"
     )
     # Train.
     try:
-        while training.phase < len(training.phases):
-            _train_phase(training, training.phases[training.phase], run, reporter)
+        _train_phase(training, run, reporter)
+        while training.phase + 1 < len(training.phases):
+            training.next_phase()
+            _train_phase(training, run, reporter)
     finally:
         reporter.close()
     # Finish.
@@ -182,27 +198,23 @@ def _train(config: GanConfig, direction: Direction, workspace: Workspace, run: R
         run.finish({"epochs": training.epoch, "best_on_validation": best})
 
 
-def _train_phase(training: GanTraining, phase: Phase, run: Run, reporter: Reporter) -> None:
+def _train_phase(training: GanTraining, run: Run, reporter: Reporter) -> None:
+    phase = training.phases[training.phase]
     critic_step, gnet_step = training.steps_of(phase)
-    number = training.phase
-    ended_by = "its cap" if training.phase_epoch >= phase.epochs else None
-    while ended_by is None:
+    while training.ended_by is None and training.phase_epoch < phase.epochs:
         _train_epoch(training, phase, critic_step, gnet_step, run, reporter)
-        # Stop rule.
         means = training.means()
-        if phase.stop is not None and phase.stop.holds(means):
-            ended_by = str(phase.stop)
-        elif training.phase_epoch + 1 >= phase.epochs:
-            ended_by = f"its cap of {phase.epochs} epochs"
         _validate(training, phase, means, run, reporter)
-        # Save state.
-        if ended_by:
+        # Stop rule.
+        if phase.stop is not None and phase.stop.holds(means):
+            training.ended_by = str(phase.stop)
+        training.next_epoch()
+        if training.ended_by or training.phase_epoch >= phase.epochs:
+            ended_by = training.ended_by or f"its cap of {phase.epochs} epochs"
             reporter.event("phase", phase=phase.name, ended_by=ended_by, epoch=training.epoch)
             reporter.note(f"{run.path.name}: phase {phase.name} ended by {ended_by}")
-        training.next_epoch(ended_by is not None)
+        # Save state.
         _save(training, run, reporter)
-    if training.phase == number:  # a cap of 0 epochs, or one lowered since
-        training.phase, training.phase_epoch = number + 1, 0
 
 
 def _train_epoch(
@@ -222,14 +234,15 @@ def _train_epoch(
             if training.critic_stepper.step(losses["loss"]):
                 training.add(losses)
         # Update generator.
-        if phase.trains_gnet and training.batch % phase.gnet_every == phase.gnet_every - 1:
+        batches_before = training.epoch * training.stream.batches + training.batch
+        if phase.trains_gnet and batches_before % phase.gnet_every == phase.gnet_every - 1:
             keep = training.batches.keep(training.critic.fnet, 1, *place, "dropout of the generator's step")
             with training.precision.autocast():
                 losses = gnet_step(source, keep)
             if training.gnet_stepper.step(losses["loss"]):
                 training.add({"identity": losses["identity"]})
         training.batch += 1
-        done = training.epoch * training.stream.batches + training.batch
+        done = batches_before + 1
         reporter.batch(done, done + training.batches_left_at_most(), 2 * config.pairs, f"{phase.name} {training.epoch}")
         # Save state.
         if ranks.any(time.monotonic() - saved >= config.compute.save_minutes * 60):
@@ -262,10 +275,15 @@ def _keep_best(training: GanTraining, phase: Phase, found: Fooled, run: Run) -> 
     rank = [found.rate, found.identity]
     if training.best is None or (rank[0], -rank[1]) > (training.best[0], -training.best[1]):
         training.best = rank
+        state = training.state()
         if training.ranks.first:
-            state = training.state()
-            kept = {k: state[k] for k in ("kind", "direction", "width", "gnet_norm", "gnet", "phase", "epoch")}
-            save(run.best, {**kept, "validation_fooled": found.rate, "validation_identity": found.identity})
+            kept = {k: state[k] for k in ("kind", "direction", "width", "gnet_norm", "gnet", "phase")}
+            facts = {
+                "epoch": training.epoch + 1,
+                "validation_fooled": found.rate,
+                "validation_identity": found.identity,
+            }
+            save(run.best, kept | facts)
 
 
 @torch.no_grad()
@@ -282,6 +300,7 @@ def _show(training: GanTraining, reporter: Reporter) -> None:
 
 def _save(training: GanTraining, run: Run, reporter: Reporter) -> None:
     training.lines = reporter.lines
+    state = training.state()
     if training.ranks.first:
-        save(run.newest, training.state())
+        save(run.newest, state)
     training.ranks.wait()

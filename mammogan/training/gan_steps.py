@@ -23,7 +23,9 @@ class DiscriminatorStep(nn.Module):
         """Pixels (n,1,H,W) of targets and fakes, mask (2n, hidden) -> loss, gap, dis_real, dis_fake, penalty."""
         n, config = len(real), self.config.penalty
         if config.k:
-            logits, powers = scores_and_powers(self.critic, real, keep[:n], o=config.o)
+            logits, powers = scores_and_powers(
+                self.critic, real, keep[:n], o=config.o, method=self.config.compute.penalty
+            )
             gp = penalty(powers, config.k)
         else:
             logits, gp = self.critic(real, keep[:n]), real.new_zeros(())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from mammogan.config import CadConfig, GanConfig, MissingInput, Resolution, Workspace
+from pathlib import Path
+
+from mammogan.config import CadConfig, GanConfig, MissingInput, Resolution, UserError, Workspace
 
 
 def check_cad_inputs(config: CadConfig, workspace: Workspace) -> None:
-    """MissingInput naming the command to run when the shards are not there."""
+    """MissingInput naming the command to run when the shards are not there; UserError when Vnet's weights cannot be."""
     check_shards(Resolution.parse(config.resolution), workspace)
+    check_vgg_weights(config)
 
 
 def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
@@ -32,3 +35,16 @@ def check_shards(resolution: Resolution, workspace: Workspace) -> None:
             f"no shards at {resolution} in {folder} (there: {others}); run\n"
             f"  python shards/make_shards.py --cohort labels.csv --workspace {workspace.root} --resolution {resolution}"
         )
+
+
+def check_vgg_weights(config: CadConfig) -> None:
+    """UserError when --vgg-weights names no file, or ImageNet's are asked for at another width than 1."""
+    if config.vgg_weights == "none":
+        return
+    if config.vgg_weights == "auto":
+        if config.width != 1:
+            raise UserError(
+                f"ImageNet weights fit width 1 only, not {config.width}; --vgg-weights none starts from random ones"
+            )
+    elif not Path(config.vgg_weights).is_file():
+        raise UserError(f"--vgg-weights {config.vgg_weights}: no such file; expected vgg11-8a719046.pth, auto, or none")

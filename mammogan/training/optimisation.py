@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -30,7 +29,7 @@ class Precision:
     def choose(cls, wanted: str, device: torch.device) -> Precision:
         """fp32 on CPU and bf16 on GPUs that have it (else fp16) for 'auto'."""
         if wanted == "auto" and device.type == "cuda":
-            wanted = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+            wanted = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(wanted)
         return cls(half, torch.float64 if wanted == "fp64" else torch.float32, device)
 
@@ -55,7 +54,7 @@ def choose_optimizer(groups: list[dict[str, Any]], wanted: str, device: torch.de
 
     'auto' takes apex only where its compiled kernels are there and the weights on CUDA: importing apex proves nothing.
     """
-    usable = device.type == "cuda" and importlib.util.find_spec("amp_C") is not None
+    usable = device.type == "cuda" and apex_kernels_load()
     if wanted == "apex" and not usable:
         raise UserError(
             "--compute.optimizer apex: NVIDIA apex with its CUDA kernels (module amp_C) and weights on a GPU are "
@@ -66,6 +65,15 @@ def choose_optimizer(groups: list[dict[str, Any]], wanted: str, device: torch.de
 
         return FusedAdam(groups, betas=BETAS, adam_w_mode=False), "apex"
     return torch.optim.Adam(groups, betas=BETAS, fused=device.type == "cuda"), "torch"
+
+
+def apex_kernels_load() -> bool:
+    """Whether NVIDIA apex's compiled kernels are there and fit this torch."""
+    try:
+        import amp_C  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 class Stepper:
@@ -81,7 +89,7 @@ class Stepper:
 
     def step(self, loss: Tensor) -> bool:
         """One backward on the total loss and one update. False when the step was skipped."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()  # to None, by default: frozen weights must have none
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
         if self.ranks.any(not self._finite()):
@@ -112,8 +120,16 @@ class Stepper:
                 f"the checkpoint was trained with the {state['kind']} optimiser and this run would use {self.kind}, "
                 f"whose state is another; resume with --compute.optimizer {state['kind']}"
             )
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        groups = state["optimizer"]["param_groups"]
+        if self.kind == "torch":  # the saved flag is of the device that it was saved on
+            groups = [group | {"fused": self.ranks.device.type == "cuda"} for group in groups]
+        self.optimizer.load_state_dict(state["optimizer"] | {"param_groups": groups})
+        for weight, moments in self.optimizer.state.items():  # so are the moments' strides
+            for name, moment in moments.items():
+                if moment.shape == weight.shape:
+                    moments[name] = torch.empty_like(weight, dtype=moment.dtype).copy_(moment)
+        if state["scaler"] and self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
         self.skipped, self.in_a_row = state["skipped"], state["in_a_row"]
 
     def _finite(self) -> bool:

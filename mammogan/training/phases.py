@@ -19,7 +19,9 @@ class Stop:
     limit: float
 
     def holds(self, means: dict[str, float]) -> bool:
-        value = means[self.figure]
+        value = means.get(self.figure)  # absent when every step of the epoch was skipped
+        if value is None:
+            return False
         return value < self.limit if self.side == "below" else value > self.limit
 
     def __str__(self) -> str:
@@ -37,6 +39,8 @@ class Phase:
     """Parts of the discriminator that learn, Eq. 4; none in the identity phase."""
     gnet_every: int = 1
     lr_gnet: float = 0.0
+    lr_critic: float = 0.0
+    """Of the last layer and Fnet; Vnet has its own."""
     stop: Stop | None = None
 
     @property
@@ -51,13 +55,13 @@ def phases(config: GanConfig) -> tuple[Phase, ...]:
 
     def adversarial(name: str, parts: tuple[Part, ...], stop: Stop | None = None) -> Phase:
         rule = stop if config.stop_rules else None
-        return Phase(name, caps[name], True, parts, config.gnet_every, config.lr_gnet, rule)
+        return Phase(name, caps[name], True, parts, config.gnet_every, config.lr_gnet, config.lr_dnet, rule)
 
     small_gap = Stop("gap", "below", 0.01)
     warm_rules = (Stop("identity", "below", 0.002), Stop("gap", "above", 0.2)) if config.stop_rules else (None, None)
     return (
         Phase("warm-gnet", caps["warm-gnet"], lr_gnet=config.lr_warm, stop=warm_rules[0]),
-        Phase("warm-dnet", caps["warm-dnet"], False, ("last",), stop=warm_rules[1]),
+        Phase("warm-dnet", caps["warm-dnet"], False, ("last",), lr_critic=config.lr_warm, stop=warm_rules[1]),
         adversarial("last-layer", ("last",)),
         adversarial("head", ("last", "fnet"), small_gap),
         adversarial("all", ("last", "fnet", "vnet"), small_gap),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from rich.console import Console
 from rich.live import Live
@@ -22,16 +23,19 @@ from mammogan.training.checkpoint import Run
 
 LINE_SECONDS = 30.0
 TABLE_ROWS = 12
+PICTURE_SIDE = 512
+"""Mammograms in the run folder's pictures are shrunk to about this many pixels."""
 
 
 class Reporter:
     """Tells of one training. Only the first rank's speaks; the others' calls do nothing.
 
-    metrics.jsonl is the record; on resuming it is cut to ``lines``, what it held at the checkpoint, so that nothing
-    stands in it twice. On a terminal the last epochs are a live table, elsewhere plain lines.
+    metrics.jsonl is the record; on resuming it is cut to ``lines``, what it held at the checkpoint, and TensorBoard
+    starts over from ``epoch``: nothing stands there twice. On a terminal the last epochs are a live table, elsewhere
+    plain lines.
     """
 
-    def __init__(self, run: Run, title: str, speaks: bool, tensorboard: bool, lines: int = 0) -> None:
+    def __init__(self, run: Run, title: str, speaks: bool, tensorboard: bool, lines: int = 0, epoch: int = 0) -> None:
         self.run, self.title, self.speaks, self.lines = run, title, speaks, 0
         self._rows: list[dict[str, Any]] = []
         self._live: Live | None = None
@@ -40,7 +44,7 @@ class Reporter:
         self._done_at_start: int | None = None
         if speaks:
             self._cut_metrics(lines)
-            self._writer = _tensorboard(run.path / "tensorboard") if tensorboard else None
+            self._writer = _tensorboard(run.path / "tensorboard", epoch) if tensorboard else None
             if sys.stdout.isatty():
                 self._live = Live(console=Console(), refresh_per_second=4)
                 self._live.start()
@@ -99,8 +103,10 @@ class Reporter:
         if not self.speaks:
             return
         difference = (0.5 + 2 * (fake - real)).clamp(0, 1)
-        side_by_side = torch.cat([real, fake, difference], 3).float().cpu().numpy()
-        picture = (np.vstack(list(side_by_side[:, 0])) * 255).round().astype(np.uint8)
+        side_by_side = torch.cat([real, fake, difference], 3).float()
+        shrink = max(1, max(real.shape[2:]) // PICTURE_SIDE)
+        shrunk = F.avg_pool2d(side_by_side, shrink).cpu().numpy()
+        picture = (np.vstack(list(shrunk[:, 0])) * 255).round().astype(np.uint8)
         with written_beside(self.run.path / "pictures" / f"epoch-{epoch:04d}.png") as temporary:
             Image.fromarray(picture).save(temporary, format="png")
         if self._writer is not None:
@@ -132,7 +138,8 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _tensorboard(folder: Path) -> Any:
+def _tensorboard(folder: Path, epoch: int) -> Any:
+    """A writer that supersedes what a lost run wrote from ``epoch`` on."""
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder))
+    return SummaryWriter(str(folder), purge_step=epoch)
