@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,12 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_voi_lut
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, SecondaryCaptureImageStorage
 
+from mammogan.config import Resolution
+from mammogan.data.cohort import Mammogram
+from mammogan.data.convert import Skipped, Task, convert
 from mammogan.data.dicom import Source, Unusable, read_mammogram
+
+RAW = "1.2.840.10008.5.1.4.1.1.1.2.1"
 
 
 def read(path: Path, pixels: np.ndarray, laterality: str = "L", view: str = "CC", **options: Any) -> Source:
@@ -168,6 +175,36 @@ def test_declared_padding_becomes_background_unless_it_is_common_in_the_breast(f
     assert wrong.pixels[40, 20] > 0
 
 
+@pytest.mark.parametrize("function", [None, "LINEAR", "SIGMOID"])
+@pytest.mark.parametrize("laterality", ["L", "R"])
+def test_padding_that_inversion_makes_bright_is_not_taken_for_the_breast(
+    file: Path, laterality: str, function: str | None
+) -> None:
+    """MONOCHROME1, and 45% of the columns are padding of 0, on the side away from the breast."""
+    tissue = breast((96, 160))
+    tissue[:, 88:] = 0
+    stored = (4095 - tissue).astype(np.uint16)
+    window = (2048, 4096, function) if function else None
+    bare = read(file, stored, photometric="MONOCHROME1", window=window)
+    stored[:, 88:] = 0
+    if laterality == "R":
+        stored = stored[:, ::-1].copy()
+    source = read(file, stored, laterality, photometric="MONOCHROME1", window=window, PixelPaddingValue=0)
+    assert source.facts["flags"] == [] and source.flip_h == (laterality == "R")
+    assert source.pixels[:, 88:].max() == 0
+    assert np.allclose(source.pixels[:, :88], bare.pixels[:, :88], atol=0.01)
+
+
+def test_a_bright_implant_of_the_declared_padding_value_stays_bright(file: Path) -> None:
+    """It reaches the chest wall, so that the breast does not surround it."""
+    tissue = breast()
+    tissue[35:50, :30] = 4095
+    stored = (4095 - tissue).astype(np.uint16)
+    source = read(file, stored, photometric="MONOCHROME1", PixelPaddingValue=0)
+    assert source.facts["flags"] == ["padding_in_breast"]
+    assert source.pixels[40, 5] == 65535
+
+
 def test_the_policy_bits_ignores_the_headers_window(file: Path) -> None:
     stored = breast()
     path = write_mammogram(file, stored, window=(100, 100, None))
@@ -249,6 +286,8 @@ def test_eight_bit_content_in_twelve_bits_is_flagged(file: Path) -> None:
         ("multiframe", {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.13.1.3"}),
         ("not_mg", {"Modality": "US"}),
         ("for_processing", {"PresentationIntentType": "FOR PROCESSING"}),
+        ("for_processing", {"SOPClassUID": RAW, "without": ["PresentationIntentType"]}),
+        ("for_processing", {"SOPClassUID": RAW, "PresentationIntentType": ""}),
         ("no_pixels", {"without": ["PixelData"]}),
         ("colour", {"SamplesPerPixel": 3}),
         ("colour", {"photometric": "PALETTE COLOR"}),
@@ -262,9 +301,55 @@ def test_files_of_another_kind_are_refused_with_their_reason(file: Path, code: s
     assert caught.value.code == code
 
 
+def test_a_header_that_speaks_of_burnt_in_text_is_flagged(file: Path) -> None:
+    assert read(file, breast(), BurnedInAnnotation="YES").facts["flags"] == ["burned_in_annotation"]
+    assert read(file, breast(), BurnedInAnnotation="NO").facts["flags"] == []
+
+
+@pytest.fixture
+def spare_memory() -> Iterator[Callable[[int], None]]:
+    """Call it with the bytes that this process may still allocate until the end of the test."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+
+    def spare(bytes_more: int) -> None:
+        held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (held + bytes_more, before[1]))
+
+    yield spare
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.parametrize("images", [0.5, 1.5, 2.5])
+def test_memory_that_runs_out_while_reading_decoding_or_scaling_is_a_reason_of_its_own(
+    file: Path, spare_memory: Callable[[int], None], images: float
+) -> None:
+    pixels = np.zeros((6000, 6000), np.uint16)  # 72 MB: more than malloc takes from what was freed before
+    pixels[:, ::2] = 4000
+    write_mammogram(file, pixels)
+    row = Mammogram(2, "key", "patient", file, "L", "CC", "negative", "train", None)
+    size = pixels.nbytes
+    del pixels
+    spare_memory(int(images * size))
+    outcome = convert(Task(row, (Resolution(96, 96),), "header"))
+    assert isinstance(outcome, Skipped) and outcome.code == "out_of_memory"
+
+
+def test_memory_that_runs_out_says_nothing_of_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_out(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    write_mammogram(file, breast())
+    for function in ("mammogan.data.dicom.pydicom.dcmread", "mammogan.data.dicom._decoded_with"):
+        with monkeypatch.context() as patched, pytest.raises(Unusable, match="out_of_memory"):
+            patched.setattr(function, run_out)
+            read_mammogram(file, "L", "CC")
+
+
 def test_blank_and_tiny_images_are_refused(file: Path) -> None:
     with pytest.raises(Unusable, match="blank"):
         read(file, np.full((96, 96), 7, np.uint16))
+    with pytest.raises(Unusable, match="blank"):
+        read(file, np.repeat([[0, 4095]], 96, axis=0).repeat(48, axis=1).astype(np.uint16), PixelPaddingValue=0)
     with pytest.raises(Unusable, match="too_small"):
         read(file, breast((32, 96)))
 

@@ -41,10 +41,11 @@ class Members:
 
 @dataclass(frozen=True)
 class Converted:
-    """A sample at every resolution asked for; source_sha256 is of the stored pixels."""
+    """A sample at every resolution asked for. source_sha256 is of the stored pixels, ``flags`` are in its JSON too."""
 
     source_sha256: str
     members: dict[Resolution, Members]
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,11 @@ def convert(task: Task) -> Converted | Skipped:
             members = {resolution: _members(row, source, resolution) for resolution in task.resolutions}
     except Unusable as reason:
         return Skipped(reason.code, reason.detail)
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        return Skipped("out_of_memory", repr(error))
     except Exception as error:  # a header can be wrong in ways that nobody thought of; one file must not end the run
         return Skipped("unexpected", repr(error))
-    return Converted(source.facts["source_sha256"], members)
+    return Converted(source.facts["source_sha256"], members, tuple(source.facts["flags"]))
 
 
 @contextmanager

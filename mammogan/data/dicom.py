@@ -20,13 +20,19 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
-from scipy import ndimage
+from pydicom.uid import (
+    UID,
+    DigitalMammographyXRayImageStorageForProcessing,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    RLELossless,
+)
 
 from mammogan.config import Resolution
 from mammogan.data import grey
+from mammogan.data.background import Breast, with_dark_background, with_value
 from mammogan.data.grey import PATTERNS, Grey, Unusable, Voi
-from mammogan.data.orientation import Orientation, breast_mask, orient, overview
+from mammogan.data.orientation import Orientation, orient
 from mammogan.data.placement import Placement, apply_placement_to_mask, place_pixels
 
 __all__ = ["Placement", "Source", "Unusable", "Voi", "apply_placement_to_mask", "place", "read_mammogram"]
@@ -36,7 +42,6 @@ TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1."
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2", None)
 SYNTHETIC_DATA = 0x0008001C
 SMALLEST_SIDE = 64
-PADDING_IN_BREAST = 0.005  # of the breast: a declared padding value that is more common there is wrong
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,14 @@ class Source:
 def read_mammogram(path: Path, laterality: str, view: str, voi: Voi = "header") -> Source:
     """Decode one file and bring it into the canonical orientation. Raises Unusable with a reason code."""
     flags: list[str] = []
-    with _header_warnings(flags):
-        header = _read(path)
-        _refuse_other_kinds(header)
-        stored = _decode(header)
-        source = _canonical(header, stored, laterality, view, voi, flags)
+    try:
+        with _header_warnings(flags):
+            header = _read(path)
+            _refuse_other_kinds(header)
+            stored = _decode(header)
+            source = _canonical(header, stored, laterality, view, voi, flags)
+    except MemoryError as error:  # says nothing of the file: it may do when less is converted at a time
+        raise Unusable("out_of_memory", repr(error)) from error
     source.facts["flags"] = sorted(set(flags))
     return source
 
@@ -94,6 +102,8 @@ def _read(path: Path) -> Dataset:
         raise Unusable("not_dicom", str(error)) from error
     except OSError as error:
         raise Unusable("unreadable", str(error)) from error
+    except MemoryError:
+        raise
     except Exception as error:  # a damaged header can raise anything
         raise Unusable("damaged_header", repr(error)) from error
 
@@ -103,7 +113,7 @@ def _refuse_other_kinds(header: Dataset) -> None:
         raise Unusable("multiframe", "tomosynthesis or several frames")
     if str(header.get("Modality") or "MG") != "MG":
         raise Unusable("not_mg", f"Modality {header.Modality}")
-    if header.get("PresentationIntentType") == "FOR PROCESSING":
+    if _is_for_processing(header):
         raise Unusable("for_processing", "raw detector data: export the FOR PRESENTATION image")
     if "PixelData" not in header:
         raise Unusable("no_pixels")
@@ -111,10 +121,20 @@ def _refuse_other_kinds(header: Dataset) -> None:
         raise Unusable("colour", f"{header.get('PhotometricInterpretation')}")
 
 
+def _is_for_processing(header: Dataset) -> bool:
+    """Raw by its intent or, where that is not said, by its SOP class."""
+    intent = header.get("PresentationIntentType")
+    if not intent:
+        return header.get("SOPClassUID") == DigitalMammographyXRayImageStorageForProcessing
+    return intent == "FOR PROCESSING"
+
+
 def _decode(header: Dataset) -> NDArray[Any]:
     """Stored pixels (h,w); the fastest exact decoder first, pydicom's own order when it fails."""
     try:
         stored = _decoded_with(header, _fastest_decoder(header.file_meta.TransferSyntaxUID))
+    except MemoryError:
+        raise
     except Exception as error:  # decoders raise whatever the damaged stream leads them to
         raise Unusable("decode_failed", repr(error)) from error
     if stored.ndim != 2 or min(stored.shape) < SMALLEST_SIDE:
@@ -153,18 +173,22 @@ def _canonical(header: Dataset, stored: NDArray[Any], laterality: str, view: str
     present = np.zeros(PATTERNS, bool)
     present[patterns] = True
     tones = grey.grey_curve(header, present, voi)
-    if np.ptp(tones.curve[present]) == 0:
-        raise Unusable("blank", "one brightness everywhere")
-    pixels = tones.curve.astype(np.float32)[patterns]
-    small, block = overview(pixels)
-    mask = breast_mask(small)
-    way = orient(mask, _declared_orientation(header), laterality, view)
-    seen = patterns[::block, ::block][: mask.shape[0], : mask.shape[1]]
-    curve = _with_dark_background(header, tones, seen, mask, way, flags)
-    if curve is not tones.curve:
-        pixels = curve.astype(np.float32)[patterns]
-    flags += tones.flags + way.flags + _disagreements(header, laterality, view)
-    if np.count_nonzero(present) <= 256 and int(header.BitsStored) > 8:
+    padding = grey.padding(header)
+    present[padding] = False
+    shown = tones.curve[present]
+    if not shown.size or np.ptp(shown) == 0:
+        raise Unusable("blank", "one brightness everywhere but for padding")
+    # Padding can be bright and large: it must be dark before anything bright and large is taken for the breast. Not
+    # darker than all else, or a background that a sigmoid lifts would seem bright.
+    breast, way = _look(header, patterns, with_value(tones.curve, padding, shown.min()), laterality, view)
+    if breast.holds(padding, way):
+        flags.append("padding_in_breast")
+        padding = padding[:0]
+        breast, way = _look(header, patterns, tones.curve, laterality, view)
+    curve = with_dark_background(tones, padding, breast, way, flags)
+    pixels = curve.astype(np.float32)[patterns]
+    flags += tones.flags + way.flags + _doubts(header, laterality, view)
+    if shown.size <= 256 and int(header.BitsStored) > 8:
         flags.append("eight_bit_content")
     return Source(
         pixels=np.ascontiguousarray(pixels[:: -1 if way.flip_v else 1, :: -1 if way.flip_h else 1]),
@@ -174,38 +198,11 @@ def _canonical(header: Dataset, stored: NDArray[Any], laterality: str, view: str
     )
 
 
-def _with_dark_background(
-    header: Dataset,
-    tones: Grey,
-    seen: NDArray[np.uint16],
-    mask: NDArray[np.bool_],
-    way: Orientation,
-    flags: list[str],
-) -> grey.Curve:
-    """The curve with background and padding at 0; ``seen`` are stored values on the grid of the breast's ``mask``."""
-    curve = tones.curve
-    background = _background(seen, mask, way)
-    if tones.lifts_background and background is not None:
-        tones.voi["background"] = round(float(curve[background]), 3)
-        curve = grey.anchored(curve, background)
-    if background is None or curve[background] > grey.TOP / 2:
-        flags.append("background_unknown" if background is None else "bright_background")
-    padded = grey.padding(header)
-    if np.isin(seen[mask], padded).mean() > PADDING_IN_BREAST:
-        flags.append("padding_in_breast")
-    elif padded.size:
-        curve = curve.copy()
-        curve[padded] = 0
-    return curve
-
-
-def _background(seen: NDArray[np.uint16], mask: NDArray[np.bool_], way: Orientation) -> int | None:
-    """The commonest stored value away from the breast, in the half far from the chest wall."""
-    far = np.zeros(mask.shape, bool)
-    half = mask.shape[1] // 2
-    far[:, slice(None, half) if way.flip_h else slice(half, None)] = True
-    outside = far & ~ndimage.binary_dilation(mask, iterations=3)
-    return int(np.bincount(seen[outside]).argmax()) if outside.any() else None
+def _look(
+    header: Dataset, patterns: NDArray[np.uint16], curve: grey.Curve, laterality: str, view: str
+) -> tuple[Breast, Orientation]:
+    breast = Breast.find(patterns, curve)
+    return breast, orient(breast.mask, _declared_orientation(header), laterality, view)
 
 
 def _declared_orientation(header: Dataset) -> tuple[str, ...]:
@@ -213,12 +210,15 @@ def _declared_orientation(header: Dataset) -> tuple[str, ...]:
     return tuple(str(value).split("\\")) if isinstance(value, str) else tuple(str(part) for part in value)
 
 
-def _disagreements(header: Dataset, laterality: str, view: str) -> list[str]:
-    """The table is believed; a header that says otherwise is worth a look."""
+def _doubts(header: Dataset, laterality: str, view: str) -> list[str]:
+    """What is worth a look: a header that names another side or view than the table, which is believed, and one that
+    says that text is burnt into the pixels, which may be a name.
+    """
     side = header.get("ImageLaterality") or header.get("Laterality")
     position = header.get("ViewPosition")
     return [
         *(["laterality_disagrees"] if side in ("L", "R") and side != laterality else []),
+        *(["burned_in_annotation"] if header.get("BurnedInAnnotation") == "YES" else []),
         *(["view_disagrees"] if position in ("CC", "MLO") and position != view else []),
     ]
 

@@ -50,6 +50,16 @@ def breast_mask(small: NDArray[np.float32]) -> NDArray[np.bool_]:
     return mask
 
 
+def enclosed(mask: NDArray[np.bool_], chest_wall_right: bool) -> NDArray[np.bool_]:
+    """The breast's mask with its holes filled, also those that only the chest wall closes, such as an implant's."""
+    inner = _inner(mask.shape)
+    wall = ((0, 0), (0, 1) if chest_wall_right else (1, 0))
+    filled = ndimage.binary_fill_holes(np.pad(mask[inner], wall, constant_values=True))
+    whole = mask.copy()
+    whole[inner] = filled[:, :-1] if chest_wall_right else filled[:, 1:]
+    return whole
+
+
 def _inner(shape: tuple[int, ...]) -> tuple[slice, ...]:
     margins = [max(1, round(side * MARGIN)) for side in shape]
     return tuple(slice(margin, side - margin) for margin, side in zip(margins, shape, strict=True))
