@@ -10,16 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+PRIVATE = 0o600
+"""Mode of a file that only its owner may read."""
+
 
 @contextmanager
-def written_beside(final: Path) -> Iterator[Path]:
+def written_beside(final: Path, mode: int | None = None) -> Iterator[Path]:
     """Give a temporary path beside ``final``; on success sync it to disk and rename it, on an exception remove it.
 
-    Whoever sees ``final`` sees a whole file, whenever the process was killed.
+    Whoever sees ``final`` sees a whole file, whenever the process was killed. With ``mode`` the file is there already,
+    empty, with these rights: a private file is never readable by others, not even while it is written.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     try:
+        if mode is not None:
+            temporary.unlink(missing_ok=True)
+            temporary.touch(mode, exist_ok=False)
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
@@ -28,8 +35,8 @@ def written_beside(final: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(final: Path, text: str) -> None:
-    with written_beside(final) as temporary:
+def write_text(final: Path, text: str, mode: int | None = None) -> None:
+    with written_beside(final, mode) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

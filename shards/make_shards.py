@@ -9,7 +9,9 @@ split column patients are divided 80/10/10, positive and negative ones apart.
 
 Pixels keep 16 bits: VOI window of the header, MONOCHROME1 inverted, chest wall left, ratio kept, antialiased bicubic.
 Shards carry pseudonyms only; work/cohort.csv and work/private/ tie them to your files and stay with you. A stopped run
-goes on where it was. Exit code 0: every file was used; 3: some were left out, each for a reason; 2: nothing was done.
+goes on where it was, and takes in files that were left out and have been mended. A DICOM that was used and was then
+replaced by another under the same name is not noticed: give --overwrite. Exit code 0: every file was used; 3: some were
+left out, each for a reason; 2: nothing was done.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from mammogan.command_line import run
-from mammogan.config import Resolution, UserError, Workspace
+from mammogan.config import Resolution, Workspace
 
 SOME_LEFT_OUT = 3
 
@@ -43,11 +45,11 @@ class MakeShards:
     salt_file: Path | None = None
     """Secret that makes the pseudonyms; None: private/salt in the workspace, made at first use."""
     overwrite: bool = False
-    """Make the shards anew, also when they were made with other settings."""
+    """Make the shards anew: after other settings, and after DICOMs were replaced under the same name."""
 
 
 def main(asked: MakeShards) -> int:
-    resolutions = [_resolution(text) for text in asked.resolution]
+    resolutions = [Resolution.parse(text) for text in asked.resolution]
     from mammogan.data.shards import write_shards
     from mammogan.terminal import say
 
@@ -69,13 +71,6 @@ def main(asked: MakeShards) -> int:
         f"Next: python {'launch/train_cad.py' if trainable else 'shards/check_shards.py'} --workspace {asked.workspace}"
     )
     return SOME_LEFT_OUT if report.skipped else 0
-
-
-def _resolution(text: str) -> Resolution:
-    try:
-        return Resolution.parse(text)
-    except ValueError as error:
-        raise UserError(str(error)) from error
 
 
 if __name__ == "__main__":

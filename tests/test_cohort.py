@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mammogan.config import SPLITS, UserError
-from mammogan.data.cohort import Row, TableError, assign, patient_of, read_table, split_patients
+from mammogan.data.cohort import assign, split_patients, write_cohort
 from mammogan.data.pseudonyms import Pseudonyms, load_salt
+from mammogan.data.table import Row, TableError, patient_of, read_table
+from mammogan.files import written_beside
 
 
 def row(number: int, patient: str, label: str = "negative", split: str | None = None) -> Row:
@@ -48,7 +50,7 @@ def test_every_fault_of_a_table_is_in_one_error_and_nobody_is_named(folder: Path
     )
     with pytest.raises(TableError) as caught:
         read_table(table)
-    found = {(fault.row, fault.column) for fault in caught.value.faults}
+    found = {(fault.line, fault.column) for fault in caught.value.faults}
     assert found == {
         (2, "laterality"),
         (3, "patient"),
@@ -60,9 +62,9 @@ def test_every_fault_of_a_table_is_in_one_error_and_nobody_is_named(folder: Path
         (7, "split"),
     }
     text = str(caught.value)
-    assert "row 2, laterality: expected L or R, found 'left'" in text
-    assert "row 3, label: expected negative or positive, found 'benign'" in text
-    assert "row 7, path: expected each file once, found the file of row 6" in text
+    assert "line 2, laterality: expected L or R, found 'left'" in text
+    assert "line 3, label: expected negative or positive, found 'benign'" in text
+    assert "line 7, path: expected each file once, found the file of line 6" in text
     assert "jane" not in text.lower() and "mary" not in text.lower()
 
 
@@ -83,18 +85,83 @@ def test_a_spreadsheets_byte_order_mark_and_spaces_do_no_harm(folder: Path) -> N
     text = "path, patient,laterality,view,label\r\na.dcm, 7 ,L,CC,negative\r\n"
     (folder / "labels.csv").write_text(text, encoding="utf-8-sig", newline="")
     (only,) = read_table(folder / "labels.csv")
-    assert (only.path, only.patient, only.number) == ("a.dcm", "7", 2)
+    assert (only.path, only.patient, only.line) == ("a.dcm", "7", 2)
 
 
-def test_a_row_with_more_cells_than_the_header_is_a_fault(folder: Path) -> None:
-    table = write_table(folder / "labels.csv", [("a.dcm", "x", "L", "CC", "negative", "surplus")])
-    with pytest.raises(TableError, match="as many cells as the header has"):
+SHIFTED = {
+    "surplus cells": ("a.dcm,DOE, JANE,L,CC,negative", COLUMNS, "as many cells as the header has, found 1 more"),
+    "no surplus, for a later cell is missing": (
+        "a.dcm,DOE, JANE,L,CC,negative",
+        (*COLUMNS, "density"),
+        "each cell under its own header, found cells of other columns",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SHIFTED)
+def test_a_name_with_a_comma_that_shifts_its_row_is_the_rows_only_fault_and_is_not_quoted(
+    folder: Path, case: str
+) -> None:
+    line, columns, message = SHIFTED[case]
+    (folder / "labels.csv").write_text(f"{','.join(columns)}\n{line}\n")
+    with pytest.raises(TableError) as caught:
+        read_table(folder / "labels.csv")
+    assert [(fault.line, fault.column) for fault in caught.value.faults] == [(2, "row")]
+    assert message in str(caught.value) and "quotes" in str(caught.value)
+    assert "JANE" not in str(caught.value) and "DOE" not in str(caught.value)
+
+
+def test_a_text_where_a_code_is_expected_is_not_quoted(folder: Path) -> None:
+    note = "seen with DOE, JANE on Monday"
+    table = write_table(folder / "labels.csv", [("a.dcm", "x", "L", "CC", note)])
+    with pytest.raises(TableError, match="found a text of 29 characters") as caught:
         read_table(table)
+    assert "JANE" not in str(caught.value)
+
+
+def test_a_first_line_that_is_no_header_is_not_quoted(folder: Path) -> None:
+    (folder / "labels.csv").write_text("a.dcm,JANE DOE,L,CC,negative\n")
+    with pytest.raises(UserError, match="is it a header, with commas") as caught:
+        read_table(folder / "labels.csv")
+    assert "JANE" not in str(caught.value)
+
+
+def test_a_comma_at_the_end_of_the_header_does_no_harm(folder: Path) -> None:
+    (folder / "labels.csv").write_text(f"{','.join(COLUMNS)},\na.dcm,7,L,CC,negative,\nb.dcm,7,L,MLO,negative\n")
+    assert [row.line for row in read_table(folder / "labels.csv")] == [2, 3]
+    with open(folder / "labels.csv", "a") as file:
+        file.write("c.dcm,8,L,CC,negative,,surplus\n")
+    with pytest.raises(TableError, match="line 4, row: expected as many cells as the header has, found 1 more"):
+        read_table(folder / "labels.csv")
+
+
+def test_rows_are_counted_by_the_lines_that_a_text_editor_shows(folder: Path) -> None:
+    header = ",".join((*COLUMNS, "remark"))
+    lines = [header, "", 'a.dcm,7,L,CC,negative,"two', 'lines"', "b.dcm,7,L,MLO,negative,", "", "c.dcm,7,L,CC,benign,"]
+    (folder / "labels.csv").write_text("\n".join(lines))
+    with pytest.raises(TableError, match="line 7, label: expected negative or positive, found 'benign'"):
+        read_table(folder / "labels.csv")
+    (folder / "labels.csv").write_text("\n".join(lines[:-1]))
+    assert [row.line for row in read_table(folder / "labels.csv")] == [3, 5]
+
+
+def test_a_quote_that_is_never_closed_is_told_with_the_line_on_which_its_row_begins(folder: Path) -> None:
+    rest = "b.dcm,7,L,CC,negative\n" * 10_000
+    (folder / "labels.csv").write_text(f'{",".join(COLUMNS)}\na.dcm,"7,L,CC,negative\n{rest}')
+    with pytest.raises(UserError, match=r"labels\.csv: line 2: .*is a quote left open\?"):
+        read_table(folder / "labels.csv")
+
+
+def test_a_path_that_no_file_system_takes_is_a_file_that_is_not_there(folder: Path) -> None:
+    rows = [("a" * 300 + ".dcm", "x", "L", "CC", "negative"), ("b/" * 5000, "x", "L", "CC", "negative")]
+    with pytest.raises(TableError) as caught:
+        read_table(write_table(folder / "labels.csv", rows))
+    assert [(fault.line, fault.found) for fault in caught.value.faults] == [(2, "no such file"), (3, "no such file")]
 
 
 def test_a_split_column_must_be_filled_in_every_row(folder: Path) -> None:
     rows = [("a.dcm", "x", "L", "CC", "negative", "train"), ("b.dcm", "y", "L", "CC", "negative", "")]
-    with pytest.raises(TableError, match="row 3, split: expected a value in every row or in none"):
+    with pytest.raises(TableError, match="line 3, split: expected a value in every row or in none"):
         read_table(write_table(folder / "labels.csv", rows, (*COLUMNS, "split")))
 
 
@@ -174,3 +241,18 @@ def test_the_salt_is_made_once_for_its_owner_only_and_a_short_one_is_refused(tmp
     (tmp_path / "short").write_text("abc")
     with pytest.raises(UserError, match="at least 16 bytes"):
         load_salt(tmp_path / "short")
+
+
+def test_a_private_file_is_its_owners_from_its_first_byte(tmp_path: Path) -> None:
+    with written_beside(tmp_path / "private.csv", 0o600) as temporary:
+        assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
+        temporary.write_text("names")
+    assert stat.S_IMODE((tmp_path / "private.csv").stat().st_mode) == 0o600
+    assert (tmp_path / "private.csv").read_text() == "names"
+
+
+def test_the_workspaces_table_is_its_owners_even_if_an_earlier_one_was_not(tmp_path: Path) -> None:
+    path = tmp_path / "cohort.csv"
+    path.touch(0o644)
+    write_cohort(path, assign([row(2, "x", split="test")], tmp_path, Pseudonyms(b"s" * 16), seed=0))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

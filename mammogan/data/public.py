@@ -14,7 +14,7 @@ import pydicom
 
 from mammogan import files
 from mammogan.config import UserError
-from mammogan.data.cohort import patient_of
+from mammogan.data.table import patient_of
 
 COLUMNS = ("path", "patient", "laterality", "view", "label", "split")
 ATTRIBUTION = """\

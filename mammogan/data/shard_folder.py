@@ -22,7 +22,7 @@ from mammogan.data.convert import Members
 from mammogan.data.index import INDEX, SCHEMA
 
 SETTINGS, DONE = "settings.json", ".done"
-PASSING = {"unreadable", "decoder_crashed"}  # reasons that can lie in the machine of that hour
+PASSING = {"unreadable", "decoder_crashed", "out_of_memory"}  # reasons that can lie in the machine of that hour
 
 
 class OpenShard:
@@ -32,15 +32,18 @@ class OpenShard:
         self.tar = tar
         self.patients: dict[str, str] = {}
         self.sources: dict[str, str] = {}
+        self.flags: dict[str, tuple[str, ...]] = {}
         self.excluded: list[dict[str, Any]] = []
 
-    def add(self, row: Mammogram, members: Members, source_sha256: str) -> None:
+    def add(self, row: Mammogram, members: Members, source_sha256: str, flags: tuple[str, ...]) -> None:
         self.tar.write({"__key__": row.key, "png": members.png, "json": members.json})
         self.patients[row.key] = row.patient
         self.sources[row.key] = source_sha256
+        if flags:
+            self.flags[row.key] = flags
 
     def exclude(self, row: Mammogram, reason: str) -> None:
-        self.excluded.append({"row": row.row, "key": row.key, "reason": reason})
+        self.excluded.append({"line": row.line, "key": row.key, "reason": reason})
 
 
 class ShardFolder:
@@ -53,8 +56,11 @@ class ShardFolder:
         self.done: dict[str, dict[str, Any]] = {}
 
     def check(self) -> None:
-        """Raise UserError, naming what differs, when finished shards of other settings lie here."""
-        if not (self.path / SETTINGS).is_file() or not any(self.path.glob(f"{DONE}/*.json")):
+        """Raise UserError when finished shards lie here of other settings, naming what differs, or without markers."""
+        if not any(self.path.glob(f"{DONE}/*.json")):
+            self._refuse_lost_markers()
+            return
+        if not (self.path / SETTINGS).is_file():
             return
         held = files.read_json(self.path / SETTINGS)
         differing = [
@@ -67,6 +73,15 @@ class ShardFolder:
                 f"{self.path} holds shards made with other settings: {'; '.join(differing)}. "
                 "(cohort_sha256 changes with the table's rows, labels and splits, and with the salt.) "
                 "Give the same settings to resume, --overwrite to make them anew, or another --workspace"
+            )
+
+    def _refuse_lost_markers(self) -> None:
+        # A run that was killed before its first marker leaves one shard at most, and no index.
+        if (self.path / INDEX).is_file() or len(list(self.path.glob("*.tar"))) > 1:
+            raise UserError(
+                f"{self.path} holds shards, but its hidden folder {DONE}, which says how they were made, is missing or "
+                f"empty, as after a copy that left out dot-files. Copy {DONE} too (cp -a, rsync -a), or give "
+                "--overwrite to make the shards anew. Trainings need only what is there"
             )
 
     def claim(self, plan: Mapping[str, Sequence[Mammogram]], overwrite: bool) -> None:
@@ -82,7 +97,8 @@ class ShardFolder:
 
     def _clear(self) -> None:
         (self.path / INDEX).unlink(missing_ok=True)
-        for made in [*self.path.glob(f"{DONE}/*.json"), *self.path.glob("*.tar"), self.path / SETTINGS]:
+        # Markers go after their shards: shards without markers would look like a copy that left out dot-files.
+        for made in [*self.path.glob("*.tar"), *self.path.glob(f"{DONE}/*.json"), self.path / SETTINGS]:
             made.unlink(missing_ok=True)
 
     def _marker(self, name: str, rows: Sequence[Mammogram]) -> dict[str, Any] | None:
@@ -115,6 +131,7 @@ class ShardFolder:
             "settings_sha256": self.settings_sha256,
             "shard": self._entry(name, final, shard.patients) if shard.patients else None,
             "sources": shard.sources,
+            "flags": shard.flags,
             "excluded": shard.excluded,
         }
         files.write_json(marker, self.done[name])
@@ -132,7 +149,10 @@ class ShardFolder:
         }
 
     def write_index(self, planned: Sequence[str]) -> None:
-        """index.json from the markers; left as it is when it is there, for nothing was made then."""
+        """index.json from the markers; left as it is when it is there, for nothing was made then.
+
+        So a damaged one has to be deleted to be written again.
+        """
         if (self.path / INDEX).is_file():
             return
         shards = [self.done[name]["shard"] for name in planned if self.done[name]["shard"]]
@@ -151,7 +171,11 @@ class ShardFolder:
 
     def excluded(self) -> list[dict[str, Any]]:
         """Rows without a sample, in the table's order."""
-        return sorted((row for marker in self.done.values() for row in marker["excluded"]), key=lambda row: row["row"])
+        return sorted((row for marker in self.done.values() for row in marker["excluded"]), key=lambda row: row["line"])
+
+    def flags(self) -> dict[str, Sequence[str]]:
+        """key -> flags of all samples in finished shards that have any."""
+        return {key: flags for marker in self.done.values() for key, flags in marker["flags"].items()}
 
     def sources(self) -> dict[str, str]:
         """sha256 of the stored pixels -> key, of all samples in finished shards."""

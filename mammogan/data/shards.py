@@ -16,19 +16,20 @@ from pathlib import Path
 
 from mammogan import files, terminal
 from mammogan.config import LABELS, SPLITS, Resolution, UserError, Workspace
-from mammogan.data.cohort import Mammogram, assign, read_table, write_cohort
+from mammogan.data.cohort import Mammogram, assign, write_cohort
 from mammogan.data.conversion_report import ConversionReport, list_skipped, report_on
 from mammogan.data.convert import Converted, Skipped, Task, convert
 from mammogan.data.dicom import Voi
 from mammogan.data.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.pseudonyms import Pseudonyms, load_salt
 from mammogan.data.shard_folder import SETTINGS, OpenShard, ShardFolder
+from mammogan.data.table import read_table
 from mammogan.data.verify import verify
 from mammogan.data.workers import cores, in_order
 
 __all__ = ["ConversionReport", "IndexedSample", "IndexedShard", "ShardIndex", "verify", "write_shards"]
 
-CONVERSION = 1
+CONVERSION = 2
 """Counts up when the same file and settings give other pixels than before."""
 CRASHED = Skipped("decoder_crashed", "the decoder took its process down")
 
@@ -128,7 +129,7 @@ def _convert_all(
     tasks = _tasks(folders, plan, voi)
     reasons = _fill(folders, plan, tasks, min(jobs or cores(), max(1, len(tasks))))
     mammograms = [row for rows in plan.values() for row in rows]
-    listed = list_skipped(workspace, folders[0].excluded(), mammograms, reasons)
+    listed = list_skipped(workspace, folders, mammograms, reasons)
     report = report_on(folders, mammograms, len(tasks), listed)
     if not report.used:
         raise UserError("\n".join(["no file of the table could be used", *report.why_skipped()]))
@@ -146,7 +147,8 @@ def _tasks(folders: Sequence[ShardFolder], plan: Plan, voi: Voi) -> list[Task]:
 def _fill(folders: Sequence[ShardFolder], plan: Plan, tasks: Sequence[Task], jobs: int) -> dict[str, Skipped]:
     """Write all missing shards; the reasons of the rows that were left out, by key."""
     shard_of = {row.key: name for name, rows in plan.items() for row in rows}
-    first = {digest: key for folder in folders for digest, key in folder.sources().items()}
+    row_of = {row.key: row for rows in plan.values() for row in rows}
+    first = {digest: row_of[key] for folder in folders for digest, key in folder.sources().items()}
     reasons: dict[str, Skipped] = {}
     results = terminal.track(in_order(convert, tasks, jobs), len(tasks), "mammograms converted") if tasks else ()
     pairs = zip(results, tasks, strict=False)
@@ -154,23 +156,30 @@ def _fill(folders: Sequence[ShardFolder], plan: Plan, tasks: Sequence[Task], job
         with ExitStack() as opened:
             shards = {f.resolution: opened.enter_context(f.writing(name)) for f in folders if name not in f.done}
             for result, task in group:
-                outcome = _unless_repeated(result or CRASHED, task.mammogram.key, first)
+                outcome = _unless_repeated(result or CRASHED, task.mammogram, first)
                 _record(shards, task.mammogram, outcome)
                 if isinstance(outcome, Skipped):
                     reasons[task.mammogram.key] = outcome
     return reasons
 
 
-def _unless_repeated(result: Converted | Skipped, key: str, first: dict[str, str]) -> Converted | Skipped:
-    """Keep the first of files with equal pixels, so that no image is in two splits or counts twice."""
-    if isinstance(result, Skipped) or first.setdefault(result.source_sha256, key) == key:
+def _unless_repeated(result: Converted | Skipped, row: Mammogram, first: dict[str, Mammogram]) -> Converted | Skipped:
+    """Keep the first of files with equal pixels, so that no image is in two splits or counts twice.
+
+    Rows that give one image two patients or labels cannot both be right: they get a reason of their own.
+    """
+    if isinstance(result, Skipped):
         return result
-    return Skipped("duplicate", f"same pixels as {first[result.source_sha256]}")
+    kept = first.setdefault(result.source_sha256, row)
+    if kept.key == row.key:
+        return result
+    agree = (kept.patient, kept.label) == (row.patient, row.label)
+    return Skipped("duplicate" if agree else "duplicate_conflict", f"same pixels as {kept.key}, line {kept.line}")
 
 
 def _record(shards: dict[Resolution, OpenShard], row: Mammogram, outcome: Converted | Skipped) -> None:
     for resolution, shard in shards.items():
         if isinstance(outcome, Converted):
-            shard.add(row, outcome.members[resolution], outcome.source_sha256)
+            shard.add(row, outcome.members[resolution], outcome.source_sha256, outcome.flags)
         else:
             shard.exclude(row, outcome.code)
