@@ -4,7 +4,8 @@
     python shards/check_shards.py --workspace work --resolution low
 
 Looks at every byte: index, checksums, counts, members, bit depth and shape of each image, each JSON against its schema,
-and whether a patient or a source image is in two splits. Every fault is listed; exit code 1 when there is one.
+and whether a patient or a source image is in two splits. Every fault is listed, with what to do; exit code 1 when there
+is one.
 Draws work/contact-<HxW>.png: look whether every chest wall is at the left and every background black.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammogan.command_line import run
-from mammogan.config import MissingInput, Resolution, UserError, Workspace
+from mammogan.config import MissingInput, Resolution, Workspace
 
 FAULTY = 1
 
@@ -31,7 +32,7 @@ class CheckShards:
 
 def main(asked: CheckShards) -> int:
     workspace = Workspace(asked.workspace)
-    resolutions = _resolutions(asked.resolution) or workspace.resolutions()
+    resolutions = [Resolution.parse(text) for text in asked.resolution] or workspace.resolutions()
     if not resolutions:
         raise MissingInput(
             f"{asked.workspace}: no finished shards; run python shards/make_shards.py --cohort labels.csv "
@@ -39,13 +40,6 @@ def main(asked: CheckShards) -> int:
         )
     faults = [fault for resolution in resolutions for fault in _check(workspace, resolution, asked.contact)]
     return FAULTY if faults else 0
-
-
-def _resolutions(texts: tuple[str, ...]) -> list[Resolution]:
-    try:
-        return [Resolution.parse(text) for text in texts]
-    except ValueError as error:
-        raise UserError(str(error)) from error
 
 
 def _check(workspace: Workspace, resolution: Resolution, contact: bool) -> list[str]:
@@ -58,7 +52,11 @@ def _check(workspace: Workspace, resolution: Resolution, contact: bool) -> list[
     for fault in faults:
         say(f"FAULT {resolution}: {fault}")
     if faults:
-        say(f"{resolution}: {len(faults)} faults; delete the faulty tars, make_shards.py then makes them anew")
+        say(
+            f"{resolution}: {len(faults)} fault{'s' if len(faults) > 1 else ''}. Delete the faulty tars and index.json "
+            f"in {folder}, then run the make_shards.py command of before: it makes these anew and keeps the others. "
+            "With --overwrite it makes all anew, which also ends leaks between splits"
+        )
         return faults
     index = ShardIndex.load(folder)
     say(f"{resolution}: {sum(s.count for s in index.shards)} images in {len(index.shards)} shards, all sound")

@@ -9,12 +9,10 @@ In OUT: labels.csv (the table that shards/make_shards.py reads), dicom/, masks/ 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
+from mammogan.command_line import run
 from mammogan.config import UserError
 from mammogan.data.phantom.settings import PhantomConfig, PresetName, parse_size
 
@@ -42,16 +40,8 @@ class MakePhantom:
     """Instead of a cohort, draw examples of both presets into this PNG (as docs/phantom.png was made)."""
 
 
-def main() -> None:
-    asked = tyro.cli(MakePhantom, description=__doc__)
-    try:
-        draw_sheet(asked) if asked.contact_sheet else make(asked)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("Stopped. The same command goes on from here.", file=sys.stderr)
-        sys.exit(130)
+def main(asked: MakePhantom) -> None:
+    draw_sheet(asked) if asked.contact_sheet else make(asked)
 
 
 def make(asked: MakePhantom) -> None:
@@ -84,4 +74,4 @@ def draw_sheet(asked: MakePhantom) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(MakePhantom, main, __doc__)

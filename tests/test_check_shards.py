@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import front_door
 from dicoms import write_cohort
@@ -18,7 +19,7 @@ from PIL import Image
 from mammogan.config import MissingInput, Resolution, Workspace
 from mammogan.data.shard_folder import member_places
 from mammogan.data.shards import ShardIndex, verify, write_shards
-from mammogan.data.stream import read_shard
+from mammogan.data.stream import read_sample, read_shard
 from mammogan.data.verify import facts_faults
 from mammogan.files import sha256
 
@@ -128,6 +129,69 @@ def test_check_shards_tells_faults_by_its_exit_code_and_draws_a_sheet_of_sound_o
     assert ran.returncode == 1 and "FAULT 96x96: train-positive-000000.tar: missing" in ran.stdout, ran.stderr
     assert "128x96: 18 images in" in ran.stdout and "all sound" in ran.stdout
     assert (copied.root / "contact-128x96.png").is_file() and not (copied.root / "contact-96x96.png").exists()
+
+
+def a_flipped_byte(folder: Path) -> None:
+    shard = folder / "train-negative-000000.tar"
+    raw = bytearray(shard.read_bytes())
+    raw[2000] ^= 1
+    shard.write_bytes(raw)
+
+
+def a_damaged_index(folder: Path) -> None:
+    (folder / "index.json").write_text('{"schema": 1,')
+
+
+def a_wrong_count(folder: Path) -> None:
+    index = json.loads((folder / "index.json").read_text())
+    index["counts"]["test"]["positive"] = 99
+    (folder / "index.json").write_text(json.dumps(index))
+
+
+def a_stranger(folder: Path) -> None:
+    shutil.copy(folder / "test-positive-000000.tar", folder / "test-positive-000009.tar")
+
+
+@pytest.mark.parametrize("damage", [a_flipped_byte, a_damaged_index, a_wrong_count, a_stranger])
+def test_whoever_follows_the_advice_has_sound_shards_again(
+    finished: Workspace, copied: Workspace, damage: Callable[[Path], None]
+) -> None:
+    folder = copied.shards(SIZE)
+    damage(folder)
+    ran = front_door("shards/check_shards.py", "--workspace", copied.root, "--resolution", "96x96", "--no-contact")
+    assert ran.returncode == 1
+    told = " ".join(ran.stdout.split())
+    assert f"Delete the faulty tars and index.json in {folder}, then run the make_shards.py command of before" in told
+    for tar in {word.rstrip(":") for word in told.split() if word.endswith(".tar:")}:
+        (folder / tar).unlink()
+    (folder / "index.json").unlink()
+    table = finished.root.parent / "cohort" / "labels.csv"
+    report = write_shards(table, copied, [SIZE, OTHER], jobs=1, shard_images=3)
+    assert report.converted_now == (3 if damage is a_flipped_byte else 0)
+    assert verify(folder) == []
+    kept, sound = (
+        {path.name: path.read_bytes() for path in shards.iterdir() if path.is_file()}
+        for shards in (folder, finished.shards(SIZE))
+    )
+    assert kept == sound
+
+
+def test_overwrite_makes_all_shards_anew_as_the_advice_says(finished: Workspace, copied: Workspace) -> None:
+    a_damaged_index(copied.shards(SIZE))
+    a_stranger(copied.shards(SIZE))
+    table = finished.root.parent / "cohort" / "labels.csv"
+    write_shards(table, copied, [SIZE, OTHER], jobs=1, shard_images=3, overwrite=True)
+    assert verify(copied.shards(SIZE)) == verify(copied.shards(OTHER)) == []
+
+
+def test_a_sample_is_read_by_its_place_in_the_index(finished: Workspace) -> None:
+    index = ShardIndex.load(finished.shards(SIZE))
+    for shard in index.shards:
+        tar = index.folder / shard.name
+        for at, expected in zip(shard.samples, read_shard(tar), strict=True):
+            found = read_sample(tar, at)
+            assert (found.key, found.facts) == (expected.key, expected.facts)
+            assert np.array_equal(found.pixels, expected.pixels)
 
 
 def test_loading_an_index_that_is_not_there_names_the_command(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from mammogan import files
 from mammogan.config import LABELS, SPLITS
 from mammogan.data.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.placement import resize
-from mammogan.data.stream import decode_png16
+from mammogan.data.stream import read_sample
 
 HEIGHT = 240  # of a picture, in pixels
 CAPTION = 30  # under it: two lines
@@ -34,10 +33,10 @@ def draw_contact_sheet(index: ShardIndex, path: Path, columns: int = 6) -> None:
     for row, (split, label) in enumerate(rows):
         for column, (shard, sample) in enumerate(_spread(index, split, label, columns)):
             corner = (GAP + column * (width + GAP), CAPTION + row * (HEIGHT + CAPTION))
-            pixels, facts = _read(index.folder / shard.name, sample)
-            page.paste(Image.fromarray(_small(pixels, width)), corner)
+            shown = read_sample(index.folder / shard.name, sample)
+            page.paste(Image.fromarray(_small(shown.pixels, width)), corner)
             pen.text((corner[0], corner[1] + HEIGHT + 2), f"{split} {label}", fill=INK)
-            pen.text((corner[0], corner[1] + HEIGHT + 14), _caption(facts), fill=DIM)
+            pen.text((corner[0], corner[1] + HEIGHT + 14), _caption(shown.facts), fill=DIM)
     with files.written_beside(path) as temporary:
         page.save(temporary, "PNG")
 
@@ -48,14 +47,6 @@ def _spread(index: ShardIndex, split: str, label: str, number: int) -> Iterator[
     ]
     for position in np.unique(np.linspace(0, len(found) - 1, min(number, len(found))).round().astype(int)):
         yield found[position]
-
-
-def _read(tar: Path, sample: IndexedSample) -> tuple[NDArray[np.uint16], dict[str, Any]]:
-    with open(tar, "rb") as file:
-        file.seek(sample.png_offset)
-        pixels = decode_png16(file.read(sample.png_size))
-        file.seek(sample.json_offset)
-        return pixels, json.loads(file.read(sample.json_size))
 
 
 def _small(pixels: NDArray[np.uint16], width: int) -> NDArray[np.uint8]:

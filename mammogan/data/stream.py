@@ -14,7 +14,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mammogan.config import Label, UserError
+from mammogan.data.index import IndexedSample
 from mammogan.files import read_json
 
 SIXTEEN_BIT = ("I;16", "I;16B", "I")
@@ -59,6 +60,25 @@ def read_shard(shard: Path) -> Iterator[Sample]:
     raw = wds.DataPipeline(files, wds.tarfile_to_samples())
     for sample in raw:
         yield Sample(sample["__key__"], decode_png16(sample["png"]), json.loads(sample["json"]))
+
+
+def read_sample(shard: Path, at: IndexedSample) -> Sample:
+    """One sample of a tar by its place in the index, without reading the others."""
+    with open(shard, "rb") as file:
+        return Sample(at.key, read_pixels(file, at), read_facts(file, at))
+
+
+def read_pixels(tar: BinaryIO, at: IndexedSample) -> NDArray[np.uint16]:
+    """The PNG member of a sample, uint16 (H,W). ValueError, or whatever damaged bytes make a decoder raise."""
+    tar.seek(at.png_offset)
+    return decode_png16(tar.read(at.png_size))
+
+
+def read_facts(tar: BinaryIO, at: IndexedSample) -> dict[str, Any]:
+    """The JSON member of a sample."""
+    tar.seek(at.json_offset)
+    facts: dict[str, Any] = json.loads(tar.read(at.json_size))
+    return facts
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from mammogan import files
 from mammogan.config import LABELS, SPLITS, MissingInput, Resolution
 from mammogan.data.index import IndexedSample, IndexedShard, ShardIndex
-from mammogan.data.stream import decode_png16
+from mammogan.data.stream import read_facts, read_pixels
 from mammogan.terminal import track
 
 FACTS: dict[str, type | tuple[type, ...]] = {
@@ -115,11 +114,10 @@ def _member_faults(tar: Path, shard: IndexedShard) -> Iterator[str]:
 
 
 def _sample_faults(
-    index: ShardIndex, shard: IndexedShard, sample: IndexedSample, file: Any, facts: list[dict[str, Any]]
+    index: ShardIndex, shard: IndexedShard, sample: IndexedSample, file: BinaryIO, facts: list[dict[str, Any]]
 ) -> Iterator[str]:
     where = f"{shard.name}: {sample.key}"
-    file.seek(sample.json_offset)
-    held = json.loads(file.read(sample.json_size))
+    held = read_facts(file, sample)
     facts.append(held)
     for fault in facts_faults(held, index.resolution):
         yield f"{where}: {fault}"
@@ -131,8 +129,7 @@ def _sample_faults(
     }.items():
         if held.get(name) != value:
             yield f"{where}: {name} is {held.get(name)!r} in its JSON, {value!r} in index.json"
-    file.seek(sample.png_offset)
-    pixels = decode_png16(file.read(sample.png_size))
+    pixels = read_pixels(file, sample)
     if pixels.shape != (index.resolution.height, index.resolution.width):
         yield f"{where}: {pixels.shape[0]}x{pixels.shape[1]} pixels, expected {index.resolution}"
     if np.ptp(pixels) == 0:

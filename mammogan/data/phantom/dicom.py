@@ -35,7 +35,6 @@ VIEW_CODE = {
     "MLO": Code("399368009", "SCT", "medio-lateral oblique"),
 }
 BREAST_CODE = Code("76752008", "SCT", "Breast")
-SIDE_CODE = {"L": Code("7771000", "SCT", "Left"), "R": Code("24028007", "SCT", "Right")}
 SYNTHESIZING = Code("109100", "DCM", "Synthesizing Equipment")
 
 
