@@ -57,13 +57,13 @@ class Step:
         import torch
 
         from mammogan.models.losses import focal
-        from mammogan.models.penalty import penalty, scores_and_powers
+        from mammogan.models.penalty import Way, penalty, scores_and_powers
 
         self.cad.zero_grad(set_to_none=True)
         self._wait()
         began = time.perf_counter()
         with torch.autocast(self.device.type, self.precision.half, enabled=self.precision.half is not None):
-            logits, powers = scores_and_powers(self.cad, self.pixels, self.keep, method=method)
+            logits, powers = scores_and_powers(self.cad, self.pixels, self.keep, way=Way(method))
             loss = focal(logits, 1) + penalty(powers)
         loss.backward()
         self._wait()

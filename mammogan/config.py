@@ -136,6 +136,11 @@ class ComputeConfig:
     """auto takes NVIDIA apex's FusedAdam where its kernels are built and the weights are on CUDA, else torch's."""
     penalty: Literal["fast", "reference"] = "fast"
     """How the gradient penalty is differentiated: by hand where the critic is piecewise linear, or automatically."""
+    kernels: bool = True
+    """Use our own kernels for the fast penalty on CUDA, where triton is there; else torch's."""
+    recompute: bool = False
+    """For small GPUs: differentiate the critic image by image and compute again what would have to be kept. A step
+    takes about a third longer; its memory hardly grows with the batch. Of the fast penalty only."""
     loader_workers: int = 2
     """Processes that read shards, per rank; 0 reads in the training process."""
     save_minutes: float = 10.0

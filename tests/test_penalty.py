@@ -11,11 +11,15 @@ from torch import Tensor, nn
 from mammogan.config import UserError
 from mammogan.models.losses import focal
 from mammogan.models.networks import Cad, Critic, Discriminator
-from mammogan.models.penalty import penalty, scores_and_powers
-from mammogan.models.penalty.layers import AveragePool, Conv, GlobalMax, Leak, ReluPool
+from mammogan.models.penalty import Way, penalty, scores_and_powers
+from mammogan.models.penalty.layers import AveragePool, Conv, GlobalMax, Layer, Leak, PooledConv, ReluPool
+from mammogan.models.penalty.part import Gradients
 from mammogan.models.penalty.trunk import Trunk
 
 LABELS = torch.tensor([1, 1, 0])
+NONE = (None, None)
+CONV = Conv(0, (2, 2), (1, 1))
+WAYS = {"fast": Way(), "recomputed": Way(recompute=True), "reference": Way("reference")}
 
 
 def critic_of(kind: type[Critic], frozen: Sequence[str] = (), dtype: torch.dtype = torch.float64) -> Critic:
@@ -32,7 +36,7 @@ def gradients(
     """Loss and all weight gradients of a step whose loss and penalty weigh about the same."""
     critic.zero_grad(set_to_none=True)
     keep = critic.fnet.draw_keep(len(pixels), torch.Generator().manual_seed(1))
-    logits, powers = scores_and_powers(critic, pixels, keep, of, o, LABELS[: len(pixels)], method)
+    logits, powers = scores_and_powers(critic, pixels, keep, of, o, LABELS[: len(pixels)], WAYS[method])
     term = focal(logits, 1) if logits.shape[1] == 2 else logits.square().mean()
     gp = penalty(powers[:2])
     loss = term + gp / gp.detach()
@@ -46,9 +50,10 @@ def relative(first: Tensor, second: Tensor) -> float:
 
 @pytest.mark.parametrize("frozen", [(), ("vnet",), ("vnet", "fnet.convs"), ("vnet", "fnet"), ("vnet.0",), ("fnet",)])
 @pytest.mark.parametrize("kind", [Cad, Discriminator])
-def test_every_weight_gradient_equals_the_references(kind: type[Critic], frozen: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("way", ["fast", "recomputed"])
+def test_every_weight_gradient_equals_the_references(way: str, kind: type[Critic], frozen: tuple[str, ...]) -> None:
     critic, pixels = critic_of(kind, frozen), torch.rand(3, 1, 96, 128, dtype=torch.float64)
-    (value, fast), (expected, reference) = (gradients(critic, pixels, m) for m in ("fast", "reference"))
+    (value, fast), (expected, reference) = (gradients(critic, pixels, m) for m in (way, "reference"))
     torch.testing.assert_close(value, expected, rtol=1e-12, atol=0)
     for (name, _), ours, theirs in zip(critic.named_parameters(), fast, reference, strict=True):
         assert (ours is None) == (theirs is None), name
@@ -99,7 +104,7 @@ def test_half_precision_keeps_penalties_of_tiny_and_huge_gradients(size: float) 
     for method, half in (("reference", False), ("fast", True)):
         critic.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.float16, enabled=half):
-            powers = scores_and_powers(critic, pixels, of="margin", method=method)[1]
+            powers = scores_and_powers(critic, pixels, of="margin", way=Way(method))[1]
         penalty(powers).backward()
         found.append(critic.vnet[3].weight.grad.double().flatten())
     assert found[1].isfinite().all() and found[1].abs().sum() > 0
@@ -135,24 +140,32 @@ def test_other_trunks_of_known_modules_are_taken_too() -> None:
 @pytest.mark.parametrize(
     "layer", [Leak(0.0), Leak(0.2), ReluPool(2, True), ReluPool(3, False), AveragePool((2, 2), (1, 1)), GlobalMax()]
 )
-def test_pull_is_the_adjoint_of_push(layer: Leak | ReluPool | AveragePool | GlobalMax) -> None:
+def test_pull_is_the_adjoint_of_push(layer: Layer) -> None:
     value = torch.randn(2, 3, 13, 11, dtype=torch.float64)
-    out, selected = layer.forward(value)
+    out, selected = layer.forward(value, NONE)
     tangent, cotangent = torch.randn_like(value), torch.randn_like(out)
-    pushed, pulled = layer.push(tangent, selected), layer.pull(cotangent, selected, value.shape)  # type: ignore[arg-type]
+    pushed, pulled = layer.push(tangent, selected, NONE), layer.pull(cotangent, selected, value.shape, NONE)
     assert pulled.shape == value.shape and pushed.shape == out.shape
     assert (pulled * tangent).sum().item() == pytest.approx((cotangent * pushed).sum().item(), rel=1e-12)
 
 
-def test_pull_of_a_convolution_is_the_adjoint_of_push_and_knows_its_weight_gradient() -> None:
-    layer, weight = Conv(0, (2, 2), (1, 1)), torch.randn(4, 3, 3, 3, dtype=torch.float64, requires_grad=True)
-    value = torch.randn(2, 3, 13, 11, dtype=torch.float64)
-    out = layer.forward(value, weight, None)
-    cotangent = torch.randn_like(out)
-    expected = torch.autograd.grad((out * cotangent).sum(), weight)[0]
-    torch.testing.assert_close(layer.weight_gradient(cotangent, value, weight), expected)
-    pulled = layer.pull(cotangent, value.shape, weight)
-    assert (pulled * value).sum().item() == pytest.approx((cotangent * out).sum().item(), rel=1e-12)
+@pytest.mark.parametrize("layer", [CONV, PooledConv(CONV, ReluPool(2, True)), PooledConv(CONV, ReluPool(2, False))])
+def test_pull_of_a_convolution_is_the_adjoint_of_push_and_knows_all_gradients(layer: Conv | PooledConv) -> None:
+    weight, bias = (torch.randn(*s, dtype=torch.float64, requires_grad=True) for s in ((4, 3, 3, 3), (4,)))
+    value, w = torch.randn(2, 3, 13, 11, dtype=torch.float64, requires_grad=True), (weight.detach(), bias.detach())
+    out = torch.nn.functional.conv2d(value, weight, bias, CONV.stride, CONV.padding)
+    if isinstance(layer, PooledConv):
+        out = torch.nn.functional.max_pool2d(out.relu() if layer.pool.relu else out, 2)
+    cotangent, tangent = torch.randn_like(out), torch.randn_like(value)
+    expected = torch.autograd.grad((out * cotangent).sum(), (value, weight, bias))
+    found, selected = layer.forward(value.detach(), w)
+    torch.testing.assert_close(found, out.detach())
+    torch.testing.assert_close(layer.replay(value.detach(), selected, w), out.detach())
+    every = layer.adjoint(cotangent, selected, value.detach(), value.shape, w, (True, True, True))
+    for ours, theirs in zip(every, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    pulled, pushed = layer.pull(cotangent, selected, value.shape, w), layer.push(tangent, selected, w)
+    assert (pulled * tangent).sum().item() == pytest.approx((cotangent * pushed).sum().item(), rel=1e-12)
 
 
 def test_ties_and_nan_select_as_torchs_pool_does() -> None:
@@ -162,16 +175,15 @@ def test_ties_and_nan_select_as_torchs_pool_does() -> None:
     x = value.clone().requires_grad_(True)
     expected = nn.functional.max_pool2d(x, 2)
     expected.nan_to_num().sum().backward()
-    pooled, code = ReluPool(2, False).forward(value)
+    pooled, code = ReluPool(2, False).forward(value, NONE)
     torch.testing.assert_close(pooled, expected.detach(), equal_nan=True)
     assert code.tolist() == [[[[0, 0], [0, 0]]]]
-    scattered = ReluPool(2, False).pull(torch.ones_like(pooled), code, value.shape)
+    scattered = ReluPool(2, False).pull(torch.ones_like(pooled), code, value.shape, NONE)
     assert x.grad is not None and torch.equal(scattered[..., :2, :2], x.grad[..., :2, :2])
 
 
 def test_nothing_is_kept_or_computed_for_a_frozen_vnet() -> None:
     critic = critic_of(Cad, ("vnet",))
     run = Trunk(critic.vnet, critic.fnet.convs).run(torch.rand(1, 3, 96, 96, dtype=torch.float64))
-    kept = [v for v in run.inputs if v is not None]
-    assert len(kept) == 2, "the inputs of Fnet's two convolutions alone"
-    assert run.lowest_trained() == len(Trunk(critic.vnet).layers) - 1
+    assert len(run.parts[0].inputs) == 2, "the inputs of Fnet's two convolutions alone"
+    assert Gradients(run.weights, run.layers).lowest == len(Trunk(critic.vnet).layers) - 1, "Fnet's first"

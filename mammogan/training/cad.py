@@ -14,7 +14,7 @@ from mammogan.data.augment import Augmentation
 from mammogan.data.stream import PairedStream, ShardImages, shards_fingerprint
 from mammogan.models.losses import focal
 from mammogan.models.networks import Cad
-from mammogan.models.penalty import penalty, scores_and_powers
+from mammogan.models.penalty import Way, penalty, scores, scores_and_powers
 from mammogan.models.vgg_weights import load_vgg_weights
 from mammogan.terminal import say
 from mammogan.training.batches import Batches
@@ -40,11 +40,11 @@ class CadStep(nn.Module):
         if config.penalty.k:
             labels = torch.arange(2 * n, device=pixels.device) < n
             logits, powers = scores_and_powers(
-                self.cad, pixels, keep, config.penalty.of, config.penalty.o, labels.long(), config.compute.penalty
+                self.cad, pixels, keep, config.penalty.of, config.penalty.o, labels.long(), Way.of(config.compute)
             )
             gp = penalty(powers[:n], config.penalty.k) + penalty(powers[n:], config.penalty.k)
         else:
-            logits, gp = self.cad(pixels, keep), pixels.new_zeros(())
+            logits, gp = scores(self.cad, pixels, keep, Way.of(config.compute)), pixels.new_zeros(())
         shape = (config.focal_gamma, config.focal_alpha, config.focal_detach)
         fl = focal(logits[:n], 1, *shape) + focal(logits[n:], 0, *shape)
         return {"loss": fl + gp, "focal": fl, "penalty": gp}

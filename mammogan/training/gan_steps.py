@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from mammogan.config import GanConfig
+from mammogan.config import ComputeConfig, GanConfig
 from mammogan.models.losses import OverRanks, dis, discriminator_loss, generator_loss, identity
 from mammogan.models.networks import Discriminator, Gnet
-from mammogan.models.penalty import penalty, scores_and_powers
+from mammogan.models.penalty import Way, penalty, scores, scores_and_powers
 
 
 class DiscriminatorStep(nn.Module):
@@ -18,18 +18,17 @@ class DiscriminatorStep(nn.Module):
     def __init__(self, critic: Discriminator, config: GanConfig, over_ranks: OverRanks) -> None:
         super().__init__()
         self.critic, self.config, self.over_ranks = critic, config, over_ranks
+        self.way = Way.of(config.compute)
 
     def forward(self, real: Tensor, fake: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Pixels (n,1,H,W) of targets and fakes, mask (2n, hidden) -> loss, gap, dis_real, dis_fake, penalty."""
         n, config = len(real), self.config.penalty
         if config.k:
-            logits, powers = scores_and_powers(
-                self.critic, real, keep[:n], o=config.o, method=self.config.compute.penalty
-            )
+            logits, powers = scores_and_powers(self.critic, real, keep[:n], o=config.o, way=self.way)
             gp = penalty(powers, config.k)
         else:
-            logits, gp = self.critic(real, keep[:n]), real.new_zeros(())
-        dis_real, dis_fake = dis(logits), dis(self.critic(fake, keep[n:]))
+            logits, gp = scores(self.critic, real, keep[:n], self.way), real.new_zeros(())
+        dis_real, dis_fake = dis(logits), dis(scores(self.critic, fake, keep[n:], self.way))
         loss = discriminator_loss(dis_real, dis_fake, self.config.stabiliser, self.over_ranks) + gp
         means = {"dis_real": dis_real.mean(), "dis_fake": dis_fake.mean()}
         return {"loss": loss, "penalty": gp, "gap": means["dis_real"] - means["dis_fake"], **means}
@@ -45,7 +44,7 @@ class GeneratorStep(nn.Module):
     def __init__(self, gnet: Gnet, critic: Discriminator, config: GanConfig, adversarial: bool, over_ranks: OverRanks):
         super().__init__()
         self.gnet, self.config, self.adversarial, self.over_ranks = gnet, config, adversarial, over_ranks
-        self._critic = (critic,)
+        self._judge = (_Judge(critic, config.compute),)
 
     def forward(self, source: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Pixels (n,1,H,W) to alter, dropout mask (n, hidden) -> loss, identity."""
@@ -53,10 +52,21 @@ class GeneratorStep(nn.Module):
         same = identity(fake, source, self.over_ranks)
         if not self.adversarial:
             return {"loss": same, "identity": same}
-        critic = self._critic[0]
-        frozen = {name: weight.detach() for name, weight in critic.named_parameters()}
-        dis_fake = dis(functional_call(critic, frozen, (fake, keep)))
+        judge = self._judge[0]
+        frozen = {name: weight.detach() for name, weight in judge.named_parameters()}
+        dis_fake = dis(functional_call(judge, frozen, (fake, keep)))
         return {"loss": generator_loss(dis_fake, same, self.config.identity_weight), "identity": same}
+
+
+class _Judge(nn.Module):
+    """The discriminator's logits as a module, so that they can be had with other weights in place of its own."""
+
+    def __init__(self, critic: Discriminator, compute: ComputeConfig) -> None:
+        super().__init__()
+        self.critic, self.way = critic, Way.of(compute)
+
+    def forward(self, fake: Tensor, keep: Tensor) -> Tensor:
+        return scores(self.critic, fake, keep, self.way)
 
 
 @torch.no_grad()

@@ -10,8 +10,17 @@ from torch import Tensor
 from mammogan.models.networks import Critic
 from mammogan.models.penalty import fast, reference
 from mammogan.models.penalty.scalars import differentiated, penalty
+from mammogan.models.penalty.way import FAST, Way
 
-__all__ = ["differentiated", "penalty", "scores_and_powers"]
+__all__ = ["Way", "differentiated", "penalty", "scores", "scores_and_powers"]
+
+
+def scores(critic: Critic, pixels: Tensor, keep: Tensor | None = None, way: Way = FAST) -> Tensor:
+    """Logits (N, outputs), differentiable once in the critic's weights and in ``pixels`` (N,1,H,W) in [0,1].
+
+    The critic's own forward pass, with less kept for the backward pass when ``way`` is fast.
+    """
+    return critic(pixels, keep) if way.method == "reference" else fast.scores(critic, pixels, keep, way)
 
 
 def scores_and_powers(
@@ -21,17 +30,14 @@ def scores_and_powers(
     of: str = "sum",
     o: float = 4.0,
     labels: Tensor | None = None,
-    method: str = "fast",
+    way: Way = FAST,
 ) -> tuple[Tensor, Tensor]:
     """Logits (N, outputs) and ||g||^o (N,), both differentiable, from one shared forward pass.
 
     ``pixels`` (N,1,H,W) in [0,1]; ``keep`` the dropout mask of both passes; ``labels`` (N,) for ``of='target'``.
-    ``method``: fast, or reference, by automatic differentiation alone; they agree to rounding.
-    Add the penalty to the loss and call backward once on the total: a backward of the penalty alone leaves gradients
-    unsynchronised under DistributedDataParallel.
+    The ways agree to rounding. Add the penalty to the loss and call backward once on the total: a backward of the
+    penalty alone leaves gradients unsynchronised under DistributedDataParallel.
     """
-    if method == "reference":
+    if way.method == "reference":
         return reference.scores_and_powers(critic, pixels, keep, of, o, labels)
-    if method == "fast":
-        return fast.scores_and_powers(critic, pixels, keep, of, o, labels)
-    raise ValueError(f"penalty method {method!r}: expected fast or reference")
+    return fast.scores_and_powers(critic, pixels, keep, of, o, labels, way)

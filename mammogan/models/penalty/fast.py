@@ -8,22 +8,24 @@ from torch import Tensor
 from mammogan.models.networks import Critic
 from mammogan.models.penalty.scalars import differentiated, power
 from mammogan.models.penalty.trunk import Trunk
+from mammogan.models.penalty.way import Way
+
+
+def scores(critic: Critic, pixels: Tensor, keep: Tensor | None, way: Way) -> Tensor:
+    """Logits (N, outputs), differentiable in weights and pixels; see ``mammogan.models.penalty.scores``."""
+    vector = Trunk(critic.vnet, critic.fnet.convs).run(critic.normalise(pixels), way).output
+    return critic.last(critic.fnet.head(vector, keep))
 
 
 def scores_and_powers(
-    critic: Critic,
-    pixels: Tensor,
-    keep: Tensor | None,
-    of: str,
-    o: float,
-    labels: Tensor | None,
+    critic: Critic, pixels: Tensor, keep: Tensor | None, of: str, o: float, labels: Tensor | None, way: Way
 ) -> tuple[Tensor, Tensor]:
     """Logits (N, outputs) and ||g||^o (N,); see ``mammogan.models.penalty.scores_and_powers``.
 
     All curvature sits in the head, tiny beside the trunk: its gradient at the trunk's output is taken with a graph, and
     pulled back to the input by a map that is linear in it.
     """
-    run = Trunk(critic.vnet, critic.fnet.convs).run(critic.normalise(pixels).detach())
+    run = Trunk(critic.vnet, critic.fnet.convs).run(critic.normalise(pixels).detach(), way)
     vector = run.output if run.output.requires_grad else run.output.detach().requires_grad_(True)
     with torch.autocast(vector.device.type, enabled=False):  # what the penalty sends through the head fits no half
         logits = critic.last(critic.fnet.head(vector, keep))

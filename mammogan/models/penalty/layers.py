@@ -1,7 +1,7 @@
 """The layers a trunk may consist of, each with its linear part applied both ways at the selections of a forward pass.
 
-forward: value -> (value, what was selected). pull: J^T, from the cotangent of the output to that of the input. push: J,
-from a tangent of the input to that of the output.
+forward: value -> (value, what was selected). push: J, from a tangent of the input to that of the output. pull: J^T,
+from the cotangent of the output to that of the input. ``shape`` is always the input's, ``w`` weight and bias.
 """
 
 from __future__ import annotations
@@ -16,54 +16,93 @@ from torch import Tensor
 
 _convolution_backward = torch.ops.aten.convolution_backward.default
 
+W = tuple[Any, Any]
+"""Weight and bias of a convolution in the precision of the pass; (None, None) for a layer without."""
+Wants = tuple[bool, bool, bool]
+"""Whether the gradients of input, weight and bias are wanted."""
+
+
+class Layer:
+    """What every layer can do."""
+
+    @property
+    def number(self) -> int | None:
+        """Which of the trunk's convolutions it holds, if any."""
+        return None
+
+    def forward(self, value: Tensor, w: W) -> tuple[Tensor, Any]:
+        raise NotImplementedError
+
+    def push(self, tangent: Tensor, selected: Any, w: W) -> Tensor:
+        raise NotImplementedError
+
+    def pull(self, cotangent: Tensor, selected: Any, shape: torch.Size, w: W) -> Tensor:
+        raise NotImplementedError
+
+    def replay(self, value: Tensor, selected: Any, w: W) -> Tensor:
+        """``forward`` with selections made before."""
+        return self.push(value, selected, w)
+
+    def adjoint(self, g: Tensor, selected: Any, value: Tensor | None, shape: torch.Size, w: W, wants: Wants) -> Any:
+        """Gradients (input, weight, bias) of <g, forward(value)>, None for those not in ``wants``."""
+        return (self.pull(g, selected, shape, w) if wants[0] else None), None, None
+
 
 @dataclass(frozen=True)
-class Conv:
-    """A convolution; its weight and bias are numbers ``number`` of the trunk's."""
+class Conv(Layer):
+    """Convolution ``place`` of the trunk."""
 
-    number: int
+    place: int
     stride: tuple[int, int]
     padding: tuple[int, int]
 
-    def forward(self, value: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return F.conv2d(value, weight, bias, self.stride, self.padding)
+    @property
+    def number(self) -> int:
+        return self.place
 
-    def push(self, tangent: Tensor, weight: Tensor) -> Tensor:
-        return F.conv2d(tangent, weight, None, self.stride, self.padding)
+    def forward(self, value: Tensor, w: W) -> tuple[Tensor, None]:
+        return F.conv2d(value, *w, self.stride, self.padding), None
 
-    def pull(self, cotangent: Tensor, shape: torch.Size, weight: Tensor) -> Tensor:
-        """``shape`` is the input's."""
-        never_read = cotangent.new_empty(1).expand(shape)
-        return self._backward(cotangent, never_read, weight, (True, False, False))[0]
+    def push(self, tangent: Tensor, selected: None, w: W) -> Tensor:
+        return F.conv2d(tangent, w[0], None, self.stride, self.padding)
 
-    def weight_gradient(self, cotangent: Tensor, value: Tensor, weight: Tensor) -> Tensor:
-        """Gradient of <cotangent, conv(value)> with respect to the weight, by the convolution's own kernel."""
-        return self._backward(cotangent, value, weight, (False, True, False))[1]
+    def replay(self, value: Tensor, selected: None, w: W) -> Tensor:
+        return self.forward(value, w)[0]
 
-    def _backward(self, cotangent: Tensor, value: Tensor, weight: Tensor, mask: tuple[bool, bool, bool]) -> Any:
+    def pull(self, cotangent: Tensor, selected: None, shape: torch.Size, w: W) -> Tensor:
+        found: Tensor = self.adjoint(cotangent, None, None, shape, w, (True, False, False))[0]
+        return found
+
+    def adjoint(self, g: Tensor, selected: None, value: Tensor | None, shape: torch.Size, w: W, wants: Wants) -> Any:
+        """The weight's gradient comes from the convolution's own kernel: autograd's, twice over, is another one."""
+        if value is None:
+            value = g.new_empty(1).expand(shape)  # never read
         fixed = ((1, 1), False, (0, 0), 1)  # dilation, transposed, output padding, groups
-        return _convolution_backward(cotangent, value, weight, None, self.stride, self.padding, *fixed, mask)
+        at_value, at_weight, _ = _convolution_backward(
+            g, value, w[0], None, self.stride, self.padding, *fixed, (wants[0], wants[1], False)
+        )
+        return at_value, at_weight, g.sum((0, 2, 3), dtype=_summable(g)) if wants[2] else None
 
 
 @dataclass(frozen=True)
-class Leak:
+class Leak(Layer):
     """ReLU (slope 0) or leaky ReLU. The selection is where the value was positive."""
 
     slope: float
 
-    def forward(self, value: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, value: Tensor, w: W) -> tuple[Tensor, Tensor]:
         positive = value > 0
-        return self.push(value, positive), positive
+        return self.push(value, positive, w), positive
 
-    def push(self, tangent: Tensor, positive: Tensor) -> Tensor:
+    def push(self, tangent: Tensor, positive: Tensor, w: W) -> Tensor:
         return tangent * positive if self.slope == 0 else torch.where(positive, tangent, self.slope * tangent)
 
-    def pull(self, cotangent: Tensor, positive: Tensor, shape: torch.Size) -> Tensor:
-        return self.push(cotangent, positive)
+    def pull(self, cotangent: Tensor, positive: Tensor, shape: torch.Size, w: W) -> Tensor:
+        return self.push(cotangent, positive, w)
 
 
 @dataclass(frozen=True)
-class ReluPool:
+class ReluPool(Layer):
     """Max pool over windows without overlap, after a ReLU or not.
 
     The selection is a byte a pooled value: the winner's place in its window, row by row, or the number of places where
@@ -73,22 +112,23 @@ class ReluPool:
     kernel: int
     relu: bool
 
-    def forward(self, value: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, value: Tensor, w: W) -> tuple[Tensor, Tensor]:
         k, width = self.kernel, value.shape[3]
         pooled, index = F.max_pool2d(value, k, return_indices=True)
-        code = (index // width % k * k + index % width % k).to(torch.uint8)
+        column = index.remainder(width).remainder_(k)
+        code = index.div_(width, rounding_mode="floor").remainder_(k).mul_(k).add_(column).to(torch.uint8)
         if self.relu:
             code.masked_fill_(pooled <= 0, k * k)
             pooled = pooled.relu_()
         return pooled, code
 
-    def push(self, tangent: Tensor, code: Tensor) -> Tensor:
+    def push(self, tangent: Tensor, code: Tensor, w: W) -> Tensor:
         out = torch.zeros_like(code, dtype=tangent.dtype)
         for place, window in self._windows(tangent, code):
-            out += window * (code == place)
+            out.addcmul_(window, (code == place).to(tangent.dtype))
         return out
 
-    def pull(self, cotangent: Tensor, code: Tensor, shape: torch.Size) -> Tensor:
+    def pull(self, cotangent: Tensor, code: Tensor, shape: torch.Size, w: W) -> Tensor:
         height, width = (s // self.kernel * self.kernel for s in shape[2:])
         whole = (height, width) == tuple(shape[2:])
         out = cotangent.new_empty(shape) if whole else cotangent.new_zeros(shape)
@@ -104,35 +144,78 @@ class ReluPool:
 
 
 @dataclass(frozen=True)
-class AveragePool:
+class PooledConv(Layer):
+    """A convolution and the pool after it: what lies between them is large, and never kept."""
+
+    conv: Conv
+    pool: ReluPool
+
+    @property
+    def number(self) -> int:
+        return self.conv.place
+
+    def forward(self, value: Tensor, w: W) -> tuple[Tensor, Tensor]:
+        return self.pool.forward(self.conv.forward(value, w)[0], w)
+
+    def replay(self, value: Tensor, code: Tensor, w: W) -> Tensor:
+        return self.pool.push(self.conv.forward(value, w)[0], code, w)
+
+    def push(self, tangent: Tensor, code: Tensor, w: W) -> Tensor:
+        return self.pool.push(self.conv.push(tangent, None, w), code, w)
+
+    def pull(self, cotangent: Tensor, code: Tensor, shape: torch.Size, w: W) -> Tensor:
+        return self.conv.pull(self._between(cotangent, code, shape, w), None, shape, w)
+
+    def adjoint(self, g: Tensor, code: Tensor, value: Tensor | None, shape: torch.Size, w: W, wants: Wants) -> Any:
+        return self.conv.adjoint(self._between(g, code, shape, w), None, value, shape, w, wants)
+
+    def _between(self, cotangent: Tensor, code: Tensor, shape: torch.Size, w: W) -> Tensor:
+        """The cotangent of what the convolution puts out."""
+        size = [
+            (side + 2 * padding - reach) // stride + 1
+            for side, padding, reach, stride in zip(
+                shape[2:], self.conv.padding, w[0].shape[2:], self.conv.stride, strict=True
+            )
+        ]
+        return self.pool.pull(cotangent, code, torch.Size([*cotangent.shape[:2], *size]), w)
+
+
+@dataclass(frozen=True)
+class AveragePool(Layer):
     """Average pool without padding; nothing is selected."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
 
-    def forward(self, value: Tensor) -> tuple[Tensor, None]:
-        return self.push(value, None), None
+    def forward(self, value: Tensor, w: W) -> tuple[Tensor, None]:
+        return self.push(value, None, w), None
 
-    def push(self, tangent: Tensor, selected: None) -> Tensor:
+    def push(self, tangent: Tensor, selected: None, w: W) -> Tensor:
         return F.avg_pool2d(tangent, self.kernel, self.stride)
 
-    def pull(self, cotangent: Tensor, selected: None, shape: torch.Size) -> Tensor:
+    def pull(self, cotangent: Tensor, selected: None, shape: torch.Size, w: W) -> Tensor:
         never_read = cotangent.new_empty(1).expand(shape)
-        return torch.ops.aten.avg_pool2d_backward(
+        found: Tensor = torch.ops.aten.avg_pool2d_backward(
             cotangent.contiguous(), never_read, self.kernel, self.stride, (0, 0), False, True, None
         )
+        return found
 
 
 @dataclass(frozen=True)
-class GlobalMax:
+class GlobalMax(Layer):
     """(N,C,H,W) -> (N,C): the largest value of each map. The selection is its index."""
 
-    def forward(self, value: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, value: Tensor, w: W) -> tuple[Tensor, Tensor]:
         return value.flatten(2).max(2)
 
-    def push(self, tangent: Tensor, index: Tensor) -> Tensor:
+    def push(self, tangent: Tensor, index: Tensor, w: W) -> Tensor:
         return tangent.flatten(2).gather(2, index[:, :, None]).squeeze(2)
 
-    def pull(self, cotangent: Tensor, index: Tensor, shape: torch.Size) -> Tensor:
+    def pull(self, cotangent: Tensor, index: Tensor, shape: torch.Size, w: W) -> Tensor:
         flat = cotangent.new_zeros(shape).flatten(2)
         return flat.scatter_(2, index[:, :, None], cotangent[:, :, None]).view(shape)
+
+
+def _summable(value: Tensor) -> torch.dtype:
+    """A sum over many halves is taken in float32."""
+    return torch.float32 if value.dtype in (torch.float16, torch.bfloat16) else value.dtype

@@ -1,0 +1,123 @@
+"""Some images of a batch on their way through a trunk, up and down, and the weight gradients found on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mammogan.models.penalty.layers import Layer, W
+
+Scale = Tensor | float
+
+
+class Weights:
+    """Weights and biases of a trunk's convolutions, in the precision of a pass; which of them are trained."""
+
+    def __init__(self, originals: Sequence[Tensor | None], dtype: torch.dtype) -> None:
+        self.originals, self.dtype = list(originals), dtype
+        self.cast = [None if w is None else w.detach().to(dtype) for w in originals]
+        grad = torch.is_grad_enabled()
+        self.trains = [w is not None and w.requires_grad and grad for w in originals]
+        self.any_trains = any(self.trains)
+
+    def of(self, layer: Layer) -> W:
+        return (None, None) if layer.number is None else (self.cast[2 * layer.number], self.cast[2 * layer.number + 1])
+
+    def trained(self, layer: Layer) -> tuple[bool, bool]:
+        """Whether the layer's weight, and its bias, are trained."""
+        if layer.number is None:
+            return False, False
+        return self.trains[2 * layer.number], self.trains[2 * layer.number + 1]
+
+
+class Gradients:
+    """Sums of weight gradients over the parts of a batch, in the weights' own precision."""
+
+    def __init__(self, weights: Weights, layers: Sequence[Layer]) -> None:
+        self.weights = weights
+        self.sums: list[Tensor | None] = [None] * len(weights.originals)
+        self.lowest = next((i for i, layer in enumerate(layers) if any(weights.trained(layer))), len(layers))
+        """Lowest layer with a weight or bias to train; the number of layers when all are frozen."""
+
+    def add(self, layer: Layer, weight: Tensor | None, bias: Tensor | None, scale: Scale) -> None:
+        """Add ``scale`` times the gradients found at one layer; half precision's come back to their size here."""
+        if layer.number is None:
+            return
+        for n, gradient in ((2 * layer.number, weight), (2 * layer.number + 1, bias)):
+            if gradient is not None:
+                original: Any = self.weights.originals[n]
+                gradient, earlier = gradient.to(original.dtype), self.sums[n]
+                if isinstance(scale, Tensor):
+                    gradient.mul_(scale)
+                self.sums[n] = gradient if earlier is None else earlier.add_(gradient)
+
+
+class Part:
+    """``selected``, once known, is not decided anew: a value that comes again is taken through the same selections."""
+
+    def __init__(self, layers: Sequence[Layer], weights: Weights) -> None:
+        self.layers, self.weights = layers, weights
+        self.shapes: list[torch.Size] = []
+        self.selected: list[Any] = []
+        self.inputs: dict[int, Tensor] = {}
+        self.cotangents: dict[int, Tensor] = {}
+
+    def forward(self, value: Tensor, keeps: bool) -> Tensor:
+        """Value of the last layer; ``keeps`` the inputs of the convolutions whose weights are trained."""
+        replays = len(self.selected) == len(self.layers)
+        self.shapes = []
+        for i, layer in enumerate(self.layers):
+            self.shapes.append(value.shape)
+            if keeps and self.weights.trained(layer)[0]:
+                self.inputs[i] = value
+            if replays:
+                value = layer.replay(value, self.selected[i], self.weights.of(layer))
+            else:
+                value, selected = layer.forward(value, self.weights.of(layer))
+                self.selected.append(selected)
+        return value
+
+    def pull(self, cotangent: Tensor, keeps: bool) -> Tensor:
+        """J^T; ``keeps`` for ``push`` the cotangents of what the trained layers put out."""
+        for i in reversed(range(len(self.layers))):
+            layer = self.layers[i]
+            if keeps and self.weights.trained(layer)[0]:
+                self.cotangents[i] = cotangent
+            cotangent = layer.pull(cotangent, self.selected[i], self.shapes[i], self.weights.of(layer))
+        return cotangent
+
+    def push(self, tangent: Tensor, found: Gradients, share: Tensor | None, scale: Scale) -> Tensor:
+        """J tangent; adds ``scale`` times the weight gradients of <pull's result, tangent>, each image's with its
+        ``share``."""
+        for i, layer in enumerate(self.layers):
+            if self.weights.trained(layer)[0]:
+                g = _kept(self.cotangents, i)
+                g = g if share is None else g * share
+                found.add(layer, self._gradients(i, g, tangent, (False, True, False))[1], None, scale)
+            tangent = layer.push(tangent, self.selected[i], self.weights.of(layer))
+        return tangent
+
+    def adjoint(self, cotangent: Tensor, found: Gradients, scale: Scale, wants_input: bool) -> Tensor:
+        """Add ``scale`` times the weight gradients of <cotangent, value>. Returns the input's cotangent if wanted."""
+        until = 0 if wants_input else found.lowest
+        g = cotangent
+        for i in reversed(range(until, len(self.layers))):
+            layer = self.layers[i]
+            trained = self.weights.trained(layer)
+            value = _kept(self.inputs, i) if trained[0] else None
+            g, weight, bias = self._gradients(i, g, value, (wants_input or i > until, *trained))
+            found.add(layer, weight, bias, scale)
+        return g
+
+    def _gradients(self, i: int, g: Tensor, value: Tensor | None, wants: tuple[bool, bool, bool]) -> Any:
+        layer = self.layers[i]
+        return layer.adjoint(g, self.selected[i], value, self.shapes[i], self.weights.of(layer), wants)
+
+
+def _kept(values: dict[int, Tensor], i: int) -> Tensor:
+    if i not in values:
+        raise RuntimeError("the trunk keeps what one backward needs: call backward once, on the total loss")
+    return values.pop(i)

@@ -1,0 +1,170 @@
+"""Kernels in Triton, compiled on first use. Tensors are (N,C,H,W) in any layout, given by their strides; channels are the
+fastest axis of a tile, as channels_last has them.
+
+``code`` is a byte a pooled value: the winner's place in its 2x2 window (row * 2 + column), 4 where ReLU lets nothing
+through.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def cells_of(P: tl.constexpr, total, height, width):
+    """This program's pixels of a map: sample, row, column, and which of them exist."""
+    p = tl.program_id(0).to(tl.int64) * P + tl.arange(0, P)
+    return p // (height * width), p % (height * width) // width, p % width, p < total
+
+
+@triton.jit
+def relu_pool(
+    value, pooled, code, total, height, width, channels,
+    vn, vc, vy, vx, pn, pc, py, px, RELU: tl.constexpr, P: tl.constexpr, B: tl.constexpr,
+):  # fmt: skip
+    """ReLU (if RELU) and 2x2 max of each window, with its code. height, width, total are those of ``pooled``."""
+    n, y, x, there = cells_of(P, total, height, width)
+    c = tl.program_id(1) * B + tl.arange(0, B)
+    inside = there[:, None] & (c < channels)[None, :]
+    corner = value + (n * vn + 2 * y * vy + 2 * x * vx)[:, None] + (c * vc)[None, :]
+    best = tl.load(corner, mask=inside, other=0.0)
+    place = tl.zeros([P, B], tl.int32)
+    for i in tl.static_range(1, 4):
+        v = tl.load(corner + (i // 2) * vy + (i % 2) * vx, mask=inside, other=0.0)
+        wins = (v > best) | (v != v)  # the first of equals wins, and NaN over all, as torch's pool has it
+        best = tl.where(wins, v, best)
+        place = tl.where(wins, i, place)
+    if RELU:
+        off = best <= 0
+        best = tl.where(off, 0.0, best)
+        place = tl.where(off, 4, place)
+    to = (n * pn + y * py + x * px)[:, None] + (c * pc)[None, :]
+    tl.store(pooled + to, best, mask=inside)
+    tl.store(code + to, place.to(tl.uint8), mask=inside)
+
+
+@triton.jit
+def gather(
+    tangent, code, out, total, height, width, channels,
+    vn, vc, vy, vx, pn, pc, py, px, P: tl.constexpr, B: tl.constexpr,
+):  # fmt: skip
+    """The value at each window's winner, 0 where there is none."""
+    n, y, x, there = cells_of(P, total, height, width)
+    c = tl.program_id(1) * B + tl.arange(0, B)
+    inside = there[:, None] & (c < channels)[None, :]
+    to = (n * pn + y * py + x * px)[:, None] + (c * pc)[None, :]
+    place = tl.load(code + to, mask=inside, other=4).to(tl.int32)
+    at = tangent + (n * vn + 2 * y * vy + 2 * x * vx)[:, None] + (c * vc)[None, :] + (place // 2) * vy + (place % 2) * vx
+    tl.store(out + to, tl.load(at, mask=inside & (place < 4), other=0.0), mask=inside)
+
+
+@triton.jit
+def scatter(
+    cotangent, code, out, total, height, width, channels,
+    vn, vc, vy, vx, pn, pc, py, px, P: tl.constexpr, B: tl.constexpr,
+):  # fmt: skip
+    """Each window's value to its winner, 0 to the other three."""
+    n, y, x, there = cells_of(P, total, height, width)
+    c = tl.program_id(1) * B + tl.arange(0, B)
+    inside = there[:, None] & (c < channels)[None, :]
+    at = (n * pn + y * py + x * px)[:, None] + (c * pc)[None, :]
+    place = tl.load(code + at, mask=inside, other=4).to(tl.int32)
+    g = tl.load(cotangent + at, mask=inside, other=0.0)
+    corner = out + (n * vn + 2 * y * vy + 2 * x * vx)[:, None] + (c * vc)[None, :]
+    for i in tl.static_range(4):
+        tl.store(corner + (i // 2) * vy + (i % 2) * vx, tl.where(place == i, g, 0.0), mask=inside)
+
+
+@triton.jit
+def leak(value, out, positive, total, slope, P: tl.constexpr):
+    """ReLU or leaky ReLU of dense memory in its own order, and where it was positive."""
+    p = tl.program_id(0).to(tl.int64) * P + tl.arange(0, P)
+    v = tl.load(value + p, mask=p < total, other=0.0)
+    tl.store(out + p, tl.where(v > 0, v, (v * slope).to(v.dtype)), mask=p < total)
+    tl.store(positive + p, (v > 0).to(tl.uint8), mask=p < total)
+
+
+@triton.jit
+def stem(
+    value, weight, bias, code, out, total, height, width, full_height, full_width, channels,
+    vn, vc, vy, vx, pn, pc, py, px, CHOOSES: tl.constexpr, EXACT: tl.constexpr,
+    INS: tl.constexpr, K: tl.constexpr, P: tl.constexpr, B: tl.constexpr,
+):  # fmt: skip
+    """3x3 convolution of INS channels (padding 1), ReLU and 2x2 pool; what lies between never leaves the chip.
+
+    CHOOSES: the winners are found, with the bias, and written to ``code``; else ``code`` chooses and there is no bias.
+    ``weight`` is contiguous (channels, INS, 3, 3); K a power of 2, at least 9 INS. height and width are the pooled.
+    """
+    n, y, x, there = cells_of(P, total, height, width)
+    c = tl.program_id(1) * B + tl.arange(0, B)
+    inside = there[:, None] & (c < channels)[None, :]
+    k = tl.arange(0, K)
+    used = k < 9 * INS
+    w = tl.load(weight + (c * 9 * INS)[None, :] + k[:, None], mask=used[:, None] & (c < channels)[None, :], other=0.0)
+    to = (n * pn + y * py + x * px)[:, None] + (c * pc)[None, :]
+    best = tl.zeros([P, B], tl.float32)
+    place = tl.zeros([P, B], tl.int32)
+    if CHOOSES:
+        best += float("-inf")
+        b = tl.load(bias + c, mask=c < channels, other=0.0).to(tl.float32)
+    else:
+        place = tl.load(code + to, mask=inside, other=4).to(tl.int32)
+    for i in tl.static_range(4):
+        row = (2 * y + i // 2)[:, None] + (k % 9 // 3 - 1)[None, :]
+        column = (2 * x + i % 2)[:, None] + (k % 3 - 1)[None, :]
+        seen = there[:, None] & used[None, :] & (row >= 0) & (row < full_height) & (column >= 0) & (column < full_width)
+        at = value + (n * vn)[:, None] + (k // 9 * vc)[None, :] + row * vy + column * vx
+        patch = tl.load(at, mask=seen, other=0.0)
+        conv = tl.dot(patch, w, input_precision="ieee" if EXACT else "tf32")
+        if CHOOSES:
+            conv += b[None, :]
+            wins = (conv > best) | (conv != conv)
+            best = tl.where(wins, conv, best)
+            place = tl.where(wins, i, place)
+        else:
+            best = tl.where(place == i, conv, best)
+    if CHOOSES:
+        off = best <= 0
+        best = tl.where(off, 0.0, best)
+        place = tl.where(off, 4, place)
+        tl.store(code + to, place.to(tl.uint8), mask=inside)
+    tl.store(out + to, best.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def stem_pull(
+    cotangent, code, weight, out, total, height, width, pooled_height, pooled_width, full_height, full_width, channels,
+    pn, pc, py, px, vn, vc, vy, vx, EXACT: tl.constexpr, INS: tl.constexpr, P: tl.constexpr, B: tl.constexpr,
+):  # fmt: skip
+    """J^T of ``stem``. height and width are the 2x2 blocks of ``out``, those cut off by an odd side included.
+
+    A block's four pixels see the convolution's outputs in 4x4 places, which belong to 3x3 windows. For each place one
+    product gives what it sends to all four pixels and INS channels: columns of a tile of 16.
+    """
+    n, y, x, there = cells_of(P, total, height, width)
+    column16 = tl.arange(0, 16)
+    oy, ox, channel = column16 // (2 * INS), column16 // INS % 2, column16 % INS
+    real = column16 < 4 * INS
+    sums = tl.zeros([P, 16], tl.float32)
+    for start in range(0, channels, B):
+        c = start + tl.arange(0, B)
+        for cell in tl.static_range(9):
+            dy, dx = cell // 3 - 1, cell % 3 - 1
+            inside = there & (y + dy >= 0) & (y + dy < pooled_height) & (x + dx >= 0) & (x + dx < pooled_width)
+            both = inside[:, None] & (c < channels)[None, :]
+            at = (n * pn + (y + dy) * py + (x + dx) * px)[:, None] + (c * pc)[None, :]
+            g = tl.load(cotangent + at, mask=both, other=0.0)
+            place = tl.load(code + at, mask=both, other=4).to(tl.int32)
+            for i in tl.static_range(4):
+                ky, kx = oy - 2 * dy - i // 2 + 1, ox - 2 * dx - i % 2 + 1
+                touches = real & (ky >= 0) & (ky < 3) & (kx >= 0) & (kx < 3)
+                if 0 <= 2 * dy + i // 2 + 1 and 2 * dy + i // 2 <= 2 and 0 <= 2 * dx + i % 2 + 1 and 2 * dx + i % 2 <= 2:
+                    at_weight = weight + (c * 9 * INS)[:, None] + (channel * 9 + ky * 3 + kx)[None, :]
+                    w = tl.load(at_weight, mask=(c < channels)[:, None] & touches[None, :], other=0.0)
+                    chosen = tl.where(place == i, g, 0.0).to(g.dtype)
+                    sums = tl.dot(chosen, w, sums, input_precision="ieee" if EXACT else "tf32")
+    row, column = (2 * y)[:, None] + oy[None, :], (2 * x)[:, None] + ox[None, :]
+    fits = there[:, None] & real[None, :] & (row < full_height) & (column < full_width)
+    to = out + (n * vn)[:, None] + (channel * vc)[None, :] + row * vy + column * vx
+    tl.store(to, sums.to(out.dtype.element_ty), mask=fits)
