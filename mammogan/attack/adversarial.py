@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mammogan.attack.whole import WholeShard
 from mammogan.config import LABELS, SPLITS, MissingInput, Resolution, UserError, Workspace
 from mammogan.data.index import INDEX, SCHEMA, IndexedShard, ShardIndex
 from mammogan.files import read_json, write_json
@@ -29,9 +30,8 @@ SETTINGS = {"alteration": 1, "rounding": "half to even"}
 class ShardPair:
     """A shard of real mammograms and, where it was altered, the shard of its fakes in the same order."""
 
-    real: Path
-    fake: Path | None
-    count: int
+    real: WholeShard
+    fake: WholeShard | None
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class AlteredFolder:
         return self.path / DONE / f"{Path(name).stem}.json"
 
     def entry(self, name: str) -> Entry | None:
-        """What is known of a finished shard; None when it, or its marker, is not there or not whole."""
+        """What its marker says of a finished shard; None when either is not there, or the tar is of another size."""
         if not self.marker(name).is_file():
             return None
         entry: Entry = read_json(self.marker(name))
@@ -89,17 +89,30 @@ class AlteredFolder:
         write_json(self.index, index)
         return True
 
+    def holds(self, split: str) -> bool:
+        """Whether index.json is there and knows a shard of this split."""
+        return bool(self._indexed(split))
+
     def of_split(self, split: str) -> list[Entry]:
         """Entries of one split. MissingInput when index.json is not there, or knows none."""
-        entries = read_json(self.index)["shards"] if self.index.is_file() else []
-        found = [entry for entry in entries if entry["split"] == split]
+        found = self._indexed(split)
         if not found:
             raise MissingInput(f"no altered mammograms of split {split} in {self.path}; run\n{self.command(split)}")
         return found
 
+    def _indexed(self, split: str) -> list[Entry]:
+        entries = read_json(self.index)["shards"] if self.index.is_file() else []
+        return [entry for entry in entries if entry["split"] == split]
+
     def command(self, split: str) -> str:
         wanted = "" if split == "test" else f" --split {split}"
         return f"  python launch/generate.py --workspace {self.workspace.root} --resolution {self.resolution}{wanted}"
+
+
+def whole_shard(workspace: Workspace, resolution: Resolution, name: str, count: int) -> WholeShard:
+    """A shard of real mammograms by its file name."""
+    again = f"  python shards/make_shards.py --cohort labels.csv --workspace {workspace.root} --resolution {resolution}"
+    return WholeShard(workspace.shards(resolution) / name, count, again)
 
 
 def real_shards(workspace: Workspace, resolution: Resolution, split: str) -> list[IndexedShard]:
@@ -119,8 +132,8 @@ def pair_shards(workspace: Workspace, resolution: Resolution, split: str) -> lis
                 f"{fake['name']} was made from an earlier {real.name}; bring the altered mammograms up to date:\n"
                 f"{folder.command(split)}"
             )
-        path = folder.path / fake["name"] if fake else None
-        pairs.append(ShardPair(workspace.shards(resolution) / real.name, path, real.count))
+        altered_one = WholeShard(folder.path / fake["name"], real.count, folder.command(split)) if fake else None
+        pairs.append(ShardPair(whole_shard(workspace, resolution, real.name, real.count), altered_one))
     return pairs
 
 

@@ -12,7 +12,8 @@ import torch
 from mammogan.attack.adversarial import ShardPair
 from mammogan.attack.predictions import Prediction
 from mammogan.attack.truth import PhantomTruth, Removal, compare_with_truth
-from mammogan.data.stream import Sample, read_shard
+from mammogan.config import UserError
+from mammogan.data.stream import Sample
 from mammogan.models.networks import IMAGENET_MEAN, IMAGENET_STD, Cad
 
 Pair = tuple[Sample, Sample | None]
@@ -53,22 +54,29 @@ def score_pairs(
 
 
 def read_pairs(shards: ShardPair) -> Iterator[Pair]:
-    """Mammograms of one shard, each with its fake or None."""
-    fakes: Iterable[Sample | None] = read_shard(shards.fake) if shards.fake else repeat(None, shards.count)
-    for real, fake in zip(read_shard(shards.real), fakes, strict=True):
-        if fake and fake.facts["source_key"] != real.key:
-            raise ValueError(f"{shards.fake}: {fake.key} stands where the fake of {real.key} is expected")
+    """Mammograms of one shard, each with its fake or None. UserError when either shard is not whole, or they differ."""
+    fakes: Iterable[Sample | None] = shards.fake or repeat(None, shards.real.count)
+    for real, fake in zip(shards.real, fakes, strict=True):
+        if shards.fake and fake and fake.facts["source_key"] != real.key:
+            raise shards.fake.damaged(f"{fake.key} stands where the fake of {real.key} is expected")
         yield real, fake
 
 
 @torch.no_grad()
 def probabilities(cad: Cad, samples: list[Sample]) -> list[float]:
-    """The CAD's probability of cancer for each sample."""
+    """The CAD's probability of cancer for each sample. UserError when it is none: no figure could be believed."""
     if not samples:
         return []
     device = next(cad.parameters()).device
     pixels = torch.from_numpy(np.stack([sample.pixels for sample in samples]))[:, None].to(device)
-    return [float(p) for p in cad.positive_probability(pixels)]
+    found = [float(p) for p in cad.positive_probability(pixels)]
+    if wrong := [f"{s.key} ({p})" for s, p in zip(samples, found, strict=True) if not 0 <= p <= 1]:
+        raise UserError(
+            f"the CAD should give a probability from 0 to 1 and gives none for {', '.join(wrong)}: its weights have "
+            "become infinite or are damaged. Remove its run folder and train it anew, with --compute.precision fp32 "
+            "if it happens again"
+        )
+    return found
 
 
 def predict(sample: Sample, resolution: str, probability: float) -> Prediction:

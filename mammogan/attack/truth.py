@@ -98,7 +98,7 @@ class PhantomTruth:
         return LesionTruth(
             lesion=apply_placement_to_mask(_read_mask(folder / known["mask"]), placement),
             near=near_lesions(known["lesions"], placement, facts["spacing_mm"]),
-            twin=_read_twin(folder / known["twin"], row, placement) if known.get("twin") else None,
+            twin=_read_twin(folder / known["twin"], row, facts) if known.get("twin") else None,
         )
 
     def _folder(self, folder: Path) -> Path | None:
@@ -129,8 +129,9 @@ def _read_mask(path: Path) -> NDArray[np.uint8]:
     return np.array(Image.open(path))
 
 
-def _read_twin(path: Path, row: dict[str, str], placement: Placement) -> Pixels:
-    """The twin, laid into the frame as its positive is."""
+def _read_twin(path: Path, row: dict[str, str], facts: dict[str, Any]) -> Pixels:
+    """The twin, brought to brightness and laid into the frame as its positive was."""
     from mammogan.data.dicom import read_mammogram
 
-    return place_pixels(read_mammogram(path, row["laterality"], row["view"]).pixels, placement)
+    twin = read_mammogram(path, row["laterality"], row["view"], facts["voi"]["policy"])
+    return place_pixels(twin.pixels, Placement.from_json(facts["placement"]))
