@@ -5,7 +5,7 @@ command goes on where it was stopped. On SLURM the tasks are an array, followed 
 
     python launch/generate.py --workspace work
     python launch/generate.py --workspace work --resolution high --split validation test --profile slurm/example.yaml
-    python launch/generate.py --workspace films/work --models work      generators trained on another cohort
+    python launch/generate.py --workspace films/work --models work --out-of-domain "film, models from phantoms"
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammogan.attack.settings import GenerateConfig
-from mammogan.cluster.launch import Array, Job, launch_array
+from mammogan.cluster.launch import Array, Job, launch_array, on_asked_device
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.tasks import Call
 from mammogan.command_line import Flat, run
@@ -39,14 +39,16 @@ def main(options: Options) -> int:
     from mammogan.attack.generate import finish, plan, resolutions
 
     workspace = Workspace(options.workspace)
-    planned = [(r, plan(workspace, r, options.generation)) for r in resolutions(workspace, options.generation)]
+    config = on_asked_device(options.generation, options.cluster)
+    planned = [(r, plan(workspace, r, config)) for r in resolutions(workspace, config)]
     for resolution, tasks in planned:
         missing = [task for task in tasks if task.outdated()]
         say(f"{resolution}: {len(tasks) - len(missing)} of {len(tasks)} shards are up to date")
-        if not missing:
+        if missing:
+            if code := launch_array(array_of(workspace, resolution, tasks, missing), options.cluster):
+                return code
+        elif not options.cluster.dry_run:
             finish(tasks)
-        elif code := launch_array(array_of(workspace, resolution, tasks, missing), options.cluster):
-            return code
     return 0
 
 

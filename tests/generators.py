@@ -18,7 +18,7 @@ def save_gnet(workspace: Workspace, resolution: Resolution, direction: Direction
     torch.manual_seed(seed)
     path = Run(workspace.gan_run(resolution, direction)).best
     state = {"width": WIDTH, "gnet_norm": "batch", "gnet": Gnet(WIDTH).state_dict(), "phase": "head", "epoch": seed}
-    save(path, state)
+    save(path, state | {"kind": "gan", "direction": str(direction)})
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 from pathlib import Path
 
@@ -219,6 +220,25 @@ def test_one_checkpoint_file_is_for_one_direction(ready: Workspace) -> None:
     assert entry["generator"]["checkpoint_sha256"] == sha256(path)
 
 
+def test_a_generator_is_not_used_in_the_other_direction(ready: Workspace) -> None:
+    path = ready.gan_run(SMALL, Direction.REMOVE) / "checkpoints" / "best.pt"
+    config = GenerateConfig(checkpoint=str(path), direction=(Direction.INSERT,), device="cpu")
+    with pytest.raises(
+        UserError, match=r"best.pt was trained to remove and is asked to insert: give --direction remove"
+    ):
+        generate(ready, config)
+
+
+def test_a_fake_names_the_run_that_its_generator_lies_in(ready: Workspace) -> None:
+    own, other = ready.gan_run(SMALL, Direction.REMOVE), ready.root / "runs" / "gan-of-last-week"
+    shutil.move(own, other)
+    path = other / "checkpoints" / "best.pt"
+    generate(ready, GenerateConfig(checkpoint=str(path), direction=(Direction.REMOVE,), device="cpu"))
+    [entry] = AlteredFolder(ready, SMALL).of_split("test")
+    fake = next(read_shard(ready.adversarial(SMALL) / "test-remove-000000.tar"))
+    assert entry["generator"]["run"] == fake.facts["generator"]["run"] == "gan-of-last-week"
+
+
 def test_the_front_door_alters_all_and_then_finds_nothing_to_do(ready: Workspace) -> None:
     words = ("launch/generate.py", "--workspace", ready.root, "--cluster", "none", "--device", "cpu")
     first = front_door(*words)
@@ -228,6 +248,26 @@ def test_the_front_door_alters_all_and_then_finds_nothing_to_do(ready: Workspace
     second = front_door(*words)
     assert "2 of 2 shards are up to date" in second.stdout
     assert snapshot(ready.adversarial(SMALL)) == before
+
+
+@pytest.mark.parametrize("where", ["none", "local"])
+def test_a_dry_run_here_says_what_it_would_do_and_does_nothing(ready: Workspace, where: str) -> None:
+    words = ("launch/generate.py", "--workspace", ready.root, "--cluster", where, "--cpu-ranks", "2", "--dry-run")
+    result = front_door(*words)
+    assert result.returncode == 0, result.stderr
+    said = (
+        rf"--cluster {where} \(as asked\): would run 2 task\(s\) of generate-{SMALL} in \d process\(es\), then generate"
+    )
+    assert re.search(said, result.stderr)
+    assert not ready.adversarial(SMALL).exists()
+
+
+def test_a_dry_run_leaves_the_index_of_what_is_done_alone(ready: Workspace) -> None:
+    generate(ready, CONFIG)
+    (ready.adversarial(SMALL) / "index.json").unlink()
+    result = front_door("launch/generate.py", "--workspace", ready.root, "--cluster", "none", "--dry-run")
+    assert result.returncode == 0 and "2 of 2 shards are up to date" in result.stdout
+    assert not (ready.adversarial(SMALL) / "index.json").exists()
 
 
 def test_a_dry_run_shows_an_array_with_one_task_a_shard(ready: Workspace) -> None:

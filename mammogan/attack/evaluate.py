@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.attack.adversarial import AlteredFolder, pair_shards
+from mammogan.attack.domain import check_domain
 from mammogan.attack.examples import Samples, choose, collect
-from mammogan.attack.generate import choose_device
 from mammogan.attack.report import write_report
 from mammogan.attack.result import Result, summarise
 from mammogan.attack.scores import score_pairs
-from mammogan.attack.settings import EvaluateConfig
+from mammogan.attack.settings import EvaluateConfig, report_folder
 from mammogan.attack.truth import PhantomTruth
 from mammogan.config import Direction, MissingInput, Resolution, Workspace
 from mammogan.data.index import ShardIndex
@@ -20,6 +20,7 @@ from mammogan.files import sha256, write_json
 from mammogan.provenance import made_by
 from mammogan.terminal import say, track
 from mammogan.training.checkpoint import Run, choose_checkpoint, load_cad
+from mammogan.training.distributed import choose_device
 
 
 def evaluate(workspace: Workspace, config: EvaluateConfig) -> Path:
@@ -36,19 +37,15 @@ def evaluate(workspace: Workspace, config: EvaluateConfig) -> Path:
     return folder / "index.html"
 
 
-def report_folder(workspace: Workspace, split: str) -> Path:
-    """report/ for the test split, report/<split>/ for another."""
-    return workspace.report if split == "test" else workspace.report / split
-
-
 def resolutions(workspace: Workspace, config: EvaluateConfig) -> list[Resolution]:
     """Those asked for, else all that have altered mammograms of the split, highest first."""
     asked = [Resolution.parse(text) for text in config.resolution]
-    there = [r for r in workspace.resolutions() if AlteredFolder(workspace, r).index.is_file()]
+    there = [r for r in workspace.resolutions() if AlteredFolder(workspace, r).holds(config.split)]
     if not (asked or there):
+        wanted = "" if config.split == "test" else f" --split {config.split}"
         raise MissingInput(
-            f"no altered mammograms in {workspace.root / 'adversarial'}; run\n"
-            f"  python launch/generate.py --workspace {workspace.root}"
+            f"no altered mammograms of split {config.split} in {workspace.root / 'adversarial'}; run\n"
+            f"  python launch/generate.py --workspace {workspace.root}{wanted}"
         )
     return asked or there
 
@@ -56,10 +53,11 @@ def resolutions(workspace: Workspace, config: EvaluateConfig) -> list[Resolution
 def measure(workspace: Workspace, resolution: Resolution, config: EvaluateConfig) -> Result:
     """Everything at one resolution."""
     run = find_cad(Workspace(config.models) if config.models else workspace, resolution)
+    check_models(workspace, resolution, config, run)
     pairs = pair_shards(workspace, resolution, config.split)
     cad = load_cad(run.path, choose_device(config.device))
     truth = PhantomTruth(workspace.cohort)
-    total = sum(pair.count for pair in pairs)
+    total = sum(pair.real.count for pair in pairs)
     scores = score_pairs(pairs, cad, truth, str(resolution), config.batch)
     scored = list(track(scores, total, f"scoring {resolution}"))
     made = provenance(workspace, resolution, config.split, run)
@@ -83,6 +81,14 @@ def find_cad(models: Workspace, resolution: Resolution) -> Run:
             f"  python launch/train_cad.py --workspace {models.root} --resolution {resolution}"
         )
     return run
+
+
+def check_models(workspace: Workspace, resolution: Resolution, config: EvaluateConfig, cad: Run) -> None:
+    """UserError when the CAD, or a generator of the altered mammograms, learned from others than these, unannounced."""
+    check_domain(cad.path.name, cad.shards_sha256, workspace, resolution, config.out_of_domain)
+    altered = AlteredFolder(workspace, resolution).of_split(config.split)
+    for run, trained_on in {(e["generator"]["run"], e.get("generator_shards_sha256")) for e in altered}:
+        check_domain(run, trained_on, workspace, resolution, config.out_of_domain)
 
 
 def provenance(workspace: Workspace, resolution: Resolution, split: str, cad: Run) -> dict[str, Any]:

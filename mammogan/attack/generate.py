@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,16 +17,18 @@ import torch
 import webdataset as wds
 from torch import Tensor
 
-from mammogan.attack.adversarial import SETTINGS, AlteredFolder, Entry, real_shards
+from mammogan.attack.adversarial import SETTINGS, AlteredFolder, Entry, real_shards, whole_shard
+from mammogan.attack.domain import check_domain
 from mammogan.attack.settings import GenerateConfig
 from mammogan.config import Direction, MissingInput, Resolution, UserError, Workspace
 from mammogan.data.convert import encode_png16
 from mammogan.data.shard_folder import member_places
-from mammogan.data.stream import Sample, read_shard
+from mammogan.data.stream import Sample
 from mammogan.files import sha256, write_json, written_beside
 from mammogan.models.networks import Gnet, to_uint16
 from mammogan.terminal import say, track
 from mammogan.training.checkpoint import CheckpointFacts, load_gnet
+from mammogan.training.distributed import choose_device
 
 NOTICE = "synthetic: altered by MammoGAN, not a clinical image"
 
@@ -44,9 +45,8 @@ class ShardTask:
     """File name of the real shard."""
     source_sha256: str
     count: int
-    run: str
-    """Name of the generator's run folder."""
     generator: CheckpointFacts
+    out_of_domain: str = ""
     batch: int = 4
     device: str = "auto"
 
@@ -73,6 +73,8 @@ class ShardTask:
         entry = self.folder.entry(self.name)
         if entry is None:
             return "not made yet"
+        if entry["count"] != self.count:
+            return f"{entry['count']} of {self.count} mammograms were altered"
         reasons = {
             "source_shard_sha256": "the real mammograms changed",
             "checkpoint_sha256": "the generator changed",
@@ -117,12 +119,12 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
         if not own:
             say(f"{resolution}, {direction}: no {direction.source} mammograms in split {', '.join(config.split)}")
             continue
-        run = models.gan_run(resolution, direction)
         generator = _find_generator(models, resolution, direction, config.checkpoint)
+        check_domain(generator.run, generator.shards_sha256, workspace, resolution, config.out_of_domain)
         tasks += [
             ShardTask(
                 *(workspace, resolution, direction, s.split, s.name, s.sha256, s.count),
-                *(run.name, generator, config.batch, config.device),
+                *(generator, config.out_of_domain, config.batch, config.device),
             )
             for s in own
         ]
@@ -130,9 +132,10 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
 
 
 def _find_generator(models: Workspace, resolution: Resolution, direction: Direction, which: str) -> CheckpointFacts:
+    """UserError when the checkpoint says that it does the opposite."""
     run = models.gan_run(resolution, direction)
     try:
-        return load_gnet(run, which=which)[1]
+        found = load_gnet(run, which=which)[1]
     except MissingInput:
         if which not in ("best", "newest"):
             raise
@@ -140,6 +143,12 @@ def _find_generator(models: Workspace, resolution: Resolution, direction: Direct
             f"no generator ({direction}) for {resolution} in {run}; run\n"
             f"  python launch/train_gan.py --workspace {models.root} --resolution {resolution} --direction {direction}"
         ) from None
+    if found.direction not in (direction, None):
+        raise UserError(
+            f"{found.path} was trained to {found.direction} and is asked to {direction}: "
+            f"give --direction {found.direction}, or another --checkpoint"
+        )
+    return found
 
 
 def generate_shard(task: ShardTask) -> bool:
@@ -165,7 +174,7 @@ def generate_shard(task: ShardTask) -> bool:
 
 def alter(task: ShardTask, gnet: Gnet) -> Iterator[Sample]:
     """The fakes of a shard, in its order."""
-    reals = read_shard(task.workspace.shards(task.resolution) / task.source)
+    reals = iter(whole_shard(task.workspace, task.resolution, task.source, task.count))
     while batch := list(islice(reals, task.batch)):
         pixels = torch.from_numpy(np.stack([sample.pixels for sample in batch]))[:, None]
         for real, fake in zip(batch, altered_pixels(gnet, pixels), strict=True):
@@ -238,13 +247,20 @@ def _entry(task: ShardTask, patients: dict[str, str]) -> Entry:
         "source_shard_sha256": task.source_sha256,
         "generator": _made_by(task),
         "made_from": task.made_from,
+        "generator_shards_sha256": task.generator.shards_sha256,
+        "out_of_domain": task.out_of_domain,
         "samples": [{"key": key, "patient": patients[key], **at} for key, at in member_places(tar).items()],
     }
 
 
 def _made_by(task: ShardTask) -> dict[str, Any]:
     made = task.generator
-    return {"checkpoint_sha256": made.sha256, "run": task.run, "phase": made.phase, "epoch": made.epoch}
+    return {
+        "checkpoint_sha256": made.sha256,
+        "run": made.run,
+        "phase": made.phase,
+        "epoch": made.epoch,
+    }
 
 
 @functools.lru_cache(maxsize=2)
@@ -254,12 +270,3 @@ def _load_pinned(generator: CheckpointFacts, device: str) -> Gnet:
     if found.sha256 != generator.sha256:
         raise UserError(f"{generator.path} has changed since this was planned; run the same command again")
     return gnet
-
-
-def choose_device(asked: str) -> torch.device:
-    """auto: this process's GPU (LOCAL_RANK where several run side by side), else the CPU."""
-    if asked == "cpu" or (asked == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise UserError("--device cuda: no GPU is usable here; leave --device out, or --device cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())

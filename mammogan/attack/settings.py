@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mammogan.config import Direction, UserError
+from mammogan.config import Direction, UserError, Workspace
 
 Split = Literal["train", "validation", "test"]
+
+
+def report_folder(workspace: Workspace, split: str) -> Path:
+    """report/ for the test split, report/<split>/ for another."""
+    return workspace.report if split == "test" else workspace.report / split
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class GenerateConfig:
     """best, newest, or the path of one generator checkpoint (then name one --direction and one --resolution)."""
     models: Path | None = None
     """Workspace whose runs/ hold the generators; the workspace itself when left out."""
+    out_of_domain: str = ""
+    """Needed for generators that were trained on other mammograms than these: say how these differ, for the index."""
     batch: int = 4
     """Mammograms through the generator at once, each about 4.3 GB at 1728x1408 with the study's width. It changes
     memory and speed, not the pixels beyond rounding."""
@@ -61,7 +68,8 @@ class EvaluateConfig:
     models: Path | None = None
     """Workspace whose runs/ hold the CADs; the workspace itself when left out."""
     out_of_domain: str = ""
-    """Marks table, page and JSON: say how these mammograms differ from those that the models were trained on."""
+    """Marks table, page and JSON; needed where CAD or generators were trained on other mammograms than these: say how
+    these differ."""
     examples: int = 3
     """Triplets real, fake, difference in each figure: from the largest to the smallest change of the CAD's mind."""
     batch: int = 4

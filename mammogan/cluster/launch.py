@@ -9,11 +9,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
+from mammogan.attack.settings import GenerateConfig
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.tasks import Series, Task
 from mammogan.cluster.where import check_shared, choose, note, ranks_here, started_by_torchrun, workers_here
 from mammogan.config import ComputeConfig, Resolution, UserError, Workspace
+
+Computes = TypeVar("Computes", ComputeConfig, GenerateConfig)
+"""Settings that say on which device to compute."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ def launch(jobs: Sequence[Job], config: ClusterConfig) -> int:
     if where.name == "slurm":
         from mammogan.cluster import submit
 
+        note(f"--cluster slurm ({where.why})")
         return submit.jobs(jobs, config)
     for job in jobs:
         if code := _run_here(job, config, where.name, where.why):
@@ -70,9 +76,14 @@ def launch_array(array: Array, config: ClusterConfig) -> int:
     if where.name == "slurm":
         from mammogan.cluster import submit
 
+        note(f"--cluster slurm ({where.why})")
         return submit.array(array, config)
     workers = min(workers_here(config), len(array.tasks)) if where.name == "local" else 1
-    note(f"--cluster {where.name} ({where.why}): {len(array.tasks)} task(s) in {max(1, workers)} process(es)")
+    doing = f"{len(array.tasks)} task(s) of {array.name} in {max(1, workers)} process(es)"
+    if config.dry_run:
+        note(f"--cluster {where.name} ({where.why}): would run {doing}, then {array.finish.name}")
+        return 0
+    note(f"--cluster {where.name} ({where.why}): {doing}")
     if workers > 1:
         from mammogan.cluster import local
 
@@ -100,12 +111,12 @@ def choose_resolution(text: str, workspace: Workspace) -> Resolution:
     return chosen
 
 
-def on_asked_device(compute: ComputeConfig, cluster: ClusterConfig) -> ComputeConfig:
-    """CPU for a training whose ranks were asked for on CPU cores."""
+def on_asked_device(compute: Computes, cluster: ClusterConfig) -> Computes:
+    """CPU for work whose ranks were asked for on CPU cores."""
     if not cluster.on_cpu:
         return compute
     if compute.device == "cuda":
-        raise UserError("--compute.device cuda contradicts --cpu-ranks (or --gpus-per-node 0): leave one out")
+        raise UserError("cuda as device contradicts --cpu-ranks (or --gpus-per-node 0): leave one out")
     return replace(compute, device="cpu")
 
 

@@ -40,6 +40,12 @@ class Run:
     def done(self) -> Path:
         return self.path / "done.json"
 
+    @property
+    def shards_sha256(self) -> str | None:
+        """Fingerprint of the shards it was trained on; None where it does not say."""
+        found: str | None = self._record().get("shards_sha256")
+        return found
+
     def check(self, config: Any, inputs: dict[str, Any]) -> None:
         """Refuse to go on with settings that would learn something else, or with other inputs than at the start."""
         if not self._record():
@@ -115,6 +121,15 @@ class CheckpointFacts:
     sha256: str
     phase: str
     epoch: int
+    direction: str | None = None
+    """remove or insert, where it says so."""
+    shards_sha256: str | None = None
+    """Of what it was trained on, where its run says so."""
+
+    @property
+    def run(self) -> str:
+        """Name of its run."""
+        return run_of(self.path).path.name
 
 
 def load_gnet(run: Path, device: torch.device | str = "cpu", which: str = "best") -> tuple[Gnet, CheckpointFacts]:
@@ -123,7 +138,14 @@ def load_gnet(run: Path, device: torch.device | str = "cpu", which: str = "best"
     state = load(path, device)
     gnet = Gnet(state["width"], state["gnet_norm"])
     gnet.load_state_dict(state["gnet"])
-    return gnet.to(device).eval(), CheckpointFacts(path, sha256(path), state["phase"], state["epoch"])
+    origin = state.get("direction"), run_of(path).shards_sha256
+    return gnet.to(device).eval(), CheckpointFacts(path, sha256(path), state["phase"], state["epoch"], *origin)
+
+
+def run_of(checkpoint: Path) -> Run:
+    """The run whose checkpoints/ it lies in; of a copy elsewhere, the folder that it lies in."""
+    folder = checkpoint.absolute().parent
+    return Run(folder.parent if folder.name == "checkpoints" else folder)
 
 
 def choose_checkpoint(run: Path, which: str = "best") -> Path:

@@ -89,7 +89,7 @@ def joined(device: str = "auto") -> Iterator[Ranks]:
     A rank that cannot join raises: training separate models by mistake is worse than not training.
     """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    chosen = choose_device(device)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
         torch.backends.cudnn.benchmark = True
@@ -103,10 +103,11 @@ def joined(device: str = "auto") -> Iterator[Ranks]:
         dist.destroy_process_group()
 
 
-def choose_device(device: str, local_rank: int = 0) -> torch.device:
-    """'auto', 'cpu' or 'cuda' as a device; with one visible GPU a rank takes that one, whatever its local rank."""
+def choose_device(device: str) -> torch.device:
+    """'auto', 'cpu' or 'cuda' as this process's device: of several visible GPUs the one numbered LOCAL_RANK."""
     if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--compute.device cuda: torch sees no GPU here; use cpu or auto")
+        raise UserError("cuda was asked for as device, and torch sees no GPU here; use cpu or auto")
     if device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     return torch.device("cuda", local_rank if torch.cuda.device_count() > 1 else 0)
