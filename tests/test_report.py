@@ -10,15 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from conftest import SMALL, front_door
 from generators import save_all, save_cad
+from predictions_file import read_predictions
 
 from mammogan.attack import style
 from mammogan.attack.evaluate import evaluate
 from mammogan.attack.examples import choose
 from mammogan.attack.generate import generate
-from mammogan.attack.predictions import Prediction, read_predictions
+from mammogan.attack.predictions import Prediction
 from mammogan.attack.result import removal_summary
 from mammogan.attack.scores import Scored, measure_change
 from mammogan.attack.settings import EvaluateConfig, GenerateConfig
@@ -122,6 +124,30 @@ def test_a_second_evaluation_gives_the_same_numbers(reported: Workspace) -> None
     assert {name: (reported.report / name).read_bytes() for name in before} == before
 
 
+def test_a_picture_of_an_earlier_report_goes_and_the_readers_own_stay(reported: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "work" / "report"
+    shutil.copytree(reported.root, tmp_path / "work")
+    for name in ("triplets-640x512-remove.png", "twins-640x512.png", "my-slide.png", "roc-annotated.png"):
+        (folder / name).write_bytes(b"")
+    evaluate(Workspace(tmp_path / "work"), CONFIG)
+    assert (folder / "my-slide.png").exists() and (folder / "roc-annotated.png").exists()
+    assert not list(folder.glob("*640x512*"))
+
+
+def test_only_resolutions_with_altered_mammograms_of_the_split_are_evaluated(
+    reported: Workspace, tmp_path: Path
+) -> None:
+    shutil.copytree(reported.root, tmp_path / "work")
+    workspace = Workspace(tmp_path / "work")
+    config = EvaluateConfig(split="validation", bootstrap=100, examples=1, device="cpu")
+    with pytest.raises(MissingInput, match=r"no altered mammograms of split validation .*\n.*--split validation"):
+        evaluate(workspace, config)
+    generate(workspace, GenerateConfig(resolution=(str(SMALL),), split=("validation",), device="cpu"))
+    page = evaluate(workspace, config)
+    assert page.parent == workspace.report / "validation"
+    assert read_json(page.parent / "done.json")["resolutions"] == [str(SMALL)]
+
+
 def test_one_class_and_another_domain_are_reported_with_a_banner(reported: Workspace, tmp_path: Path) -> None:
     films = Workspace(tmp_path / "films")
     shutil.copytree(reported.shards(SMALL), films.shards(SMALL))
@@ -139,6 +165,7 @@ def test_one_class_and_another_domain_are_reported_with_a_banner(reported: Works
     assert report["resolutions"][str(SMALL)]["lesion_truth"] is None  # type: ignore[index]
     page = (films.report / "index.html").read_text()
     assert '<p class="banner">Out of domain: film &lt;digitised&gt;</p>' in page
+    assert "There are no cancers among these mammograms. The CAD calls " in page
     assert (films.report / "table1.md").read_text().startswith("**Out of domain: film <digitised>**")
     assert {path.name for path in films.report.glob("*.png")} == {
         "roc.png",
@@ -200,6 +227,22 @@ def test_lesions_lie_where_the_mammogram_is_brighter_than_its_twin(reported: Wor
         excess = real.pixels.astype(float) - known.twin
         assert excess[known.lesion].mean() > 20 * abs(excess[~known.lesion]).mean()
         assert known.lesion[known.near].any()
+
+
+def test_the_twin_is_read_with_the_grey_scale_of_the_shards(phantom: Path, tmp_path: Path) -> None:
+    shutil.copytree(phantom, tmp_path / "phantom")
+    for path in (tmp_path / "phantom").rglob("*.dcm"):
+        header = pydicom.dcmread(path)
+        header.WindowCenter, header.WindowWidth = 1000, 500
+        header.save_as(path)
+    workspace = Workspace(tmp_path / "work")
+    write_shards(tmp_path / "phantom" / "labels.csv", workspace, [SMALL], jobs=1, voi="bits")
+    truth = PhantomTruth(workspace.cohort)
+    for real in positives(workspace):
+        known = truth.of(real.key, real.facts)
+        assert known is not None and known.twin is not None
+        far = ~known.near
+        assert np.abs(real.pixels.astype(float) - known.twin)[far].mean() < 0.01 * real.pixels[far].mean()
 
 
 def test_mammograms_without_a_phantoms_truth_have_none(reported: Workspace, tmp_path: Path) -> None:

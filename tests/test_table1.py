@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from predictions_file import read_predictions
 from sklearn.metrics import roc_auc_score
 
 from mammogan.attack.intervals import PatientBootstrap, weighted_auc
-from mammogan.attack.predictions import Prediction, read_predictions, write_predictions
+from mammogan.attack.predictions import Prediction, write_predictions
 from mammogan.attack.table1 import ROWS, Cases, fooled_by_density, mean_change, table1
 from mammogan.attack.tables import interval_text, value_text
 from mammogan.config import Direction

@@ -1,7 +1,7 @@
 """Figures with 95% percentile intervals from resampled patients.
 
-A patient's mammograms stand or fall together, so patients are drawn, never images. All figures of a table share the
-same draws.
+A patient's mammograms stand or fall together, so patients are drawn, never images. Figures over the same patients share
+the same draws; an AUC of altered mammograms has draws of its own where not every patient has one.
 """
 
 from __future__ import annotations

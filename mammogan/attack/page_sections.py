@@ -61,9 +61,7 @@ def opening(results: Sequence[Result], facts: Facts) -> str:
 
 def _in_short(result: Result) -> str:
     table = result.table
-    found, cleared = table["positives_right"], table["negatives_right"]
-    words = [f"<strong>{_times(result)}.</strong>"]
-    words.append(f"The CAD calls {_of(found, 'cancers')} positive and {_of(cleared, 'negatives')} negative.")
+    words = [f"<strong>{_times(result)}.</strong>", *_calls(table["positives_right"], table["negatives_right"])]
     if table["fooled_remove"].value is not None:
         words.append(f"After alteration, {_of(table['fooled_remove'], 'cancers it had found')} pass as negative.")
     if table["fooled_insert"].value is not None:
@@ -71,10 +69,17 @@ def _in_short(result: Result) -> str:
     return " ".join(words)
 
 
+def _calls(found: Figure, cleared: Figure) -> list[str]:
+    """How the CAD reads the real mammograms; a class that is missing is said to be so."""
+    read = ((found, "cancers", "positive"), (cleared, "negatives", "negative"))
+    calls = [f"{_of(figure, what)} {call}" for figure, what, call in read if figure.value is not None]
+    missing = [f"There are no {what} among these mammograms." for figure, what, _ in read if figure.value is None]
+    return [*missing, *([f"The CAD calls {' and '.join(calls)}."] if calls else [])]
+
+
 def _of(figure: Figure, what: str) -> str:
-    if figure.value is None:
-        return f"none of no {what}"
-    return f"{figure.numerator} of {figure.denominator} {what} ({100 * figure.value:.0f}%)"
+    """'44 of 74 cancers (59%)', of a figure that has a value."""
+    return f"{figure.numerator} of {figure.denominator} {what} ({100 * (figure.value or 0):.0f}%)"
 
 
 def table_section(results: Sequence[Result], facts: Facts) -> str:

@@ -39,8 +39,3 @@ def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         writer.writerows(dataclasses.astuple(row) for row in rows)
-
-
-def read_predictions(path: Path) -> list[Prediction]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return [Prediction(**{**row, "probability": float(row["probability"])}) for row in csv.DictReader(file)]  # type: ignore[arg-type]

@@ -17,9 +17,12 @@ from mammogan.attack.triplets import draw_triplets, draw_twins
 from mammogan.config import Direction
 from mammogan.provenance import made_by
 
+TRIPLETS, TWINS = "triplets", "twins"
+"""How the names of pictures of examples begin: those that a report may have or not."""
+
 
 def write_report(folder: Path, results: Sequence[Result], config: EvaluateConfig) -> None:
-    """Write every file of the report; figures of an earlier one that this one has not are removed."""
+    """Write every file of the report; pictures of examples that an earlier one had and this one has not are removed."""
     facts = settings_and_versions(config)
     write_predictions(folder / "predictions.csv", [p for result in results for p in result.predictions])
     write_table_json(folder / "table1.json", results, facts)
@@ -27,8 +30,9 @@ def write_report(folder: Path, results: Sequence[Result], config: EvaluateConfig
     write_table_markdown(folder / "table1.md", results, facts["out_of_domain"])
     pictures = draw(folder, results, config.threshold)
     write_page(folder / "index.html", results, pictures, facts)
-    for leftover in {path.name for path in folder.glob("*.png")} - set(pictures.names()):
-        (folder / leftover).unlink()
+    for path in [*folder.glob(f"{TRIPLETS}-*.png"), *folder.glob(f"{TWINS}-*.png")]:
+        if path.name not in pictures.names():
+            path.unlink()
 
 
 def settings_and_versions(config: EvaluateConfig) -> dict[str, Any]:
@@ -55,9 +59,9 @@ def draw(folder: Path, results: Sequence[Result], threshold: float) -> Pictures:
         name = str(result.resolution)
         for direction, examples in result.examples.items():
             if examples:
-                triplets[name, direction] = f"triplets-{name}-{direction}.png"
+                triplets[name, direction] = f"{TRIPLETS}-{name}-{direction}.png"
                 draw_triplets(folder / triplets[name, direction], examples)
         if result.twins:
-            twins[name] = f"twins-{name}.png"
+            twins[name] = f"{TWINS}-{name}.png"
             draw_twins(folder / twins[name], result.twins)
     return Pictures("roc.png", "shift.png", triplets, twins)

@@ -42,7 +42,7 @@ class Cases:
     """The real mammograms of one resolution, in order, each with its fake's probability of cancer where one exists.
 
     Arrays of shape (images,): ``positive`` and ``faked`` bool; ``before`` and ``after`` probabilities, after NaN
-    where there is no fake; ``density`` 'a' to 'd' or ''.
+    where there is no fake; ``density`` 'A' to 'D' or ''.
     """
 
     patients: tuple[str, ...]
