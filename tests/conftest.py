@@ -12,6 +12,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("TRITON_INTERPRET", "1")  # triton reads it when it is imported
 
 from mammogan.config import Resolution, Workspace
 

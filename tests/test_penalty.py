@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from mammogan.config import UserError
 from mammogan.models.losses import focal
@@ -14,7 +17,9 @@ from mammogan.models.networks import Cad, Critic, Discriminator
 from mammogan.models.penalty import Way, penalty, scores_and_powers
 from mammogan.models.penalty.layers import AveragePool, Conv, GlobalMax, Layer, Leak, PooledConv, ReluPool
 from mammogan.models.penalty.part import Gradients
+from mammogan.models.penalty.passes import Pass
 from mammogan.models.penalty.trunk import Trunk
+from mammogan.training.distributed import Ranks
 
 LABELS = torch.tensor([1, 1, 0])
 NONE = (None, None)
@@ -185,5 +190,103 @@ def test_ties_and_nan_select_as_torchs_pool_does() -> None:
 def test_nothing_is_kept_or_computed_for_a_frozen_vnet() -> None:
     critic = critic_of(Cad, ("vnet",))
     run = Trunk(critic.vnet, critic.fnet.convs).run(torch.rand(1, 3, 96, 96, dtype=torch.float64))
-    assert len(run.parts[0].inputs) == 2, "the inputs of Fnet's two convolutions alone"
+    kept = [value for value in run.output.grad_fn.saved_tensors if value is not None]  # type: ignore[union-attr]
+    assert [value.shape[2:] for value in kept] == [(3, 3), (2, 2)], "the inputs of Fnet's two convolutions alone"
     assert Gradients(run.weights, run.layers).lowest == len(Trunk(critic.vnet).layers) - 1, "Fnet's first"
+
+
+def tiny_trunk() -> tuple[Trunk, Tensor, list[Tensor]]:
+    torch.manual_seed(0)
+    convs = nn.Conv2d(2, 3, 3, padding=1), nn.Conv2d(3, 4, 3, stride=2), nn.Conv2d(4, 3, 2)
+    chain = nn.Sequential(
+        convs[0], nn.ReLU(), nn.MaxPool2d(2), convs[1], nn.LeakyReLU(0.2), convs[2], nn.AvgPool2d(2, 1)
+    )
+    trunk = Trunk(chain.double())
+    weights = [weight.detach().clone().requires_grad_(True) for weight in chain.parameters()]
+    return trunk, torch.randn(2, 2, 15, 17, dtype=torch.float64), weights
+
+
+def test_first_derivatives_equal_finite_differences() -> None:
+    trunk, value, weights = tiny_trunk()
+    value.requires_grad_(True)
+    assert torch.autograd.gradcheck(lambda v, *w: Pass(trunk.layers, w, v).output, (value, *weights))
+    cotangent = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda c, *w: Pass(trunk.layers, w, value).pull(c), (cotangent, *weights))
+
+
+def test_second_derivatives_equal_finite_differences() -> None:
+    """The penalty is a function of a gradient: its own gradient by the weights is a second derivative."""
+    trunk, value, weights = tiny_trunk()
+    mix = torch.randn(3, 3, dtype=torch.float64, requires_grad=True)
+
+    def penalty_of(mix: Tensor, *weights: Tensor) -> Tensor:
+        run = Pass(trunk.layers, weights, value)
+        (at_output,) = torch.autograd.grad((run.output @ mix).tanh().sum(), run.output, create_graph=True)
+        return run.pull(at_output).square().sum((1, 2, 3)) ** 2
+
+    assert torch.autograd.gradcheck(penalty_of, (mix, *weights))
+
+
+def test_a_third_derivative_is_refused() -> None:
+    trunk, value, weights = tiny_trunk()
+    loss = Pass(trunk.layers, weights, value).output.square().sum()
+    (gradient,) = torch.autograd.grad(loss, weights[0], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+def test_a_second_backward_is_refused_unless_the_graph_was_retained() -> None:
+    trunk, value, weights = tiny_trunk()
+    output = Pass(trunk.layers, weights, value).output.sum()
+    output.backward(retain_graph=True)
+    first = weights[0].grad.clone()  # type: ignore[union-attr]
+    output.backward()
+    torch.testing.assert_close(weights[0].grad, 2 * first)
+    with pytest.raises(RuntimeError, match="second time"):
+        output.backward()
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2), (torch.float16, 3e-3)])
+@pytest.mark.parametrize("frozen", [(), ("vnet",)])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_lower_precision_is_exact_to_its_rounding_at_the_same_selections(
+    dtype: torch.dtype, most: float, frozen: tuple[str, ...], recompute: bool
+) -> None:
+    """It is off mainly because it selects otherwise, and because the head magnifies what it is given: so double
+    precision takes its selections, and both pull and push the same, of sizes that no half could hold."""
+    critic, pixels = critic_of(Cad, frozen, torch.float32), torch.rand(3, 1, 96, 96)
+    exact = critic_of(Cad, frozen)
+    exact.load_state_dict(critic.state_dict())
+    random = torch.Generator().manual_seed(3)
+    drawn = [torch.randn(3, *shape, generator=random) for shape in ((160,), (160,), (3, 96, 96))]
+    sizes = [torch.tensor(s) for s in ([1.0, 2.0, 0.5], [1e-6, 3e-6, 1e-6], [1e6, 2e6, 2e6])]
+    outward, cotangent, tangent = (d * s.view(-1, *[1] * (d.dim() - 1)) for d, s in zip(drawn, sizes, strict=True))
+
+    def derivatives(critic: Critic, replayed: Pass | None) -> tuple[list[Tensor], Pass]:
+        dtype = critic.last.weight.dtype
+        run = Trunk(critic.vnet, critic.fnet.convs).run(
+            critic.normalise(pixels.to(dtype)), Way(recompute=recompute), replayed
+        )
+        c = cotangent.to(dtype, copy=True).requires_grad_(True)
+        pulled = run.pull(c)
+        ((run.output * outward.to(dtype)).sum() + (pulled * tangent.to(dtype)).sum()).backward()
+        weights = [p.grad for part in (critic.vnet, critic.fnet.convs) for p in part.parameters() if p.grad is not None]
+        return [run.output.detach(), pulled.detach(), c.grad, *weights], run  # type: ignore[list-item]
+
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        ours, run = derivatives(critic, None)
+    theirs, _ = derivatives(exact, run)
+    assert len(ours) == len(theirs) == 3 + (4 if frozen else 20)
+    for one, other in zip(ours, theirs, strict=True):
+        assert relative(one.double(), other) < most
+
+
+def test_training_wraps_the_step_without_a_static_graph(tmp_path: Path) -> None:
+    """With it DistributedDataParallel never averages what a double backward gives."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'meet'}", rank=0, world_size=1)
+    try:
+        step = DistributedDataParallel(nn.Linear(1, 1), static_graph=True)
+        wrapped = Ranks(0, 2, torch.device("cpu")).wrap(nn.Linear(1, 1))
+        assert step.static_graph and not wrapped.static_graph  # type: ignore[attr-defined]
+    finally:
+        dist.destroy_process_group()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -27,7 +30,12 @@ def scores_and_powers(
     """
     run = Trunk(critic.vnet, critic.fnet.convs).run(critic.normalise(pixels).detach(), way)
     vector = run.output if run.output.requires_grad else run.output.detach().requires_grad_(True)
-    with torch.autocast(vector.device.type, enabled=False):  # what the penalty sends through the head fits no half
+    with _full_precision(vector.device.type):  # what the penalty sends through the head fits no half
         logits = critic.last(critic.fnet.head(vector, keep))
         (at_vector,) = torch.autograd.grad(differentiated(logits, of, labels).sum(), vector, create_graph=True)
     return logits, power(run.pull(at_vector), o)
+
+
+def _full_precision(kind: str) -> AbstractContextManager[Any]:
+    """Without autocast, on devices that know it."""
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

@@ -39,6 +39,10 @@ class Layer:
     def pull(self, cotangent: Tensor, selected: Any, shape: torch.Size, w: W) -> Tensor:
         raise NotImplementedError
 
+    def compact(self, selected: Any) -> Any:
+        """The selection in as little memory as it takes, for when nobody else keeps what it is."""
+        return selected
+
     def replay(self, value: Tensor, selected: Any, w: W) -> Tensor:
         """``forward`` with selections made before."""
         return self.push(value, selected, w)
@@ -86,19 +90,23 @@ class Conv(Layer):
 
 @dataclass(frozen=True)
 class Leak(Layer):
-    """ReLU (slope 0) or leaky ReLU. The selection is where the value was positive."""
+    """ReLU (slope 0) or leaky ReLU (slope above 0). The selection is where what it gave out is positive."""
 
     slope: float
 
     def forward(self, value: Tensor, w: W) -> tuple[Tensor, Tensor]:
-        positive = value > 0
-        return self.push(value, positive, w), positive
+        out = F.leaky_relu(value, self.slope) if self.slope else F.relu(value)
+        return out, out
 
-    def push(self, tangent: Tensor, positive: Tensor, w: W) -> Tensor:
-        return tangent * positive if self.slope == 0 else torch.where(positive, tangent, self.slope * tangent)
+    def compact(self, out: Tensor) -> Tensor:
+        return out > 0
 
-    def pull(self, cotangent: Tensor, positive: Tensor, shape: torch.Size, w: W) -> Tensor:
-        return self.push(cotangent, positive, w)
+    def push(self, tangent: Tensor, out: Tensor, w: W) -> Tensor:
+        positive = out if out.dtype == torch.bool else out > 0
+        return torch.where(positive, tangent, self.slope * tangent) if self.slope else tangent * positive
+
+    def pull(self, cotangent: Tensor, out: Tensor, shape: torch.Size, w: W) -> Tensor:
+        return self.push(cotangent, out, w)
 
 
 @dataclass(frozen=True)

@@ -71,13 +71,13 @@ class Part:
         self.shapes = []
         for i, layer in enumerate(self.layers):
             self.shapes.append(value.shape)
-            if keeps and self.weights.trained(layer)[0]:
+            if keeps and self._keeps_input(i):
                 self.inputs[i] = value
             if replays:
                 value = layer.replay(value, self.selected[i], self.weights.of(layer))
             else:
                 value, selected = layer.forward(value, self.weights.of(layer))
-                self.selected.append(selected)
+                self.selected.append(selected if keeps and self._keeps_input(i + 1) else layer.compact(selected))
         return value
 
     def pull(self, cotangent: Tensor, keeps: bool) -> Tensor:
@@ -89,13 +89,11 @@ class Part:
             cotangent = layer.pull(cotangent, self.selected[i], self.shapes[i], self.weights.of(layer))
         return cotangent
 
-    def push(self, tangent: Tensor, found: Gradients, share: Tensor | None, scale: Scale) -> Tensor:
-        """J tangent; adds ``scale`` times the weight gradients of <pull's result, tangent>, each image's with its
-        ``share``."""
+    def push(self, tangent: Tensor, found: Gradients, scale: Scale) -> Tensor:
+        """J tangent; adds ``scale`` times the weight gradients of <pull's result, tangent>."""
         for i, layer in enumerate(self.layers):
             if self.weights.trained(layer)[0]:
-                g = _kept(self.cotangents, i)
-                g = g if share is None else g * share
+                g = self.cotangents.pop(i)
                 found.add(layer, self._gradients(i, g, tangent, (False, True, False))[1], None, scale)
             tangent = layer.push(tangent, self.selected[i], self.weights.of(layer))
         return tangent
@@ -107,17 +105,14 @@ class Part:
         for i in reversed(range(until, len(self.layers))):
             layer = self.layers[i]
             trained = self.weights.trained(layer)
-            value = _kept(self.inputs, i) if trained[0] else None
+            value = self.inputs.pop(i) if trained[0] else None
             g, weight, bias = self._gradients(i, g, value, (wants_input or i > until, *trained))
             found.add(layer, weight, bias, scale)
         return g
 
+    def _keeps_input(self, i: int) -> bool:
+        return i < len(self.layers) and self.weights.trained(self.layers[i])[0]
+
     def _gradients(self, i: int, g: Tensor, value: Tensor | None, wants: tuple[bool, bool, bool]) -> Any:
         layer = self.layers[i]
         return layer.adjoint(g, self.selected[i], value, self.shapes[i], self.weights.of(layer), wants)
-
-
-def _kept(values: dict[int, Tensor], i: int) -> Tensor:
-    if i not in values:
-        raise RuntimeError("the trunk keeps what one backward needs: call backward once, on the total loss")
-    return values.pop(i)

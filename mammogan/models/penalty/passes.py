@@ -16,9 +16,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from mammogan.models.penalty import kernels
+from mammogan.models.penalty.kernels import available
 from mammogan.models.penalty.layers import Layer
+from mammogan.models.penalty.own_layers import instead_of
 from mammogan.models.penalty.part import Gradients, Part, Weights
 from mammogan.models.penalty.way import FAST, Way
 
@@ -39,17 +41,16 @@ class Pass:
         way: Way = FAST,
         replayed: Pass | None = None,
     ) -> None:
-        kind = value.device.type
-        half = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else value.dtype
-        self.weights = Weights(originals, half)
+        self.weights = Weights(originals, _precision(value))
         self.recompute = way.recompute
         self.each = _images_at_a_time(value, way)
-        self.layers = [kernels.instead_of(layer) for layer in layers] if way.kernels and value.is_cuda and kernels.available() else layers
+        self.layers = [instead_of(layer) for layer in layers] if _takes_kernels(value, way) else layers
         self.parts = [Part(self.layers, self.weights) for _ in value.split(self.each)]
         if replayed is not None:
             for part, earlier in zip(self.parts, replayed.parts, strict=True):
                 part.selected = list(earlier.selected)
-        self.found = Gradients(self.weights, self.layers)
+        self.found: Gradients | None = None
+        """What the backward of ``pull`` leaves to that of ``output``."""
         self.output: Tensor = _Forward.apply(self, value, *originals)
 
     def pull(self, cotangent: Tensor) -> Tensor:
@@ -68,26 +69,28 @@ class _Forward(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, run: Pass, value: Tensor, *originals: Tensor) -> Tensor:
         ctx.run, ctx.wants_input, ctx.dtype = run, value.requires_grad, value.dtype
-        if run.recompute:
-            ctx.save_for_backward(value)
         pieces = value.to(run.weights.dtype).split(run.each)
         keeps = run.weights.any_trains and not run.recompute
         output = torch.cat([part.forward(piece, keeps) for part, piece in zip(run.parts, pieces, strict=True)])
+        _save(ctx, [part.inputs for part in run.parts], value if run.recompute else None)
         return output.float() if run.halves else output
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
         run: Pass = ctx.run
+        found, run.found = run.found or Gradients(run.weights, run.layers), None
         scale = _sizes(cotangent).max() / HEADROOM if run.halves else 1.0
         pieces = (cotangent / scale).to(run.weights.dtype).split(run.each)
-        values = ctx.saved_tensors[0].split(run.each) if run.recompute else [None] * len(pieces)
+        value = _restore(ctx, [part.inputs for part in run.parts])
+        values = [None] * len(pieces) if value is None else value.split(run.each)
         pulled = []
-        for part, piece, value in zip(run.parts, pieces, values, strict=True):
-            if value is not None and run.weights.any_trains:
-                part.forward(value.to(run.weights.dtype), keeps=True)
-            pulled.append(part.adjoint(piece, run.found, scale, ctx.wants_input))
+        for part, piece, one in zip(run.parts, pieces, values, strict=True):
+            if one is not None and run.weights.any_trains:
+                part.forward(one.to(run.weights.dtype), keeps=True)
+            pulled.append(part.adjoint(piece, found, scale, ctx.wants_input))
         towards_input = torch.cat(pulled).to(ctx.dtype) * scale if ctx.wants_input else None
-        return None, towards_input, *run.found.sums
+        return None, towards_input, *found.sums
 
 
 class _Pull(torch.autograd.Function):
@@ -104,39 +107,65 @@ class _Pull(torch.autograd.Function):
     def forward(ctx: Any, run: Pass, cotangent: Tensor, output: Tensor) -> Tensor:
         ctx.run, ctx.dtype, ctx.output = run, cotangent.dtype, (output.dtype, output.requires_grad)
         ctx.sizes = _sizes(cotangent) / HEADROOM if run.halves else None
-        start = cotangent / ctx.sizes.view(-1, 1) if run.halves else cotangent
-        start = start.to(run.weights.dtype)
-        if run.recompute:
-            ctx.save_for_backward(start)
+        start = (cotangent / ctx.sizes.view(-1, 1) if run.halves else cotangent).to(run.weights.dtype)
         keeps = run.weights.any_trains and not run.recompute
         pieces = zip(run.parts, start.split(run.each), strict=True)
         pulled = torch.cat([part.pull(piece, keeps) for part, piece in pieces])
+        _save(ctx, [part.cotangents for part in run.parts], start if run.recompute else None)
         return pulled.float() * ctx.sizes.view(-1, 1, 1, 1) if run.halves else pulled
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, tangent: Tensor) -> tuple[Any, ...]:
         run: Pass = ctx.run
-        shares: Sequence[Tensor | None] = [None] * len(run.parts)
-        largest: Tensor | float = 1.0
-        if run.halves:
-            sizes = _sizes(tangent)
-            factors = sizes * ctx.sizes
-            largest = factors.max()
-            shares = (factors / largest).view(-1, 1, 1, 1).to(run.weights.dtype).split(run.each)
-            tangent = tangent / sizes.view(-1, 1, 1, 1)
-        starts = ctx.saved_tensors[0].split(run.each) if run.recompute else [None] * len(run.parts)
+        run.found = Gradients(run.weights, run.layers)
+        scale: Tensor | float = 1.0
+        if run.halves:  # so that all images' products with what ``pull`` has kept are in one scale
+            tangent = tangent * ctx.sizes.view(-1, 1, 1, 1)
+            scale = _sizes(tangent).max()
+            tangent = tangent / scale
+        start = _restore(ctx, [part.cotangents for part in run.parts])
+        starts = [None] * len(run.parts) if start is None else start.split(run.each)
         pushed = []
-        pieces = tangent.to(run.weights.dtype).split(run.each)
-        for part, piece, share, start in zip(run.parts, pieces, shares, starts, strict=True):
-            if start is not None and run.weights.any_trains:
-                part.pull(start, keeps=True)
-            pushed.append(part.push(piece, run.found, share, largest))
+        for part, piece, one in zip(run.parts, tangent.to(run.weights.dtype).split(run.each), starts, strict=True):
+            if one is not None and run.weights.any_trains:
+                part.pull(one, keeps=True)
+            pushed.append(part.push(piece, run.found, scale))
         along = torch.cat(pushed)
         if run.halves:
-            along = along.float() * sizes.view(-1, 1)
+            along = along.float() * (scale / ctx.sizes).view(-1, 1)
         dtype, follows = ctx.output
         nothing = along.new_zeros(along.shape, dtype=dtype) if follows else None
         return None, along.to(ctx.dtype), nothing
+
+
+def _save(ctx: Any, kept: Sequence[dict[int, Tensor]], whole: Tensor | None) -> None:
+    """Hand what the parts keep to autograd, which lets go of it after the backward pass."""
+    ctx.keys = [list(one) for one in kept]
+    ctx.save_for_backward(whole, *(tensor for one in kept for tensor in one.values()))
+    for one in kept:
+        one.clear()
+
+
+def _restore(ctx: Any, kept: Sequence[dict[int, Tensor]]) -> Tensor | None:
+    whole, *tensors = ctx.saved_tensors
+    for one, keys in zip(kept, ctx.keys, strict=True):
+        one.update(zip(keys, tensors[: len(keys)], strict=True))
+        del tensors[: len(keys)]
+    return whole
+
+
+def _takes_kernels(value: Tensor, way: Way) -> bool:
+    """On CUDA where triton is; on meta tensors to count what happens there."""
+    return way.kernels and ((value.is_cuda and available()) or value.is_meta)
+
+
+def _precision(value: Tensor) -> torch.dtype:
+    """Autocast's, where it is on; a meta tensor's device knows none."""
+    kind = value.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    return value.dtype
 
 
 def _images_at_a_time(value: Tensor, way: Way) -> int:

@@ -1,5 +1,7 @@
-"""Kernels in Triton, compiled on first use. Tensors are (N,C,H,W) in any layout, given by their strides; channels are the
-fastest axis of a tile, as channels_last has them.
+"""Kernels in Triton, compiled on first use.
+
+Tensors are (N,C,H,W) in any layout, given by their strides; channels are the fastest axis of a tile, as channels_last
+has them.
 
 ``code`` is a byte a pooled value: the winner's place in its 2x2 window (row * 2 + column), 4 where ReLU lets nothing
 through.
@@ -55,7 +57,9 @@ def gather(
     inside = there[:, None] & (c < channels)[None, :]
     to = (n * pn + y * py + x * px)[:, None] + (c * pc)[None, :]
     place = tl.load(code + to, mask=inside, other=4).to(tl.int32)
-    at = tangent + (n * vn + 2 * y * vy + 2 * x * vx)[:, None] + (c * vc)[None, :] + (place // 2) * vy + (place % 2) * vx
+    at = (
+        tangent + (n * vn + 2 * y * vy + 2 * x * vx)[:, None] + (c * vc)[None, :] + (place // 2) * vy + (place % 2) * vx
+    )
     tl.store(out + to, tl.load(at, mask=inside & (place < 4), other=0.0), mask=inside)
 
 
@@ -77,12 +81,12 @@ def scatter(
 
 
 @triton.jit
-def leak(value, out, positive, total, slope, P: tl.constexpr):
-    """ReLU or leaky ReLU of dense memory in its own order, and where it was positive."""
+def leak(tangent, chosen, out, total, slope, P: tl.constexpr):
+    """The tangent where ``chosen`` is above 0, ``slope`` times it elsewhere; of dense memory in its own order."""
     p = tl.program_id(0).to(tl.int64) * P + tl.arange(0, P)
-    v = tl.load(value + p, mask=p < total, other=0.0)
-    tl.store(out + p, tl.where(v > 0, v, (v * slope).to(v.dtype)), mask=p < total)
-    tl.store(positive + p, (v > 0).to(tl.uint8), mask=p < total)
+    t = tl.load(tangent + p, mask=p < total, other=0.0)
+    positive = tl.load(chosen + p, mask=p < total, other=0) > 0
+    tl.store(out + p, tl.where(positive, t, (t * slope).to(t.dtype)), mask=p < total)
 
 
 @triton.jit
@@ -135,7 +139,8 @@ def stem(
 @triton.jit
 def stem_pull(
     cotangent, code, weight, out, total, height, width, pooled_height, pooled_width, full_height, full_width, channels,
-    pn, pc, py, px, vn, vc, vy, vx, EXACT: tl.constexpr, INS: tl.constexpr, P: tl.constexpr, B: tl.constexpr,
+    pn, pc, py, px, vn, vc, vy, vx, EXACT: tl.constexpr, INS: tl.constexpr, BLOCKS: tl.constexpr,
+    P: tl.constexpr, B: tl.constexpr,
 ):  # fmt: skip
     """J^T of ``stem``. height and width are the 2x2 blocks of ``out``, those cut off by an odd side included.
 
@@ -147,8 +152,8 @@ def stem_pull(
     oy, ox, channel = column16 // (2 * INS), column16 // INS % 2, column16 % INS
     real = column16 < 4 * INS
     sums = tl.zeros([P, 16], tl.float32)
-    for start in range(0, channels, B):
-        c = start + tl.arange(0, B)
+    for block in range(BLOCKS):
+        c = block * B + tl.arange(0, B)
         for cell in tl.static_range(9):
             dy, dx = cell // 3 - 1, cell % 3 - 1
             inside = there & (y + dy >= 0) & (y + dy < pooled_height) & (x + dx >= 0) & (x + dx < pooled_width)
@@ -157,9 +162,10 @@ def stem_pull(
             g = tl.load(cotangent + at, mask=both, other=0.0)
             place = tl.load(code + at, mask=both, other=4).to(tl.int32)
             for i in tl.static_range(4):
-                ky, kx = oy - 2 * dy - i // 2 + 1, ox - 2 * dx - i % 2 + 1
-                touches = real & (ky >= 0) & (ky < 3) & (kx >= 0) & (kx < 3)
-                if 0 <= 2 * dy + i // 2 + 1 and 2 * dy + i // 2 <= 2 and 0 <= 2 * dx + i % 2 + 1 and 2 * dx + i % 2 <= 2:
+                sees_row = 2 * dy + i // 2 >= -1 and 2 * dy + i // 2 <= 2  # of the 4x4 places
+                if sees_row and 2 * dx + i % 2 >= -1 and 2 * dx + i % 2 <= 2:
+                    ky, kx = oy - 2 * dy - i // 2 + 1, ox - 2 * dx - i % 2 + 1
+                    touches = real & (ky >= 0) & (ky < 3) & (kx >= 0) & (kx < 3)
                     at_weight = weight + (c * 9 * INS)[:, None] + (channel * 9 + ky * 3 + kx)[None, :]
                     w = tl.load(at_weight, mask=(c < channels)[:, None] & touches[None, :], other=0.0)
                     chosen = tl.where(place == i, g, 0.0).to(g.dtype)
@@ -168,3 +174,37 @@ def stem_pull(
     fits = there[:, None] & real[None, :] & (row < full_height) & (column < full_width)
     to = out + (n * vn)[:, None] + (channel * vc)[None, :] + row * vy + column * vx
     tl.store(to, sums.to(out.dtype.element_ty), mask=fits)
+
+
+@triton.jit
+def stem_gradient(
+    cotangent, value, code, partial, total, height, width, full_height, full_width, channels,
+    pn, pc, py, px, vn, vc, vy, vx, EXACT: tl.constexpr, INS: tl.constexpr, K: tl.constexpr, STEPS: tl.constexpr,
+    P: tl.constexpr, B: tl.constexpr,
+):  # fmt: skip
+    """Gradients of <cotangent, stem(value)>: sums (programs, channels, K), columns as in ``stem`` and then the bias.
+
+    Each program sums STEPS tiles of P windows; the sums are added outside, in an order that does not change.
+    """
+    c = tl.program_id(1) * B + tl.arange(0, B)
+    k = tl.arange(0, K)
+    sums = tl.zeros([B, K], tl.float32)
+    for step in range(STEPS):
+        p = (tl.program_id(0).to(tl.int64) * STEPS + step) * P + tl.arange(0, P)
+        n, y, x, there = p // (height * width), p % (height * width) // width, p % width, p < total
+        inside = there[None, :] & (c < channels)[:, None]
+        at = (n * pn + y * py + x * px)[None, :] + (c * pc)[:, None]
+        g = tl.load(cotangent + at, mask=inside, other=0.0)
+        place = tl.load(code + at, mask=inside, other=4).to(tl.int32)
+        for i in tl.static_range(4):
+            row = (2 * y + i // 2)[:, None] + (k % 9 // 3 - 1)[None, :]
+            column = (2 * x + i % 2)[:, None] + (k % 3 - 1)[None, :]
+            seen = there[:, None] & (k < 9 * INS)[None, :]
+            seen = seen & (row >= 0) & (row < full_height) & (column >= 0) & (column < full_width)
+            patch_at = value + (n * vn)[:, None] + (k // 9 * vc)[None, :] + row * vy + column * vx
+            patch = tl.load(patch_at, mask=seen, other=0.0)
+            patch = tl.where((k == 9 * INS)[None, :], 1.0, patch).to(patch.dtype)
+            chosen = tl.where(place == i, g, 0.0).to(g.dtype)
+            sums = tl.dot(chosen, patch, sums, input_precision="ieee" if EXACT else "tf32")
+    to = partial + (tl.program_id(0) * channels + c)[:, None] * K + k[None, :]
+    tl.store(to, sums, mask=(c < channels)[:, None] & (k < K)[None, :])

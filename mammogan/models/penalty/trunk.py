@@ -48,7 +48,7 @@ def _fused(leaves: Sequence[nn.Module]) -> Iterator[Layer]:
             yield pool or Leak(0.0)
             if not pool:
                 queue.pop(0)
-        elif isinstance(leaf, nn.LeakyReLU):
+        elif isinstance(leaf, nn.LeakyReLU) and leaf.negative_slope >= 0:
             yield Leak(leaf.negative_slope)
         elif isinstance(leaf, nn.AvgPool2d):
             yield _average_pool(leaf)
