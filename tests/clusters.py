@@ -27,7 +27,7 @@ class Flatly:
 
 def leave_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
     """No rank, no job; what a test's code exports is taken back after it."""
-    for name in (*RANK_NAMES, "SUBMITIT_EXECUTOR", "SLURM_JOB_ID"):
+    for name in (*RANK_NAMES, "SUBMITIT_EXECUTOR", "SLURM_JOB_ID", "SLURM_PROCID", "SLURM_STEP_ID"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
 

@@ -46,10 +46,22 @@ def test_auto_submits_where_slurm_answers_but_not_from_inside_a_job(
     programs(tmp_path, monkeypatch, sbatch="exit 0", sinfo="exit 0")
     assert choose(ClusterConfig()).name == "slurm"
     monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_PROCID", "0")
     assert choose(ClusterConfig()) == Where("local", "already inside SLURM job 12")
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert choose(ClusterConfig()) == Where("none", "torchrun started this process")
+
+
+def test_a_shell_of_salloc_on_the_login_node_is_not_inside_its_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    programs(tmp_path, monkeypatch, sbatch="exit 0", sinfo="exit 0")
+    where = choose(ClusterConfig())
+    assert where.name == "slurm" and "not on the nodes of salloc's job 12: slurm/torchrun.sh or srun" in where.why
+    monkeypatch.setenv("SLURM_STEP_ID", "0")  # salloc may start its shell as a step, on the first node
+    assert choose(ClusterConfig()) == Where("local", "already inside SLURM job 12")
 
 
 def test_more_than_one_node_without_slurm_is_refused_with_a_way_out(ready: Workspace) -> None:

@@ -44,16 +44,26 @@ def test_the_port_follows_job_and_restart_and_stays_below_ephemeral_ports() -> N
 def test_a_submitit_job_names_its_ranks_as_torchrun_would(monkeypatch: pytest.MonkeyPatch) -> None:
     job = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_NODEID": "1"}
     more = {"SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_NODELIST": "gpu[03-04]", "SLURM_RESTART_COUNT": "2"}
-    stale = {"RANK": "0", "WORLD_SIZE": "9", "MASTER_ADDR": "elsewhere", "CUDA_VISIBLE_DEVICES": "4,5"}
+    stale = {"WORLD_SIZE": "9", "MASTER_ADDR": "elsewhere", "CUDA_VISIBLE_DEVICES": "4,5"}
     for name, value in (job | more | stale | {"SUBMITIT_EXECUTOR": "slurm"}).items():
         monkeypatch.setenv(name, value)
     take_rank()
     expected = ("3", "4", "1", "gpu03", str(master_port("77", 2)))
     assert tuple(os.environ[name] for name in RANK_NAMES) == expected
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,5"
+    monkeypatch.delenv("RANK")
     monkeypatch.setenv("MASTER_PORT", "12345")
     take_rank()
     assert os.environ["MASTER_PORT"] == "12345"
+
+
+def test_a_rank_of_torchrun_inside_a_submitit_job_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    torchrun = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "gpu03", "MASTER_PORT": "29500"}
+    job = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SUBMITIT_EXECUTOR": "slurm"}
+    for name, value in (torchrun | job).items():
+        monkeypatch.setenv(name, value)
+    take_rank()
+    assert {name: os.environ[name] for name in torchrun} == torchrun
 
 
 def test_outside_a_submitit_job_nothing_is_exported() -> None:
@@ -69,11 +79,24 @@ def test_local_ranks_are_told_who_they_are_and_share_the_cores(tmp_path: Path, m
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     told = shell(f'echo "$RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $OMP_NUM_THREADS" > {tmp_path}/$MASTER_PORT-$RANK')
     assert local.run_ranks(told, 2, tmp_path / "submit") == 0
-    cores = max(1, (os.cpu_count() or 1) // 2)
+    cores = max(1, len(os.sched_getaffinity(0)) // 2)
     assert sorted(file.read_text() for file in tmp_path.glob("*-?")) == [
         f"{n} {n} 2 127.0.0.1 {cores}\n" for n in (0, 1)
     ]
     assert len({file.name.partition("-")[0] for file in tmp_path.glob("*-?")}) == 1
+
+
+def test_cores_that_this_process_may_not_use_are_not_shared_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert local.run_ranks(shell(f"echo $OMP_NUM_THREADS > {tmp_path}/threads"), 1, tmp_path) == 0
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert (tmp_path / "threads").read_text() == "1\n"
 
 
 def test_one_failing_rank_ends_the_others_and_its_log_is_shown(
@@ -87,24 +110,42 @@ def test_one_failing_rank_ends_the_others_and_its_log_is_shown(
     assert "process 1 failed with exit code 1" in told and "the reason" in told
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_ranks_do_not_outlive_their_launcher(tmp_path: Path, number: signal.Signals, code: int) -> None:
+def launcher_of_ranks(
+    folder: Path, seconds: float, *ignored: signal.Signals
+) -> tuple[subprocess.Popen[bytes], list[Path]]:
+    """A process that has started two ranks, each waiting ``seconds``, and the files that hold their ids."""
     program = (
         "import sys; from pathlib import Path; from mammogan.cluster import local, tasks;"
         "from mammogan.command_line import guarded; folder = Path(sys.argv[1]);"
         'task = tasks.Call(exec, (\'import os, time; open(os.environ["RANK"], "w").write(str(os.getpid()));'
-        "time.sleep(60)',)); sys.exit(guarded(lambda: local.run_ranks(task, 2, folder)))"
+        "time.sleep(' + sys.argv[2] + ')',)); sys.exit(guarded(lambda: local.run_ranks(task, 2, folder)))"
     )
-    launcher = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path)],
-        cwd=tmp_path,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs ignore it
-    )
-    written = [tmp_path / "0", tmp_path / "1"]
+
+    def as_a_shell_would() -> None:
+        for number in (signal.SIGINT, signal.SIGHUP):  # background jobs ignore the first
+            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+
+    words = [sys.executable, "-c", program, str(folder), str(seconds)]
+    launcher = subprocess.Popen(words, cwd=folder, preexec_fn=as_a_shell_would)
+    written = [folder / "0", folder / "1"]
     wait_for(lambda: all(file.exists() and file.read_text() for file in written))
+    return launcher, written
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
+)
+def test_ranks_do_not_outlive_their_launcher(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    launcher, written = launcher_of_ranks(tmp_path, 60)
     launcher.send_signal(number)
     assert launcher.wait(timeout=20) == code
     wait_for(lambda: not any(alive(int(file.read_text())) for file in written))
+
+
+def test_under_nohup_the_ranks_outlive_the_terminal(tmp_path: Path) -> None:
+    launcher, _ = launcher_of_ranks(tmp_path, 2, signal.SIGHUP)
+    launcher.send_signal(signal.SIGHUP)
+    assert launcher.wait(timeout=20) == 0
 
 
 def alive(pid: int) -> bool:

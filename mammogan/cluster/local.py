@@ -21,6 +21,7 @@ from pathlib import Path
 from mammogan.cluster.processes import exit_code, start, stopping_on_exit
 from mammogan.cluster.tasks import Task
 from mammogan.command_line import INTERRUPTED, MISTAKE, guarded
+from mammogan.data.workers import cores
 from mammogan.files import written_beside
 
 PATIENCE = 30.0
@@ -42,7 +43,7 @@ def run_ranks(task: Task, ranks: int, folder: Path) -> int:
 
 def run_side_by_side(tasks: Sequence[Task], environments: Sequence[dict[str, str]], folder: Path) -> int:
     """Run each task in a process of its own with the cores shared out; one failure stops them all."""
-    threads = str(max(1, (os.cpu_count() or 1) // len(tasks)))
+    threads = str(max(1, cores() // len(tasks)))
     children: list[subprocess.Popen[str]] = []
     with ExitStack() as stack:
         stack.enter_context(stopping_on_exit(children, PATIENCE))
@@ -50,8 +51,8 @@ def run_side_by_side(tasks: Sequence[Task], environments: Sequence[dict[str, str
             pickled = _pickled(task, folder / f"task-{number}.pkl")
             log = None if number == 0 else stack.enter_context(open(_log(folder, number), "w"))
             words = [sys.executable, "-u", "-m", "mammogan.cluster.local", str(pickled)]
-            cores = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": threads}
-            children.append(start(words, cores | environment, log))
+            share = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": threads}
+            children.append(start(words, share | environment, log))
         return _watched(children, folder)
 
 

@@ -11,12 +11,15 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import IO, Any
 
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask us to end; SIGHUP comes when the terminal is closed."""
+
 
 class Terminated(SystemExit):
-    """SIGTERM came; exit code 143 as a shell would tell it."""
+    """One of ENDING came; exit code 128 + its number, 143 or 129, as a shell would tell it."""
 
-    def __init__(self) -> None:
-        super().__init__(128 + signal.SIGTERM)
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
 
 
 def start(words: Sequence[str], environment: dict[str, str], output: IO[Any] | int | None) -> subprocess.Popen[str]:
@@ -59,12 +62,16 @@ def exit_code(child: subprocess.Popen[str]) -> int:
 
 @contextmanager
 def stopping_on_exit(children: list[subprocess.Popen[str]], patience: float) -> Iterator[None]:
-    """Whatever ends the block, Ctrl-C and SIGTERM too, ends the children as well."""
+    """Whatever ends the block, Ctrl-C, SIGTERM and a closed terminal too, ends the children as well.
+
+    What is ignored stays so: under nohup the work outlives its terminal.
+    """
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+        raise Terminated(number)
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, terminate) for number in heard}
     first = signal.SIGTERM
     try:
         yield
@@ -72,6 +79,8 @@ def stopping_on_exit(children: list[subprocess.Popen[str]], patience: float) -> 
         first = signal.SIGINT
         raise
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in heard:
+            signal.signal(number, signal.SIG_IGN)
         stop(children, first, patience)
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -92,11 +92,12 @@ class Series(Task):
 
 
 def take_rank() -> None:
-    """Inside a submitit job, name this process's rank as torchrun would; elsewhere do nothing.
+    """Inside a submitit job, name this process's rank as torchrun would; elsewhere, or where it has one, do nothing.
 
-    CUDA_VISIBLE_DEVICES is left as SLURM made it.
+    It has one when a process with a rank, or torchrun, started it within the job; none comes in from outside, since
+    submission leaves them out. CUDA_VISIBLE_DEVICES is left as SLURM made it.
     """
-    if not os.environ.get("SUBMITIT_EXECUTOR"):
+    if "RANK" in os.environ or not os.environ.get("SUBMITIT_EXECUTOR"):
         return
     import submitit
 

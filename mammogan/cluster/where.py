@@ -55,10 +55,18 @@ def _automatic(config: ClusterConfig) -> Where:
         return Where("slurm", "a dry run shows its job")
     if started_by_torchrun():
         return Where("none", "torchrun started this process")
-    if job := os.environ.get("SLURM_JOB_ID"):
+    job = os.environ.get("SLURM_JOB_ID")
+    if job and on_node_of_job():
         return Where("local", f"already inside SLURM job {job}")
+    # What salloc starts runs where salloc was called: the allocation's nodes are elsewhere.
+    aside = f"; this is not on the nodes of salloc's job {job}: slurm/torchrun.sh or srun uses them" if job else ""
     problem = slurm_problem()
-    return Where("local", problem) if problem else Where("slurm", "sbatch and sinfo answer")
+    return Where("local", problem + aside) if problem else Where("slurm", f"sbatch and sinfo answer{aside}")
+
+
+def on_node_of_job() -> bool:
+    """Whether this process runs on a node of its SLURM job, in a batch script or a step, where SLURM numbers it."""
+    return "SLURM_PROCID" in os.environ or "SLURM_STEP_ID" in os.environ
 
 
 def slurm_problem() -> str:
