@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from mammogan.cluster.launch import Job, choose_resolution, launch, on_asked_device
+from mammogan.cluster.launch import Job, choose_resolution, launch, on_asked_device, refuse_other_settings
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.tasks import TrainCad
 from mammogan.command_line import Flat, run
 from mammogan.config import CadConfig, Workspace
-from mammogan.training.inputs import check_cad_inputs
+from mammogan.training.inputs import as_learned, check_cad_inputs
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ def jobs(options: Options) -> list[Job]:
     config = replace(options.training, resolution=str(resolution), compute=compute)
     folder = workspace.cad_run(resolution)
     check = partial(check_cad_inputs, config, workspace)
-    return [Job(folder.name, TrainCad(config, workspace), folder, folder / "done.json", config.pairs, check)]
+    settings = partial(refuse_other_settings, folder, as_learned(config))
+    return [Job(folder.name, TrainCad(config, workspace), folder, folder / "done.json", config.pairs, check, settings)]
 
 
 def main(options: Options) -> int:

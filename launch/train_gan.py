@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from mammogan.cluster.launch import Job, choose_resolution, launch, on_asked_device
+from mammogan.cluster.launch import Job, choose_resolution, launch, on_asked_device, refuse_other_settings
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.tasks import TrainGan
 from mammogan.command_line import Flat, run
@@ -42,7 +42,10 @@ def jobs(options: Options) -> list[Job]:
     chosen = list(Direction) if options.direction == "both" else [Direction(options.direction)]
     folders = {direction: workspace.gan_run(resolution, direction) for direction in chosen}
     return [
-        Job(folder.name, TrainGan(config, direction, workspace), folder, folder / "done.json", config.pairs, check)
+        Job(
+            *(folder.name, TrainGan(config, direction, workspace), folder, folder / "done.json", config.pairs),
+            *(check, partial(refuse_other_settings, folder, config)),
+        )
         for direction, folder in folders.items()
     ]
 

@@ -1,8 +1,7 @@
-"""What SLURM gets, and what a user is told once it has it."""
+"""What SLURM gets."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,12 +11,11 @@ import pytest
 from clusters import Flatly, leave_clusters, programs, ready_workspace
 from conftest import ROOT, front_door
 
-from mammogan.cluster import submit
-from mammogan.cluster.launch import Array, Job, for_one_process, launch, launch_array
+from mammogan.cluster.launch import Array, Job, for_one_process, launch_array
 from mammogan.cluster.profile import ClusterConfig, gpus_of, minutes, sbatch_parameters, sbatch_text
-from mammogan.cluster.tasks import Command, TrainGan
+from mammogan.cluster.tasks import Command
 from mammogan.command_line import parse
-from mammogan.config import Direction, GanConfig, Resolution, UserError, Workspace
+from mammogan.config import Resolution, UserError, Workspace
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -143,56 +141,6 @@ def test_ranks_on_cpu_cores_ask_for_no_gpu() -> None:
     for config in (ClusterConfig(cpu_ranks=3), for_one_process(ClusterConfig(gpus_per_node=4), gpus=0)):
         assert not {"gres", "gpus_per_node"} & sbatch_parameters(config, "name").keys()
     assert sbatch_parameters(ClusterConfig(cpu_ranks=3), "name")["ntasks_per_node"] == 3
-
-
-def test_a_submission_is_recorded_and_told_how_to_follow(
-    ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    programs(tmp_path / "bin", monkeypatch, srun="exit 0", sbatch="echo Submitted batch job 41", sinfo="exit 0")
-    folder = ready.gan_run(Resolution(96, 96), Direction.REMOVE)
-    task = TrainGan(GanConfig(), Direction.REMOVE, ready)
-    job = Job(folder.name, task, folder, folder / "done.json", pairs=2)
-    assert launch([job], ClusterConfig(nodes=2, partition="gpu")) == 0
-    record = json.loads((folder / "launch.json").read_text())
-    assert record["job_ids"] == ["41"] and record["sbatch"]["nodes"] == 2 and record["made_by"]["mammogan"]
-    told = capsys.readouterr().out
-    for part in ("submitted job 41", str(folder), "submit/41/41_0_log.out", "squeue -j 41", "scancel 41"):
-        assert part in told
-    script = (folder / "submit" / "41" / "41_submission.sh").read_text()
-    assert script == submit.script(job, ClusterConfig(nodes=2, partition="gpu"))
-    (folder / "done.json").write_text("{}")
-    assert launch([job], ClusterConfig()) == 0
-    assert "done before" in capsys.readouterr().out
-
-
-def test_what_sbatch_refuses_is_told_in_its_words(
-    ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refusal = "echo 'sbatch: error: invalid partition specified: gpuu' >&2; exit 1"
-    programs(tmp_path / "bin", monkeypatch, srun="exit 0", sbatch=f'[ "$1" = --version ] || {{ {refusal}; }}', sinfo="")
-    job = Job("x", Command(("true",)), ready.root, ready.root / "done")
-    with pytest.raises(UserError, match="invalid partition specified: gpuu"):
-        launch([job], ClusterConfig(partition="gpuu"))
-
-
-def test_an_array_longer_than_the_cluster_takes_is_split_and_finished_after_all_parts(
-    ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    count = f"/bin/echo x >> {tmp_path}/ids; echo Submitted batch job $(/usr/bin/wc -l < {tmp_path}/ids)"
-    sbatch = f'[ "$1" = --version ] || {{ {count}; }}'
-    programs(
-        tmp_path / "bin", monkeypatch, srun="exit 0", sbatch=sbatch, sinfo="exit 0",
-        scontrol="echo 'MaxArraySize            = 3'",
-    )  # fmt: skip
-    finish = Job("index", Command(("true",)), ready.root / "a", ready.root / "a" / "index.json")
-    array = Array("generate", [Command(("true", str(n))) for n in range(7)], ready.root / "a", finish)
-    assert launch_array(array, ClusterConfig()) == 0
-    told = capsys.readouterr().out
-    assert "submitted 7 tasks of generate as job 1, 2, 3" in told and "after afterok:1:2:3" in told
-    scripts = [(path, path.read_text()) for path in ready.root.rglob("*_submission.sh") if not path.is_symlink()]
-    arrays = sorted(line for _, text in scripts for line in text.splitlines() if "--array" in line)
-    assert arrays == ["#SBATCH --array=0-2%3"] * 2
-    assert len(list(ready.root.rglob("*_submitted.pkl"))) == 8
 
 
 def test_torchrun_sh_outside_an_allocation_says_what_to_do() -> None:

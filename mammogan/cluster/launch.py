@@ -15,7 +15,7 @@ from mammogan.attack.settings import GenerateConfig
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.tasks import Series, Task
 from mammogan.cluster.where import check_shared, choose, note, ranks_here, started_by_torchrun, workers_here
-from mammogan.config import ComputeConfig, Resolution, UserError, Workspace
+from mammogan.config import CadConfig, ComputeConfig, GanConfig, Resolution, UserError, Workspace
 
 Computes = TypeVar("Computes", ComputeConfig, GenerateConfig)
 """Settings that say on which device to compute."""
@@ -36,6 +36,8 @@ class Job:
     """What its ranks share evenly; 1 for work of one process."""
     check: Callable[[], None] | None = None
     """Raises MissingInput when the work cannot begin yet; not asked when other jobs will make the input first."""
+    settings: Callable[[], None] | None = None
+    """Raises UserError when the work would refuse its settings; asked before submission, not hours later in a log."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,14 @@ def _check_alone(config: ClusterConfig) -> None:
 def _called(task: Task) -> int:
     task()
     return 0
+
+
+def refuse_other_settings(run: Path, config: CadConfig | GanConfig) -> None:
+    """UserError when the run was begun with settings that learn something else than ``config``."""
+    if (run / "config.yaml").is_file():
+        from mammogan.training.checkpoint import Run
+
+        Run(run).check(config, {})
 
 
 def for_one_process(config: ClusterConfig, gpus: int) -> ClusterConfig:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from mammogan.config import UserError
 
 SIGNAL_SECONDS = 180
-"""Warning before the time limit: a checkpoint of the study's networks takes seconds, a busy file system more."""
+"""Before the time limit, for the way back to the queue: it takes seconds, on a busy controller more."""
+JOB_NAME = "mammogan-{name}"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ class ClusterConfig:
     max_requeues: int = 30
     """How often a training that met its time limit goes back to the queue."""
     signal_seconds: int | None = None
-    """Warning before the time limit; 180, or a sixth of a short limit."""
+    """How long before the time limit a training goes back to the queue; 180, or a sixth of a short limit. Nothing is
+    saved then: it goes on from its newest checkpoint, so a time-out or pre-emption loses at most --compute.save-minutes
+    of work."""
     dry_run: bool = False
     """Print what sbatch would get and submit nothing."""
     wait: bool = False
@@ -113,7 +116,7 @@ def sbatch_parameters(config: ClusterConfig, name: str) -> dict[str, Any]:
     gpus = {} if config.on_cpu else {"gres": config.gres} if config.gres else {"gpus_per_node": config.ranks_per_node}
     plain = ("partition", "account", "qos", "constraint", "nodelist", "exclude", "comment", "mail_user", "mail_type")
     return {
-        "job_name": f"mammogan-{name}",
+        "job_name": JOB_NAME.format(name=name),
         "time": minutes(config.time),
         "nodes": config.nodes,
         "ntasks_per_node": config.ranks_per_node,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from mammogan import files, provenance
 from mammogan.cluster.launch import Array, Job, for_one_process
 from mammogan.cluster.profile import ClusterConfig, sbatch_parameters, sbatch_text
+from mammogan.cluster.slurm_queue import RECORD, NoAnswer, max_array, queued, refuse_queued
 from mammogan.cluster.study import Stage
 from mammogan.cluster.tasks import Task
 from mammogan.cluster.where import check_shared, note
@@ -27,7 +27,11 @@ POLL_SECONDS = 10.0
 FOLDER_LAG_SECONDS = 30.0
 """How late a shared file system may show what a node has written."""
 SHORT_MINUTES = 10
-DEFAULT_MAX_ARRAY = 1001
+RANK_NAMES = (
+    *("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"),
+    *("ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR"),
+)
+"""What torchrun and our own launcher tell a rank."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +51,16 @@ class Submitted:
 
 
 def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
-    """Submit each job that is not complete, or print its script for --dry-run; wait for them with --wait."""
-    submitted = []
-    for job in found:
-        if config.dry_run:
+    """Submit each job, or print its script for --dry-run; wait for them with --wait.
+
+    Work that is done is submitted too: only the job itself can tell whether it was done with these settings.
+    """
+    _refuse(found, config.dry_run)
+    if config.dry_run:
+        for job in found:
             print(script(job, config))
-        elif job.complete.exists():
-            say(f"{job.name}: done before ({job.complete})")
-        else:
-            submitted.append(submit(job, config))
+        return 0
+    submitted = [submit(job, config) for job in found]
     return waited(submitted) if config.wait else 0
 
 
@@ -65,8 +70,9 @@ def stages(
     """Submit stages in order, each to start after those of its needs that are submitted too; by name."""
     submitted: dict[str, Submitted] = {}
     names = {stage.name for stage in missing}
-    for stage in missing:
-        job, config = job_of(stage)
+    asked = [(stage, *job_of(stage)) for stage in missing]
+    _refuse([job for _, job, _ in asked], dry_run)
+    for stage, job, config in asked:
         needs = [need for need in stage.needs if need in names]
         if needs:
             ids = (f"JOB-{need}" if dry_run else submitted[need].job_id for need in needs)
@@ -84,13 +90,14 @@ def script(job: Job, config: ClusterConfig) -> str:
     return sbatch_text(config, job.name, _folder(job.folder))
 
 
-def submit(job: Job, config: ClusterConfig) -> Submitted:
-    """Submit one job, record it in the run folder's launch.json and tell how to follow it."""
+def submit(job: Job, config: ClusterConfig, after: Sequence[str] = ()) -> Submitted:
+    """Submit one job, record it in the run folder's launch.json beside those ``after`` which it comes, and tell how to
+    follow it."""
     check_shared(job.pairs, config.nodes * config.ranks_per_node)
     [handle] = _handed_over([job.task], job.name, _folder(job.folder), config)
     paths = handle.paths
     submitted = Submitted(handle.job_id, job.name, paths.stdout, paths.result_pickle, job.complete)
-    _record(job.folder, [submitted.job_id], job.name, config)
+    _record(job.folder, [*after, submitted.job_id], job.name, config)
     _tell(submitted, job.folder, config)
     return submitted
 
@@ -104,16 +111,18 @@ def array(work: Array, config: ClusterConfig) -> int:
         after = replace(for_one_process(config, gpus=0), dependency=f"afterok:JOB-{work.name}")
         print(sbatch_text(after, work.finish.name, _folder(work.finish.folder)))
         return 0
+    refuse_queued({work.name: work.folder})
     handles: list[Any] = []
+    ids: list[str] = []
     longest = max_array()
     for first in range(0, len(work.tasks), longest):
         part = work.tasks[first : first + longest]
         handles += _handed_over(part, work.name, _array_folder(work, len(part)), config, work.at_once)
-    ids = sorted({handle.job_id.partition("_")[0] for handle in handles}, key=int)
-    _record(work.folder, ids, work.name, config)
+        ids = sorted({handle.job_id.partition("_")[0] for handle in handles}, key=int)
+        _record(work.folder, ids, work.name, config)
     say(f"submitted {len(handles)} tasks of {work.name} as job {', '.join(ids)}; logs in {work.folder / 'submit'}")
     after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids) if ids else None)
-    finish = submit(work.finish, after)
+    finish = submit(work.finish, after, ids)
     return waited([finish]) if config.wait else 0
 
 
@@ -122,7 +131,7 @@ def waited(submitted: Sequence[Submitted]) -> int:
 
     Works without SLURM's accounting: files say how it went, the job's result and the work's own last one.
     """
-    while submitted and _queued([job.job_id for job in submitted]):
+    while submitted and _still_queued([job.job_id for job in submitted]):
         time.sleep(POLL_SECONDS)
     deadline = time.monotonic() + FOLDER_LAG_SECONDS
     while not all(job.result.exists() for job in submitted) and time.monotonic() < deadline:
@@ -133,14 +142,13 @@ def waited(submitted: Sequence[Submitted]) -> int:
     return 1 if failed else 0
 
 
-def max_array() -> int:
-    """Tasks that one array may have (SLURM's MaxArraySize counts from 0 and excludes itself)."""
-    shown = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, timeout=30)
-    for line in shown.stdout.splitlines():
-        key, _, value = line.partition("=")
-        if key.strip() == "MaxArraySize":
-            return max(1, int(value))
-    return DEFAULT_MAX_ARRAY
+def _refuse(found: Sequence[Job], dry_run: bool) -> None:
+    """UserError for what would only fail, or do harm, once it is submitted."""
+    for job in found:
+        if job.settings:
+            job.settings()
+    if not dry_run:
+        refuse_queued({job.name: job.folder for job in found})
 
 
 def _folder(run: Path, job: str = "%j") -> Path:
@@ -171,17 +179,20 @@ def _handed_over(
 
 @contextmanager
 def _clean_environment() -> Iterator[None]:
-    """Inside a job, hide that job's variables from the new one, but not where SLURM's configuration is."""
+    """Hide from the new job our own rank and, inside a job, that job's variables, but not where SLURM's configuration
+    is. MASTER_PORT is the user's choice for the job, unless it came with our rank."""
     from submitit.helpers import clean_env
 
-    if "SLURM_JOB_ID" not in os.environ:
-        yield
-        return
+    ours = {*RANK_NAMES, *(["MASTER_PORT"] if "RANK" in os.environ else [])}
+    hidden = {name: os.environ.pop(name) for name in ours & os.environ.keys()}
     configuration = os.environ.get("SLURM_CONF")
-    with clean_env():
-        if configuration:
-            os.environ["SLURM_CONF"] = configuration
-        yield
+    try:
+        with clean_env() if "SLURM_JOB_ID" in os.environ else nullcontext():
+            if configuration:
+                os.environ["SLURM_CONF"] = configuration
+            yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _record(run: Path, ids: list[str], name: str, config: ClusterConfig) -> None:
@@ -193,7 +204,7 @@ def _record(run: Path, ids: list[str], name: str, config: ClusterConfig) -> None
         "sbatch": sbatch_parameters(config, name),
         "made_by": provenance.made_by(),
     }
-    files.write_json(run / "launch.json", made)
+    files.write_json(run / RECORD, made)
 
 
 def _tell(job: Submitted, run: Path, config: ClusterConfig) -> None:
@@ -207,12 +218,10 @@ def _tell(job: Submitted, run: Path, config: ClusterConfig) -> None:
     say(f"  cancel  scancel {job.job_id}")
 
 
-def _queued(ids: list[str]) -> bool:
-    """Whether any of the jobs is still waiting or running; a job SLURM has forgotten is not."""
-    shown = subprocess.run(
-        ["squeue", "--noheader", "--format=%i", f"--jobs={','.join(ids)}"], capture_output=True, text=True, timeout=60
-    )
-    if shown.returncode and "Invalid job id" not in shown.stderr:
-        note(f"squeue does not answer ({shown.stderr.strip()}); asking again in {POLL_SECONDS:.0f} s")
+def _still_queued(ids: list[str]) -> bool:
+    """Whether any of the jobs is still waiting or running, or may be, since nobody answers."""
+    try:
+        return bool(queued(ids))
+    except NoAnswer as error:
+        note(f"{error}; asking again in {POLL_SECONDS:.0f} s")
         return True
-    return bool(shown.stdout.strip())

@@ -3,51 +3,25 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mammogan.config import CadConfig, Resolution, Workspace
 from mammogan.data.augment import Augmentation
 from mammogan.data.stream import PairedStream, ShardImages, shards_fingerprint
-from mammogan.models.losses import focal
 from mammogan.models.networks import Cad
-from mammogan.models.penalty import Way, penalty, scores, scores_and_powers
 from mammogan.models.vgg_weights import load_vgg_weights
 from mammogan.terminal import say
 from mammogan.training.batches import Batches
+from mammogan.training.cad_step import CadStep
 from mammogan.training.checkpoint import Run, load, save
 from mammogan.training.distributed import Ranks, joined
-from mammogan.training.inputs import check_cad_inputs
+from mammogan.training.inputs import as_learned, check_cad_inputs
 from mammogan.training.optimisation import Precision, Stepper
 from mammogan.training.progress import Reporter
 from mammogan.training.validation import auc, probabilities
-
-
-class CadStep(nn.Module):
-    """Loss of one batch, Eq. 1-3: FL(pos) + FL(neg) + GP(pos, neg). This is what DistributedDataParallel wraps."""
-
-    def __init__(self, cad: Cad, config: CadConfig) -> None:
-        super().__init__()
-        self.cad, self.config = cad, config
-
-    def forward(self, positives: Tensor, negatives: Tensor, keep: Tensor) -> dict[str, Tensor]:
-        """Pixels (n,1,H,W) of each label, dropout mask (2n, hidden) -> total, focal, penalty."""
-        config, n = self.config, len(positives)
-        pixels = torch.cat([positives, negatives])
-        if config.penalty.k:
-            labels = torch.arange(2 * n, device=pixels.device) < n
-            logits, powers = scores_and_powers(
-                self.cad, pixels, keep, config.penalty.of, config.penalty.o, labels.long(), Way.of(config.compute)
-            )
-            gp = penalty(powers[:n], config.penalty.k) + penalty(powers[n:], config.penalty.k)
-        else:
-            logits, gp = scores(self.cad, pixels, keep, Way.of(config.compute)), pixels.new_zeros(())
-        shape = (config.focal_gamma, config.focal_alpha, config.focal_detach)
-        fl = focal(logits[:n], 1, *shape) + focal(logits[n:], 0, *shape)
-        return {"loss": fl + gp, "focal": fl, "penalty": gp}
 
 
 class CadTraining:
@@ -121,13 +95,10 @@ def train(config: CadConfig, workspace: Workspace) -> None:
     Raises MissingInput when there are no shards, UserError for settings that do not fit or a run begun with others.
     """
     check_cad_inputs(config, workspace)
-    if config.vgg_weights == "none":  # frozen, a random Vnet would be a bank of random filters
-        config = replace(config, fnet_epochs=0)
+    config = as_learned(config)
     resolution = Resolution.parse(config.resolution)
-    run, inputs = (
-        Run(workspace.cad_run(resolution)),
-        {"shards_sha256": shards_fingerprint(workspace.shards(resolution))},
-    )
+    run = Run(workspace.cad_run(resolution))
+    inputs = {"shards_sha256": shards_fingerprint(workspace.shards(resolution))}
     run.check(config, inputs)
     if run.is_finished(config):
         say(f"{run.path.name}: trained before, nothing to do.")
@@ -182,6 +153,7 @@ def _train_epoch(training: CadTraining, run: Run, reporter: Reporter) -> None:
             training.sums += torch.stack(
                 [losses["focal"], losses["penalty"], torch.ones_like(losses["focal"])]
             ).detach()
+        del losses  # and with them what the graph still holds
         training.batch += 1
         reporter.batch(
             training.epoch * stream.batches + training.batch,

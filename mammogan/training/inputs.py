@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from mammogan.config import CadConfig, GanConfig, MissingInput, Resolution, UserError, Workspace
@@ -11,6 +12,12 @@ def check_cad_inputs(config: CadConfig, workspace: Workspace) -> None:
     """MissingInput naming the command to run when the shards are not there; UserError when Vnet's weights cannot be."""
     check_shards(Resolution.parse(config.resolution), workspace)
     check_vgg_weights(config)
+
+
+def as_learned(config: CadConfig) -> CadConfig:
+    """The settings that the training of the CAD follows: a random Vnet is not frozen, it would be a bank of random
+    filters."""
+    return replace(config, fnet_epochs=0) if config.vgg_weights == "none" else config
 
 
 def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:

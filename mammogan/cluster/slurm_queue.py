@@ -1,0 +1,81 @@
+"""What SLURM's commands say of jobs that were submitted; one that does not answer is told, never a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mammogan import files
+from mammogan.cluster.profile import JOB_NAME
+from mammogan.config import UserError
+
+RECORD = "launch.json"
+"""File in a run folder that names the jobs submitted for it."""
+ANSWER_SECONDS = 60.0
+DEFAULT_MAX_ARRAY = 1001
+
+
+class NoAnswer(UserError):
+    """A command failed or took too long; it may answer if asked again."""
+
+
+def queued(ids: Sequence[str]) -> list[str]:
+    """Those of these jobs of ours that still wait or run; one that SLURM has forgotten does neither.
+
+    The name is looked at too, since another cluster, or a later year, gives the same numbers to others.
+    """
+    shown = _asked("squeue", "--noheader", "--format=%i %j", f"--jobs={','.join(ids)}", fine="Invalid job id")
+    lines = [line.split(maxsplit=1) for line in shown.splitlines() if line.strip()]
+    alive = {number.partition("_")[0] for number, *name in lines if "".join(name).startswith(JOB_NAME.format(name=""))}
+    return [number for number in dict.fromkeys(ids) if number in alive]
+
+
+def refuse_queued(runs: Mapping[str, Path]) -> None:
+    """UserError when jobs that were submitted for these runs, folders by name, still wait or run: two jobs would write
+    into one folder."""
+    submitted = {number: name for name, run in runs.items() for number in _recorded(run)}
+    if not submitted:
+        return
+    try:
+        alive = queued(list(submitted))
+    except NoAnswer as error:
+        which = ", ".join(submitted)
+        raise UserError(f"{error}; so it is not known whether job {which} still works on this. Try again") from error
+    if alive:
+        which = ", ".join(f"{number} ({submitted[number]})" for number in alive)
+        raise UserError(
+            f"submitted before and still queued or running: job {which}. Wait until that ends, or cancel it with\n"
+            f"  scancel {' '.join(alive)}"
+        )
+
+
+def max_array() -> int:
+    """Tasks that one array may have (SLURM's MaxArraySize counts from 0 and excludes itself)."""
+    try:
+        shown = _asked("scontrol", "show", "config")
+    except UserError:
+        return DEFAULT_MAX_ARRAY
+    for line in shown.splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "MaxArraySize":
+            return max(1, int(value))
+    return DEFAULT_MAX_ARRAY
+
+
+def _recorded(run: Path) -> list[str]:
+    record = run / RECORD
+    return [str(number) for number in files.read_json(record)["job_ids"]] if record.is_file() else []
+
+
+def _asked(*words: str, fine: str = "") -> str:
+    """What a command prints; it may fail with ``fine`` in its complaint."""
+    try:
+        shown = subprocess.run(words, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise NoAnswer(f"{words[0]} does not answer within {ANSWER_SECONDS:g} s") from error
+    except OSError as error:
+        raise UserError(f"{words[0]} cannot be run here: {error.strerror}") from error
+    if shown.returncode and not (fine and fine in shown.stderr):
+        raise NoAnswer(f"{words[0]} fails: {shown.stderr.strip() or f'exit code {shown.returncode}'}")
+    return shown.stdout
