@@ -1,7 +1,8 @@
-"""Run the whole study: shards, CAD, both GANs, altered mammograms, evaluation; what is there already is skipped.
+"""Run the whole study: shards, CAD, both GANs, altered mammograms, evaluation; what is done is skipped.
 
 On one machine the stages run in order, with --parallel side by side; on SLURM all are submitted at once, each waiting
-for those it needs. A YAML file given with --config has the stages' own options by section, with parts for a direction
+for those it needs. A stage whose settings have changed since is run again: it goes on, makes anew, or says why it
+cannot. A YAML file given with --config has the stages' own options by section, with parts for a direction
 or a resolution:
 
     cad: {epochs: 60, time: 12:00:00}
@@ -51,14 +52,15 @@ def main(options: Options) -> int:
     chosen = resolutions(options.resolution, workspace)
     line = Line(root, workspace, chosen, options.cohort, sections, options.cluster, where.name)
     stages = line.stages()
-    done = done_before(stages)
-    say(tree(stages, lambda stage: plan_state(stage, done)))
+    folder = workspace.root / "study"
+    done = done_before(stages, folder)
+    say(tree(stages, lambda stage: plan_state(stage, done, folder)))
     if where.name == "slurm":
         return on_slurm([stage for stage in stages if stage.name not in done], stages, options)
     if options.cluster.dry_run:
         say("\n".join(" ".join(stage.command) for stage in stages if stage.name not in done))
         return 0
-    return run_stages(stages, options.parallel, workspace.root / "study")
+    return run_stages(stages, options.parallel, folder)
 
 
 def resolutions(asked: tuple[str, ...], workspace: Workspace) -> tuple[Resolution, ...]:
@@ -72,7 +74,7 @@ def on_slurm(missing: list[Stage], stages: list[Stage], options: Options) -> int
     from mammogan.cluster import submit
 
     workspace = Workspace(options.workspace)
-    submitted = submit.stages(missing, lambda stage: job_of(stage, workspace), options.cluster.dry_run)
+    submitted = submit.stages(missing, lambda stage: job_of(stage, stages, workspace), options.cluster.dry_run)
     if options.cluster.dry_run:
         return 0
     say(tree(stages, lambda stage: f"job {submitted[stage.name].job_id}" if stage.name in submitted else "done"))

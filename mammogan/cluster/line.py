@@ -14,12 +14,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from mammogan.attack.settings import report_folder
 from mammogan.cluster.launch import Job, for_one_process
 from mammogan.cluster.profile import ClusterConfig
-from mammogan.cluster.study import Stage
+from mammogan.cluster.study import Recorded, Stage, inputs_of
 from mammogan.cluster.tasks import Command
 from mammogan.command_line import keys, parse, read_yaml, words_of
 from mammogan.config import Direction, Resolution, UserError, Workspace
+from mammogan.files import sha256
 
 DOORS = {
     "shards": "shards/make_shards.py",
@@ -52,7 +54,7 @@ class Line:
         stages = [self._shards()]
         for resolution in self.resolutions:
             stages += self._of(resolution)
-        return [*stages, self._evaluate()]
+        return [*stages, *self._evaluations([stage for stage in stages if stage.name.startswith("generate-")])]
 
     def _shards(self) -> Stage:
         makes = {r: self.workspace.shards(r) / "index.json" for r in self.resolutions}
@@ -62,9 +64,10 @@ class Line:
                 f"no shards at {', '.join(map(str, missing))} in {self.workspace.root}: give --cohort labels.csv, the "
                 "table of the mammograms (python shards/make_phantom.py --out phantom makes one of phantoms)"
             )
-        words = ["--cohort", str(self.cohort or "labels.csv"), "--resolution", *map(str, missing or self.resolutions)]
-        stage = self._stage("shards", "shards", words, (), tuple(makes.values()))
-        return dataclasses.replace(stage, fine=(0, SOME_LEFT_OUT))
+        words = ["--cohort", str(self.cohort or "labels.csv"), "--resolution", *map(str, self.resolutions)]
+        stage = self._stage("shards", "shards", words, (), tuple(makes.values()), kept=_known_by_content(self.cohort))
+        # Without a table nothing can be made anew, so whatever shards are there will do.
+        return dataclasses.replace(stage, fine=(0, SOME_LEFT_OUT), asks=stage.asks if self.cohort else ())
 
     def _of(self, resolution: Resolution) -> list[Stage]:
         cad, words = f"cad-{resolution}", ["--resolution", str(resolution)]
@@ -84,9 +87,30 @@ class Line:
         run = self.workspace.gan_run(resolution, direction) / "done.json"
         return self._stage(f"gan-{resolution}-{direction}", "gan", words, (cad,), (run,), resolution, direction)
 
-    def _evaluate(self) -> Stage:
-        needs = tuple(f"generate-{resolution}" for resolution in self.resolutions)
-        return self._stage("evaluate", "evaluate", [], needs, (self.workspace.report / "done.json",))
+    def _evaluations(self, generated: Sequence[Stage]) -> list[Stage]:
+        """One for each split whose mammograms are altered, or the one that is asked for; each has its own report."""
+        splits = {stage.name: self._splits(stage) for stage in generated}
+        altered = list(dict.fromkeys(split for found in splits.values() for split in found))
+        asked = self.sections.get("evaluate", {}).get("split")
+        if asked and asked not in altered:
+            raise UserError(
+                f"evaluate: split {asked}: this study alters {', '.join(altered)}; name one of these, or have it "
+                f"altered too with generate: {{split: [{', '.join(altered)}, {asked}]}}"
+            )
+        chosen = [asked] if asked else altered
+        stages = []
+        for split in chosen:
+            needs = tuple(name for name, found in splits.items() if split in found)
+            made = report_folder(self.workspace, split) / "done.json"
+            name = "evaluate" if len(chosen) == 1 else f"evaluate-{split}"
+            stages.append(self._stage(name, "evaluate", ["--split", split], needs, (made,)))
+        return stages
+
+    def _splits(self, generate: Stage) -> tuple[str, ...]:
+        """Whose mammograms a stage alters, its defaults included."""
+        door = FrontDoor.load(self.root / DOORS["generate"])
+        splits: tuple[str, ...] = parse(door.options, generate.command[3:]).generation.split
+        return splits
 
     def _stage(
         self,
@@ -97,18 +121,21 @@ class Line:
         makes: tuple[Path, ...],
         resolution: Resolution | None = None,
         direction: Direction | None = None,
+        kept: Sequence[str] | None = None,
     ) -> Stage:
+        """``kept`` stands for ``words`` in what the stage was asked for. The interpreter, the folders and where it runs
+        are no part of that: they change nothing that is made."""
         door = FrontDoor.load(self.root / DOORS[section])
         own, requests = self._settings(door, section, resolution, direction)
         cluster = _requests_over(self.cluster, requests)
+        own_words = words_of(door.options, own, section)
         here = ["--workspace", str(self.workspace.root), *words]
         if "cluster" in keys(door.options):
             here += _cluster_words(cluster, "none" if self.where == "slurm" else self.where)
-        all_words = [*words_of(door.options, own, section), *here]
-        parse(door.options, all_words)
-        command = (sys.executable, "-u", str(door.script), *all_words)
-        again = section in ("generate", "evaluate")
-        return Stage(name, command, needs, makes, again, gpus=int(section == "generate"), cluster=cluster)
+        parse(door.options, [*own_words, *here])
+        command = (sys.executable, "-u", str(door.script), *own_words, *here)
+        asks = (DOORS[section], *own_words, *(words if kept is None else kept))
+        return Stage(name, command, needs, makes, asks, gpus=int(section == "generate"), cluster=cluster)
 
     def _settings(
         self, door: FrontDoor, section: str, resolution: Resolution | None, direction: Direction | None
@@ -136,17 +163,17 @@ class FrontDoor:
         return cls(script, _options_in(module), getattr(module, "jobs", None))
 
 
-def job_of(stage: Stage, workspace: Workspace) -> tuple[Job, ClusterConfig]:
+def job_of(stage: Stage, stages: Sequence[Stage], workspace: Workspace) -> tuple[Job, ClusterConfig]:
     """A stage as SLURM gets it: a training itself, so that it can be requeued, or its command as one process."""
     _, _, script, *words = stage.command
-    door = FrontDoor.load(Path(script))
+    door, folder = FrontDoor.load(Path(script)), workspace.root / "study"
     if door.jobs:
         [job] = door.jobs(parse(door.options, words))
-        return job, stage.cluster
-    folder = workspace.root / "study" / stage.name
-    return Job(stage.name, Command(stage.command, stage.fine), folder, stage.makes[-1]), for_one_process(
-        stage.cluster, stage.gpus
-    )
+        requests = stage.cluster
+    else:
+        job = Job(stage.name, Command(stage.command, stage.fine), folder / stage.name, stage.makes[-1])
+        requests = for_one_process(stage.cluster, stage.gpus)
+    return dataclasses.replace(job, task=Recorded(job.task, stage, inputs_of(stage, stages), folder)), requests
 
 
 def settings_for(section: Settings, resolution: Resolution | None, direction: Direction | None) -> Settings:
@@ -175,6 +202,11 @@ def read_sections(file: Path | None) -> dict[str, Settings]:
         if not isinstance(section, dict) and section != "":
             raise UserError(f"{file}: section {name}: expected 'option: value' lines, found {section!r}")
     return {name: section or {} for name, section in sections.items()}
+
+
+def _known_by_content(cohort: Path | None) -> list[str]:
+    """The table of the mammograms by its sha256: a corrected label is another study, a moved file is not."""
+    return ["--cohort", sha256(cohort) if cohort and cohort.is_file() else str(cohort)]
 
 
 def _names_resolution(key: str) -> bool:

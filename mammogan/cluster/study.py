@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import shlex
 import subprocess
 import sys
 import threading
@@ -14,6 +15,10 @@ from pathlib import Path
 
 from mammogan.cluster.processes import exit_code, start, stopping_on_exit
 from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.tasks import Task
+from mammogan.config import UserError
+from mammogan.data.workers import cores
+from mammogan.files import write_text
 from mammogan.terminal import duration, say
 
 PATIENCE = 60.0
@@ -30,8 +35,8 @@ class Stage:
     """Stages that come before; all of them stand earlier in the list."""
     makes: tuple[Path, ...] = ()
     """Files that are there when it is done, and not before."""
-    remade: bool = False
-    """Done again when one of its needs was; without it, what is made stays (a training is not thrown away)."""
+    asks: tuple[str, ...] = ()
+    """What of its command decides what is made; kept when it has completed. Empty: whatever is there will do."""
     fine: tuple[int, ...] = (0,)
     """Exit codes after which the line goes on."""
     gpus: int = 0
@@ -39,16 +44,63 @@ class Stage:
     cluster: ClusterConfig = field(default=ClusterConfig())
 
 
-def done_before(stages: Sequence[Stage]) -> set[str]:
-    """Names of the stages whose results are there, and newer than what they are made from where that matters."""
-    by_name = {stage.name: stage for stage in stages}
+def done_before(stages: Sequence[Stage], folder: Path) -> set[str]:
+    """Names of the stages whose results are there, asked for as they were made, and newer than what they are made from.
+
+    The others run their command, which loses nothing: it finds that all is done, goes on, or says why it cannot.
+    """
     done: set[str] = set()
     for stage in stages:
-        inputs = [path for need in stage.needs for path in by_name[need].makes] if stage.remade else []
         present = stage.makes and all(path.exists() for path in stage.makes)
-        if present and (not stage.remade or done.issuperset(stage.needs)) and not _older(stage.makes, inputs):
+        current = done.issuperset(stage.needs) and not _older(stage.makes, inputs_of(stage, stages))
+        if present and current and not asked_otherwise(stage, folder):
             done.add(stage.name)
     return done
+
+
+def inputs_of(stage: Stage, stages: Sequence[Stage]) -> tuple[Path, ...]:
+    """What the stages that it needs make."""
+    return tuple(path for other in stages if other.name in stage.needs for path in other.makes)
+
+
+def asked_otherwise(stage: Stage, folder: Path) -> bool:
+    """Whether it was last completed with other settings than it has now; what was made by hand is taken as it is."""
+    kept = _kept(stage, folder)
+    return bool(stage.asks) and kept.is_file() and kept.read_text(encoding="utf-8") != _command_line(stage)
+
+
+def complete(stage: Stage, inputs: Sequence[Path], folder: Path) -> None:
+    """Keep in ``folder`` what a stage was asked for, now that it has made all. UserError when it has not."""
+    if missing := [str(path) for path in stage.makes if not path.exists()]:
+        raise UserError(f"{stage.name} ended without making {', '.join(missing)}")
+    if _older(stage.makes, inputs):  # it found everything up to date and wrote nothing
+        for path in stage.makes:
+            path.touch()
+    if stage.asks:
+        write_text(_kept(stage, folder), _command_line(stage))
+
+
+@dataclass(frozen=True)
+class Recorded(Task):
+    """A stage's work on a cluster, completed there as it is here."""
+
+    task: Task
+    stage: Stage
+    inputs: tuple[Path, ...]
+    folder: Path
+
+    def work(self) -> None:
+        self.task.work()
+        if os.environ.get("RANK", "0") == "0":
+            complete(self.stage, self.inputs, self.folder)
+
+
+def _kept(stage: Stage, folder: Path) -> Path:
+    return folder / f"{stage.name}.command"
+
+
+def _command_line(stage: Stage) -> str:
+    return shlex.join(stage.asks) + "\n"
 
 
 def tree(stages: Sequence[Stage], state: Callable[[Stage], str]) -> str:
@@ -62,25 +114,29 @@ def tree(stages: Sequence[Stage], state: Callable[[Stage], str]) -> str:
     return "\n".join(f"{name:<{width}}  {told}" for name, told in lines)
 
 
-def plan_state(stage: Stage, done: set[str]) -> str:
+def plan_state(stage: Stage, done: set[str], folder: Path) -> str:
     """'done', 'to run' or 'waits for ...'."""
     if stage.name in done:
         return "done"
     missing = [need for need in stage.needs if need not in done]
-    return f"waits for {', '.join(missing)}" if missing else "to run"
+    if missing:
+        return f"waits for {', '.join(missing)}"
+    return "to run, asked for otherwise than before" if asked_otherwise(stage, folder) else "to run"
 
 
-def run(stages: Sequence[Stage], at_once: int, logs: Path) -> int:
+def run(stages: Sequence[Stage], at_once: int, folder: Path) -> int:
     """Run what is not done, at most ``at_once`` stages side by side; exit code 1 after a failure, else 0.
+
+    ``folder`` holds each stage's log and, once it has completed, what it was asked for.
 
     After a failure nothing new starts; what runs beside it may end, since nothing it makes depends on the failure.
     """
-    return _Run(stages, at_once, logs).until_done()
+    return _Run(stages, at_once, folder).until_done()
 
 
 class _Run:
-    def __init__(self, stages: Sequence[Stage], at_once: int, logs: Path) -> None:
-        self.stages, self.at_once, self.logs = stages, at_once, logs
+    def __init__(self, stages: Sequence[Stage], at_once: int, folder: Path) -> None:
+        self.stages, self.at_once, self.folder = stages, at_once, folder
         self.finished: set[str] = set()
         self.running: dict[str, float] = {}
         self.failures: dict[str, str] = {}
@@ -108,7 +164,7 @@ class _Run:
             self._start(stage, beside)
 
     def _pass_over_done(self) -> None:
-        done = done_before(self.stages)
+        done = done_before(self.stages, self.folder)
         for stage in self._untouched():
             if stage.name in done and self._has_needs(stage):
                 say(f"{stage.name}: done before")
@@ -122,9 +178,9 @@ class _Run:
 
     def _start(self, stage: Stage, beside: int) -> None:
         """Start one stage among ``beside`` that share the cores."""
-        cores = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // beside))}
-        environment = {} if beside == 1 or "OMP_NUM_THREADS" in os.environ else cores
-        log = self.logs / f"{stage.name}.log"
+        share = {"OMP_NUM_THREADS": str(max(1, cores() // beside))}
+        environment = {} if beside == 1 or "OMP_NUM_THREADS" in os.environ else share
+        log = self._log(stage)
         log.parent.mkdir(parents=True, exist_ok=True)
         say(f"{stage.name}: started, log in {log}")
         child = start(stage.command, environment, subprocess.PIPE)
@@ -144,21 +200,27 @@ class _Run:
 
     def _note_end(self, stage: Stage, code: int) -> None:
         took = duration(time.monotonic() - self.running.pop(stage.name))
-        missing = [str(path) for path in stage.makes if not path.exists()]
-        if code in stage.fine and not missing:
-            self.finished.add(stage.name)
-            for path in stage.makes if stage.remade else ():
-                path.touch()  # it may have found everything up to date and written nothing
-            say(f"{stage.name}: done in {took}")
+        how = f"{stage.name} failed with exit code {code}" if code not in stage.fine else self._completed(stage)
+        if how:
+            self.failures[stage.name] = f"{how} after {took}; its log: {self._log(stage)}"
+            say(self.failures[stage.name])
             return
-        how = (
-            f"failed with exit code {code}" if code not in stage.fine else f"ended without making {', '.join(missing)}"
-        )
-        self.failures[stage.name] = f"{stage.name} {how} after {took}; its log: {self.logs / stage.name}.log"
-        say(self.failures[stage.name])
+        self.finished.add(stage.name)
+        say(f"{stage.name}: done in {took}")
+
+    def _completed(self, stage: Stage) -> str:
+        """Why it is not complete although it ended well; empty when it is."""
+        try:
+            complete(stage, inputs_of(stage, self.stages), self.folder)
+        except UserError as error:
+            return str(error)
+        return ""
+
+    def _log(self, stage: Stage) -> Path:
+        return self.folder / f"{stage.name}.log"
 
 
 def _older(made: Sequence[Path], inputs: Sequence[Path]) -> bool:
-    """Whether something made is older than one of its inputs; a missing input makes nothing older."""
+    """Whether something made is older than one of its inputs; what is missing makes nothing older."""
     times = [path.stat().st_mtime_ns for path in inputs if path.exists()]
-    return bool(times) and min(path.stat().st_mtime_ns for path in made) < max(times)
+    return bool(times) and min((path.stat().st_mtime_ns for path in made if path.exists()), default=0) < max(times)
