@@ -233,6 +233,7 @@ def _train_epoch(
                 losses = critic_step(target, fake, keep)
             if training.critic_stepper.step(losses["loss"]):
                 training.add(losses)
+            del losses  # and with them what the graph still holds
         # Update generator.
         batches_before = training.epoch * training.stream.batches + training.batch
         if phase.trains_gnet and batches_before % phase.gnet_every == phase.gnet_every - 1:
@@ -241,6 +242,7 @@ def _train_epoch(
                 losses = gnet_step(source, keep)
             if training.gnet_stepper.step(losses["loss"]):
                 training.add({"identity": losses["identity"]})
+            del losses
         training.batch += 1
         done = batches_before + 1
         reporter.batch(done, done + training.batches_left_at_most(), 2 * config.pairs, f"{phase.name} {training.epoch}")

@@ -35,10 +35,10 @@ class OwnPool(ReluPool):
         return pooled, code
 
     def push(self, tangent: Tensor, code: Tensor, w: W) -> Tensor:
-        return own.gather(tangent, code)  # type: ignore[no-any-return]
+        return own.gather(tangent, code)
 
     def pull(self, cotangent: Tensor, code: Tensor, shape: torch.Size, w: W) -> Tensor:
-        return own.scatter(cotangent, code, *shape[2:])  # type: ignore[no-any-return]
+        return own.scatter(cotangent, code, *shape[2:])
 
 
 class OwnLeak(Leak):
@@ -47,7 +47,7 @@ class OwnLeak(Leak):
     def push(self, tangent: Tensor, out: Tensor, w: W) -> Tensor:
         if tangent.stride() != out.stride() or not _is_dense(tangent):
             return super().push(tangent, out, w)
-        return own.leak(tangent, out, self.slope)  # type: ignore[no-any-return]
+        return own.leak(tangent, out, self.slope)
 
 
 class OwnStem(PooledConv):
@@ -65,7 +65,7 @@ class OwnStem(PooledConv):
     def pull(self, cotangent: Tensor, code: Tensor, shape: torch.Size, w: W) -> Tensor:
         if not _fits(cotangent, w):
             return super().pull(cotangent, code, shape, w)
-        return own.stem_pull(cotangent, w[0], code, *shape[2:])  # type: ignore[no-any-return]
+        return own.stem_pull(cotangent, w[0], code, *shape[2:])
 
     def adjoint(self, g: Tensor, code: Tensor, value: Tensor | None, shape: torch.Size, w: W, wants: Wants) -> Any:
         if value is None or not _fits(g, w):
