@@ -10,7 +10,7 @@ from torch import nn
 
 from mammogan.models.losses import dis, discriminator_loss, focal, generator_loss, identity, stabiliser_hinge
 from mammogan.models.networks import Cad, Critic
-from mammogan.models.penalty import differentiated, penalty, scores_and_powers
+from mammogan.models.penalty import Way, differentiated, penalty, scores_and_powers
 
 
 def sigmoid(x: float) -> float:
@@ -93,7 +93,7 @@ class Quadratic(Critic):
 @pytest.mark.parametrize(("of", "gradient"), [("sum", 0.5 + 3), ("margin", 3 - 0.5), ("target", 3.0)])
 def test_eq3_penalty_of_a_critic_whose_gradient_is_known(of: str, gradient: float) -> None:
     pixels = torch.full((1, 1, 1, 2), 0.5, dtype=torch.float64)  # x = .5 in six values: dz0 = .5, dz1 = 3
-    _, powers = scores_and_powers(Quadratic(), pixels, of=of, o=4, labels=torch.tensor([1]), method="reference")
+    _, powers = scores_and_powers(Quadratic(), pixels, of=of, o=4, labels=torch.tensor([1]), way=Way("reference"))
     norm = math.sqrt(6 * gradient**2)
     assert powers.item() == pytest.approx(norm**4, rel=1e-12)
     assert penalty(powers, k=10).item() == pytest.approx(5 * norm**4, rel=1e-12)
