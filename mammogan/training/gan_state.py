@@ -1,0 +1,141 @@
+"""Everything one GAN training consists of, and what of it survives a restart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mammogan.config import Direction, GanConfig, Resolution, Workspace
+from mammogan.data.augment import Augmentation
+from mammogan.data.stream import PairedStream, ShardImages
+from mammogan.models.networks import Discriminator, Gnet
+from mammogan.training.batch_norm import synchronise_batch_norm
+from mammogan.training.batches import Batches
+from mammogan.training.checkpoint import load_cad
+from mammogan.training.distributed import Ranks
+from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep
+from mammogan.training.optimisation import Precision, Stepper
+from mammogan.training.phases import Phase, phases
+
+FIGURES = ("identity", "gap", "dis_real", "dis_fake", "penalty")
+
+
+class GanTraining:
+    """Everything one GAN training consists of; ``state`` and ``restore`` are what survives a restart."""
+
+    def __init__(self, config: GanConfig, direction: Direction, workspace: Workspace, ranks: Ranks) -> None:
+        self.config, self.direction, self.ranks = config, direction, ranks
+        self.phases = phases(config)
+        resolution = Resolution.parse(config.resolution)
+        folder = workspace.shards(resolution)
+        train = (ShardImages(folder, "train", direction.target), ShardImages(folder, "train", direction.source))
+        workers = config.compute.loader_workers
+        self.stream = PairedStream(
+            *train,
+            config.pairs,
+            config.seed,
+            ranks.rank,
+            ranks.size,
+            workers,
+            config.epoch_batches,
+            ranks.device.type == "cuda",
+        )
+        self.validation = ShardImages(folder, "validation", direction.source)
+        self.precision = Precision.choose(config.compute.precision, ranks.device)
+        augmentation = Augmentation(config.rotation, config.shear, (0.5, 2.0) if config.gan_scale else (1.0, 1.0))
+        self.batches = Batches(self.stream, augmentation, self.precision, config.seed)
+        self._build_networks(workspace.cad_run(resolution))
+        critic = self.critic
+        groups = [{"params": list(part.parameters())} for part in (critic.last, critic.fnet, critic.vnet)]
+        self.critic_stepper = Stepper(groups, config.compute, self.precision, ranks)
+        self.gnet_stepper = Stepper([{"params": list(self.gnet.parameters())}], config.compute, self.precision, ranks)
+        self.phase = self.phase_epoch = self.epoch = self.batch = self.lines = 0
+        self.ended_by: str | None = None
+        """The stop rule that has ended the phase, if one has."""
+        self.sums = torch.zeros(len(FIGURES), 2, dtype=torch.float64, device=ranks.device)
+        self.best: list[float] | None = None
+
+    def _build_networks(self, cad_run: Any) -> None:
+        """Gnet, and a discriminator born from the CAD; the CAD itself stays as it is, to be fooled."""
+        cad = load_cad(cad_run, self.ranks.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            gnet = Gnet(self.config.width, self.config.gnet_norm)
+            critic = Discriminator.born_from(cad)
+        synchronise_batch_norm(gnet, self.ranks)
+        self.cad, self.critic = self.precision.place(cad), self.precision.place(critic)
+        self.gnet = self.precision.place(gnet)
+
+    def state(self) -> dict[str, Any]:
+        """To be called by all ranks together. ``epoch`` counts the finished ones."""
+        return {
+            "kind": "gan",
+            "direction": str(self.direction),
+            "width": self.config.width,
+            "gnet_norm": self.config.gnet_norm,
+            "gnet": self.gnet.state_dict(),
+            "critic": self.critic.state_dict(),
+            "gnet_stepper": self.gnet_stepper.state_dict(),
+            "critic_stepper": self.critic_stepper.state_dict(),
+            "phase": self.phases[self.phase].name,
+            "phase_number": self.phase,
+            "phase_epoch": self.phase_epoch,
+            "ended_by": self.ended_by,
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "sums": self.ranks.gather(self.sums.tolist()),
+            "best": self.best,
+            "lines": self.lines,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for name in ("gnet", "critic", "gnet_stepper", "critic_stepper"):
+            getattr(self, name).load_state_dict(state[name])
+        self.phase, self.phase_epoch, self.epoch = state["phase_number"], state["phase_epoch"], state["epoch"]
+        self.batch, self.best, self.lines = state["batch"], state["best"], state["lines"]
+        self.ended_by = state["ended_by"]
+        self.sums.copy_(self.ranks.own_part(state["sums"]))
+
+    def steps_of(self, phase: Phase) -> tuple[nn.Module, nn.Module]:
+        """Discriminator's and generator's step, frozen and rated as ``phase`` says, wrapped anew for the ranks."""
+        config, critic = self.config, self.critic
+        for name, part in (("last", critic.last), ("fnet", critic.fnet), ("vnet", critic.vnet)):
+            part.requires_grad_(name in phase.critic_parts)
+        self.gnet.requires_grad_(phase.trains_gnet)
+        self.critic_stepper.learning_rates(phase.lr_critic, phase.lr_critic, config.lr_vnet)
+        self.gnet_stepper.learning_rates(phase.lr_gnet)
+        critic_step: nn.Module = DiscriminatorStep(critic, config, self.ranks.mean)
+        gnet_step: nn.Module = GeneratorStep(self.gnet, critic, config, phase.adversarial, self.ranks.mean)
+        if phase.critic_parts:
+            critic_step = self.ranks.wrap(critic_step)
+        if phase.trains_gnet:
+            gnet_step = self.ranks.wrap(gnet_step)
+        self.gnet.train()
+        critic.train()
+        return critic_step, gnet_step
+
+    def add(self, losses: dict[str, Tensor]) -> None:
+        """Add one batch's figures to the sums of the epoch, without waiting for the device."""
+        for row, name in enumerate(FIGURES):
+            if name in losses:
+                self.sums[row] += torch.stack([losses[name].detach().double(), self.sums.new_ones(())])
+
+    def means(self) -> dict[str, float]:
+        """Epoch means over all ranks of the figures that this phase has."""
+        sums = self.ranks.mean(self.sums).tolist()
+        return {name: total / count for name, (total, count) in zip(FIGURES, sums, strict=True) if count}
+
+    def next_epoch(self) -> None:
+        self.epoch, self.phase_epoch, self.batch = self.epoch + 1, self.phase_epoch + 1, 0
+        self.sums.zero_()
+
+    def next_phase(self) -> None:
+        """Only when the next phase starts: a finished run goes on in its last phase when that phase's cap is raised."""
+        self.phase, self.phase_epoch, self.ended_by = self.phase + 1, 0, None
+
+    def batches_left_at_most(self) -> int:
+        """Batches until every remaining cap is reached, those of the current epoch included."""
+        caps = sum(phase.epochs for phase in self.phases[self.phase :])
+        return (caps - self.phase_epoch) * self.stream.batches - self.batch
