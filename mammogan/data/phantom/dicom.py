@@ -5,37 +5,18 @@ The file says who made it and that nobody was imaged. It says nothing of finding
 
 from __future__ import annotations
 
-import uuid
-from io import BytesIO
-
 import numpy as np
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.sr.coding import Code
-from pydicom.uid import UID, DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
 
 import mammogan
+from mammogan.data import mg_object
 from mammogan.data.phantom.detector import BITS, WHITE
 from mammogan.data.phantom.picture import Pixels
 from mammogan.data.phantom.plan import PlannedImage, PlannedPatient
 from mammogan.data.phantom.settings import GENERATOR_VERSION, PhantomConfig
 
 PATIENT_NAME = "PHANTOM^NOT A PATIENT"
-MANUFACTURER = "MammoGAN (research software)"
 NOTICE = "RESEARCH - SYNTHETIC - NOT FOR DIAGNOSIS"
-SYNTHETIC_DATA = 0x0008001C
-
-ORIENTATION = {
-    ("L", "CC"): ["A", "R"],
-    ("L", "MLO"): ["A", "FR"],
-    ("R", "CC"): ["P", "L"],
-    ("R", "MLO"): ["P", "FL"],
-}
-VIEW_CODE = {
-    "CC": Code("399162004", "SCT", "cranio-caudal"),
-    "MLO": Code("399368009", "SCT", "medio-lateral oblique"),
-}
-BREAST_CODE = Code("76752008", "SCT", "Breast")
-SYNTHESIZING = Code("109100", "DCM", "Synthesizing Equipment")
 
 
 def stored(pixels: np.ndarray, breast: str) -> np.ndarray:
@@ -54,25 +35,14 @@ def encode(config: PhantomConfig, patient: PlannedPatient, image: PlannedImage, 
     _describe_study(dataset, config, patient, image, twin)
     _describe_view(dataset, config, image)
     _describe_pixels(dataset, held, patient.monochrome1)
-    return _file(dataset)
+    return mg_object.file_bytes(dataset)
 
 
 def _say_synthetic(ds: Dataset) -> None:
-    ds.SpecificCharacterSet = "ISO_IR 100"
     ds.ImageType = ["DERIVED", "PRIMARY", "", "SYNTHETIC"]
-    ds.add_new(SYNTHETIC_DATA, "CS", "YES")  # by number: pydicom before 3 would drop the keyword silently
-    ds.ContentQualification = "RESEARCH"
+    mg_object.say_research(ds, True, "phantom", [mammogan.__version__, f"phantom {GENERATOR_VERSION}"])
+    mg_object.name_synthesizer(ds, "Procedural phantom, wholly synthetic")
     ds.DerivationDescription = "Drawn by a program from random numbers; no person was imaged"
-    ds.Manufacturer = MANUFACTURER
-    ds.ManufacturerModelName = "phantom"
-    ds.SoftwareVersions = [mammogan.__version__, f"phantom {GENERATOR_VERSION}"]
-    equipment = Dataset()
-    equipment.PurposeOfReferenceCodeSequence = [_item(SYNTHESIZING)]
-    equipment.Manufacturer = MANUFACTURER
-    equipment.ManufacturerModelName = "phantom"
-    equipment.SoftwareVersions = ds.SoftwareVersions
-    equipment.ContributionDescription = "Procedural phantom, wholly synthetic"
-    ds.ContributingEquipmentSequence = [equipment]
 
 
 def _describe_patient(ds: Dataset, patient: PlannedPatient) -> None:
@@ -94,69 +64,18 @@ def _describe_study(
         patient.patient_id,
     ]
     own = [*made_from, image.name, "twin" if twin else "image"]
-    ds.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
-    ds.SOPInstanceUID = _uid(*own, "instance")
-    ds.SeriesInstanceUID = _uid(*own, "series")
-    ds.StudyInstanceUID = _uid(*made_from, "study")
-    ds.StudyDate = ds.StudyTime = ds.AccessionNumber = ds.ReferringPhysicianName = ds.StudyID = ""
+    mg_object.describe_series(ds, made_from, own)
     ds.StudyDescription = NOTICE
     ds.SeriesDescription = f"SYNTHETIC {image.breast} {image.view}"
-    ds.Modality = "MG"
-    ds.PresentationIntentType = "FOR PRESENTATION"
-    ds.SeriesNumber = list(ORIENTATION).index((image.breast, image.view)) + 1
-    ds.InstanceNumber = 1
 
 
 def _describe_view(ds: Dataset, config: PhantomConfig, image: PlannedImage) -> None:
-    ds.ImageLaterality = image.breast
-    ds.ViewPosition = image.view
-    ds.PatientOrientation = ORIENTATION[image.breast, image.view]
-    view = _item(VIEW_CODE[image.view])
-    view.ViewModifierCodeSequence = []
-    ds.ViewCodeSequence = [view]
-    ds.BodyPartExamined = "BREAST"
-    ds.OrganExposed = "BREAST"
-    ds.AnatomicRegionSequence = [_item(BREAST_CODE)]
+    spacing = [config.spacing_mm, config.spacing_mm]
+    mg_object.describe_view(ds, image.breast, image.view, image.breast == "R", False, spacing)
     ds.BreastImplantPresent = "NO"
     ds.PartialView = "NO"
-    ds.PositionerType = "NONE"
-    ds.DetectorType = ""
-    ds.AcquisitionContextSequence = []
-    ds.ImagerPixelSpacing = ds.PixelSpacing = [config.spacing_mm, config.spacing_mm]
 
 
 def _describe_pixels(ds: Dataset, held: np.ndarray, monochrome1: bool) -> None:
-    ds.SamplesPerPixel = 1
-    ds.PhotometricInterpretation = "MONOCHROME1" if monochrome1 else "MONOCHROME2"
-    ds.Rows, ds.Columns = held.shape
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, BITS, BITS - 1, 0
-    ds.PixelIntensityRelationship = "LOG"
-    ds.PixelIntensityRelationshipSign = 1 if monochrome1 else -1
-    ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = 0, 1, "US"
-    ds.PresentationLUTShape = "INVERSE" if monochrome1 else "IDENTITY"
-    ds.WindowCenter, ds.WindowWidth, ds.VOILUTFunction = (WHITE + 1) // 2, WHITE + 1, "LINEAR"
-    ds.LossyImageCompression = "00"
+    mg_object.describe_pixels(ds, held, BITS, monochrome1)
     ds.BurnedInAnnotation = "NO"
-    ds.RecognizableVisualFeatures = "NO"
-    ds.add_new(0x7FE00010, "OW", held.astype("<u2").tobytes())
-
-
-def _uid(*made_from: str) -> UID:
-    """The same for the same words (PS3.5 B.2: a UUID as an integer under 2.25)."""
-    return UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, ' '.join(made_from)).int}")
-
-
-def _item(code: Code) -> Dataset:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
-    return item
-
-
-def _file(ds: Dataset) -> bytes:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = ds.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    buffer = BytesIO()
-    FileDataset(buffer, ds, file_meta=meta, preamble=b"\0" * 128).save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
