@@ -10,8 +10,16 @@ split column patients are divided 80/10/10, positive and negative ones apart.
 Pixels keep 16 bits: VOI window of the header, MONOCHROME1 inverted, chest wall left, ratio kept, antialiased bicubic.
 Shards carry pseudonyms only; work/cohort.csv and work/private/ tie them to your files and stay with you. A stopped run
 goes on where it was, and takes in files that were left out and have been mended. A DICOM that was used and was then
-replaced by another under the same name is not noticed: give --overwrite. Exit code 0: every file was used; 3: some were
-left out, each for a reason; 2: nothing was done.
+replaced by another under the same name is not noticed: give --overwrite.
+
+Nothing that a file holds ends the run: one that is damaged, hangs or crashes its decoder, or wants more memory than
+there is, is left out for a reason and listed, with its path, in work/private/quarantine.csv. For an unattended night:
+
+    python shards/make_shards.py --cohort labels.csv --workspace work --max-failures 5%
+
+Exit code 0: every file was used; 3: some were left out, each for a reason; 2: nothing was done, or the run stopped
+(too many failures, the disk full or gone), said on stderr; 130: interrupted. After 2 and 130 everything finished is
+kept, and the same command goes on.
 """
 
 from __future__ import annotations
@@ -37,11 +45,20 @@ class MakeShards:
     seed: int = 0
     """Of the split. The same patients, labels and seed give the same split, in whatever order the rows are."""
     jobs: int = 0
-    """Processes, each of about 0.5 GB; 0 takes one for each core."""
+    """Processes. Each needs about 0.5 GB (1 GB for scans of 100 million pixels) and is given 2 GB at most. 0 takes one
+    for each core, or fewer where memory is short; a number is taken as it is."""
+    file_seconds: float = 120.0
+    """A file that takes longer is left out, and its process killed. 0: no limit."""
+    max_failures: str = ""
+    """Stop when more files are left out than this: a number such as 20, or a share of all files such as 5%. Files that
+    earlier runs left out count too. None given: no limit."""
     shard_images: int = 256
     """Most images in one tar."""
     voi: Literal["header", "bits"] = "header"
     """Grey scale. header: the file's first VOI LUT or window. bits: all stored bits, linearly."""
+    clean_background: bool = False
+    """Make everything outside the breast background, and so take out burnt-in labels and markers. What lies over the
+    breast or within about 5 mm of it stays."""
     salt_file: Path | None = None
     """Secret that makes the pseudonyms; None: private/salt in the workspace, made at first use."""
     overwrite: bool = False
@@ -63,6 +80,9 @@ def main(asked: MakeShards) -> int:
         salt_file=asked.salt_file,
         overwrite=asked.overwrite,
         voi=asked.voi,
+        clean_background=asked.clean_background,
+        file_seconds=asked.file_seconds,
+        max_failures=asked.max_failures,
     )
     for line in report.lines():
         say(line)

@@ -200,8 +200,15 @@ def test_a_second_run_at_the_same_time_is_refused(copied: Workspace, cohort: Pat
 
 
 def test_impossible_numbers_are_refused(cohort: Path, tmp_path: Path) -> None:
-    for options in ({"jobs": -1}, {"shard_images": 0}):
-        with pytest.raises(UserError, match="expected at least 1 image and 0"):
+    for options, expected in (
+        ({"jobs": -1}, "expected 0"),
+        ({"file_seconds": -1}, "expected 0"),
+        ({"file_seconds": float("nan")}, "expected 0"),
+        ({"shard_images": 0}, "at least 1 image"),
+        ({"max_failures": "many"}, "a number of files such as 20, or a share such as 5%"),
+        ({"max_failures": "120%"}, "a number of files such as 20, or a share such as 5%"),
+    ):
+        with pytest.raises(UserError, match=expected):
             convert(cohort, Workspace(tmp_path), **options)
 
 
@@ -234,11 +241,11 @@ def test_bad_files_are_skipped_counted_and_listed_without_a_path(damaged: Path, 
         assert [set(row) for row in index.excluded] == [{"line", "key", "reason"}] * 3
         assert sum(shard.count for shard in index.shards) == 12
         assert verify(work.shards(resolution)) == []
-    private = (work.salt.parent / "skipped.csv").read_text()
+    private = (work.salt.parent / "quarantine.csv").read_text()
     assert "0R.dcm" in private and "1L.dcm" in private
     again = convert(damaged, work, shard_images=256)
     assert again.converted_now == 0 and again.skipped == {"decode_failed": 1, "duplicate": 1, "not_dicom": 1}
-    assert (work.salt.parent / "skipped.csv").read_text() == private
+    assert (work.salt.parent / "quarantine.csv").read_text() == private
 
 
 def test_a_file_that_was_mended_is_added_by_a_rerun_which_redoes_its_shard_only(damaged: Path, tmp_path: Path) -> None:
@@ -275,7 +282,7 @@ def test_a_file_lost_between_two_resolutions_counts_as_left_out_and_is_listed_on
     report = convert(table, work)
     assert (report.files, report.used, report.skipped) == (18, 17, {"not_dicom": 1})
     assert sum(number for by_label in report.counts.values() for number in by_label.values()) == 17
-    listed = (work.salt.parent / "skipped.csv").read_text().splitlines()
+    listed = (work.salt.parent / "quarantine.csv").read_text().splitlines()
     assert len(listed) == 2 and "1L.dcm" in listed[1] and "not_dicom" in listed[1]
 
 
@@ -344,7 +351,9 @@ def test_nothing_that_names_a_patient_leaves_the_private_files(damaged: Path, tm
     names = " ".join(str(path) for path in (work.root / "shards").rglob("*")).encode()
     for secret in (NAME, NAME.lower(), RECORD, "19500203", "20200102", "ACC777", "General Hospital", ".dcm", "1.2.826"):
         assert secret.encode() not in told + published + names, secret
-    assert all(path.stat().st_mode & 0o077 == 0 for path in (work.cohort, work.salt, work.salt.parent / "skipped.csv"))
+    assert all(
+        path.stat().st_mode & 0o077 == 0 for path in (work.cohort, work.salt, work.salt.parent / "quarantine.csv")
+    )
 
 
 def test_a_table_of_which_nothing_can_be_used_is_an_error(tmp_path: Path) -> None:

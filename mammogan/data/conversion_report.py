@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,24 @@ MEANING = {
     "decoder_crashed": "the decoder crashed",
     "duplicate": "same pixels as another row, which was kept",
     "duplicate_conflict": "same pixels as a kept row of another patient or label: one of the two is wrong",
+    "empty": "an empty file, as a copy leaves that did not finish",
     "for_processing": "raw detector data; export the FOR PRESENTATION image",
     "multiframe": "tomosynthesis or several frames",
     "no_pixels": "no pixels in the file",
     "not_dicom": "not a DICOM file",
     "not_mg": "another modality than mammography",
     "out_of_memory": "memory ran out; give fewer --jobs",
+    "timeout": "not done within --file-seconds",
+    "too_large": "more than 100 million pixels, or a file of more than 1 GiB",
     "too_small": "less than 64 pixels high or wide",
     "unexpected": "a fault that was not foreseen",
     "unreadable": "the file cannot be read",
 }
+DOUBTS = {
+    "burned_in_annotation": "that may show a name",
+    "background_not_cleaned": "whose background was not cleaned, for the breast is not clearly told from it",
+}
+"""What is told of files that are used all the same, by flag."""
 
 
 @dataclass(frozen=True)
@@ -53,33 +61,35 @@ class ConversionReport:
     patients: dict[str, dict[str, int]]
     folders: tuple[Path, ...]
     converted_now: int
-    skipped_list: Path
+    quarantine: Path
     """Private: line, path and full reason of every file left out."""
 
     def lines(self) -> Iterator[str]:
         """The report as a person reads it."""
         kept = self.files - self.converted_now
         yield f"{self.files} files in, {self.used} used" + (f" ({kept} were there already)" if kept else "")
-        yield from self.why_skipped()
-        if burned_in := self.flagged.get("burned_in_annotation"):
-            yield f"  {burned_in} used that may show a name: burned_in_annotation is among the flags in their JSON"
+        yield from why_left_out(self.skipped, self.quarantine)
+        for flag, doubt in DOUBTS.items():
+            if number := self.flagged.get(flag):
+                yield f"  {number} used {doubt}: {flag} is among the flags in their JSON"
         yield "split       label      images  patients"
         for split in SPLITS:
             for label in LABELS:
                 yield f"{split:<11} {label:<9} {self.counts[split][label]:7d} {self.patients[split][label]:9d}"
         yield "shards in " + ", ".join(str(folder) for folder in self.folders)
 
-    def why_skipped(self) -> Iterator[str]:
-        """One line for each reason; nothing when every file was used."""
-        for code, number in sorted(self.skipped.items()):
-            yield f"  {number} left out: {code}, {MEANING.get(code, 'see the list')}"
-        if self.skipped:
-            yield f"  which ones, with the full reason (private): {self.skipped_list}"
-            yield "  mended files are added when you run the same command again"
+
+def why_left_out(by_reason: Mapping[str, int], quarantine: Path) -> Iterator[str]:
+    """One line for each reason; nothing when every file was used."""
+    for code, number in sorted(by_reason.items()):
+        yield f"  {number} left out: {code}, {MEANING.get(code, 'see the list')}"
+    if by_reason:
+        yield f"  which ones, with the full reason (private): {quarantine}"
+        yield "  mended files are added when you run the same command again"
 
 
 def report_on(
-    folders: Sequence[ShardFolder], mammograms: Sequence[Mammogram], converted_now: int, skipped_list: Path
+    folders: Sequence[ShardFolder], mammograms: Sequence[Mammogram], converted_now: int, quarantine: Path
 ) -> ConversionReport:
     """Count what lies in the finished shards."""
     keys = set.intersection(*({*folder.sources().values()} for folder in folders))
@@ -89,7 +99,7 @@ def report_on(
     return ConversionReport(
         files=len(mammograms),
         used=len(used),
-        skipped=dict(Counter(row["reason"] for row in left_out(folders))),
+        skipped=dict(count_reasons(folders)),
         flagged=dict(Counter(flag for key in keys for flag in flags.get(key, ()))),
         counts={split: {label: len(cells[split, label]) for label in LABELS} for split in SPLITS},
         patients={
@@ -97,7 +107,7 @@ def report_on(
         },
         folders=tuple(folder.path for folder in folders),
         converted_now=converted_now,
-        skipped_list=skipped_list,
+        quarantine=quarantine,
     )
 
 
@@ -114,21 +124,31 @@ def left_out(folders: Sequence[ShardFolder]) -> list[dict[str, Any]]:
     return sorted(rows.values(), key=lambda row: row["line"])
 
 
-def list_skipped(
+def count_reasons(folders: Sequence[ShardFolder]) -> Counter[str]:
+    """Reason code -> rows that finished shards leave out for it."""
+    return Counter(row["reason"] for row in left_out(folders))
+
+
+def write_quarantine(
     workspace: Workspace,
     folders: Sequence[ShardFolder],
     mammograms: Sequence[Mammogram],
-    reasons: dict[str, Skipped],
+    reasons: Mapping[str, Skipped],
 ) -> Path:
-    """Write the private list of files left out; details of earlier runs are kept for shards that were not redone."""
-    path = workspace.salt.parent / "skipped.csv"
+    """Write the private list of files left out: those of finished shards, and those of this run's ``reasons`` by key.
+
+    Details of earlier runs are kept for shards that were not redone.
+    """
+    path = workspace.salt.parent / "quarantine.csv"
     details = _earlier_details(path) | {key: reason.detail for key, reason in reasons.items()}
-    paths = {row.key: row.path for row in mammograms}
+    codes = {key: reason.code for key, reason in reasons.items()}
+    codes |= {row["key"]: row["reason"] for row in left_out(folders)}
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in left_out(folders):
-        writer.writerow([row["line"], row["key"], row["reason"], paths[row["key"]], details.get(row["key"], "")])
+    for row in sorted(mammograms, key=lambda row: row.line):
+        if row.key in codes:
+            writer.writerow([row.line, row.key, codes[row.key], row.path, details.get(row.key, "")])
     files.write_text(path, text.getvalue(), files.PRIVATE)
     return path
 

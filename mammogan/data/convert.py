@@ -29,6 +29,7 @@ class Task:
     mammogram: Mammogram
     resolutions: tuple[Resolution, ...]
     voi: Voi
+    clean_background: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def convert(task: Task) -> Converted | Skipped:
     """Everything a worker process does for one row. Whatever is wrong with the file comes back as Skipped."""
     row = task.mammogram
     try:
-        source = read_mammogram(row.path, row.laterality, row.view, task.voi)
+        source = read_mammogram(row.path, row.laterality, row.view, task.voi, task.clean_background)
         with _one_thread():
             members = {resolution: _members(row, source, resolution) for resolution in task.resolutions}
     except Unusable as reason:
@@ -119,6 +120,7 @@ def sample_facts(row: Mammogram, source: Source, placement: Placement) -> dict[s
         "voi": source.facts["voi"],
         "placement": placement.to_json(),
         "flip_h": source.flip_h,
+        **({"clean_background": True} if source.facts["clean_background"] else {}),
         "synthetic": source.facts["synthetic"],
         "film": source.facts["film"],
         "flags": source.facts["flags"],

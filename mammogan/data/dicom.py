@@ -16,32 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import (
-    UID,
-    DigitalMammographyXRayImageStorageForProcessing,
-    JPEG2000TransferSyntaxes,
-    JPEGLSTransferSyntaxes,
-    RLELossless,
-)
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
 
 from mammogan.config import Resolution
 from mammogan.data import grey
-from mammogan.data.background import Breast, with_dark_background, with_value
+from mammogan.data.background import Breast, cleaned, with_dark_background, with_value
 from mammogan.data.grey import PATTERNS, Grey, Unusable, Voi
+from mammogan.data.header import MOST_PIXELS, SMALLEST_SIDE, read
 from mammogan.data.orientation import Orientation, orient
 from mammogan.data.placement import Placement, apply_placement_to_mask, place_pixels
 
 __all__ = ["Placement", "Source", "Unusable", "Voi", "apply_placement_to_mask", "place", "read_mammogram"]
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1."
-MONOCHROME = ("MONOCHROME1", "MONOCHROME2", None)
 SYNTHETIC_DATA = 0x0008001C
-SMALLEST_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -57,15 +47,19 @@ class Source:
     facts: dict[str, Any]
 
 
-def read_mammogram(path: Path, laterality: str, view: str, voi: Voi = "header") -> Source:
-    """Decode one file and bring it into the canonical orientation. Raises Unusable with a reason code."""
+def read_mammogram(
+    path: Path, laterality: str, view: str, voi: Voi = "header", clean_background: bool = False
+) -> Source:
+    """Decode one file and bring it into the canonical orientation. Raises Unusable with a reason code.
+
+    ``clean_background``: everything away from the breast, such as burnt-in labels, becomes background.
+    """
     flags: list[str] = []
     try:
         with _header_warnings(flags):
-            header = _read(path)
-            _refuse_other_kinds(header)
+            header = read(path)
             stored = _decode(header)
-            source = _canonical(header, stored, laterality, view, voi, flags)
+            source = _canonical(header, stored, laterality, view, voi, flags, clean_background)
     except MemoryError as error:  # says nothing of the file: it may do when less is converted at a time
         raise Unusable("out_of_memory", repr(error)) from error
     source.facts["flags"] = sorted(set(flags))
@@ -95,40 +89,6 @@ def _header_warnings(flags: list[str]) -> Iterator[None]:
         flags.append("header_warnings")
 
 
-def _read(path: Path) -> Dataset:
-    try:
-        return pydicom.dcmread(path)
-    except InvalidDicomError as error:
-        raise Unusable("not_dicom", str(error)) from error
-    except OSError as error:
-        raise Unusable("unreadable", str(error)) from error
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged header can raise anything
-        raise Unusable("damaged_header", repr(error)) from error
-
-
-def _refuse_other_kinds(header: Dataset) -> None:
-    if str(header.get("SOPClassUID", "")).startswith(TOMOSYNTHESIS) or int(header.get("NumberOfFrames") or 1) > 1:
-        raise Unusable("multiframe", "tomosynthesis or several frames")
-    if str(header.get("Modality") or "MG") != "MG":
-        raise Unusable("not_mg", f"Modality {header.Modality}")
-    if _is_for_processing(header):
-        raise Unusable("for_processing", "raw detector data: export the FOR PRESENTATION image")
-    if "PixelData" not in header:
-        raise Unusable("no_pixels")
-    if int(header.get("SamplesPerPixel", 1)) != 1 or header.get("PhotometricInterpretation") not in MONOCHROME:
-        raise Unusable("colour", f"{header.get('PhotometricInterpretation')}")
-
-
-def _is_for_processing(header: Dataset) -> bool:
-    """Raw by its intent or, where that is not said, by its SOP class."""
-    intent = header.get("PresentationIntentType")
-    if not intent:
-        return header.get("SOPClassUID") == DigitalMammographyXRayImageStorageForProcessing
-    return intent == "FOR PROCESSING"
-
-
 def _decode(header: Dataset) -> NDArray[Any]:
     """Stored pixels (h,w); the fastest exact decoder first, pydicom's own order when it fails."""
     try:
@@ -139,6 +99,8 @@ def _decode(header: Dataset) -> NDArray[Any]:
         raise Unusable("decode_failed", repr(error)) from error
     if stored.ndim != 2 or min(stored.shape) < SMALLEST_SIDE:
         raise Unusable("too_small", f"shape {stored.shape}")
+    if stored.size > MOST_PIXELS:
+        raise Unusable("too_large", f"shape {stored.shape}")
     return stored
 
 
@@ -168,7 +130,9 @@ def _fastest_decoder(syntax: UID) -> str:
     return "pylibjpeg" if syntax == RLELossless or syntax in JPEG2000TransferSyntaxes else ""
 
 
-def _canonical(header: Dataset, stored: NDArray[Any], laterality: str, view: str, voi: Voi, flags: list[str]) -> Source:
+def _canonical(
+    header: Dataset, stored: NDArray[Any], laterality: str, view: str, voi: Voi, flags: list[str], clean: bool
+) -> Source:
     patterns = grey.stored_patterns(stored)
     present = np.zeros(PATTERNS, bool)
     present[patterns] = True
@@ -187,6 +151,8 @@ def _canonical(header: Dataset, stored: NDArray[Any], laterality: str, view: str
         breast, way = _look(header, patterns, tones.curve, laterality, view)
     curve = with_dark_background(tones, padding, breast, way, flags)
     pixels = curve.astype(np.float32)[patterns]
+    if clean:
+        pixels = cleaned(pixels, tones, curve, padding, breast, way, flags)
     flags += tones.flags + way.flags + _doubts(header, laterality, view)
     if shown.size <= 256 and int(header.BitsStored) > 8:
         flags.append("eight_bit_content")
@@ -194,7 +160,7 @@ def _canonical(header: Dataset, stored: NDArray[Any], laterality: str, view: str
         pixels=np.ascontiguousarray(pixels[:: -1 if way.flip_v else 1, :: -1 if way.flip_h else 1]),
         flip_h=way.flip_h,
         flip_v=way.flip_v,
-        facts=_facts(header, stored, tones, way),
+        facts={**_facts(header, stored, tones, way), "clean_background": clean},
     )
 
 

@@ -37,7 +37,7 @@ def overview(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
 
 def breast_mask(small: NDArray[np.float32]) -> NDArray[np.bool_]:
     """The largest bright region of an overview, borders left out: the breast, not the labels beside it."""
-    inner = _inner(small.shape)
+    inner = within_margins(small.shape)
     dark = float(np.percentile(small[inner], 5))
     # A third of the way to Otsu's threshold keeps fatty tissue and skin in, scanner noise out.
     bright = np.zeros(small.shape, bool)
@@ -52,7 +52,7 @@ def breast_mask(small: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 def enclosed(mask: NDArray[np.bool_], chest_wall_right: bool) -> NDArray[np.bool_]:
     """The breast's mask with its holes filled, also those that only the chest wall closes, such as an implant's."""
-    inner = _inner(mask.shape)
+    inner = within_margins(mask.shape)
     wall = ((0, 0), (0, 1) if chest_wall_right else (1, 0))
     filled = ndimage.binary_fill_holes(np.pad(mask[inner], wall, constant_values=True))
     whole = mask.copy()
@@ -60,7 +60,8 @@ def enclosed(mask: NDArray[np.bool_], chest_wall_right: bool) -> NDArray[np.bool
     return whole
 
 
-def _inner(shape: tuple[int, ...]) -> tuple[slice, ...]:
+def within_margins(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Where in an overview the breast is looked for."""
     margins = [max(1, round(side * MARGIN)) for side in shape]
     return tuple(slice(margin, side - margin) for margin, side in zip(margins, shape, strict=True))
 
@@ -95,7 +96,7 @@ def orient(mask: NDArray[np.bool_], declared: tuple[str, ...], laterality: str, 
 
 def _seen_right(mask: NDArray[np.bool_]) -> bool | None:
     """Whether the breast touches the right side rather than the left one; None when it touches neither or both."""
-    inner = mask[_inner(mask.shape)]
+    inner = mask[within_margins(mask.shape)]
     band = max(2, round(inner.shape[1] * BAND))
     left, right = inner[:, :band].all(axis=1).mean(), inner[:, -band:].all(axis=1).mean()
     if max(left, right) < 2 * min(left, right) + 0.02:

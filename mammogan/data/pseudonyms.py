@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from mammogan import files
 from mammogan.config import UserError
 
 SHORTEST_SALT = 16
@@ -46,6 +46,4 @@ def load_salt(path: Path) -> bytes:
 
 def _make_salt(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32) + "\n")
+    files.write_text(path, secrets.token_hex(32) + "\n", files.PRIVATE)

@@ -22,7 +22,12 @@ from mammogan.data.convert import Members
 from mammogan.data.index import INDEX, SCHEMA
 
 SETTINGS, DONE = "settings.json", ".done"
-PASSING = {"unreadable", "decoder_crashed", "out_of_memory"}  # reasons that can lie in the machine of that hour
+PASSING = {
+    "unreadable",
+    "decoder_crashed",
+    "out_of_memory",
+    "timeout",
+}  # reasons that can lie in the machine of that hour
 
 
 class OpenShard:
@@ -186,7 +191,14 @@ def _worth_another_try(marker: dict[str, Any], rows: Sequence[Mammogram], made: 
     """Whether a row that was left out may work now: a passing trouble, or its file was replaced or given rights."""
     reasons = {row["key"]: row["reason"] for row in marker["excluded"]}
     left_out = [row for row in rows if row.key in reasons]
-    return any(reasons[row.key] in PASSING or row.path.stat().st_ctime > made for row in left_out)
+    return any(reasons[row.key] in PASSING or _changed_since(made, row.path) for row in left_out)
+
+
+def _changed_since(made: float, path: Path) -> bool:
+    try:
+        return path.stat().st_ctime > made
+    except OSError:
+        return True
 
 
 def counts(shards: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:

@@ -10,30 +10,34 @@ import fcntl
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from itertools import groupby
+from contextlib import contextmanager
 from pathlib import Path
 
-from mammogan import files, terminal
+from mammogan import files
 from mammogan.config import LABELS, SPLITS, Resolution, UserError, Workspace
 from mammogan.data.cohort import Mammogram, assign, write_cohort
-from mammogan.data.conversion_report import ConversionReport, list_skipped, report_on
-from mammogan.data.convert import Converted, Skipped, Task, convert
+from mammogan.data.conversion_report import (
+    ConversionReport,
+    count_reasons,
+    report_on,
+    why_left_out,
+    write_quarantine,
+)
+from mammogan.data.convert import Task
 from mammogan.data.dicom import Voi
+from mammogan.data.failures import Failures, TooMany, most_failures
+from mammogan.data.fill import Plan, Reasons, fill
 from mammogan.data.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.pseudonyms import Pseudonyms, load_salt
-from mammogan.data.shard_folder import SETTINGS, OpenShard, ShardFolder
-from mammogan.data.table import read_table
+from mammogan.data.running import GO_ON, Running, writing_into
+from mammogan.data.shard_folder import SETTINGS, ShardFolder
+from mammogan.data.table import Row, read_table
 from mammogan.data.verify import verify
-from mammogan.data.workers import cores, in_order
 
 __all__ = ["ConversionReport", "IndexedSample", "IndexedShard", "ShardIndex", "verify", "write_shards"]
 
 CONVERSION = 2
 """Counts up when the same file and settings give other pixels than before."""
-CRASHED = Skipped("decoder_crashed", "the decoder took its process down")
-
-Plan = dict[str, list[Mammogram]]
 
 
 def write_shards(
@@ -46,36 +50,53 @@ def write_shards(
     salt_file: Path | None = None,
     overwrite: bool = False,
     voi: Voi = "header",
+    clean_background: bool = False,
+    file_seconds: float = 0,
+    max_failures: str = "",
 ) -> ConversionReport:
-    """Make, or finish making, the shards of a cohort. ``jobs`` 0: one process for each core.
+    """Make, or finish making, the shards of a cohort. ``jobs``, ``file_seconds``, ``max_failures``: see Running.
 
     Raises UserError before any shard is touched: for a table with faults (all of them at once), and for folders with
-    shards of other settings. A file that cannot be used is left out, counted and listed.
+    shards of other settings. A file that cannot be used is left out, counted and listed. UserError also for too many
+    of those, and for a disk that is full or gone: what is finished by then is whole and is kept.
     """
-    if shard_images < 1 or jobs < 0:
-        raise UserError(
-            f"--shard-images {shard_images} --jobs {jobs}: expected at least 1 image and 0 (all cores) or more"
-        )
-    rows = read_table(cohort_csv)
-    names = Pseudonyms(load_salt(salt_file or workspace.salt))
-    mammograms = assign(rows, cohort_csv.parent, names, seed)
-    plan = plan_shards(mammograms, shard_images)
-    settings = {
-        "conversion": CONVERSION,
-        "voi": voi,
-        "fit": "pad",
-        "kernel": "bicubic, antialiased",
-        "shard_images": shard_images,
-        "split": "of the table" if rows[0].split else f"seed {seed}",
-        "cohort_sha256": fingerprint(mammograms),
-    }
-    folders = [ShardFolder(workspace.shards(r), r, settings) for r in sorted(set(resolutions), reverse=True)]
-    with _alone_in(workspace):
+    if shard_images < 1:
+        raise UserError(f"--shard-images {shard_images}: expected at least 1 image")
+    running = Running(jobs, file_seconds, max_failures)
+    rows = _readable_table(cohort_csv)
+    with writing_into(workspace.root), _alone_in(workspace):
+        names = Pseudonyms(load_salt(salt_file or workspace.salt))
+        mammograms = assign(rows, cohort_csv.parent, names, seed)
+        plan = plan_shards(mammograms, shard_images)
+        settings = {
+            "conversion": CONVERSION,
+            "voi": voi,
+            "fit": "pad",
+            "kernel": "bicubic, antialiased",
+            "shard_images": shard_images,
+            "split": "of the table" if rows[0].split else f"seed {seed}",
+            "cohort_sha256": fingerprint(mammograms),
+            # Only when asked for, so that shards from before there was this setting can still be resumed.
+            **({"clean_background": True} if clean_background else {}),
+        }
+        folders = [ShardFolder(workspace.shards(r), r, settings) for r in sorted(set(resolutions), reverse=True)]
         _refuse_other_settings(workspace, folders, overwrite)
         for folder in folders:
             folder.claim(plan, overwrite)
         write_cohort(workspace.cohort, mammograms)
-        return _convert_all(workspace, folders, plan, voi, jobs)
+        return _convert_all(workspace, folders, plan, _tasks(folders, plan, voi, clean_background), running)
+
+
+def _readable_table(cohort_csv: Path) -> list[Row]:
+    try:
+        return read_table(cohort_csv)
+    except OSError as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"cohort table {cohort_csv} cannot be read: {error.strerror}; --cohort names a CSV file on a disk that is "
+            "there, which you may read"
+        ) from error
 
 
 def plan_shards(mammograms: Sequence[Mammogram], shard_images: int) -> Plan:
@@ -124,62 +145,32 @@ def _refuse_other_settings(workspace: Workspace, folders: Sequence[ShardFolder],
 
 
 def _convert_all(
-    workspace: Workspace, folders: Sequence[ShardFolder], plan: Plan, voi: Voi, jobs: int
+    workspace: Workspace, folders: Sequence[ShardFolder], plan: Plan, tasks: Sequence[Task], running: Running
 ) -> ConversionReport:
-    tasks = _tasks(folders, plan, voi)
-    reasons = _fill(folders, plan, tasks, min(jobs or cores(), max(1, len(tasks))))
     mammograms = [row for rows in plan.values() for row in rows]
-    listed = list_skipped(workspace, folders, mammograms, reasons)
+
+    def quarantine(reasons: Reasons) -> Path:
+        return write_quarantine(workspace, folders, mammograms, reasons)
+
+    listed = quarantine({})
+    failures = Failures(most_failures(running.max_failures, len(mammograms)), count_reasons(folders))
+    try:
+        failures.check()
+        fill(folders, plan, tasks, running.processes(len(tasks)), running.file_seconds or None, failures, quarantine)
+    except TooMany as stopped:
+        reasons = why_left_out(failures.by_reason, listed)
+        raise UserError("\n".join([str(stopped), *reasons, f"  {GO_ON}"])) from None
     report = report_on(folders, mammograms, len(tasks), listed)
     if not report.used:
-        raise UserError("\n".join(["no file of the table could be used", *report.why_skipped()]))
+        raise UserError("\n".join(["no file of the table could be used", *why_left_out(report.skipped, listed)]))
     for folder in folders:
         folder.write_index(list(plan))
     return report
 
 
-def _tasks(folders: Sequence[ShardFolder], plan: Plan, voi: Voi) -> list[Task]:
+def _tasks(folders: Sequence[ShardFolder], plan: Plan, voi: Voi, clean_background: bool) -> list[Task]:
     """What is still to be made, shard by shard; a file is decoded once for all resolutions that miss it."""
     missing = {name: tuple(folder.resolution for folder in folders if name not in folder.done) for name in plan}
-    return [Task(row, missing[name], voi) for name, rows in plan.items() if missing[name] for row in rows]
-
-
-def _fill(folders: Sequence[ShardFolder], plan: Plan, tasks: Sequence[Task], jobs: int) -> dict[str, Skipped]:
-    """Write all missing shards; the reasons of the rows that were left out, by key."""
-    shard_of = {row.key: name for name, rows in plan.items() for row in rows}
-    row_of = {row.key: row for rows in plan.values() for row in rows}
-    first = {digest: row_of[key] for folder in folders for digest, key in folder.sources().items()}
-    reasons: dict[str, Skipped] = {}
-    results = terminal.track(in_order(convert, tasks, jobs), len(tasks), "mammograms converted") if tasks else ()
-    pairs = zip(results, tasks, strict=False)
-    for name, group in groupby(pairs, key=lambda pair: shard_of[pair[1].mammogram.key]):
-        with ExitStack() as opened:
-            shards = {f.resolution: opened.enter_context(f.writing(name)) for f in folders if name not in f.done}
-            for result, task in group:
-                outcome = _unless_repeated(result or CRASHED, task.mammogram, first)
-                _record(shards, task.mammogram, outcome)
-                if isinstance(outcome, Skipped):
-                    reasons[task.mammogram.key] = outcome
-    return reasons
-
-
-def _unless_repeated(result: Converted | Skipped, row: Mammogram, first: dict[str, Mammogram]) -> Converted | Skipped:
-    """Keep the first of files with equal pixels, so that no image is in two splits or counts twice.
-
-    Rows that give one image two patients or labels cannot both be right: they get a reason of their own.
-    """
-    if isinstance(result, Skipped):
-        return result
-    kept = first.setdefault(result.source_sha256, row)
-    if kept.key == row.key:
-        return result
-    agree = (kept.patient, kept.label) == (row.patient, row.label)
-    return Skipped("duplicate" if agree else "duplicate_conflict", f"same pixels as {kept.key}, line {kept.line}")
-
-
-def _record(shards: dict[Resolution, OpenShard], row: Mammogram, outcome: Converted | Skipped) -> None:
-    for resolution, shard in shards.items():
-        if isinstance(outcome, Converted):
-            shard.add(row, outcome.members[resolution], outcome.source_sha256, outcome.flags)
-        else:
-            shard.exclude(row, outcome.code)
+    return [
+        Task(row, missing[name], voi, clean_background) for name, rows in plan.items() if missing[name] for row in rows
+    ]

@@ -34,12 +34,13 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "voi": dict,
     "placement": dict,
     "flip_h": bool,
+    "clean_background": bool,
     "synthetic": bool,
     "film": bool,
     "flags": list,
     "source_sha256": str,
 }
-OPTIONAL = {"density"}
+OPTIONAL = {"density", "clean_background"}
 
 
 def verify(folder: Path) -> list[str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from multiprocessing import get_context
+from queue import SimpleQueue
 from typing import TypeVar
+
+from mammogan.data.memory import available
+from mammogan.data.worker_process import Lost, Worker
+
+__all__ = ["Lost", "cores", "in_order", "processes"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,73 +26,51 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def in_order(function: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterator[R | None]:
-    """``function(item)`` for each item in order, in ``jobs`` processes; None where it kills its process.
+def processes(asked: int, need: int) -> int:
+    """How many processes of ``need`` bytes each: as asked; for 0 one for each core, as far as free memory allows."""
+    return asked or max(1, min(cores(), available() // need))
 
-    A native decoder that crashes takes its process along. Everything then under way is tried again, each item in a
-    process of its own, so that only the culprit is lost. With one job the function runs here, unprotected.
+
+def in_order(
+    function: Callable[[T], R], items: Iterable[T], jobs: int, seconds: float | None = None
+) -> Generator[R | Lost, None, None]:
+    """``function(item)`` for each item in order, in ``jobs`` processes; Lost where it took its process down or hung.
+
+    Each process has one item at a time, so no other one is lost with it. ``seconds``: an item that takes longer is
+    given up and its process killed; None: no limit. One job without a limit runs here, unprotected. Closing the
+    iterator kills the processes; so does the end of this process, however it comes about.
     """
-    if jobs == 1:
+    if jobs == 1 and seconds is None:
         yield from map(function, items)
         return
-    remaining = iter(items)
-    while True:
-        with _pool(jobs) as pool:
-            waiting: deque[tuple[T, Future[R]]] = deque()
-            try:
-                yield from _until_broken(pool, function, remaining, waiting, jobs * AHEAD)
-                return
-            except BrokenProcessPool:
-                pass
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-        for item, future in waiting:
-            yield future.result() if _succeeded(future) else _alone(function, item)
+    workers: list[Worker[T, R]] = [Worker(function) for _ in range(jobs)]
+    idle: SimpleQueue[Worker[T, R]] = SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
+
+    def work(item: T) -> R | Lost:
+        worker = idle.get()
+        try:
+            return worker.result(item, seconds)
+        finally:
+            idle.put(worker)
+
+    # A thread waits for each process, so that they go on while the results are written to a slow disk.
+    threads = ThreadPoolExecutor(jobs)
+    try:
+        yield from _ahead(threads, work, iter(items), jobs * AHEAD)
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.close()
 
 
-def _until_broken(
-    pool: ProcessPoolExecutor,
-    function: Callable[[T], R],
-    remaining: Iterator[T],
-    waiting: deque[tuple[T, Future[R]]],
-    window: int,
-) -> Iterator[R]:
-    """Results in order; raises BrokenProcessPool, with what has no result yet in ``waiting``."""
+def _ahead(
+    threads: ThreadPoolExecutor, work: Callable[[T], R | Lost], remaining: Iterator[T], window: int
+) -> Iterator[R | Lost]:
+    waiting: deque[Future[R | Lost]] = deque()
     while True:
-        for item in islice(remaining, window - len(waiting)):
-            waiting.append((item, _submit(pool, function, item)))
+        waiting.extend(threads.submit(work, item) for item in islice(remaining, window - len(waiting)))
         if not waiting:
             return
-        result = waiting[0][1].result()
-        waiting.popleft()
-        yield result
-
-
-def _submit(pool: ProcessPoolExecutor, function: Callable[[T], R], item: T) -> Future[R]:
-    try:
-        return pool.submit(function, item)
-    except BrokenProcessPool as error:
-        failed: Future[R] = Future()
-        failed.set_exception(error)
-        return failed
-
-
-def _succeeded(future: Future[R]) -> bool:
-    return future.done() and not future.cancelled() and not future.exception()
-
-
-def _alone(function: Callable[[T], R], item: T) -> R | None:
-    with _pool(1) as pool:
-        try:
-            return pool.submit(function, item).result()
-        except BrokenProcessPool:
-            return None
-
-
-def _pool(processes: int) -> ProcessPoolExecutor:
-    # Spawned, because a fork copies the locks of the libraries' threads as they happen to be.
-    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_parent)
-
-
-def _leave_interrupts_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        yield waiting.popleft().result()

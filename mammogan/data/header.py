@@ -1,0 +1,100 @@
+"""The header of a DICOM file: read with its pixels, unless it says that it is no mammogram or impossibly large."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import DigitalMammographyXRayImageStorageForProcessing
+
+from mammogan.data.grey import Unusable
+
+TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1."
+MONOCHROME = ("MONOCHROME1", "MONOCHROME2", None)
+SMALLEST_SIDE = 64
+MOST_PIXELS = 100_000_000
+"""The largest detectors have 17 million, the finest scans of film 40 million."""
+MOST_BYTES = 1 << 30
+"""Of a file. 100 million pixels of 16 bits, not compressed, are a fifth of it."""
+
+
+def read(path: Path) -> Dataset:
+    """Header and stored pixels of one mammogram. Raises Unusable with a reason code.
+
+    What the header alone tells is judged before the pixels are read: tomosynthesis is large, and a damaged header may
+    ask for any amount of memory.
+    """
+    size = _size(path)
+    if not size:
+        raise Unusable("empty")
+    _refuse_other_kinds(_read(path, stop_before_pixels=True))
+    if size > MOST_BYTES:
+        raise Unusable("too_large", f"a file of {size} bytes, expected {MOST_BYTES} at most")
+    header = _read(path, stop_before_pixels=False)
+    if "PixelData" not in header:
+        raise Unusable("no_pixels")
+    return header
+
+
+def number(header: Dataset, keyword: str, absent: int = 0) -> int:
+    """A whole number of the header, ``absent`` when it is not there or empty. Unusable when it is no such number."""
+    value = header.get(keyword)
+    if value is None or value == "":
+        return absent
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise Unusable("damaged_header", f"{keyword}: {error!r}") from error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise Unusable("unreadable", str(error)) from error
+
+
+def _read(path: Path, **options: Any) -> Dataset:
+    try:
+        return pydicom.dcmread(path, **options)
+    except InvalidDicomError as error:
+        raise Unusable("not_dicom", str(error)) from error
+    except OSError as error:
+        raise Unusable("unreadable", str(error)) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged header can raise anything
+        raise Unusable("damaged_header", repr(error)) from error
+
+
+def _refuse_other_kinds(header: Dataset) -> None:
+    if str(header.get("SOPClassUID", "")).startswith(TOMOSYNTHESIS) or number(header, "NumberOfFrames", 1) > 1:
+        raise Unusable("multiframe", "tomosynthesis or several frames")
+    if str(header.get("Modality") or "MG") != "MG":
+        raise Unusable("not_mg", f"Modality {header.Modality}")
+    if _is_for_processing(header):
+        raise Unusable("for_processing", "raw detector data: export the FOR PRESENTATION image")
+    if number(header, "SamplesPerPixel", 1) != 1 or header.get("PhotometricInterpretation") not in MONOCHROME:
+        raise Unusable("colour", f"{header.get('PhotometricInterpretation')}")
+    _refuse_by_shape(header)
+
+
+def _refuse_by_shape(header: Dataset) -> None:
+    if "Rows" not in header or "Columns" not in header:
+        return  # a report, or without pixels
+    shape = number(header, "Rows"), number(header, "Columns")
+    if min(shape) < SMALLEST_SIDE:
+        raise Unusable("too_small", f"shape {shape}")
+    if shape[0] * shape[1] > MOST_PIXELS:
+        raise Unusable("too_large", f"shape {shape}, expected {MOST_PIXELS} pixels at most")
+
+
+def _is_for_processing(header: Dataset) -> bool:
+    """Raw by its intent or, where that is not said, by its SOP class."""
+    intent = header.get("PresentationIntentType")
+    if not intent:
+        return header.get("SOPClassUID") == DigitalMammographyXRayImageStorageForProcessing
+    return intent == "FOR PROCESSING"

@@ -1,0 +1,184 @@
+"""One process that works on one item at a time and can be killed at any moment, whatever its native code is doing."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from mammogan.config import UserError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MEMORY = 2 << 30
+"""Bytes that a process may take beyond what its imports took. 100 million pixels, the most, take 1.4e9."""
+RECYCLE = 500  # items after which a process is replaced, so that what native code leaks does not add up
+START_SECONDS = 600.0  # for importing the function's module, also from a slow network disk
+DEATH_SECONDS = 5.0  # a killed process is gone by then, unless the kernel waits for a lost disk on its behalf
+LOOK_SECONDS = 1.0
+PR_SET_PDEATHSIG = 1
+FIRST_VICTIM = "500"
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An item without a result. killed: by somebody else, as the system does when the machine's memory runs out."""
+
+    why: Literal["timeout", "killed", "crashed"]
+    detail: str
+
+
+class Closed(Exception):
+    """Work was asked of a worker that has been closed."""
+
+
+class Worker(Generic[T, R]):
+    """``function`` in a process of its own, which is started when needed and replaced after each loss.
+
+    ``result`` belongs to one thread at a time; ``close`` may be called from any.
+    """
+
+    _processes = threading.Lock()  # multiprocessing reaps all children at each start, from whichever thread
+
+    def __init__(self, function: Callable[[T], R]) -> None:
+        self.function = function
+        self._process: Any = None
+        self._connection: Connection | None = None
+        self._closed = False
+        self._served = 0
+
+    def result(self, item: T, seconds: float | None) -> R | Lost:
+        """``function(item)``, or how it was lost. Raises what the function raises; UserError if no process starts."""
+        connection = self._connection or self._start()
+        try:
+            connection.send(item)
+            if not _answers(connection, seconds):
+                self._stop()
+                return Lost("timeout", f"no result after {seconds:g} s")
+            returned, value = connection.recv()
+        except (EOFError, OSError):
+            return _loss(self._stop())
+        self._served += 1
+        if self._served >= RECYCLE:
+            self._stop()
+        if not returned:
+            raise value
+        result: R = value
+        return result
+
+    def close(self) -> None:
+        """Kill the process, if any; no other is started."""
+        with self._processes:
+            self._closed = True
+            if self._process:
+                self._process.kill()
+                self._process.join(DEATH_SECONDS)
+
+    def _start(self) -> Connection:
+        # Spawned, because a fork copies the locks of the libraries' threads as they happen to be.
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        with self._processes:
+            if self._closed:
+                raise Closed
+            self._process = context.Process(target=_serve, args=(theirs, self.function, os.getpid()), daemon=True)
+            self._process.start()
+        theirs.close()
+        self._connection, self._served = ours, 0
+        try:
+            if ours.poll(START_SECONDS):
+                ours.recv()
+                return ours
+        except EOFError:
+            pass
+        raise UserError(
+            f"a process for the decoding did not start ({_loss(self._stop()).detail}); is memory short? give fewer "
+            "--jobs"
+        )
+
+    def _stop(self) -> int | None:
+        """Kill the process unless it is dead; its exit code, None while the kernel does not let it go."""
+        with self._processes:
+            process, connection = self._process, self._connection
+            self._process = self._connection = None
+            if connection:
+                connection.close()
+            process.kill()  # of no effect on the exit code of one that is dying already
+            process.join(DEATH_SECONDS)
+            code: int | None = process.exitcode
+            return code
+
+
+def _answers(connection: Connection, seconds: float | None) -> bool:
+    """Whether something came within ``seconds``.
+
+    Looks again and again, so that a night in which both processes were stopped (Ctrl-Z, a laptop asleep) counts as one
+    look and not as hours.
+    """
+    if seconds is None:
+        return connection.poll(None)
+    left = seconds
+    while left > 0:
+        if connection.poll(min(left, LOOK_SECONDS)):
+            return True
+        left -= LOOK_SECONDS
+    return False
+
+
+def _loss(code: int | None) -> Lost:
+    if code is None or code >= 0:
+        return Lost("crashed", f"its process ended with exit code {code}")
+    ended = f"its process ended by {signal.Signals(-code).name}"
+    return Lost("killed" if code == -signal.SIGKILL else "crashed", ended)
+
+
+def _serve(connection: Connection, function: Callable[[Any], Any], parent: int) -> None:
+    """The process: answers items until the pipe's other end closes."""
+    _live_no_longer_than(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt ends
+    _bound_memory()
+    connection.send(None)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            connection.send(_outcome(function, connection.recv()))
+
+
+def _outcome(function: Callable[[Any], Any], item: Any) -> tuple[bool, Any]:
+    try:
+        return True, function(item)
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        return False, error
+
+
+def _live_no_longer_than(parent: int) -> None:
+    """Die with the process that started us, also while native code runs: its pipe is then not looked at."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _bound_memory() -> None:
+    """One huge file costs itself: first this limit, then, for many large ones, a worker before any other process."""
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    _lower(resource.RLIMIT_AS, in_use + MEMORY)
+    _lower(resource.RLIMIT_CORE, 0)  # a crash must not leave a patient's pixels in a core file
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(FIRST_VICTIM)
+
+
+def _lower(kind: int, limit: int) -> None:
+    soft, hard = resource.getrlimit(kind)
+    if soft == resource.RLIM_INFINITY or soft > limit:
+        resource.setrlimit(kind, (limit, hard))
