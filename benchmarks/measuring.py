@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import sys
 import time
@@ -49,6 +50,7 @@ def seconds(step: Callable[[], object], device: torch.device) -> float:
 
 def peak_mebibytes(step: Callable[[], object], device: torch.device) -> float:
     """Memory of one step on top of what is there. On CPU that is the growth of this process: let it be a fresh one."""
+    gc.collect()
     if device.type == "cuda":
         _wait(device)
         before = torch.cuda.memory_allocated()

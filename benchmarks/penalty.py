@@ -33,6 +33,9 @@ from mammogan.training.distributed import choose_device
 from mammogan.training.optimisation import Precision
 
 WAYS = {"reference": Way("reference"), "fast": Way(), "recompute": Way(recompute=True)}
+if torch.cuda.is_available():
+    torch.backends.cudnn.benchmark = True
+    WAYS["without own kernels"] = Way(kernels=False)
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,14 @@ class Way:
     channels_last: bool
     penalty: str = "fast"
     k: float = 10.0
+    kernels: bool = True
 
 
 def ways(precision: str) -> list[Way]:
+    plain = [Way("ours, torch's kernels", precision, True, kernels=False)] if torch.cuda.is_available() else []
     return [
         Way("ours", precision, True),
+        *plain,
         Way("stock autograd", precision, True, "reference"),
         Way("without penalty", precision, True, k=0.0),
         Way("as published", "fp32", False, "reference"),
@@ -67,7 +70,7 @@ class Bench:
         self.way, self.device = way, device
         self.precision = Precision.choose(way.precision, device)
         self.cad, self.critic, self.gnet = (self._placed(kind(width)) for kind in (Cad, Discriminator, Gnet))
-        compute = ComputeConfig(penalty=way.penalty)  # type: ignore[arg-type]
+        compute = ComputeConfig(penalty=way.penalty, kernels=way.kernels)  # type: ignore[arg-type]
         penalty = PenaltyConfig(k=way.k)
         self.cad_config = CadConfig(width=width, penalty=penalty, compute=compute)
         self.gan_config = GanConfig(width=width, penalty=penalty, compute=compute)

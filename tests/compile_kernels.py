@@ -26,22 +26,39 @@ CONSTANTS: dict[str, dict[str, Any]] = {
 }
 
 
+LEAST_SHARED = 64 * 1024
+"""Bytes of shared memory that every GPU since compute capability 7.5 gives a program."""
+
+
 def main() -> None:
     for name, constants in CONSTANTS.items():
-        kernel = getattr(triton_kernels, name)
         for dtype in ("bf16", "fp16", "fp32"):
-            for chooses in (True, False) if name == "stem" else (None,):
-                known = constants | ({"EXACT": dtype == "fp32"} if "stem" in name else {})
-                known |= {} if chooses is None else {"CHOOSES": chooses}
-                compile_one(kernel, dtype, known)
+            for known in variants(name, constants, dtype):
+                shared = compile_one(getattr(triton_kernels, name), dtype, known)
+                assert shared <= LEAST_SHARED, f"{name} in {dtype} takes {shared} bytes of shared memory"
         print(name, flush=True)
 
 
-def compile_one(kernel: Any, dtype: str, constants: dict[str, Any]) -> None:
+def variants(name: str, constants: dict[str, Any], dtype: str) -> list[dict[str, Any]]:
+    """The constants that the package calls a kernel with."""
+    if name == "relu_pool":
+        return [constants | {"RELU": relu} for relu in (True, False)]
+    if "stem" not in name:
+        return [constants]
+    few = {"INS": 1} | ({"K": 16} if "K" in constants else {})
+    found = [constants | one | {"EXACT": dtype == "fp32"} for one in ({}, few)]
+    return [one | {"CHOOSES": c} for one in found for c in (True, False)] if name == "stem" else found
+
+
+def compile_one(kernel: Any, dtype: str, constants: dict[str, Any]) -> int:
+    """Bytes of shared memory that the compiled kernel takes."""
     arguments = list(inspect.signature(kernel.fn).parameters)
     signature = {name: kind_of(name, dtype, constants) for name in arguments}
     places = {(i,): constants[name] for i, name in enumerate(arguments) if name in constants}
-    triton.compile(ASTSource(fn=kernel, signature=signature, constexprs=places), target=GPUTarget("cuda", 90, 32))
+    one_stage = kernel.fn.__name__ == "stem_gradient" and dtype == "fp32"
+    source = ASTSource(fn=kernel, signature=signature, constexprs=places)
+    built = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_stages": 1} if one_stage else {})
+    return int(built.metadata.shared)
 
 
 def kind_of(name: str, dtype: str, constants: dict[str, Any]) -> str:

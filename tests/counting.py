@@ -43,7 +43,8 @@ class Counting(TorchDispatchMode):
         given = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
         self._watch(given)
         storages = {t.untyped_storage()._cdata for t in taken}
-        only_a_view = not name.endswith("_") and all(t.untyped_storage()._cdata in storages for t in given)
+        writes = name.endswith("_") or "out" in (kwargs or {})
+        only_a_view = not writes and all(t.untyped_storage()._cdata in storages for t in given)
         if given and not only_a_view and name not in EMPTY:
             self._count(name, args, taken, given)
         return out

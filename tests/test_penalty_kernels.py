@@ -116,6 +116,20 @@ def test_a_whole_critic_with_kernels_has_the_gradients_of_one_without() -> None:
     assert ((found[0] - found[1]).norm() / found[1].norm()).item() < 1e-5
 
 
+def test_the_fused_first_layer_gives_the_layout_that_the_network_has() -> None:
+    """The image itself has one channel once, of which layout says nothing."""
+    w = (torch.randn(64, 3, 3, 3).to(memory_format=torch.channels_last), torch.randn(64))
+    own = instead_of(STEM)
+    out, code = own.forward(torch.randn(2, 3, 8, 8), w)
+    for tensor in (
+        out,
+        code,
+        own.push(torch.randn(2, 3, 8, 8), code, w),
+        own.pull(out, code, torch.Size([2, 3, 8, 8]), w),
+    ):
+        assert tensor.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_layers_without_kernels_stay_as_they_are() -> None:
     for layer in (AveragePool((2, 2), (1, 1)), ReluPool(3, True), Conv(0, (1, 1), (1, 1))):
         assert instead_of(layer) is layer

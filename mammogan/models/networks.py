@@ -102,7 +102,7 @@ class Fnet(nn.Module):
         xavier_(self)
 
     def forward(self, features: Tensor, keep: Tensor | None = None) -> Tensor:
-        vector = self.convs(features).amax((2, 3))
+        vector = self.convs(features).flatten(2).max(2).values  # amax would share the gradient among equals
         return self.head(vector, keep)
 
     def head(self, vector: Tensor, keep: Tensor | None = None) -> Tensor:

@@ -17,7 +17,8 @@ from mammogan.models.penalty.way import Way
 def scores(critic: Critic, pixels: Tensor, keep: Tensor | None, way: Way) -> Tensor:
     """Logits (N, outputs), differentiable in weights and pixels; see ``mammogan.models.penalty.scores``."""
     vector = Trunk(critic.vnet, critic.fnet.convs).run(critic.normalise(pixels), way).output
-    return critic.last(critic.fnet.head(vector, keep))
+    with _full_precision(vector.device.type):
+        return critic.last(critic.fnet.head(vector, keep))
 
 
 def scores_and_powers(

@@ -7,6 +7,7 @@ interpreter runs the very kernels on a CPU, which is how they are tested. ``code
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -20,13 +21,22 @@ WINDOWS = 1024
 """Pooled values of a tile of the kernels over windows."""
 STEM_PIXELS = 64
 STEM_PROGRAMS = 1024
+_log = logging.getLogger(__name__)
 _library = torch.library.Library("mammogan", "DEF")
 
 
 @cache
 def available() -> bool:
-    """Whether triton is installed; it comes with torch's CUDA builds."""
-    return importlib.util.find_spec("triton") is not None
+    """Whether the kernels run on the current GPU: triton comes with torch's CUDA builds, but at first use it needs a C
+    compiler and Python's headers for the small program that launches a kernel."""
+    if importlib.util.find_spec("triton") is None:
+        return False
+    ones = torch.ones(1, 1, 2, 2, device="cuda")
+    try:
+        return bool(relu_pool(ones, True)[0].item() == 1)
+    except Exception as error:  # whatever a compiler or driver that does not fit leads to
+        _log.warning("own kernels do not run here, torch's are used instead: %s", error)
+        return False
 
 
 def _operation(schema: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -75,14 +85,15 @@ def leak(tangent: Tensor, out: Tensor, slope: float) -> Tensor:
     pushed = torch.empty_like(tangent)
     if not tangent.is_meta:
         total, chosen = tangent.numel(), out.view(torch.uint8) if out.dtype == torch.bool else out
-        _kernel("leak")[(-(-total // TILE),)](tangent, chosen, pushed, total, slope, P=TILE)
+        _launch("leak", (-(-total // TILE),), tangent, chosen, pushed, total, slope, P=TILE)
     return pushed
 
 
 @_operation("stem(Tensor value, Tensor weight, Tensor? bias) -> (Tensor, Tensor)")
 def stem(value: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     """3x3 convolution of at most 3 channels, ReLU and 2x2 max pool as one: pooled values and code."""
-    pooled = _like(value, (len(value), len(weight), value.shape[2] // 2, value.shape[3] // 2))
+    # The layout that the next convolution wants; the image's own says nothing, having been one channel.
+    pooled = _like(weight, (len(value), len(weight), value.shape[2] // 2, value.shape[3] // 2))
     code = torch.empty_like(pooled, dtype=torch.uint8)
     bias = weight.new_zeros(len(weight)) if bias is None else bias
     _run_stem(value, weight, bias, code, pooled, chooses=True)
@@ -101,14 +112,14 @@ def stem_push(tangent: Tensor, weight: Tensor, code: Tensor) -> Tensor:
 def stem_pull(cotangent: Tensor, weight: Tensor, code: Tensor, height: int, width: int) -> Tensor:
     """The adjoint of ``stem_push``, (N,channels in,height,width)."""
     out = _like(code, (len(code), weight.shape[1], height, width), cotangent.dtype)
-    if not code.is_meta:
-        blocks, channels = (-(-height // 2), -(-width // 2)), code.shape[1]
-        total = len(code) * blocks[0] * blocks[1]
-        _kernel("stem_pull")[(-(-total // STEM_PIXELS),)](
-            _laid_as(cotangent, code), code, weight.contiguous(), out, total, *blocks, *code.shape[2:], height, width,
-            channels, *code.stride(), *out.stride(), EXACT=cotangent.dtype == torch.float32, INS=weight.shape[1],
-            P=STEM_PIXELS, B=_block(channels), BLOCKS=-(-channels // _block(channels)),
-        )  # fmt: skip
+    if code.is_meta:
+        return out
+    blocks, channels = (-(-height // 2), -(-width // 2)), code.shape[1]
+    total, block = len(code) * blocks[0] * blocks[1], _block(channels)
+    tensors = (_laid_as(cotangent, code), code, weight.contiguous(), out)
+    sizes = (total, *blocks, *code.shape[2:], height, width, channels, *code.stride(), *out.stride())
+    constants = {"INS": weight.shape[1], "BLOCKS": -(-channels // block), **_stem_constants(cotangent, block)}
+    _launch("stem_pull", (-(-total // STEM_PIXELS),), *tensors, *sizes, **constants)
     return out
 
 
@@ -116,18 +127,18 @@ def stem_pull(cotangent: Tensor, weight: Tensor, code: Tensor, height: int, widt
 def stem_gradient(cotangent: Tensor, value: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of <cotangent, stem(value)>: of the weight (channels,ins,3,3) and of the bias, in float32."""
     n, channels, height, width = code.shape
-    ins = value.shape[1]
-    total, block, k = n * height * width, _block(channels), 32 if ins > 1 else 16
+    ins, total, block = value.shape[1], n * height * width, _block(channels)
     tiles = -(-total // STEM_PIXELS)
-    steps = max(1, -(-tiles // STEM_PROGRAMS))
-    programs = -(-tiles // steps)
+    steps = -(-tiles // STEM_PROGRAMS)
+    programs, k = -(-tiles // steps), _stem_columns(ins)
     partial = torch.empty(programs, channels, k, device=code.device)
     if not code.is_meta:
-        _kernel("stem_gradient")[(programs, -(-channels // block))](
-            _laid_as(cotangent, code), value, code, partial, total, height, width, *value.shape[2:], channels,
-            *code.stride(), *value.stride(), EXACT=value.dtype == torch.float32, INS=ins, K=k, STEPS=steps,
-            P=STEM_PIXELS, B=block,
-        )  # fmt: skip
+        tensors = (_laid_as(cotangent, code), value, code, partial)
+        sizes = (total, height, width, *value.shape[2:], channels, *code.stride(), *value.stride())
+        # In single precision one stage is as much as every GPU has shared memory for.
+        stages = {"num_stages": 1} if value.dtype == torch.float32 else {}
+        constants: dict[str, Any] = {"INS": ins, "K": k, "STEPS": steps, **_stem_constants(value, block), **stages}
+        _launch("stem_gradient", (programs, -(-channels // block)), *tensors, *sizes, **constants)
     sums = partial.sum(0)
     return sums[:, : 9 * ins].reshape(channels, ins, 3, 3), sums[:, 9 * ins].clone()
 
@@ -137,11 +148,19 @@ def _run_stem(value: Tensor, weight: Tensor, bias: Tensor, code: Tensor, out: Te
         return
     n, channels, height, width = out.shape
     total, block, ins = n * height * width, _block(channels), weight.shape[1]
-    _kernel("stem")[(-(-total // STEM_PIXELS), -(-channels // block))](
-        value, weight.contiguous(), bias, code, out, total, height, width, *value.shape[2:], channels,
-        *value.stride(), *out.stride(), CHOOSES=chooses, EXACT=value.dtype == torch.float32,
-        INS=ins, K=32 if ins > 1 else 16, P=STEM_PIXELS, B=block,
-    )  # fmt: skip
+    tensors = (value, weight.contiguous(), bias, code, out)
+    sizes = (total, height, width, *value.shape[2:], channels, *value.stride(), *out.stride())
+    constants = {"CHOOSES": chooses, "INS": ins, "K": _stem_columns(ins), **_stem_constants(value, block)}
+    _launch("stem", (-(-total // STEM_PIXELS), -(-channels // block)), *tensors, *sizes, **constants)
+
+
+def _stem_columns(ins: int) -> int:
+    """The 9 ins weights of an output channel and its bias, filled up to a power of 2."""
+    return 32 if ins > 1 else 16
+
+
+def _stem_constants(value: Tensor, block: int) -> dict[str, Any]:
+    return {"EXACT": value.dtype == torch.float32, "P": STEM_PIXELS, "B": block}
 
 
 def _over_windows(name: str, full: Tensor, pooled: Tensor, tensors: tuple[Tensor, ...], **constants: Any) -> None:
@@ -153,13 +172,15 @@ def _over_windows(name: str, full: Tensor, pooled: Tensor, tensors: tuple[Tensor
     pixels = WINDOWS // block
     grid = (-(-total // pixels), -(-channels // block))
     sizes = (total, height, width, channels, *full.stride(), *pooled.stride())
-    _kernel(name)[grid](*tensors, *sizes, **constants, P=pixels, B=block)
+    _launch(name, grid, *tensors, *sizes, **constants, P=pixels, B=block)
 
 
-def _kernel(name: str) -> Any:
+def _launch(name: str, grid: tuple[int, ...], first: Tensor, *rest: Any, **constants: Any) -> None:
+    """Run a kernel on the device of ``first``: triton takes the current one."""
     from mammogan.models.penalty import triton_kernels  # only where a kernel runs need triton be there
 
-    return getattr(triton_kernels, name)
+    with torch.cuda.device_of(first):
+        getattr(triton_kernels, name)[grid](first, *rest, **constants)
 
 
 def _block(channels: int) -> int:

@@ -45,7 +45,7 @@ class OwnLeak(Leak):
     """The linear part of a ReLU or leaky ReLU in one reading, whatever its selection is kept as."""
 
     def push(self, tangent: Tensor, out: Tensor, w: W) -> Tensor:
-        if tangent.stride() != out.stride() or not _is_dense(tangent):
+        if tangent.stride() != out.stride() or not _is_dense(tangent) or tangent.dtype == torch.float64:
             return super().push(tangent, out, w)
         return own.leak(tangent, out, self.slope)
 
@@ -68,10 +68,10 @@ class OwnStem(PooledConv):
         return own.stem_pull(cotangent, w[0], code, *shape[2:])
 
     def adjoint(self, g: Tensor, code: Tensor, value: Tensor | None, shape: torch.Size, w: W, wants: Wants) -> Any:
-        if value is None or not _fits(g, w):
+        if not _fits(g, w) or (value is None and (wants[1] or wants[2])):
             return super().adjoint(g, code, value, shape, w, wants)
-        weight, bias = own.stem_gradient(g, value, code)
         at_value = self.pull(g, code, shape, w) if wants[0] else None
+        weight, bias = own.stem_gradient(g, value, code) if value is not None else (None, None)
         return at_value, weight if wants[1] else None, bias if wants[2] else None
 
 

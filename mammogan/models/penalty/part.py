@@ -22,6 +22,12 @@ class Weights:
         grad = torch.is_grad_enabled()
         self.trains = [w is not None and w.requires_grad and grad for w in originals]
         self.any_trains = any(self.trains)
+        self._versions = [None if w is None else w._version for w in originals]
+
+    def check_unchanged(self) -> None:
+        """RuntimeError when a weight was changed in place after the forward pass: gradients would be another's."""
+        if self._versions != [None if w is None else w._version for w in self.originals]:
+            raise RuntimeError("a weight of the trunk was changed in place between the forward and the backward pass")
 
     def of(self, layer: Layer) -> W:
         return (None, None) if layer.number is None else (self.cast[2 * layer.number], self.cast[2 * layer.number + 1])
@@ -66,12 +72,12 @@ class Part:
         self.cotangents: dict[int, Tensor] = {}
 
     def forward(self, value: Tensor, keeps: bool) -> Tensor:
-        """Value of the last layer; ``keeps`` the inputs of the convolutions whose weights are trained."""
+        """Value of the last layer; ``keeps`` the inputs of the convolutions whose weights are trained, else of the
+        lowest of them alone, from which ``again`` can start."""
         replays = len(self.selected) == len(self.layers)
-        self.shapes = []
         for i, layer in enumerate(self.layers):
             self.shapes.append(value.shape)
-            if keeps and self._keeps_input(i):
+            if self._keeps_input(i) and (keeps or not self.inputs):
                 self.inputs[i] = value
             if replays:
                 value = layer.replay(value, self.selected[i], self.weights.of(layer))
@@ -80,13 +86,23 @@ class Part:
                 self.selected.append(selected if keeps and self._keeps_input(i + 1) else layer.compact(selected))
         return value
 
-    def pull(self, cotangent: Tensor, keeps: bool) -> Tensor:
-        """J^T; ``keeps`` for ``push`` the cotangents of what the trained layers put out."""
-        for i in reversed(range(len(self.layers))):
+    def again(self, lowest: int) -> None:
+        """Compute the inputs of the trained convolutions anew, from that of the ``lowest`` on."""
+        value = self.inputs[lowest]
+        for i in range(lowest, len(self.layers)):
+            if self._keeps_input(i):
+                self.inputs[i] = value
+            value = self.layers[i].replay(value, self.selected[i], self.weights.of(self.layers[i]))
+
+    def pull(self, cotangent: Tensor, keeps: bool, until: int = -1) -> Tensor:
+        """J^T; ``keeps`` for ``push`` the cotangents of what the trained layers put out. ``until`` a layer whose output
+        is as far as it need go."""
+        for i in reversed(range(max(until, 0), len(self.layers))):
             layer = self.layers[i]
             if keeps and self.weights.trained(layer)[0]:
                 self.cotangents[i] = cotangent
-            cotangent = layer.pull(cotangent, self.selected[i], self.shapes[i], self.weights.of(layer))
+            if i > until:
+                cotangent = layer.pull(cotangent, self.selected[i], self.shapes[i], self.weights.of(layer))
         return cotangent
 
     def push(self, tangent: Tensor, found: Gradients, scale: Scale) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from mammogan.config import UserError
 from mammogan.models.penalty.layers import AveragePool, Conv, GlobalMax, Layer, Leak, PooledConv, ReluPool
@@ -16,8 +17,8 @@ class Trunk:
     """A chain of modules, closed by a global max pool. Holds no weights: it reads those of the modules at each pass."""
 
     def __init__(self, *modules: nn.Module) -> None:
-        leaves = [leaf for module in modules for leaf in module.modules() if not list(leaf.children())]
-        self.convs = [leaf for leaf in leaves if isinstance(leaf, nn.Conv2d)]
+        leaves = [leaf for module in modules for leaf in _leaves(module)]
+        self.convs = [leaf for leaf in leaves if type(leaf) is nn.Conv2d]
         self.layers = list(_fused(leaves))
 
     def run(self, value: Tensor, way: Way = FAST, replayed: Pass | None = None) -> Pass:
@@ -32,13 +33,29 @@ class Trunk:
         return [parameter for conv in self.convs for parameter in (conv.weight, conv.bias)]
 
 
+def _leaves(module: nn.Module) -> Iterator[nn.Module]:
+    """The modules of a chain, in order. Only of an nn.Sequential is it known that it is a chain of its children."""
+    if _has_hooks(module):
+        raise _unknown(module)
+    if type(module) is nn.Sequential:
+        for child in module:
+            yield from _leaves(child)
+    else:
+        yield module
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    """Weight norm and its like act through hooks and parametrisations, which the trunk would pass by."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or is_parametrized(module))
+
+
 def _fused(leaves: Sequence[nn.Module]) -> Iterator[Layer]:
     """The layers of ``leaves``: a ReLU and the max pool after it as one, and with the convolution before them."""
     number = 0
     queue = list(leaves)
     while queue:
         leaf = queue.pop(0)
-        if isinstance(leaf, nn.Conv2d):
+        if type(leaf) is nn.Conv2d:
             conv, pool = _conv(leaf, number), _next_pool(queue)
             yield PooledConv(conv, pool) if pool else conv
             number += 1
