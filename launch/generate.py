@@ -1,28 +1,32 @@
 """Alter every mammogram of a split with the generator of its class, into WORKSPACE/adversarial/<resolution>/.
 
 One task makes one shard; what is there and still matches its mammograms and its generator is left alone, so the same
-command goes on where it was stopped. On SLURM the tasks are an array, followed by a job that writes the index.
+command goes on where it was stopped. On SLURM the tasks are an array, followed by a job that writes the index. With
+--dicom, the altered mammograms are written as DICOM files too, each marked as synthetic (docs/dicom_export.md).
 
     python launch/generate.py --workspace work
     python launch/generate.py --workspace work --resolution high --split validation test --profile slurm/example.yaml
+    python launch/generate.py --workspace work --resolution high --dicom --native
     python launch/generate.py --workspace films/work --models work --out-of-domain "film, models from phantoms"
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mammogan.attack.settings import GenerateConfig
+from mammogan.attack.settings import DicomConfig, GenerateConfig
 from mammogan.cluster.launch import Array, Job, launch_array, on_asked_device
 from mammogan.cluster.profile import ClusterConfig
-from mammogan.cluster.tasks import Call
+from mammogan.cluster.tasks import Call, Series
 from mammogan.command_line import Flat, run
 from mammogan.config import Resolution, Workspace
 from mammogan.terminal import say
 
 if TYPE_CHECKING:
+    from mammogan.attack.dicom_export import DicomTask
     from mammogan.attack.generate import ShardTask
 
 
@@ -32,33 +36,62 @@ class Options:
     config: Path | None = None
     """YAML file with values for these options."""
     generation: Flat[GenerateConfig] = field(default=GenerateConfig())
+    export: Flat[DicomConfig] = field(default=DicomConfig())
     cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
 
 
 def main(options: Options) -> int:
+    from mammogan.attack.dicom_export import finish_dicom, make_keys, plan_dicom
     from mammogan.attack.generate import finish, plan, resolutions
 
     workspace = Workspace(options.workspace)
     config = on_asked_device(options.generation, options.cluster)
     planned = [(r, plan(workspace, r, config)) for r in resolutions(workspace, config)]
+    exports = plan_dicom([task for _, tasks in planned for task in tasks], options.export)
+    if not options.cluster.dry_run:
+        make_keys(exports)
     for resolution, tasks in planned:
-        missing = [task for task in tasks if task.outdated()]
+        files = [export for export in exports if export.shard in tasks]
+        missing = steps_of(tasks, files)
         say(f"{resolution}: {len(tasks) - len(missing)} of {len(tasks)} shards are up to date")
         if missing:
-            if code := launch_array(array_of(workspace, resolution, tasks, missing), options.cluster):
+            if code := launch_array(array_of(workspace, resolution, tasks, files, missing), options.cluster):
                 return code
         elif not options.cluster.dry_run:
             finish(tasks)
+            finish_dicom(files)
     return 0
 
 
-def array_of(workspace: Workspace, resolution: Resolution, tasks: list[ShardTask], missing: list[ShardTask]) -> Array:
+def steps_of(tasks: Sequence[ShardTask], files: Sequence[DicomTask]) -> list[Series]:
+    """What is left to be done, shard by shard: its fakes, then its DICOM files if these are asked for."""
+    from mammogan.attack.dicom_export import write_dicom
+    from mammogan.attack.generate import generate_shard
+
+    file_of = {export.shard.name: export for export in files if export.outdated()}
+    steps = []
+    for task in tasks:
+        alter = [Call(generate_shard, (task,))] if task.outdated() else []
+        write = [Call(write_dicom, (file_of[task.name],))] if task.name in file_of else []
+        steps += [Series((*alter, *write))] if alter or write else []
+    return steps
+
+
+def array_of(
+    workspace: Workspace,
+    resolution: Resolution,
+    tasks: Sequence[ShardTask],
+    files: Sequence[DicomTask],
+    missing: Sequence[Series],
+) -> Array:
     """The missing shards as an array, and the index of all of them as what follows."""
-    from mammogan.attack.generate import finish, generate_shard
+    from mammogan.attack.dicom_export import finish_dicom
+    from mammogan.attack.generate import finish
 
     name, folder = f"generate-{resolution}", workspace.adversarial(resolution)
-    index = Job(f"{name}-index", Call(finish, (tasks,)), folder, folder / "index.json")
-    return Array(name, [Call(generate_shard, (task,)) for task in missing], folder, index)
+    complete = files[0].folder.complete if files else folder / "index.json"
+    index = Job(f"{name}-index", Series((Call(finish, (tasks,)), Call(finish_dicom, (files,)))), folder, complete)
+    return Array(name, missing, folder, index)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,25 @@ class GenerateConfig:
 
 
 @dataclass(frozen=True)
+class DicomConfig:
+    """Altered mammograms as DICOM files too, for viewers and reader studies; never for a clinical system."""
+
+    dicom: bool = False
+    """Write each altered mammogram as a DICOM file too, marked as synthetic, into adversarial/<resolution>/dicom/."""
+    native: bool = False
+    """With --dicom: put the change back on the original at its full size, into dicom-native/. The originals are read
+    again, by the paths in cohort.csv."""
+    blinded: Path | None = None
+    """With --dicom, for a reader study: a key file, to be made or gone on with. Altered mammograms and their originals
+    go into dicom-blinded/ or dicom-native-blinded/ under names that tell nothing, without the mark in the pixels. Which
+    are altered stands in the key file, and in their headers still."""
+
+    def __post_init__(self) -> None:
+        if (self.native or self.blinded) and not self.dicom:
+            raise UserError("--native and --blinded say how DICOM files are written: add --dicom, or leave them out")
+
+
+@dataclass(frozen=True)
 class EvaluateConfig:
     """Score real and altered mammograms with the CAD and write Table 1 with intervals and a page to read."""
 

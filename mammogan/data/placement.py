@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from mammogan.config import Resolution
 
@@ -95,6 +96,46 @@ def apply_placement_to_mask(mask: NDArray[Any], placement: Placement) -> NDArray
     if mask.any():
         placed[_content(placement)] = covered >= min(0.5, covered.max())
     return placed
+
+
+PASSES = 6
+"""Of correction: what is missing of a smooth change after so many is below a hundredth of it."""
+REACH = 2
+"""Shard pixels as far as a bicubic change spreads."""
+
+
+def content(image: NDArray[Any], placement: Placement) -> NDArray[Any]:
+    """A view of a shard image (H,W) without its padding, ``content_shape``, still canonical."""
+    return image[_content(placement)]
+
+
+def add_at_source(
+    canonical: NDArray[np.float32], change: NDArray[np.float32], placement: Placement
+) -> NDArray[np.float32]:
+    """Canonical pixels (h,w) in [0,65535] with a shard image's ``change`` (H,W) put back on them, in [0,65535].
+
+    The change is scaled bicubically and then corrected until scaling the result down gives it again, as far as its
+    pixels and the range allow. Pixels farther than REACH from any change stay exactly what they are.
+    """
+    wanted = content(change, placement)
+    region = _reached(wanted != 0, placement)
+    added = np.zeros_like(canonical)
+    for _ in range(1 + PASSES):
+        missing = wanted - resize(added, placement.content_shape)
+        added += np.where(region, resize(missing, placement.source_shape), 0)
+        added = np.clip(canonical + added, 0, 65535) - canonical
+    return canonical + added
+
+
+def _reached(changed: NDArray[np.bool_], placement: Placement) -> NDArray[np.bool_]:
+    """Canonical pixels (h,w) within REACH of a changed pixel of the content."""
+    near = ndimage.binary_dilation(changed, np.ones((2 * REACH + 1, 2 * REACH + 1), bool))
+    rows, cols = (
+        np.minimum(((np.arange(side) + 0.5) * scale).astype(int), most - 1)
+        for side, scale, most in zip(placement.source_shape, placement.scale, placement.content_shape, strict=True)
+    )
+    reached: NDArray[np.bool_] = near[np.ix_(rows, cols)]
+    return reached
 
 
 def _content(placement: Placement) -> tuple[slice, slice]:

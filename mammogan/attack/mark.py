@@ -1,0 +1,108 @@
+"""The mark that survives every viewer and every de-identification: words burnt into the pixels, outside the breast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from mammogan.data.orientation import breast_mask, enclosed, overview
+
+Pixels = NDArray[np.uint16]
+
+WORDS = "SYNTHETIC - NOT FOR CLINICAL USE"
+LAYOUTS = (WORDS, "SYNTHETIC\nNOT FOR CLINICAL USE", "SYNTHETIC\nNOT FOR\nCLINICAL USE", "SYNTHETIC")
+"""Of the same words, from wide to narrow; the last only where nothing else leaves the breast free."""
+LARGEST, SMALLEST = 1 / 50, 1 / 110
+"""Of the picture's height: the size of the letters."""
+LEGIBLE = 8
+"""Pixels below which letters cannot be read."""
+SURROUND = 4
+"""Blocks of the overview by which the breast is widened, so that the mark stays clear of the skin."""
+WHITE = 65535
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where the mark is: rows and columns of a black box, and white letters in it, bool (rows, columns)."""
+
+    top: int
+    left: int
+    letters: NDArray[np.bool_]
+    over_breast: bool
+    """No corner was free: unmarked is worse."""
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        height, width = self.letters.shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+    def burn(self, pixels: Pixels) -> Pixels:
+        """A copy of ``pixels`` (h,w) with the mark in it."""
+        marked = pixels.copy()
+        marked[self.box] = np.where(self.letters, WHITE, 0)
+        return marked
+
+    def to_json(self) -> dict[str, object]:
+        height, width = self.letters.shape
+        return {"rows": [self.top, self.top + height], "columns": [self.left, self.left + width]} | (
+            {"over_breast": True} if self.over_breast else {}
+        )
+
+
+def find_mark(shown: Pixels, chest_wall_right: bool) -> Mark:
+    """The mark for a real mammogram (h,w) as stored: the largest letters that leave its breast free, and the corner
+    that is farthest from it."""
+    small, block = overview(shown.astype(np.float32))
+    breast = ndimage.binary_dilation(enclosed(breast_mask(small), chest_wall_right), iterations=SURROUND)
+    away = ndimage.distance_transform_edt(~breast) if breast.any() else np.full(breast.shape, np.inf)
+    best = None
+    for letters in _sizes(shown.shape):
+        corners = [Mark(top, left, letters, False) for top, left in _corners(shown.shape, letters.shape)]
+        clear = [(_clearance(away, mark, block), -number, mark) for number, mark in enumerate(corners)]
+        if clear and max(clear)[0] > 0:
+            return max(clear)[2]
+        best = max(clear)[2] if clear else best
+    if best is None:
+        raise ValueError(f"a picture of {shown.shape} is too small for a mark")
+    return Mark(best.top, best.left, best.letters, over_breast=True)
+
+
+def _sizes(shape: tuple[int, ...]) -> Iterator[NDArray[np.bool_]]:
+    """The words in all layouts and sizes, the largest first, that the picture can hold."""
+    largest, smallest = (max(LEGIBLE, round(shape[0] * part)) for part in (LARGEST, SMALLEST))
+    sizes = sorted({max(smallest, round(largest * 0.9**step)) for step in range(9)}, reverse=True)
+    for words in (LAYOUTS[:-1], LAYOUTS[-1:]):
+        for size in sizes:
+            for text in words:
+                letters = _drawn(text, size)
+                if letters.shape[0] <= shape[0] and letters.shape[1] <= shape[1]:
+                    yield letters
+
+
+def _drawn(text: str, size: int) -> NDArray[np.bool_]:
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox((0, 0), text, font)
+    edge = max(2, size // 3)
+    canvas = Image.new("L", (int(right - left) + 2 * edge, int(bottom - top) + 2 * edge))
+    ImageDraw.Draw(canvas).multiline_text((edge - left, edge - top), text, fill=255, font=font)
+    drawn: NDArray[np.bool_] = np.array(canvas) > 127
+    return drawn
+
+
+def _corners(shape: tuple[int, ...], box: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Row and column of a box in each corner, at the lower end first."""
+    down, right = shape[0] - box[0], shape[1] - box[1]
+    return [(down, right), (down, 0), (0, right), (0, 0)]
+
+
+def _clearance(away: NDArray[np.float64], mark: Mark, block: int) -> float:
+    """Least distance of a box to the breast, in blocks of the overview; 0 when they meet."""
+    height, width = mark.letters.shape
+    rows = slice(mark.top // block, -(-(mark.top + height) // block))
+    columns = slice(mark.left // block, -(-(mark.left + width) // block))
+    return float(away[rows, columns].min(initial=np.inf))

@@ -1,0 +1,89 @@
+"""The attack at the size of the detector: what the generator changed, put back on the original of full resolution.
+
+A shard says where the original lies in it (its placement), and cohort.csv, private to the workspace, where its file is.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammogan.config import MissingInput, UserError, Workspace
+from mammogan.data.dicom import Unusable, read_mammogram
+from mammogan.data.placement import Placement, add_at_source, place_pixels
+from mammogan.data.stream import Sample
+
+Pixels = NDArray[np.uint16]
+
+ROUNDING = 2
+"""Grey values of 65535 by which an original, converted again on another machine, may differ from its shard."""
+
+
+@dataclass(frozen=True)
+class NativePair:
+    """An original and its altered counterpart, uint16 (h,w), canonical, at the original's own size."""
+
+    real: Pixels
+    fake: Pixels
+
+
+class Originals:
+    """The files that the shards were made from, by key."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._cohort = workspace.cohort
+        if not self._cohort.is_file():
+            raise MissingInput(
+                f"--native reads the original mammograms by the paths in {self._cohort}, which is not there; it is "
+                "written by shards/make_shards.py"
+            )
+        with open(self._cohort, newline="", encoding="utf-8") as file:
+            self._rows = {row["key"]: row for row in csv.DictReader(file)}
+
+    def pair(self, real: Sample, fake: Sample) -> NativePair:
+        """Both at full size. UserError, which names the key only, when the original is not what the shard holds."""
+        placement = Placement.from_json(real.facts["placement"])
+        canonical = self._read(real.key, real.facts, placement)
+        off = np.abs(place_pixels(canonical, placement).astype(np.int32) - real.pixels).max()
+        if off > ROUNDING:
+            raise self._other(real.key, f"its pixels differ by up to {off} of 65535")
+        altered = put_back(canonical, real.pixels, fake.pixels, placement)
+        return NativePair(np.rint(canonical).astype(np.uint16), altered)
+
+    def _read(self, key: str, facts: dict[str, Any], placement: Placement) -> NDArray[np.float32]:
+        row = self._rows.get(key)
+        if row is None:
+            raise self._other(key, f"{self._cohort} does not know it")
+        path = Path(row["path"])
+        if not path.is_file():
+            raise MissingInput(
+                f"the original of {key} is not where {self._cohort} says: bring it back there, or leave --native out"
+            )
+        try:
+            source = read_mammogram(path, row["laterality"], row["view"], facts["voi"]["policy"])
+        except Unusable as reason:
+            raise self._other(key, f"it cannot be read ({reason.code})") from None
+        if (source.pixels.shape, source.flip_h, source.flip_v) != (
+            placement.source_shape,
+            placement.flip_h,
+            placement.flip_v,
+        ):
+            raise self._other(key, "its size or orientation differs")
+        return source.pixels
+
+    def _other(self, key: str, found: str) -> UserError:
+        return UserError(
+            f"the original of {key} is not what its shard was made from: {found}. Make the shards anew with "
+            "shards/make_shards.py --overwrite, or leave --native out"
+        )
+
+
+def put_back(canonical: NDArray[np.float32], real: Pixels, fake: Pixels, placement: Placement) -> Pixels:
+    """The change from ``real`` to ``fake`` (H,W) on ``canonical`` (h,w): uint16 (h,w), rounded half to even."""
+    change = fake.astype(np.float32) - real.astype(np.float32)
+    return np.rint(add_at_source(canonical, change, placement)).astype(np.uint16)
