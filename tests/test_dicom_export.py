@@ -393,6 +393,25 @@ def test_originals_without_a_spacing_or_with_burnt_in_text_are_not_passed_over(t
     assert [(d.PatientIdentityRemoved, d.BurnedInAnnotation) for d in found] == [("NO", "YES")] * 3
 
 
+def test_labels_that_were_cleaned_from_the_shards_are_not_in_native_files(tmp_path: Path) -> None:
+    rows = []
+    for number in range(6):
+        pixels = breast((256, 208), seed=number)
+        pixels[230:245, 150:190:2] = 4000
+        write_mammogram(tmp_path / f"{number}.dcm", pixels)
+        rows.append((f"{number}.dcm", str(number), "L", "CC", ("positive", "negative")[number % 2], "test"))
+    table = write_table(tmp_path / "labels.csv", rows, ("path", "patient", "laterality", "view", "label", "split"))
+    workspace = Workspace(tmp_path / "work")
+    write_shards(table, workspace, [FLAT], jobs=1, clean_background=True)
+    for direction in Direction:
+        save_gnet(workspace, FLAT, direction)
+    generate(workspace, CONFIG)
+    folder = export(workspace, replace(NATIVE, blinded=tmp_path / "key.json"))
+    for file in read_json(tmp_path / "key.json")["files"]:
+        if not file["altered"]:
+            assert not pydicom.dcmread(folder / file["file"]).pixel_array[220:, 140:].any()
+
+
 def test_the_front_door_writes_files_resumes_and_refuses_half_an_order(altered: Workspace, tmp_path: Path) -> None:
     words = ("launch/generate.py", "--workspace", altered.root, "--cluster", "none", "--device", "cpu")
     key = tmp_path / "key.json"

@@ -65,7 +65,8 @@ class Originals:
                 f"the original of {key} is not where {self._cohort} says: bring it back there, or leave --native out"
             )
         try:
-            source = read_mammogram(path, row["laterality"], row["view"], facts["voi"]["policy"])
+            asked = facts["voi"]["policy"], facts.get("clean_background", False)
+            source = read_mammogram(path, row["laterality"], row["view"], *asked)
         except Unusable as reason:
             raise self._other(key, f"it cannot be read ({reason.code})") from None
         if (source.pixels.shape, source.flip_h, source.flip_v) != (
