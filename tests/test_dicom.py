@@ -291,7 +291,7 @@ def test_eight_bit_content_in_twelve_bits_is_flagged(file: Path) -> None:
         ("no_pixels", {"without": ["PixelData"]}),
         ("colour", {"SamplesPerPixel": 3}),
         ("colour", {"photometric": "PALETTE COLOR"}),
-        ("decode_failed", {"PixelData": b"\0" * 100}),
+        ("truncated", {"PixelData": b"\0" * 100}),
         ("decode_failed", {"without": ["Rows"]}),
     ],
 )

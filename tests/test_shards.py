@@ -237,14 +237,14 @@ def test_bad_files_are_skipped_counted_and_listed_without_a_path(damaged: Path, 
     assert "15 files in, 12 used" in ran.stdout
     for resolution in (SIZE, OTHER):
         index = ShardIndex.load(work.shards(resolution))
-        assert sorted(row["reason"] for row in index.excluded) == ["decode_failed", "duplicate", "not_dicom"]
+        assert sorted(row["reason"] for row in index.excluded) == ["duplicate", "not_dicom", "truncated"]
         assert [set(row) for row in index.excluded] == [{"line", "key", "reason"}] * 3
         assert sum(shard.count for shard in index.shards) == 12
         assert verify(work.shards(resolution)) == []
     private = (work.salt.parent / "quarantine.csv").read_text()
     assert "0R.dcm" in private and "1L.dcm" in private
     again = convert(damaged, work, shard_images=256)
-    assert again.converted_now == 0 and again.skipped == {"decode_failed": 1, "duplicate": 1, "not_dicom": 1}
+    assert again.converted_now == 0 and again.skipped == {"duplicate": 1, "not_dicom": 1, "truncated": 1}
     assert (work.salt.parent / "quarantine.csv").read_text() == private
 
 

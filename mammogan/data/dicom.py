@@ -32,6 +32,10 @@ __all__ = ["Placement", "Source", "Unusable", "Voi", "apply_placement_to_mask", 
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 SYNTHETIC_DATA = 0x0008001C
+PASSED_ON = (MemoryError, KeyboardInterrupt, SystemExit)
+"""What is not a decoder's own failure. A panic of one that is written in Rust is no Exception either, yet one."""
+STREAMS = {b"\xff\x4f\xff\x51": JPEG2000TransferSyntaxes, b"\xff\xd8\xff\xf7": JPEGLSTransferSyntaxes}
+"""How compressed pixels begin, and the transfer syntaxes that such a beginning may be declared as."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def read_mammogram(
     try:
         with _header_warnings(flags):
             header = read(path)
+            _correct_syntax(header, flags)
             stored = _decode(header)
             source = _canonical(header, stored, laterality, view, voi, flags, clean_background)
     except MemoryError as error:  # says nothing of the file: it may do when less is converted at a time
@@ -67,10 +72,13 @@ def read_mammogram(
 
 
 def place(source: Source, resolution: Resolution) -> tuple[NDArray[np.uint16], Placement]:
-    """Scale and pad a mammogram to a shard image, uint16 (H,W)."""
+    """Scale and pad a mammogram to a shard image, uint16 (H,W). Unusable when rounding leaves one brightness."""
     height, width = source.pixels.shape
     placement = Placement.fit((height, width), resolution, source.flip_h, source.flip_v)
-    return place_pixels(source.pixels, placement), placement
+    pixels = place_pixels(source.pixels, placement)
+    if np.ptp(pixels) == 0:
+        raise Unusable("blank", "one brightness everywhere once rounded to 16 bits")
+    return pixels, placement
 
 
 @contextmanager
@@ -89,15 +97,34 @@ def _header_warnings(flags: list[str]) -> Iterator[None]:
         flags.append("header_warnings")
 
 
+def _correct_syntax(header: Dataset, flags: list[str]) -> None:
+    """Believe a stream that begins as another compression than is declared: decoders would show something else."""
+    declared = header.file_meta.get("TransferSyntaxUID")
+    for start, syntaxes in STREAMS.items():
+        if header["PixelData"].is_undefined_length and _first_fragment(header.PixelData).startswith(start):
+            if declared not in syntaxes:
+                header.file_meta.TransferSyntaxUID = syntaxes[0]
+                flags.append("syntax_corrected")
+            return
+
+
+def _first_fragment(encapsulated: bytes) -> bytes:
+    """The pixel data's second item; the first is the table of offsets."""
+    second = 8 + int.from_bytes(encapsulated[4:8], "little")
+    return encapsulated[second + 8 : second + 24]
+
+
 def _decode(header: Dataset) -> NDArray[Any]:
     """Stored pixels (h,w); the fastest exact decoder first, pydicom's own order when it fails."""
     try:
         stored = _decoded_with(header, _fastest_decoder(header.file_meta.TransferSyntaxUID))
-    except MemoryError:
+    except PASSED_ON:
         raise
-    except Exception as error:  # decoders raise whatever the damaged stream leads them to
+    except BaseException as error:  # decoders raise whatever the damaged stream leads them to
         raise Unusable("decode_failed", repr(error)) from error
-    if stored.ndim != 2 or min(stored.shape) < SMALLEST_SIDE:
+    if stored.ndim != 2:
+        raise Unusable("multiframe", f"shape {stored.shape}")
+    if min(stored.shape) < SMALLEST_SIDE:
         raise Unusable("too_small", f"shape {stored.shape}")
     if stored.size > MOST_PIXELS:
         raise Unusable("too_large", f"shape {stored.shape}")
@@ -111,9 +138,9 @@ def _decoded_with(header: Dataset, decoder: str) -> NDArray[Any]:
         try:
             header.pixel_array_options(decoding_plugin=decoder, **options)
             return header.pixel_array
-        except MemoryError:
+        except PASSED_ON:
             raise
-        except Exception:
+        except BaseException:
             logging.getLogger(__name__).debug("%s failed, trying the other decoders", decoder)
     header.pixel_array_options(decoding_plugin="", **options)
     return header.pixel_array
@@ -173,7 +200,7 @@ def _look(
 
 def _declared_orientation(header: Dataset) -> tuple[str, ...]:
     value = header.get("PatientOrientation") or ()
-    return tuple(str(value).split("\\")) if isinstance(value, str) else tuple(str(part) for part in value)
+    return tuple(value.split("\\") if isinstance(value, str) else map(str, np.atleast_1d(value)))
 
 
 def _doubts(header: Dataset, laterality: str, view: str) -> list[str]:

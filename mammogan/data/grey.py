@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 
 TOP = 65535.0
 PATTERNS = 1 << 16
+HUGE = 1e12  # of a rescale; beyond it differences of stored values drown in rounding
 Voi = Literal["header", "bits"]
 Curve = NDArray[np.float64]
 
@@ -26,6 +27,10 @@ class Unusable(Exception):
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code, detail)
         self.code, self.detail = code, detail
+
+
+class LutInvalid(Exception):
+    """A look-up table of a header that is none."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def grey_curve(header: Dataset, present: NDArray[np.bool_], policy: Voi) -> Grey
     flags: list[str] = []
     stored, bits = _stored_values(header, present, flags)
     inside = _within(stored, bits, _is_signed(header))
-    values = _modality(header, stored)
+    values = _modality(header, stored, flags)
     low, high = float(values[inside].min()), float(values[inside].max())
     chosen = _voi(header, values, (low, high), bits, flags) if policy == "header" else None
     unit, voi = chosen or (_linear(values, low, high), {"kind": "bits"})
@@ -106,11 +111,17 @@ def _within(stored: NDArray[np.int64], bits: int, signed: bool) -> NDArray[np.bo
     return (stored >= low) & (stored < low + (1 << bits))
 
 
-def _modality(header: Dataset, stored: NDArray[np.int64]) -> NDArray[np.float64]:
+def _modality(header: Dataset, stored: NDArray[np.int64], flags: list[str]) -> NDArray[np.float64]:
     """Modality LUT, else rescale, else the values themselves."""
     if header.get("ModalityLUTSequence"):
-        return _look_up(stored.astype(float), header.ModalityLUTSequence[0])[0]
+        try:
+            return _look_up(stored.astype(float), header.ModalityLUTSequence)[0]
+        except LutInvalid as error:
+            raise Unusable("damaged_header", str(error)) from error
     slope, intercept = _number(header, "RescaleSlope"), _number(header, "RescaleIntercept")
+    if max(abs(slope or 0), abs(intercept or 0)) > HUGE:
+        flags.append("rescale_invalid")
+        return stored.astype(np.float64)
     return stored.astype(np.float64) * (slope or 1.0) + (intercept or 0.0)
 
 
@@ -119,8 +130,11 @@ def _voi(
 ) -> tuple[NDArray[np.float64], dict[str, Any]] | None:
     """The header's VOI transform as brightness in about [0, 1] with its description; None when there is none."""
     if header.get("VOILUTSequence"):
-        looked_up, top = _look_up(values, header.VOILUTSequence[0])
-        return looked_up / top, {"kind": "lut", "index": 0}
+        try:
+            looked_up, top = _look_up(values, header.VOILUTSequence)
+            return looked_up / top, {"kind": "lut", "index": 0}
+        except LutInvalid:
+            flags.append("voi_lut_invalid")
     center, width = _number(header, "WindowCenter"), _number(header, "WindowWidth")
     if center is None or width is None:
         return None
@@ -163,13 +177,19 @@ def window_sigmoid(values: NDArray[np.float64], center: float, width: float) -> 
 WINDOWS = {"LINEAR": window_linear, "LINEAR_EXACT": window_linear_exact, "SIGMOID": window_sigmoid}
 
 
-def _look_up(values: NDArray[np.float64], item: Dataset) -> tuple[NDArray[np.float64], float]:
-    """Apply a LUT of the header (PS3.3 C.11.1.1); also its largest possible output."""
-    entries, first, bits = (int(part) for part in item.LUTDescriptor)
-    data = item.LUTData
-    if isinstance(data, bytes):
-        data = np.frombuffer(data, "<u2" if len(data) >= 2 * (entries or PATTERNS) else np.uint8)
-    table = np.asarray(data, float)[: entries or PATTERNS]
+def _look_up(values: NDArray[np.float64], sequence: Any) -> tuple[NDArray[np.float64], float]:
+    """Apply the first LUT of a sequence (PS3.3 C.11.1.1); its largest possible output too. LutInvalid if it is none."""
+    try:
+        item = sequence[0]
+        entries, first, bits = (int(part) for part in item.LUTDescriptor)
+        data = item.LUTData
+        if isinstance(data, bytes):
+            data = np.frombuffer(data, "<u2" if len(data) >= 2 * (entries or PATTERNS) else np.uint8)
+        table = np.asarray(data, float)[: entries or PATTERNS]
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise LutInvalid(repr(error)) from error
+    if not table.size or not 1 <= bits <= 16:
+        raise LutInvalid(f"{table.size} entries of {bits} bits")
     index = np.clip(np.rint(values) - first, 0, len(table) - 1).astype(np.intp)
     return table[index], float((1 << bits) - 1)
 

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import DigitalMammographyXRayImageStorageForProcessing
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    DigitalMammographyXRayImageStorageForProcessing,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from mammogan.data.grey import Unusable
 
 TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1."
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2", None)
+PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
+"""Transfer syntaxes whose pixels are not compressed."""
+USED = (
+    *("SOPClassUID", "Modality", "PresentationIntentType", "NumberOfFrames", "SyntheticData", "ConversionType"),
+    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PresentationLUTShape"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept"),
+    *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction"),
+    *("PatientOrientation", "ImageLaterality", "Laterality", "ViewPosition", "BurnedInAnnotation"),
+    *("ImagerPixelSpacing", "PixelSpacing"),
+)
+"""All that is taken from a header, here, in dicom.py and in grey.py."""
 SMALLEST_SIDE = 64
 MOST_PIXELS = 100_000_000
 """The largest detectors have 17 million, the finest scans of film 40 million."""
@@ -36,6 +55,7 @@ def read(path: Path) -> Dataset:
     header = _read(path, stop_before_pixels=False)
     if "PixelData" not in header:
         raise Unusable("no_pixels")
+    _refuse_cut_pixels(header)
     return header
 
 
@@ -52,22 +72,38 @@ def number(header: Dataset, keyword: str, absent: int = 0) -> int:
 
 def _size(path: Path) -> int:
     try:
-        return path.stat().st_size
-    except OSError as error:
-        raise Unusable("unreadable", str(error)) from error
+        status = path.stat()
+    except (OSError, ValueError) as error:  # ValueError: no name that a file can have
+        raise Unusable("unreadable", repr(error)) from error
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+        raise Unusable("unreadable", "expected a regular file")
+    return status.st_size
 
 
 def _read(path: Path, **options: Any) -> Dataset:
     try:
-        return pydicom.dcmread(path, **options)
+        header = pydicom.dcmread(path, **options)
+        for keyword in USED:  # an element is made sense of, and can fail to make any, when it is first asked for
+            header.get(keyword)
     except InvalidDicomError as error:
         raise Unusable("not_dicom", str(error)) from error
-    except OSError as error:
-        raise Unusable("unreadable", str(error)) from error
     except MemoryError:
         raise
-    except Exception as error:  # a damaged header can raise anything
-        raise Unusable("damaged_header", repr(error)) from error
+    except Exception as error:  # a damaged header can raise anything, also an OSError that no system call gave
+        at_disk = isinstance(error, OSError) and error.errno
+        raise Unusable("unreadable" if at_disk else "damaged_header", repr(error)) from error
+    if not len(header):  # pydicom drops all elements when the last one does not end
+        raise Unusable("truncated", "the file ends within an element")
+    return header
+
+
+def _refuse_cut_pixels(header: Dataset) -> None:
+    in_fragments = header["PixelData"].is_undefined_length
+    if header.file_meta.get("TransferSyntaxUID") in PLAIN and not in_fragments:
+        expected = number(header, "Rows") * number(header, "Columns") * number(header, "BitsAllocated") // 8
+        found = len(header.PixelData or b"")
+        if 0 < found < expected:
+            raise Unusable("truncated", f"{found} bytes of pixels, expected {expected}")
 
 
 def _refuse_other_kinds(header: Dataset) -> None:

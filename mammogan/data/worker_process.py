@@ -157,7 +157,7 @@ def _serve(connection: Connection, function: Callable[[Any], Any], parent: int) 
 def _outcome(function: Callable[[Any], Any], item: Any) -> tuple[bool, Any]:
     try:
         return True, function(item)
-    except Exception as error:
+    except BaseException as error:  # not handed on, it would end the process with a traceback that quotes the item
         error.add_note(traceback.format_exc())
         return False, error
 
