@@ -62,3 +62,18 @@ def workspace(converted: Workspace, tmp_path: Path) -> Workspace:
     """A workspace of one's own with those shards."""
     shutil.copytree(converted.root, tmp_path / "work")
     return Workspace(tmp_path / "work")
+
+
+@pytest.fixture(scope="session")
+def altered_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Shards of phantoms twice as large, altered; read-only by agreement."""
+    from exports import altered_phantoms
+
+    return altered_phantoms(tmp_path_factory.mktemp("altered"))
+
+
+@pytest.fixture
+def altered(altered_once: Workspace, tmp_path: Path) -> Workspace:
+    """That workspace for one's own."""
+    shutil.copytree(altered_once.root, tmp_path / "work")
+    return Workspace(tmp_path / "work")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,11 @@ class Mark:
         height, width = self.letters.shape
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
+    def blocks(self, block: int) -> tuple[slice, slice]:
+        """The box on the grid of an overview with blocks of this many pixels."""
+        rows, columns = (slice(part.start // block, -(-part.stop // block)) for part in self.box)
+        return rows, columns
+
     def burn(self, pixels: Pixels) -> Pixels:
         """A copy of ``pixels`` (h,w) with the mark in it."""
         marked = pixels.copy()
@@ -60,16 +65,16 @@ def find_mark(shown: Pixels, chest_wall_right: bool) -> Mark:
     small, block = overview(shown.astype(np.float32))
     breast = ndimage.binary_dilation(enclosed(breast_mask(small), chest_wall_right), iterations=SURROUND)
     away = ndimage.distance_transform_edt(~breast) if breast.any() else np.full(breast.shape, np.inf)
-    best = None
+    corners: list[Mark] = []
     for letters in _sizes(shown.shape):
         corners = [Mark(top, left, letters, False) for top, left in _corners(shown.shape, letters.shape)]
-        clear = [(_clearance(away, mark, block), -number, mark) for number, mark in enumerate(corners)]
-        if clear and max(clear)[0] > 0:
-            return max(clear)[2]
-        best = max(clear)[2] if clear else best
-    if best is None:
+        clear = [away[mark.blocks(block)].min(initial=np.inf) for mark in corners]
+        if max(clear) > 0:
+            return corners[int(np.argmax(clear))]
+    if not corners:
         raise ValueError(f"a picture of {shown.shape} is too small for a mark")
-    return Mark(best.top, best.left, best.letters, over_breast=True)
+    covered = [breast[mark.blocks(block)].mean() for mark in corners]
+    return replace(corners[int(np.argmin(covered))], over_breast=True)
 
 
 def _sizes(shape: tuple[int, ...]) -> Iterator[NDArray[np.bool_]]:
@@ -98,11 +103,3 @@ def _corners(shape: tuple[int, ...], box: tuple[int, ...]) -> list[tuple[int, in
     """Row and column of a box in each corner, at the lower end first."""
     down, right = shape[0] - box[0], shape[1] - box[1]
     return [(down, right), (down, 0), (0, right), (0, 0)]
-
-
-def _clearance(away: NDArray[np.float64], mark: Mark, block: int) -> float:
-    """Least distance of a box to the breast, in blocks of the overview; 0 when they meet."""
-    height, width = mark.letters.shape
-    rows = slice(mark.top // block, -(-(mark.top + height) // block))
-    columns = slice(mark.left // block, -(-(mark.left + width) // block))
-    return float(away[rows, columns].min(initial=np.inf))
