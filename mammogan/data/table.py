@@ -73,6 +73,7 @@ class TableError(UserError):
 def read_table(table: Path) -> list[Row]:
     """All rows of a CSV with columns path, patient, laterality, view, label and optionally split and density.
 
+    Further columns, such as a scan writes to say where labels and views come from, are for people and are not read.
     Raises TableError with every fault: unknown values, empty or surplus cells, files that do not exist or come twice,
     a patient in two splits.
     """

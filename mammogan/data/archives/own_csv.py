@@ -1,0 +1,89 @@
+"""A table of one's own, for any other archive: path, patient, label, and if they are known laterality, view, study,
+density, split (train, validation or test). What is not known is taken from the header or the file's name.
+
+label is a word (negative, positive, or a finding such as benign); a column ``cancer`` with 0 and 1 does as well. A
+label of 0 or 1 is refused, for there are lists in which 0 is the cancer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import get_args
+
+from mammogan.config import SPLITS, UserError
+from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Header, Mark
+from mammogan.data.archives.labels import Basis, Finding
+from mammogan.data.archives.tables import Table, density_of
+from mammogan.data.archives.views import SIDES
+
+NAME = "a table of your own"
+LABELLED = Mark(NAME, frozenset({"path", "patient", "label"}))
+CANCER = Mark(NAME, frozenset({"path", "patient", "cancer"}), never=frozenset({"label"}))
+WORDS: dict[str, Finding] = {
+    "positive": "cancer",
+    "malignant": "cancer",
+    "negative": "normal",
+    **{finding: finding for finding in get_args(Finding)},
+    "": "unknown",
+}
+NUMBERS: dict[str, Finding] = {"1": "cancer", "1.0": "cancer", "0": "normal", "0.0": "normal", "": "unknown"}
+
+
+def read(found: Found, basis: Basis) -> Catalogue:
+    mark = CANCER if found.matching(CANCER) and not found.matching(LABELLED) else LABELLED
+    table = found.one(mark)
+    words, column = (WORDS, "label") if mark is LABELLED else (NUMBERS, "cancer")
+    rows = list(table.rows())
+    _refuse_unknown_words(table, column, {row[column].lower() for row in rows}, words)
+    folder = table.path.parent
+    entries = {_key(row["path"], folder, found.root): _entry(row, words[row[column].lower()]) for row in rows}
+
+    def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
+        key = str((found.root / path).absolute())
+        return (key, entries[key]) if key in entries else None
+
+    return Catalogue(entries, find)
+
+
+def _refuse_unknown_words(table: Table, column: str, found: set[str], words: Mapping[str, Finding]) -> None:
+    if unknown := found - set(words):
+        shown = ", ".join(sorted(word for word in unknown if len(word) < 20)[:5]) or "longer texts"
+        raise UserError(
+            f"table {table.path.name}, {column}: expected {', '.join(filter(None, words))}; found {shown}"
+            + ("; name the column 'cancer' if 1 is a cancer" if unknown <= {"0", "1"} else "")
+        )
+
+
+def _key(path: str, folder: Path, root: Path) -> str:
+    """Absolute, from a path with either slash that is absolute or relative to the table's folder or to the root."""
+    for way in (path, path.replace("\\", "/")):
+        for start in (folder, root):
+            if (start / way).is_file():
+                return str((start / way).absolute())
+    return str((folder / path).absolute())
+
+
+def _entry(row: dict[str, str], finding: Finding) -> Entry:
+    split = row.get("split", "").lower()
+    return Entry(
+        patient=row["patient"],
+        study=row.get("study", ""),
+        laterality=SIDES.get(row.get("laterality", "").upper(), ""),
+        view=row.get("view", "").upper(),
+        finding=finding,
+        label_source="table",
+        density=density_of(row.get("density", "")),
+        split=split if split in SPLITS else "",
+    )
+
+
+ARCHIVE = Archive(
+    name="csv",
+    title="a table of your own",
+    bases=("table",),
+    read=read,
+    marks=(LABELLED, CANCER),
+    has_split=True,
+    is_own=True,
+)

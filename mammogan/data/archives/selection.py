@@ -1,0 +1,128 @@
+"""Which of an archive's images make the cohort: film, labels, repeated views, official splits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from mammogan.config import UserError
+from mammogan.data.archives.archive import Archive, Catalogue
+from mammogan.data.archives.images import Image
+from mammogan.data.archives.labels import Cases, Finding, Policy
+
+VALIDATION_SHARE = 10
+"""One patient in so many of an official training part goes to validation."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is taken from an archive into the cohort."""
+
+    policy: Policy = field(default_factory=Policy)
+    allow_film: bool = False
+    repeats: Literal["best", "all"] = "best"
+    split: Literal["own", "official"] = "own"
+    seed: int = 0
+
+
+def select(images: Sequence[Image], archive: Archive, catalogue: Catalogue, asked: Selection) -> list[Image]:
+    """All images again, in order, labelled or with the reason why they are left out."""
+    chosen = [without_film(image, archive, asked.allow_film) for image in images]
+    chosen = labelled(chosen, catalogue, asked.policy, archive)
+    chosen = without_copies(chosen)
+    if asked.repeats == "best":
+        chosen = best_of_repeats(chosen)
+    if asked.split == "official" or (archive.is_own and any(image.split for image in chosen)):
+        return officially_split(chosen, archive, asked.seed)
+    return [replace(image, split="") for image in chosen]
+
+
+def without_film(image: Image, archive: Archive, allowed: bool) -> Image:
+    """Digitised film and secondary captures are another kind of image, to be asked for."""
+    if allowed or not (archive.is_film or image.header.is_film or image.header.is_secondary):
+        return image
+    is_film = archive.is_film or image.header.is_film
+    return image.out("film" if is_film else "cad_or_sc", "" if is_film else "a secondary capture")
+
+
+def labelled(images: Sequence[Image], catalogue: Catalogue, policy: Policy, archive: Archive) -> list[Image]:
+    """Labels by the findings, each seen in the light of all that a public archive's tables say of the woman."""
+    if archive.is_own:
+        return [_labelled(image, Cases(), policy) for image in images]
+    cases = Cases()
+    cases.add((e.patient, e.laterality, e.study, e.finding) for e in catalogue.entries.values())
+    cases.add((i.entry.patient, i.laterality, i.study, i.entry.finding) for i in images if i.entry)
+    return [_labelled(image, cases, policy) for image in images]
+
+
+def _labelled(image: Image, cases: Cases, policy: Policy) -> Image:
+    if image.entry is None or not image.laterality:
+        return image
+    entry = image.entry
+    finding: Finding = cases.settled(entry.patient, image.laterality, entry.study or image.study, entry.finding)
+    image = replace(image, finding=finding)
+    if finding == "unknown":
+        return image.out("no_label")
+    label = policy.label(finding)
+    return replace(image, label=label) if label else image.out(f"label_{finding}")
+
+
+def without_copies(images: Sequence[Image]) -> list[Image]:
+    """The first of files with the same SOPInstanceUID stays."""
+    seen: set[str] = set()
+    kept = []
+    for image in images:
+        is_copy = bool(image.header.instance) and image.header.instance in seen
+        kept.append(image.out("duplicate", "the SOPInstanceUID of an earlier file") if is_copy else image)
+        if not image.reason:
+            seen.add(image.header.instance)
+    return kept
+
+
+def best_of_repeats(images: Sequence[Image]) -> list[Image]:
+    """One image for each exam, side and view: the larger, then the later one."""
+    by_view: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for position, image in enumerate(images):
+        if not image.reason:
+            by_view[image.patient, image.study, image.laterality, image.view].append(position)
+    best = {
+        max(group, key=lambda n: (images[n].header.area, images[n].header.number, -n)) for group in by_view.values()
+    }
+    return [image if image.reason or n in best else image.out("repeated_view") for n, image in enumerate(images)]
+
+
+def officially_split(images: Sequence[Image], archive: Archive, seed: int) -> list[Image]:
+    """The archive's own parts. Validation, where it has none, is taken out of its training part by patient and label.
+
+    A patient who is in the test part and in another stays in the test part alone.
+    """
+    if not archive.has_split:
+        raise UserError(f"--split official: {archive.name} has none; leave it out to have one made by patient")
+    used = [image for image in images if not image.reason]
+    tested = {image.patient for image in used if image.split == "test"}
+    chosen = [
+        image.out("split_conflict") if image.patient in tested and image.split != "test" else image for image in images
+    ]
+    used = [image for image in chosen if not image.reason]
+    if not all(image.split for image in used):
+        raise UserError(f"expected a split in every row of the tables of {archive.name} that is used, or in none")
+    if any(image.split == "validation" for image in used):
+        return chosen
+    validated = _tenth(((i.patient, i.label) for i in used if i.split == "train"), seed)
+    return [replace(image, split="validation") if image.patient in validated else image for image in chosen]
+
+
+def _tenth(labels: Iterable[tuple[str, str]], seed: int) -> set[str]:
+    """A tenth of the patients with a positive image and of those without, at least one, by a hash of seed and name."""
+    is_positive: dict[str, bool] = {}
+    for patient, label in labels:
+        is_positive[patient] = is_positive.get(patient, False) or label == "positive"
+    chosen: set[str] = set()
+    for wanted in (True, False):
+        members = [patient for patient, positive in is_positive.items() if positive == wanted]
+        members.sort(key=lambda patient: hashlib.sha256(f"{seed}\0{patient}".encode()).digest())
+        chosen.update(members[: -(-len(members) // VALIDATION_SHARE)] if len(members) > 1 else [])
+    return chosen

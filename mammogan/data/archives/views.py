@@ -1,0 +1,89 @@
+"""Views and sides as headers, tables and file names write them (CID 4014 and 4015; SNOMED CT and the older SRT)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+VIEW_CODES = {
+    "399162004": "CC", "R-10242": "CC",
+    "399368009": "MLO", "R-10226": "MLO",
+    "399260004": "ML", "R-10224": "ML",
+    "399352003": "LM", "R-10228": "LM",
+    "399099002": "LMO", "R-10230": "LMO",
+    "399196006": "FB", "R-10244": "FB",
+    "399188001": "SIO", "441555000": "ISO",
+    "399192008": "XCCL", "R-1024A": "XCCL", "Y-X1770": "XCCL",
+    "399101009": "XCCM", "R-1024B": "XCCM",
+    "127457009": "SPECIMEN", "G-8310": "SPECIMEN",
+}  # fmt: skip
+MODIFIER_REASONS = {
+    "399163009": "spot_mag", "R-102D6": "spot_mag",
+    "399055006": "spot_mag", "R-102D7": "spot_mag",
+    "399209000": "implant_displaced", "R-102D5": "implant_displaced",
+}  # fmt: skip
+"""Reason codes; every other modifier makes a view_modifier."""
+MEANINGS = {
+    "craniocaudal": "CC",
+    "mediolateraloblique": "MLO",
+    "mediolateral": "ML",
+    "lateromedial": "LM",
+    "lateromedialoblique": "LMO",
+    "caudocranial": "FB",
+    "exaggeratedcraniocaudallaterally": "XCCL",
+    "exaggeratedcraniocaudalmedially": "XCCM",
+}
+VIEWS = {*VIEW_CODES.values(), "AT", "CV", "XCC", "TAN"}
+SIDES = {"L": "L", "LEFT": "L", "R": "R", "RIGHT": "R"}
+TOKEN = re.compile(r"[A-Z0-9]+")
+WORD = re.compile(r"([A-Z]+)\d{0,2}")
+
+
+def view_in(text: str) -> str:
+    """The one view that a text such as 'RIGHT CC', 'LMLO' or '1234_L_CC_1.dcm' names; empty when none or several."""
+    return _only({view for _, view in _words(text) if view})
+
+
+def laterality_in(text: str) -> str:
+    """The one side, L or R, that a text names; empty when none or both."""
+    return _only({side for side, _ in _words(text) if side})
+
+
+def view_meant(meaning: str) -> str:
+    """The view of a code's meaning, such as 'medio-lateral oblique'."""
+    return MEANINGS.get(re.sub(r"[^a-z]", "", meaning.lower()), "")
+
+
+def laterality_of_orientation(orientation: tuple[str, ...]) -> str:
+    """From PatientOrientation (row, column): A with R is a left breast, P with L a right one; anything else is nothing.
+
+    Some archives write the view into this attribute.
+    """
+    if len(orientation) != 2 or not all(re.fullmatch(r"[APRLHF]{1,3}", part) for part in orientation):
+        return ""
+    row, column = orientation
+    if row[0] == "A" and "R" in column:
+        return "L"
+    return "R" if row[0] == "P" and "L" in column else ""
+
+
+def clues_in_name(path: str) -> tuple[str, str]:
+    """Side and view that a file's name and folders give. A bare letter is a side only where a view stands beside it."""
+    view = view_in(path)
+    return (laterality_in(path) if view else "", view)
+
+
+def _words(text: str) -> Iterator[tuple[str, str]]:
+    """(side, view) of each word; either may be empty. LM and LMO are views, LML and LMLO a side and a view."""
+    for token in TOKEN.findall(text.upper()):
+        word = match[1] if (match := WORD.fullmatch(token)) else ""
+        if word in VIEWS:
+            yield "", word
+        elif word in SIDES:
+            yield SIDES[word], ""
+        elif word[:1] in SIDES and word[1:] in VIEWS:
+            yield word[0], word[1:]
+
+
+def _only(values: set[str]) -> str:
+    return next(iter(values)) if len(values) == 1 else ""

@@ -1,0 +1,1 @@
+"""Miniatures of public archives, each in its own dialect: file names, table columns, header quirks."""
