@@ -59,7 +59,7 @@ def writing_into(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL:
-            mend = f"{_free(folder)}; free some space"
+            mend = f"{_free(folder)}; free some space, there or where the output goes"
         elif error.errno in REFUSED:
             mend = "give a --workspace where you may write"
         elif error.errno == errno.EIO:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,14 @@ class ShardFolder:
                 # mtime 0 and fixed names: the same samples give the same bytes, wherever and whenever.
                 tar = wds.TarWriter(file, user="mammogan", group="mammogan", mtime=0, encoder=False)
                 shard = OpenShard(tar)
-                yield shard
+                try:
+                    yield shard
+                except BaseException:
+                    with suppress(
+                        OSError
+                    ):  # of a disk that is full: else said again, with a traceback, when it is gone
+                        tar.close()
+                    raise
                 tar.close()
         if not shard.patients:
             final.unlink()
