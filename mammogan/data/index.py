@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mammogan import files
-from mammogan.config import MissingInput, Resolution
+from mammogan.config import MissingInput, Resolution, UserError
 
 SCHEMA = 1
 INDEX = "index.json"
@@ -41,6 +41,7 @@ class IndexedShard:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> IndexedShard:
+        refuse_outside(values["name"])
         return _known(cls, {**values, "samples": tuple(_known(IndexedSample, s) for s in values["samples"])})
 
 
@@ -80,6 +81,12 @@ class ShardIndex:
             shards=tuple(IndexedShard.from_json(shard) for shard in values["shards"]),
             sha256=files.sha256(path),
         )
+
+
+def refuse_outside(name: str) -> None:
+    """UserError for a shard that does not lie beside its index: who hands shards on must not choose what is read."""
+    if Path(name).name != name or name in ("", ".."):
+        raise UserError(f"index.json names a shard {name!r}; expected the name of a file beside it")
 
 
 def _known(cls: type[R], values: dict[str, Any]) -> R:

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mammogan.config import Label, UserError
-from mammogan.data.index import IndexedSample
+from mammogan.data.index import IndexedSample, refuse_outside
 from mammogan.files import read_json
 
 SIXTEEN_BIT = ("I;16", "I;16B", "I")
@@ -104,6 +104,8 @@ class ShardImages(Dataset[Tensor]):
         ]
         self._open: dict[str, int] = {}
         self._owner = os.getpid()
+        for member in self.members:
+            refuse_outside(member.shard)
 
     def __len__(self) -> int:
         return len(self.members)
