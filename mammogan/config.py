@@ -185,8 +185,10 @@ class CadConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "pairs", "epoch_batches")
-        _at_least(self, 0, "seed", "epochs", "fnet_epochs")
+        _at_least(self, 1, "pairs", "epoch_batches", "epochs")
+        _at_least(self, 0, "seed", "fnet_epochs", "lr_fnet", "lr_vnet", "focal_gamma", "focal_alpha")
+        _check_width(self.width)
+        _check_affine(self.rotation, self.shear, self.scale)
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,24 @@ class GanConfig:
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "pairs", "epoch_batches", "gnet_every", "validate_every")
-        _at_least(self, 0, "seed")
+        _at_least(self, 0, "seed", "identity_weight", "lr_warm", "lr_gnet", "lr_dnet", "lr_vnet")
+        _check_width(self.width)
+        _check_affine(self.rotation, self.shear)
+        if min(self.epochs) < 0 or not any(self.epochs):
+            raise UserError(f"--epochs {' '.join(map(str, self.epochs))}: expected five caps of 0 or more, not all 0")
+
+
+def _check_width(width: float) -> None:
+    """Below a twentieth hardly a channel is left, and all smaller widths are one and the same network."""
+    if not 0.05 <= width <= 8:
+        raise UserError(f"--width {width:g}: expected 0.05 to 8; it multiplies every channel count")
+
+
+def _check_affine(rotation: float, shear: float, scale: tuple[float, float] = (1.0, 1.0)) -> None:
+    if not (0 <= rotation <= 180 and 0 <= shear < 90):
+        raise UserError(f"--rotation {rotation:g} --shear {shear:g}: expected degrees from 0 to 180, and to below 90")
+    if not 0 < scale[0] <= scale[1]:
+        raise UserError(f"--scale {scale[0]:g} {scale[1]:g}: expected the smaller factor first, both above 0")
 
 
 def _at_least(config: object, limit: int, *names: str) -> None:

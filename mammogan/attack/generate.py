@@ -21,7 +21,7 @@ from mammogan.attack.adversarial import SETTINGS, AlteredFolder, Entry, real_sha
 from mammogan.attack.domain import check_domain
 from mammogan.attack.settings import GenerateConfig
 from mammogan.config import Direction, MissingInput, Resolution, UserError, Workspace
-from mammogan.data.convert import encode_png16
+from mammogan.data.codec import encode
 from mammogan.data.shard_folder import member_places
 from mammogan.data.stream import Sample
 from mammogan.files import sha256, write_json, written_beside
@@ -93,8 +93,8 @@ def generate(workspace: Workspace, config: GenerateConfig) -> None:
 
 
 def resolutions(workspace: Workspace, config: GenerateConfig) -> list[Resolution]:
-    """Those asked for, else all that have shards. MissingInput when there is none."""
-    found = [Resolution.parse(text) for text in config.resolution] or workspace.resolutions()
+    """Those asked for, else all that have shards and generators. MissingInput when there is none."""
+    found = [Resolution.parse(text) for text in config.resolution] or _with_generators(workspace, config)
     if not found:
         raise MissingInput(
             f"no shards in {workspace.root / 'shards'}; run\n"
@@ -104,6 +104,15 @@ def resolutions(workspace: Workspace, config: GenerateConfig) -> list[Resolution
         names = ", ".join(map(str, found))
         raise UserError(f"--checkpoint {config.checkpoint} is one generator's file: name one --resolution of {names}")
     return found
+
+
+def _with_generators(workspace: Workspace, config: GenerateConfig) -> list[Resolution]:
+    """Resolutions that have a generator; those that have shards alone are told. All, when none has a generator."""
+    models, there = Workspace(config.models) if config.models else workspace, workspace.resolutions()
+    trained = [r for r in there if any(models.gan_run(r, d).is_dir() for d in config.direction)]
+    for left_out in set(there) - set(trained) if trained else ():
+        say(f"{left_out}: left out, since no generators are there (launch/train_gan.py --resolution {left_out})")
+    return trained or there
 
 
 def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -> list[ShardTask]:
@@ -166,7 +175,7 @@ def generate_shard(task: ShardTask) -> bool:
         for sample in track(alter(task, gnet), task.count, f"altering {task.name}"):
             patients[sample.key] = sample.facts["patient"]
             facts = json.dumps(sample.facts, allow_nan=False).encode()
-            tar.write({"__key__": sample.key, "png": encode_png16(sample.pixels), "json": facts})
+            tar.write({"__key__": sample.key, "png": encode(sample.pixels, "png"), "json": facts})
         tar.close()
     write_json(task.folder.marker(task.name), _entry(task, patients))
     return True

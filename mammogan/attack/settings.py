@@ -21,7 +21,7 @@ class GenerateConfig:
     """Turn every mammogram of a split into its counterpart with the generator of its class (study, section 6)."""
 
     resolution: tuple[str, ...] = ()
-    """high, low or HEIGHTxWIDTH, one or more; all that have shards when left out."""
+    """high, low or HEIGHTxWIDTH, one or more; all that have shards and generators when left out."""
     direction: tuple[Direction, ...] = (Direction.REMOVE, Direction.INSERT)
     """remove: positives are made to look negative. insert: negatives are made to look positive."""
     split: tuple[Split, ...] = ("test",)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mammogan.config import CadConfig, GanConfig, MissingInput, Resolution, UserError, Workspace
+from mammogan.config import LABELS, CadConfig, GanConfig, MissingInput, Resolution, UserError, Workspace
+from mammogan.files import read_json
 
 
 def check_cad_inputs(config: CadConfig, workspace: Workspace) -> None:
@@ -41,6 +42,17 @@ def check_shards(resolution: Resolution, workspace: Workspace) -> None:
         raise MissingInput(
             f"no shards at {resolution} in {folder} (there: {others}); run\n"
             f"  python shards/make_shards.py --cohort labels.csv --workspace {workspace.root} --resolution {resolution}"
+        )
+    check_classes(resolution, read_json(folder / "index.json")["counts"])
+
+
+def check_classes(resolution: Resolution, counts: dict[str, dict[str, int]]) -> None:
+    """UserError when the train split lacks a class; ``counts`` are the index's, by split and label."""
+    empty = [label for label in LABELS if not counts["train"][label]]
+    if empty:
+        raise UserError(
+            f"the shards at {resolution} hold no {' and no '.join(empty)} mammogram to train on; both classes are "
+            "needed. Mend the label or split column of your table and run shards/make_shards.py again with --overwrite"
         )
 
 
