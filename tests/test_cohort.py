@@ -68,6 +68,21 @@ def test_every_fault_of_a_table_is_in_one_error_and_nobody_is_named(folder: Path
     assert "jane" not in text.lower() and "mary" not in text.lower()
 
 
+def test_of_many_faults_the_first_ten_are_shown_and_the_others_counted_by_column(folder: Path) -> None:
+    rows = [("a.dcm", "x", "L", "CC", "malignant"), *[("b.dcm", "y", "left", "CC", "benign")] * 57]
+    with pytest.raises(TableError) as caught:
+        read_table(write_table(folder / "labels.csv", rows))
+    first, *shown, last = str(caught.value).splitlines()
+    assert first == "labels.csv: 115 faults; nothing was written" and len(caught.value.faults) == 115
+    assert len(shown) == 10 and shown[0] == "  line 2, label: expected negative or positive, found 'malignant'"
+    assert last == "  and 105 more; faults by column: label 58, laterality 57"
+
+
+def test_a_folder_in_the_place_of_the_table_is_told_from_a_file(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"expected a CSV file, found a folder; .*\n  python shards/scan\.py"):
+        read_table(folder)
+
+
 def test_missing_columns_are_named_with_what_was_found(folder: Path) -> None:
     table = write_table(folder / "labels.csv", [("a.dcm", "x")], ("path", "PatientID"))
     with pytest.raises(UserError, match=r"patient, laterality, view, label missing.*found path, PatientID"):

@@ -26,7 +26,8 @@ OPTIONAL = ("split", "density")
 OWNER = {value: column for column in ("laterality", "view", "label", "split") for value in ALLOWED[column]}
 """The column to which a value can only belong."""
 MEND = "is a comma not in quotes?"
-SHOWN_FAULTS = 200
+SHOWN_FAULTS = 10
+"""Faults that a message quotes; of the others it says how many there are in each column."""
 LONGEST_CODE = 20
 
 
@@ -64,8 +65,9 @@ class TableError(UserError):
         self.faults = list(faults)
         shown = [f"  {fault}" for fault in self.faults[:SHOWN_FAULTS]]
         if len(self.faults) > SHOWN_FAULTS:
-            by_column = Counter(fault.column for fault in self.faults)
-            shown.append(f"  and more; faults by column: {dict(by_column)}")
+            by_column = Counter(fault.column for fault in self.faults).most_common()
+            counts = ", ".join(f"{column} {count}" for column, count in by_column)
+            shown.append(f"  and {len(self.faults) - SHOWN_FAULTS} more; faults by column: {counts}")
         plural = "s" if len(self.faults) != 1 else ""
         super().__init__("\n".join([f"{table.name}: {len(self.faults)} fault{plural}; nothing was written", *shown]))
 
@@ -124,7 +126,17 @@ def _check_header(table: Path, header: Sequence[str]) -> None:
         )
 
 
+def refuse_folder(table: Path) -> None:
+    """UserError where a folder of mammograms stands for the table of them."""
+    if table.is_dir():
+        raise UserError(
+            f"cohort table {table}: expected a CSV file, found a folder; name the table in it, or write one of its "
+            f"mammograms with\n  python shards/scan.py {table} --out labels.csv"
+        )
+
+
 def _text(table: Path) -> str:
+    refuse_folder(table)
     try:
         return table.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
