@@ -37,7 +37,7 @@ def ready_workspace(root: Path) -> Workspace:
     workspace, size = Workspace(root), Resolution(96, 96)
     for path in (workspace.shards(size) / "index.json", workspace.cad_run(size) / "done.json"):
         path.parent.mkdir(parents=True)
-        path.write_text('{"counts": {"train": {"positive": 9, "negative": 9}}}')
+        path.write_text('{"shards": [], "counts": {"train": {"positive": 9, "negative": 9}}}')
     return workspace
 
 

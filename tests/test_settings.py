@@ -12,7 +12,7 @@ from generators import save_gnet
 from mammogan.attack.generate import resolutions
 from mammogan.attack.settings import GenerateConfig
 from mammogan.config import CadConfig, Direction, GanConfig, Resolution, UserError, Workspace
-from mammogan.training.inputs import check_classes
+from mammogan.training.inputs import check_classes, check_shards
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,9 @@ def test_generation_leaves_out_sizes_without_generators_and_says_so(
     save_gnet(workspace, SMALL, Direction.REMOVE)
     assert resolutions(workspace, GenerateConfig()) == [SMALL]
     assert "128x96: left out, since no generators are there" in capsys.readouterr().out
+
+
+def test_a_missing_shard_is_told_before_a_training_starts(workspace: Workspace) -> None:
+    (workspace.shards(SMALL) / "train-positive-000000.tar").unlink()
+    with pytest.raises(UserError, match=r"train-positive-000000.tar.*(?s:.*)check_shards.py"):
+        check_shards(SMALL, workspace)

@@ -43,7 +43,19 @@ def check_shards(resolution: Resolution, workspace: Workspace) -> None:
             f"no shards at {resolution} in {folder} (there: {others}); run\n"
             f"  python shards/make_shards.py --cohort labels.csv --workspace {workspace.root} --resolution {resolution}"
         )
-    check_classes(resolution, read_json(folder / "index.json")["counts"])
+    index = read_json(folder / "index.json")
+    check_classes(resolution, index["counts"])
+    damaged = [shard["name"] for shard in index["shards"] if not _is_whole(folder / shard["name"], shard["bytes"])]
+    if damaged:
+        raise UserError(
+            f"{len(damaged)} of the shards at {resolution} are missing or cut short, {damaged[0]} the first; run\n"
+            f"  python shards/check_shards.py --workspace {workspace.root} --resolution {resolution}\n"
+            "which says what to do"
+        )
+
+
+def _is_whole(tar: Path, size: int) -> bool:
+    return tar.is_file() and tar.stat().st_size == size
 
 
 def check_classes(resolution: Resolution, counts: dict[str, dict[str, int]]) -> None:
