@@ -16,7 +16,8 @@ from mammogan.attack.generate import generate
 from mammogan.attack.settings import EvaluateConfig, GenerateConfig
 from mammogan.config import Direction, UserError, Workspace
 from mammogan.data.stream import shards_fingerprint
-from mammogan.files import read_json
+from mammogan.files import read_json, sha256
+from mammogan.training.checkpoint import Run
 
 FILM = "film, models from phantoms"
 GENERATE = GenerateConfig(device="cpu")
@@ -87,6 +88,21 @@ def test_fakes_of_generators_from_another_domain_are_no_secret_to_a_cad_of_this_
     say_trained_on(films.cad_run(SMALL), shards_fingerprint(films.shards(SMALL)))
     with pytest.raises(UserError, match=f"gan-{SMALL}-(remove|insert) was trained on other mammograms"):
         evaluate(films, EVALUATE)
+
+
+def test_generators_trained_against_another_state_of_the_cad_are_noted_in_log_and_report(
+    ready: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate(ready, GENERATE)
+    trained_against = {Direction.REMOVE: sha256(Run(ready.cad_run(SMALL)).best), Direction.INSERT: "0" * 64}
+    for direction, cad in trained_against.items():
+        (ready.gan_run(SMALL, direction) / "config.yaml").write_text(yaml.safe_dump({"config": {}, "cad_sha256": cad}))
+    told = f"The generators were trained against another state of this CAD (gan-{SMALL}-insert)"
+    page = evaluate(ready, EVALUATE)
+    assert told in page.read_text() and f"note: {SMALL}: {told}" in capsys.readouterr().out
+    assert told in read_json(page.parent / "table1.json")["resolutions"][str(SMALL)]["notice"]
+    say_trained_on(ready.gan_run(SMALL, Direction.INSERT), shards_fingerprint(ready.shards(SMALL)))
+    assert "another state" not in evaluate(ready, EVALUATE).read_text()
 
 
 def test_runs_that_do_not_say_what_they_were_trained_on_are_accepted(ready: Workspace, films: Workspace) -> None:

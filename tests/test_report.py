@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -243,6 +244,25 @@ def test_the_twin_is_read_with_the_grey_scale_of_the_shards(phantom: Path, tmp_p
         assert known is not None and known.twin is not None
         far = ~known.near
         assert np.abs(real.pixels.astype(float) - known.twin)[far].mean() < 0.01 * real.pixels[far].mean()
+
+
+def test_phantoms_without_twins_are_said_to_have_none_and_the_rows_of_twins_are_left_out(
+    reported: Workspace, tmp_path: Path
+) -> None:
+    cohort = Path(next(csv.DictReader(reported.cohort.read_text().splitlines()))["path"]).parent.parent
+    workspace = Workspace(tmp_path / "work")
+    shutil.copytree(reported.root, workspace.root)
+    shutil.copytree(cohort, tmp_path / "cohort")
+    truth = read_json(tmp_path / "cohort" / "truth.json")
+    for image in truth["images"].values():
+        image["twin"] = None
+    (tmp_path / "cohort" / "truth.json").write_text(json.dumps(truth))
+    workspace.cohort.write_text(workspace.cohort.read_text().replace(str(cohort), str(tmp_path / "cohort")))
+    with_twins = (reported.report / "index.html").read_text()
+    without = evaluate(workspace, replace(CONFIG, resolution=(str(SMALL),))).read_text()
+    assert "has a twin" in with_twins and "to the twin" in with_twins and "--twins" not in with_twins
+    assert "twins were not drawn (<code>make_phantom.py --twins</code>" in without and "near the lesion" in without
+    assert "has a twin" not in without and "to the twin" not in without and "lesion-free twin<" not in without
 
 
 def test_mammograms_without_a_phantoms_truth_have_none(reported: Workspace, tmp_path: Path) -> None:

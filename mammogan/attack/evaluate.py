@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.attack.adversarial import AlteredFolder, pair_shards
-from mammogan.attack.domain import check_domain
+from mammogan.attack.domain import check_domain, notice_of_another_cad
 from mammogan.attack.examples import Samples, choose, collect
 from mammogan.attack.report import write_report
 from mammogan.attack.result import Result, summarise
@@ -52,7 +52,8 @@ def resolutions(workspace: Workspace, config: EvaluateConfig) -> list[Resolution
 
 def measure(workspace: Workspace, resolution: Resolution, config: EvaluateConfig) -> Result:
     """Everything at one resolution."""
-    run = find_cad(Workspace(config.models) if config.models else workspace, resolution)
+    models = Workspace(config.models) if config.models else workspace
+    run = find_cad(models, resolution)
     check_models(workspace, resolution, config, run)
     pairs = pair_shards(workspace, resolution, config.split)
     cad = load_cad(run.path, choose_device(config.device))
@@ -62,6 +63,9 @@ def measure(workspace: Workspace, resolution: Resolution, config: EvaluateConfig
     scored = list(track(scores, total, f"scoring {resolution}"))
     made = provenance(workspace, resolution, config.split, run)
     result = summarise(resolution, scored, config.threshold, config.bootstrap, config.seed, made)
+    runs = {run.path.with_name(made["run"]) for made in made["generators"].values()}
+    if notice := notice_of_another_cad(runs, made["cad_sha256"]):
+        say(f"note: {resolution}: {notice}")
     real, fake = Samples(workspace.shards(resolution)), Samples(workspace.adversarial(resolution))
     examples = {
         direction: collect(
@@ -69,7 +73,7 @@ def measure(workspace: Workspace, resolution: Resolution, config: EvaluateConfig
         )
         for direction in Direction
     }
-    return replace(result, examples=examples)
+    return replace(result, examples=examples, notice=notice)
 
 
 def find_cad(models: Workspace, resolution: Resolution) -> Run:

@@ -27,6 +27,8 @@ TRUTH_ROWS = {
     "removed": "Distance from the altered image to the twin",
     "way": "How much of the way to the twin it went",
 }
+OF_TWINS = ("untouched", "removed", "way")
+"""Those that a phantom without twins cannot have."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Pictures:
 
 
 def opening(results: Sequence[Result], facts: Facts) -> str:
-    """Title, what was read, the banner where there is one, and the findings in words."""
+    """Title, what was read, the banner and notices where there are any, and the findings in words."""
     images = max(len(r.cases.patients) for r in results)
     patients = max(len(set(r.cases.patients)) for r in results)
     altered = max(int(r.cases.faked.sum()) for r in results)
@@ -54,6 +56,7 @@ def opening(results: Sequence[Result], facts: Facts) -> str:
         f"{'All' if altered == images else altered} were altered by a generator and read again by the same CAD."
     )
     banner = f'<p class="banner">{escape(facts["out_of_domain"])}</p>\n' if facts["out_of_domain"] else ""
+    banner += "".join(f'<p class="banner">{escape(r.notice)}</p>\n' for r in results if r.notice)
     short = "\n".join(f"<p>{_in_short(r)}</p>" for r in results)
     title = "<h1>Can altered mammograms fool the CAD?</h1>"
     return f'{title}\n<p class="lead">{lead}</p>\n{banner}<div class="short">\n{short}\n</div>'
@@ -154,27 +157,45 @@ def triplet_section(results: Sequence[Result], pictures: Pictures, direction: Di
 
 
 def truth_section(results: Sequence[Result], pictures: Pictures) -> str:
-    """Removals against lesion-free twins, where phantoms tell."""
+    """Removals against the phantoms' truth, and against lesion-free twins where these were drawn."""
     known = [r for r in results if r.truth]
     if not known:
         return ""
-    text = (
-        "These are phantoms: each image with a lesion has a twin that differs in nothing but the lesion, so it is "
-        "known what a perfect removal looks like. Near means within 1.5 lesion radii. A change's share is counted "
-        "by its energy, the sum of squared differences; distances are root mean squares inside the lesion, in "
-        "percent of the full grey range. 100% of the way: the altered image is the twin; below 0%: it moved away. "
-        "Medians over the images, quartiles in grey."
-    )
+    with_twins = any(r.truth["untouched"]["images"] for r in known if r.truth)
     body = "\n".join(
         f"<tr><th>{title}</th>{''.join(f'<td>{_spread(r.truth[name])}</td>' for r in known if r.truth)}</tr>"
         for name, title in TRUTH_ROWS.items()
+        if with_twins or name not in OF_TWINS
     )
     figures = "\n".join(
         f"<h3>{_times(r)}</h3>{_figure(pictures.twins[str(r.resolution)], 'Lesion, altered, and lesion-free twin')}"
         for r in known
         if str(r.resolution) in pictures.twins
     )
+    text = _truth_text(with_twins)
     return f"<h2>Was the lesion taken away?</h2>\n<p>{text}</p>\n{_table(known, body)}\n{figures}"
+
+
+def _truth_text(with_twins: bool) -> str:
+    """What the phantoms know, and what the rows mean."""
+    if with_twins:
+        known = (
+            "each image with a lesion has a twin that differs in nothing but the lesion, so it is known what a perfect "
+            "removal looks like."
+        )
+    else:
+        known = (
+            "it is known where each lesion is. Lesion-free twins were not drawn (<code>make_phantom.py --twins</code> "
+            "draws them), so it cannot be told how close to a perfect removal the altered images come."
+        )
+    distances = (
+        "; distances are root mean squares inside the lesion, in percent of the full grey range. 100% of the way: the "
+        "altered image is the twin; below 0%: it moved away."
+    )
+    return (
+        f"These are phantoms: {known} Near means within 1.5 lesion radii. A change's share is counted by its energy, "
+        f"the sum of squared differences{distances if with_twins else '.'} Medians over the images, quartiles in grey."
+    )
 
 
 def _spread(spread: Facts) -> str:

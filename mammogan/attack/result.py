@@ -29,6 +29,8 @@ class Result:
     truth: dict[str, Any] | None
     provenance: dict[str, Any]
     examples: dict[Direction, list[Example]] = field(default_factory=dict)
+    notice: str = ""
+    """What a reader has to know before the figures; empty when there is nothing."""
 
     @property
     def twins(self) -> list[Example]:
@@ -43,6 +45,7 @@ class Result:
                 "altered": int(self.cases.faked.sum()),
                 "patients": len(set(self.cases.patients)),
             },
+            "notice": self.notice,
             "table1": {name: dataclasses.asdict(figure) for name, figure in self.table.items()},
             "secondary": self.secondary,
             "lesion_truth": self.truth,
