@@ -41,7 +41,7 @@ class Breast:
 
     def surroundings(self, shape: tuple[int, ...], way: Orientation) -> NDArray[np.bool_]:
         """Pixels of the image (h,w) that are surely not breast."""
-        grown = ndimage.binary_dilation(enclosed(self.mask, way.flip_h), iterations=SKIN)
+        grown = ndimage.distance_transform_edt(~enclosed(self.mask, way.flip_h)) <= SKIN
         rows, cols = within_margins(grown.shape)
         # In the margins, where the breast is not looked for, it goes on as at their edge.
         margins = [(part.start, size - part.stop) for part, size in zip((rows, cols), grown.shape, strict=True)]
