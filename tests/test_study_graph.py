@@ -8,6 +8,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,9 +65,10 @@ def test_a_failure_stops_what_depends_on_it_names_its_log_and_the_rerun_goes_on(
     broken = diamond(tmp_path, b="{ echo the reason; exit 7; }")
     assert run(broken, 1, tmp_path / "logs") == 1
     assert ran(tmp_path) == ["a", "b"]
-    told = capsys.readouterr().err
+    said, told = capsys.readouterr()
+    assert "b failed" not in said
     assert re.search(rf"b failed with exit code 7 after .*; its log: {tmp_path}/logs/b.log", told)
-    assert "not done: b, c, d" in told
+    assert "not done: b, c, d" in told and told.count("failed with exit code") == 1
     assert (tmp_path / "logs" / "b.log").read_text() == "the reason\n"
     assert run(diamond(tmp_path), 1, tmp_path / "logs") == 0
     assert ran(tmp_path) == ["a", "b", "b", "c", "d"]
@@ -179,6 +182,51 @@ def test_a_stage_on_a_cluster_leaves_the_same_record(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="b ended without making"):
         task()
     assert task.checkpoint().function is task
+
+
+def test_what_says_itself_that_more_is_asked_for_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    asked = replace(stage(tmp_path, "a", asks="--epochs 3"), goes_on=lambda: not (tmp_path / "ran").exists())
+    assert done_before([asked], tmp_path / "logs") == set()
+    assert run([asked], 1, tmp_path / "logs") == 0
+    assert ran(tmp_path) == ["a"] and done_before([asked], tmp_path / "logs") == {"a"}
+
+
+@pytest.mark.parametrize("folder", ["a-file/study", "/proc/study"])
+def test_a_folder_that_cannot_be_written_is_an_error_before_anything_starts(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "a-file").touch()
+    with pytest.raises(UserError, match=r"study cannot be written \(.+\); give a --workspace"):
+        run([stage(tmp_path, "a")], 1, tmp_path / folder)
+    assert ran(tmp_path) == []
+
+
+def test_a_log_that_cannot_be_written_ends_the_study_and_what_runs_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "logs" / "a.log").mkdir(parents=True)
+    stages = [stage(tmp_path, name, script="exec sleep 60") for name in "ab"]
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"a\.log cannot be written \(Is a directory\), so the study stops"):
+        run(stages, 2, tmp_path / "logs")
+    assert time.monotonic() - began < 20
+
+
+def test_an_interruption_is_told_once(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from mammogan.cluster.study import Stage, run;"
+        "from mammogan.command_line import guarded; f = Path(sys.argv[1]);"
+        "script = 'import time, sys; from mammogan.command_line import guarded; open(sys.argv[1], \"w\").close();'"
+        "' sys.exit(guarded(lambda: time.sleep(60)))';"
+        "stages = [Stage(n, (sys.executable, '-c', script, str(f / n))) for n in 'ab'];"
+        "sys.exit(guarded(lambda: run(stages, 2, f)))"
+    )
+    study = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    wait_for(lambda: (tmp_path / "a").exists() and (tmp_path / "b").exists())
+    time.sleep(0.2)
+    study.send_signal(signal.SIGINT)
+    told = study.communicate(timeout=20)[0]
+    assert study.returncode == 130 and told.count("interrupted") == 1
+    assert "interrupted" in (tmp_path / "a.log").read_text()
 
 
 def test_the_plan_is_a_tree_with_states(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import queue
 import shlex
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -37,6 +38,8 @@ class Stage:
     """Files that are there when it is done, and not before."""
     asks: tuple[str, ...] = ()
     """What of its command decides what is made; kept when it has completed. Empty: whatever is there will do."""
+    goes_on: Callable[[], bool] | None = None
+    """Whether its command would do more, by the record of what is there; asked where it was made by hand."""
     fine: tuple[int, ...] = (0,)
     """Exit codes after which the line goes on."""
     gpus: int = 0
@@ -64,9 +67,27 @@ def inputs_of(stage: Stage, stages: Sequence[Stage]) -> tuple[Path, ...]:
 
 
 def asked_otherwise(stage: Stage, folder: Path) -> bool:
-    """Whether it was last completed with other settings than it has now; what was made by hand is taken as it is."""
+    """Whether it was last completed with other settings than it has now.
+
+    What was made by hand is taken as it is, unless it says itself that it is not all that is asked for.
+    """
     kept = _kept(stage, folder)
-    return bool(stage.asks) and kept.is_file() and kept.read_text(encoding="utf-8") != _command_line(stage)
+    if kept.is_file():
+        return bool(stage.asks) and kept.read_text(encoding="utf-8") != _command_line(stage)
+    return stage.goes_on is not None and stage.goes_on()
+
+
+def check_writable(folder: Path) -> None:
+    """UserError when nothing can be written into ``folder``, which is made: said at once, not hours later."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"the study's folder {folder} cannot be written ({error.strerror}); give a --workspace on a disk that "
+            "you may write"
+        ) from error
 
 
 def complete(stage: Stage, inputs: Sequence[Path], folder: Path) -> None:
@@ -127,10 +148,12 @@ def plan_state(stage: Stage, done: set[str], folder: Path) -> str:
 def run(stages: Sequence[Stage], at_once: int, folder: Path) -> int:
     """Run what is not done, at most ``at_once`` stages side by side; exit code 1 after a failure, else 0.
 
-    ``folder`` holds each stage's log and, once it has completed, what it was asked for.
+    ``folder`` holds each stage's log and, once it has completed, what it was asked for. UserError when it cannot be
+    written, at the start or later.
 
     After a failure nothing new starts; what runs beside it may end, since nothing it makes depends on the failure.
     """
+    check_writable(folder)
     return _Run(stages, at_once, folder).until_done()
 
 
@@ -139,26 +162,29 @@ class _Run:
         self.stages, self.at_once, self.folder = stages, at_once, folder
         self.finished: set[str] = set()
         self.running: dict[str, float] = {}
-        self.failures: dict[str, str] = {}
+        self.failed: set[str] = set()
         self.children: list[subprocess.Popen[str]] = []
-        self.ended: queue.Queue[tuple[Stage, int]] = queue.Queue()
+        self.ended: queue.Queue[tuple[Stage, subprocess.Popen[str], Exception | None]] = queue.Queue()
+        self.stopping = False
 
     def until_done(self) -> int:
         with stopping_on_exit(self.children, PATIENCE):
-            self._start_what_can()
-            while self.running:
-                self._note_end(*self.ended.get())
+            try:
                 self._start_what_can()
+                while self.running:
+                    self._note_end(*self.ended.get())
+                    self._start_what_can()
+            except BaseException:
+                self.stopping = True
+                raise
         left = [stage.name for stage in self.stages if stage.name not in self.finished]
-        for failure in self.failures.values():
-            print(failure, file=sys.stderr)
         if left:
             print(f"not done: {', '.join(left)}; the same command goes on from here", file=sys.stderr)
         return 1 if left else 0
 
     def _start_what_can(self) -> None:
         self._pass_over_done()
-        ready = [] if self.failures else [stage for stage in self._untouched() if self._has_needs(stage)]
+        ready = [] if self.failed else [stage for stage in self._untouched() if self._has_needs(stage)]
         beside = min(self.at_once, len(self.running) + len(ready))
         for stage in ready[: self.at_once - len(self.running)]:
             self._start(stage, beside)
@@ -171,7 +197,7 @@ class _Run:
                 self.finished.add(stage.name)
 
     def _untouched(self) -> list[Stage]:
-        return [s for s in self.stages if s.name not in {*self.finished, *self.running, *self.failures}]
+        return [s for s in self.stages if s.name not in {*self.finished, *self.running, *self.failed}]
 
     def _has_needs(self, stage: Stage) -> bool:
         return self.finished.issuperset(stage.needs)
@@ -189,24 +215,48 @@ class _Run:
         threading.Thread(target=self._follow, args=(stage, child, log), daemon=True).start()
 
     def _follow(self, stage: Stage, child: subprocess.Popen[str], log: Path) -> None:
-        """Copy what a stage says to its log and, under its name when others may speak too, to our output."""
+        """Copy what a stage says; its end is told whatever happens, with the exception that kept us from following."""
+        trouble: Exception | None = None
+        try:
+            self._copy(stage, child, log)
+        except Exception as error:
+            trouble = error
+        if child.stdout:
+            child.stdout.close()  # nobody reads on: a child must not wait for it
+        self.ended.put((stage, child, trouble))
+
+    def _copy(self, stage: Stage, child: subprocess.Popen[str], log: Path) -> None:
+        """To its log and, under its name when others may speak too, to our output, unless all are being stopped:
+        then each would say so."""
         prefix = f"{stage.name} | " if self.at_once > 1 else ""
         with open(log, "w", encoding="utf-8") as file:
             for line in child.stdout or ():
                 file.write(line)
                 file.flush()
-                say(prefix + line.rstrip("\n"))
-        self.ended.put((stage, exit_code(child)))
+                if not self.stopping:
+                    say(prefix + line.rstrip("\n"))
 
-    def _note_end(self, stage: Stage, code: int) -> None:
+    def _note_end(self, stage: Stage, child: subprocess.Popen[str], trouble: Exception | None) -> None:
+        if trouble:
+            raise self._told(stage, trouble)
+        code = exit_code(child)
         took = duration(time.monotonic() - self.running.pop(stage.name))
         how = f"{stage.name} failed with exit code {code}" if code not in stage.fine else self._completed(stage)
         if how:
-            self.failures[stage.name] = f"{how} after {took}; its log: {self._log(stage)}"
-            say(self.failures[stage.name])
+            self.failed.add(stage.name)
+            print(f"{how} after {took}; its log: {self._log(stage)}", file=sys.stderr, flush=True)
             return
         self.finished.add(stage.name)
         say(f"{stage.name}: done in {took}")
+
+    def _told(self, stage: Stage, trouble: Exception) -> Exception:
+        """A log that cannot be written is the user's to mend; our own output, closed, and anything else is not."""
+        if isinstance(trouble, BrokenPipeError) or not isinstance(trouble, OSError):
+            return trouble
+        return UserError(
+            f"{self._log(stage)} cannot be written ({trouble.strerror}), so the study stops; make the disk writable "
+            "or room on it, then the same command goes on from here"
+        )
 
     def _completed(self, stage: Stage) -> str:
         """Why it is not complete although it ended well; empty when it is."""
