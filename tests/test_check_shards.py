@@ -52,7 +52,7 @@ def test_a_flipped_byte_is_found(copied: Workspace) -> None:
     shard = copied.shards(SIZE) / "train-negative-000000.tar"
     sample = ShardIndex.load(copied.shards(SIZE)).shards[2].samples[1]
     raw = bytearray(shard.read_bytes())
-    raw[sample.png_offset + sample.png_size // 2] ^= 1
+    raw[sample.pixels_offset + sample.pixels_size // 2] ^= 1
     shard.write_bytes(raw)
     faults = "\n".join(verify(copied.shards(SIZE)))
     assert "train-negative-000000.tar: sha256 is not the one in index.json" in faults
@@ -111,7 +111,7 @@ def test_eight_bit_pictures_wrong_counts_and_forbidden_facts_are_found(copied: W
     eight_bit = io.BytesIO()
     Image.new("L", (96, 96), 7).save(eight_bit, "PNG")
     raw = bytearray(tar.read_bytes())
-    raw[sample.png_offset : sample.png_offset + len(eight_bit.getvalue())] = eight_bit.getvalue()
+    raw[sample.pixels_offset : sample.pixels_offset + len(eight_bit.getvalue())] = eight_bit.getvalue()
     tar.write_bytes(raw)
     tampered_index(copied, lambda index: index["counts"]["test"].update(positive=99))
     faults = "\n".join(verify(folder))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -10,33 +9,16 @@ import sys
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from mammogan.config import Resolution, UserError, Workspace
-from mammogan.data.stream import PairedStream, ShardImages, decode_png16, epoch_order, read_shard
+from mammogan.data.stream import PairedStream, ShardImages, epoch_order, read_shard
 from mammogan.files import read_json
 
 SMALL = Resolution(96, 96)
 
 
-def png(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "png")
-    return buffer.getvalue()
-
-
 def images(workspace: Workspace, label: str = "negative", split: str = "train") -> ShardImages:
     return ShardImages(workspace.shards(SMALL), split, label)  # type: ignore[arg-type]
-
-
-def test_every_16_bit_value_is_decoded_exactly() -> None:
-    pixels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-    assert np.array_equal(decode_png16(png(pixels)), pixels)
-
-
-def test_an_8_bit_png_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"16-bit.*mode L"):
-        decode_png16(png(np.zeros((4, 4), np.uint8)))
 
 
 def test_sequential_and_random_access_give_the_same_mammograms(converted: Workspace) -> None:

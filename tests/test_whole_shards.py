@@ -30,7 +30,7 @@ def cut(folder: Path, name: str, where: str) -> int:
     """Cut a tar before its last sample, or inside it; how many samples it held."""
     [shard] = [shard for shard in ShardIndex.load(folder).shards if shard.name == name]
     last = shard.samples[-1]
-    kept = {"between samples": last.png_offset - 512, "inside pixels": last.png_offset + last.png_size // 2}
+    kept = {"between samples": last.pixels_offset - 512, "inside pixels": last.pixels_offset + last.pixels_size // 2}
     tar = folder / name
     tar.write_bytes(tar.read_bytes()[: kept[where]])
     return shard.count

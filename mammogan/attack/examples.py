@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from mammogan.attack.triplets import Example
 from mammogan.attack.truth import PhantomTruth
 from mammogan.config import Direction
 from mammogan.data.index import IndexedShard, ShardIndex
-from mammogan.data.stream import Sample, decode_png16
+from mammogan.data.stream import Sample, read_facts, read_pixels
 
 
 class Samples:
@@ -29,10 +28,7 @@ class Samples:
         shard = self._shard_of[key]
         at = next(sample for sample in shard.samples if sample.key == key)
         with open(self.folder / shard.name, "rb") as file:
-            file.seek(at.png_offset)
-            pixels = decode_png16(file.read(at.png_size))
-            file.seek(at.json_offset)
-            return Sample(key, pixels, json.loads(file.read(at.json_size)))
+            return Sample(key, read_pixels(file, at), read_facts(file, at))
 
 
 def choose(scored: Sequence[Scored], direction: Direction, threshold: float, wanted: int) -> list[tuple[Scored, str]]:

@@ -21,8 +21,8 @@ class IndexedSample:
 
     key: str
     patient: str
-    png_offset: int
-    png_size: int
+    pixels_offset: int
+    pixels_size: int
     json_offset: int
     json_size: int
 
@@ -42,7 +42,9 @@ class IndexedShard:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> IndexedShard:
         refuse_outside(values["name"])
-        return _known(cls, {**values, "samples": tuple(_known(IndexedSample, s) for s in values["samples"])})
+        return _known(
+            cls, {**values, "samples": tuple(_known(IndexedSample, with_places(s)) for s in values["samples"])}
+        )
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,11 @@ def refuse_outside(name: str) -> None:
     """UserError for a shard that does not lie beside its index: who hands shards on must not choose what is read."""
     if Path(name).name != name or name in ("", ".."):
         raise UserError(f"index.json names a shard {name!r}; expected the name of a file beside it")
+
+
+def with_places(sample: dict[str, Any]) -> dict[str, Any]:
+    """A sample of index.json by today's names: while PNG was the only codec, its pixels lay at ``png_offset``."""
+    return {name.replace("png_", "pixels_"): value for name, value in sample.items()}
 
 
 def _known(cls: type[R], values: dict[str, Any]) -> R:

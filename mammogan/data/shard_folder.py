@@ -17,6 +17,7 @@ import webdataset as wds
 
 from mammogan import files, provenance
 from mammogan.config import LABELS, SPLITS, Resolution, UserError
+from mammogan.data.codec import MEMBER, Codec, codec_of
 from mammogan.data.cohort import Mammogram
 from mammogan.data.convert import Members
 from mammogan.data.index import INDEX, SCHEMA
@@ -33,15 +34,15 @@ PASSING = {
 class OpenShard:
     """A shard being written: samples are added, or excluded with a published reason."""
 
-    def __init__(self, tar: wds.TarWriter) -> None:
-        self.tar = tar
+    def __init__(self, tar: wds.TarWriter, codec: Codec) -> None:
+        self.tar, self.kind = tar, MEMBER[codec]
         self.patients: dict[str, str] = {}
         self.sources: dict[str, str] = {}
         self.flags: dict[str, tuple[str, ...]] = {}
         self.excluded: list[dict[str, Any]] = []
 
     def add(self, row: Mammogram, members: Members, source_sha256: str, flags: tuple[str, ...]) -> None:
-        self.tar.write({"__key__": row.key, "png": members.png, "json": members.json})
+        self.tar.write({"__key__": row.key, self.kind: members.pixels, "json": members.json})
         self.patients[row.key] = row.patient
         self.sources[row.key] = source_sha256
         if flags:
@@ -67,11 +68,13 @@ class ShardFolder:
             return
         if not (self.path / SETTINGS).is_file():
             return
-        held = files.read_json(self.path / SETTINGS)
+        held, ours = (
+            {"codec": codec_of(made), **made} for made in (files.read_json(self.path / SETTINGS), self.settings)
+        )
         differing = [
-            f"{name} was {held.get(name)}, is {self.settings.get(name)}"
-            for name in sorted({*held, *self.settings})
-            if held.get(name) != self.settings.get(name)
+            f"{name} was {held.get(name)}, is {ours.get(name)}"
+            for name in sorted({*held, *ours})
+            if held.get(name) != ours.get(name)
         ]
         if differing:
             raise UserError(
@@ -127,7 +130,7 @@ class ShardFolder:
             with open(temporary, "wb") as file:
                 # mtime 0 and fixed names: the same samples give the same bytes, wherever and whenever.
                 tar = wds.TarWriter(file, user="mammogan", group="mammogan", mtime=0, encoder=False)
-                shard = OpenShard(tar)
+                shard = OpenShard(tar, codec_of(self.settings))
                 try:
                     yield shard
                 except BaseException:
@@ -220,11 +223,12 @@ def counts(shards: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:
 
 
 def member_places(tar: Path) -> dict[str, dict[str, int]]:
-    """Key -> png_offset, png_size, json_offset, json_size: where the data of a shard's members lie."""
+    """Key -> pixels_offset, pixels_size, json_offset, json_size: where the data of a shard's members lie."""
     places: dict[str, dict[str, int]] = {}
     with tarfile.open(tar, "r:") as archive:
         for member in archive:
             key, _, kind = member.name.partition(".")
+            kind = "pixels" if kind in MEMBER.values() else kind
             places.setdefault(key, {}).update({f"{kind}_offset": member.offset_data, f"{kind}_size": member.size})
-    order = ("png_offset", "png_size", "json_offset", "json_size")
+    order = ("pixels_offset", "pixels_size", "json_offset", "json_size")
     return {key: {name: found[name] for name in order} for key, found in places.items()}

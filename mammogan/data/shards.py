@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mammogan import files
 from mammogan.config import LABELS, SPLITS, Resolution, UserError, Workspace
+from mammogan.data.codec import Codec
 from mammogan.data.cohort import Mammogram, assign, write_cohort
 from mammogan.data.conversion_report import (
     ConversionReport,
@@ -53,6 +54,7 @@ def write_shards(
     clean_background: bool = False,
     file_seconds: float = 0,
     max_failures: str = "",
+    codec: Codec = "zstd",
 ) -> ConversionReport:
     """Make, or finish making, the shards of a cohort. ``jobs``, ``file_seconds``, ``max_failures``: see Running.
 
@@ -78,13 +80,14 @@ def write_shards(
             "cohort_sha256": fingerprint(mammograms),
             # Only when asked for, so that shards from before there was this setting can still be resumed.
             **({"clean_background": True} if clean_background else {}),
+            **({"codec": codec} if codec != "png" else {}),
         }
         folders = [ShardFolder(workspace.shards(r), r, settings) for r in sorted(set(resolutions), reverse=True)]
         _refuse_other_settings(workspace, folders, overwrite)
         for folder in folders:
             folder.claim(plan, overwrite)
         write_cohort(workspace.cohort, mammograms)
-        return _convert_all(workspace, folders, plan, _tasks(folders, plan, voi, clean_background), running)
+        return _convert_all(workspace, folders, plan, _tasks(folders, plan, voi, clean_background, codec), running)
 
 
 def _readable_table(cohort_csv: Path) -> list[Row]:
@@ -168,9 +171,12 @@ def _convert_all(
     return report
 
 
-def _tasks(folders: Sequence[ShardFolder], plan: Plan, voi: Voi, clean_background: bool) -> list[Task]:
+def _tasks(folders: Sequence[ShardFolder], plan: Plan, voi: Voi, clean_background: bool, codec: Codec) -> list[Task]:
     """What is still to be made, shard by shard; a file is decoded once for all resolutions that miss it."""
     missing = {name: tuple(folder.resolution for folder in folders if name not in folder.done) for name in plan}
     return [
-        Task(row, missing[name], voi, clean_background) for name, rows in plan.items() if missing[name] for row in rows
+        Task(row, missing[name], voi, clean_background, codec)
+        for name, rows in plan.items()
+        if missing[name]
+        for row in rows
     ]

@@ -7,7 +7,6 @@ determines: it is the same for any number of ranks, and a resumed run continues 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import signal
@@ -20,15 +19,13 @@ import numpy as np
 import torch
 import webdataset as wds
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mammogan.config import Label, UserError
-from mammogan.data.index import IndexedSample, refuse_outside
+from mammogan.data.codec import MEMBER, decode
+from mammogan.data.index import IndexedSample, refuse_outside, with_places
 from mammogan.files import read_json
-
-SIXTEEN_BIT = ("I;16", "I;16B", "I")
 
 
 @dataclass(frozen=True)
@@ -46,20 +43,13 @@ def shards_fingerprint(folder: Path) -> str:
     return hashlib.sha256(json.dumps(sorted(shards)).encode()).hexdigest()
 
 
-def decode_png16(encoded: bytes) -> NDArray[np.uint16]:
-    """16-bit grey PNG -> uint16 (H,W), exact. ValueError for any other PNG: 8-bit decoders lose mammograms silently."""
-    image = Image.open(io.BytesIO(encoded))
-    if image.mode not in SIXTEEN_BIT:
-        raise ValueError(f"expected a 16-bit grey PNG, found mode {image.mode}; rebuild the shards with make_shards.py")
-    return np.array(image, dtype=np.uint16)
-
-
 def read_shard(shard: Path) -> Iterator[Sample]:
     """All samples of one tar in order, through webdataset, whose own image decoders would cut to 8 bits."""
     files = wds.SimpleShardList([str(shard)])
     raw = wds.DataPipeline(files, wds.tarfile_to_samples())
     for sample in raw:
-        yield Sample(sample["__key__"], decode_png16(sample["png"]), json.loads(sample["json"]))
+        kind = next((kind for kind in MEMBER.values() if kind in sample), "pixels")
+        yield Sample(sample["__key__"], decode(sample[kind]), json.loads(sample["json"]))
 
 
 def read_sample(shard: Path, at: IndexedSample) -> Sample:
@@ -69,9 +59,9 @@ def read_sample(shard: Path, at: IndexedSample) -> Sample:
 
 
 def read_pixels(tar: BinaryIO, at: IndexedSample) -> NDArray[np.uint16]:
-    """The PNG member of a sample, uint16 (H,W). ValueError, or whatever damaged bytes make a decoder raise."""
-    tar.seek(at.png_offset)
-    return decode_png16(tar.read(at.png_size))
+    """The pixels of a sample, uint16 (H,W). ValueError, or whatever damaged bytes make a decoder raise."""
+    tar.seek(at.pixels_offset)
+    return decode(tar.read(at.pixels_size))
 
 
 def read_facts(tar: BinaryIO, at: IndexedSample) -> dict[str, Any]:
@@ -83,7 +73,7 @@ def read_facts(tar: BinaryIO, at: IndexedSample) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Member:
-    """Where one sample's PNG lies."""
+    """Where one sample's pixels lie."""
 
     shard: str
     key: str
@@ -97,10 +87,10 @@ class ShardImages(Dataset[Tensor]):
     def __init__(self, folder: Path, split: str, label: Label) -> None:
         self.folder = folder
         self.members = [
-            Member(shard["name"], sample["key"], sample["png_offset"], sample["png_size"])
+            Member(shard["name"], sample["key"], sample["pixels_offset"], sample["pixels_size"])
             for shard in read_json(folder / "index.json")["shards"]
             if shard["split"] == split and shard["label"] == label
-            for sample in shard["samples"]
+            for sample in map(with_places, shard["samples"])
         ]
         self._open: dict[str, int] = {}
         self._owner = os.getpid()
@@ -115,7 +105,7 @@ class ShardImages(Dataset[Tensor]):
         encoded = os.pread(self._descriptor(member.shard), member.size, member.offset)
         if len(encoded) != member.size:
             raise ValueError(f"{member.shard} is shorter than its index says; run shards/check_shards.py")
-        return torch.from_numpy(decode_png16(encoded))[None]
+        return torch.from_numpy(decode(encoded))[None]
 
     def _descriptor(self, shard: str) -> int:
         if self._owner != os.getpid():  # a forked worker must not share the parent's descriptors

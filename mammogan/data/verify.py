@@ -12,6 +12,7 @@ import numpy as np
 
 from mammogan import files
 from mammogan.config import LABELS, SPLITS, MissingInput, Resolution
+from mammogan.data.codec import MEMBER, codec_of
 from mammogan.data.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.stream import read_facts, read_pixels
 from mammogan.terminal import track
@@ -46,7 +47,7 @@ OPTIONAL = {"density", "clean_background"}
 def verify(folder: Path) -> list[str]:
     """All faults of a folder of mammogram shards, as sentences that name shard and key; empty when it is sound.
 
-    Looks at: index, sizes, checksums, members and their offsets, bit depth and shape of every PNG, the facts of every
+    Looks at: index, sizes, checksums, members and their offsets, bit depth and shape of every image, the facts of every
     JSON, counts, files that no index knows, patients and source images in two splits.
     """
     try:
@@ -87,7 +88,7 @@ def _shard_faults(index: ShardIndex, shard: IndexedShard, facts: list[dict[str, 
         yield f"{shard.name}: {tar.stat().st_size} bytes, index.json says {shard.bytes}"
     if files.sha256(tar) != shard.sha256:
         yield f"{shard.name}: sha256 is not the one in index.json"
-    yield from _member_faults(tar, shard)
+    yield from _member_faults(tar, shard, MEMBER[codec_of(index.settings)])
     with open(tar, "rb") as file:
         for sample in shard.samples:
             try:
@@ -96,12 +97,12 @@ def _shard_faults(index: ShardIndex, shard: IndexedShard, facts: list[dict[str, 
                 yield f"{shard.name}: {sample.key}: cannot be read: {type(error).__name__}: {error}"
 
 
-def _member_faults(tar: Path, shard: IndexedShard) -> Iterator[str]:
+def _member_faults(tar: Path, shard: IndexedShard, kind: str) -> Iterator[str]:
     """The tar's own table against the index: the same members, at the same places, in the same order."""
     expected = {}
     for sample in shard.samples:
         expected[f"{sample.key}.json"] = (sample.json_offset, sample.json_size)
-        expected[f"{sample.key}.png"] = (sample.png_offset, sample.png_size)
+        expected[f"{sample.key}.{kind}"] = (sample.pixels_offset, sample.pixels_size)
     found = {}
     try:
         with tarfile.open(tar, "r:") as archive:
