@@ -2,8 +2,8 @@
 
 On one machine the stages run in order, with --parallel side by side; on SLURM all are submitted at once, each waiting
 for those it needs. A stage whose settings have changed since is run again: it goes on, makes anew, or says why it
-cannot. A YAML file given with --config has the stages' own options by section, with parts for a direction
-or a resolution:
+cannot. Trainings done by hand count, if their settings are these. A YAML file given with --config has the stages' own
+options by section, with parts for a direction or a resolution:
 
     cad: {epochs: 60, time: 12:00:00}
     gan: {pairs: 4, gpus-per-node: 4, insert: {gnet-every: 3}, low: {pairs: 8}}
@@ -17,9 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mammogan.cluster.line import Line, job_of, read_sections
+from mammogan.cluster.line import Line, check_trainings, job_of, read_sections
 from mammogan.cluster.profile import ClusterConfig
-from mammogan.cluster.study import Stage, done_before, plan_state, tree
+from mammogan.cluster.study import Stage, check_writable, done_before, plan_state, tree
 from mammogan.cluster.study import run as run_stages
 from mammogan.cluster.where import choose, note
 from mammogan.command_line import Flat, run
@@ -54,7 +54,10 @@ def main(options: Options) -> int:
     stages = line.stages()
     folder = workspace.root / "study"
     done = done_before(stages, folder)
+    check_trainings(stages, done, workspace)
     say(tree(stages, lambda stage: plan_state(stage, done, folder)))
+    if not options.cluster.dry_run:
+        check_writable(folder)
     if where.name == "slurm":
         return on_slurm([stage for stage in stages if stage.name not in done], stages, options)
     if options.cluster.dry_run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from mammogan.cluster.line import Line, job_of, merged, read_sections, settings_
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.study import Recorded
 from mammogan.cluster.tasks import Command, TrainCad, TrainGan
-from mammogan.config import CadConfig, Direction, Resolution, UserError, Workspace, to_dict
+from mammogan.config import CadConfig, Direction, GanConfig, Resolution, UserError, Workspace, to_dict
 
 SMALL = Resolution(96, 96)
 
@@ -174,18 +175,65 @@ def test_a_split_that_is_not_altered_cannot_be_evaluated(tmp_path: Path) -> None
         line(Workspace(tmp_path), sections=sections).stages()
 
 
-def test_changed_settings_of_a_training_are_refused_before_it_is_submitted(tmp_path: Path) -> None:
-    workspace = ready_workspace(tmp_path / "work")
-    run_folder = workspace.cad_run(SMALL)
-    settings = to_dict(replace(CadConfig(), resolution="96x96", vgg_weights="none", fnet_epochs=0, width=0.5))
-    (run_folder / "config.yaml").write_text(yaml.safe_dump({"config": json.loads(json.dumps(settings))}))
-    (workspace.root / "study").mkdir()
-    (workspace.root / "study" / "cad-96x96.command").write_text("launch/train_cad.py --width=0.5\n")
-    words = ["launch/study.py", "--workspace", workspace.root, "--dry-run", "--config", tmp_path / "study.yaml"]
-    (tmp_path / "study.yaml").write_text("cad: {vgg-weights: none, width: 0.25}\n")
-    refused = front_door(*words)
-    assert refused.returncode == 2 and "Traceback" not in refused.stderr
-    assert "cad-96x96 was begun with other settings or inputs: width was 0.5, now 0.25" in refused.stderr
-    (tmp_path / "study.yaml").write_text("cad: {vgg-weights: none, width: 0.5, epochs: 120}\n")
-    goes_on = front_door(*words)
+def trained_by_hand(root: Path, **settings: object) -> Workspace:
+    """A workspace with a finished CAD, trained with these settings, and the study's YAML asking for the same."""
+    workspace = ready_workspace(root)
+    config = to_dict(replace(CadConfig(), resolution="96x96", vgg_weights="none", fnet_epochs=0, **settings))  # type: ignore[arg-type]
+    (workspace.cad_run(SMALL) / "config.yaml").write_text(yaml.safe_dump({"config": json.loads(json.dumps(config))}))
+    return workspace
+
+
+def study(workspace: Workspace, section: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """The study of a workspace whose YAML has this section of the CAD."""
+    file = workspace.root / "study.yaml"
+    file.write_text(f"cad: {{vgg-weights: none, {section}}}\n")
+    return front_door("launch/study.py", "--workspace", workspace.root, "--config", file, *words)
+
+
+@pytest.mark.parametrize("by_study", [True, False])
+def test_other_settings_than_a_training_has_are_refused_before_anything_runs(tmp_path: Path, by_study: bool) -> None:
+    workspace = trained_by_hand(tmp_path / "work", width=0.5)
+    if by_study:
+        (workspace.root / "study").mkdir()
+        (workspace.root / "study" / "cad-96x96.command").write_text("launch/train_cad.py --width=0.5\n")
+    for words in (["--dry-run"], ["--cluster", "local"]):
+        refused = study(workspace, "width: 0.25", *words)
+        assert refused.returncode == 2 and "Traceback" not in refused.stderr
+        assert "cad-96x96 was begun with other settings or inputs: width was 0.5, now 0.25" in refused.stderr
+    goes_on = study(workspace, "width: 0.5, epochs: 120", "--dry-run")
     assert goes_on.returncode == 0 and "--job-name=mammogan-cad-96x96" in goes_on.stdout, goes_on.stderr
+    assert re.search(r"cad-96x96 +to run, asked for otherwise than before", goes_on.stdout)
+
+
+def test_a_training_by_hand_with_the_studys_settings_is_done(tmp_path: Path) -> None:
+    planned = study(trained_by_hand(tmp_path / "work", width=0.5, epochs=3), "width: 0.5, epochs: 3", "--dry-run")
+    assert planned.returncode == 0 and re.search(r"cad-96x96 +done", planned.stdout), planned.stderr
+
+
+def test_a_cad_is_not_trained_on_while_gans_are_there_that_were_begun_against_it(tmp_path: Path) -> None:
+    workspace = trained_by_hand(tmp_path / "work", width=0.5, epochs=3)
+    gan = workspace.gan_run(SMALL, Direction.REMOVE)
+    gan.mkdir(parents=True)
+    config = to_dict(GanConfig(resolution="96x96"))
+    (gan / "config.yaml").write_text(yaml.safe_dump({"config": json.loads(json.dumps(config))}))
+    refused = study(workspace, "width: 0.5, epochs: 4", "--cluster", "local")
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    assert "cad-96x96 would be trained for 4 epochs" in refused.stderr
+    assert f"give another --workspace, or remove first:\n  {gan}" in refused.stderr
+    assert (workspace.cad_run(SMALL) / "done.json").is_file() and not (workspace.root / "study").exists()
+    assert study(workspace, "width: 0.5, epochs: 3", "--dry-run").returncode == 0
+    (gan / "config.yaml").unlink()
+    assert study(workspace, "width: 0.5, epochs: 4", "--dry-run").returncode == 0
+
+
+def test_a_workspace_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").touch()
+    words = ("--cohort", tmp_path / "labels.csv", "--resolution", "96x96", "--cluster", "local")
+    refused = front_door("launch/study.py", "--workspace", tmp_path / "labels.csv", *words)
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    assert "cannot be written (Not a directory)" in refused.stderr and "started" not in refused.stdout
+
+
+def test_a_folder_in_the_place_of_the_cohort_is_told_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected a CSV file, found a folder"):
+        line(Workspace(tmp_path / "work"), cohort=tmp_path).stages()

@@ -142,7 +142,7 @@ def test_other_inputs_are_refused(trained: Workspace, tmp_path: Path) -> None:
     copy = Workspace(tmp_path / "work")
     state = load(run_of("cad", copy).best)
     torch.save(state | {"epoch": 99}, run_of("cad", copy).best)
-    with pytest.raises(UserError, match=r"cad_sha256 changed.*remove the folder"):
+    with pytest.raises(UserError, match=r"the CAD is not the one it was begun against.*remove the folder"):
         gan.train(GAN, Direction.REMOVE, copy)
 
 

@@ -10,6 +10,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -18,9 +19,10 @@ from mammogan.attack.settings import report_folder
 from mammogan.cluster.launch import Job, for_one_process
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.study import Recorded, Stage, inputs_of
-from mammogan.cluster.tasks import Command
+from mammogan.cluster.tasks import Command, TrainCad, TrainGan
 from mammogan.command_line import keys, parse, read_yaml, words_of
-from mammogan.config import Direction, Resolution, UserError, Workspace
+from mammogan.config import CadConfig, Direction, GanConfig, Resolution, UserError, Workspace
+from mammogan.data.table import refuse_folder
 from mammogan.files import sha256
 
 DOORS = {
@@ -57,6 +59,8 @@ class Line:
         return [*stages, *self._evaluations([stage for stage in stages if stage.name.startswith("generate-")])]
 
     def _shards(self) -> Stage:
+        if self.cohort:
+            refuse_folder(self.cohort)
         makes = {r: self.workspace.shards(r) / "index.json" for r in self.resolutions}
         missing = [r for r in self.resolutions if not makes[r].exists()]
         if missing and not self.cohort:
@@ -132,10 +136,15 @@ class Line:
         here = ["--workspace", str(self.workspace.root), *words]
         if "cluster" in keys(door.options):
             here += _cluster_words(cluster, "none" if self.where == "slurm" else self.where)
-        parse(door.options, [*own_words, *here])
+        parsed: Any = parse(door.options, [*own_words, *here])
+        goes_on = None
+        if door.jobs:
+            [job] = door.jobs(parsed)
+            if isinstance(job.task, TrainCad | TrainGan):
+                goes_on = partial(goes_on_by_itself, job.folder, job.task.config)
         command = (sys.executable, "-u", str(door.script), *own_words, *here)
         asks = (DOORS[section], *own_words, *(words if kept is None else kept))
-        return Stage(name, command, needs, makes, asks, gpus=int(section == "generate"), cluster=cluster)
+        return Stage(name, command, needs, makes, asks, goes_on, gpus=int(section == "generate"), cluster=cluster)
 
     def _settings(
         self, door: FrontDoor, section: str, resolution: Resolution | None, direction: Direction | None
@@ -165,15 +174,57 @@ class FrontDoor:
 
 def job_of(stage: Stage, stages: Sequence[Stage], workspace: Workspace) -> tuple[Job, ClusterConfig]:
     """A stage as SLURM gets it: a training itself, so that it can be requeued, or its command as one process."""
-    _, _, script, *words = stage.command
-    door, folder = FrontDoor.load(Path(script)), workspace.root / "study"
-    if door.jobs:
-        [job] = door.jobs(parse(door.options, words))
-        requests = stage.cluster
-    else:
+    folder, job, requests = workspace.root / "study", _training(stage), stage.cluster
+    if job is None:
         job = Job(stage.name, Command(stage.command, stage.fine), folder / stage.name, stage.makes[-1])
         requests = for_one_process(stage.cluster, stage.gpus)
     return dataclasses.replace(job, task=Recorded(job.task, stage, inputs_of(stage, stages), folder)), requests
+
+
+def check_trainings(stages: Sequence[Stage], done: set[str], workspace: Workspace) -> None:
+    """UserError, before anything runs, where a training would refuse its settings or leave others behind.
+
+    Every run that is there must have been begun with what the study asks for, whoever began it. A CAD that is not
+    ``done`` may not be trained on while GANs are there that were begun against it: they could not go on afterwards.
+    """
+    for stage in stages:
+        job = _training(stage)
+        if job and job.settings:
+            job.settings()
+        if job and isinstance(job.task, TrainCad) and stage.name not in done:
+            _refuse_leaving_gans(job.folder, job.task.config, workspace)
+
+
+def goes_on_by_itself(run: Path, config: CadConfig | GanConfig) -> bool:
+    """Whether the same training would go on, being asked for more or less than its run has; False where it says
+    nothing."""
+    if not (run / "config.yaml").is_file():
+        return False
+    from mammogan.training.checkpoint import Run
+
+    return not Run(run).is_finished(config)
+
+
+def _refuse_leaving_gans(cad: Path, config: CadConfig, workspace: Workspace) -> None:
+    runs = [workspace.gan_run(Resolution.parse(config.resolution), direction) for direction in Direction]
+    begun = [run for run in runs if (run / "config.yaml").is_file()]
+    if begun and (not (cad / "done.json").is_file() or goes_on_by_itself(cad, config)):
+        raise UserError(
+            f"{cad.name} would be trained for {config.epochs} epochs, which it was not so far, and "
+            f"{' and '.join(run.name for run in begun)} could not go on afterwards, being begun against it as it is. "
+            "Nothing was touched. Ask for the epochs that it has, give another --workspace, or remove first:\n"
+            + "\n".join(f"  {run}" for run in begun)
+        )
+
+
+def _training(stage: Stage) -> Job | None:
+    """The job of a stage whose front door says what it would launch."""
+    _, _, script, *words = stage.command
+    door = FrontDoor.load(Path(script))
+    if not door.jobs:
+        return None
+    [job] = door.jobs(parse(door.options, words))
+    return job
 
 
 def settings_for(section: Settings, resolution: Resolution | None, direction: Direction | None) -> Settings:

@@ -17,6 +17,12 @@ from mammogan.provenance import made_by
 MAY_CHANGE = ("compute", "epochs", "stop_rules", "validate_every")
 """Settings with which a training may go on although it was begun with others."""
 
+INPUTS = {
+    "cad_sha256": "the CAD is not the one it was begun against (it was trained on, or anew)",
+    "shards_sha256": "the shards are not those it was begun with (other mammograms, labels or splits)",
+}
+"""What it means that an input of a training has changed."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -56,7 +62,7 @@ class Run:
             for name, value in asked.items()
             if name not in MAY_CHANGE and recorded["config"].get(name) != value
         ]
-        changed += [f"{name} changed" for name, value in inputs.items() if recorded.get(name) != value]
+        changed += [INPUTS.get(name, f"{name} changed") for name in inputs if recorded.get(name) != inputs[name]]
         if changed:
             raise UserError(
                 f"{self.path} was begun with other settings or inputs: {'; '.join(changed)}. "
