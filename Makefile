@@ -1,13 +1,14 @@
 # make demo   the whole study on a phantom cohort, small, on this machine; resumes where it was stopped
 # make test   lint, types and tests
 # Both set up everything they need, in .venv, and may be repeated.
+# make cluster-up, cluster-down   a real SLURM of two nodes on this machine (docs/cluster.md); as root, on Debian
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= work/demo
 
-.PHONY: install demo test lint types clean-demo
+.PHONY: install demo test lint types cluster-up cluster-down clean-demo
 
 install: $(VENV)/installed
 
@@ -30,6 +31,12 @@ types: install
 
 test: install lint types
 	$(BIN)/pytest
+
+cluster-up:
+	slurm/devcluster/up.sh
+
+cluster-down:
+	slurm/devcluster/down.sh
 
 clean-demo:
 	rm -rf $(DEMO)

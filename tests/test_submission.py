@@ -107,7 +107,7 @@ def test_waiting_goes_on_when_squeue_does_not_answer_for_a_while(
     monkeypatch.setattr(submit, "FOLDER_LAG_SECONDS", 0)
     assert launch([job_in(ready.root / "runs" / "gan")], ClusterConfig(wait=True)) == 1
     told = capsys.readouterr().err
-    assert "squeue does not answer within 0.2 s; asking again" in told and "did not finish its work" in told
+    assert "squeue does not answer within 0.2 s; asking again" in told and "job 1 (gan) never began" in told
 
 
 def test_where_scontrol_does_not_answer_an_array_has_slurms_own_limit(

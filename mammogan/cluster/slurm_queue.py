@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,21 @@ def queued(ids: Sequence[str]) -> list[str]:
 
     The name is looked at too, since another cluster, or a later year, gives the same numbers to others.
     """
-    shown = _asked("squeue", "--noheader", "--format=%i %j", f"--jobs={','.join(ids)}", fine="Invalid job id")
+    return _ours(ids)
+
+
+def cancelled(ids: Sequence[str]) -> list[str]:
+    """Those of these jobs of ours of which SLURM still knows that they were cancelled, by a person or because what they
+    waited for failed."""
+    try:
+        return _ours(ids, "--states=CANCELLED")
+    except UserError:
+        return []
+
+
+def _ours(ids: Sequence[str], *filters: str) -> list[str]:
+    words = ("squeue", "--noheader", "--format=%i %j", f"--jobs={','.join(ids)}", *filters)
+    shown = _asked(*words, fine="Invalid job id")
     lines = [line.split(maxsplit=1) for line in shown.splitlines() if line.strip()]
     alive = {number.partition("_")[0] for number, *name in lines if "".join(name).startswith(JOB_NAME.format(name=""))}
     return [number for number in dict.fromkeys(ids) if number in alive]
@@ -61,6 +76,25 @@ def max_array() -> int:
         if key.strip() == "MaxArraySize":
             return max(1, int(value))
     return DEFAULT_MAX_ARRAY
+
+
+def partitions() -> str:
+    """The partitions, one a line with its nodes and what each of them has; empty when sinfo does not tell."""
+    return _told("sinfo", "--noheader", "--format=%R: %D node(s) with %c cores, %m MB, gres %G, at most %l")
+
+
+def accounts() -> str:
+    """The user's accounts, one a line as account|partition|QOS; empty where SLURM keeps none."""
+    who = f"user={getpass.getuser()}"
+    return _told("sacctmgr", "--noheader", "--parsable2", "show", "associations", who, "format=account,partition,qos")
+
+
+def _told(*words: str) -> str:
+    try:
+        shown = _asked(*words)
+    except UserError:
+        return ""
+    return "\n".join(line.rstrip("|") for line in shown.splitlines() if line.strip("| "))
 
 
 def _recorded(run: Path) -> list[str]:

@@ -7,16 +7,18 @@ import pickle
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from mammogan import files, provenance
 from mammogan.cluster.launch import Array, Job, for_one_process
 from mammogan.cluster.profile import ClusterConfig, sbatch_parameters, sbatch_text
-from mammogan.cluster.slurm_queue import RECORD, NoAnswer, max_array, queued, refuse_queued
+from mammogan.cluster.refusal import refusal
+from mammogan.cluster.slurm_queue import RECORD, NoAnswer, cancelled, max_array, queued, refuse_queued
 from mammogan.cluster.study import Stage
 from mammogan.cluster.tasks import Task
 from mammogan.cluster.where import check_shared, note
@@ -24,6 +26,7 @@ from mammogan.config import UserError
 from mammogan.terminal import say
 
 POLL_SECONDS = 10.0
+"""Between two questions to SLURM while we wait; the first are asked sooner."""
 FOLDER_LAG_SECONDS = 30.0
 """How late a shared file system may show what a node has written."""
 SHORT_MINUTES = 10
@@ -41,13 +44,20 @@ class Submitted:
     log: Path
     result: Path
     """Where submitit writes how it ended."""
-    complete: Path
+    complete: Path | None
+    """What its work writes last; None where the job that follows looks at that."""
 
     @property
     def succeeded(self) -> bool:
-        if not (self.result.exists() and self.complete.exists()):
+        if not self.result.exists() or (self.complete and not self.complete.exists()):
             return False
         return bool(pickle.loads(self.result.read_bytes())[0] == "success")
+
+    @property
+    def failure(self) -> str:
+        if not self.log.exists():
+            return f"job {self.job_id} ({self.name}) never began: what it waits for failed, or it was cancelled"
+        return f"job {self.job_id} ({self.name}) did not finish its work; its log: {self.log}"
 
 
 def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
@@ -123,7 +133,8 @@ def array(work: Array, config: ClusterConfig) -> int:
     say(f"submitted {len(handles)} tasks of {work.name} as job {', '.join(ids)}; logs in {work.folder / 'submit'}")
     after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids) if ids else None)
     finish = submit(work.finish, after, ids)
-    return waited([finish]) if config.wait else 0
+    tasks = [Submitted(h.job_id, work.name, h.paths.stdout, h.paths.result_pickle, None) for h in handles]
+    return waited([*tasks, finish]) if config.wait else 0
 
 
 def waited(submitted: Sequence[Submitted]) -> int:
@@ -131,14 +142,19 @@ def waited(submitted: Sequence[Submitted]) -> int:
 
     Works without SLURM's accounting: files say how it went, the job's result and the work's own last one.
     """
-    while submitted and _still_queued([job.job_id for job in submitted]):
-        time.sleep(POLL_SECONDS)
+    ids = list(dict.fromkeys(job.job_id.partition("_")[0] for job in submitted))
+    pause = POLL_SECONDS / 10
+    while ids and _still_queued(ids):
+        time.sleep(pause)
+        pause = min(1.2 * pause, POLL_SECONDS)
     deadline = time.monotonic() + FOLDER_LAG_SECONDS
-    while not all(job.result.exists() for job in submitted) and time.monotonic() < deadline:
+    given_up = set(cancelled(ids)) if ids else set()
+    expected = [job.result for job in submitted if job.job_id not in given_up]
+    while not all(result.exists() for result in expected) and time.monotonic() < deadline:
         time.sleep(1)
     failed = [job for job in submitted if not job.succeeded]
     for job in failed:
-        print(f"job {job.job_id} ({job.name}) did not finish its work; its log: {job.log}", file=sys.stderr)
+        print(job.failure, file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -170,11 +186,23 @@ def _handed_over(
         note(f"--time {config.time}: with a limit this short every pre-emption counts as one of --max-requeues")
     executor = submitit.SlurmExecutor(folder, max_num_timeout=config.max_requeues)
     executor.update_parameters(**sbatch_parameters(config, name), array_parallelism=at_once)
-    with _clean_environment():
+    with _clean_environment(), _nothing_left_of_a_refusal(folder.parent), redirect_stderr(StringIO()):
         try:
             return list(executor.submit_array(tasks))
         except submitit.core.utils.FailedJobError as error:
-            raise UserError(f"sbatch refused {name}: {str(error).strip()}") from error
+            raise UserError(refusal(name, str(error), config)) from error
+
+
+@contextmanager
+def _nothing_left_of_a_refusal(folder: Path) -> Iterator[None]:
+    """What submitit has written into ``folder`` for a job that was not taken goes away again."""
+    before = set(folder.iterdir()) if folder.is_dir() else set()
+    try:
+        yield
+    except UserError:
+        for written in set(folder.iterdir()) - before:
+            written.unlink()
+        raise
 
 
 @contextmanager
@@ -223,5 +251,5 @@ def _still_queued(ids: list[str]) -> bool:
     try:
         return bool(queued(ids))
     except NoAnswer as error:
-        note(f"{error}; asking again in {POLL_SECONDS:.0f} s")
+        note(f"{error}; asking again")
         return True

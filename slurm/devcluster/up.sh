@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# A real SLURM on one Debian machine: controller, two nodes, accounting, each machine in a network namespace of its own.
+# For root, without systemd; may be repeated: what runs is left alone. down.sh takes it away.
+#   up.sh            start it; exit code 3 when this machine cannot have one
+#   up.sh --running  only whether it runs: exit code 0 or 1
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+for part in common packages network daemons; do . "$HERE/$part.sh"; done
+
+if [ "${1:-}" = --running ]; then runs slurmctld slurmctld; exit; fi
+check_machine
+mkdir -p "$DEVCLUSTER"/{run,log,etc,dev,slurmctld,slurmd/node1,slurmd/node2}
+exec 9>"$DEVCLUSTER/lock"
+flock -w 300 9 || fail "" "another up.sh or down.sh holds $DEVCLUSTER/lock"
+
+install_packages
+nodes_ran=$(for node in $NODES; do ! runs "slurmd-$node" slurmd || echo "$node"; done)
+start_munge
+make_network
+write_configuration
+start_database
+start_accounting
+start_controller
+start_nodes
+[ -n "$nodes_ran" ] || cancel_lost_jobs
+
+say "up: $(sinfo -h -o '%P %D nodes' | tr '\n' ' ')"
+say "to use it:  export SLURM_CONF=$SLURM_CONF"

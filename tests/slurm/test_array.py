@@ -1,0 +1,49 @@
+"""An array of shards over a real SLURM, one of which is damaged."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, checked, front_door
+from generators import save_all
+
+from mammogan.config import Workspace
+
+pytestmark = pytest.mark.slurm
+
+
+@pytest.fixture
+def many_shards(phantom: Path, tmp_path: Path) -> Workspace:
+    """Shards of two images each, and untrained generators."""
+    workspace = Workspace(tmp_path / "work")
+    checked(
+        "shards/make_shards.py", "--cohort", phantom / "labels.csv", "--workspace", workspace.root,
+        "--resolution", "96x96", "--jobs", "1", "--shard-images", "2",
+    )  # fmt: skip
+    save_all(workspace, SMALL)
+    return workspace
+
+
+def test_a_damaged_shard_fails_alone_and_once_mended_is_submitted_alone(many_shards: Workspace) -> None:
+    cpu = ("--cluster", "slurm", "--cpu-ranks", "1", "--cpus-per-task", "1", "--time", "20", "--wait")
+    words = ("launch/generate.py", "--workspace", many_shards.root, *cpu, "--device", "cpu")
+    damaged = many_shards.shards(SMALL) / "test-negative-000001.tar"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2])
+    altered = many_shards.adversarial(SMALL)
+
+    result = front_door(*words)
+    assert result.returncode == 1 and "submitted 3 tasks" in result.stdout, result.stdout + result.stderr
+    failed = re.findall(r"job (\d+_\d) \(generate-96x96\) did not finish its work; its log: (\S+)", result.stderr)
+    assert len(failed) == 1 and "test-negative-000001.tar" in Path(failed[0][1]).read_text()
+    assert "(generate-96x96-index) never began" in result.stderr
+    made = sorted(path.name for path in altered.glob("*.tar"))
+    assert made == ["test-insert-000000.tar", "test-remove-000000.tar"]
+
+    damaged.write_bytes(whole)
+    result = front_door(*words)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "2 of 3 shards are up to date" in result.stdout and "submitted 1 tasks" in result.stdout
+    assert (altered / "index.json").is_file() and len(list(altered.glob("*.tar"))) == 3

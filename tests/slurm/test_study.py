@@ -1,0 +1,45 @@
+"""The whole study over a real SLURM, each stage after those it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import front_door
+
+pytestmark = pytest.mark.slurm
+
+SMALL_NETWORKS = {"width": 0.08, "pairs": 2, "epoch-batches": 3, "compute": {"loader-workers": 0, "tensorboard": False}}
+SECTIONS = {
+    "shards": {"jobs": 1},
+    "cad": {**SMALL_NETWORKS, "vgg-weights": "none", "epochs": 1},
+    "gan": {**SMALL_NETWORKS, "epochs": [1] * 5, "gnet-every": 2, "stop-rules": False, "insert": {"nodes": 2}},
+}
+
+
+def test_the_study_goes_from_dicoms_to_table_1_and_once_done_submits_nothing(phantom: Path, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(SECTIONS))
+    words = (
+        *("launch/study.py", "--cohort", phantom / "labels.csv", "--workspace", tmp_path / "work"),
+        *("--resolution", "96x96", "--config", tmp_path / "study.yaml"),
+        *("--cluster", "slurm", "--cpu-ranks", "1", "--cpus-per-task", "1", "--time", "30", "--wait"),
+    )
+    first = front_door(*words)
+    assert first.returncode == 0, first.stdout + first.stderr
+    submitted = [line for line in first.stdout.splitlines() if line.startswith("submitted job ")]
+    ids = {line.split(": ")[1].split(" ")[0]: line.split(" ")[2].rstrip(":") for line in submitted}
+    assert len(ids) == 6
+    remove, insert = ids["gan-96x96-remove"], ids["gan-96x96-insert"]
+    waits = {line.split(": ")[1].split(" ")[0]: line.partition("after ")[2] for line in submitted}
+    assert waits == {
+        "shards": "",
+        "cad-96x96": f"afterok:{ids['shards']}",
+        "gan-96x96-remove": f"afterok:{ids['cad-96x96']}",
+        "gan-96x96-insert": f"afterok:{ids['cad-96x96']}",
+        "generate-96x96": f"afterok:{remove}:{insert}",
+        "evaluate": f"afterok:{ids['generate-96x96']}",
+    }
+    assert "positives called positive" in (tmp_path / "work" / "report" / "table1.md").read_text()
+    again = front_door(*words)
+    assert again.returncode == 0 and "submitted" not in again.stdout, again.stdout
