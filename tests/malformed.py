@@ -423,7 +423,7 @@ def no_files(folder: Path) -> Iterator[tuple[str, Path]]:
     yield "below a file", Path(__file__) / "x.dcm"
 
 
-def endless_header(path: Path, megabytes: int = 24) -> Path:
+def endless_header(path: Path, megabytes: int = 40) -> Path:
     """A file whose header takes a reader very long: millions of elements without a value."""
     empty = struct.pack("<HH2sH", 0x0009, 0x1001, b"LO", 0)
     path.write_bytes(b"\0" * 128 + b"DICM" + empty * (megabytes * (1 << 20) // len(empty)))

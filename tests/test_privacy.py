@@ -119,7 +119,7 @@ def converted(markers: Markers, tmp_path_factory: pytest.TempPathFactory) -> tup
     table = write_table(folder.parent / f"{markers.text()}.csv", rows)
     work = Workspace(root / "work")
     words = ("--cohort", table, "--workspace", work.root, "--resolution", "96x96", "128x96", "--shard-images", "5")
-    ran = front_door("shards/make_shards.py", *words, "--jobs", "2", "--file-seconds", "2", "--clean-background")
+    ran = front_door("shards/make_shards.py", *words, "--jobs", "2", "--file-seconds", "3", "--clean-background")
     checked = front_door("shards/check_shards.py", "--workspace", work.root)
     again = front_door("shards/make_shards.py", *words, "--jobs", "2", "--max-failures", "1", "--clean-background")
     assert (ran.returncode, checked.returncode, again.returncode) == (3, 0, 2), ran.stderr + again.stderr
