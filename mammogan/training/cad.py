@@ -16,11 +16,12 @@ from mammogan.models.vgg_weights import load_vgg_weights
 from mammogan.terminal import say
 from mammogan.training.batches import Batches
 from mammogan.training.cad_step import CadStep
-from mammogan.training.checkpoint import Run, load, save
+from mammogan.training.checkpoint import Run
 from mammogan.training.distributed import Ranks, joined
 from mammogan.training.inputs import as_learned, check_cad_inputs
 from mammogan.training.optimisation import Precision, Stepper
 from mammogan.training.progress import Reporter
+from mammogan.training.saving import Saver, resume
 from mammogan.training.validation import auc, probabilities
 
 
@@ -109,34 +110,36 @@ def train(config: CadConfig, workspace: Workspace) -> None:
 
 def _train(config: CadConfig, workspace: Workspace, run: Run, inputs: dict[str, Any], ranks: Ranks) -> None:
     # Load data and network.
-    resumes = ranks.any(run.newest.is_file())
+    resumes = ranks.any(run.has_state)
     training = CadTraining(config, workspace, ranks, resumes)
     if ranks.first:
         run.begin(config, inputs)
     # Resume.
-    if resumes:
-        training.restore(load(run.newest, ranks.device))
-        ranks.agree((training.epoch, training.batch))
+    told = resume(training, run) if resumes else []
     reporter = Reporter(run, run.path.name, ranks.first, config.compute.tensorboard, training.lines, training.epoch)
     reporter.note(
         f"{run.path.name}: {ranks.size} rank(s) on {ranks.device.type}, {training.precision}, "
         f"{training.stepper.kind} Adam, from epoch {training.epoch}, batch {training.batch}"
     )
+    for sentence in told:
+        reporter.note(f"{run.path.name}: {sentence}")
     if config.vgg_weights == "none":
         reporter.note("Vnet starts random, so everything is trained from the first epoch.")
     # Train.
+    saver = Saver(run)
     try:
         while training.epoch < config.epochs:
-            _train_epoch(training, run, reporter)
+            _train_epoch(training, saver, reporter)
     finally:
         reporter.close()
     # Finish.
+    saver.wait()
     ranks.wait()
     if ranks.first:
         run.finish({"epochs": training.epoch, "best_validation_auc": training.best})
 
 
-def _train_epoch(training: CadTraining, run: Run, reporter: Reporter) -> None:
+def _train_epoch(training: CadTraining, saver: Saver, reporter: Reporter) -> None:
     config, stream, ranks = training.config, training.stream, training.ranks
     step = training.wrapped_step()
     training.cad.train()
@@ -163,7 +166,7 @@ def _train_epoch(training: CadTraining, run: Run, reporter: Reporter) -> None:
         )
         # Save state.
         if ranks.any(time.monotonic() - saved >= config.compute.save_minutes * 60):
-            _save(training, run, reporter)
+            _save(training, saver, reporter)
             saved = time.monotonic()
     # Validate.
     seconds = time.monotonic() - began
@@ -186,13 +189,12 @@ def _train_epoch(training: CadTraining, run: Run, reporter: Reporter) -> None:
         training.best = value
         if ranks.first:
             facts = {"kind": "cad", "width": config.width, "epoch": training.epoch, "validation_auc": value}
-            save(run.best, {**facts, "cad": training.cad.state_dict()})
-    _save(training, run, reporter)
+            saver.best({**facts, "cad": training.cad.state_dict()})
+    _save(training, saver, reporter)
 
 
-def _save(training: CadTraining, run: Run, reporter: Reporter) -> None:
+def _save(training: CadTraining, saver: Saver, reporter: Reporter) -> None:
     training.lines = reporter.lines
     state = training.state()
     if training.ranks.first:
-        save(run.newest, state)
-    training.ranks.wait()
+        saver.newest(state)

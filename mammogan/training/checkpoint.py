@@ -1,8 +1,9 @@
-"""The folder of one training, and the states in it: atomic, self-describing, loaded without running code."""
+"""The folder of one training, and the states in it: atomic, sealed, self-describing, loaded without running code."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from errno import EINVAL
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mammogan.config import MissingInput, UserError, to_dict
 from mammogan.files import sha256, write_json, write_text, written_beside
 from mammogan.models.networks import Cad, Gnet
 from mammogan.provenance import made_by
+from mammogan.training.seal import broken_seal, seal
 
 MAY_CHANGE = ("compute", "epochs", "stop_rules", "validate_every")
 """Settings with which a training may go on although it was begun with others."""
@@ -33,6 +35,16 @@ class Run:
     @property
     def newest(self) -> Path:
         return self.path / "checkpoints" / "newest.pt"
+
+    @property
+    def previous(self) -> Path:
+        """What newest.pt was before it was written last: for when that is damaged."""
+        return self.path / "checkpoints" / "newest-1.pt"
+
+    @property
+    def has_state(self) -> bool:
+        """True when there is something to go on from."""
+        return self.newest.is_file() or self.previous.is_file()
 
     @property
     def best(self) -> Path:
@@ -97,23 +109,69 @@ def _plain(value: Any) -> Any:
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
-    """Write a state of tensors and plain values beside ``path`` and rename: whoever sees it sees it whole."""
+class Damaged(UserError):
+    """A checkpoint that was cut or changed since it was written, or never was one."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        self.fault = f"{path.name} is damaged ({why})"
+        super().__init__(
+            f"checkpoint {path} is damaged: {why}. Bring it back from a copy, name another one, or remove the folder "
+            "of its run and train anew"
+        )
+
+
+def save(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
+    """Write a state of tensors and plain values beside ``path``, sealed, and rename: whoever sees it sees it whole.
+
+    With ``keep``, what was there before goes there, once all of the new one is on disk.
+    """
     with written_beside(path) as temporary:
-        torch.save(state, temporary)
+        with open(temporary, "w+b") as file:
+            torch.save(state, file)
+            seal(file)
+        if keep is not None and path.exists():
+            path.replace(keep)
 
 
-def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """A saved state; MissingInput when there is none. Code in the file is never run (weights_only)."""
+def load(path: Path) -> dict[str, Any]:
+    """A saved state, on the CPU; code in the file is never run. MissingInput when there is none, Damaged when its bytes
+    are not those that were saved."""
     if not path.is_file():
         raise MissingInput(f"no checkpoint {path}; train first, or name another")
-    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    return state
+    with open(path, "rb") as file:
+        if not (why := broken_seal(file)):
+            file.seek(0)
+            try:
+                state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+                return state
+            except Exception as error:  # what bytes that are no zip, or no pickle, make torch raise is no fixed set
+                if isinstance(error, MemoryError) or getattr(error, "errno", EINVAL) != EINVAL:
+                    raise  # a lost disk; EINVAL is torch looking before the first byte
+                why = f"torch cannot read it ({type(error).__name__})"
+    raise Damaged(path, why)
+
+
+def load_newest(run: Run) -> tuple[dict[str, Any], str]:
+    """The newest good state of a training, and a sentence where it is not what was saved last, else nothing.
+
+    UserError when none is good; MissingInput when there never was one.
+    """
+    if not run.has_state:
+        raise MissingInput(f"no checkpoint {run.newest}; train first")
+    faults: list[str] = []
+    for path in (run.newest, run.previous):
+        try:
+            return load(path), f"{'; '.join(faults)}: going on from {path.name}" if faults else ""
+        except MissingInput:
+            faults.append(f"{path.name} is not there")
+        except Damaged as error:
+            faults.append(error.fault)
+    raise UserError(f"{run.path}: {'; '.join(faults)}. Bring one back from a copy, or remove the folder to train anew")
 
 
 def load_cad(run: Path, device: torch.device | str = "cpu", which: str = "best") -> Cad:
     """The classifier of a run, with its best validation AUC or the newest weights, in eval mode."""
-    state = load(choose_checkpoint(run, which), device)
+    state = load(choose_checkpoint(run, which))
     cad = Cad(state["width"])
     cad.load_state_dict(state["cad"])
     return cad.to(device).eval()
@@ -141,7 +199,7 @@ class CheckpointFacts:
 def load_gnet(run: Path, device: torch.device | str = "cpu", which: str = "best") -> tuple[Gnet, CheckpointFacts]:
     """The generator of a run in eval mode: 'best' (highest fooled rate on validation), 'newest', or a path."""
     path = choose_checkpoint(run, which)
-    state = load(path, device)
+    state = load(path)
     gnet = Gnet(state["width"], state["gnet_norm"])
     gnet.load_state_dict(state["gnet"])
     origin = state.get("direction"), run_of(path).shards_sha256
@@ -156,6 +214,7 @@ def run_of(checkpoint: Path) -> Run:
 
 def choose_checkpoint(run: Path, which: str = "best") -> Path:
     """A path for 'best', 'newest' or a path; a run that never had a best one has its newest."""
-    named = {"best": Run(run).best, "newest": Run(run).newest}
-    path = named.get(which, Path(which))
-    return named["newest"] if which == "best" and not path.is_file() else path
+    found = Run(run)
+    newest = found.previous if found.previous.is_file() and not found.newest.is_file() else found.newest
+    named = {"best": found.best if found.best.is_file() else newest, "newest": newest}
+    return named.get(which, Path(which))

@@ -13,13 +13,14 @@ from mammogan.data.stream import shards_fingerprint
 from mammogan.files import sha256
 from mammogan.models.networks import unit_pixels
 from mammogan.terminal import say
-from mammogan.training.checkpoint import Run, choose_checkpoint, load, save
+from mammogan.training.checkpoint import Run, choose_checkpoint
 from mammogan.training.distributed import joined
 from mammogan.training.gan_state import GanTraining
 from mammogan.training.gan_steps import fakes_without_graph
 from mammogan.training.inputs import check_gan_inputs
 from mammogan.training.phases import Phase
 from mammogan.training.progress import Reporter
+from mammogan.training.saving import Saver, resume
 from mammogan.training.validation import Fooled, fooled
 
 SHOWN = 4
@@ -49,9 +50,7 @@ def train(config: GanConfig, direction: Direction, workspace: Workspace) -> None
 def _train(training: GanTraining, inputs: dict[str, Any], run: Run) -> None:
     ranks = training.ranks
     # Resume.
-    if ranks.any(run.newest.is_file()):
-        training.restore(load(run.newest, ranks.device))
-        ranks.agree((training.epoch, training.batch))
+    told = resume(training, run) if ranks.any(run.has_state) else []
     if ranks.first:
         run.begin(training.config, inputs)
     speaks, tensorboard = ranks.first, training.config.compute.tensorboard
@@ -60,28 +59,32 @@ def _train(training: GanTraining, inputs: dict[str, Any], run: Run) -> None:
         f"{run.path.name}: {ranks.size} rank(s) on {ranks.device.type}, {training.precision}, "
         f"{training.gnet_stepper.kind} Adam, from epoch {training.epoch}, batch {training.batch}"
     )
+    for sentence in told:
+        reporter.note(f"{run.path.name}: {sentence}")
     # Train.
+    saver = Saver(run)
     try:
-        _train_phase(training, run, reporter)
+        _train_phase(training, saver, reporter)
         while training.phase + 1 < len(training.phases):
             training.next_phase()
-            _train_phase(training, run, reporter)
+            _train_phase(training, saver, reporter)
     finally:
         reporter.close()
     # Finish.
+    saver.wait()
     ranks.wait()
     if ranks.first:
         best = dict(zip(("fooled", "identity"), training.best, strict=True)) if training.best else None
         run.finish({"epochs": training.epoch, "best_on_validation": best})
 
 
-def _train_phase(training: GanTraining, run: Run, reporter: Reporter) -> None:
+def _train_phase(training: GanTraining, saver: Saver, reporter: Reporter) -> None:
     phase = training.phases[training.phase]
     critic_step, gnet_step = training.steps_of(phase)
     while training.ended_by is None and training.phase_epoch < phase.epochs:
-        _train_epoch(training, phase, critic_step, gnet_step, run, reporter)
+        _train_epoch(training, phase, critic_step, gnet_step, saver, reporter)
         means = training.means()
-        _validate(training, phase, means, run, reporter)
+        _validate(training, phase, means, saver, reporter)
         # Stop rule.
         if phase.stop is not None and phase.stop.holds(means):
             training.ended_by = str(phase.stop)
@@ -89,13 +92,13 @@ def _train_phase(training: GanTraining, run: Run, reporter: Reporter) -> None:
         if training.ended_by or training.phase_epoch >= phase.epochs:
             ended_by = training.ended_by or f"its cap of {phase.epochs} epochs"
             reporter.event("phase", phase=phase.name, ended_by=ended_by, epoch=training.epoch)
-            reporter.note(f"{run.path.name}: phase {phase.name} ended by {ended_by}")
+            reporter.note(f"{saver.run.path.name}: phase {phase.name} ended by {ended_by}")
         # Save state.
-        _save(training, run, reporter)
+        _save(training, saver, reporter)
 
 
 def _train_epoch(
-    training: GanTraining, phase: Phase, critic_step: nn.Module, gnet_step: nn.Module, run: Run, reporter: Reporter
+    training: GanTraining, phase: Phase, critic_step: nn.Module, gnet_step: nn.Module, saver: Saver, reporter: Reporter
 ) -> None:
     config, ranks = training.config, training.ranks
     saved = time.monotonic()
@@ -125,11 +128,11 @@ def _train_epoch(
         reporter.batch(done, done + training.batches_left_at_most(), 2 * config.pairs, f"{phase.name} {training.epoch}")
         # Save state.
         if ranks.any(time.monotonic() - saved >= config.compute.save_minutes * 60):
-            _save(training, run, reporter)
+            _save(training, saver, reporter)
             saved = time.monotonic()
 
 
-def _validate(training: GanTraining, phase: Phase, means: dict[str, float], run: Run, reporter: Reporter) -> None:
+def _validate(training: GanTraining, phase: Phase, means: dict[str, float], saver: Saver, reporter: Reporter) -> None:
     """Report the epoch; in adversarial phases measure the fooled rate and keep the best generator so far."""
     skipped = training.critic_stepper.skipped + training.gnet_stepper.skipped
     facts: dict[str, Any] = {"phase": phase.name, **means, "skipped": skipped}
@@ -143,11 +146,11 @@ def _validate(training: GanTraining, phase: Phase, means: dict[str, float], run:
         }
         _show(training, reporter)
         if phase.adversarial:
-            _keep_best(training, phase, found, run)
+            _keep_best(training, phase, found, saver)
     reporter.epoch(training.epoch, **facts)
 
 
-def _keep_best(training: GanTraining, phase: Phase, found: Fooled, run: Run) -> None:
+def _keep_best(training: GanTraining, phase: Phase, found: Fooled, saver: Saver) -> None:
     """Best is the highest fooled rate on validation; among equals the one that changes least (Eq. 7)."""
     if found.rate is None or found.identity is None:
         return
@@ -162,7 +165,7 @@ def _keep_best(training: GanTraining, phase: Phase, found: Fooled, run: Run) -> 
                 "validation_fooled": found.rate,
                 "validation_identity": found.identity,
             }
-            save(run.best, kept | facts)
+            saver.best(kept | facts)
 
 
 @torch.no_grad()
@@ -177,9 +180,8 @@ def _show(training: GanTraining, reporter: Reporter) -> None:
         reporter.triplets(training.epoch, real, fake)
 
 
-def _save(training: GanTraining, run: Run, reporter: Reporter) -> None:
+def _save(training: GanTraining, saver: Saver, reporter: Reporter) -> None:
     training.lines = reporter.lines
     state = training.state()
     if training.ranks.first:
-        save(run.newest, state)
-    training.ranks.wait()
+        saver.newest(state)
