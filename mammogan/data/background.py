@@ -30,7 +30,7 @@ class Breast:
     @classmethod
     def find(cls, patterns: NDArray[np.uint16], curve: Curve) -> Breast:
         """The largest bright region of ``patterns`` (h,w) as ``curve`` shows them."""
-        small, block = overview(curve.astype(np.float32)[patterns])
+        small, block = overview(patterns, curve.astype(np.float32))
         mask = breast_mask(small)
         return cls(mask, patterns[::block, ::block][: mask.shape[0], : mask.shape[1]], block)
 
@@ -81,7 +81,7 @@ def cleaned(
     way: Orientation,
     flags: list[str],
 ) -> NDArray[np.float32]:
-    """``pixels`` (h,w), which ``curve`` made, with all that is away from the breast, labels too, as background.
+    """Canonical ``pixels`` (h,w), made with ``curve``, with all away from the breast, labels too, as background.
 
     Where breast or background were not found, nothing is changed and a flag says so: tissue must not be wiped out.
     """
@@ -89,7 +89,8 @@ def cleaned(
     if not breast.mask.any() or background is None or curve[background] > grey.TOP / 2:
         flags.append("background_not_cleaned")
         return pixels
-    return np.where(breast.surroundings(pixels.shape, way), np.float32(curve[background]), pixels)
+    surroundings = way.canonical(breast.surroundings(pixels.shape, way))
+    return np.where(surroundings, np.float32(curve[background]), pixels)
 
 
 def _background(tones: Grey, padding: NDArray[np.intp], breast: Breast, way: Orientation) -> int | None:

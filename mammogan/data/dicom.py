@@ -23,7 +23,7 @@ from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, R
 from mammogan.config import Resolution
 from mammogan.data import grey
 from mammogan.data.background import Breast, cleaned, with_dark_background, with_value
-from mammogan.data.grey import PATTERNS, Grey, Unusable, Voi
+from mammogan.data.grey import Grey, Unusable, Voi
 from mammogan.data.header import MOST_PIXELS, SMALLEST_SIDE, read
 from mammogan.data.orientation import Orientation, orient
 from mammogan.data.placement import Placement, apply_placement_to_mask, place_pixels
@@ -161,13 +161,13 @@ def _canonical(
     header: Dataset, stored: NDArray[Any], laterality: str, view: str, voi: Voi, flags: list[str], clean: bool
 ) -> Source:
     patterns = grey.stored_patterns(stored)
-    present = np.zeros(PATTERNS, bool)
-    present[patterns] = True
-    tones = grey.grey_curve(header, present, voi)
     padding = grey.padding(header)
+    present = grey.stored_values(patterns, thorough=padding.size > 0)
+    tones = grey.grey_curve(header, present, voi)
     present[padding] = False
     shown = tones.curve[present]
-    if not shown.size or np.ptp(shown) == 0:
+    # Where only some values were looked for, a table that is no slope could show the others differently.
+    if not shown.size or (np.ptp(shown) == 0 and (padding.size or np.ptp(tones.curve[patterns]) == 0)):
         raise Unusable("blank", "one brightness everywhere but for padding")
     # Padding can be bright and large: it must be dark before anything bright and large is taken for the breast. Not
     # darker than all else, or a background that a sigmoid lifts would seem bright.
@@ -177,14 +177,14 @@ def _canonical(
         padding = padding[:0]
         breast, way = _look(header, patterns, tones.curve, laterality, view)
     curve = with_dark_background(tones, padding, breast, way, flags)
-    pixels = curve.astype(np.float32)[patterns]
+    pixels = grey.brightness(curve, way.canonical(patterns))
     if clean:
         pixels = cleaned(pixels, tones, curve, padding, breast, way, flags)
     flags += tones.flags + way.flags + _doubts(header, laterality, view)
     if shown.size <= 256 and int(header.BitsStored) > 8:
         flags.append("eight_bit_content")
     return Source(
-        pixels=np.ascontiguousarray(pixels[:: -1 if way.flip_v else 1, :: -1 if way.flip_h else 1]),
+        pixels=pixels,
         flip_h=way.flip_h,
         flip_v=way.flip_v,
         facts={**_facts(header, stored, tones, way), "clean_background": clean},

@@ -17,6 +17,9 @@ from pydicom.dataset import Dataset
 TOP = 65535.0
 PATTERNS = 1 << 16
 HUGE = 1e12  # of a rescale; beyond it differences of stored values drown in rounding
+SPARSE = 16  # rows of which one is looked at
+COMMON = 1024  # values that are enough to tell that an image has more than 8 bits
+STRIP = 64  # rows
 Voi = Literal["header", "bits"]
 Curve = NDArray[np.float64]
 
@@ -72,6 +75,28 @@ def stored_patterns(stored: NDArray[Any]) -> NDArray[np.uint16]:
     if stored.dtype.itemsize > 2:
         raise Unusable("bits_unsupported", f"{stored.dtype}")
     return stored.astype(np.int16 if stored.dtype.kind == "i" else np.uint16, copy=False).view(np.uint16)
+
+
+def stored_values(patterns: NDArray[np.uint16], thorough: bool) -> NDArray[np.bool_]:
+    """Which of the 65536 patterns occur, with the darkest and brightest stored value in any case.
+
+    Not ``thorough``: in every 16th row alone, if that is more than COMMON of them; the others then change nothing.
+    """
+    present = np.zeros(PATTERNS, bool)
+    for stored in (patterns, patterns.view(np.int16)):
+        present[[int(end) & (PATTERNS - 1) for end in (stored.min(), stored.max())]] = True
+    present[patterns[::SPARSE]] = True
+    if thorough or np.count_nonzero(present) <= COMMON:
+        present[patterns] = True
+    return present
+
+
+def brightness(curve: Curve, patterns: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """What ``curve`` shows for each stored value (h,w), in the memory order of rows, some at a time for the cache."""
+    table, shown = curve.astype(np.float32), np.empty(patterns.shape, np.float32)
+    for row in range(0, len(shown), STRIP):
+        table.take(patterns[row : row + STRIP], out=shown[row : row + STRIP], mode="clip")
+    return shown
 
 
 def anchored(curve: Curve, background: int) -> Curve:

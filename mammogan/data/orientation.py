@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +27,21 @@ class Orientation:
     flip_v: bool
     flags: list[str] = field(default_factory=list)
 
+    def canonical(self, frame: NDArray[Any]) -> NDArray[Any]:
+        """A view of a stored frame (h,w) in the canonical orientation."""
+        return frame[:: -1 if self.flip_v else 1, :: -1 if self.flip_h else 1]
 
-def overview(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
-    """Block means of an image, and the block's side in pixels."""
+
+def overview(pixels: NDArray[Any], table: NDArray[np.float32] | None = None) -> tuple[NDArray[np.float32], int]:
+    """Block means of an image, and the block's side in pixels; with a ``table``, of what it has for each pixel."""
     side = max(1, -(-max(pixels.shape) // OVERVIEW))
     rows, cols = pixels.shape[0] // side, pixels.shape[1] // side
-    blocks = pixels[: rows * side, : cols * side].reshape(rows, side, cols, side)
-    return blocks.mean(axis=(1, 3)), side
+    small = np.empty((rows, cols), np.float32)
+    for row in range(rows):  # one row of blocks at a time stays in the processor's cache
+        strip = pixels[row * side : (row + 1) * side, : cols * side]
+        shown = strip if table is None else table.take(strip, mode="clip")
+        small[row] = shown.reshape(side, cols, side).mean(axis=(0, 2))
+    return small, side
 
 
 def breast_mask(small: NDArray[np.float32]) -> NDArray[np.bool_]:

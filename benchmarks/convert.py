@@ -1,0 +1,150 @@
+"""Core seconds to bring a mammogram to both resolutions, beside the plain way and beside what no way can leave out.
+
+    python benchmarks/convert.py                       3328x2560 phantoms, as written and losslessly compressed
+    python benchmarks/convert.py --rounds 15 --images 4
+
+Plain: pydicom's pixel_array, Pillow's bicubic twice, webdataset's ShardWriter. Floor: decode, the same two resizes and
+encodings as ours, and nothing else: no grey scale, background, orientation, fingerprint or tar. All in one thread;
+rounds go through all ways in turn, and processor time is counted, so that other work on the machine counts little.
+Ratios are medians over the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import torch
+import webdataset as wds
+from PIL import Image
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from measuring import machine
+from phantoms import DETECTOR, draw_phantoms
+
+from mammogan.config import HIGH, LOW
+from mammogan.data.codec import CODECS, Codec, encode
+from mammogan.data.cohort import Mammogram, assign
+from mammogan.data.convert import Converted, Task, convert
+from mammogan.data.dicom import _correct_syntax, _decode
+from mammogan.data.header import read
+from mammogan.data.placement import Placement, place_pixels
+from mammogan.data.pseudonyms import Pseudonyms
+from mammogan.data.shard_folder import OpenShard
+from mammogan.data.table import read_table
+
+SYNTAXES = {"uncompressed": "", "JPEG-LS": JPEGLSLossless, "JPEG 2000": JPEG2000Lossless}
+BOTH = (HIGH, LOW)
+Way = Callable[[Mammogram], object]
+
+
+def plain(folder: Path) -> Way:
+    writers = {r: wds.ShardWriter(f"{folder}/{r}-%06d.tar", verbose=0) for r in BOTH}
+
+    def work(row: Mammogram) -> None:
+        dataset = pydicom.dcmread(row.path)
+        pixels = dataset.pixel_array.astype(np.float32) * (65535 / ((1 << dataset.BitsStored) - 1))
+        frame = Image.fromarray(pixels)
+        for resolution, writer in writers.items():
+            placement = Placement.fit(pixels.shape, resolution, False, False)
+            height, width = placement.content_shape
+            content = np.asarray(frame.resize((width, height), Image.Resampling.BICUBIC))
+            placed = np.zeros(placement.shape, np.uint16)
+            placed[placement.offset[0] :][:height, :width] = np.rint(np.clip(content, 0, 65535))
+            writer.write({"__key__": row.key, "png": placed, "json": {"label": row.label}})
+
+    return work
+
+
+def floor(codec: Codec) -> Way:
+    def work(row: Mammogram) -> None:
+        dataset = read(row.path)
+        _correct_syntax(dataset, [])
+        pixels = _decode(dataset).astype(np.float32)
+        for resolution in BOTH:
+            encode(place_pixels(pixels, Placement.fit(pixels.shape, resolution, False, False)), codec)
+
+    return work
+
+
+def ours(folder: Path, codec: Codec) -> Way:
+    folder.mkdir()
+    tars = {r: wds.TarWriter(str(folder / f"{r}.tar"), mtime=0, encoder=False) for r in BOTH}
+    shards = {r: OpenShard(tar, codec) for r, tar in tars.items()}
+
+    def work(row: Mammogram) -> None:
+        made = convert(Task(row, BOTH, "header", codec=codec))
+        if not isinstance(made, Converted):
+            raise SystemExit(f"a phantom was left out: {made.code} {made.detail}")
+        for resolution, members in made.members.items():
+            shards[resolution].add(row, members, made.source_sha256, made.flags)
+
+    return work
+
+
+def compressed(rows: list[Mammogram], folder: Path, syntax: Any) -> list[Mammogram]:
+    """The same mammograms with their pixels in another transfer syntax."""
+    made = []
+    folder.mkdir()
+    for row in rows:
+        dataset = pydicom.dcmread(row.path)
+        if syntax:
+            dataset.compress(syntax, generate_instance_uid=False)
+        dataset.save_as(folder / row.path.name)
+        made.append(Mammogram(**{**vars(row), "path": folder / row.path.name}))
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=11)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        table = draw_phantoms(root / "phantoms", 4)
+        rows = assign(read_table(table), table.parent, Pseudonyms(b"benchmark"), 0)[: asked.images]
+        print(f"{asked.images} phantoms of {DETECTOR} to {HIGH} and {LOW}, {machine(torch.device('cpu'))}")
+        print("| stored as | way | ms of a core an image | plain / this | this / floor |\n|---|---|---|---|---|")
+        for name, syntax in SYNTAXES.items():
+            folder = root / name
+            made = compressed(rows, folder, syntax)
+            ways: dict[str, Way] = {"plain": plain(folder)}
+            for codec in CODECS:
+                ways[f"ours, {codec}"] = ours(folder / codec, codec)
+                ways[f"floor, {codec}"] = floor(codec)
+            report(name, ways, made, asked.rounds)
+
+
+def report(stored_as: str, ways: dict[str, Way], rows: list[Mammogram], rounds: int) -> None:
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds + 1):
+        for name, way in ways.items():
+            began = time.process_time()
+            for row in rows:
+                way(row)
+            if turn:  # the first is for the caches
+                taken[name].append((time.process_time() - began) / len(rows))
+    for name, times in taken.items():
+        gain = _ratio(taken["plain"], times)
+        above = f"{_ratio(times, taken['floor, ' + name[6:]]):.2f}" if name.startswith("ours") else ""
+        print(f"| {stored_as} | {name} | {statistics.median(times) * 1e3:.0f} | {gain:.1f} | {above} |", flush=True)
+
+
+def _ratio(ones: list[float], others: list[float]) -> float:
+    return statistics.median(one / other for one, other in zip(ones, others, strict=True))
+
+
+if __name__ == "__main__":
+    main()
