@@ -5,7 +5,8 @@
 
 Looks at every byte: index, checksums, counts, members, bit depth and shape of each image, each JSON against its schema,
 and whether a patient or a source image is in two splits. Every fault is listed, with what to do; exit code 1 when there
-is one.
+is one. Then come images and positives of each split, and a warning for every two mammograms in different splits that
+look alike, as one exported twice would: look at them (shards/preview.py); it is no fault.
 Draws work/contact-<HxW>.png: look whether every chest wall is at the left and every background black.
 """
 
@@ -44,6 +45,7 @@ def main(asked: CheckShards) -> int:
 
 def _check(workspace: Workspace, resolution: Resolution, contact: bool) -> list[str]:
     from mammogan.data.contact import draw_contact_sheet
+    from mammogan.data.near_duplicates import near_duplicates
     from mammogan.data.shards import ShardIndex, verify
     from mammogan.terminal import say
 
@@ -60,6 +62,10 @@ def _check(workspace: Workspace, resolution: Resolution, contact: bool) -> list[
         return faults
     index = ShardIndex.load(folder)
     say(f"{resolution}: {sum(s.count for s in index.shards)} images in {len(index.shards)} shards, all sound")
+    for split, labels in index.counts.items():
+        say(f"  {split:<11}{sum(labels.values()):6d} images, {labels['positive']} positive")
+    for pair in near_duplicates(index):
+        say(f"WARNING {resolution}: {pair}: one image? Then drop a row of the table, or give both one patient")
     if contact:
         sheet = workspace.root / f"contact-{resolution}.png"
         draw_contact_sheet(index, sheet)
