@@ -34,9 +34,9 @@ def draw_contact_sheet(index: ShardIndex, path: Path, columns: int = 6) -> None:
         for column, (shard, sample) in enumerate(_spread(index, split, label, columns)):
             corner = (GAP + column * (width + GAP), CAPTION + row * (HEIGHT + CAPTION))
             shown = read_sample(index.folder / shard.name, sample)
-            page.paste(Image.fromarray(_small(shown.pixels, width)), corner)
+            page.paste(Image.fromarray(small(shown.pixels, width)), corner)
             pen.text((corner[0], corner[1] + HEIGHT + 2), f"{split} {label}", fill=INK)
-            pen.text((corner[0], corner[1] + HEIGHT + 14), _caption(shown.facts), fill=DIM)
+            pen.text((corner[0], corner[1] + HEIGHT + 14), caption(shown.facts), fill=DIM)
     with files.written_beside(path) as temporary:
         page.save(temporary, "PNG")
 
@@ -49,12 +49,13 @@ def _spread(index: ShardIndex, split: str, label: str, number: int) -> Iterator[
         yield found[position]
 
 
-def _small(pixels: NDArray[np.uint16], width: int) -> NDArray[np.uint8]:
-    small = resize(pixels.astype(np.float32), (HEIGHT, width), mode="bilinear")
-    return np.rint(np.clip(small / 257, 0, 255)).astype(np.uint8)
+def small(pixels: NDArray[np.uint16], width: int) -> NDArray[np.uint8]:
+    """A shard image (H,W) as a picture of HEIGHT x ``width``, the full range of 16 bits in 8."""
+    shown = resize(pixels.astype(np.float32), (HEIGHT, width), mode="bilinear")
+    return np.rint(np.clip(shown / 257, 0, 255)).astype(np.uint8)
 
 
-def _caption(facts: dict[str, Any]) -> str:
+def caption(facts: dict[str, Any]) -> str:
     """Key's image part, side, view and whatever is unusual."""
     marks = [name for name in ("synthetic", "film") if facts[name]]
     return "  ".join([facts["key"].split("-")[1], facts["laterality"], facts["view"], *marks, *facts["flags"]])

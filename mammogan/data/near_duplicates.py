@@ -1,8 +1,8 @@
 """Mammograms of different splits that look like one image: exported twice, windowed anew, cropped by a line.
 
 Equal stored pixels are found exactly elsewhere. Here each image is a small picture of its texture: block means minus
-their neighbourhood's mean, of unit length. Those of two different breasts hardly correlate; those of one image do, unless
-its grey scale was cut off or it was moved by more than a block. A high value is a reason to look, no proof.
+their neighbourhood's mean, of unit length. Those of two breasts hardly correlate; those of one image do, unless it was
+moved by more than a block or its grey scale was cut off. A high value is a reason to look, no proof.
 """
 
 from __future__ import annotations

@@ -1,0 +1,121 @@
+"""Pages of pictures to look through: a shard, samples with certain flags, and the files that were left out."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from mammogan import files
+from mammogan.config import MissingInput, UserError, Workspace
+from mammogan.data.contact import CAPTION, DIM, GAP, HEIGHT, INK, caption, small
+from mammogan.data.index import ShardIndex
+from mammogan.data.placement import resize
+from mammogan.data.stream import read_facts, read_pixels
+from mammogan.data.workers import Lost, in_order
+
+ORIENTATION = ("orientation_disagrees", "upside_down", "detached", "breast_not_found")
+"""Flags of a sample that say that its side or its way up is in doubt."""
+SECONDS = 60.0  # to decode a file that was left out; its process is killed then
+
+
+@dataclass(frozen=True)
+class Picture:
+    """8 bits of at most HEIGHT x WIDTH, or None where there is nothing to show, and two lines under them."""
+
+    pixels: NDArray[np.uint8] | None
+    above: str
+    below: str
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A row of quarantine.csv."""
+
+    line: str
+    key: str
+    reason: str
+    path: Path
+
+
+def of_shard(index: ShardIndex, name: str) -> Iterator[Picture]:
+    """All samples of one tar, named with or without .tar."""
+    names = [shard.name for shard in index.shards]
+    wanted = name if name.endswith(".tar") else f"{name}.tar"
+    if wanted not in names:
+        raise UserError(f"--shard {name}: {index.folder} has no such shard; it has {', '.join(names)}")
+    return _samples(index, wanted)
+
+
+def with_flags(index: ShardIndex, flags: Sequence[str]) -> Iterator[Picture]:
+    """All samples that carry one of ``flags``."""
+    return _samples(index, None, frozenset(flags))
+
+
+def _samples(index: ShardIndex, name: str | None, flags: frozenset[str] | None = None) -> Iterator[Picture]:
+    width = round(HEIGHT * index.resolution.width / index.resolution.height)
+    for shard in index.shards:
+        if name not in (None, shard.name):
+            continue
+        with open(index.folder / shard.name, "rb") as tar:
+            for at in shard.samples:
+                facts = read_facts(tar, at)
+                if flags is None or flags & set(facts["flags"]):
+                    yield Picture(small(read_pixels(tar, at), width), f"{shard.split} {shard.label}", caption(facts))
+
+
+def of_left_out(workspace: Workspace) -> Iterator[Picture]:
+    """The files of quarantine.csv with their reasons, decoded as far as that is possible, in a process of their own."""
+    table = workspace.salt.parent / "quarantine.csv"
+    if not table.is_file():
+        raise MissingInput(f"{table} is not there: no conversion has run in {workspace.root}, or it left nothing out")
+    with open(table, newline="", encoding="utf-8") as file:
+        rows = [LeftOut(row["line"], row["key"], row["reason"], Path(row["path"])) for row in csv.DictReader(file)]
+    with closing(in_order(thumbnail, [row.path for row in rows], 1, SECONDS)) as thumbnails:
+        for row, pixels in zip(rows, thumbnails, strict=True):
+            yield Picture(None if isinstance(pixels, Lost) else pixels, f"line {row.line}: {row.reason}", row.key)
+
+
+def thumbnail(path: Path) -> NDArray[np.uint8] | None:
+    """The first frame of any DICOM from its darkest to its brightest value, HEIGHT high; None if it cannot be shown."""
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # its warnings quote the header
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            stored = np.asarray(pydicom.dcmread(path, force=True).pixel_array, np.float32)
+        while stored.ndim > 2:  # frames come first, colours last
+            stored = stored[..., 0] if stored.shape[-1] <= 4 else stored[0]
+        height, width = stored.shape
+        shown = resize(stored, (HEIGHT, max(1, min(HEIGHT, round(HEIGHT * width / height)))), mode="bilinear")
+        return np.rint((shown - shown.min()) * (255 / max(float(np.ptp(shown)), 1e-9))).astype(np.uint8)
+    except Exception:  # these files are here because something is wrong with them
+        return None
+
+
+def draw(pictures: Sequence[Picture], path: Path, title: str, columns: int = 8, mode: int | None = None) -> None:
+    """Write all ``pictures`` on one 8-bit PNG; ``mode`` gives its rights, such as files.PRIVATE."""
+    columns = max(1, min(columns, len(pictures)))
+    width = max([180, *(p.pixels.shape[1] for p in pictures if p.pixels is not None)])
+    rows = math.ceil(len(pictures) / columns)
+    page = Image.new("L", (GAP + columns * (width + GAP), CAPTION + rows * (HEIGHT + CAPTION)))
+    pen = ImageDraw.Draw(page)
+    pen.text((GAP, GAP), title, fill=INK)
+    for number, picture in enumerate(pictures):
+        left, top = GAP + number % columns * (width + GAP), CAPTION + number // columns * (HEIGHT + CAPTION)
+        if picture.pixels is not None:
+            page.paste(Image.fromarray(picture.pixels), (left, top))
+        else:
+            pen.text((left + GAP, top + HEIGHT // 2), "cannot be shown", fill=DIM)
+        pen.text((left, top + HEIGHT + 2), picture.above, fill=INK)
+        pen.text((left, top + HEIGHT + 14), picture.below, fill=DIM)
+    with files.written_beside(path, mode) as temporary:
+        page.save(temporary, "PNG")

@@ -1,0 +1,72 @@
+"""Pages of pictures: of a shard, of flagged samples, and of files left out, which stay private."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import checked, front_door
+from dicoms import COLUMNS, NAME, RECORD, breast, write_mammogram, write_table
+from PIL import Image
+
+from mammogan.config import Resolution, Workspace
+from mammogan.data.contact import HEIGHT
+from mammogan.data.preview import of_left_out, with_flags
+from mammogan.data.shards import ShardIndex, write_shards
+
+SIZE = Resolution(96, 96)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Three used files, one of which lies on the other side than its header says; two left out, one still decodable."""
+    root = tmp_path_factory.mktemp("preview")
+    for number in range(2):
+        write_mammogram(root / f"{number}.dcm", breast(seed=number))
+    write_mammogram(root / "2.dcm", breast(seed=2)[:, ::-1].copy(), PatientOrientation=["A", "R"])
+    write_mammogram(root / "3.dcm", breast(seed=3), PresentationIntentType="FOR PROCESSING")
+    (root / "4.dcm").write_text("no image")
+    rows = [(f"{n}.dcm", f"{RECORD}-{n}", "L", "CC", "positive", "test") for n in range(5)]
+    write_shards(write_table(root / "labels.csv", rows, (*COLUMNS, "split")), Workspace(root / "work"), [SIZE], jobs=1)
+    return Workspace(root / "work")
+
+
+def test_a_page_shows_every_sample_of_a_shard(work: Workspace) -> None:
+    checked("shards/preview.py", "--workspace", work.root, "--shard", "test-positive-000000")
+    page = Image.open(work.root / "preview-96x96-test-positive-000000.png")
+    assert page.mode == "L" and page.height > HEIGHT
+    third = np.array(page)[:, -HEIGHT:]
+    assert np.ptp(third) > 100
+
+
+def test_samples_whose_orientation_is_in_doubt_are_found(work: Workspace) -> None:
+    told = checked("shards/preview.py", "--workspace", work.root, "--orientation")
+    assert "preview-96x96-orientation.png" in told
+    [doubtful] = with_flags(ShardIndex.load(work.shards(SIZE)), ("orientation_disagrees",))
+    assert doubtful.above == "test positive" and "orientation_disagrees" in doubtful.below
+
+
+def test_files_left_out_are_shown_where_they_can_be_and_named_by_their_reason(work: Workspace) -> None:
+    decodable, text = of_left_out(work)
+    assert decodable.above.endswith("for_processing") and text.above.endswith("not_dicom")
+    assert decodable.pixels is not None and decodable.pixels.shape[0] == HEIGHT and np.ptp(decodable.pixels) == 255
+    assert text.pixels is None
+    assert not any(private in f"{p.above}{p.below}" for p in (decodable, text) for private in (NAME, RECORD, "dcm"))
+
+
+def test_their_page_is_private(work: Workspace) -> None:
+    told = checked("shards/preview.py", "--workspace", work.root, "--left-out")
+    page = work.root / "private" / "left-out.png"
+    assert str(page) in told.replace("\n", "") and page.stat().st_mode & 0o777 == 0o600
+
+
+def test_mistakes_are_told_in_one_message(work: Workspace, tmp_path: Path) -> None:
+    for words, told in (
+        ((), "expected --shard NAME"),
+        (("--shard", "test-positive-000007"), "it has test-positive-000000.tar"),
+    ):
+        ran = front_door("shards/preview.py", "--workspace", work.root, *words)
+        assert ran.returncode == 2 and told in ran.stderr and "Traceback" not in ran.stderr
+    assert "make_shards.py" in front_door("shards/preview.py", "--workspace", tmp_path, "--orientation").stderr
+    assert "none" in checked("shards/preview.py", "--workspace", work.root, "--flags", "detached")
