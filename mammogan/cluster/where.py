@@ -78,8 +78,12 @@ def slurm_problem() -> str:
             return f"{words[0]} is not installed here"
         except subprocess.TimeoutExpired:
             return f"{words[0]} does not answer within {ANSWER_SECONDS} s"
-        except (OSError, subprocess.CalledProcessError):
-            return f"{words[0]} fails"
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.decode(errors="replace").strip().splitlines()
+            told = said[-1].removeprefix(f"{words[0]}: ") if said else ""
+            return f"{words[0]} fails" + (f" ({told})" if told else "")
+        except OSError as error:
+            return f"{words[0]} fails ({error.strerror})"
     return ""
 
 

@@ -27,7 +27,7 @@ write_configuration() {
   done
 }
 
-# The same choice has another name from 23.02 on, and each version refuses the other's.
+# From 23.02 on the same choice has a parameter of its own, which 22.05 refuses.
 send_user_signal() {
   local version
   version=$(slurmctld -V | sed 's/[^0-9]*\([0-9]*\).*/\1/')
@@ -78,6 +78,13 @@ start_nodes() {
 }
 
 all_usable() { [ "$(sinfo -h -N -p main -t idle,mixed,allocated,completing -o %n | sort -u | wc -l)" = "$(wc -w <<<"$NODES")" ]; }
+
+# Jobs outlive their slurmd, and a controller that runs knows by itself which of them are lost.
+jobs_may_live() {
+  runs slurmctld slurmctld && return 0
+  for node in $NODES; do [ -z "$(ip netns pids "$NAMESPACE$node" 2>/dev/null)" ] || return 0; done
+  return 1
+}
 
 # What an unclean end has left in the controller's books has no processes any more. (slurmctld -c would forget it, but
 # begin the numbers of jobs anew while sacct still knows the old ones.)

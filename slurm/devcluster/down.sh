@@ -14,6 +14,7 @@ cancel_jobs() {
   local jobs
   jobs=$(timeout 20 squeue -h -o %A 2>/dev/null | sort -u)
   [ -n "$jobs" ] || return 0
+  # shellcheck disable=SC2086
   say "cancelling jobs:" $jobs
   # shellcheck disable=SC2086
   timeout 20 scancel --full $jobs
@@ -48,7 +49,6 @@ end_processes_on_nodes() {
 }
 
 ! runs slurmctld slurmctld || cancel_jobs
-daemons | grep slurmd-node >/dev/null
 for daemon in $(daemons); do
   stop "${daemon%:*}" "${daemon#*:}"
   [ "$daemon" != slurmd-node2:slurmd ] || end_processes_on_nodes

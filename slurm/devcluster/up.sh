@@ -14,15 +14,15 @@ exec 9>"$DEVCLUSTER/lock"
 flock -w 300 9 || fail "" "another up.sh or down.sh holds $DEVCLUSTER/lock"
 
 install_packages
-nodes_ran=$(for node in $NODES; do ! runs "slurmd-$node" slurmd || echo "$node"; done)
-start_munge
+jobs_live=$(jobs_may_live && echo yes || true)
 make_network
+start_munge
 write_configuration
 start_database
 start_accounting
 start_controller
 start_nodes
-[ -n "$nodes_ran" ] || cancel_lost_jobs
+[ -n "$jobs_live" ] || cancel_lost_jobs
 
 say "up: $(sinfo -h -o '%P %D nodes' | tr '\n' ' ')"
 say "to use it:  export SLURM_CONF=$SLURM_CONF"

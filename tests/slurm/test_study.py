@@ -5,24 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
-from conftest import front_door
+from conftest import ROOT, front_door
 
 pytestmark = pytest.mark.slurm
 
-SMALL_NETWORKS = {"width": 0.08, "pairs": 2, "epoch-batches": 3, "compute": {"loader-workers": 0, "tensorboard": False}}
-SECTIONS = {
-    "shards": {"jobs": 1},
-    "cad": {**SMALL_NETWORKS, "vgg-weights": "none", "epochs": 1},
-    "gan": {**SMALL_NETWORKS, "epochs": [1] * 5, "gnet-every": 2, "stop-rules": False, "insert": {"nodes": 2}},
-}
-
 
 def test_the_study_goes_from_dicoms_to_table_1_and_once_done_submits_nothing(phantom: Path, tmp_path: Path) -> None:
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(SECTIONS))
     words = (
         *("launch/study.py", "--cohort", phantom / "labels.csv", "--workspace", tmp_path / "work"),
-        *("--resolution", "96x96", "--config", tmp_path / "study.yaml"),
+        *("--resolution", "96x96", "--config", ROOT / "slurm" / "devcluster" / "study.yaml"),
         *("--cluster", "slurm", "--cpu-ranks", "1", "--cpus-per-task", "1", "--time", "30", "--wait"),
     )
     first = front_door(*words)

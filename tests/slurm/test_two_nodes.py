@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 
 import pytest
+from conftest import ROOT
 
 from mammogan.config import Workspace
 from slurm.trainings import (
     Reference,
     assert_bit_identical,
     gan_run,
+    gan_words,
     ranks_on,
     said_by_first_rank,
+    slurm,
     train_gan,
     wait_for_end,
     wait_for_first_checkpoint,
@@ -40,4 +44,14 @@ def test_when_one_rank_is_killed_the_job_ends_and_submitted_again_has_the_weight
     said = said_by_first_rank(ready)
     assert "2 rank(s) on cpu" in said and "on node1, node2" in said and "from epoch 0, batch 0" in said
     assert json.loads((gan_run(ready).path / "launch.json").read_text())["job_ids"] == [again] != [job]
+    assert_bit_identical(ready, reference)
+
+
+def test_torchrun_on_the_nodes_of_an_allocation_learns_the_same(
+    ready: Workspace, reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHON", sys.executable)
+    salloc = ("salloc", "--quiet", "--nodes=2", "--gpus-per-node=1", "--cpus-per-task=1", "--time=10")
+    torchrun = (ROOT / "slurm" / "torchrun.sh", ROOT / "launch" / "train_gan.py")
+    slurm(*salloc, *map(str, torchrun), *gan_words(ready), seconds=200)
     assert_bit_identical(ready, reference)

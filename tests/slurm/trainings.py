@@ -93,9 +93,9 @@ def said_by_first_rank(workspace: Workspace) -> str:
     return "".join(log.read_text() for log in sorted(gan_run(workspace).path.glob("submit/*/*_0_log.out")))
 
 
-def slurm(*words: str) -> str:
+def slurm(*words: str, seconds: float = 60) -> str:
     """What one of SLURM's commands prints."""
-    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=seconds).stdout.strip()
 
 
 def state_of(job: str) -> str:

@@ -1,0 +1,91 @@
+"""A training on two nodes that SLURM disturbs: it goes on by itself and learns what an undisturbed one learns."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mammogan.config import Workspace
+from slurm.conftest import started
+from slurm.trainings import (
+    Reference,
+    assert_bit_identical,
+    said_by_first_rank,
+    slurm,
+    state_of,
+    train_gan,
+    wait_for,
+    wait_for_end,
+    wait_for_first_checkpoint,
+)
+
+pytestmark = pytest.mark.slurm
+
+
+def assert_completed(job: str, restarts: int, workspace: Workspace, reference: Reference) -> None:
+    """The same job, so often back from the queue, has learned what an undisturbed one learns."""
+    assert wait_for_end(job) == "COMPLETED", said_by_first_rank(workspace)
+    said = said_by_first_rank(workspace)
+    assert f"SLURM job {job}, restarts: {restarts}, ranks: 2 on node1, node2" in said, said
+    assert f"restarts: {restarts + 1}" not in said
+    assert_bit_identical(workspace, reference)
+
+
+def test_a_training_told_that_its_time_is_up_goes_back_to_the_queue(ready: Workspace, reference: Reference) -> None:
+    job = train_gan(ready)
+    wait_for_first_checkpoint(ready)
+    slurm("scancel", "--signal=USR2", job)
+    assert_completed(job, 1, ready, reference)
+
+
+def test_a_training_pre_empted_by_urgent_work_goes_on_after_it(
+    ready: Workspace, reference: Reference, tmp_path: Path
+) -> None:
+    job = train_gan(ready)
+    wait_for_first_checkpoint(ready)
+    urgent = slurm(
+        *("sbatch", "--parsable", "--partition=urgent", "--nodes=2", "--exclusive", f"--output={tmp_path}/urgent"),
+        "--wrap=sleep 1",
+    )
+    assert wait_for_end(urgent) == "COMPLETED"
+    assert_completed(job, 1, ready, reference)
+
+
+def test_a_training_outlives_the_daemons_of_its_nodes(ready: Workspace, reference: Reference, cluster: str) -> None:
+    job = train_gan(ready)
+    wait_for_first_checkpoint(ready)
+    for node in ("node1", "node2"):
+        kill(int((Path(cluster).parents[1] / "run" / f"slurmd-{node}.pid").read_text()))
+    started()
+    assert_completed(job, 0, ready, reference)
+
+
+@pytest.fixture
+def cable() -> Iterator[str]:
+    """The cable of node2, plugged in again after the test."""
+    yield "mammogan-node2"
+    slurm("ip", "link", "set", "mammogan-node2", "up")
+    started()
+
+
+def test_when_a_node_loses_its_power_the_training_goes_on_once_it_is_back(
+    ready: Workspace, reference: Reference, cable: str
+) -> None:
+    job = train_gan(ready)
+    wait_for_first_checkpoint(ready)
+    slurm("ip", "link", "set", cable, "down")
+    for pid in map(int, slurm("ip", "netns", "pids", "mammogan-node2").split()):
+        kill(pid)
+    slurm("scontrol", "update", "NodeName=node2", "State=DOWN", "Reason=no power")  # sooner than SlurmdTimeout does
+    wait_for(lambda: state_of(job) == "PENDING", "the job to be back in the queue")
+    slurm("ip", "link", "set", cable, "up")
+    started()
+    assert_completed(job, 1, ready, reference)
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
