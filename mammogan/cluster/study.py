@@ -110,8 +110,15 @@ class Recorded(Task):
     inputs: tuple[Path, ...]
     folder: Path
 
+    def __call__(self) -> None:
+        self.task()  # which may end here, to go back to the queue
+        self._complete()
+
     def work(self) -> None:
         self.task.work()
+        self._complete()
+
+    def _complete(self) -> None:
         if os.environ.get("RANK", "0") == "0":
             complete(self.stage, self.inputs, self.folder)
 

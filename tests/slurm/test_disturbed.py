@@ -14,13 +14,14 @@ from slurm.conftest import started
 from slurm.trainings import (
     Reference,
     assert_bit_identical,
+    gan_run,
     said_by_first_rank,
     slurm,
     state_of,
     train_gan,
     wait_for,
     wait_for_end,
-    wait_for_first_checkpoint,
+    wait_for_next_checkpoint,
 )
 
 pytestmark = pytest.mark.slurm
@@ -37,7 +38,7 @@ def assert_completed(job: str, restarts: int, workspace: Workspace, reference: R
 
 def test_a_training_told_that_its_time_is_up_goes_back_to_the_queue(ready: Workspace, reference: Reference) -> None:
     job = train_gan(ready)
-    wait_for_first_checkpoint(ready)
+    wait_for_next_checkpoint(gan_run(ready))
     slurm("scancel", "--signal=USR2", job)
     assert_completed(job, 1, ready, reference)
 
@@ -46,7 +47,7 @@ def test_a_training_pre_empted_by_urgent_work_goes_on_after_it(
     ready: Workspace, reference: Reference, tmp_path: Path
 ) -> None:
     job = train_gan(ready)
-    wait_for_first_checkpoint(ready)
+    wait_for_next_checkpoint(gan_run(ready))
     urgent = slurm(
         *("sbatch", "--parsable", "--partition=urgent", "--nodes=2", "--exclusive", f"--output={tmp_path}/urgent"),
         "--wrap=sleep 1",
@@ -57,7 +58,7 @@ def test_a_training_pre_empted_by_urgent_work_goes_on_after_it(
 
 def test_a_training_outlives_the_daemons_of_its_nodes(ready: Workspace, reference: Reference, cluster: str) -> None:
     job = train_gan(ready)
-    wait_for_first_checkpoint(ready)
+    wait_for_next_checkpoint(gan_run(ready))
     for node in ("node1", "node2"):
         kill(int((Path(cluster).parents[1] / "run" / f"slurmd-{node}.pid").read_text()))
     started()
@@ -76,7 +77,7 @@ def test_when_a_node_loses_its_power_the_training_goes_on_once_it_is_back(
     ready: Workspace, reference: Reference, cable: str
 ) -> None:
     job = train_gan(ready)
-    wait_for_first_checkpoint(ready)
+    wait_for_next_checkpoint(gan_run(ready))
     slurm("ip", "link", "set", cable, "down")
     for pid in map(int, slurm("ip", "netns", "pids", "mammogan-node2").split()):
         kill(pid)

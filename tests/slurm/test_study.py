@@ -5,16 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, front_door
+from conftest import ROOT, SMALL, front_door
+
+from mammogan.config import Direction, Workspace
+from mammogan.training.checkpoint import Run
+from slurm.trainings import logs, slurm, wait_for, wait_for_end
 
 pytestmark = pytest.mark.slurm
 
 
-def test_the_study_goes_from_dicoms_to_table_1_and_once_done_submits_nothing(phantom: Path, tmp_path: Path) -> None:
+def test_the_study_goes_from_dicoms_to_table_1_past_a_requeued_stage_and_once_done_submits_nothing(
+    phantom: Path, tmp_path: Path
+) -> None:
     words = (
         *("launch/study.py", "--cohort", phantom / "labels.csv", "--workspace", tmp_path / "work"),
         *("--resolution", "96x96", "--config", ROOT / "slurm" / "devcluster" / "study.yaml"),
-        *("--cluster", "slurm", "--cpu-ranks", "1", "--cpus-per-task", "1", "--time", "30", "--wait"),
+        *("--cluster", "slurm", "--cpu-ranks", "1", "--cpus-per-task", "1", "--time", "30"),
     )
     first = front_door(*words)
     assert first.returncode == 0, first.stdout + first.stderr
@@ -31,6 +37,11 @@ def test_the_study_goes_from_dicoms_to_table_1_and_once_done_submits_nothing(pha
         "generate-96x96": f"afterok:{remove}:{insert}",
         "evaluate": f"afterok:{ids['generate-96x96']}",
     }
+    requeued = Run(Workspace(tmp_path / "work").gan_run(SMALL, Direction.INSERT))
+    wait_for(requeued.newest.is_file, "a checkpoint of the generator that inserts", 120)
+    slurm("scancel", "--signal=USR2", insert)
+    assert wait_for_end(ids["evaluate"]) == "COMPLETED", logs(tmp_path)
+    assert f"SLURM job {insert}, restarts: 1" in logs(requeued.path)
     assert "positives called positive" in (tmp_path / "work" / "report" / "table1.md").read_text()
     again = front_door(*words)
     assert again.returncode == 0 and "submitted" not in again.stdout, again.stdout

@@ -21,7 +21,7 @@ from slurm.trainings import (
     slurm,
     train_gan,
     wait_for_end,
-    wait_for_first_checkpoint,
+    wait_for_next_checkpoint,
 )
 
 pytestmark = pytest.mark.slurm
@@ -31,19 +31,24 @@ def test_all_ranks_end_with_the_same_weights(reference: Reference) -> None:
     assert len(reference.of_ranks) == 2 and len(set(reference.of_ranks)) == 1
 
 
-def test_when_one_rank_is_killed_the_job_ends_and_submitted_again_has_the_weights_of_an_undisturbed_one(
+def test_a_training_that_was_cancelled_and_then_lost_a_rank_goes_on_whenever_it_is_submitted_again(
     ready: Workspace, reference: Reference
 ) -> None:
-    job = train_gan(ready)
-    wait_for_first_checkpoint(ready)
+    first = train_gan(ready)
+    wait_for_next_checkpoint(gan_run(ready))
+    slurm("scancel", first)
+    assert wait_for_end(first) == "CANCELLED"
+    second = train_gan(ready)
+    wait_for_next_checkpoint(gan_run(ready))
     [rank] = ranks_on("node2")
     os.kill(rank, signal.SIGKILL)
-    assert wait_for_end(job) == "FAILED"
-    assert not gan_run(ready).done.exists() and not ranks_on("node1")
-    again = train_gan(ready, "--wait")
+    assert wait_for_end(second) == "FAILED" and not ranks_on("node1")
+    assert not gan_run(ready).done.exists()
+    third = train_gan(ready, "--wait")
     said = said_by_first_rank(ready)
-    assert "2 rank(s) on cpu" in said and "on node1, node2" in said and "from epoch 0, batch 0" in said
-    assert json.loads((gan_run(ready).path / "launch.json").read_text())["job_ids"] == [again] != [job]
+    assert said.count("2 rank(s) on cpu") == 3 and said.count("from epoch 0, batch 0") == 1, said
+    assert "on node1, node2" in said
+    assert json.loads((gan_run(ready).path / "launch.json").read_text())["job_ids"] == [third]
     assert_bit_identical(ready, reference)
 
 

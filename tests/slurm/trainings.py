@@ -123,8 +123,17 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> N
         time.sleep(0.1)
 
 
-def wait_for_first_checkpoint(workspace: Workspace) -> None:
-    wait_for(gan_run(workspace).newest.is_file, "the first checkpoint")
+def wait_for_next_checkpoint(run: Run) -> None:
+    """Until the run has saved, again if it did before."""
+    before = saved_at(run)
+    wait_for(lambda: saved_at(run) > before, "a checkpoint")
+
+
+def saved_at(run: Run) -> int:
+    try:
+        return run.newest.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def wait_for_end(job: str) -> str:
