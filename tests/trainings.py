@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mammogan.config import CadConfig, ComputeConfig, Direction, GanConfig, PenaltyConfig, Workspace
 from mammogan.files import written_beside
@@ -40,8 +44,38 @@ GAN = GanConfig(
 )
 
 
+SIGNAL = "TEST_SIGNAL"
+"""Variable of a training's process: 12@3 has it send itself signal 12 when its fourth batch is read."""
+
+
+@contextmanager
+def signalled(number: int, batches: Collection[int]) -> Iterator[None]:
+    """In this block this process sends itself a signal when it reads these batches, counted from 0."""
+    from mammogan.data.stream import PairedStream
+
+    real, count = PairedStream.epoch, itertools.count()
+
+    def epoch(self: PairedStream, *place: int) -> Iterator[Any]:
+        for batch in real(self, *place):
+            if next(count) in batches:
+                os.kill(os.getpid(), number)
+            yield batch
+
+    PairedStream.epoch = epoch  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        PairedStream.epoch = real  # type: ignore[method-assign]
+
+
 def main(kind: str, root: str, exact: bool) -> None:
     """Train in this process: kind is cad, remove or insert."""
+    number, _, batch = os.environ.get(SIGNAL, "0@-1").partition("@")
+    with signalled(int(number), [int(batch)]):
+        train(kind, root, exact)
+
+
+def train(kind: str, root: str, exact: bool) -> None:
     from dataclasses import replace
 
     from mammogan.training import cad, gan
@@ -50,7 +84,8 @@ def main(kind: str, root: str, exact: bool) -> None:
     if kind == "cad":
         config = replace(CAD, compute=EXACT) if exact else CAD
         if exact:  # Vnet is frozen in the first epoch, so that the second needs a new wrapping
-            config = replace(config, fnet_epochs=1, vgg_weights=str(write_vgg_weights(workspace.root / "vgg.pth")))
+            weights = write_vgg_weights(workspace.root.parent / "vgg.pth")
+            config = replace(config, fnet_epochs=1, vgg_weights=str(weights))
         cad.train(config, workspace)
     else:
         gan.train(replace(GAN, compute=EXACT) if exact else GAN, Direction(kind), workspace)
@@ -76,15 +111,28 @@ def command(kind: str, workspace: Workspace, exact: bool = False) -> list[str]:
 
 def run_on_ranks(kind: str, workspace: Workspace, ranks: int) -> None:
     """The exact training on real gloo processes."""
+    assert codes(start_ranks([command(kind, workspace, exact=True)] * ranks)) == [0] * ranks
+
+
+def start_ranks(
+    commands: Sequence[list[str]], signals: Sequence[str] = (), **others: Any
+) -> list[subprocess.Popen[str]]:
+    """A rank for each command; ``signals`` says which one sends itself which, see SIGNAL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     processes = []
-    for rank in range(ranks):
-        places = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
+    for rank, words in enumerate(commands):
+        places = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(len(commands))}
         joining = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
-        processes.append(subprocess.Popen(command(kind, workspace, exact=True), env=os.environ | places | joining))
-    assert [p.wait(timeout=240) for p in processes] == [0] * ranks
+        own = {SIGNAL: signals[rank]} if signals else {}
+        environment = os.environ | places | joining | own
+        processes.append(subprocess.Popen(words, env=environment, text=True, **others))
+    return processes
+
+
+def codes(processes: Sequence[subprocess.Popen[str]]) -> list[int]:
+    return [process.wait(timeout=240) for process in processes]
 
 
 if __name__ == "__main__":

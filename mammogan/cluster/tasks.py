@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from mammogan.config import CadConfig, Direction, GanConfig, Workspace
@@ -33,8 +36,17 @@ class Task:
         return DelayedSubmission(self)
 
 
+class Training(Task):
+    """A task of several ranks that ends between two batches when SLURM's signal comes, and goes back to the queue."""
+
+    def __call__(self) -> None:
+        take_rank()
+        with leaving_before_requeue():
+            self.work()
+
+
 @dataclass(frozen=True)
-class TrainCad(Task):
+class TrainCad(Training):
     config: CadConfig
     workspace: Workspace
 
@@ -45,7 +57,7 @@ class TrainCad(Task):
 
 
 @dataclass(frozen=True)
-class TrainGan(Task):
+class TrainGan(Training):
     config: GanConfig
     direction: Direction
     workspace: Workspace
@@ -109,6 +121,46 @@ def take_rank() -> None:
     os.environ["LOCAL_RANK"] = str(job.local_rank)
     if job.global_rank == 0:
         say(f"SLURM job {job.job_id}, restarts: {restarts}, ranks: {job.num_tasks} on {', '.join(job.hostnames)}")
+
+
+class Leaving(SystemExit):
+    """The work has saved what it has and ends in this rank, and in all others, to go back to the queue."""
+
+
+@contextmanager
+def leaving_before_requeue() -> Iterator[None]:
+    """In a process that submitit started, have its signal end the work in this block first, then requeue the job.
+
+    submitit's own handler requeues at once, wherever the first rank's code is; the other ranks then lose their peer and
+    record an error. Here all ranks leave where the work lets the signal through (training/preemption.py), then the
+    first one requeues. The others end with 0 and no result: for any other code srun might kill the first too early.
+    """
+    number = _submitit_signal()
+    requeue = signal.getsignal(number) if number else None
+    if number is None or not callable(requeue):
+        yield
+        return
+    signal.signal(number, _leave)
+    try:
+        yield
+    except Leaving:
+        requeue(number, None)  # in the first rank this does not return
+        raise
+    finally:
+        signal.signal(number, requeue)
+
+
+def _submitit_signal() -> int | None:
+    """The signal that puts a job back to the queue; None outside of submitit's jobs."""
+    if not os.environ.get("SUBMITIT_EXECUTOR"):
+        return None
+    import submitit
+
+    return int(submitit.JobEnvironment()._usr_sig())
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise Leaving(0)
 
 
 def master_port(job_id: str, restarts: int) -> int:

@@ -19,9 +19,11 @@ from mammogan.training.cad_step import CadStep
 from mammogan.training.checkpoint import Run
 from mammogan.training.distributed import Ranks, joined
 from mammogan.training.inputs import as_learned, check_cad_inputs
+from mammogan.training.keeping import Keeper
 from mammogan.training.optimisation import Precision, Stepper
+from mammogan.training.preemption import sheltered
 from mammogan.training.progress import Reporter
-from mammogan.training.saving import Saver, resume
+from mammogan.training.saving import resume
 from mammogan.training.validation import auc, probabilities
 
 
@@ -126,26 +128,26 @@ def _train(config: CadConfig, workspace: Workspace, run: Run, inputs: dict[str, 
     if config.vgg_weights == "none":
         reporter.note("Vnet starts random, so everything is trained from the first epoch.")
     # Train.
-    saver = Saver(run)
+    keeper = Keeper(training, run, reporter, config.compute.save_minutes)
     try:
-        while training.epoch < config.epochs:
-            _train_epoch(training, saver, reporter)
+        with keeper.asked.listening():
+            while training.epoch < config.epochs:
+                _train_epoch(training, keeper, reporter)
     finally:
         reporter.close()
     # Finish.
-    saver.wait()
-    ranks.wait()
+    keeper.wait()
     if ranks.first:
         run.finish({"epochs": training.epoch, "best_validation_auc": training.best})
 
 
-def _train_epoch(training: CadTraining, saver: Saver, reporter: Reporter) -> None:
+def _train_epoch(training: CadTraining, keeper: Keeper, reporter: Reporter) -> None:
     config, stream, ranks = training.config, training.stream, training.ranks
     step = training.wrapped_step()
     training.cad.train()
-    began = saved = time.monotonic()
+    began = time.monotonic()
     resumed_at = training.batch
-    for batch in stream.epoch(training.epoch, training.batch):
+    for batch in sheltered(stream.epoch(training.epoch, training.batch)):
         # Update weights.
         place = (training.epoch, training.batch)
         positives, negatives = training.batches.pixels(batch, *place)
@@ -165,12 +167,12 @@ def _train_epoch(training: CadTraining, saver: Saver, reporter: Reporter) -> Non
             f"epoch {training.epoch}",
         )
         # Save state.
-        if ranks.any(time.monotonic() - saved >= config.compute.save_minutes * 60):
-            _save(training, saver, reporter)
-            saved = time.monotonic()
+        keeper.pause()
     # Validate.
     seconds = time.monotonic() - began
-    scores = [probabilities(training.cad, images, training.precision, ranks) for images in training.validation]
+    scores = [
+        probabilities(training.cad, images, training.precision, ranks, keeper.pause) for images in training.validation
+    ]
     value = auc(*scores)
     focal_mean, penalty_mean, steps = ranks.mean(training.sums).tolist()
     reporter.epoch(
@@ -187,14 +189,7 @@ def _train_epoch(training: CadTraining, saver: Saver, reporter: Reporter) -> Non
     training.sums.zero_()
     if training.best is None or (value is not None and value > training.best):
         training.best = value
-        if ranks.first:
-            facts = {"kind": "cad", "width": config.width, "epoch": training.epoch, "validation_auc": value}
-            saver.best({**facts, "cad": training.cad.state_dict()})
-    _save(training, saver, reporter)
-
-
-def _save(training: CadTraining, saver: Saver, reporter: Reporter) -> None:
-    training.lines = reporter.lines
-    state = training.state()
-    if training.ranks.first:
-        saver.newest(state)
+        facts = {"kind": "cad", "width": config.width, "epoch": training.epoch, "validation_auc": value}
+        keeper.best({**facts, "cad": training.cad.state_dict()})
+    keeper.save()
+    keeper.pause()

@@ -18,6 +18,9 @@ from mammogan.config import UserError
 
 _NEW_NAME = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters  # from torch 2.13 on
 _NO_BROADCAST: dict[str, Any] = {"forward_sync_buffers" if _NEW_NAME else "broadcast_buffers": False}
+_ENDED: list[Any] = []
+"""Groups that were left. To free one is to wait, with Python's lock held, for gloo's thread, which may just then, after
+an exchange, be waiting for that lock: both would wait for ever."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,13 @@ class Ranks:
 
     def any(self, flag: bool) -> bool:
         """True everywhere when it is true anywhere."""
+        return bool(self.highest(int(flag)))
+
+    def highest(self, value: int) -> int:
+        """The highest of all ranks' small numbers, everywhere."""
         if self.size == 1:
-            return flag
-        return bool(self._reduced(torch.tensor(float(flag), device=self.device), dist.ReduceOp.MAX).item())
+            return value
+        return int(self._reduced(torch.tensor(float(value), device=self.device), dist.ReduceOp.MAX).item())
 
     def gather(self, value: Any) -> list[Any]:
         """Everyone's picklable value, in rank order, on every rank."""
@@ -100,6 +107,7 @@ def joined(device: str = "auto") -> Iterator[Ranks]:
     try:
         yield Ranks(rank, size, chosen)
     finally:
+        _ENDED.append(dist.group.WORLD)
         dist.destroy_process_group()
 
 

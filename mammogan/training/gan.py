@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import torch
@@ -18,9 +17,11 @@ from mammogan.training.distributed import joined
 from mammogan.training.gan_state import GanTraining
 from mammogan.training.gan_steps import fakes_without_graph
 from mammogan.training.inputs import check_gan_inputs
+from mammogan.training.keeping import Keeper
 from mammogan.training.phases import Phase
+from mammogan.training.preemption import sheltered
 from mammogan.training.progress import Reporter
-from mammogan.training.saving import Saver, resume
+from mammogan.training.saving import resume
 from mammogan.training.validation import Fooled, fooled
 
 SHOWN = 4
@@ -62,29 +63,29 @@ def _train(training: GanTraining, inputs: dict[str, Any], run: Run) -> None:
     for sentence in told:
         reporter.note(f"{run.path.name}: {sentence}")
     # Train.
-    saver = Saver(run)
+    keeper = Keeper(training, run, reporter, training.config.compute.save_minutes)
     try:
-        _train_phase(training, saver, reporter)
-        while training.phase + 1 < len(training.phases):
-            training.next_phase()
-            _train_phase(training, saver, reporter)
+        with keeper.asked.listening():
+            _train_phase(training, keeper, reporter)
+            while training.phase + 1 < len(training.phases):
+                training.next_phase()
+                _train_phase(training, keeper, reporter)
     finally:
         reporter.close()
     # Finish.
-    saver.wait()
-    ranks.wait()
+    keeper.wait()
     if ranks.first:
         best = dict(zip(("fooled", "identity"), training.best, strict=True)) if training.best else None
         run.finish({"epochs": training.epoch, "best_on_validation": best})
 
 
-def _train_phase(training: GanTraining, saver: Saver, reporter: Reporter) -> None:
+def _train_phase(training: GanTraining, keeper: Keeper, reporter: Reporter) -> None:
     phase = training.phases[training.phase]
     critic_step, gnet_step = training.steps_of(phase)
     while training.ended_by is None and training.phase_epoch < phase.epochs:
-        _train_epoch(training, phase, critic_step, gnet_step, saver, reporter)
+        _train_epoch(training, phase, critic_step, gnet_step, keeper, reporter)
         means = training.means()
-        _validate(training, phase, means, saver, reporter)
+        _validate(training, phase, means, keeper, reporter)
         # Stop rule.
         if phase.stop is not None and phase.stop.holds(means):
             training.ended_by = str(phase.stop)
@@ -92,17 +93,22 @@ def _train_phase(training: GanTraining, saver: Saver, reporter: Reporter) -> Non
         if training.ended_by or training.phase_epoch >= phase.epochs:
             ended_by = training.ended_by or f"its cap of {phase.epochs} epochs"
             reporter.event("phase", phase=phase.name, ended_by=ended_by, epoch=training.epoch)
-            reporter.note(f"{saver.run.path.name}: phase {phase.name} ended by {ended_by}")
+            reporter.note(f"{keeper.name}: phase {phase.name} ended by {ended_by}")
         # Save state.
-        _save(training, saver, reporter)
+        keeper.save()
+        keeper.pause()
 
 
 def _train_epoch(
-    training: GanTraining, phase: Phase, critic_step: nn.Module, gnet_step: nn.Module, saver: Saver, reporter: Reporter
+    training: GanTraining,
+    phase: Phase,
+    critic_step: nn.Module,
+    gnet_step: nn.Module,
+    keeper: Keeper,
+    reporter: Reporter,
 ) -> None:
-    config, ranks = training.config, training.ranks
-    saved = time.monotonic()
-    for batch in training.stream.epoch(training.epoch, training.batch):
+    config = training.config
+    for batch in sheltered(training.stream.epoch(training.epoch, training.batch)):
         place = (training.epoch, training.batch)
         target, source = training.batches.pixels(batch, *place)
         # Update discriminator.
@@ -127,18 +133,18 @@ def _train_epoch(
         done = batches_before + 1
         reporter.batch(done, done + training.batches_left_at_most(), 2 * config.pairs, f"{phase.name} {training.epoch}")
         # Save state.
-        if ranks.any(time.monotonic() - saved >= config.compute.save_minutes * 60):
-            _save(training, saver, reporter)
-            saved = time.monotonic()
+        keeper.pause()
 
 
-def _validate(training: GanTraining, phase: Phase, means: dict[str, float], saver: Saver, reporter: Reporter) -> None:
+def _validate(training: GanTraining, phase: Phase, means: dict[str, float], keeper: Keeper, reporter: Reporter) -> None:
     """Report the epoch; in adversarial phases measure the fooled rate and keep the best generator so far."""
     skipped = training.critic_stepper.skipped + training.gnet_stepper.skipped
     facts: dict[str, Any] = {"phase": phase.name, **means, "skipped": skipped}
     if phase.trains_gnet and training.phase_epoch % training.config.validate_every == 0:
         label = int(training.direction.source == "positive")
-        found = fooled(training.gnet, training.cad, training.validation, label, training.precision, training.ranks)
+        found = fooled(
+            training.gnet, training.cad, training.validation, label, training.precision, training.ranks, keeper.pause
+        )
         facts |= {
             "validation_fooled": found.rate,
             "validation_right": found.right,
@@ -146,11 +152,11 @@ def _validate(training: GanTraining, phase: Phase, means: dict[str, float], save
         }
         _show(training, reporter)
         if phase.adversarial:
-            _keep_best(training, phase, found, saver)
+            _keep_best(training, phase, found, keeper)
     reporter.epoch(training.epoch, **facts)
 
 
-def _keep_best(training: GanTraining, phase: Phase, found: Fooled, saver: Saver) -> None:
+def _keep_best(training: GanTraining, phase: Phase, found: Fooled, keeper: Keeper) -> None:
     """Best is the highest fooled rate on validation; among equals the one that changes least (Eq. 7)."""
     if found.rate is None or found.identity is None:
         return
@@ -158,14 +164,9 @@ def _keep_best(training: GanTraining, phase: Phase, found: Fooled, saver: Saver)
     if training.best is None or (rank[0], -rank[1]) > (training.best[0], -training.best[1]):
         training.best = rank
         state = training.state()
-        if training.ranks.first:
-            kept = {k: state[k] for k in ("kind", "direction", "width", "gnet_norm", "gnet", "phase")}
-            facts = {
-                "epoch": training.epoch + 1,
-                "validation_fooled": found.rate,
-                "validation_identity": found.identity,
-            }
-            saver.best(kept | facts)
+        kept = {k: state[k] for k in ("kind", "direction", "width", "gnet_norm", "gnet", "phase")}
+        validated = {"validation_fooled": found.rate, "validation_identity": found.identity}
+        keeper.best({**kept, "epoch": training.epoch + 1, **validated})
 
 
 @torch.no_grad()
@@ -178,10 +179,3 @@ def _show(training: GanTraining, reporter: Reporter) -> None:
         fake = training.gnet(real)
         training.gnet.train()
         reporter.triplets(training.epoch, real, fake)
-
-
-def _save(training: GanTraining, saver: Saver, reporter: Reporter) -> None:
-    training.lines = reporter.lines
-    state = training.state()
-    if training.ranks.first:
-        saver.newest(state)

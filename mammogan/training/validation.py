@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from sklearn.metrics import roc_auc_score
@@ -16,19 +18,29 @@ from mammogan.training.distributed import Ranks
 from mammogan.training.optimisation import Precision
 
 BATCH = 8
+Pause = Callable[[], None]
+"""What is called before every batch, on all ranks equally often; it may end the training."""
 
 
-def own_share(images: ShardImages, ranks: Ranks) -> DataLoader[Tensor]:
-    """Batches of this rank's mammograms: every ``size``-th from ``rank`` on."""
-    return DataLoader(Subset(images, range(ranks.rank, len(images), ranks.size)), batch_size=BATCH)
+def no_pause() -> None: ...
+
+
+def own_share(images: ShardImages, ranks: Ranks, pause: Pause = no_pause) -> Iterator[Tensor]:
+    """Batches of this rank's mammograms: every ``size``-th from ``rank`` on. All ranks pause equally often."""
+    own = iter(DataLoader(Subset(images, range(ranks.rank, len(images), ranks.size)), batch_size=BATCH))
+    for _ in range(-(-len(images) // (ranks.size * BATCH))):
+        pause()
+        yield from islice(own, 1)
 
 
 @torch.no_grad()
-def probabilities(cad: Cad, images: ShardImages, precision: Precision, ranks: Ranks) -> list[float]:
+def probabilities(
+    cad: Cad, images: ShardImages, precision: Precision, ranks: Ranks, pause: Pause = no_pause
+) -> list[float]:
     """The CAD's probability of positive for every mammogram; the order is the same on every rank."""
     cad.eval()
     own: list[float] = []
-    for batch in own_share(images, ranks):
+    for batch in own_share(images, ranks, pause):
         with precision.autocast():
             own += cad.positive_probability(unit_pixels(batch.to(ranks.device)).to(precision.full)).tolist()
     return [p for part in ranks.gather(own) for p in part]
@@ -57,13 +69,21 @@ class Fooled:
 
 
 @torch.no_grad()
-def fooled(gnet: Gnet, cad: Cad, images: ShardImages, source_label: int, precision: Precision, ranks: Ranks) -> Fooled:
+def fooled(
+    gnet: Gnet,
+    cad: Cad,
+    images: ShardImages,
+    source_label: int,
+    precision: Precision,
+    ranks: Ranks,
+    pause: Pause = no_pause,
+) -> Fooled:
     """Alter every mammogram of ``images`` (all of one label, 0 or 1) as it would be saved, and ask the CAD again."""
     was_training = gnet.training
     gnet.eval()
     cad.eval()
     sums = torch.zeros(4, dtype=torch.float64)
-    for batch in own_share(images, ranks):
+    for batch in own_share(images, ranks, pause):
         real = unit_pixels(batch.to(ranks.device)).to(precision.full)
         with precision.autocast():
             fake = unit_pixels(to_uint16(gnet(real))).to(precision.full)
