@@ -54,8 +54,15 @@ class MakeShards:
     earlier runs left out count too. None given: no limit."""
     shard_images: int = 256
     """Most images in one tar."""
-    voi: Literal["header", "bits"] = "header"
-    """Grey scale. header: the file's first VOI LUT or window. bits: all stored bits, linearly."""
+    voi: Literal["header", "linear_bits", "none"] = "header"
+    """Grey scale. header: the file's VOI LUT or window. linear_bits: all stored bits, linearly, the brightest value
+    that they can hold at 65535. none: the stored numbers as they are, 12 bits ending at 4095."""
+    voi_index: int = 0
+    """Which of a file's VOI LUTs or windows, from 0: of GE's three LUTs 1 is the normal one. Files with fewer: the
+    first, with a flag."""
+    fit: Literal["pad", "physical", "stretch", "crop"] = "pad"
+    """pad: the whole mammogram as large as fits, ratio kept. physical: so that a pixel is as many millimetres for every
+    detector. stretch: over all of the image, ratio lost. crop: the part with the breast as large as fits."""
     clean_background: bool = False
     """Make everything outside the breast background, and so take out burnt-in labels and markers. What lies over the
     breast or within about 5 mm of it stays."""
@@ -82,6 +89,8 @@ def main(asked: MakeShards) -> int:
         salt_file=asked.salt_file,
         overwrite=asked.overwrite,
         voi=asked.voi,
+        voi_index=asked.voi_index,
+        fit=asked.fit,
         clean_background=asked.clean_background,
         file_seconds=asked.file_seconds,
         max_failures=asked.max_failures,

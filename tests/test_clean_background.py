@@ -12,7 +12,7 @@ from dicoms import breast, write_cohort, write_mammogram
 from numpy.typing import NDArray
 
 from mammogan.config import Resolution, UserError, Workspace
-from mammogan.data.dicom import Source, read_mammogram
+from mammogan.data.dicom import Reading, Source, read_mammogram
 from mammogan.data.shards import ShardIndex, verify, write_shards
 from mammogan.data.stream import read_shard
 
@@ -31,9 +31,8 @@ def labelled(stored: NDArray[np.uint16], value: int = LABEL) -> NDArray[np.uint1
 
 
 def read(path: Path, pixels: NDArray[Any], clean: bool, laterality: str = "L", **options: Any) -> Source:
-    return read_mammogram(
-        write_mammogram(path, pixels, laterality, **options), laterality, "CC", clean_background=clean
-    )
+    file = write_mammogram(path, pixels, laterality, **options)
+    return read_mammogram(file, laterality, "CC", Reading(clean_background=clean))
 
 
 @pytest.mark.parametrize("shape", [(96, 96), (520, 407), (777, 400)])

@@ -19,7 +19,8 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, Secondary
 from mammogan.config import Resolution
 from mammogan.data.cohort import Mammogram
 from mammogan.data.convert import Skipped, Task, convert
-from mammogan.data.dicom import Source, Unusable, read_mammogram
+from mammogan.data.dicom import Reading, Source, Unusable, read_mammogram
+from mammogan.data.pseudonyms import Pseudonyms
 
 RAW = "1.2.840.10008.5.1.4.1.1.1.2.1"
 
@@ -205,10 +206,46 @@ def test_a_bright_implant_of_the_declared_padding_value_stays_bright(file: Path)
     assert source.pixels[40, 5] == 65535
 
 
-def test_the_policy_bits_ignores_the_headers_window(file: Path) -> None:
+def test_the_policy_linear_bits_ignores_the_headers_window(file: Path) -> None:
     stored = breast()
     path = write_mammogram(file, stored, window=(100, 100, None))
-    assert np.allclose(read_mammogram(path, "L", "CC", "bits").pixels, stored * (65535 / 4095), atol=0.01)
+    found = read_mammogram(path, "L", "CC", Reading("linear_bits"))
+    assert np.allclose(found.pixels, stored * (65535 / 4095), atol=0.01)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+@pytest.mark.parametrize("clean", [False, True])
+def test_the_policy_none_keeps_the_stored_numbers(file: Path, photometric: str, clean: bool) -> None:
+    stored = breast()
+    shown = stored if photometric == "MONOCHROME2" else 4095 - stored
+    path = write_mammogram(file, shown, window=(100, 100, None), photometric=photometric)
+    found = read_mammogram(path, "L", "CC", Reading("none", clean_background=clean))
+    assert np.allclose(found.pixels, stored, atol=0.001)
+    assert found.facts["voi"] == {"policy": "none", "kind": "bits"}
+
+
+def test_of_several_windows_the_one_asked_for_is_taken(file: Path) -> None:
+    stored = breast()
+    write_mammogram(file, stored, WindowCenter=[2048, 1500], WindowWidth=[4096, 900])
+    second = read_mammogram(file, "L", "CC", Reading(voi_index=1))
+    third = read_mammogram(file, "L", "CC", Reading(voi_index=2))
+    assert np.array_equal(second.pixels, read(file, stored, window=(1500, 900, None)).pixels)
+    assert np.array_equal(third.pixels, read(file, stored, window=(2048, 4096, None)).pixels)
+    assert (second.facts["voi"]["index"], second.facts["flags"]) == (1, [])
+    assert (third.facts["voi"]["index"], third.facts["flags"]) == (0, ["voi_index_absent"])
+    assert Reading.of(second.facts) == Reading(voi_index=1)
+
+
+def test_of_several_luts_the_one_asked_for_is_taken(file: Path) -> None:
+    stored, luts = breast(), []
+    for power in (1, 2):
+        lut = Dataset()
+        lut.LUTDescriptor = [4096, 0, 12]
+        lut.LUTData = (4095 * (np.arange(4096) / 4095) ** power).astype("<u2").tobytes()
+        luts.append(lut)
+    path = write_mammogram(file, stored, VOILUTSequence=luts)
+    found = read_mammogram(path, "L", "CC", Reading(voi_index=1))
+    assert np.allclose(found.pixels, apply_voi_lut(stored, pydicom.dcmread(path), 1) * (65535 / 4095), atol=0.01)
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
@@ -216,7 +253,7 @@ def test_compressed_files_give_the_same_pixels(file: Path, syntax: str) -> None:
     stored = breast()
     plain, packed = read(file, stored), read(file, stored, compress=syntax)
     assert np.array_equal(plain.pixels, packed.pixels)
-    assert plain.facts["source_sha256"] == packed.facts["source_sha256"]
+    assert plain.fingerprint == packed.fingerprint
 
 
 def test_a_right_breast_equals_the_mirrored_left_one(file: Path) -> None:
@@ -330,7 +367,7 @@ def test_memory_that_runs_out_while_reading_decoding_or_scaling_is_a_reason_of_i
     size = pixels.nbytes
     del pixels
     spare_memory(int(images * size))
-    outcome = convert(Task(row, (Resolution(96, 96),), "header"))
+    outcome = convert(Task(row, (Resolution(96, 96),), Pseudonyms(b"secret")))
     assert isinstance(outcome, Skipped) and outcome.code == "out_of_memory"
 
 

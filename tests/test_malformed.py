@@ -18,6 +18,7 @@ from mammogan.data.cohort import Mammogram
 from mammogan.data.conversion_report import MEANING
 from mammogan.data.convert import Converted, Skipped, Task, convert
 from mammogan.data.dicom import read_mammogram
+from mammogan.data.pseudonyms import Pseudonyms
 from mammogan.data.shards import ShardIndex, verify, write_shards
 from mammogan.data.workers import Lost, in_order
 
@@ -25,7 +26,8 @@ SIZE = Resolution(96, 96)
 
 
 def task(path: Path) -> Task:
-    return Task(Mammogram(2, "key", "patient", path, "L", "CC", "negative", "train", None), (SIZE,), "header")
+    row = Mammogram(2, "key", "patient", path, "L", "CC", "negative", "train", None)
+    return Task(row, (SIZE,), Pseudonyms(b"secret"))
 
 
 def outcome(path: Path) -> str:

@@ -237,7 +237,7 @@ def test_the_twin_is_read_with_the_grey_scale_of_the_shards(phantom: Path, tmp_p
         header.WindowCenter, header.WindowWidth = 1000, 500
         header.save_as(path)
     workspace = Workspace(tmp_path / "work")
-    write_shards(tmp_path / "phantom" / "labels.csv", workspace, [SMALL], jobs=1, voi="bits")
+    write_shards(tmp_path / "phantom" / "labels.csv", workspace, [SMALL], jobs=1, voi="linear_bits")
     truth = PhantomTruth(workspace.cohort)
     for real in positives(workspace):
         known = truth.of(real.key, real.facts)

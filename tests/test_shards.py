@@ -172,14 +172,14 @@ def test_a_run_killed_in_the_middle_resumes_to_the_same_bytes(tmp_path: Path) ->
 
 
 def test_other_settings_are_refused_by_name_and_overwrite_makes_them_anew(copied: Workspace, cohort: Path) -> None:
-    with pytest.raises(UserError, match=r"voi was header, is bits.*--overwrite"):
-        convert(cohort, copied, voi="bits")
+    with pytest.raises(UserError, match=r"voi was header, is linear_bits.*--overwrite"):
+        convert(cohort, copied, voi="linear_bits")
     with pytest.raises(UserError, match=r"split was seed 0, is seed 5"):
         convert(cohort, copied, seed=5)
     assert verify(copied.shards(SIZE)) == []
-    report = convert(cohort, copied, voi="bits", overwrite=True)
+    report = convert(cohort, copied, voi="linear_bits", overwrite=True)
     assert report.converted_now == 18
-    assert ShardIndex.load(copied.shards(SIZE)).settings["voi"] == "bits"
+    assert ShardIndex.load(copied.shards(SIZE)).settings["voi"] == "linear_bits"
     assert verify(copied.shards(SIZE)) == []
 
 

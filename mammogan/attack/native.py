@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.config import MissingInput, UserError, Workspace
-from mammogan.data.dicom import Unusable, read_mammogram
+from mammogan.data.dicom import Reading, Unusable, read_mammogram
 from mammogan.data.placement import Placement, add_at_source, place_pixels
 from mammogan.data.stream import Sample
 
@@ -65,8 +65,7 @@ class Originals:
                 f"the original of {key} is not where {self._cohort} says: bring it back there, or leave --native out"
             )
         try:
-            asked = facts["voi"]["policy"], facts.get("clean_background", False)
-            source = read_mammogram(path, row["laterality"], row["view"], *asked)
+            source = read_mammogram(path, row["laterality"], row["view"], Reading.of(facts))
         except Unusable as reason:
             raise self._other(key, f"it cannot be read ({reason.code})") from None
         if (source.pixels.shape, source.flip_h, source.flip_v) != (

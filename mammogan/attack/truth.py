@@ -131,7 +131,7 @@ def _read_mask(path: Path) -> NDArray[np.uint8]:
 
 def _read_twin(path: Path, row: dict[str, str], facts: dict[str, Any]) -> Pixels:
     """The twin, brought to brightness and laid into the frame as its positive was."""
-    from mammogan.data.dicom import read_mammogram
+    from mammogan.data.dicom import Reading, read_mammogram
 
-    twin = read_mammogram(path, row["laterality"], row["view"], facts["voi"]["policy"])
+    twin = read_mammogram(path, row["laterality"], row["view"], Reading.of(facts))
     return place_pixels(twin.pixels, Placement.from_json(facts["placement"]))

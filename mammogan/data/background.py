@@ -11,6 +11,7 @@ from scipy import ndimage
 from mammogan.data import grey
 from mammogan.data.grey import Curve, Grey
 from mammogan.data.orientation import Orientation, breast_mask, enclosed, overview, within_margins
+from mammogan.data.placement import Region
 
 SKIN = 3  # blocks of the overview around the breast, 4.6 mm of the largest detectors: faint skin is no background
 PADDING_IN_BREAST = 0.005  # of the breast: a declared padding value that is more common there is wrong
@@ -39,6 +40,17 @@ class Breast:
         inside = self.stored[enclosed(self.mask, way.flip_h)]
         return int(np.isin(inside, padding).sum()) > PADDING_IN_BREAST * inside.size
 
+    def region(self, shape: tuple[int, int], way: Orientation) -> Region | None:
+        """The part of the canonical image (h,w) that the breast is in, from the chest wall on, with some background at
+        its other sides; None when no breast was found."""
+        if not self.mask.any():
+            return None
+        height, width = shape
+        rows = _extent(np.any(self.mask, axis=1, keepdims=True)[:, 0], self.block, height)
+        cols = _extent(np.any(self.mask, axis=0, keepdims=True)[0], self.block, width)
+        top, bottom = (height - rows[1], height - rows[0]) if way.flip_v else rows
+        return top, bottom, 0, width - cols[0] if way.flip_h else cols[1]
+
     def surroundings(self, shape: tuple[int, ...], way: Orientation) -> NDArray[np.bool_]:
         """Pixels of the image (h,w) that are surely not breast."""
         grown = ndimage.distance_transform_edt(~enclosed(self.mask, way.flip_h)) <= SKIN
@@ -50,6 +62,16 @@ class Breast:
             np.minimum(np.arange(side) // self.block, n - 1) for side, n in zip(shape, whole.shape, strict=True)
         )
         return ~whole[np.ix_(row, col)]
+
+
+def _extent(filled: NDArray[np.bool_], block: int, side: int) -> tuple[int, int]:
+    """First pixel and the one beyond the last of what fills blocks of a side, with SKIN blocks around; all the way to
+    the border where it reaches the margin, in which the breast is not looked for."""
+    (within,), places = within_margins(filled.shape), np.flatnonzero(filled)
+    first, beyond = int(places[0]), int(places[-1]) + 1
+    begins = 0 if first <= within.start else max(0, first - SKIN) * block
+    ends = side if beyond >= within.stop else min(side, (beyond + SKIN) * block)
+    return begins, ends
 
 
 def with_value(curve: Curve, patterns: NDArray[np.intp], brightness: float) -> Curve:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from mammogan import files
 from mammogan.config import LABELS, SPLITS
 from mammogan.data.index import IndexedSample, IndexedShard, ShardIndex
-from mammogan.data.placement import resize
+from mammogan.data.resample import bilinear
 from mammogan.data.stream import read_sample
 
 HEIGHT = 240  # of a picture, in pixels
@@ -51,7 +51,7 @@ def _spread(index: ShardIndex, split: str, label: str, number: int) -> Iterator[
 
 def small(pixels: NDArray[np.uint16], width: int) -> NDArray[np.uint8]:
     """A shard image (H,W) as a picture of HEIGHT x ``width``, the full range of 16 bits in 8."""
-    shown = resize(pixels.astype(np.float32), (HEIGHT, width), mode="bilinear")
+    shown = bilinear(pixels.astype(np.float32), (HEIGHT, width))
     return np.rint(np.clip(shown / 257, 0, 255)).astype(np.uint8)
 
 

@@ -29,6 +29,7 @@ MEANING = {
     "empty": "an empty file",
     "for_processing": "raw detector data; export the FOR PRESENTATION image",
     "multiframe": "tomosynthesis or several frames",
+    "no_spacing": "no size of a pixel, which --fit physical needs",
     "no_pixels": "no pixels in the file, or not any more in a copy that did not finish",
     "not_dicom": "not a DICOM file",
     "not_mg": "another modality than mammography",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,8 +13,10 @@ import torch
 from mammogan.config import Resolution
 from mammogan.data.codec import Codec, encode
 from mammogan.data.cohort import Mammogram
-from mammogan.data.dicom import Placement, Source, Unusable, Voi, place, read_mammogram
+from mammogan.data.dicom import Placement, Reading, Source, Unusable, place, read_mammogram
+from mammogan.data.fit import LARGER, Fit, is_larger
 from mammogan.data.index import SCHEMA
+from mammogan.data.pseudonyms import Pseudonyms
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,9 @@ class Task:
 
     mammogram: Mammogram
     resolutions: tuple[Resolution, ...]
-    voi: Voi
-    clean_background: bool = False
+    names: Pseudonyms
+    reading: Reading = field(default=Reading())
+    fit: Fit = "pad"
     codec: Codec = "zstd"
 
 
@@ -38,9 +41,9 @@ class Members:
 
 @dataclass(frozen=True)
 class Converted:
-    """A sample at every resolution asked for. source_sha256 is of the stored pixels, ``flags`` are in its JSON too."""
+    """A sample at every resolution asked for. source_hmac is of the stored pixels, ``flags`` are in its JSON too."""
 
-    source_sha256: str
+    source_hmac: str
     members: dict[Resolution, Members]
     flags: tuple[str, ...] = ()
 
@@ -57,16 +60,16 @@ def convert(task: Task) -> Converted | Skipped:
     """Everything a worker process does for one row. Whatever is wrong with the file comes back as Skipped."""
     row = task.mammogram
     try:
-        source = read_mammogram(row.path, row.laterality, row.view, task.voi, task.clean_background)
+        source = read_mammogram(row.path, row.laterality, row.view, task.reading)
         with _one_thread():
-            members = {resolution: _members(row, source, resolution, task.codec) for resolution in task.resolutions}
+            members = {resolution: _members(task, source, resolution) for resolution in task.resolutions}
     except Unusable as reason:
         return Skipped(reason.code, reason.detail)
     except MemoryError as error:
         return Skipped("out_of_memory", repr(error))
     except Exception as error:  # a header can be wrong in ways that nobody thought of; one file must not end the run
         return Skipped("unexpected", repr(error))
-    return Converted(source.facts["source_sha256"], members, tuple(source.facts["flags"]))
+    return Converted(task.names.source(source.fingerprint), members, tuple(source.facts["flags"]))
 
 
 @contextmanager
@@ -80,13 +83,15 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _members(row: Mammogram, source: Source, resolution: Resolution, codec: Codec) -> Members:
-    pixels, placement = place(source, resolution)
-    facts = sample_facts(row, source, placement)
-    return Members(encode(pixels, codec), json.dumps(facts, allow_nan=False).encode())
+def _members(task: Task, source: Source, resolution: Resolution) -> Members:
+    pixels, placement = place(source, resolution, task.fit)
+    facts = sample_facts(task.mammogram, source, placement, task.names)
+    if is_larger(task.fit, placement.source_shape, resolution, source.facts["source_spacing_mm"]):
+        facts["flags"] = sorted({*facts["flags"], LARGER})
+    return Members(encode(pixels, task.codec), json.dumps(facts, allow_nan=False).encode())
 
 
-def sample_facts(row: Mammogram, source: Source, placement: Placement) -> dict[str, Any]:
+def sample_facts(row: Mammogram, source: Source, placement: Placement, names: Pseudonyms) -> dict[str, Any]:
     """The JSON member: an allow-list. No name, number, date, UID or path of the source is in it."""
     spacing, scale = source.facts["source_spacing_mm"], placement.scale
     return {
@@ -111,5 +116,5 @@ def sample_facts(row: Mammogram, source: Source, placement: Placement) -> dict[s
         "synthetic": source.facts["synthetic"],
         "film": source.facts["film"],
         "flags": source.facts["flags"],
-        "source_sha256": source.facts["source_sha256"],
+        "source_hmac": names.source(source.fingerprint),
     }

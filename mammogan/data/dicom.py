@@ -5,17 +5,17 @@ Order: decode, modality LUT, VOI, photometric sense, background, orientation, sc
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
@@ -23,12 +23,13 @@ from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, R
 from mammogan.config import Resolution
 from mammogan.data import grey
 from mammogan.data.background import Breast, cleaned, with_dark_background, with_value
+from mammogan.data.fit import Fit, fitted
 from mammogan.data.grey import Grey, Unusable, Voi
 from mammogan.data.header import MOST_PIXELS, SMALLEST_SIDE, read
 from mammogan.data.orientation import Orientation, orient
-from mammogan.data.placement import Placement, apply_placement_to_mask, place_pixels
+from mammogan.data.placement import Placement, Region, apply_placement_to_mask, place_pixels
 
-__all__ = ["Placement", "Source", "Unusable", "Voi", "apply_placement_to_mask", "place", "read_mammogram"]
+__all__ = ["Placement", "Reading", "Source", "Unusable", "Voi", "apply_placement_to_mask", "place", "read_mammogram"]
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 SYNTHETIC_DATA = 0x0008001C
@@ -39,42 +40,61 @@ STREAMS = {b"\xff\x4f\xff\x51": JPEG2000TransferSyntaxes, b"\xff\xd8\xff\xf7": J
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How brightness comes from a file."""
+
+    voi: Voi = "header"
+    """See grey.grey_curve."""
+    voi_index: int = 0
+    """Which of several LUTs or windows of a header."""
+    clean_background: bool = False
+    """Everything away from the breast, such as burnt-in labels, becomes background."""
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Reading:
+        """How the original of a sample, by its JSON, was read."""
+        voi = facts["voi"]
+        return cls(voi["policy"], voi.get("asked_index", 0), facts.get("clean_background", False))
+
+
+@dataclass(frozen=True)
 class Source:
     """A mammogram at its own size. ``pixels`` float32 (h,w) in [0,65535], canonical, bright tissue on dark.
 
-    ``facts`` are what a sample's JSON may say of the file: no name, number, date, UID or path.
+    ``facts`` are what a sample's JSON may say of the file: no name, number, date, UID or path. ``fingerprint`` is of
+    the stored pixels, equal for two files of one image, and private: who has the file can tell it again. ``breast`` is
+    the region that the breast is in, None when it was not found.
     """
 
     pixels: NDArray[np.float32]
     flip_h: bool
     flip_v: bool
     facts: dict[str, Any]
+    fingerprint: bytes
+    breast: Region | None = None
 
 
-def read_mammogram(
-    path: Path, laterality: str, view: str, voi: Voi = "header", clean_background: bool = False
-) -> Source:
-    """Decode one file and bring it into the canonical orientation. Raises Unusable with a reason code.
-
-    ``clean_background``: everything away from the breast, such as burnt-in labels, becomes background.
-    """
+def read_mammogram(path: Path, laterality: str, view: str, reading: Reading = Reading()) -> Source:
+    """Decode one file and bring it into the canonical orientation. Raises Unusable with a reason code."""
     flags: list[str] = []
     try:
         with _header_warnings(flags):
             header = read(path)
             _correct_syntax(header, flags)
             stored = _decode(header)
-            source = _canonical(header, stored, laterality, view, voi, flags, clean_background)
+            source = _canonical(header, stored, laterality, view, reading, flags)
     except MemoryError as error:  # says nothing of the file: it may do when less is converted at a time
         raise Unusable("out_of_memory", repr(error)) from error
     source.facts["flags"] = sorted(set(flags))
     return source
 
 
-def place(source: Source, resolution: Resolution) -> tuple[NDArray[np.uint16], Placement]:
-    """Scale and pad a mammogram to a shard image, uint16 (H,W). Unusable when rounding leaves one brightness."""
+def place(source: Source, resolution: Resolution, fit: Fit = "pad") -> tuple[NDArray[np.uint16], Placement]:
+    """Scale and pad a mammogram to a shard image, uint16 (H,W). Unusable when rounding leaves one brightness, and where
+    ``fit`` needs what is not known."""
     height, width = source.pixels.shape
-    placement = Placement.fit((height, width), resolution, source.flip_h, source.flip_v)
+    flips, spacing = (source.flip_h, source.flip_v), source.facts["source_spacing_mm"]
+    placement = fitted(fit, (height, width), resolution, flips, spacing, source.breast)
     pixels = place_pixels(source.pixels, placement)
     if np.ptp(pixels) == 0:
         raise Unusable("blank", "one brightness everywhere once rounded to 16 bits")
@@ -133,7 +153,8 @@ def _decode(header: Dataset) -> NDArray[Any]:
 
 def _decoded_with(header: Dataset, decoder: str) -> NDArray[Any]:
     # pydicom would cut values to the declared bits, and so turn the brightest pixels of some scanners black.
-    options = {"correct_unused_bits": header.get("PixelRepresentation") == 1 or _has_overlay_bits(header)}
+    correct = header.get("PixelRepresentation") == 1 or _has_overlay_bits(header)
+    options = {"correct_unused_bits": correct, "view_only": not correct}
     if decoder:
         try:
             header.pixel_array_options(decoding_plugin=decoder, **options)
@@ -158,12 +179,12 @@ def _fastest_decoder(syntax: UID) -> str:
 
 
 def _canonical(
-    header: Dataset, stored: NDArray[Any], laterality: str, view: str, voi: Voi, flags: list[str], clean: bool
+    header: Dataset, stored: NDArray[Any], laterality: str, view: str, reading: Reading, flags: list[str]
 ) -> Source:
     patterns = grey.stored_patterns(stored)
     padding = grey.padding(header)
     present = grey.stored_values(patterns, thorough=padding.size > 0)
-    tones = grey.grey_curve(header, present, voi)
+    tones = grey.grey_curve(header, present, reading.voi, reading.voi_index)
     present[padding] = False
     shown = tones.curve[present]
     # Where only some values were looked for, a table that is no slope could show the others differently.
@@ -178,16 +199,21 @@ def _canonical(
         breast, way = _look(header, patterns, tones.curve, laterality, view)
     curve = with_dark_background(tones, padding, breast, way, flags)
     pixels = grey.brightness(curve, way.canonical(patterns))
-    if clean:
+    if reading.clean_background:
         pixels = cleaned(pixels, tones, curve, padding, breast, way, flags)
+    if tones.top != grey.TOP:
+        pixels *= tones.top / grey.TOP
     flags += tones.flags + way.flags + _doubts(header, laterality, view)
     if shown.size <= 256 and int(header.BitsStored) > 8:
         flags.append("eight_bit_content")
+    height, width = stored.shape
     return Source(
         pixels=pixels,
         flip_h=way.flip_h,
         flip_v=way.flip_v,
-        facts={**_facts(header, stored, tones, way), "clean_background": clean},
+        facts={**_facts(header, stored, tones, way), "clean_background": reading.clean_background},
+        fingerprint=_fingerprint(stored),
+        breast=breast.region((height, width), way),
     )
 
 
@@ -226,7 +252,6 @@ def _facts(header: Dataset, stored: NDArray[Any], tones: Grey, way: Orientation)
         "flip_h": way.flip_h,
         "synthetic": SYNTHETIC_DATA in header and header[SYNTHETIC_DATA].value == "YES",
         "film": _is_film(header),
-        "source_sha256": _fingerprint(stored),
     }
 
 
@@ -247,8 +272,9 @@ def _spacing(header: Dataset) -> list[float] | None:
     return None
 
 
-def _fingerprint(stored: NDArray[Any]) -> str:
-    """sha256 of the decoded stored pixels and their shape: equal for two files of one image."""
-    digest = hashlib.sha256(f"{stored.shape}{stored.dtype.str}".encode())
+def _fingerprint(stored: NDArray[Any]) -> bytes:
+    """128 bits of the decoded stored pixels and their shape, by XXH3, which is ten times as fast as sha256: it has to
+    tell images apart, and no secret is kept by it."""
+    digest = xxhash.xxh3_128(f"{stored.shape}{stored.dtype.str}".encode())
     digest.update(np.ascontiguousarray(stored).data)
-    return digest.hexdigest()
+    return digest.digest()

@@ -71,7 +71,7 @@ def _unless_repeated(result: Converted | Skipped, row: Mammogram, first: dict[st
     """
     if isinstance(result, Skipped):
         return result
-    kept = first.setdefault(result.source_sha256, row)
+    kept = first.setdefault(result.source_hmac, row)
     if kept.key == row.key:
         return result
     agree = (kept.patient, kept.label) == (row.patient, row.label)
@@ -81,6 +81,6 @@ def _unless_repeated(result: Converted | Skipped, row: Mammogram, first: dict[st
 def _record(shards: dict[Resolution, OpenShard], row: Mammogram, outcome: Converted | Skipped) -> None:
     for resolution, shard in shards.items():
         if isinstance(outcome, Converted):
-            shard.add(row, outcome.members[resolution], outcome.source_sha256, outcome.flags)
+            shard.add(row, outcome.members[resolution], outcome.source_hmac, outcome.flags)
         else:
             shard.exclude(row, outcome.code)

@@ -7,6 +7,7 @@ then photometric interpretation. Inverting earlier, or by the image's maximum, w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ HUGE = 1e12  # of a rescale; beyond it differences of stored values drown in rou
 SPARSE = 16  # rows of which one is looked at
 COMMON = 1024  # values that are enough to tell that an image has more than 8 bits
 STRIP = 64  # rows
-Voi = Literal["header", "bits"]
+Voi = Literal["header", "linear_bits", "none"]
 Curve = NDArray[np.float64]
 
 
@@ -38,10 +39,14 @@ class LutInvalid(Exception):
 
 @dataclass(frozen=True)
 class Grey:
-    """``curve[stored value as 16 bits]`` is a brightness in [0, 65535]; ``voi`` says how it came about."""
+    """``curve[stored value as 16 bits]`` is a brightness in [0, 65535]; ``voi`` says how it came about.
+
+    ``top``: what a sample stores for the brightness 65535.
+    """
 
     curve: Curve
     voi: dict[str, Any]
+    top: float = TOP
     flags: list[str] = field(default_factory=list)
 
     @property
@@ -50,24 +55,28 @@ class Grey:
         return self.voi.get("function") == "SIGMOID"
 
 
-def grey_curve(header: Dataset, present: NDArray[np.bool_], policy: Voi) -> Grey:
+def grey_curve(header: Dataset, present: NDArray[np.bool_], policy: Voi, index: int = 0) -> Grey:
     """The curve that ``header`` asks for.
 
-    ``present`` (65536) marks the stored values that occur, as 16-bit patterns. policy "header": the first VOI LUT, else
-    the first window, else all stored bits linearly. policy "bits": all stored bits linearly.
+    ``present`` (65536) marks the stored values that occur, as 16-bit patterns. policy "header": the VOI LUT, else the
+    window, that is ``index``-th in the header, counted from 0, else all stored bits linearly. policy "linear_bits": all
+    stored bits linearly. policy "none": the same, to be stored as the numbers that they are, so that 12 bits end at
+    4095. Where the header has fewer LUTs or windows than ``index``, its first one is taken, and a flag says so.
     """
     flags: list[str] = []
     stored, bits = _stored_values(header, present, flags)
     inside = _within(stored, bits, _is_signed(header))
     values = _modality(header, stored, flags)
     low, high = float(values[inside].min()), float(values[inside].max())
-    chosen = _voi(header, values, (low, high), bits, flags) if policy == "header" else None
+    chosen = _voi(header, values, (low, high), bits, index, flags) if policy == "header" else None
     unit, voi = chosen or (_linear(values, low, high), {"kind": "bits"})
+    asked = {"policy": policy, **({"asked_index": index} if index else {})}
     inverted = (
         header.get("PhotometricInterpretation") == "MONOCHROME1" or header.get("PresentationLUTShape") == "INVERSE"
     )
     curve = np.clip(unit, 0, 1) * TOP
-    return Grey(TOP - curve if inverted else curve, {"policy": policy, **voi}, flags)
+    top = min(high - low, TOP) if policy == "none" else TOP
+    return Grey(TOP - curve if inverted else curve, {**asked, **voi}, top, flags)
 
 
 def stored_patterns(stored: NDArray[Any]) -> NDArray[np.uint16]:
@@ -83,8 +92,10 @@ def stored_values(patterns: NDArray[np.uint16], thorough: bool) -> NDArray[np.bo
     Not ``thorough``: in every 16th row alone, if that is more than COMMON of them; the others then change nothing.
     """
     present = np.zeros(PATTERNS, bool)
-    for stored in (patterns, patterns.view(np.int16)):
-        present[[int(end) & (PATTERNS - 1) for end in (stored.min(), stored.max())]] = True
+    present[[patterns.min(), highest := patterns.max()]] = True
+    if highest >= PATTERNS // 2:  # else they mean the same with a sign
+        signed = patterns.view(np.int16)
+        present[[int(end) & (PATTERNS - 1) for end in (signed.min(), signed.max())]] = True
     present[patterns[::SPARSE]] = True
     if thorough or np.count_nonzero(present) <= COMMON:
         present[patterns] = True
@@ -151,20 +162,22 @@ def _modality(header: Dataset, stored: NDArray[np.int64], flags: list[str]) -> N
 
 
 def _voi(
-    header: Dataset, values: NDArray[np.float64], span: tuple[float, float], bits: int, flags: list[str]
+    header: Dataset, values: NDArray[np.float64], span: tuple[float, float], bits: int, index: int, flags: list[str]
 ) -> tuple[NDArray[np.float64], dict[str, Any]] | None:
     """The header's VOI transform as brightness in about [0, 1] with its description; None when there is none."""
     if header.get("VOILUTSequence"):
         try:
-            looked_up, top = _look_up(values, header.VOILUTSequence)
-            return looked_up / top, {"kind": "lut", "index": 0}
+            chosen = _chosen(index, _values(header, "VOILUTSequence"), flags)
+            looked_up, top = _look_up(values, header.VOILUTSequence, chosen)
+            return looked_up / top, {"kind": "lut", "index": chosen}
         except LutInvalid:
             flags.append("voi_lut_invalid")
-    center, width = _number(header, "WindowCenter"), _number(header, "WindowWidth")
+    chosen = _chosen(index, min(_values(header, "WindowCenter"), _values(header, "WindowWidth")), flags)
+    center, width = _number(header, "WindowCenter", chosen), _number(header, "WindowWidth", chosen)
     if center is None or width is None:
         return None
     function = str(header.get("VOILUTFunction") or "LINEAR").strip() or "LINEAR"
-    voi = {"kind": "window", "function": function, "center": center, "width": width, "index": 0}
+    voi = {"kind": "window", "function": function, "center": center, "width": width, "index": chosen}
     if function not in WINDOWS or width < (1 if function == "LINEAR" else 1e-9):
         flags.append("window_invalid")
         return None
@@ -202,10 +215,10 @@ def window_sigmoid(values: NDArray[np.float64], center: float, width: float) -> 
 WINDOWS = {"LINEAR": window_linear, "LINEAR_EXACT": window_linear_exact, "SIGMOID": window_sigmoid}
 
 
-def _look_up(values: NDArray[np.float64], sequence: Any) -> tuple[NDArray[np.float64], float]:
-    """Apply the first LUT of a sequence (PS3.3 C.11.1.1); its largest possible output too. LutInvalid if it is none."""
+def _look_up(values: NDArray[np.float64], sequence: Any, chosen: int = 0) -> tuple[NDArray[np.float64], float]:
+    """Apply one LUT of a sequence (PS3.3 C.11.1.1); its largest possible output too. LutInvalid if it is none."""
     try:
-        item = sequence[0]
+        item = sequence[chosen]
         entries, first, bits = (int(part) for part in item.LUTDescriptor)
         data = item.LUTData
         if isinstance(data, bytes):
@@ -219,11 +232,24 @@ def _look_up(values: NDArray[np.float64], sequence: Any) -> tuple[NDArray[np.flo
     return table[index], float((1 << bits) - 1)
 
 
-def _number(header: Dataset, keyword: str) -> float | None:
-    """First value of a decimal attribute; None when it is absent, empty or no finite number."""
+def _chosen(index: int, count: int, flags: list[str]) -> int:
+    """``index`` where there are as many; else the first."""
+    if 0 < count <= index:
+        flags.append("voi_index_absent")
+    return index if index < count else 0
+
+
+def _values(header: Dataset, keyword: str) -> int:
+    """How many values an attribute has, of whatever kind a damaged header makes it."""
+    value = header.get(keyword)
+    return len(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else int(value is not None)
+
+
+def _number(header: Dataset, keyword: str, chosen: int = 0) -> float | None:
+    """One value of a decimal attribute; None when it is absent, empty or no finite number."""
     try:
         value = header.get(keyword)
-        number = float(value if isinstance(value, str | int | float) else value[0])
+        number = float(value if isinstance(value, str | int | float) else value[chosen])
     except (TypeError, ValueError, IndexError):
         return None
     return number if np.isfinite(number) else None

@@ -1,4 +1,4 @@
-"""Where a stored DICOM frame lies in a shard image: flips, one scale, padding; and the way back."""
+"""Where a stored DICOM frame lies in a shard image: flips, region, scale, padding; and the way back."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from mammogan.config import Resolution
+from mammogan.data.resample import bicubic, bilinear
+
+Region = tuple[int, int, int, int]
+"""Rows from and to, columns from and to, of a canonical frame; the ends are not in it."""
 
 
 @dataclass(frozen=True)
 class Placement:
     """Map between the stored frame (h,w) and a shard image (H,W).
 
-    The frame is flipped into the canonical orientation, scaled to ``content_shape`` and laid at ``offset`` (row, col);
-    the rest is zero. Coordinates are pixel centres: row 0 is the centre of the first row.
+    The frame is flipped into the canonical orientation; its ``region``, None for all of it, is scaled to
+    ``content_shape`` and laid at ``offset`` (row, col); the rest is zero. Coordinates are pixel centres: row 0 is the
+    centre of the first row.
     """
 
     source_shape: tuple[int, int]
@@ -28,44 +32,78 @@ class Placement:
     offset: tuple[int, int]
     flip_h: bool
     flip_v: bool
+    region: Region | None = None
 
     @classmethod
-    def fit(cls, source_shape: tuple[int, int], resolution: Resolution, flip_h: bool, flip_v: bool) -> Placement:
+    def fit(
+        cls,
+        source_shape: tuple[int, int],
+        resolution: Resolution,
+        flip_h: bool,
+        flip_v: bool,
+        region: Region | None = None,
+    ) -> Placement:
         """The largest size that keeps the ratio; columns padded away from the chest wall, rows at both ends."""
-        height, width = source_shape
-        scale = min(resolution.height / height, resolution.width / width)
-        content = (
-            min(resolution.height, max(1, round(height * scale))),
-            min(resolution.width, max(1, round(width * scale))),
-        )
-        offset = ((resolution.height - content[0]) // 2, 0)
-        return cls(source_shape, (resolution.height, resolution.width), content, offset, flip_h, flip_v)
+        top, bottom, left, right = region or _whole(source_shape)
+        scale = min(resolution.height / (bottom - top), resolution.width / (right - left))
+        content = round((bottom - top) * scale), round((right - left) * scale)
+        return cls.laid(source_shape, resolution, content, flip_h, flip_v, region)
+
+    @classmethod
+    def laid(
+        cls,
+        source_shape: tuple[int, int],
+        resolution: Resolution,
+        content: tuple[int, int],
+        flip_h: bool,
+        flip_v: bool,
+        region: Region | None = None,
+    ) -> Placement:
+        """At the size ``content``, as far as that is at least a pixel and no more than the shard image."""
+        height, width = min(resolution.height, max(1, content[0])), min(resolution.width, max(1, content[1]))
+        offset = ((resolution.height - height) // 2, 0)
+        shape = resolution.height, resolution.width
+        return cls(source_shape, shape, (height, width), offset, flip_h, flip_v, region)
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Shard pixels per stored pixel (y, x); the two differ by the rounding of the content's size only."""
-        return self.content_shape[0] / self.source_shape[0], self.content_shape[1] / self.source_shape[1]
+        """Shard pixels per stored pixel (y, x): the same but for the size's rounding, where the ratio is kept."""
+        top, bottom, left, right = self.region or _whole(self.source_shape)
+        return self.content_shape[0] / (bottom - top), self.content_shape[1] / (right - left)
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Where the region begins in the canonical frame (row, col)."""
+        top, _, left, _ = self.region or _whole(self.source_shape)
+        return top, left
 
     def to_source(self, rows: ArrayLike, cols: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Shard coordinates -> stored-frame coordinates, in fractions of a pixel."""
-        (scale_y, scale_x), (height, width) = self.scale, self.source_shape
-        row = (np.asarray(rows, float) - self.offset[0] + 0.5) / scale_y - 0.5
-        col = (np.asarray(cols, float) - self.offset[1] + 0.5) / scale_x - 0.5
+        (scale_y, scale_x), (height, width), (top, left) = self.scale, self.source_shape, self.corner
+        row = (np.asarray(rows, float) - self.offset[0] + 0.5) / scale_y - 0.5 + top
+        col = (np.asarray(cols, float) - self.offset[1] + 0.5) / scale_x - 0.5 + left
         return (height - 1 - row if self.flip_v else row), (width - 1 - col if self.flip_h else col)
 
     def from_source(self, rows: ArrayLike, cols: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Stored-frame coordinates -> shard coordinates, in fractions of a pixel."""
-        (scale_y, scale_x), (height, width) = self.scale, self.source_shape
+        (scale_y, scale_x), (height, width), (top, left) = self.scale, self.source_shape, self.corner
         row, col = np.asarray(rows, float), np.asarray(cols, float)
         row, col = (height - 1 - row if self.flip_v else row), (width - 1 - col if self.flip_h else col)
-        return (row + 0.5) * scale_y - 0.5 + self.offset[0], (col + 0.5) * scale_x - 0.5 + self.offset[1]
+        return (row - top + 0.5) * scale_y - 0.5 + self.offset[0], (col - left + 0.5) * scale_x - 0.5 + self.offset[1]
 
     def canonical(self, frame: NDArray[Any]) -> NDArray[Any]:
         """A view of a stored frame (h,w) in the canonical orientation."""
         return frame[:: -1 if self.flip_v else 1, :: -1 if self.flip_h else 1]
 
+    def used(self, canonical: NDArray[Any]) -> NDArray[Any]:
+        """A view of the region of a canonical frame (h,w)."""
+        top, bottom, left, right = self.region or _whole(self.source_shape)
+        return canonical[top:bottom, left:right]
+
     def to_json(self) -> dict[str, Any]:
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
+        """Plain values; no region where all of the frame is used."""
+        values = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
+        return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Placement:
@@ -78,9 +116,9 @@ def place_pixels(canonical: NDArray[np.float32], placement: Placement) -> NDArra
 
     Antialiased bicubic in float; clipped, because it overshoots, before the one rounding (half to even).
     """
-    content = resize(canonical, placement.content_shape)
+    scaled = np.clip(bicubic(placement.used(canonical), placement.content_shape), 0, 65535)
     placed = np.zeros(placement.shape, np.uint16)
-    placed[_content(placement)] = np.rint(np.clip(content, 0, 65535)).astype(np.uint16)
+    content(placed, placement)[...] = np.rint(scaled, out=scaled)
     return placed
 
 
@@ -91,10 +129,11 @@ def apply_placement_to_mask(mask: NDArray[Any], placement: Placement) -> NDArray
     """
     if mask.shape != placement.source_shape:
         raise ValueError(f"mask is {mask.shape}, expected the stored frame's {placement.source_shape}")
-    covered = resize(placement.canonical(mask != 0).astype(np.float32), placement.content_shape, mode="bilinear")
+    used = placement.used(placement.canonical(mask != 0))
+    covered = bilinear(used.astype(np.float32), placement.content_shape)
     placed = np.zeros(placement.shape, bool)
-    if mask.any():
-        placed[_content(placement)] = covered >= min(0.5, covered.max())
+    if used.any():
+        content(placed, placement)[...] = covered >= min(0.5, covered.max())
     return placed
 
 
@@ -106,7 +145,8 @@ REACH = 2
 
 def content(image: NDArray[Any], placement: Placement) -> NDArray[Any]:
     """A view of a shard image (H,W) without its padding, ``content_shape``, still canonical."""
-    return image[_content(placement)]
+    (top, left), (height, width) = placement.offset, placement.content_shape
+    return image[top : top + height, left : left + width]
 
 
 def add_at_source(
@@ -117,37 +157,28 @@ def add_at_source(
     The change is scaled bicubically and then corrected until scaling the result down gives it again, as far as its
     pixels and the range allow. Pixels farther than REACH from any change stay exactly what they are.
     """
-    wanted = content(change, placement)
-    region = _reached(wanted != 0, placement)
-    added = np.zeros_like(canonical)
+    wanted, used = content(change, placement), placement.used(canonical)
+    region = _reached(wanted != 0, used.shape)
+    added = np.zeros_like(used)
     for _ in range(1 + PASSES):
-        missing = wanted - resize(added, placement.content_shape)
-        added += np.where(region, resize(missing, placement.source_shape), 0)
-        added = np.clip(canonical + added, 0, 65535) - canonical
-    return canonical + added
+        missing = wanted - bicubic(added, placement.content_shape)
+        added += np.where(region, bicubic(missing, used.shape), 0)
+        added = np.clip(used + added, 0, 65535) - used
+    changed = canonical.copy()
+    placement.used(changed)[...] = used + added
+    return changed
 
 
-def _reached(changed: NDArray[np.bool_], placement: Placement) -> NDArray[np.bool_]:
-    """Canonical pixels (h,w) within REACH of a changed pixel of the content."""
+def _reached(changed: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Pixels of the region, of ``shape``, within REACH of a changed pixel of the content."""
     near = ndimage.binary_dilation(changed, np.ones((2 * REACH + 1, 2 * REACH + 1), bool))
     rows, cols = (
-        np.minimum(((np.arange(side) + 0.5) * scale).astype(int), most - 1)
-        for side, scale, most in zip(placement.source_shape, placement.scale, placement.content_shape, strict=True)
+        np.minimum(((np.arange(side) + 0.5) * most / side).astype(int), most - 1)
+        for side, most in zip(shape, changed.shape, strict=True)
     )
     reached: NDArray[np.bool_] = near[np.ix_(rows, cols)]
     return reached
 
 
-def _content(placement: Placement) -> tuple[slice, slice]:
-    (top, left), (height, width) = placement.offset, placement.content_shape
-    return slice(top, top + height), slice(left, left + width)
-
-
-def resize(pixels: NDArray[np.float32], shape: tuple[int, int], mode: str = "bicubic") -> NDArray[np.float32]:
-    """Antialiased resize of float pixels (h,w), pixel centres aligned; unchanged when the size is the same."""
-    if pixels.shape == shape:
-        return pixels
-    tensor = torch.from_numpy(np.ascontiguousarray(pixels))[None, None]
-    resized = torch.nn.functional.interpolate(tensor, size=shape, mode=mode, antialias=True, align_corners=False)
-    result: NDArray[np.float32] = resized[0, 0].numpy()
-    return result
+def _whole(shape: tuple[int, int]) -> Region:
+    return 0, shape[0], 0, shape[1]

@@ -20,7 +20,7 @@ from mammogan import files
 from mammogan.config import MissingInput, UserError, Workspace
 from mammogan.data.contact import CAPTION, DIM, GAP, HEIGHT, INK, caption, small
 from mammogan.data.index import ShardIndex
-from mammogan.data.placement import resize
+from mammogan.data.resample import bilinear
 from mammogan.data.stream import read_facts, read_pixels
 from mammogan.data.workers import Lost, in_order
 
@@ -95,7 +95,7 @@ def thumbnail(path: Path) -> NDArray[np.uint8] | None:
         while stored.ndim > 2:  # frames come first, colours last
             stored = stored[..., 0] if stored.shape[-1] <= 4 else stored[0]
         height, width = stored.shape
-        shown = resize(stored, (HEIGHT, max(1, min(HEIGHT, round(HEIGHT * width / height)))), mode="bilinear")
+        shown = bilinear(stored, (HEIGHT, max(1, min(HEIGHT, round(HEIGHT * width / height)))))
         return np.rint((shown - shown.min()) * (255 / max(float(np.ptp(shown)), 1e-9))).astype(np.uint8)
     except Exception:  # these files are here because something is wrong with them
         return None

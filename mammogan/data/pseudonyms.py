@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mammogan import files
@@ -18,7 +18,7 @@ SHORTEST_SALT = 16
 class Pseudonyms:
     """HMAC-SHA256 under a secret salt, so that nobody without it can try out names or record numbers."""
 
-    salt: bytes
+    salt: bytes = field(repr=False)
 
     def patient(self, identifier: str) -> str:
         """12 hex digits for the patient of the cohort table."""
@@ -27,6 +27,10 @@ class Pseudonyms:
     def image(self, path: str) -> str:
         """8 hex digits for an image, by its path as the cohort table writes it."""
         return self._digest("image", path)[:8]
+
+    def source(self, fingerprint: bytes) -> str:
+        """32 hex digits for stored pixels: whoever has a file cannot find it in a shard, or the shard's in a file."""
+        return self._digest("source", fingerprint.hex())[:32]
 
     def _digest(self, kind: str, text: str) -> str:
         return hmac.new(self.salt, f"{kind}\0{text}".encode(), hashlib.sha256).hexdigest()

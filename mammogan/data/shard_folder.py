@@ -41,10 +41,10 @@ class OpenShard:
         self.flags: dict[str, tuple[str, ...]] = {}
         self.excluded: list[dict[str, Any]] = []
 
-    def add(self, row: Mammogram, members: Members, source_sha256: str, flags: tuple[str, ...]) -> None:
+    def add(self, row: Mammogram, members: Members, source_hmac: str, flags: tuple[str, ...]) -> None:
         self.tar.write({"__key__": row.key, self.kind: members.pixels, "json": members.json})
         self.patients[row.key] = row.patient
-        self.sources[row.key] = source_sha256
+        self.sources[row.key] = source_hmac
         if flags:
             self.flags[row.key] = flags
 
@@ -193,7 +193,7 @@ class ShardFolder:
         return {key: flags for marker in self.done.values() for key, flags in marker["flags"].items()}
 
     def sources(self) -> dict[str, str]:
-        """sha256 of the stored pixels -> key, of all samples in finished shards."""
+        """Keyed hash of the stored pixels -> key, of all samples in finished shards."""
         return {digest: key for marker in self.done.values() for key, digest in marker["sources"].items()}
 
 

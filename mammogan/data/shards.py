@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,9 +25,10 @@ from mammogan.data.conversion_report import (
     write_quarantine,
 )
 from mammogan.data.convert import Task
-from mammogan.data.dicom import Voi
+from mammogan.data.dicom import Reading, Voi
 from mammogan.data.failures import Failures, TooMany, most_failures
 from mammogan.data.fill import Plan, Reasons, fill
+from mammogan.data.fit import Fit
 from mammogan.data.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.pseudonyms import Pseudonyms, load_salt
 from mammogan.data.running import GO_ON, Running, writing_into
@@ -37,7 +38,7 @@ from mammogan.data.verify import verify
 
 __all__ = ["ConversionReport", "IndexedSample", "IndexedShard", "ShardIndex", "verify", "write_shards"]
 
-CONVERSION = 2
+CONVERSION = 3
 """Counts up when the same file and settings give other pixels than before."""
 
 
@@ -51,6 +52,8 @@ def write_shards(
     salt_file: Path | None = None,
     overwrite: bool = False,
     voi: Voi = "header",
+    voi_index: int = 0,
+    fit: Fit = "pad",
     clean_background: bool = False,
     file_seconds: float = 0,
     max_failures: str = "",
@@ -62,6 +65,8 @@ def write_shards(
     shards of other settings. A file that cannot be used is left out, counted and listed. UserError also for too many
     of those, and for a disk that is full or gone: what is finished by then is whole and is kept.
     """
+    if voi_index < 0:
+        raise UserError(f"--voi-index {voi_index}: expected 0, the first, or more")
     if shard_images < 1:
         raise UserError(f"--shard-images {shard_images}: expected at least 1 image")
     running = Running(jobs, file_seconds, max_failures)
@@ -73,12 +78,13 @@ def write_shards(
         settings = {
             "conversion": CONVERSION,
             "voi": voi,
-            "fit": "pad",
+            "fit": fit,
             "kernel": "bicubic, antialiased",
             "shard_images": shard_images,
             "split": "of the table" if rows[0].split else f"seed {seed}",
             "cohort_sha256": fingerprint(mammograms),
             # Only when asked for, so that shards from before there was this setting can still be resumed.
+            **({"voi_index": voi_index} if voi_index else {}),
             **({"clean_background": True} if clean_background else {}),
             **({"codec": codec} if codec != "png" else {}),
         }
@@ -87,7 +93,9 @@ def write_shards(
         for folder in folders:
             folder.claim(plan, overwrite)
         write_cohort(workspace.cohort, mammograms)
-        return _convert_all(workspace, folders, plan, _tasks(folders, plan, voi, clean_background, codec), running)
+        reading = Reading(voi, voi_index, clean_background)
+        tasks = _tasks(folders, plan, lambda row, sizes: Task(row, sizes, names, reading, fit, codec))
+        return _convert_all(workspace, folders, plan, tasks, running)
 
 
 def _readable_table(cohort_csv: Path) -> list[Row]:
@@ -171,12 +179,9 @@ def _convert_all(
     return report
 
 
-def _tasks(folders: Sequence[ShardFolder], plan: Plan, voi: Voi, clean_background: bool, codec: Codec) -> list[Task]:
+def _tasks(
+    folders: Sequence[ShardFolder], plan: Plan, task: Callable[[Mammogram, tuple[Resolution, ...]], Task]
+) -> list[Task]:
     """What is still to be made, shard by shard; a file is decoded once for all resolutions that miss it."""
     missing = {name: tuple(folder.resolution for folder in folders if name not in folder.done) for name in plan}
-    return [
-        Task(row, missing[name], voi, clean_background, codec)
-        for name, rows in plan.items()
-        if missing[name]
-        for row in rows
-    ]
+    return [task(row, missing[name]) for name, rows in plan.items() if missing[name] for row in rows]

@@ -39,7 +39,7 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "synthetic": bool,
     "film": bool,
     "flags": list,
-    "source_sha256": str,
+    "source_hmac": str,
 }
 OPTIONAL = {"density", "clean_background"}
 
@@ -160,7 +160,7 @@ def _leaks(facts: list[dict[str, Any]]) -> Iterator[str]:
     keys: defaultdict[str, list[str]] = defaultdict(list)
     for held in facts:
         splits[str(held.get("patient"))].add(str(held.get("split")))
-        keys[str(held.get("source_sha256"))].append(str(held.get("key")))
+        keys[str(held.get("source_hmac"))].append(str(held.get("key")))
     for patient, found in splits.items():
         if len(found) > 1:
             yield f"leak: patient {patient} is in {' and '.join(sorted(found))}"
