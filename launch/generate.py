@@ -12,6 +12,7 @@ command goes on where it was stopped. On SLURM the tasks are an array, followed 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from mammogan.cluster.launch import Array, Job, launch_array, on_asked_device
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.tasks import Call, Series
 from mammogan.command_line import Flat, run
-from mammogan.config import Resolution, Workspace
+from mammogan.config import Resolution, UserError, Workspace
 from mammogan.terminal import say
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ class Options:
     """YAML file with values for these options."""
     generation: Flat[GenerateConfig] = field(default=GenerateConfig())
     export: Flat[DicomConfig] = field(default=DicomConfig())
+    share: str = ""
+    """K/N: of all shards every N-th from the K-th on, from 1, in this process and without an index. What each task of a
+    study's array does; the same command without it completes the work."""
     cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
 
 
@@ -50,6 +54,9 @@ def main(options: Options) -> int:
     exports = plan_dicom([task for _, tasks in planned for task in tasks], options.export)
     if not options.cluster.dry_run:
         make_keys(exports)
+    if options.share:
+        Series(steps_of(shared([task for _, tasks in planned for task in tasks], options.share), exports))()
+        return 0
     for resolution, tasks in planned:
         files = [export for export in exports if export.shard in tasks]
         missing = steps_of(tasks, files)
@@ -61,6 +68,14 @@ def main(options: Options) -> int:
             finish(tasks)
             finish_dicom(files)
     return 0
+
+
+def shared(tasks: Sequence[ShardTask], share: str) -> Sequence[ShardTask]:
+    """Every N-th task from the K-th on, for a share of K/N."""
+    match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", share)
+    if not match or int(match[1]) > int(match[2]):
+        raise UserError(f"--share {share}: expected K/N with 1 <= K <= N, such as 2/8")
+    return tasks[int(match[1]) - 1 :: int(match[2])]
 
 
 def steps_of(tasks: Sequence[ShardTask], files: Sequence[DicomTask]) -> list[Series]:

@@ -18,6 +18,7 @@ from mammogan import files, provenance
 from mammogan.cluster.launch import Array, Job, for_one_process
 from mammogan.cluster.profile import ClusterConfig, sbatch_parameters, sbatch_text
 from mammogan.cluster.refusal import refusal
+from mammogan.cluster.shares import share_commands
 from mammogan.cluster.slurm_queue import RECORD, NoAnswer, cancelled, max_array, queued, refuse_queued
 from mammogan.cluster.study import Stage
 from mammogan.cluster.tasks import Task
@@ -76,21 +77,24 @@ def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
 
 def stages(
     missing: Sequence[Stage], job_of: Callable[[Stage], tuple[Job, ClusterConfig]], dry_run: bool
-) -> dict[str, Submitted]:
-    """Submit stages in order, each to start after those of its needs that are submitted too; by name."""
-    submitted: dict[str, Submitted] = {}
+) -> dict[str, list[Submitted]]:
+    """Submit stages in order, each to start after those of its needs that are submitted too; by name, with the job last
+    after which the stage is done."""
+    submitted: dict[str, list[Submitted]] = {}
     names = {stage.name for stage in missing}
     asked = [(stage, *job_of(stage)) for stage in missing]
     _refuse([job for _, job, _ in asked], dry_run)
     for stage, job, config in asked:
         needs = [need for need in stage.needs if need in names]
         if needs:
-            ids = (f"JOB-{need}" if dry_run else submitted[need].job_id for need in needs)
+            ids = (f"JOB-{need}" if dry_run else submitted[need][-1].job_id for need in needs)
             config = replace(config, dependency="afterok:" + ":".join(ids))
+        tasks = share_commands(stage.command, stage.shares) if stage.shares > 1 else []
+        work = Array(job.name, tasks, job.folder, replace(job, name=f"{job.name}-index"))
         if dry_run:
-            print(script(job, config))
+            print("\n".join(array_scripts(work, config) if tasks else [script(job, config)]))
         else:
-            submitted[stage.name] = submit(job, config)
+            submitted[stage.name] = _submit_array(work, config) if tasks else [submit(job, config)]
     return submitted
 
 
@@ -116,12 +120,25 @@ def array(work: Array, config: ClusterConfig) -> int:
     """Submit the tasks as arrays no longer than the cluster takes, and the finishing job after all of them."""
     config = for_one_process(config, gpus=1)
     if config.dry_run:
-        folder = _array_folder(work, len(work.tasks))
-        print(sbatch_text(config, work.name, folder, len(work.tasks), work.at_once))
-        after = replace(for_one_process(config, gpus=0), dependency=f"afterok:JOB-{work.name}")
-        print(sbatch_text(after, work.finish.name, _folder(work.finish.folder)))
+        print("\n".join(array_scripts(work, config)))
         return 0
     refuse_queued({work.name: work.folder})
+    submitted = _submit_array(work, config)
+    return waited(submitted) if config.wait else 0
+
+
+def array_scripts(work: Array, config: ClusterConfig) -> list[str]:
+    """What sbatch would get for an array and for the job after it."""
+    folder = _array_folder(work, len(work.tasks))
+    after = replace(for_one_process(config, gpus=0), dependency=f"afterok:JOB-{work.name}")
+    return [
+        sbatch_text(config, work.name, folder, len(work.tasks), work.at_once),
+        sbatch_text(after, work.finish.name, _folder(work.finish.folder)),
+    ]
+
+
+def _submit_array(work: Array, config: ClusterConfig) -> list[Submitted]:
+    """Its tasks, and last the job that finishes."""
     handles: list[Any] = []
     ids: list[str] = []
     longest = max_array()
@@ -134,7 +151,14 @@ def array(work: Array, config: ClusterConfig) -> int:
     after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids) if ids else None)
     finish = submit(work.finish, after, ids)
     tasks = [Submitted(h.job_id, work.name, h.paths.stdout, h.paths.result_pickle, None) for h in handles]
-    return waited([*tasks, finish]) if config.wait else 0
+    return [*tasks, finish]
+
+
+def ids_told(jobs: Sequence[Submitted]) -> str:
+    """The jobs of one stage, such as 'job 12 (3 tasks), then 13'."""
+    *tasks, last = jobs
+    arrays = dict.fromkeys(task.job_id.partition("_")[0] for task in tasks)
+    return f"job {', '.join(arrays)} ({len(tasks)} tasks), then {last.job_id}" if tasks else f"job {last.job_id}"
 
 
 def waited(submitted: Sequence[Submitted]) -> int:

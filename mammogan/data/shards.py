@@ -121,6 +121,13 @@ def plan_shards(mammograms: Sequence[Mammogram], shard_images: int) -> Plan:
     return plan
 
 
+def planned(cohort_csv: Path, seed: int, shard_images: int) -> list[str]:
+    """Names of the shards that a table will make, but for those of which every file is unusable. UserError for a table
+    with faults."""
+    rows = _readable_table(cohort_csv)
+    return list(plan_shards(assign(rows, cohort_csv.parent, Pseudonyms(b"names do not matter"), seed), shard_images))
+
+
 def fingerprint(mammograms: Sequence[Mammogram]) -> str:
     """sha256 of all that the shards take from the table: keys, sides, views, labels, splits, densities, their order."""
     taken = [(m.key, m.laterality, m.view, m.label, m.split, m.density) for m in mammograms]
