@@ -59,7 +59,7 @@ class GanTraining:
 
     def _build_networks(self, cad_run: Any) -> None:
         """Gnet, and a discriminator born from the CAD; the CAD itself stays as it is, to be fooled."""
-        cad = load_cad(cad_run, self.ranks.device)
+        cad = load_cad(cad_run)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             gnet = Gnet(self.config.width, self.config.gnet_norm)
