@@ -4,8 +4,9 @@ Measured: real steps over gloo, one thread a rank, in turns, so that a busy mach
 batch are divided over the ranks. Weak: each rank has as many. Hidden is the share of the averaging of gradients
 that goes on while others are still being computed.
 
-Computed: exact counts of the study's steps, a speed of one GPU, and the links between them. The speed is an assumption
-(--peak-tflops times --share) until it was measured: pass what benchmarks/step.py prints on a GPU as --step-ms.
+Computed: exact counts of the study's steps, a speed of one GPU, and the links between them. On a GPU the steps are
+measured first. Elsewhere their speed is an assumption, --peak-tflops times --share, but for those that --step-ms tells:
+benchmarks/step.py prints them on a GPU.
 
     python benchmarks/scaling.py                        both
     python benchmarks/scaling.py --only computed --network-gbps 100 400 --gpus-per-node 4
@@ -21,20 +22,24 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import torch
 from counted import Counted, phases
 from links import Links, Taken, batch, taken
 from rank_steps import KINDS, measured
-from step import CAD_PAIRS, GAN_PAIRS, STEPS
+from step import CAD_PAIRS, GAN_PAIRS, STEPS, Bench, milliseconds, ways
 
 from mammogan.cluster.local import free_port
 from mammogan.config import Resolution
+from mammogan.training.distributed import choose_device
 
 GPUS = (1, 2, 4, 8, 16, 32, 64)
 RANKS = 2
+Phases = dict[str, list[tuple[str, float, Counted]]]
 SENSIBLE = 0.8
 """Efficiency from which on more GPUs are called sensible."""
 
@@ -93,9 +98,10 @@ def report_measured(chosen: argparse.Namespace) -> None:
     print()
 
 
-def speeds(chosen: argparse.Namespace, counted: dict[str, list[tuple[str, float, Counted]]]) -> dict[str, float]:
+def speeds(chosen: argparse.Namespace, counted: Phases) -> dict[str, float]:
     """FLOP/s of each kind of step: from what was measured where it was, else the share of the peak."""
-    given = {name: float(ms) for name, _, ms in (word.rpartition("=") for word in chosen.step_ms)}
+    given = steps_on_gpu(Resolution.parse(chosen.resolution)) if torch.cuda.is_available() else {}
+    given |= {name: float(ms) for name, _, ms in (word.rpartition("=") for word in chosen.step_ms)}
     if unknown := given.keys() - set(STEPS):
         raise SystemExit(f"--step-ms: no step is called {', '.join(unknown)}; there are: {'; '.join(STEPS)}")
     found = dict.fromkeys(STEPS, chosen.peak_tflops * 1e12 * chosen.share)
@@ -106,17 +112,25 @@ def speeds(chosen: argparse.Namespace, counted: dict[str, list[tuple[str, float,
     return found
 
 
+def steps_on_gpu(resolution: Resolution, width: float = 1.0) -> dict[str, float]:
+    """Milliseconds of each step of the study on this device, as the package takes it."""
+    device, way = choose_device("auto"), ways("auto")[0]
+    return {name: milliseconds(Bench(resolution, width, way, device).step(name), device) for name in STEPS}
+
+
 def _pairs(name: str) -> int:
     """Of the study's batch."""
     return CAD_PAIRS if name.startswith("CAD") else GAN_PAIRS
 
 
+@dataclass(frozen=True)
 class Model:
     """The study's batches on any number of GPUs joined in one way."""
 
-    def __init__(self, chosen: argparse.Namespace, links: Links) -> None:
-        self.counted, self.links = phases(Resolution.parse(chosen.resolution)), links
-        self.speeds, self.fixed = speeds(chosen, self.counted), chosen.fixed_ms * 1e-3
+    counted: Phases
+    speeds: dict[str, float]
+    fixed: float
+    links: Links
 
     def batch(self, phase: str, pairs: float, ranks: int) -> Taken:
         """One with ``pairs`` pairs on each rank."""
@@ -138,55 +152,71 @@ class Model:
         pairs = _pairs(phase)
         return self.batch(phase, pairs, 1).whole / self.batch(phase, pairs, ranks).whole
 
-    def sensible(self, phase: str) -> tuple[int, int]:
-        """The most GPUs that are sensible, strong and weak."""
-        strong = [n for n in GPUS if (self.strong(phase, n) or 0) >= SENSIBLE]
-        return strong[-1], [n for n in GPUS if self.weak(phase, n) >= SENSIBLE][-1]
+    def row(self, phase: str, way: str) -> Row:
+        pairs = _pairs(phase)
+        strong = way == "strong"
+        efficiencies = [self.strong(phase, n) if strong else self.weak(phase, n) for n in GPUS]
+        sensible = [n for n, value in zip(GPUS, efficiencies, strict=True) if (value or 0) >= SENSIBLE]
+        last = [n for n, value in zip(GPUS, efficiencies, strict=True) if value is not None][-1]
+        return Row(efficiencies, sensible[-1], self.batch(phase, pairs / last if strong else pairs, last))
 
-    def rows(self, phase: str) -> Iterator[str]:
-        """Of each way to scale: efficiency by number of GPUs, and where the time goes at the most sensible number."""
-        strong, weak = ((lambda n: self.strong(phase, n)), (lambda n: self.weak(phase, n)))
-        for name, efficiency, most in zip(("strong", "weak"), (strong, weak), self.sensible(phase), strict=True):
-            cells = " | ".join("" if value is None else f"{value:.2f}" for value in map(efficiency, GPUS))
-            at = self.batch(phase, _pairs(phase) / (most if name == "strong" else 1), most)
-            parts = (at.computing, at.sending, at.exposed, at.exchanges)
-            ms = " | ".join(f"{part * 1e3:.1f}" for part in parts)
-            yield f"| {phase} | {name} | {cells} | {most} ({self.links.nodes(most)}) | {ms} |"
+
+@dataclass(frozen=True)
+class Row:
+    """Efficiencies by number of GPUs, the most that are sensible, and what a batch takes on the last of them."""
+
+    efficiencies: list[float | None]
+    most: int
+    last: Taken
+
+    def cells(self, nodes: int) -> str:
+        shares = ["" if value is None else f"{value:.2f}" for value in self.efficiencies]
+        parts = (self.last.computing, self.last.sending, self.last.exposed, self.last.exchanges)
+        return " | ".join([*shares, f"{self.most} ({nodes})", *(f"{part * 1e3:.1f}" for part in parts)])
 
 
 def report_computed(chosen: argparse.Namespace) -> None:
+    counted = phases(Resolution.parse(chosen.resolution))
+    found = speeds(chosen, counted)
+    models = {n: Model(counted, found, chosen.fixed_ms * 1e-3, _links(chosen, n)) for n in chosen.network_gbps}
     print(
         f"Computed, not measured: {chosen.resolution}, {CAD_PAIRS} pairs a CAD batch and {GAN_PAIRS} a GAN batch "
         f"(weak: on each GPU), steps at {chosen.share:.0%} of {chosen.peak_tflops:g} TFLOP/s"
-        f"{' unless given by --step-ms' if chosen.step_ms else ''} and {chosen.fixed_ms:g} ms; nodes of "
-        f"{chosen.gpus_per_node} GPUs with {chosen.inside_gbs:g} GB/s"
+        f"{' where --step-ms does not tell' if chosen.step_ms else ''} and {chosen.fixed_ms:g} ms; nodes of "
+        f"{chosen.gpus_per_node} GPUs with {chosen.inside_gbs:g} GB/s, {chosen.network_share:.0%} of the network\n\n"
+        "| batch | | Gb/s | "
+        + " | ".join(map(str, GPUS))
+        + f" | most at {SENSIBLE:.0%} (nodes) | computing, ms | sending | waited for | exchanges |\n"
+        + "|---" * (len(GPUS) + 8)
+        + "|"
     )
-    for gbps in chosen.network_gbps:
-        between = gbps / 8 * 1e9 * chosen.network_share
-        latencies = (chosen.inside_us * 1e-6, chosen.between_us * 1e-6)
-        model = Model(chosen, Links(chosen.gpus_per_node, chosen.inside_gbs * 1e9, between, *latencies))
-        print(
-            f"\n{gbps:g} Gb/s from node to node, of which {chosen.network_share:.0%} are reached:\n\n| batch | | "
-            + " | ".join(map(str, GPUS))
-            + f" | most at {SENSIBLE:.0%} (nodes) | computing, ms | sending | waited for | exchanges |\n"
-            + "|---" * (len(GPUS) + 7)
-            + "|"
-        )
-        for phase in model.counted:
-            for row in model.rows(phase):
-                print(row)
-        for sentence in conclusion(model):
-            print(sentence)
+    for phase in counted:
+        for way in ("strong", "weak"):
+            for gbps, model in models.items():
+                row = model.row(phase, way)
+                print(f"| {phase} | {way} | {gbps:g} | {row.cells(model.links.nodes(row.most))} |")
+                if way == "strong" and model.links.nodes(_pairs(phase)) == 1:
+                    break  # all within a node
+    for gbps, model in models.items():
+        print(f"\n{gbps:g} Gb/s: {conclusion(model)}")
 
 
-def conclusion(model: Model) -> Iterator[str]:
+def _links(chosen: argparse.Namespace, gbps: float) -> Links:
+    between = gbps / 8 * 1e9 * chosen.network_share
+    return Links(
+        chosen.gpus_per_node, chosen.inside_gbs * 1e9, between, chosen.inside_us * 1e-6, chosen.between_us * 1e-6
+    )
+
+
+def conclusion(model: Model) -> str:
     """The largest sensible numbers of GPUs and nodes."""
-    most = {phase: model.sensible(phase) for phase in model.counted}
-    cad, gan = (min(strong for phase, (strong, _) in most.items() if phase.startswith(kind)) for kind in ("CAD", "GAN"))
-    yield f"\nLargest sensible at the study's batch: {cad} GPUs for the CAD, {gan} for a GAN."
-    for number in sorted({weak for _, weak in most.values()}):
-        names = "; ".join(phase for phase, (_, weak) in most.items() if weak == number)
-        yield f"With as many pairs on each GPU: {number} GPUs, {model.links.nodes(number)} node(s), for {names}."
+    strong, weak = ({phase: model.row(phase, way).most for phase in model.counted} for way in ("strong", "weak"))
+    cad, gan = (min(most for phase, most in strong.items() if phase.startswith(kind)) for kind in ("CAD", "GAN"))
+    found = f"at the study's batch at most {cad} GPUs for the CAD and {gan} for a GAN; with as many pairs on each GPU"
+    for number in sorted(set(weak.values())):
+        names = "; ".join(phase for phase, most in weak.items() if most == number)
+        found += f" {number} GPUs, {model.links.nodes(number)} node(s), for {names}."
+    return found
 
 
 def parser() -> argparse.ArgumentParser:
