@@ -146,7 +146,8 @@ class ComputeConfig:
     save_minutes: float = 10.0
     """A checkpoint is written at least this often, and at the end of every epoch."""
     max_nonfinite: int = 20
-    """Stop after this many steps in a row whose gradients are not finite; fewer are skipped and counted."""
+    """Stop after this many steps in a row whose gradients are not finite; fewer are skipped and counted. On a GPU that
+    is looked at once in as many steps, so that none has to be waited for."""
     tensorboard: bool = True
 
 

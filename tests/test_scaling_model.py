@@ -30,7 +30,9 @@ def test_every_trained_weight_is_sent_once_and_a_frozen_one_never(networks: Netw
     assert networks.discriminator_step(("last",)).bytes == 4 * 257
 
 
-def test_a_third_of_a_cad_step_is_left_when_the_head_is_sent_and_hardly_any_with_vnet_frozen(networks: Networks) -> None:
+def test_a_third_of_a_cad_step_is_left_when_the_head_is_sent_and_hardly_any_with_vnet_frozen(
+    networks: Networks,
+) -> None:
     for frozen, share in ((False, 1 / 3), (True, 0.0)):
         step = networks.cad_step(frozen)
         head = max(step.gradients, key=lambda gradient: gradient.bytes)
