@@ -67,6 +67,8 @@ def standing(stage: Watched, submission: Submission | None, known: Mapping[str, 
 
 
 Outcome = Literal["waiting", "running", "done", "failed", "cancelled", "lost", "unknown"]
+WENT_WRONG: tuple[Outcome, ...] = ("failed", "cancelled", "lost")
+"""The first that there is tells most of what went wrong."""
 
 
 def _outcomes(submission: Submission | None, known: Mapping[str, JobState], silent: bool) -> dict[str, Outcome]:
@@ -87,16 +89,16 @@ def _of_jobs(
     seen: Standing, submission: Submission, outcomes: Mapping[str, Outcome], known: Mapping[str, JobState]
 ) -> Standing:
     state = _state(seen.stage, submission, set(outcomes.values()))
-    concerned = [job for job, outcome in outcomes.items() if outcome == (state if state != "stopped" else "lost")]
-    concerned = concerned or list(outcomes)[-1:]
-    logs = [log for job in concerned for log in submission.logs(job)]
+    deciding = _with_outcome(outcomes, "lost" if state == "stopped" else state) or list(outcomes)[-1:]
+    wrong = next((jobs for how in WENT_WRONG if (jobs := _with_outcome(outcomes, how))), [])
+    logs = [log for job in wrong or deciding for log in submission.logs(job)]
     return replace(
         seen,
         state=state,
-        told=_told(state, [known[job] for job in concerned if job in known]),
+        told=_told(state, [known[job] for job in deciding if job in known]),
         restarts=max((known[job].restarts for job in outcomes if job in known), default=0),
         tasks=_tasks(submission, outcomes),
-        error=_error(seen.stage, state, outcomes, logs) if state in (*WRONG, "stopped") else "",
+        error=_error(seen.stage, state, bool(wrong), logs) if state != "done" else "",
         log=logs[0] if logs else None,
     )
 
@@ -139,12 +141,17 @@ def _told(state: State, jobs: Sequence[JobState]) -> str:
     return jobs[0].word + (f" ({jobs[0].reason})" if state == "waiting" and jobs[0].reason else "")
 
 
-def _error(stage: Watched, state: State, outcomes: Mapping[str, Outcome], logs: Sequence[Path]) -> str:
-    if set(outcomes.values()) <= {"done"}:
+def _with_outcome(outcomes: Mapping[str, Outcome], wanted: str) -> list[str]:
+    return [job for job, outcome in outcomes.items() if outcome == wanted]
+
+
+def _error(stage: Watched, state: State, went_wrong: bool, logs: Sequence[Path]) -> str:
+    """``logs`` are of what went wrong; of an array that may be a task while others run."""
+    if state == "failed" and not went_wrong:
         return f"ended without making {stage.complete}"
     if state == "cancelled" and not logs:
         return "it never began: what it waits for failed, or it was cancelled"
-    return last_error(logs)
+    return last_error(logs) if went_wrong else ""
 
 
 def _tasks(submission: Submission, outcomes: Mapping[str, Outcome]) -> Tasks | None:
@@ -153,7 +160,7 @@ def _tasks(submission: Submission, outcomes: Mapping[str, Outcome]) -> Tasks | N
         return None
     of = {job: outcomes[job] for job in makes}
     count = list(of.values()).count
-    wrong = tuple(makes[job] for job, outcome in of.items() if outcome in ("failed", "cancelled", "lost"))
+    wrong = tuple(makes[job] for job, outcome in of.items() if outcome in WENT_WRONG)
     return Tasks(len(of), count("done"), count("running"), count("waiting"), wrong)
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 HEADS = ("stage", "state", "progress", "figures", "images/s", "left")
 COLOURS = {"running": "green", "waiting": "yellow", "failed": "red", "cancelled": "red", "stopped": "magenta"}
 SIGNS = {"below": "<", "above": ">"}
-NAMES = {"validation_auc": "AUC", "best_auc": "best AUC", "validation_fooled": "fooled"}
 SHOWN_FAILED = 5
 
 
@@ -78,21 +77,29 @@ def _progress(found: Standing) -> str:
 
 
 def _figures(found: Standing) -> Iterator[str]:
-    """Of a training its rule first; of an array how its tasks stand."""
-    figures, rule = dict(found.progress.figures), found.progress.rule
-    if rule and found.state != "done":
-        value = figures.pop(rule.figure, None)
-        yield f"{rule.figure} {'?' if value is None else f'{value:.3g}'}, ends {SIGNS[rule.side]} {rule.limit:g}"
-    best = {"best_auc": "validation_auc", "best_fooled": "validation_fooled"}
-    for name, value in figures.items():
-        if name in ("identity", "best_fooled") or (name in best.values() and "best_auc" in figures):
-            continue
-        yield f"{NAMES.get(name, name)} {f'{value:.0%}' if name == 'validation_fooled' else f'{value:.3g}'}"
+    """Of a training its rule first, then what a person follows; of an array how its tasks stand."""
+    figures, rule = found.progress.figures, found.progress.rule
+    if found.stage.kind == "gan" and found.state == "done":
+        yield from _shares(figures, best_fooled="best fooled")
+        return
+    if rule:
+        value = f"{figures[rule.figure]:.3g}" if rule.figure in figures else "?"
+        yield f"{rule.figure} {value}, ends {SIGNS[rule.side]} {rule.limit:g}"
+    for name in ("focal", "penalty", "gap"):
+        if name in figures and not (rule and rule.figure == name):
+            yield f"{name} {figures[name]:.3g}"
+    if "best_auc" in figures:
+        yield f"best AUC {figures['best_auc']:.3f}"
+    yield from _shares(figures, validation_fooled="fooled")
     if found.tasks and found.state != "done":
         tasks = found.tasks
         counts = {"running": tasks.running, "waiting": tasks.waiting, "failed": len(tasks.failed)}
         yield f"tasks: {tasks.done} of {tasks.all} done"
         yield from (f"{count} {name}" for name, count in counts.items() if count)
+
+
+def _shares(figures: dict[str, float], **names: str) -> Iterator[str]:
+    return (f"{shown} {figures[name]:.0%}" for name, shown in names.items() if name in figures)
 
 
 def _wrong(found: Standing) -> list[str]:
