@@ -158,6 +158,18 @@ def test_a_job_of_somebody_else_with_the_same_number_is_not_ours(
     assert (stage(begun).state, stage(begun).told) == ("stopped", "ended, no result")
 
 
+def test_a_job_that_was_killed_is_not_believed_to_run_because_it_was_heard_of(
+    begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begun.gan_run(SMALL, Direction.REMOVE)
+    submit(run, "41")
+    Status(2, "head", 70, 5700, 12.5, 3700.0).write(run)
+    told = json.loads((run / "status.json").read_text()) | {"host": "another"}
+    (run / "status.json").write_text(json.dumps(told))
+    programs(tmp_path / "bin", monkeypatch, squeue=f"{SQUEUE} 41 NODE_FAIL None 0 mammogan-x", sacct=NO_ACCOUNTING)
+    assert line_of(begun) == f"{REMOVE} NODE_FAIL head 2 of 300 gap 0.134, ends < 0.01"
+
+
 @pytest.mark.parametrize(
     ("word", "state"),
     [("CANCELLED by 1000", "cancelled"), ("TIMEOUT", "failed"), ("NODE_FAIL", "failed"), ("OUT_OF_MEMORY", "failed")],

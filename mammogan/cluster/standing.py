@@ -13,6 +13,7 @@ from mammogan.cluster.log_errors import last_error
 from mammogan.cluster.records import Submission
 from mammogan.cluster.run_progress import Progress, progress_of
 from mammogan.cluster.watch_stages import Watched
+from mammogan.training.status import Status
 
 State = Literal["to do", "waiting", "running", "done", "failed", "cancelled", "stopped", "unknown"]
 WRONG: tuple[State, ...] = ("failed", "cancelled")
@@ -61,9 +62,20 @@ def standing(stage: Watched, submission: Submission | None, known: Mapping[str, 
         changed=_changed(stage),
     )
     outcomes = _outcomes(submission, known, silent)
-    if submission is None or (seen.progress.status and not {"running", "waiting"} & set(outcomes.values())):
+    if submission is None or _runs_beside(seen.progress.status, set(outcomes.values())):
         return _without_slurm(seen)
-    return _of_jobs(seen, submission, outcomes, known)
+    found = _of_jobs(seen, submission, outcomes, known)
+    return found if found.state == "running" else replace(found, progress=replace(found.progress, status=None))
+
+
+def _runs_beside(status: Status | None, outcomes: set[Outcome]) -> bool:
+    """Whether what is heard of a training is not of its jobs: its process is here, or nobody knows how they ended.
+
+    A job that was killed is heard of for a while, and SLURM knows better.
+    """
+    if status is None or outcomes & {"running", "waiting"}:
+        return False
+    return status.is_of_this_host or "unknown" in outcomes
 
 
 Outcome = Literal["waiting", "running", "done", "failed", "cancelled", "lost", "unknown"]
