@@ -198,7 +198,7 @@ def test_without_accounting_the_result_of_a_job_tells_how_it_ended(
     submit(run, "41")
     assert (stage(begun).state, stage(begun).told) == ("stopped", "ended, no result")
     end(run, "41", "error", "Traceback (most recent call last):\n  File\nmammogan.config.UserError: no pairs\n")
-    assert (stage(begun).told, stage(begun).error) == ("FAILED", "mammogan.config.UserError: no pairs")
+    assert (stage(begun).told, stage(begun).error) == ("FAILED", "UserError: no pairs")
     end(run, "41", "success")
     assert stage(begun).error == f"ended without making {run / 'done.json'}"
     (run / "done.json").write_text("{}")

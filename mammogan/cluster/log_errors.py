@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 TAIL_BYTES = 1 << 16
-SECOND_HAND = ("subprocess.CalledProcessError", "torch.distributed.DistNetworkError", "submitit.core.utils.")
-"""Errors that tell of another one, which stands in the same log or in another rank's."""
+SECOND_HAND = "CalledProcessError"
+"""Tells that a program failed, which has told why in the same log."""
 PEER_LOST = ("closed by peer", "reset by peer", "Broken pipe", "Socket Timeout", "ProcessGroup")
-EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:: .*)?$")
+EXCEPTION = re.compile(r"(?:\w+\.)*([A-Za-z_]\w*(?:: .*)?)$")
+"""The last line of a traceback; the module before the exception's name helps nobody."""
 SCHEDULER = re.compile(r"(?:slurmstepd|srun|slurmd|bash|/bin/sh): .*|error: .*|.*\bKilled\b.*")
 
 
@@ -34,8 +35,8 @@ def _errors(text: str) -> Iterator[str]:
             in_traceback = True
         elif in_traceback and line and not line[0].isspace():
             in_traceback = False
-            if EXCEPTION.match(line):
-                yield line.strip()
+            if match := EXCEPTION.match(line):
+                yield match[1].strip()
         elif SCHEDULER.match(line):
             yield line.strip()
 
