@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 import trainings
 from clusters import leave_clusters, programs, wait_for
-from conftest import SMALL, front_door
+from conftest import ROOT, SMALL, front_door
 
 from mammogan.cluster.job_states import COLUMNS
 from mammogan.cluster.standing import Standing
@@ -292,6 +293,20 @@ def test_the_front_door_prints_whole_lines_once_or_json_and_its_exit_code_tells_
     assert by_name[REMOVE]["rule"] == {"figure": "gap", "side": "below", "limit": 0.01, "value": 0.134}
     assert (by_name[REMOVE]["phase"], by_name[REMOVE]["epoch"], by_name[REMOVE]["epochs"]) == ("head", 2, 300)
     assert all(stage.keys() == by_name[REMOVE].keys() for stage in read["stages"])
+
+
+def test_on_a_terminal_the_table_is_drawn_again_until_control_c(begun: Workspace) -> None:
+    words = [sys.executable, str(ROOT / "launch" / "watch.py"), "--workspace", str(begun.root), "--every", "1"]
+    mine, its = os.openpty()
+    with subprocess.Popen(words, stdout=its, stderr=subprocess.STDOUT) as watching:
+        os.close(its)
+        drawn = b""
+        while drawn.count(b"stages done") < 3:
+            drawn += os.read(mine, 1 << 16)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(timeout=20) == 0
+    assert b"Traceback" not in drawn + os.read(mine, 1 << 16)
+    os.close(mine)
 
 
 def test_every_key_of_the_document_is_explained(begun: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ FAILED = {"FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADL
 CANCELLED = {"CANCELLED", "REVOKED"}
 WAITING = {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
 """What is none of these runs, as CONFIGURING, COMPLETING and SUSPENDED do too."""
+PAUSE_SECONDS = 300.0
+"""Before sacct is asked again after it failed: where accounting is off it always does, and some wait long before."""
 OUR_NAMES = JOB_NAME.format(name="")
 
 
@@ -47,13 +50,14 @@ class JobStates:
         self.trouble = ""
         """Why squeue tells nothing; empty when it does, or was not asked."""
         self.accounting = ""
-        """Why sacct tells nothing; it is not asked again."""
+        """Why sacct told nothing when it was asked last."""
+        self._sacct_from = 0.0
 
     def ask(self, jobs: Sequence[str]) -> dict[str, JobState]:
         """States by job, each named as 12 or 12_3; those that SLURM does not know (any more) are left out."""
         found = {job: self._ended[job] for job in jobs if job in self._ended}
         found |= self._from_squeue([job for job in jobs if job not in found])
-        if not self.trouble and not self.accounting:
+        if not self.trouble and time.monotonic() >= self._sacct_from:
             found |= self._from_sacct([job for job in jobs if job not in found])
         found = {job: found[job] for job in jobs if job in found}
         self._ended |= {job: state for job, state in found.items() if state.ended}
@@ -74,6 +78,8 @@ class JobStates:
         """A job that went back to the queue has a row for each start; the last one counts."""
         words = ("sacct", "--noheader", "--parsable2", "--allocations", "--duplicates", "--format=JobID,State,JobName")
         self.accounting, shown = _told(*words, jobs=jobs)
+        if self.accounting:
+            self._sacct_from = time.monotonic() + PAUSE_SECONDS
         rows = [line.split("|", 2) for line in shown.splitlines() if line.count("|") >= 2]
         ours = [(job, state.split()[0]) for job, state, name in rows if name.startswith(OUR_NAMES) and state]
         starts = Counter(job for job, _ in ours)
