@@ -255,15 +255,17 @@ def test_of_an_array_the_tasks_are_counted_and_those_that_failed_are_named(
     assert found.tasks and found.tasks.failed == (names[1],) and found.tasks.done == 4
 
 
-def test_what_has_ended_is_not_asked_for_again(
+def test_sacct_is_asked_once_for_a_job_that_has_ended_and_squeue_knows_when_it_is_back(
     begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit(begun.gan_run(SMALL, Direction.REMOVE), "41")
     sacct = f"echo asked >> {tmp_path}/asked; echo '41|FAILED|mammogan-x'"
-    programs(tmp_path / "bin", monkeypatch, squeue=f"echo asked >> {tmp_path}/asked", sacct=sacct)
+    programs(tmp_path / "bin", monkeypatch, squeue="exit 0", sacct=sacct)
     watcher = Watcher(begun)
     assert [watcher.look().exit_code for _ in range(3)] == [1, 1, 1]
-    assert (tmp_path / "asked").read_text().count("asked") == 2
+    assert (tmp_path / "asked").read_text() == "asked\n"
+    programs(tmp_path / "bin", monkeypatch, squeue=f"{SQUEUE} 41 PENDING BeginTime 1 mammogan-x", sacct=sacct)
+    assert watcher.look().exit_code == 0
 
 
 def test_a_stage_that_failed_in_a_study_on_this_machine_tells_why_until_it_runs_again(begun: Workspace) -> None:

@@ -43,7 +43,7 @@ class JobState:
 
 
 class JobStates:
-    """Asks for the states of jobs, as often as ``ask`` is called; those that have ended are not asked for again."""
+    """Asks for the states of jobs: squeue as often as ``ask`` is called, sacct once for each that has ended."""
 
     def __init__(self) -> None:
         self._ended: dict[str, JobState] = {}
@@ -55,12 +55,12 @@ class JobStates:
 
     def ask(self, jobs: Sequence[str]) -> dict[str, JobState]:
         """States by job, each named as 12 or 12_3; those that SLURM does not know (any more) are left out."""
-        found = {job: self._ended[job] for job in jobs if job in self._ended}
-        found |= self._from_squeue([job for job in jobs if job not in found])
+        found = self._from_squeue(jobs)
+        found = {job: state for job in jobs if (state := found.get(job) or self._ended.get(job))}
         if not self.trouble and time.monotonic() >= self._sacct_from:
-            found |= self._from_sacct([job for job in jobs if job not in found])
-        found = {job: found[job] for job in jobs if job in found}
-        self._ended |= {job: state for job, state in found.items() if state.ended}
+            told = self._from_sacct([job for job in jobs if job not in found])
+            self._ended |= {job: state for job, state in told.items() if state.ended}
+            found |= {job: told[job] for job in jobs if job in told and job not in found}
         return found
 
     def _from_squeue(self, jobs: Sequence[str]) -> dict[str, JobState]:
