@@ -5,7 +5,7 @@
 
 labels.csv has one row per image: path (absolute, or relative to the table), patient, laterality (L|R), view (CC|MLO),
 label (negative|positive); if you like, split (train|validation|test, in every row) and density (A|B|C|D). Without a
-split column patients are divided 80/10/10, positive and negative ones apart.
+split column patients are divided 80/10/10, stratified by label.
 
 Pixels keep 16 bits: VOI window of the header, MONOCHROME1 inverted, chest wall left, ratio kept, antialiased bicubic.
 Shards carry pseudonyms only; work/cohort.csv and work/private/ tie them to your files and stay with you. A stopped run
@@ -43,7 +43,8 @@ class MakeShards:
     resolution: tuple[str, ...] = ("high", "low")
     """One or more of high (1728x1408), low (1024x832), HEIGHTxWIDTH (multiples of 32, at least 96)."""
     seed: int = 0
-    """Of the split. The same patients, labels and seed give the same split, in whatever order the rows are."""
+    """Of the split. Each patient's depends on this and her identifier alone, so that adding patients moves nobody; in
+    small cohorts a few are moved, and it is said, so that no split is without positives."""
     jobs: int = 0
     """Processes. Each needs about 0.5 GB (1 GB for scans of 100 million pixels) and is given 2 GB at most. 0 takes one
     for each core, or fewer where memory is short; a number is taken as it is."""
