@@ -2,6 +2,7 @@
 
     python shards/make_shards.py --cohort labels.csv --workspace work
     python shards/make_shards.py --cohort labels.csv --workspace work --resolution high low 512x416
+    python shards/make_shards.py --cohort labels.csv --doctor       only: can all files be decoded here?
 
 labels.csv has one row per image: path (absolute, or relative to the table), patient, laterality (L|R), view (CC|MLO),
 label (negative|positive); if you like, split (train|validation|test, in every row) and density (A|B|C|D). Without a
@@ -71,11 +72,31 @@ class MakeShards:
     """How pixels are stored, exactly in both: zstd (.npy.zst) is read ten times as fast, png opens in any program."""
     salt_file: Path | None = None
     """Secret that makes the pseudonyms; None: private/salt in the workspace, made at first use."""
+    doctor: bool = False
+    """Only tell how the pixels of all files are stored and whether they can be decoded here; nothing is written. Exit
+    code 0: all can; 3: some cannot."""
     overwrite: bool = False
     """Make the shards anew: after other settings, and after DICOMs were replaced under the same name."""
 
 
 def main(asked: MakeShards) -> int:
+    return examine_only(asked) if asked.doctor else make(asked)
+
+
+def examine_only(asked: MakeShards) -> int:
+    """Say what can be decoded, before any work."""
+    from mammogan.data.doctor import examine
+    from mammogan.data.table import read_table
+    from mammogan.terminal import say
+
+    diagnosis = examine([asked.cohort.parent / row.path for row in read_table(asked.cohort)])
+    for line in diagnosis.lines():
+        say(line)
+    return 0 if diagnosis.all_decodable else SOME_LEFT_OUT
+
+
+def make(asked: MakeShards) -> int:
+    """Make the shards and say what became of the files."""
     resolutions = [Resolution.parse(text) for text in asked.resolution]
     from mammogan.data.shards import write_shards
     from mammogan.terminal import say

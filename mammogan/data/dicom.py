@@ -18,11 +18,12 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
+from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
 
 from mammogan.config import Resolution
 from mammogan.data import grey
 from mammogan.data.background import Breast, cleaned, with_dark_background, with_value
+from mammogan.data.decoders import fastest_decoder
 from mammogan.data.fit import Fit, fitted
 from mammogan.data.grey import Grey, Unusable, Voi
 from mammogan.data.header import MOST_PIXELS, SMALLEST_SIDE, read
@@ -137,7 +138,7 @@ def _first_fragment(encapsulated: bytes) -> bytes:
 def _decode(header: Dataset) -> NDArray[Any]:
     """Stored pixels (h,w); the fastest exact decoder first, pydicom's own order when it fails."""
     try:
-        stored = _decoded_with(header, _fastest_decoder(header.file_meta.TransferSyntaxUID))
+        stored = _decoded_with(header, fastest_decoder(header.file_meta.TransferSyntaxUID))
     except PASSED_ON:
         raise
     except BaseException as error:  # decoders raise whatever the damaged stream leads them to
@@ -170,12 +171,6 @@ def _decoded_with(header: Dataset, decoder: str) -> NDArray[Any]:
 def _has_overlay_bits(header: Dataset) -> bool:
     """Overlays of old files sit in the pixels' unused bits."""
     return any(header.get((group, 0x0102)) and header[group, 0x0102].value for group in range(0x6000, 0x6020, 2))
-
-
-def _fastest_decoder(syntax: UID) -> str:
-    if syntax in JPEGLSTransferSyntaxes:
-        return "pyjpegls"
-    return "pylibjpeg" if syntax == RLELossless or syntax in JPEG2000TransferSyntaxes else ""
 
 
 def _canonical(

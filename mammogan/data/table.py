@@ -136,11 +136,16 @@ def refuse_folder(table: Path) -> None:
 
 
 def _text(table: Path) -> str:
-    refuse_folder(table)
     try:
+        refuse_folder(table)
         return table.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"cohort table {table}: no such file; --cohort names a CSV with columns {_columns()}") from None
+    except OSError as error:
+        raise UserError(
+            f"cohort table {table} cannot be read: {error.strerror}; --cohort names a CSV file on a disk that is "
+            "there, which you may read"
+        ) from error
     except UnicodeDecodeError:
         raise UserError(f"cohort table {table}: expected UTF-8 text; save it as 'CSV UTF-8'") from None
 
