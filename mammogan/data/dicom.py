@@ -269,7 +269,8 @@ def _spacing(header: Dataset) -> list[float] | None:
 
 def _fingerprint(stored: NDArray[Any]) -> bytes:
     """128 bits of the decoded stored pixels and their shape, by XXH3, which is ten times as fast as sha256: it has to
-    tell images apart, and no secret is kept by it."""
-    digest = xxhash.xxh3_128(f"{stored.shape}{stored.dtype.str}".encode())
-    digest.update(np.ascontiguousarray(stored).data)
+    tell images apart, and no secret is kept by it. Files of either byte order give the same."""
+    pixels = np.ascontiguousarray(stored, stored.dtype.newbyteorder("<"))
+    digest = xxhash.xxh3_128(f"{pixels.shape}{pixels.dtype.str}".encode())
+    digest.update(pixels.data)
     return digest.digest()
