@@ -23,6 +23,8 @@ from mammogan.data.archives.recognise import ARCHIVES
 from mammogan.data.archives.report import MEANING, ScanReport
 from mammogan.data.archives.scan import scan
 from mammogan.data.archives.selection import Selection
+from mammogan.data.sources import SOURCES
+from mammogan.data.stream import read_shard
 from mammogan.data.table import read_table
 
 WRITERS: dict[str, Callable[[Path], Miniature]] = {
@@ -81,6 +83,8 @@ def test_every_file_of_an_archive_is_used_or_left_out_for_its_reason(
     assert report.used + sum(report.excluded.values()) == report.files
     assert report.excluded == Counter(made.reasons.values())
     assert set(report.excluded) <= set(MEANING)
+    for column, words in SOURCES.items():
+        assert {row[column] for row in rows_of(out)} <= set(words)
     assert {(row["laterality"], row["view"]) for row in rows_of(out)} <= {(s, v) for s in "LR" for v in ("CC", "MLO")}
 
 
@@ -102,6 +106,9 @@ def test_an_archive_becomes_shards_in_two_commands(
     converted = checked("shards/make_shards.py", *command)
     used = len(rows_of(out))
     assert f"{used} files in, {used} used" in converted
+    assert f"doctor: all {used} files can be decoded" in said and f"doctor: all {used} files" in converted
+    sample = next(read_shard(next((tmp_path / "work/shards/96x96").glob("train-*.tar"))))
+    assert set(SOURCES) <= set(sample.facts)
     splits = {row["patient"]: row.get("split", "") for row in rows_of(out)}
     assert set(splits.values()) == (set(SPLITS) if "official" in options else {""})
 

@@ -13,6 +13,7 @@ from typing import cast
 from mammogan import files, terminal
 from mammogan.config import SPLITS, Label, UserError
 from mammogan.data.pseudonyms import Pseudonyms
+from mammogan.data.sources import SOURCES
 from mammogan.data.split import TENTHS, Division, divide
 from mammogan.data.table import Row
 
@@ -35,6 +36,10 @@ class Mammogram:
     label: Label
     split: str
     density: str | None
+    study: str | None = None
+    label_source: str | None = None
+    laterality_source: str | None = None
+    view_source: str | None = None
 
 
 def assign(rows: Sequence[Row], folder: Path, names: Pseudonyms, seed: int) -> list[Mammogram]:
@@ -42,6 +47,7 @@ def assign(rows: Sequence[Row], folder: Path, names: Pseudonyms, seed: int) -> l
     splits = given_splits(rows) or _split_by_position(rows, seed)
     mammograms = [_pseudonymous(row, folder, names, splits[row.patient]) for row in rows]
     _refuse_collisions(rows, mammograms)
+    _refuse_divided_studies(mammograms)
     return mammograms
 
 
@@ -94,6 +100,8 @@ def _pseudonymous(row: Row, folder: Path, names: Pseudonyms, split: str) -> Mamm
         label=row.label,
         split=split,
         density=row.density,
+        study=names.study(row.patient, row.study) if row.study else None,
+        **{column: getattr(row, column) for column in SOURCES},
     )
 
 
@@ -104,6 +112,19 @@ def _refuse_collisions(rows: Sequence[Row], mammograms: Sequence[Mammogram]) -> 
     keys = {mammogram.key for mammogram in mammograms}
     if len(keys) < len(mammograms) or any(len(names) > 1 for names in patients.values()):
         raise UserError("two patients or images got the same pseudonym by chance; use another salt file")
+
+
+def _refuse_divided_studies(mammograms: Sequence[Mammogram]) -> None:
+    """One exam under two patients is one woman, or the table is wrong; in two splits she must not be."""
+    first: dict[str, Mammogram] = {}
+    for mammogram in mammograms:
+        earlier = first.setdefault(mammogram.study or mammogram.key, mammogram)
+        if earlier.split != mammogram.split:
+            raise UserError(
+                f"lines {earlier.line} and {mammogram.line} of the table: one study by its UID, but two patients, one "
+                f"in {earlier.split} and one in {mammogram.split}. If they are one woman give both rows one patient; "
+                "if the UIDs are wrong, as some anonymisers leave them, empty the study column"
+            )
 
 
 def write_cohort(path: Path, mammograms: Sequence[Mammogram]) -> None:

@@ -112,8 +112,8 @@ def plan_shards(mammograms: Sequence[Mammogram], shard_images: int) -> Plan:
 
 
 def fingerprint(mammograms: Sequence[Mammogram]) -> str:
-    """sha256 of all that the shards take from the table: keys, sides, views, labels, splits, densities, their order."""
-    taken = [(m.key, m.laterality, m.view, m.label, m.split, m.density) for m in mammograms]
+    """sha256 of all that the shards take from the table, and of its order; paths and lines are not among it."""
+    taken = [[value for name, value in sorted(vars(m).items()) if name not in ("path", "line")] for m in mammograms]
     return hashlib.sha256(json.dumps(taken).encode()).hexdigest()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from mammogan.config import LABELS, SPLITS, Label, UserError
+from mammogan.data.sources import SOURCES, known_source
 
 REQUIRED = ("path", "patient", "laterality", "view", "label")
 ALLOWED = {
@@ -33,7 +34,10 @@ LONGEST_CODE = 20
 
 @dataclass(frozen=True)
 class Row:
-    """One row as the user wrote it; ``line`` is where it begins, as a text editor counts. patient is private."""
+    """One row as the user wrote it; ``line`` is where it begins, as a text editor counts.
+
+    patient and study are private. The sources are words of sources.py; None where the table has others or none.
+    """
 
     line: int
     path: str
@@ -43,6 +47,10 @@ class Row:
     label: Label
     split: str | None
     density: str | None
+    study: str | None = None
+    label_source: str | None = None
+    laterality_source: str | None = None
+    view_source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,8 @@ class TableError(UserError):
 def read_table(table: Path) -> list[Row]:
     """All rows of a CSV with columns path, patient, laterality, view, label and optionally split and density.
 
-    Further columns, such as a scan writes to say where labels and views come from, are for people and are not read.
+    Of the further columns that a scan writes, study and the sources of label, side and view are read too; all others
+    are for people.
     Raises TableError with every fault: unknown values, empty or surplus cells, files that do not exist or come twice,
     a patient in two splits.
     """
@@ -206,6 +215,8 @@ def _row(line: int, record: dict[str, str]) -> Row:
         label=cast(Label, record["label"]),
         split=record.get("split") or None,
         density=record.get("density") or None,
+        study=record.get("study") or None,
+        **{column: known_source(column, record.get(column, "")) for column in SOURCES},
     )
 
 

@@ -77,6 +77,8 @@ def _cell(image: Image, column: str, out: Path, found: Found) -> str:
         return _path(image, out, found)
     if column in ("density", "label_source"):
         return str(getattr(entry, column))
+    if column == "study":  # not the folder that stands for it where repeated views are looked for
+        return (entry.study if entry else "") or image.header.study
     return ";".join(image.doubts) if column == "doubts" else str(getattr(image, column))
 
 
