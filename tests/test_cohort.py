@@ -170,6 +170,15 @@ def test_a_path_that_no_file_system_takes_is_a_file_that_is_not_there(folder: Pa
     assert [(fault.line, fault.found) for fault in caught.value.faults] == [(2, "no such file"), (3, "no such file")]
 
 
+def test_where_no_file_is_there_the_disk_is_asked_about(folder: Path) -> None:
+    rows = [(f"gone/{n}.dcm", "x", "L", "CC", "negative") for n in range(12)]
+    with pytest.raises(TableError, match=r"12 faults(.|\n)*none of the 12 files is there: is their disk mounted"):
+        read_table(write_table(folder / "labels.csv", rows))
+    with pytest.raises(TableError) as caught:
+        read_table(write_table(folder / "labels.csv", [*rows, ("a.dcm", "y", "L", "CC", "negative")]))
+    assert "disk" not in str(caught.value)
+
+
 def test_a_split_column_must_be_filled_in_every_row(folder: Path) -> None:
     rows = [("a.dcm", "x", "L", "CC", "negative", "train"), ("b.dcm", "y", "L", "CC", "negative", "")]
     with pytest.raises(TableError, match="line 3, split: expected a value in every row or in none"):

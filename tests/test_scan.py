@@ -340,6 +340,17 @@ def test_copies_of_a_file_count_once(tmp_path: Path) -> None:
     assert outcome(made.root, tmp_path / "labels.csv") == made.expected
 
 
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_mammogram(tmp_path / "a.dcm", breast())
+    write_table(tmp_path / "rows.csv", [("a.dcm", "x", "L", "CC", "negative")])
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"--out .*labels\.csv cannot be written: (Not a directory|File exists)"):
+        scanned(tmp_path, tmp_path / "file" / "labels.csv")
+    assert "headers read" not in capsys.readouterr().out
+
+
 def test_what_would_never_end_is_not_waited_for(tmp_path: Path) -> None:
     made = Miniature(tmp_path / "archive")
     made.image("a.dcm", "negative")
@@ -379,8 +390,8 @@ def test_a_phantom_cohort_is_an_archive_with_a_table_of_its_own(phantom: Path, t
 
 def test_the_guide_names_every_archive_table_and_choice_and_no_option_that_does_not_exist() -> None:
     guide = (ROOT / "docs" / "archives.md").read_text(encoding="utf-8")
-    known = set(re.findall(r"--[a-z-]+", front_door("shards/scan.py", "--help").stdout))
-    assert set(re.findall(r"--[a-z][a-z-]+", guide)) <= known | {"--tables"}
+    helps = "".join(front_door(f"shards/{name}.py", "--help").stdout for name in ("scan", "make_shards"))
+    assert set(re.findall(r"--[a-z][a-z-]+", guide)) <= set(re.findall(r"--[a-z-]+", helps))
     assert {f"--{name}" for name in OPEN_TO_CHOICE} <= set(re.findall(r"--[a-z-]+", guide))
     names = {mark.usual_name for archive in ARCHIVES.values() if not archive.is_own for mark in archive.marks}
     assert all(re.sub(r"{.*?}", "*", name) in guide for name in names)

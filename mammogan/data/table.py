@@ -26,10 +26,13 @@ ALLOWED = {
 OPTIONAL = ("split", "density")
 OWNER = {value: column for column in ("laterality", "view", "label", "split") for value in ALLOWED[column]}
 """The column to which a value can only belong."""
+SEPARATORS = ",;\t"
+"""Of cells, as spreadsheets of one language or another write them; the first line shows which."""
 MEND = "is a comma not in quotes?"
 SHOWN_FAULTS = 10
 """Faults that a message quotes; of the others it says how many there are in each column."""
 LONGEST_CODE = 20
+NO_FILE = "no such file"
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Fault:
 class TableError(UserError):
     """A table that cannot be used; ``faults`` holds every one of its faults."""
 
-    def __init__(self, table: Path, faults: Sequence[Fault]) -> None:
+    def __init__(self, table: Path, faults: Sequence[Fault], hint: str = "") -> None:
         self.faults = list(faults)
         shown = [f"  {fault}" for fault in self.faults[:SHOWN_FAULTS]]
         if len(self.faults) > SHOWN_FAULTS:
@@ -77,6 +80,8 @@ class TableError(UserError):
             counts = ", ".join(f"{column} {count}" for column, count in by_column)
             shown.append(f"  and {len(self.faults) - SHOWN_FAULTS} more; faults by column: {counts}")
         plural = "s" if len(self.faults) != 1 else ""
+        if hint:
+            shown.append(f"  {hint}")
         super().__init__("\n".join([f"{table.name}: {len(self.faults)} fault{plural}; nothing was written", *shown]))
 
 
@@ -100,13 +105,18 @@ def read_table(table: Path) -> list[Row]:
             rows.append(_row(line, record))
     faults += _repeated_files(rows) + _split_faults(rows)
     if faults:
-        raise TableError(table, sorted(faults, key=lambda fault: fault.line))
+        missing = sum(fault.found == NO_FILE for fault in faults)
+        none_there = f"none of the {missing} files is there: is their disk mounted, and is the table in its folder?"
+        hint = none_there if missing == len(lines) > 1 else ""
+        raise TableError(table, sorted(faults, key=lambda fault: fault.line), hint)
     return rows
 
 
 def _cells(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The names of the columns, and for each row the line on which it begins and its cells."""
-    reader = csv.reader(io.StringIO(_text(table), newline=""))
+    text = _text(table)
+    first = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(SEPARATORS, key=first.count))
     lines, begins = [], 1
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -126,7 +136,7 @@ def _cells(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 def _check_header(table: Path, header: Sequence[str]) -> None:
     missing = [name for name in REQUIRED if name not in header]
     if len(missing) == len(REQUIRED):  # then the line may be no header at all, but somebody's row: it is not quoted
-        found = "none of them in the first line; is it a header, with commas between its columns?"
+        found = "none of them in the first line; is it a header, with commas, semicolons or tabs between?"
     else:
         found = ", ".join(header)
     if missing:
@@ -156,7 +166,10 @@ def _text(table: Path) -> str:
             "there, which you may read"
         ) from error
     except UnicodeDecodeError:
-        raise UserError(f"cohort table {table}: expected UTF-8 text; save it as 'CSV UTF-8'") from None
+        raise UserError(
+            f"cohort table {table}: expected UTF-8 text; save it as 'CSV UTF-8', or have it read, also if it is a "
+            f"workbook, by\n  python shards/scan.py FOLDER --dataset csv --tables {table} --out labels.csv"
+        ) from None
 
 
 def _columns() -> str:
@@ -187,7 +200,7 @@ def _cell_faults(line: int, record: dict[str, str], folder: Path) -> list[Fault]
     if not record["path"]:
         faults.append(Fault(line, "path", "a DICOM file", "an empty cell"))
     elif not _is_there(folder / record["path"]):
-        faults.append(Fault(line, "path", "a file, absolute or relative to the table's folder", "no such file"))
+        faults.append(Fault(line, "path", "a file, absolute or relative to the table's folder", NO_FILE))
     return faults
 
 
