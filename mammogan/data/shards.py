@@ -114,7 +114,7 @@ def plan_shards(mammograms: Sequence[Mammogram], shard_images: int) -> Plan:
 def planned(cohort_csv: Path, seed: int, shard_images: int) -> list[str]:
     """Names of the shards that a table will make, but for those of which every file is unusable. UserError for a table
     with faults."""
-    rows = _readable_table(cohort_csv)
+    rows = read_table(cohort_csv)
     return list(plan_shards(assign(rows, cohort_csv.parent, Pseudonyms(b"names do not matter"), seed), shard_images))
 
 
