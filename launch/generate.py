@@ -12,7 +12,8 @@ command goes on where it was stopped. On SLURM the tasks are an array, followed 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from mammogan.cluster.launch import Array, Job, launch_array, on_asked_device
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.tasks import Call, Series
 from mammogan.command_line import Flat, run
-from mammogan.config import Resolution, Workspace
+from mammogan.config import Resolution, UserError, Workspace
 from mammogan.terminal import say
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ class Options:
     """YAML file with values for these options."""
     generation: Flat[GenerateConfig] = field(default=GenerateConfig())
     export: Flat[DicomConfig] = field(default=DicomConfig())
+    share: str = ""
+    """K/N: of all shards every N-th from the K-th on, from 1, in this process and without an index. What each task of a
+    study's array does; the same command without it completes the work."""
     cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
 
 
@@ -50,6 +54,10 @@ def main(options: Options) -> int:
     exports = plan_dicom([task for _, tasks in planned for task in tasks], options.export)
     if not options.cluster.dry_run:
         make_keys(exports)
+    if options.share:
+        tasks = shared([task for _, tasks in planned for task in tasks], options.share)
+        Series(list(steps_of(tasks, exports).values()))()
+        return 0
     for resolution, tasks in planned:
         files = [export for export in exports if export.shard in tasks]
         missing = steps_of(tasks, files)
@@ -63,17 +71,26 @@ def main(options: Options) -> int:
     return 0
 
 
-def steps_of(tasks: Sequence[ShardTask], files: Sequence[DicomTask]) -> list[Series]:
-    """What is left to be done, shard by shard: its fakes, then its DICOM files if these are asked for."""
+def shared(tasks: Sequence[ShardTask], share: str) -> Sequence[ShardTask]:
+    """Every N-th task from the K-th on, for a share of K/N."""
+    match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", share)
+    if not match or int(match[1]) > int(match[2]):
+        raise UserError(f"--share {share}: expected K/N with 1 <= K <= N, such as 2/8")
+    return tasks[int(match[1]) - 1 :: int(match[2])]
+
+
+def steps_of(tasks: Sequence[ShardTask], files: Sequence[DicomTask]) -> dict[str, Series]:
+    """What is left to be done, by shard: its fakes, then its DICOM files if these are asked for."""
     from mammogan.attack.dicom_export import write_dicom
     from mammogan.attack.generate import generate_shard
 
     file_of = {export.shard.name: export for export in files if export.outdated()}
-    steps = []
+    steps = {}
     for task in tasks:
         alter = [Call(generate_shard, (task,))] if task.outdated() else []
         write = [Call(write_dicom, (file_of[task.name],))] if task.name in file_of else []
-        steps += [Series((*alter, *write))] if alter or write else []
+        if alter or write:
+            steps[task.name] = Series((*alter, *write))
     return steps
 
 
@@ -82,7 +99,7 @@ def array_of(
     resolution: Resolution,
     tasks: Sequence[ShardTask],
     files: Sequence[DicomTask],
-    missing: Sequence[Series],
+    missing: Mapping[str, Series],
 ) -> Array:
     """The missing shards as an array, and the index of all of them as what follows."""
     from mammogan.attack.dicom_export import finish_dicom
@@ -91,7 +108,7 @@ def array_of(
     name, folder = f"generate-{resolution}", workspace.adversarial(resolution)
     complete = files[0].folder.complete if files else folder / "index.json"
     index = Job(f"{name}-index", Series((Call(finish, (tasks,)), Call(finish_dicom, (files,)))), folder, complete)
-    return Array(name, missing, folder, index)
+    return Array(name, list(missing.values()), folder, index, makes=list(missing))
 
 
 if __name__ == "__main__":

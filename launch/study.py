@@ -55,7 +55,7 @@ def main(options: Options) -> int:
     folder = workspace.root / "study"
     done = done_before(stages, folder)
     check_trainings(stages, done, workspace)
-    say(tree(stages, lambda stage: plan_state(stage, done, folder)))
+    say(tree(stages, lambda stage: plan_state(stage, stages, done, folder)))
     if not options.cluster.dry_run:
         check_writable(folder)
     if where.name == "slurm":
@@ -80,8 +80,9 @@ def on_slurm(missing: list[Stage], stages: list[Stage], options: Options) -> int
     submitted = submit.stages(missing, lambda stage: job_of(stage, stages, workspace), options.cluster.dry_run)
     if options.cluster.dry_run:
         return 0
-    say(tree(stages, lambda stage: f"job {submitted[stage.name].job_id}" if stage.name in submitted else "done"))
-    return submit.waited(list(submitted.values())) if options.cluster.wait else 0
+    say(tree(stages, lambda stage: submit.ids_told(submitted[stage.name]) if stage.name in submitted else "done"))
+    jobs = [job for of_stage in submitted.values() for job in of_stage]
+    return submit.waited(jobs) if options.cluster.wait else 0
 
 
 if __name__ == "__main__":

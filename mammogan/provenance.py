@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mammogan
 
+MOST_CHANGES = 10_000_000
 LIBRARIES = ("torch", "torchvision", "webdataset", "numpy", "pillow", "pydicom", "scikit-learn", "submitit")
 
 
@@ -36,16 +37,26 @@ def _libraries() -> dict[str, str]:
 
 def git_state() -> str:
     """Commit of the checkout we run from, '+changes' when it is dirty, 'none' outside a checkout."""
+    commit = _git("rev-parse", "HEAD").strip()
+    if not commit:
+        return "none"
+    return commit + ("+changes" if _git("status", "--porcelain", "-uno").strip() else "")
+
+
+def changes() -> str:
+    """What '+changes' stands for: the difference of the checkout's tracked files from its commit; empty when there is
+    none. A difference of more than MOST_CHANGES characters is cut, and says so."""
+    found = _git("diff", "HEAD")
+    return found if len(found) <= MOST_CHANGES else f"{found[:MOST_CHANGES]}\n... cut after {MOST_CHANGES} characters\n"
+
+
+def _git(*words: str) -> str:
+    """What git says in our checkout; nothing outside of one, or without git."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
-        return "none"
+        return ""
     try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=10, check=True
-        )
-        changes = subprocess.run(
-            ["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, timeout=10, check=True
-        )
+        said = subprocess.run(["git", *words], cwd=root, capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
-        return "none"
-    return commit.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
+        return ""
+    return said.stdout.decode(errors="replace")

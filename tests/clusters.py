@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mammogan import files
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.command_line import Flat
 from mammogan.config import CadConfig, Resolution, Workspace
@@ -35,9 +36,17 @@ def leave_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
 def ready_workspace(root: Path) -> Workspace:
     """A workspace that says it has shards and a CAD at 96x96."""
     workspace, size = Workspace(root), Resolution(96, 96)
-    for path in (workspace.shards(size) / "index.json", workspace.cad_run(size) / "done.json"):
-        path.parent.mkdir(parents=True)
-        path.write_text('{"shards": [], "counts": {"train": {"positive": 9, "negative": 9}}}')
+    index = {
+        "kind": "mammograms",
+        "resolution": "96x96",
+        "settings": {},
+        "settings_sha256": "",
+        "counts": {"train": {"positive": 9, "negative": 9}},
+        "excluded": [],
+        "shards": [],
+    }
+    files.write_json(workspace.shards(size) / "index.json", index)
+    files.write_json(workspace.cad_run(size) / "done.json", {})
     return workspace
 
 

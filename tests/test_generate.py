@@ -275,3 +275,23 @@ def test_a_dry_run_shows_an_array_with_one_task_a_shard(ready: Workspace) -> Non
     assert result.returncode == 0, result.stderr
     assert "#SBATCH --array=0-1%" in result.stdout
     assert not ready.adversarial(SMALL).exists()
+
+
+def test_shares_do_all_the_work_between_them_and_the_same_command_completes_it(ready: Workspace) -> None:
+    words = ("launch/generate.py", "--workspace", ready.root, "--cluster", "none", "--device", "cpu")
+    altered, made = ready.adversarial(SMALL), []
+    for share in ("1/3", "2/3", "3/3"):
+        done = front_door(*words, "--share", share)
+        assert done.returncode == 0 and not (altered / "index.json").exists(), done.stderr
+        made.append(len(list(altered.glob("*.tar"))))
+    assert made == [1, 2, 2]
+    before = snapshot(altered)
+    assert front_door(*words).returncode == 0
+    after = snapshot(altered)
+    assert (altered / "index.json").is_file() and {name: after[name] for name in before} == before
+
+
+@pytest.mark.parametrize("share", ["0/2", "3/2", "one", "1/0"])
+def test_a_share_that_is_none_is_refused(ready: Workspace, share: str) -> None:
+    told = front_door("launch/generate.py", "--workspace", ready.root, "--cluster", "none", "--share", share)
+    assert told.returncode == 2 and "expected K/N with 1 <= K <= N" in told.stderr

@@ -129,6 +129,17 @@ def test_a_stage_is_not_done_while_its_input_is_newer_or_missing(tmp_path: Path)
     assert done_before(stages, logs) == {"a"}
 
 
+def test_why_a_stage_runs_again_is_said(tmp_path: Path) -> None:
+    logs, stages = tmp_path / "logs", diamond(tmp_path)
+    stages[1] = replace(stages[1], asks=("b",))
+    assert run(stages, 1, logs) == 0
+    (tmp_path / "b").unlink()
+    assert plan_state(stages[1], stages, {"a"}, logs) == "to run: b is missing"
+    (tmp_path / "b").touch()
+    os.utime(tmp_path / "a", (2**31, 2**31))
+    assert plan_state(stages[2], stages, {"a"}, logs) == f"to run: older than {tmp_path.name}/a"
+
+
 def test_a_stage_that_finds_all_up_to_date_is_done_afterwards(tmp_path: Path) -> None:
     looks = Stage("looks", ("/bin/sh", "-c", f"[ -e {tmp_path}/looks ]"), ("a",), (tmp_path / "looks",))
     stages = [stage(tmp_path, "a"), looks]
@@ -143,7 +154,8 @@ def test_a_stage_that_is_asked_for_otherwise_runs_again_and_what_it_makes_is_tak
     assert (logs / "a.command").read_text() == "--epochs 3\n"
     changed = [stage(tmp_path, "a", asks="--epochs 5", script="sleep 0.05"), stage(tmp_path, "b", "a")]
     assert done_before(changed, logs) == set()
-    assert plan_state(changed[0], set(), logs) == "to run, asked for otherwise than before"
+    why = "to run: asked for otherwise than before, was 3, is 5"
+    assert plan_state(changed[0], changed, set(), logs) == why
     assert run(changed, 1, logs) == 0
     assert ran(tmp_path) == ["a", "b", "a", "b"]
     assert run(changed, 1, logs) == 0
@@ -233,10 +245,10 @@ def test_the_plan_is_a_tree_with_states(tmp_path: Path) -> None:
     stages = diamond(tmp_path)
     (tmp_path / "a").touch()
     done = done_before(stages, tmp_path)
-    assert tree(stages, lambda s: plan_state(s, done, tmp_path)).splitlines() == [
+    assert tree(stages, lambda s: plan_state(s, stages, done, tmp_path)).splitlines() == [
         "a      done",
-        "  b    to run",
-        "  c    to run",
+        "  b    to run: not done yet",
+        "  c    to run: not done yet",
         "    d  waits for b, c",
     ]
 

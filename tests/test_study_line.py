@@ -12,12 +12,15 @@ import pytest
 import yaml
 from clusters import leave_clusters, ready_workspace
 from conftest import ROOT, front_door
+from dicoms import write_cohort
 
 from mammogan.cluster.line import Line, job_of, merged, read_sections, settings_for
 from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.shares import share_commands
 from mammogan.cluster.study import Recorded
 from mammogan.cluster.tasks import Command, TrainCad, TrainGan
 from mammogan.config import CadConfig, Direction, GanConfig, Resolution, UserError, Workspace, to_dict
+from mammogan.data.shards import planned
 
 SMALL = Resolution(96, 96)
 
@@ -124,13 +127,19 @@ def test_a_dry_run_for_slurm_shows_each_job_after_what_it_needs(tmp_path: Path) 
 
 
 def test_where_it_runs_is_no_part_of_what_a_stage_was_asked_for(tmp_path: Path) -> None:
-    labels = tmp_path / "labels.csv"
-    labels.write_text("path,patient\n")
+    labels = write_cohort(tmp_path / "cohort")
     sections = {"cad": {"width": "0.5", "time": "1:00:00"}}
     here = line(Workspace(tmp_path), "local", cpu_ranks=2, sections=sections, cohort=labels).stages()
     there = line(Workspace(tmp_path), "slurm", gpus_per_node=4, sections=sections, cohort=labels).stages()
     assert [s.asks for s in here] == [s.asks for s in there]
     assert here[1].asks == ("launch/train_cad.py", "--width=0.5", "--resolution", "96x96")
+
+
+def test_a_table_with_faults_is_told_before_anything_is_submitted(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("path,patient\n")
+    words = ("--cohort", tmp_path / "labels.csv", "--workspace", tmp_path / "work", "--dry-run")
+    told = front_door("launch/study.py", *words)
+    assert told.returncode == 2 and "column laterality, view, label missing" in told.stderr, told.stderr
 
 
 def test_the_table_is_known_by_what_is_in_it(tmp_path: Path) -> None:
@@ -202,7 +211,7 @@ def test_other_settings_than_a_training_has_are_refused_before_anything_runs(tmp
         assert "cad-96x96 was begun with other settings or inputs: width was 0.5, now 0.25" in refused.stderr
     goes_on = study(workspace, "width: 0.5, epochs: 120", "--dry-run")
     assert goes_on.returncode == 0 and "--job-name=mammogan-cad-96x96" in goes_on.stdout, goes_on.stderr
-    assert re.search(r"cad-96x96 +to run, asked for otherwise than before", goes_on.stdout)
+    assert re.search(r"cad-96x96 +to run: asked for otherwise than before", goes_on.stdout)
 
 
 def test_a_training_by_hand_with_the_studys_settings_is_done(tmp_path: Path) -> None:
@@ -237,3 +246,31 @@ def test_a_workspace_that_cannot_be_written_is_told_at_the_start(tmp_path: Path)
 def test_a_folder_in_the_place_of_the_cohort_is_told_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected a CSV file, found a folder"):
         line(Workspace(tmp_path / "work"), cohort=tmp_path).stages()
+
+
+def test_on_slurm_the_altering_is_an_array_of_one_task_a_shard_counted_before_there_are_shards(tmp_path: Path) -> None:
+    table = write_cohort(tmp_path / "cohort", patients=60)
+    expected = planned(table, 0, 2)
+    wanted = sum(name.startswith(("test-positive", "test-negative")) for name in expected)
+    sections = {"shards": {"shard-images": "2"}}
+    options = {"sections": sections, "cohort": table}
+    generate = {s.name: s for s in line(Workspace(tmp_path / "work"), "slurm", **options).stages()}["generate-96x96"]
+    assert generate.shares == wanted > 2
+    tasks = share_commands(generate.command, generate.shares)
+    assert tasks[0].words == (*generate.command, "--share", f"1/{wanted}") and len(tasks) == wanted
+    only = {"generate": {"direction": "remove", "split": "validation"}}
+    less = line(Workspace(tmp_path / "work"), "slurm", sections=sections | only, cohort=table).stages()
+    positives = sum(name.startswith("validation-positive") for name in expected)
+    assert {s.name: s.shares for s in less}["generate-96x96"] == max(1, positives)
+    assert all(s.shares == 1 for s in line(Workspace(tmp_path / "work"), "local", **options).stages())
+
+
+def test_a_dry_run_of_the_study_shows_the_array_and_the_job_that_completes_it(tmp_path: Path) -> None:
+    table = write_cohort(tmp_path / "cohort", patients=60)
+    (tmp_path / "study.yaml").write_text("shards: {shard-images: 2}")
+    words = ("--cohort", table, "--workspace", tmp_path / "work", "--resolution", "96x96", "--dry-run")
+    shown = front_door("launch/study.py", *words, "--config", tmp_path / "study.yaml")
+    assert shown.returncode == 0, shown.stderr
+    tasks = len([n for n in planned(table, 0, 2) if n.startswith("test")])
+    assert f"#SBATCH --array=0-{tasks - 1}%" in shown.stdout
+    assert "#SBATCH --dependency=afterok:JOB-generate-96x96\n" in shown.stdout

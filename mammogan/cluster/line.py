@@ -6,18 +6,19 @@ Each stage is a call of its front door, so that what the study does can be done 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 from mammogan.attack.settings import report_folder
+from mammogan.cluster.front_door import FrontDoor
 from mammogan.cluster.launch import Job, for_one_process
 from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.shares import shards_to_alter
+from mammogan.cluster.slurm_queue import max_array
 from mammogan.cluster.study import Recorded, Stage, inputs_of
 from mammogan.cluster.tasks import Command, TrainCad, TrainGan
 from mammogan.command_line import keys, parse, read_yaml, words_of
@@ -53,9 +54,9 @@ class Line:
 
     def stages(self) -> list[Stage]:
         """The graph; every stage's command line has been parsed, so a mistake shows before anything runs."""
-        stages = [self._shards()]
+        stages = [shards := self._shards()]
         for resolution in self.resolutions:
-            stages += self._of(resolution)
+            stages += self._of(resolution, shards)
         return [*stages, *self._evaluations([stage for stage in stages if stage.name.startswith("generate-")])]
 
     def _shards(self) -> Stage:
@@ -73,18 +74,28 @@ class Line:
         # Without a table nothing can be made anew, so whatever shards are there will do.
         return dataclasses.replace(stage, fine=(0, SOME_LEFT_OUT), asks=stage.asks if self.cohort else ())
 
-    def _of(self, resolution: Resolution) -> list[Stage]:
+    def _of(self, resolution: Resolution, shards: Stage) -> list[Stage]:
         cad, words = f"cad-{resolution}", ["--resolution", str(resolution)]
         run = self.workspace.cad_run(resolution) / "done.json"
         gans = [self._gan(resolution, direction, cad) for direction in Direction]
         altered = self.workspace.adversarial(resolution) / "index.json"
+        needs = tuple(gan.name for gan in gans)
+        generate = self._stage(f"generate-{resolution}", "generate", words, needs, (altered,), resolution)
         return [
             self._stage(cad, "cad", words, ("shards",), (run,), resolution),
             *gans,
-            self._stage(
-                f"generate-{resolution}", "generate", words, tuple(gan.name for gan in gans), (altered,), resolution
-            ),
+            dataclasses.replace(generate, shares=self._shares(generate, resolution, shards)),
         ]
+
+    def _shares(self, generate: Stage, resolution: Resolution, shards: Stage) -> int:
+        """Tasks of the array that alters mammograms: one a shard, on SLURM alone; the files of a blinded study are
+        written by one process, which draws their names."""
+        asked = self._parsed(generate, "generate")
+        if self.where != "slurm" or asked.export.blinded:
+            return 1
+        conversion, altering = self._parsed(shards, "shards"), asked.generation
+        found = shards_to_alter(self.workspace, resolution, altering.split, altering.direction, self.cohort, conversion)
+        return max(1, min(found, max_array()))
 
     def _gan(self, resolution: Resolution, direction: Direction, cad: str) -> Stage:
         words = ["--resolution", str(resolution), "--direction", str(direction)]
@@ -112,9 +123,12 @@ class Line:
 
     def _splits(self, generate: Stage) -> tuple[str, ...]:
         """Whose mammograms a stage alters, its defaults included."""
-        door = FrontDoor.load(self.root / DOORS["generate"])
-        splits: tuple[str, ...] = parse(door.options, generate.command[3:]).generation.split
+        splits: tuple[str, ...] = self._parsed(generate, "generate").generation.split
         return splits
+
+    def _parsed(self, stage: Stage, section: str) -> Any:
+        """The options that a stage's command line means."""
+        return parse(FrontDoor.load(self.root / DOORS[section]).options, stage.command[3:])
 
     def _stage(
         self,
@@ -154,22 +168,6 @@ class Line:
         requests = {key for key in settings if key.replace("-", "_") in keys(ClusterConfig)}
         own = {key: value for key, value in settings.items() if key not in requests}
         return own, {key: settings[key] for key in requests}
-
-
-@dataclass(frozen=True)
-class FrontDoor:
-    """A script of launch/ or shards/, read without running it."""
-
-    script: Path
-    options: type
-    """Dataclass of its command line."""
-    jobs: Callable[[Any], list[Job]] | None
-    """What it would launch, where it can say."""
-
-    @classmethod
-    def load(cls, script: Path) -> FrontDoor:
-        module = _module(script)
-        return cls(script, _options_in(module), getattr(module, "jobs", None))
 
 
 def job_of(stage: Stage, stages: Sequence[Stage], workspace: Workspace) -> tuple[Job, ClusterConfig]:
@@ -277,25 +275,3 @@ def _cluster_words(cluster: ClusterConfig, name: str) -> list[str]:
         if getattr(cluster, key) is not None:
             words += [f"--{key.replace('_', '-')}", str(getattr(cluster, key))]
     return words
-
-
-def _options_in(module: ModuleType) -> type:
-    """The dataclass in a front door that has the field ``workspace``."""
-    own = [value for value in vars(module).values() if getattr(value, "__module__", "") == module.__name__]
-    for value in own:
-        if isinstance(value, type) and dataclasses.is_dataclass(value) and "workspace" in keys(value):
-            return value
-    raise UserError(f"{module.__file__}: expected a dataclass with the options, --workspace among them")
-
-
-def _module(script: Path) -> ModuleType:
-    if not script.is_file():
-        raise UserError(f"{script}: the study needs this front door; run it from a checkout of MammoGAN")
-    name = f"front door {script.resolve()}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, script)
-        if spec is None or spec.loader is None:
-            raise UserError(f"{script} cannot be read as Python")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]

@@ -44,6 +44,8 @@ class Stage:
     """Exit codes after which the line goes on."""
     gpus: int = 0
     """What its one process needs on a cluster; trainings ask for their own."""
+    shares: int = 1
+    """On a cluster: of how many tasks the array is that does its work first; its command then completes it."""
     cluster: ClusterConfig = field(default=ClusterConfig())
 
 
@@ -142,14 +144,35 @@ def tree(stages: Sequence[Stage], state: Callable[[Stage], str]) -> str:
     return "\n".join(f"{name:<{width}}  {told}" for name, told in lines)
 
 
-def plan_state(stage: Stage, done: set[str], folder: Path) -> str:
-    """'done', 'to run' or 'waits for ...'."""
+def plan_state(stage: Stage, stages: Sequence[Stage], done: set[str], folder: Path) -> str:
+    """'done', 'waits for ...', or 'to run' and why."""
     if stage.name in done:
         return "done"
     missing = [need for need in stage.needs if need not in done]
     if missing:
         return f"waits for {', '.join(missing)}"
-    return "to run, asked for otherwise than before" if asked_otherwise(stage, folder) else "to run"
+    return f"to run: {_why(stage, inputs_of(stage, stages), folder)}"
+
+
+def _why(stage: Stage, inputs: Sequence[Path], folder: Path) -> str:
+    """Why a stage is not done although all is there that it is made from."""
+    absent = [path.name for path in stage.makes if not path.exists()]
+    if absent:
+        begun = _kept(stage, folder).is_file() or len(absent) < len(stage.makes)
+        return f"{', '.join(absent)} is missing" if begun else "not done yet"
+    if asked_otherwise(stage, folder):
+        return f"asked for otherwise than before{_changes(stage, folder)}"
+    newer = [path for path in inputs if path.exists() and _older(stage.makes, [path])]
+    return f"older than {', '.join(f'{path.parent.name}/{path.name}' for path in newer)}"
+
+
+def _changes(stage: Stage, folder: Path) -> str:
+    """Which words of the command are other ones, where that is known; tables of mammograms go by their sha256."""
+    if not _kept(stage, folder).is_file():
+        return ""
+    before, now = shlex.split(_kept(stage, folder).read_text(encoding="utf-8")), stage.asks
+    gone, new = ([word[:40] for word in ones if word not in others] for ones, others in ((before, now), (now, before)))
+    return f", was {' '.join(gone) or 'without it'}, is {' '.join(new) or 'without it'}"
 
 
 def run(stages: Sequence[Stage], at_once: int, folder: Path) -> int:

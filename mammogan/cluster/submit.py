@@ -6,7 +6,7 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from mammogan import files, provenance
 from mammogan.cluster.launch import Array, Job, for_one_process
 from mammogan.cluster.profile import ClusterConfig, sbatch_parameters, sbatch_text
 from mammogan.cluster.refusal import refusal
+from mammogan.cluster.shares import share_commands
 from mammogan.cluster.slurm_queue import RECORD, NoAnswer, cancelled, max_array, queued, refuse_queued
 from mammogan.cluster.study import Stage
 from mammogan.cluster.tasks import Task
@@ -76,21 +77,25 @@ def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
 
 def stages(
     missing: Sequence[Stage], job_of: Callable[[Stage], tuple[Job, ClusterConfig]], dry_run: bool
-) -> dict[str, Submitted]:
-    """Submit stages in order, each to start after those of its needs that are submitted too; by name."""
-    submitted: dict[str, Submitted] = {}
+) -> dict[str, list[Submitted]]:
+    """Submit stages in order, each to start after those of its needs that are submitted too; by name, with the job last
+    after which the stage is done."""
+    submitted: dict[str, list[Submitted]] = {}
     names = {stage.name for stage in missing}
     asked = [(stage, *job_of(stage)) for stage in missing]
     _refuse([job for _, job, _ in asked], dry_run)
     for stage, job, config in asked:
         needs = [need for need in stage.needs if need in names]
         if needs:
-            ids = (f"JOB-{need}" if dry_run else submitted[need].job_id for need in needs)
+            ids = (f"JOB-{need}" if dry_run else submitted[need][-1].job_id for need in needs)
             config = replace(config, dependency="afterok:" + ":".join(ids))
+        tasks = share_commands(stage.command, stage.shares) if stage.shares > 1 else []
+        shares = [f"share {number} of {stage.shares}" for number in range(1, stage.shares + 1)]
+        work = Array(job.name, tasks, job.folder, replace(job, name=f"{job.name}-index"), makes=shares)
         if dry_run:
-            print(script(job, config))
+            print("\n".join(array_scripts(work, config) if tasks else [script(job, config)]))
         else:
-            submitted[stage.name] = submit(job, config)
+            submitted[stage.name] = _submit_array(work, config) if tasks else [submit(job, config)]
     return submitted
 
 
@@ -100,14 +105,14 @@ def script(job: Job, config: ClusterConfig) -> str:
     return sbatch_text(config, job.name, _folder(job.folder))
 
 
-def submit(job: Job, config: ClusterConfig, after: Sequence[str] = ()) -> Submitted:
+def submit(job: Job, config: ClusterConfig, after: Mapping[str, Sequence[str]] | None = None) -> Submitted:
     """Submit one job, record it in the run folder's launch.json beside those ``after`` which it comes, and tell how to
-    follow it."""
+    follow it. Those are arrays, by id, with what each of their tasks makes."""
     check_shared(job.pairs, config.nodes * config.ranks_per_node)
     [handle] = _handed_over([job.task], job.name, _folder(job.folder), config)
     paths = handle.paths
     submitted = Submitted(handle.job_id, job.name, paths.stdout, paths.result_pickle, job.complete)
-    _record(job.folder, [*after, submitted.job_id], job.name, config)
+    _record(job.folder, [*(after or ()), submitted.job_id], job.name, config, after or {})
     _tell(submitted, job.folder, config)
     return submitted
 
@@ -116,25 +121,46 @@ def array(work: Array, config: ClusterConfig) -> int:
     """Submit the tasks as arrays no longer than the cluster takes, and the finishing job after all of them."""
     config = for_one_process(config, gpus=1)
     if config.dry_run:
-        folder = _array_folder(work, len(work.tasks))
-        print(sbatch_text(config, work.name, folder, len(work.tasks), work.at_once))
-        after = replace(for_one_process(config, gpus=0), dependency=f"afterok:JOB-{work.name}")
-        print(sbatch_text(after, work.finish.name, _folder(work.finish.folder)))
+        print("\n".join(array_scripts(work, config)))
         return 0
     refuse_queued({work.name: work.folder})
+    submitted = _submit_array(work, config)
+    return waited(submitted) if config.wait else 0
+
+
+def array_scripts(work: Array, config: ClusterConfig) -> list[str]:
+    """What sbatch would get for an array and for the job after it."""
+    folder = _array_folder(work, len(work.tasks))
+    after = replace(for_one_process(config, gpus=0), dependency=f"afterok:JOB-{work.name}")
+    return [
+        sbatch_text(config, work.name, folder, len(work.tasks), work.at_once),
+        sbatch_text(after, work.finish.name, _folder(work.finish.folder)),
+    ]
+
+
+def _submit_array(work: Array, config: ClusterConfig) -> list[Submitted]:
+    """Its tasks, and last the job that finishes."""
     handles: list[Any] = []
-    ids: list[str] = []
+    makes: dict[str, Sequence[str]] = {}
     longest = max_array()
     for first in range(0, len(work.tasks), longest):
         part = work.tasks[first : first + longest]
         handles += _handed_over(part, work.name, _array_folder(work, len(part)), config, work.at_once)
-        ids = sorted({handle.job_id.partition("_")[0] for handle in handles}, key=int)
-        _record(work.folder, ids, work.name, config)
+        makes[handles[-1].job_id.partition("_")[0]] = work.makes[first : first + longest] or [work.name] * len(part)
+        _record(work.folder, list(makes), work.name, config, makes)
+    ids = list(makes)
     say(f"submitted {len(handles)} tasks of {work.name} as job {', '.join(ids)}; logs in {work.folder / 'submit'}")
     after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids) if ids else None)
-    finish = submit(work.finish, after, ids)
+    finish = submit(work.finish, after, makes)
     tasks = [Submitted(h.job_id, work.name, h.paths.stdout, h.paths.result_pickle, None) for h in handles]
-    return waited([*tasks, finish]) if config.wait else 0
+    return [*tasks, finish]
+
+
+def ids_told(jobs: Sequence[Submitted]) -> str:
+    """The jobs of one stage, such as 'job 12 (3 tasks), then 13'."""
+    *tasks, last = jobs
+    arrays = dict.fromkeys(task.job_id.partition("_")[0] for task in tasks)
+    return f"job {', '.join(arrays)} ({len(tasks)} tasks), then {last.job_id}" if tasks else f"job {last.job_id}"
 
 
 def waited(submitted: Sequence[Submitted]) -> int:
@@ -223,10 +249,11 @@ def _clean_environment() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def _record(run: Path, ids: list[str], name: str, config: ClusterConfig) -> None:
+def _record(run: Path, ids: list[str], name: str, config: ClusterConfig, arrays: Mapping[str, Sequence[str]]) -> None:
     made = {
         "name": name,
         "job_ids": ids,
+        "arrays": {number: list(makes) for number, makes in arrays.items()},
         "submitted": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "sbatch": sbatch_parameters(config, name),
@@ -242,7 +269,7 @@ def _tell(job: Submitted, run: Path, config: ClusterConfig) -> None:
     say(f"submitted job {job.job_id}: {job.name} on {size}{after}")
     say(f"  run     {run}")
     say(f"  log     {job.log}")
-    say(f"  watch   squeue -j {job.job_id}    tail -F {job.log}")
+    say(f"  watch   python launch/watch.py --workspace {run.parent.parent}")
     say(f"  cancel  scancel {job.job_id}")
 
 

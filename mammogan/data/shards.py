@@ -111,6 +111,13 @@ def plan_shards(mammograms: Sequence[Mammogram], shard_images: int) -> Plan:
     return plan
 
 
+def planned(cohort_csv: Path, seed: int, shard_images: int) -> list[str]:
+    """Names of the shards that a table will make, but for those of which every file is unusable. UserError for a table
+    with faults."""
+    rows = read_table(cohort_csv)
+    return list(plan_shards(assign(rows, cohort_csv.parent, Pseudonyms(b"names do not matter"), seed), shard_images))
+
+
 def fingerprint(mammograms: Sequence[Mammogram]) -> str:
     """sha256 of all that the shards take from the table, and of its order; paths and lines are not among it."""
     taken = [[value for name, value in sorted(vars(m).items()) if name not in ("path", "line")] for m in mammograms]

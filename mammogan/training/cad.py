@@ -164,7 +164,7 @@ def _train_epoch(training: CadTraining, keeper: Keeper, reporter: Reporter) -> N
             training.epoch * stream.batches + training.batch,
             config.epochs * stream.batches,
             2 * config.pairs,
-            f"epoch {training.epoch}",
+            training.epoch,
         )
         # Save state.
         keeper.pause()

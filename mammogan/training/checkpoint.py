@@ -13,7 +13,7 @@ import yaml
 from mammogan.config import MissingInput, UserError, to_dict
 from mammogan.files import sha256, write_json, write_text, written_beside
 from mammogan.models.networks import Cad, Gnet
-from mammogan.provenance import made_by
+from mammogan.provenance import changes, made_by
 from mammogan.training.seal import broken_seal, seal
 
 MAY_CHANGE = ("compute", "epochs", "stop_rules", "validate_every")
@@ -28,7 +28,10 @@ INPUTS = {
 
 @dataclass(frozen=True)
 class Run:
-    """Folder of one training: config.yaml, metrics.jsonl, checkpoints/, pictures/, and done.json, written last."""
+    """Folder of one training: config.yaml, metrics.jsonl, checkpoints/, pictures/, and done.json, written last.
+
+    changes.diff is there too where it was begun from a checkout with changes that no commit holds.
+    """
 
     path: Path
 
@@ -88,6 +91,8 @@ class Run:
             torn.unlink()
         record = {"config": _plain(to_dict(config)), "made_by": made_by(), **inputs}
         write_text(self.path / "config.yaml", yaml.safe_dump(record, sort_keys=False))
+        if difference := changes():
+            write_text(self.path / "changes.diff", difference)
 
     def is_finished(self, config: Any) -> bool:
         """True when this very training has ended; the same with other epochs asked for has not."""

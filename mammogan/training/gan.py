@@ -131,7 +131,8 @@ def _train_epoch(
             del losses
         training.batch += 1
         done = batches_before + 1
-        reporter.batch(done, done + training.batches_left_at_most(), 2 * config.pairs, f"{phase.name} {training.epoch}")
+        total = done + training.batches_left_at_most()
+        reporter.batch(done, total, 2 * config.pairs, training.epoch, phase.name)
         # Save state.
         keeper.pause()
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mammogan.cluster.line import FrontDoor
+from mammogan.cluster.front_door import FrontDoor
 from mammogan.command_line import parse
 from mammogan.training import gan
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,17 +31,21 @@ pytestmark = pytest.mark.slurm
 def assert_completed(job: str, restarts: int, workspace: Workspace, reference: Reference) -> None:
     """The same job, so often back from the queue, has learned what an undisturbed one learns."""
     assert wait_for_end(job) == "COMPLETED", said_by_first_rank(workspace)
-    said = said_by_first_rank(workspace)
-    assert f"SLURM job {job}, restarts: {restarts}, ranks: 2 on node1, node2" in said, said
-    assert f"restarts: {restarts + 1}" not in said
+    told = said_by_first_rank(workspace)
+    assert f"SLURM job {job}, restarts: {restarts}, ranks: 2 on node1, node2" in told, told
+    assert f"restarts: {restarts + 1}" not in told
     assert_bit_identical(workspace, reference)
 
 
-def test_a_training_told_that_its_time_is_up_goes_back_to_the_queue(ready: Workspace, reference: Reference) -> None:
+def test_a_training_told_that_its_time_is_up_goes_back_to_the_queue_as_often_as_it_is_told(
+    ready: Workspace, reference: Reference
+) -> None:
     job = train_gan(ready)
-    wait_for_next_checkpoint(gan_run(ready))
-    slurm("scancel", "--signal=USR2", job)
-    assert_completed(job, 1, ready, reference)
+    for restarts in range(2):
+        wait_for(partial(said, ready, f"restarts: {restarts},"), "its start", 90)
+        wait_for_next_checkpoint(gan_run(ready))
+        slurm("scancel", "--signal=USR2", job)
+    assert_completed(job, 2, ready, reference)
 
 
 def test_a_training_pre_empted_by_urgent_work_goes_on_after_it(
@@ -56,11 +61,13 @@ def test_a_training_pre_empted_by_urgent_work_goes_on_after_it(
     assert_completed(job, 1, ready, reference)
 
 
-def test_a_training_outlives_the_daemons_of_its_nodes(ready: Workspace, reference: Reference, cluster: str) -> None:
+def test_a_training_outlives_the_daemons_of_its_nodes_and_the_controller(
+    ready: Workspace, reference: Reference, cluster: str
+) -> None:
     job = train_gan(ready)
     wait_for_next_checkpoint(gan_run(ready))
-    for node in ("node1", "node2"):
-        kill(int((Path(cluster).parents[1] / "run" / f"slurmd-{node}.pid").read_text()))
+    for daemon in ("slurmd-node1", "slurmd-node2", "slurmctld"):
+        kill(int((Path(cluster).parents[1] / "run" / f"{daemon}.pid").read_text()))
     started()
     assert_completed(job, 0, ready, reference)
 
@@ -86,6 +93,10 @@ def test_when_a_node_loses_its_power_the_training_goes_on_once_it_is_back(
     slurm("ip", "link", "set", cable, "up")
     started()
     assert_completed(job, 1, ready, reference)
+
+
+def said(workspace: Workspace, words: str) -> bool:
+    return words in said_by_first_rank(workspace)
 
 
 def kill(pid: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,17 +27,20 @@ def test_the_study_goes_from_dicoms_to_table_1_past_a_requeued_stage_and_once_do
     assert first.returncode == 0, first.stdout + first.stderr
     submitted = [line for line in first.stdout.splitlines() if line.startswith("submitted job ")]
     ids = {line.split(": ")[1].split(" ")[0]: line.split(" ")[2].rstrip(":") for line in submitted}
+    [array] = re.findall(r"submitted 2 tasks of generate-96x96 as job (\d+);", first.stdout)
     assert len(ids) == 6
     remove, insert = ids["gan-96x96-remove"], ids["gan-96x96-insert"]
+    assert f"generate-96x96  job {array} (2 tasks), then {ids['generate-96x96-index']}" in first.stdout
     waits = {line.split(": ")[1].split(" ")[0]: line.partition("after ")[2] for line in submitted}
     assert waits == {
         "shards": "",
         "cad-96x96": f"afterok:{ids['shards']}",
         "gan-96x96-remove": f"afterok:{ids['cad-96x96']}",
         "gan-96x96-insert": f"afterok:{ids['cad-96x96']}",
-        "generate-96x96": f"afterok:{remove}:{insert}",
-        "evaluate": f"afterok:{ids['generate-96x96']}",
+        "generate-96x96-index": f"afterok:{array}",
+        "evaluate": f"afterok:{ids['generate-96x96-index']}",
     }
+    assert f"Dependency=afterok:{remove}" in slurm("scontrol", "show", "job", f"{array}_0")
     requeued = Run(Workspace(tmp_path / "work").gan_run(SMALL, Direction.INSERT))
     wait_for(requeued.newest.is_file, "a checkpoint of the generator that inserts", 120)
     slurm("scancel", "--signal=USR2", insert)
