@@ -33,17 +33,18 @@ def test_a_damaged_shard_fails_alone_and_once_mended_is_submitted_alone(many_sha
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[: len(whole) // 2])
     altered = many_shards.adversarial(SMALL)
+    shards = len(list(many_shards.shards(SMALL).glob("test-*.tar")))
 
     result = front_door(*words)
-    assert result.returncode == 1 and "submitted 3 tasks" in result.stdout, result.stdout + result.stderr
+    assert result.returncode == 1 and f"submitted {shards} tasks" in result.stdout, result.stdout + result.stderr
     failed = re.findall(r"job (\d+_\d) \(generate-96x96\) did not finish its work; its log: (\S+)", result.stderr)
     assert len(failed) == 1 and "test-negative-000001.tar" in Path(failed[0][1]).read_text()
     assert "(generate-96x96-index) never began" in result.stderr
-    made = sorted(path.name for path in altered.glob("*.tar"))
-    assert made == ["test-insert-000000.tar", "test-remove-000000.tar"]
+    made = {path.name for path in altered.glob("*.tar")}
+    assert len(made) == shards - 1 and "test-insert-000001.tar" not in made and "test-remove-000000.tar" in made
 
     damaged.write_bytes(whole)
     result = front_door(*words)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "2 of 3 shards are up to date" in result.stdout and "submitted 1 tasks" in result.stdout
-    assert (altered / "index.json").is_file() and len(list(altered.glob("*.tar"))) == 3
+    assert f"{shards - 1} of {shards} shards are up to date" in result.stdout and "submitted 1 tasks" in result.stdout
+    assert (altered / "index.json").is_file() and len(list(altered.glob("*.tar"))) == shards
