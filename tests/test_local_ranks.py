@@ -17,7 +17,17 @@ from conftest import front_door
 from mammogan.cluster import local
 from mammogan.cluster.launch import Array, Job, launch_array
 from mammogan.cluster.profile import ClusterConfig
-from mammogan.cluster.tasks import PORTS, Call, Command, TrainCad, TrainGan, master_port, take_rank
+from mammogan.cluster.tasks import (
+    PORTS,
+    Call,
+    Command,
+    Leaving,
+    TrainCad,
+    TrainGan,
+    leaving_before_requeue,
+    master_port,
+    take_rank,
+)
 from mammogan.config import CadConfig, Direction, GanConfig, Resolution, Workspace
 
 
@@ -171,3 +181,27 @@ def test_two_local_ranks_train_a_cad(workspace: Workspace) -> None:
     assert result.returncode == 0, result.stderr
     assert "cad-96x96 with 2 ranks on this machine" in result.stderr and "2 rank(s) on cpu" in result.stdout
     assert (workspace.cad_run(size) / "done.json").is_file()
+
+
+def test_a_second_signal_does_not_keep_the_first_from_putting_the_job_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+
+    def requeue(number: int, frame: object) -> None:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        steps.append("requeued")
+
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    before = signal.signal(signal.SIGUSR2, requeue)
+    try:
+        with pytest.raises(Leaving), leaving_before_requeue():
+            try:
+                os.kill(os.getpid(), signal.SIGUSR2)
+                steps.append("went on")
+            finally:
+                os.kill(os.getpid(), signal.SIGUSR2)
+                steps.append("cleared up")
+        assert steps == ["cleared up", "requeued"]
+        assert signal.getsignal(signal.SIGUSR2) is requeue
+    finally:
+        signal.signal(signal.SIGUSR2, before)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from mammogan.config import UserError
 
 SIGNAL_SECONDS = 180
-"""Before the time limit, for the way back to the queue: it takes seconds, on a busy controller more."""
+"""Before the time limit, for the end of the batch, saving, and the way back to the queue."""
 JOB_NAME = "mammogan-{name}"
 
 
@@ -57,9 +57,8 @@ class ClusterConfig:
     max_requeues: int = 30
     """How often a training that met its time limit goes back to the queue."""
     signal_seconds: int | None = None
-    """How long before the time limit a training goes back to the queue; 180, or a sixth of a short limit. Nothing is
-    saved then: it goes on from its newest checkpoint, so a time-out or pre-emption loses at most --compute.save-minutes
-    of work."""
+    """How long before the time limit a training saves, at the end of its batch, and goes back to the queue; 180, or a
+    sixth of a short limit. What pre-empts it says itself how long it waits (GraceTime)."""
     dry_run: bool = False
     """Print what sbatch would get and submit nothing."""
     wait: bool = False
