@@ -55,7 +55,7 @@ def main(options: Options) -> int:
     folder = workspace.root / "study"
     done = done_before(stages, folder)
     check_trainings(stages, done, workspace)
-    say(tree(stages, lambda stage: plan_state(stage, done, folder)))
+    say(tree(stages, lambda stage: plan_state(stage, stages, done, folder)))
     if not options.cluster.dry_run:
         check_writable(folder)
     if where.name == "slurm":

@@ -143,7 +143,7 @@ def test_a_stage_that_is_asked_for_otherwise_runs_again_and_what_it_makes_is_tak
     assert (logs / "a.command").read_text() == "--epochs 3\n"
     changed = [stage(tmp_path, "a", asks="--epochs 5", script="sleep 0.05"), stage(tmp_path, "b", "a")]
     assert done_before(changed, logs) == set()
-    assert plan_state(changed[0], set(), logs) == "to run, asked for otherwise than before"
+    assert plan_state(changed[0], changed, set(), logs) == "to run: asked for otherwise: --epochs 5 in place of 3"
     assert run(changed, 1, logs) == 0
     assert ran(tmp_path) == ["a", "b", "a", "b"]
     assert run(changed, 1, logs) == 0
@@ -233,12 +233,29 @@ def test_the_plan_is_a_tree_with_states(tmp_path: Path) -> None:
     stages = diamond(tmp_path)
     (tmp_path / "a").touch()
     done = done_before(stages, tmp_path)
-    assert tree(stages, lambda s: plan_state(s, done, tmp_path)).splitlines() == [
+    assert tree(stages, lambda s: plan_state(s, stages, done, tmp_path)).splitlines() == [
         "a      done",
-        "  b    to run",
-        "  c    to run",
-        "    d  waits for b, c",
+        "  b    to run: b not there",
+        "  c    to run: c not there",
+        "    d  waits for b, c: d not there",
     ]
+
+
+def test_the_plan_says_why_what_is_there_is_made_again(tmp_path: Path) -> None:
+    def plan(*stages: Stage) -> list[str]:
+        return [plan_state(s, stages, done_before(stages, logs), logs) for s in stages]
+
+    logs, table = tmp_path / "logs", "--cohort " + 64 * "0"
+    first, second = stage(tmp_path, "a", asks=f"make.py --size 96 {table}"), stage(tmp_path, "b", "a")
+    assert run([first, second], 1, logs) == 0
+    assert plan(first, second) == ["done", "done"]
+    asked = f"make.py --fast --size 192 --seed 1 --cohort {64 * '1'}"
+    again = "asked for otherwise: --fast new, --size 192 in place of 96, --seed 1 new, other contents of --cohort"
+    assert plan(stage(tmp_path, "a", asks=asked), second) == [f"to run: {again}", "waits for a"]
+    fewer = stage(tmp_path, "a", asks=f"make.py {table}")
+    assert plan(fewer, second)[0] == "to run: asked for otherwise: --size 96 left out"
+    os.utime(tmp_path / "a", (2**31, 2**31))
+    assert plan(first, second) == ["done", f"to run: made before {tmp_path / 'a'}"]
 
 
 def test_a_stopped_study_stops_its_stages(tmp_path: Path) -> None:
