@@ -38,7 +38,7 @@ PATIENCE = 120.0
 NURSERY = multiprocessing.get_context("forkserver")
 """Where processes come from that have imported all, so that they are killed at work and not while they import."""
 NURSERY.set_forkserver_preload(
-    ["trainings", "mammogan.training.cad", "mammogan.training.gan", "mammogan.attack.generate"]
+    [__name__, "mammogan.training.cad", "mammogan.training.gan", "mammogan.attack.generate", "torch._dynamo"]
 )
 
 
@@ -123,14 +123,14 @@ def said(workspace: Workspace) -> str:
 def training(kind: str, begun: Workspace, finished: Workspace) -> Work:
     def readable(cut: Workspace, _: Workspace) -> str:
         run = run_of(kind, cut)
+        if run.has_state:
+            told = load_newest(run)[1]
+            assert not told, f"newest.pt cannot be read: {told}"
         if run.done.exists():
-            return "done before"
-        if not run.has_state:
-            return "killed before the first checkpoint"
-        told = load_newest(run)[1]
-        assert not told, f"newest.pt cannot be read: {told}"
-        written = "killed while one was written" if list(run.newest.parent.glob(".*.tmp")) else "killed between two"
-        return f"{written} checkpoints" if written.endswith("two") else written
+            return "after its end"
+        if list(run.newest.parent.glob(".newest.pt.*.tmp")):
+            return "while a checkpoint was written"
+        return "between checkpoints" if run.has_state else "before the first checkpoint"
 
     def same(cut: Workspace, whole: Workspace) -> None:
         assert run_of(kind, cut).done.read_text() == run_of(kind, whole).done.read_text()
@@ -152,7 +152,7 @@ def generation(begun: Workspace, finished: Workspace) -> Work:
     def whole(cut: Workspace, finished: Workspace) -> str:
         found, expected = files(cut), files(finished)
         assert found.items() <= expected.items(), f"{sorted(found)} of {sorted(expected)}"
-        return f"killed with {len([name for name in found if name.endswith('.tar')])} shards altered"
+        return f"with {sum(name.endswith('.tar') for name in found)} shards altered"
 
     def same(cut: Workspace, finished: Workspace) -> None:
         assert files(cut) == files(finished) and "index.json" in files(cut)
@@ -175,7 +175,7 @@ def timed(begun: Workspace, finished: Workspace, start: Callable[[Workspace], li
 @pytest.fixture(scope="module")
 def works(converted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Work]:
     root = tmp_path_factory.mktemp("works")
-    wait(start_training("nothing", Workspace(root)), Workspace(root))  # the nursery imports
+    wait([begin(print)], Workspace(root))  # which takes until the nursery has imported all
     cad = training("cad", converted, Workspace(root / "cad"))
     gan = training("remove", cad.finished, Workspace(root / "remove"))
     untrained = Workspace(root / "untrained")
@@ -193,29 +193,30 @@ def test_killed_at_any_instant_no_file_is_torn_and_what_goes_on_ends_bit_identic
         work, cut = works[name], Workspace(tmp_path / str(number))
         shutil.copytree(work.begun.root, cut.root)
         processes = work.start(cut)
-        aim(work, cut, drawn)
-        kill(drawn.choice([processes[:1], processes[-1:], processes]), processes, cut)
-        met[f"{name} {work.whole(cut, work.finished)}"] += 1
+        kill(aim(work, cut, processes, drawn), processes, cut)
+        met[f"{name}, {work.whole(cut, work.finished)}"] += 1
         assert set(wait(work.start(cut), cut)) == {0}, said(cut)
         work.same(cut, work.finished)
         shutil.rmtree(cut.root)
     print(*(f"{count:4d} {what}" for what, count in sorted(met.items())), sep="\n")
 
 
-def aims() -> Iterator[tuple[str, Callable[[Work, Workspace, random.Random], None]]]:
-    """What to kill, and a wait for the instant, in turn for ever."""
+def aims() -> Iterator[tuple[str, Callable[[Work, Workspace, list[BaseProcess], random.Random], list[BaseProcess]]]]:
+    """What to kill, and what waits for the instant and says which processes; in turn for ever."""
     while True:
         yield from (("cad", anywhen), ("gan", anywhen), ("generation", anywhen), ("gan", while_writing))
 
 
-def anywhen(work: Work, cut: Workspace, drawn: random.Random) -> None:
+def anywhen(work: Work, cut: Workspace, processes: list[BaseProcess], drawn: random.Random) -> list[BaseProcess]:
     time.sleep(drawn.uniform(0, work.seconds))
+    return drawn.choice([processes[:1], processes[-1:], processes])
 
 
-def while_writing(work: Work, cut: Workspace, drawn: random.Random) -> None:
-    """Until a checkpoint is being written, and that one of many."""
+def while_writing(work: Work, cut: Workspace, processes: list[BaseProcess], drawn: random.Random) -> list[BaseProcess]:
+    """Until a checkpoint is being written, one of many; the first rank writes them."""
     folder, deadline = run_of("remove", cut).newest.parent, time.monotonic() + PATIENCE
     for _ in range(drawn.randint(1, 10)):
         while not any(folder.glob(".newest.pt.*.tmp")) and time.monotonic() < deadline:
             pass
         time.sleep(drawn.uniform(0, 0.01))
+    return drawn.choice([processes[:1], processes])

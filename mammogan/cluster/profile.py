@@ -145,11 +145,18 @@ def _additional(config: ClusterConfig) -> dict[str, Any]:
     return given
 
 
+def python() -> str:
+    """The command that starts Python in a job. A process dies of SIGUSR2, and its job has FAILED, unless it says
+    otherwise; submitit says so only once it is imported. Until then the signal is ignored: SLURM then puts back what it
+    pre-empts by itself."""
+    return f"""sh -c 'trap "" USR2; exec "$0" "$@"' {shlex.quote(sys.executable)}"""
+
+
 def sbatch_text(config: ClusterConfig, name: str, folder: Path, tasks: int | None = None, at_once: int = 256) -> str:
     """The script that would be submitted; ``tasks`` makes it an array. SLURM need not be installed."""
     from submitit.slurm.slurm import _make_sbatch_string
 
-    command = f"{shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(folder.absolute()))}"
+    command = f"{python()} -u -m submitit.core._submit {shlex.quote(str(folder.absolute()))}"
     parameters = sbatch_parameters(config, name)
     if tasks:
         parameters |= {"map_count": tasks, "array_parallelism": at_once}

@@ -16,7 +16,7 @@ from typing import Any
 
 from mammogan import files, provenance
 from mammogan.cluster.launch import Array, Job, for_one_process
-from mammogan.cluster.profile import ClusterConfig, sbatch_parameters, sbatch_text
+from mammogan.cluster.profile import ClusterConfig, python, sbatch_parameters, sbatch_text
 from mammogan.cluster.refusal import refusal
 from mammogan.cluster.slurm_queue import RECORD, NoAnswer, cancelled, max_array, queued, refuse_queued
 from mammogan.cluster.study import Stage
@@ -184,7 +184,7 @@ def _handed_over(
 
     if config.max_requeues and sbatch_parameters(config, name)["time"] <= SHORT_MINUTES:
         note(f"--time {config.time}: with a limit this short every pre-emption counts as one of --max-requeues")
-    executor = submitit.SlurmExecutor(folder, max_num_timeout=config.max_requeues)
+    executor = submitit.SlurmExecutor(folder, max_num_timeout=config.max_requeues, python=python())
     executor.update_parameters(**sbatch_parameters(config, name), array_parallelism=at_once)
     with _clean_environment(), _nothing_left_of_a_refusal(folder.parent), redirect_stderr(StringIO()):
         try:
