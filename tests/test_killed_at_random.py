@@ -33,6 +33,7 @@ from mammogan.training.checkpoint import Run, load, load_newest
 KILLS = int(os.environ.get("MAMMOGAN_KILLS", "6"))
 SEED = int(os.environ.get("MAMMOGAN_KILLS_SEED", secrets.randbits(32)))
 RANKS = 2
+pytestmark = pytest.mark.timeout(300 + 60 * KILLS)
 PATIENCE = 120.0
 """Seconds in which all processes end once one was killed."""
 NURSERY = multiprocessing.get_context("forkserver")

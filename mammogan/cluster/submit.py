@@ -125,9 +125,10 @@ def array(work: Array, config: ClusterConfig) -> int:
     handles: list[Any] = []
     ids: list[str] = []
     longest = max_array()
-    for first in range(0, len(work.tasks), longest):
-        part = work.tasks[first : first + longest]
-        handles += _handed_over(part, work.name, _array_folder(work, len(part)), config, work.at_once)
+    parts = [work.tasks[first : first + longest] for first in range(0, len(work.tasks), longest)]
+    for part in parts:
+        at_once = max(1, work.at_once // len(parts))
+        handles += _handed_over(part, work.name, _array_folder(work, len(part)), config, at_once)
         ids = sorted({handle.job_id.partition("_")[0] for handle in handles}, key=int)
         _record(work.folder, ids, work.name, config)
     say(f"submitted {len(handles)} tasks of {work.name} as job {', '.join(ids)}; logs in {work.folder / 'submit'}")
