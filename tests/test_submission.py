@@ -177,11 +177,11 @@ def test_an_array_longer_than_the_cluster_takes_is_split_and_finished_after_all_
         scontrol="echo 'MaxArraySize            = 3'",
     )  # fmt: skip
     finish = Job("index", Command(("true",)), ready.root / "a", ready.root / "a" / "index.json")
-    array = Array("generate", [Command(("true", str(n))) for n in range(7)], ready.root / "a", finish)
+    array = Array("generate", [Command(("true", str(n))) for n in range(7)], ready.root / "a", finish, at_once=6)
     assert launch_array(array, ClusterConfig()) == 0
     told = capsys.readouterr().out
     assert "submitted 7 tasks of generate as job 1, 2, 3" in told and "after afterok:1:2:3" in told
     scripts = [(path, path.read_text()) for path in ready.root.rglob("*_submission.sh") if not path.is_symlink()]
     arrays = sorted(line for _, text in scripts for line in text.splitlines() if "--array" in line)
-    assert arrays == ["#SBATCH --array=0-2%3"] * 2
+    assert arrays == ["#SBATCH --array=0-2%2"] * 2, "six at once, by thirds"
     assert len(list(ready.root.rglob("*_submitted.pkl"))) == 8

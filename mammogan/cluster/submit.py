@@ -16,7 +16,7 @@ from typing import Any
 
 from mammogan import files, provenance
 from mammogan.cluster.launch import Array, Job, for_one_process
-from mammogan.cluster.profile import ClusterConfig, sbatch_parameters, sbatch_text
+from mammogan.cluster.profile import ClusterConfig, python, sbatch_parameters, sbatch_text
 from mammogan.cluster.refusal import refusal
 from mammogan.cluster.shares import share_commands
 from mammogan.cluster.slurm_queue import RECORD, NoAnswer, cancelled, max_array, queued, refuse_queued
@@ -143,9 +143,10 @@ def _submit_array(work: Array, config: ClusterConfig) -> list[Submitted]:
     handles: list[Any] = []
     makes: dict[str, Sequence[str]] = {}
     longest = max_array()
-    for first in range(0, len(work.tasks), longest):
-        part = work.tasks[first : first + longest]
-        handles += _handed_over(part, work.name, _array_folder(work, len(part)), config, work.at_once)
+    parts = range(0, len(work.tasks), longest)
+    for first in parts:
+        part, at_once = work.tasks[first : first + longest], max(1, work.at_once // len(parts))
+        handles += _handed_over(part, work.name, _array_folder(work, len(part)), config, at_once)
         makes[handles[-1].job_id.partition("_")[0]] = work.makes[first : first + longest] or [work.name] * len(part)
         _record(work.folder, list(makes), work.name, config, makes)
     ids = list(makes)
@@ -210,7 +211,7 @@ def _handed_over(
 
     if config.max_requeues and sbatch_parameters(config, name)["time"] <= SHORT_MINUTES:
         note(f"--time {config.time}: with a limit this short every pre-emption counts as one of --max-requeues")
-    executor = submitit.SlurmExecutor(folder, max_num_timeout=config.max_requeues)
+    executor = submitit.SlurmExecutor(folder, max_num_timeout=config.max_requeues, python=python())
     executor.update_parameters(**sbatch_parameters(config, name), array_parallelism=at_once)
     with _clean_environment(), _nothing_left_of_a_refusal(folder.parent), redirect_stderr(StringIO()):
         try:
