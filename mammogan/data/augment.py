@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mammogan.data.transfer import onto
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -60,12 +62,12 @@ class Drawn:
 
         Where no affine is asked for, pixels are only moved and keep their exact values.
         """
-        flip = self.flip.to(pixels.device).view(-1, 1, 1, 1)
+        flip = onto(self.flip, pixels.device).view(-1, 1, 1, 1)
         flipped = torch.where(flip, pixels.flip(2), pixels)
         if not self.resamples:
             return flipped
         height, width = pixels.shape[2:]
-        theta = self.sampling_matrices(height, width).to(pixels.device, pixels.dtype)
+        theta = onto(self.sampling_matrices(height, width).to(pixels.dtype), pixels.device)
         grid = F.affine_grid(theta, list(pixels.shape), align_corners=False)
         return F.grid_sample(flipped, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.modules._functions import SyncBatchNorm as TorchsFunction
 
 from mammogan.models.networks import at_least_float32
 from mammogan.training.distributed import Ranks
@@ -41,6 +42,59 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         self.running_var.lerp_(variance * count / (count - 1), momentum)
 
 
+class CudaSyncBatchNorm(nn.BatchNorm2d):
+    """BatchNorm2d with statistics over all ranks, for CUDA: torch's SyncBatchNorm, except that the host never waits.
+
+    torch's leaves out ranks that hold no values, and in every layer waits for the device to learn which do. Here all
+    hold equally many. Parameters and buffers are named as BatchNorm2d's, so checkpoints interchange.
+    """
+
+    def forward(self, value: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(value)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        normalised: Tensor = _Synchronised.apply(
+            value, self.weight, self.bias, self.running_mean, self.running_var, self.eps, self.momentum
+        )
+        return normalised
+
+
+class _Synchronised(torch.autograd.Function):
+    """torch's backward pass, and its forward pass for ranks that all hold values."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        value: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        running_mean: Tensor,
+        running_var: Tensor,
+        eps: float,
+        momentum: float,
+    ) -> Tensor:
+        if not value.is_contiguous(memory_format=torch.channels_last):
+            value = value.contiguous()
+        ranks, channels = dist.get_world_size(), value.shape[1]
+        own = torch.cat(torch.batch_norm_stats(value, eps))
+        every = own.new_empty(ranks, len(own))
+        dist.all_gather(list(every), own)
+        means, inverse_deviations = every.split(channels, 1)
+        counts = own.new_full((ranks,), value.numel() // channels)
+        mean, inverse_deviation = torch.batch_norm_gather_stats_with_counts(
+            value, means, inverse_deviations, running_mean, running_var, momentum, eps, counts.to(running_mean.dtype)
+        )
+        ctx.save_for_backward(value, weight, mean, inverse_deviation, counts.to(torch.int32))
+        ctx.process_group = dist.group.WORLD
+        return torch.batch_norm_elemt(value, weight, bias, mean, inverse_deviation, eps)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        towards: tuple[Tensor | None, ...] = TorchsFunction.backward(ctx, gradient)
+        return towards[:7]
+
+
 class _MeanOverRanks(torch.autograd.Function):
     """Mean over ranks whose gradient is the mean over ranks too; every rank holds equally many values."""
 
@@ -60,15 +114,14 @@ def _mean(value: Tensor) -> Tensor:
 
 
 def synchronise_batch_norm(network: nn.Module, ranks: Ranks) -> nn.Module:
-    """``network`` with its batch norms over all ranks: torch's own on CUDA, ours on CPU; unchanged for one rank."""
+    """``network`` with its batch norms over all ranks; unchanged for one rank."""
     if ranks.size == 1:
         return network
-    if ranks.device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    kind = CudaSyncBatchNorm if ranks.device.type == "cuda" else CpuSyncBatchNorm
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.BatchNorm2d:
-                synced = CpuSyncBatchNorm(child.num_features, child.eps, child.momentum)
+                synced = kind(child.num_features, child.eps, child.momentum)
                 synced.load_state_dict(child.state_dict())
                 setattr(parent, name, synced.to(child.weight.dtype))
     return network

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mammogan.data.augment import Augmentation
 from mammogan.data.stream import PairedStream
+from mammogan.data.transfer import onto
 from mammogan.models.networks import Fnet, unit_pixels
 from mammogan.training.optimisation import Precision, generator_for
 
@@ -37,8 +38,7 @@ class Batches:
         mask = fnet.draw_keep(parts * self.stream.pairs, generator_for(self.seed, epoch, batch, purpose))
         low = self.stream.rank * self.stream.share
         own = mask.view(parts, self.stream.pairs, -1)[:, low : low + self.stream.share]
-        return own.flatten(0, 1).to(self.precision.device)
+        return onto(own.flatten(0, 1), self.precision.device)
 
     def _on_device(self, share: Tensor) -> Tensor:
-        moved: Tensor = unit_pixels(share.to(self.precision.device, non_blocking=True))
-        return moved.to(self.precision.full)
+        return unit_pixels(onto(share, self.precision.device)).to(self.precision.full)

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mammogan.config import CadConfig, Resolution, Workspace
 from mammogan.data.augment import Augmentation
@@ -87,6 +87,11 @@ class CadTraining:
         self.epoch, self.batch, self.best, self.lines = (state[k] for k in ("epoch", "batch", "best", "lines"))
         self.sums.copy_(self.ranks.own_part(state["sums"]))
 
+    def add(self, losses: dict[str, Tensor], taken: Tensor) -> None:
+        """Add one batch's figures to the sums of the epoch if its step was taken, without waiting for the device."""
+        figures = [losses["focal"], losses["penalty"], torch.ones_like(losses["focal"])]
+        self.sums += torch.stack(figures).detach().where(taken, 0)
+
     def wrapped_step(self) -> nn.Module:
         """The step with Vnet frozen or not, as this epoch has it, wrapped anew for the ranks."""
         self.cad.vnet.requires_grad_(self.epoch >= self.config.fnet_epochs)
@@ -157,10 +162,7 @@ def _train_epoch(training: CadTraining, keeper: Keeper, reporter: Reporter) -> N
         keep = training.batches.keep(training.cad.fnet, 2, *place, "dropout")
         with training.precision.autocast():
             losses = step(positives, negatives, keep)
-        if training.stepper.step(losses["loss"]):
-            training.sums += torch.stack(
-                [losses["focal"], losses["penalty"], torch.ones_like(losses["focal"])]
-            ).detach()
+        training.add(losses, training.stepper.step(losses["loss"]))
         del losses  # and with them what the graph still holds
         training.batch += 1
         reporter.batch(

@@ -44,10 +44,10 @@ class Ranks:
         return bool(self.highest(int(flag)))
 
     def highest(self, value: int) -> int:
-        """The highest of all ranks' small numbers, everywhere."""
+        """The highest of all ranks' small numbers, everywhere. The hosts exchange them: no GPU is waited for."""
         if self.size == 1:
             return value
-        return int(self._reduced(torch.tensor(float(value), device=self.device), dist.ReduceOp.MAX).item())
+        return int(self._reduced(torch.tensor(value), dist.ReduceOp.MAX).item())
 
     def gather(self, value: Any) -> list[Any]:
         """Everyone's picklable value, in rank order, on every rank."""
@@ -103,7 +103,7 @@ def joined(device: str = "auto") -> Iterator[Ranks]:
     if size == 1:
         yield Ranks(0, 1, chosen)
         return
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=size)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=size)
     try:
         yield Ranks(rank, size, chosen)
     finally:

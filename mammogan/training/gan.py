@@ -120,8 +120,7 @@ def _train_epoch(
             with training.precision.autocast():
                 fake = fakes_without_graph(training.gnet, source)
                 losses = critic_step(target, fake, keep)
-            if training.critic_stepper.step(losses["loss"]):
-                training.add(losses)
+            training.add(losses, training.critic_stepper.step(losses["loss"]))
             del losses  # and with them what the graph still holds
         # Update generator.
         batches_before = training.epoch * training.stream.batches + training.batch
@@ -129,8 +128,7 @@ def _train_epoch(
             keep = training.batches.keep(training.critic.fnet, 1, *place, "dropout of the generator's step")
             with training.precision.autocast():
                 losses = gnet_step(source, keep)
-            if training.gnet_stepper.step(losses["loss"]):
-                training.add({"identity": losses["identity"]})
+            training.add({"identity": losses["identity"]}, training.gnet_stepper.step(losses["loss"]))
             del losses
         training.batch += 1
         done = batches_before + 1

@@ -59,7 +59,7 @@ class GanTraining:
 
     def _build_networks(self, cad_run: Any) -> None:
         """Gnet, and a discriminator born from the CAD; the CAD itself stays as it is, to be fooled."""
-        cad = load_cad(cad_run, self.ranks.device)
+        cad = load_cad(cad_run)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             gnet = Gnet(self.config.width, self.config.gnet_norm)
@@ -116,11 +116,11 @@ class GanTraining:
         critic.train()
         return critic_step, gnet_step
 
-    def add(self, losses: dict[str, Tensor]) -> None:
-        """Add one batch's figures to the sums of the epoch, without waiting for the device."""
+    def add(self, losses: dict[str, Tensor], taken: Tensor) -> None:
+        """Add one batch's figures to the sums of the epoch if its step was taken, without waiting for the device."""
         for row, name in enumerate(FIGURES):
             if name in losses:
-                self.sums[row] += torch.stack([losses[name].detach().double(), self.sums.new_ones(())])
+                self.sums[row] += torch.stack([losses[name].detach().double(), self.sums.new_ones(())]).where(taken, 0)
 
     def means(self) -> dict[str, float]:
         """Epoch means over all ranks of the figures that this phase has."""

@@ -26,7 +26,7 @@ class Keeper:
     def pause(self) -> None:
         """Save when it is time to, or when a signal has come to any rank, and then do as it asks.
 
-        All ranks call this equally often, and it costs one exchange among them. Signals are heard while
+        All ranks call this equally often, and it costs one exchange among their hosts. Signals are heard while
         ``asked.listening()``; when one asks to end, this does not return.
         """
         signal, due = self.asked.first, time.monotonic() - self._saved_at >= self.seconds

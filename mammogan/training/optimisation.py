@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -37,7 +37,7 @@ class Precision:
         return str(self.half or self.full).removeprefix("torch.")
 
     def autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, self.half, enabled=self.half is not None)
+        return nullcontext() if self.half is None else torch.autocast(self.device.type, self.half)
 
     def place(self, network: Network) -> Network:
         """``network`` on the device, in full precision, channels last on CUDA, where convolutions want it so."""
@@ -64,7 +64,7 @@ def choose_optimizer(groups: list[dict[str, Any]], wanted: str, device: torch.de
         from apex.optimizers import FusedAdam
 
         return FusedAdam(groups, betas=BETAS, adam_w_mode=False), "apex"
-    return torch.optim.Adam(groups, betas=BETAS, fused=device.type == "cuda"), "torch"
+    return torch.optim.Adam(groups, betas=BETAS, fused=device.type != "cpu"), "torch"
 
 
 def apex_kernels_load() -> bool:
@@ -77,7 +77,11 @@ def apex_kernels_load() -> bool:
 
 
 class Stepper:
-    """Backward and update for one optimiser; all ranks together skip and count steps that are not finite."""
+    """Backward and update for one optimiser; steps whose gradients are not finite are skipped and counted.
+
+    Gradients come averaged over the ranks, the same bits on each: what one finds not finite, all do. torch's Adam on a
+    GPU skips by itself, so that no step waits for the device; every ``limit`` of them the count is looked at.
+    """
 
     def __init__(
         self, groups: list[dict[str, Any]], compute: ComputeConfig, precision: Precision, ranks: Ranks
@@ -85,20 +89,34 @@ class Stepper:
         self.optimizer, self.kind = choose_optimizer(groups, compute.optimizer, ranks.device)
         self.scaler = precision.scaler()
         self.ranks, self.limit = ranks, compute.max_nonfinite
-        self.skipped = self.in_a_row = 0
+        self.counts = torch.zeros(3, dtype=torch.int64, device=ranks.device)
+        """Skipped steps: all, the last ones in a row, and the most in a row."""
+        self._steps = 0
 
-    def step(self, loss: Tensor) -> bool:
-        """One backward on the total loss and one update. False when the step was skipped."""
+    @property
+    def skipped(self) -> int:
+        """Waits for the device, as ``in_a_row`` does."""
+        return int(self.counts[0])
+
+    @property
+    def in_a_row(self) -> int:
+        return int(self.counts[1])
+
+    @property
+    def skips_on_device(self) -> bool:
+        """Whether the optimiser leaves out an update by itself when it is told, on the device, to."""
+        return bool(getattr(self.optimizer, "_step_supports_amp_scaling", False))
+
+    def step(self, loss: Tensor) -> Tensor:
+        """One backward on the total loss and one update. A bool on the device: False when the step was skipped."""
         self.optimizer.zero_grad()  # to None, by default: frozen weights must have none
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        if self.ranks.any(not self._finite()):
-            self._skip()
-            return False
-        self.scaler.step(self.optimizer)
+        finite = self._finite()
+        self._update(finite)
         self.scaler.update()
-        self.in_a_row = 0
-        return True
+        self._count(finite)
+        return finite
 
     def learning_rates(self, *rates: float) -> None:
         """Set the learning rate of each group, in the order of the groups."""
@@ -130,20 +148,32 @@ class Stepper:
                     moments[name] = torch.empty_like(weight, dtype=moment.dtype).copy_(moment)
         if state["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
-        self.skipped, self.in_a_row = state["skipped"], state["in_a_row"]
+        self.counts.copy_(torch.tensor([state["skipped"], state["in_a_row"], state["in_a_row"]]))
 
-    def _finite(self) -> bool:
+    def _finite(self) -> Tensor:
         gradients = [p.grad for g in self.optimizer.param_groups for p in g["params"] if p.grad is not None]
-        return bool(torch.stack(torch._foreach_norm(gradients)).isfinite().all())
+        return torch.stack(torch._foreach_norm(gradients)).isfinite().all()
 
-    def _skip(self) -> None:
-        if self.scaler.is_enabled():
-            self.scaler.update()
-        self.skipped += 1
-        self.in_a_row += 1
-        if self.in_a_row >= self.limit:
+    def _update(self, finite: Tensor) -> None:
+        if self.skips_on_device:
+            self.optimizer.grad_scale, self.optimizer.found_inf = None, finite.logical_not().float()
+            self.optimizer.step()
+        elif finite:
+            self.optimizer.step()
+
+    def _count(self, finite: Tensor) -> None:
+        every, in_a_row, most = self.counts.unbind()
+        every += finite.logical_not()
+        in_a_row.add_(1).mul_(finite.logical_not())
+        torch.maximum(most, in_a_row, out=most)
+        self._steps += 1
+        if not self.skips_on_device or self._steps % self.limit == 0:
+            self._refuse_too_many(int(most))
+
+    def _refuse_too_many(self, in_a_row: int) -> None:
+        if in_a_row >= self.limit:
             raise FloatingPointError(
-                f"{self.in_a_row} steps in a row had gradients that are not finite; the newest checkpoint is good. "
+                f"{in_a_row} steps in a row had gradients that are not finite; the newest checkpoint is good. "
                 "Try --compute.precision fp32, or a lower learning rate"
             )
 

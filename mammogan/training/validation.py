@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from mammogan.data.stream import ShardImages
+from mammogan.data.transfer import onto
 from mammogan.models.losses import identity_parts
 from mammogan.models.networks import Cad, Gnet, to_uint16, unit_pixels
 from mammogan.training.distributed import Ranks
@@ -39,11 +40,11 @@ def probabilities(
 ) -> list[float]:
     """The CAD's probability of positive for every mammogram; the order is the same on every rank."""
     cad.eval()
-    own: list[float] = []
+    own = [torch.zeros(0, device=ranks.device)]
     for batch in own_share(images, ranks, pause):
         with precision.autocast():
-            own += cad.positive_probability(unit_pixels(batch.to(ranks.device)).to(precision.full)).tolist()
-    return [p for part in ranks.gather(own) for p in part]
+            own.append(cad.positive_probability(unit_pixels(onto(batch, ranks.device)).to(precision.full)))
+    return [p for part in ranks.gather(torch.cat(own).tolist()) for p in part]
 
 
 def auc(positive: list[float], negative: list[float]) -> float | None:
@@ -82,15 +83,15 @@ def fooled(
     was_training = gnet.training
     gnet.eval()
     cad.eval()
-    sums = torch.zeros(4, dtype=torch.float64)
+    sums = torch.zeros(4, dtype=torch.float64, device=ranks.device)
     for batch in own_share(images, ranks, pause):
-        real = unit_pixels(batch.to(ranks.device)).to(precision.full)
+        real = unit_pixels(onto(batch, ranks.device)).to(precision.full)
         with precision.autocast():
             fake = unit_pixels(to_uint16(gnet(real))).to(precision.full)
             before, after = cad.positive_probability(real), cad.positive_probability(fake)
         right = (before > 0.5) == bool(source_label)
         flipped = right & ((after > 0.5) != bool(source_label))
-        sums += torch.stack([right.sum(), flipped.sum(), *identity_parts(fake, real)]).double().cpu()
+        sums += torch.stack([right.sum(), flipped.sum(), *identity_parts(fake, real)]).double()
     gnet.train(was_training)
     right_all, fooled_all, above, below = (sum(part) for part in zip(*ranks.gather(sums.tolist()), strict=True))
     return Fooled(int(right_all), int(fooled_all), above / below if below else None)
