@@ -13,7 +13,7 @@ command goes on where it was stopped. On SLURM the tasks are an array, followed 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +55,8 @@ def main(options: Options) -> int:
     if not options.cluster.dry_run:
         make_keys(exports)
     if options.share:
-        Series(steps_of(shared([task for _, tasks in planned for task in tasks], options.share), exports))()
+        tasks = shared([task for _, tasks in planned for task in tasks], options.share)
+        Series(list(steps_of(tasks, exports).values()))()
         return 0
     for resolution, tasks in planned:
         files = [export for export in exports if export.shard in tasks]
@@ -78,17 +79,18 @@ def shared(tasks: Sequence[ShardTask], share: str) -> Sequence[ShardTask]:
     return tasks[int(match[1]) - 1 :: int(match[2])]
 
 
-def steps_of(tasks: Sequence[ShardTask], files: Sequence[DicomTask]) -> list[Series]:
-    """What is left to be done, shard by shard: its fakes, then its DICOM files if these are asked for."""
+def steps_of(tasks: Sequence[ShardTask], files: Sequence[DicomTask]) -> dict[str, Series]:
+    """What is left to be done, by shard: its fakes, then its DICOM files if these are asked for."""
     from mammogan.attack.dicom_export import write_dicom
     from mammogan.attack.generate import generate_shard
 
     file_of = {export.shard.name: export for export in files if export.outdated()}
-    steps = []
+    steps = {}
     for task in tasks:
         alter = [Call(generate_shard, (task,))] if task.outdated() else []
         write = [Call(write_dicom, (file_of[task.name],))] if task.name in file_of else []
-        steps += [Series((*alter, *write))] if alter or write else []
+        if alter or write:
+            steps[task.name] = Series((*alter, *write))
     return steps
 
 
@@ -97,7 +99,7 @@ def array_of(
     resolution: Resolution,
     tasks: Sequence[ShardTask],
     files: Sequence[DicomTask],
-    missing: Sequence[Series],
+    missing: Mapping[str, Series],
 ) -> Array:
     """The missing shards as an array, and the index of all of them as what follows."""
     from mammogan.attack.dicom_export import finish_dicom
@@ -106,7 +108,7 @@ def array_of(
     name, folder = f"generate-{resolution}", workspace.adversarial(resolution)
     complete = files[0].folder.complete if files else folder / "index.json"
     index = Job(f"{name}-index", Series((Call(finish, (tasks,)), Call(finish_dicom, (files,)))), folder, complete)
-    return Array(name, missing, folder, index)
+    return Array(name, list(missing.values()), folder, index, makes=list(missing))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
 import mammogan
+from mammogan.files import write_text
 
-MOST_CHANGES = 10_000_000
+CHECKOUT = Path(__file__).resolve().parent.parent
+DIFF_BYTES = 1 << 20
 LIBRARIES = ("torch", "torchvision", "webdataset", "numpy", "pillow", "pydicom", "scikit-learn", "submitit")
 
 
@@ -35,28 +37,45 @@ def _libraries() -> dict[str, str]:
     return found
 
 
+def keep_beside(record: Path) -> None:
+    """Write beside a record that holds ``made_by`` what it has no room for: packages.txt, all that is installed as pip
+    takes it, and changes.diff when tracked files of the checkout are not as committed."""
+    write_text(record.with_name("packages.txt"), "\n".join(packages()) + "\n")
+    changes = record.with_name("changes.diff")
+    if text := uncommitted():
+        write_text(changes, text)
+    else:
+        changes.unlink(missing_ok=True)
+
+
+def packages() -> list[str]:
+    """name==version of every installed package."""
+    found = {d.metadata["Name"]: d.version for d in distributions() if d.metadata["Name"]}
+    return sorted((f"{name}=={number}" for name, number in found.items()), key=str.lower)
+
+
 def git_state() -> str:
     """Commit of the checkout we run from, '+changes' when it is dirty, 'none' outside a checkout."""
-    commit = _git("rev-parse", "HEAD").strip()
-    if not commit:
+    if (commit := _git("rev-parse", "HEAD")) is None or (changes := _git("status", "--porcelain", "-uno")) is None:
         return "none"
-    return commit + ("+changes" if _git("status", "--porcelain", "-uno").strip() else "")
+    return commit.strip() + ("+changes" if changes.strip() else "")
 
 
-def changes() -> str:
-    """What '+changes' stands for: the difference of the checkout's tracked files from its commit; empty when there is
-    none. A difference of more than MOST_CHANGES characters is cut, and says so."""
-    found = _git("diff", "HEAD")
-    return found if len(found) <= MOST_CHANGES else f"{found[:MOST_CHANGES]}\n... cut after {MOST_CHANGES} characters\n"
+def uncommitted() -> str:
+    """How tracked files differ from the commit, as git apply takes it, at most DIFF_BYTES of it; empty when they do
+    not, or outside a checkout."""
+    text = _git("diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD") or ""
+    if len(text) <= DIFF_BYTES:
+        return text
+    return f"{text[:DIFF_BYTES]}\ncut here: {len(text)} bytes, of which {DIFF_BYTES} are kept\n"
 
 
-def _git(*words: str) -> str:
-    """What git says in our checkout; nothing outside of one, or without git."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return ""
+def _git(*words: str) -> str | None:
+    """What git prints about our checkout; None where there is none, or no git."""
+    if not (CHECKOUT / ".git").exists():
+        return None
     try:
-        said = subprocess.run(["git", *words], cwd=root, capture_output=True, timeout=10, check=True)
+        shown = subprocess.run(["git", *words], cwd=CHECKOUT, capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
-        return ""
-    return said.stdout.decode(errors="replace")
+        return None
+    return shown.stdout.decode("utf-8", errors="replace")

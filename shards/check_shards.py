@@ -4,9 +4,9 @@
     python shards/check_shards.py --workspace work --resolution low
 
 Looks at every byte: index, checksums, counts, members, bit depth and shape of each image, each JSON against its schema,
-and whether a patient or a source image is in two splits. Every fault is listed, with what to do; exit code 1 when there
-is one. Then come images and positives of each split, and a warning for every two mammograms in different splits that
-look alike, as one exported twice would: look at them (shards/preview.py); it is no fault.
+and whether a patient, a study or a source image is in two splits. Every fault is listed, with what to do; exit code 1
+when there is one. Then come images and positives of each split, and a warning for every two mammograms in different
+splits that look alike, as one exported twice would: look at them (shards/preview.py); it is no fault.
 Draws work/contact-<HxW>.png: look whether every chest wall is at the left and every background black.
 """
 

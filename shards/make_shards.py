@@ -2,10 +2,11 @@
 
     python shards/make_shards.py --cohort labels.csv --workspace work
     python shards/make_shards.py --cohort labels.csv --workspace work --resolution high low 512x416
+    python shards/make_shards.py --cohort labels.csv --doctor       only: can all files be decoded here?
 
 labels.csv has one row per image: path (absolute, or relative to the table), patient, laterality (L|R), view (CC|MLO),
 label (negative|positive); if you like, split (train|validation|test, in every row) and density (A|B|C|D). Without a
-split column patients are divided 80/10/10, positive and negative ones apart.
+split column patients are divided 80/10/10, stratified by label.
 
 Pixels keep 16 bits: VOI window of the header, MONOCHROME1 inverted, chest wall left, ratio kept, antialiased bicubic.
 Shards carry pseudonyms only; work/cohort.csv and work/private/ tie them to your files and stay with you. A stopped run
@@ -43,7 +44,8 @@ class MakeShards:
     resolution: tuple[str, ...] = ("high", "low")
     """One or more of high (1728x1408), low (1024x832), HEIGHTxWIDTH (multiples of 32, at least 96)."""
     seed: int = 0
-    """Of the split. The same patients, labels and seed give the same split, in whatever order the rows are."""
+    """Of the split. Each patient's depends on this and her identifier alone, so that adding patients moves nobody; in
+    small cohorts a few are moved, and it is said, so that no split is without positives."""
     jobs: int = 0
     """Processes. Each needs about 0.5 GB (1 GB for scans of 100 million pixels) and is given 2 GB at most. 0 takes one
     for each core, or fewer where memory is short; a number is taken as it is."""
@@ -70,11 +72,31 @@ class MakeShards:
     """How pixels are stored, exactly in both: zstd (.npy.zst) is read ten times as fast, png opens in any program."""
     salt_file: Path | None = None
     """Secret that makes the pseudonyms; None: private/salt in the workspace, made at first use."""
+    doctor: bool = False
+    """Only tell how the pixels of all files are stored and whether they can be decoded here; nothing is written. Exit
+    code 0: all can; 3: some cannot."""
     overwrite: bool = False
     """Make the shards anew: after other settings, and after DICOMs were replaced under the same name."""
 
 
 def main(asked: MakeShards) -> int:
+    return examine_only(asked) if asked.doctor else make(asked)
+
+
+def examine_only(asked: MakeShards) -> int:
+    """Say what can be decoded, before any work."""
+    from mammogan.data.doctor import examine
+    from mammogan.data.table import read_table
+    from mammogan.terminal import say
+
+    diagnosis = examine([asked.cohort.parent / row.path for row in read_table(asked.cohort)])
+    for line in diagnosis.lines():
+        say(line)
+    return 0 if diagnosis.all_decodable else SOME_LEFT_OUT
+
+
+def make(asked: MakeShards) -> int:
+    """Make the shards and say what became of the files."""
     resolutions = [Resolution.parse(text) for text in asked.resolution]
     from mammogan.data.shards import write_shards
     from mammogan.terminal import say

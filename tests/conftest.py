@@ -13,6 +13,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("TRITON_INTERPRET", "1")  # triton reads it when it is imported
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # so does Hugging Face's datasets: nothing is asked of the network
 
 from mammogan.config import Resolution, Workspace
 

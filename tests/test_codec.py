@@ -118,9 +118,8 @@ def test_the_codec_is_a_setting_and_shards_from_before_it_were_png(both: dict[Co
     assert write_shards(table, work, [SIZE], jobs=1, salt_file=salt, codec="png").converted_now == 0
 
 
+@pytest.mark.skipif(shutil.which("pngcheck") is None, reason="needs pngcheck: tests/packages.sh installs it")
 def test_gnu_tar_and_pngcheck_find_png_shards_sound(both: dict[Codec, Path], tmp_path: Path) -> None:
-    if not (shutil.which("tar") and shutil.which("pngcheck")):
-        pytest.skip("GNU tar or pngcheck is not installed")
     for tar in both["png"].glob("*.tar"):
         subprocess.run(["tar", "-xf", tar, "-C", tmp_path], check=True, capture_output=True)
     pngs = sorted(tmp_path.glob("*.png"))
@@ -133,10 +132,14 @@ def test_gnu_tar_and_pngcheck_find_png_shards_sound(both: dict[Codec, Path], tmp
             assert json.loads((tmp_path / f"{sample.key}.json").read_text()) == sample.facts
 
 
-def test_hugging_face_datasets_reads_png_shards(both: dict[Codec, Path], tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets", reason="Hugging Face datasets is not installed")
+@pytest.mark.parametrize("streaming", [False, True])
+def test_hugging_face_datasets_reads_png_shards(both: dict[Codec, Path], tmp_path: Path, streaming: bool) -> None:
+    import datasets
+
     tar = both["png"] / "train-negative-000000.tar"
-    loaded = datasets.load_dataset("webdataset", data_files=str(tar), split="train", cache_dir=str(tmp_path))
+    loaded = datasets.load_dataset(
+        "webdataset", data_files=str(tar), split="train", cache_dir=str(tmp_path), streaming=streaming
+    )
     for row, sample in zip(loaded, read_shard(tar), strict=True):
-        assert row["__key__"] == sample.key
-        assert np.array_equal(np.array(row["png"], np.uint16), sample.pixels)
+        assert row["__key__"] == sample.key and row["json"]["label"] == sample.facts["label"]
+        assert np.array_equal(np.array(row["png"]), sample.pixels)

@@ -1,19 +1,15 @@
-"""The cohort table: checked as a whole, split by patient."""
+"""The cohort table: checked as a whole, and its rows under pseudonyms."""
 
 from __future__ import annotations
 
-import random
 import stat
-from collections import Counter
 from pathlib import Path
 
 import pytest
 from dicoms import COLUMNS, write_table
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from mammogan.config import SPLITS, UserError
-from mammogan.data.cohort import assign, split_patients, write_cohort
+from mammogan.config import UserError
+from mammogan.data.cohort import assign, write_cohort
 from mammogan.data.pseudonyms import Pseudonyms, load_salt
 from mammogan.data.table import Row, TableError, patient_of, read_table
 from mammogan.files import written_beside
@@ -174,6 +170,15 @@ def test_a_path_that_no_file_system_takes_is_a_file_that_is_not_there(folder: Pa
     assert [(fault.line, fault.found) for fault in caught.value.faults] == [(2, "no such file"), (3, "no such file")]
 
 
+def test_where_no_file_is_there_the_disk_is_asked_about(folder: Path) -> None:
+    rows = [(f"gone/{n}.dcm", "x", "L", "CC", "negative") for n in range(12)]
+    with pytest.raises(TableError, match=r"12 faults(.|\n)*none of the 12 files is there: is their disk mounted"):
+        read_table(write_table(folder / "labels.csv", rows))
+    with pytest.raises(TableError) as caught:
+        read_table(write_table(folder / "labels.csv", [*rows, ("a.dcm", "y", "L", "CC", "negative")]))
+    assert "disk" not in str(caught.value)
+
+
 def test_a_split_column_must_be_filled_in_every_row(folder: Path) -> None:
     rows = [("a.dcm", "x", "L", "CC", "negative", "train"), ("b.dcm", "y", "L", "CC", "negative", "")]
     with pytest.raises(TableError, match="line 3, split: expected a value in every row or in none"):
@@ -183,47 +188,6 @@ def test_a_split_column_must_be_filled_in_every_row(folder: Path) -> None:
 def test_the_tables_own_split_is_kept(folder: Path) -> None:
     rows = [row(2, "x", split="test"), row(3, "y", split="train")]
     assert [m.split for m in assign(rows, folder, Pseudonyms(b"s" * 16), seed=0)] == ["test", "train"]
-
-
-def test_a_study_sized_split_is_80_10_10_by_patient_and_stratified() -> None:
-    split = split_patients(rows_of(366, 918), seed=0)
-    counts = Counter((int(patient.split()[1]) < 366, part) for patient, part in split.items())
-    assert [counts[True, part] for part in SPLITS] == [292, 37, 37]
-    assert [counts[False, part] for part in SPLITS] == [734, 92, 92]
-
-
-def test_a_patient_with_one_positive_image_is_positive_with_all_images() -> None:
-    rows = [*rows_of(3, 3), row(99, "patient 4", "positive")]
-    split = split_patients([*rows, row(98, "new")], seed=0)
-    assert Counter(split[f"patient {n}"] for n in (0, 1, 2, 4)) == {"train": 2, "validation": 1, "test": 1}
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(3, 40), st.integers(3, 40), st.integers(0, 9), st.randoms(use_true_random=False))
-def test_the_split_covers_all_patients_whatever_the_order_of_rows(
-    positive: int, negative: int, seed: int, shuffler: random.Random
-) -> None:
-    rows = rows_of(positive, negative)
-    split = split_patients(rows, seed)
-    assert set(split) == {r.patient for r in rows}
-    for members in (range(positive), range(positive, positive + negative)):
-        assert {split[f"patient {n}"] for n in members} == set(SPLITS)
-    shuffler.shuffle(rows)
-    assert split_patients(rows, seed) == split
-
-
-def test_another_seed_gives_another_split() -> None:
-    assert split_patients(rows_of(30, 30), 0) != split_patients(rows_of(30, 30), 1)
-
-
-def test_a_patient_who_joins_moves_few_others() -> None:
-    before, after = split_patients(rows_of(50, 100), 0), split_patients(rows_of(50, 101), 0)
-    assert sum(before[patient] != after[patient] for patient in before) <= 2
-
-
-def test_too_few_patients_to_split_is_an_error_that_counts_them() -> None:
-    with pytest.raises(UserError, match="found 2 positive"):
-        split_patients(rows_of(2, 9), seed=0)
 
 
 def test_film_identifiers_that_hold_side_and_view_mean_one_patient() -> None:

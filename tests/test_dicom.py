@@ -14,7 +14,7 @@ import pytest
 from dicoms import breast, write_mammogram
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_voi_lut
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, SecondaryCaptureImageStorage
+from pydicom.uid import JPEG2000Lossless, SecondaryCaptureImageStorage
 
 from mammogan.config import Resolution
 from mammogan.data.cohort import Mammogram
@@ -246,14 +246,6 @@ def test_of_several_luts_the_one_asked_for_is_taken(file: Path) -> None:
     path = write_mammogram(file, stored, VOILUTSequence=luts)
     found = read_mammogram(path, "L", "CC", Reading(voi_index=1))
     assert np.allclose(found.pixels, apply_voi_lut(stored, pydicom.dcmread(path), 1) * (65535 / 4095), atol=0.01)
-
-
-@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
-def test_compressed_files_give_the_same_pixels(file: Path, syntax: str) -> None:
-    stored = breast()
-    plain, packed = read(file, stored), read(file, stored, compress=syntax)
-    assert np.array_equal(plain.pixels, packed.pixels)
-    assert plain.fingerprint == packed.fingerprint
 
 
 def test_a_right_breast_equals_the_mirrored_left_one(file: Path) -> None:

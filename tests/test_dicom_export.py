@@ -232,7 +232,7 @@ def test_a_shard_that_is_altered_anew_is_written_anew(altered: Workspace) -> Non
     assert insert.outdated() and write_dicom(insert) and not insert.outdated()
 
 
-@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dciodvfy: apt-get install dicom3tools")
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dciodvfy: tests/packages.sh installs it")
 def test_the_dicom_validator_finds_no_error(altered: Workspace, tmp_path: Path) -> None:
     for config in (SIZED, NATIVE, replace(SIZED, blinded=tmp_path / "key.json")):
         for path in sorted(export(altered, config).glob("*.dcm")):

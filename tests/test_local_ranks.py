@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +13,26 @@ from pathlib import Path
 
 import pytest
 from clusters import RANK_NAMES, leave_clusters, wait_for
-from conftest import front_door
+from conftest import ROOT, checked, front_door
+from test_ranks import assert_close
+from test_training import assert_same
 
 from mammogan.cluster import local
 from mammogan.cluster.launch import Array, Job, launch_array
 from mammogan.cluster.profile import ClusterConfig
-from mammogan.cluster.tasks import PORTS, Call, Command, TrainCad, TrainGan, master_port, take_rank
+from mammogan.cluster.tasks import (
+    PORTS,
+    Call,
+    Command,
+    Leaving,
+    TrainCad,
+    TrainGan,
+    leaving_before_requeue,
+    master_port,
+    take_rank,
+)
 from mammogan.config import CadConfig, Direction, GanConfig, Resolution, Workspace
+from mammogan.training.checkpoint import Run, load
 
 
 @pytest.fixture(autouse=True)
@@ -164,10 +178,48 @@ def test_an_array_runs_here_in_several_processes_and_is_then_finished(tmp_path: 
     assert [(tmp_path / str(n)).read_text() for n in range(5)] == ["0\n", "1\n", "0\n", "1\n", "0\n"]
 
 
-def test_two_local_ranks_train_a_cad(workspace: Workspace) -> None:
+def test_two_local_ranks_those_of_torchrun_and_one_process_train_the_same_cad(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     size, small = Resolution(96, 96), ("--width", "0.05", "--vgg-weights", "none", "--epochs", "1", "--pairs", "2")
     fast = ("--epoch-batches", "2", "--compute.loader-workers", "0", "--compute.no-tensorboard")
-    result = front_door("launch/train_cad.py", "--workspace", workspace.root, "--cpu-ranks", "2", *small, *fast)
+    door = ("launch/train_cad.py", *small, *fast, "--compute.device", "cpu", "--compute.precision", "fp64")
+    torchruns, alone = Workspace(tmp_path / "torchrun"), Workspace(tmp_path / "alone")
+    for other in (torchruns, alone):
+        shutil.copytree(workspace.root, other.root)
+
+    result = front_door(*door, "--workspace", workspace.root, "--cpu-ranks", "2")
     assert result.returncode == 0, result.stderr
     assert "cad-96x96 with 2 ranks on this machine" in result.stderr and "2 rank(s) on cpu" in result.stdout
     assert (workspace.cad_run(size) / "done.json").is_file()
+    checked(*door, "--workspace", alone.root, "--cluster", "none")
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    subprocess.run([*torchrun, *door, "--workspace", torchruns.root], cwd=ROOT, check=True, timeout=200)
+
+    trained = [load(Run(w.cad_run(size)).newest) for w in (workspace, torchruns, alone)]
+    assert_same(trained[0], trained[1])
+    assert_close(trained[0]["cad"], trained[2]["cad"])
+
+
+def test_a_second_signal_does_not_keep_the_first_from_putting_the_job_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+
+    def requeue(number: int, frame: object) -> None:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        steps.append("requeued")
+
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    before = signal.signal(signal.SIGUSR2, requeue)
+    try:
+        with pytest.raises(Leaving), leaving_before_requeue():
+            try:
+                os.kill(os.getpid(), signal.SIGUSR2)
+                steps.append("went on")
+            finally:
+                os.kill(os.getpid(), signal.SIGUSR2)
+                steps.append("cleared up")
+        assert steps == ["cleared up", "requeued"]
+        assert signal.getsignal(signal.SIGUSR2) is requeue
+    finally:
+        signal.signal(signal.SIGUSR2, before)

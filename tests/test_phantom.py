@@ -245,7 +245,7 @@ def test_the_front_door_helps_before_it_imports_and_refuses_without_a_traceback(
     assert listed.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dicom3tools' dciodvfy")
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dciodvfy: tests/packages.sh installs it")
 def test_the_dicom_validator_finds_no_error(cohort: Path) -> None:
     for path in sorted(cohort.rglob("*.dcm"))[:6]:
         said = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)

@@ -167,6 +167,29 @@ def test_the_first_control_c_waits_for_the_batch_and_a_second_one_does_not() -> 
         asked.obey(signal.SIGINT)
 
 
+class Left(SystemExit):
+    """What a launcher's handler raises."""
+
+
+def test_a_rank_whose_peer_left_for_the_same_signal_leaves_too(capsys: pytest.CaptureFixture[str]) -> None:
+    def launcher(number: int, frame: object) -> None:
+        raise Left
+
+    before = signal.signal(signal.SIGUSR2, launcher)
+    try:
+        with pytest.raises(Left), Preemption().listening():
+            os.kill(os.getpid(), signal.SIGUSR2)
+            raise RuntimeError("Connection closed by peer")
+        assert "Connection closed by peer" in capsys.readouterr().err
+        with pytest.raises(RuntimeError), Preemption().listening():
+            raise RuntimeError("a fault that no signal came before")
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    with pytest.raises(RuntimeError), Preemption().listening():
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise RuntimeError("a fault, and no launcher to do it over")
+
+
 def test_two_ranks_stopped_and_killed_in_turn_end_bit_identical_and_one_goes_on_with_their_state(
     converted: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,52 +1,70 @@
-"""A run folder says what made it, down to changes that no commit holds."""
+"""What a run folder tells about the code that made it."""
 
 from __future__ import annotations
 
-import os
-import shutil
+import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from conftest import ROOT
 
-BEGIN = (
-    "import sys; from pathlib import Path; from mammogan.config import CadConfig;"
-    "from mammogan.training.checkpoint import Run; Run(Path(sys.argv[1])).begin(CadConfig(), {})"
-)
+from mammogan import provenance
+
+
+def git(checkout: Path, *words: str) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    subprocess.run(["git", *who, *words], cwd=checkout, check=True, capture_output=True)
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """The package in a repository of its own, all of it committed."""
-    folder = tmp_path / "checkout"
-    shutil.copytree(ROOT / "mammogan", folder / "mammogan", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / ".gitignore").write_text("__pycache__/\n")
-    name = ("-c", "user.name=x", "-c", "user.email=x@example.org")
-    for words in (("init", "-q"), ("add", "-A"), (*name, "commit", "-q", "-m", "all")):
-        subprocess.run(["git", *words], cwd=folder, check=True)
-    return folder
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of one committed file in the place of ours."""
+    (tmp_path / "code").mkdir()
+    git(tmp_path / "code", "init")
+    (tmp_path / "code" / "loss.py").write_text("alpha = 1\n")
+    git(tmp_path / "code", "add", ".")
+    git(tmp_path / "code", "commit", "-m", "first")
+    monkeypatch.setattr(provenance, "CHECKOUT", tmp_path / "code")
+    return tmp_path / "code"
 
 
-def begin(checkout: Path, run: Path) -> str:
-    """Begin a run from a checkout; the state of the checkout by its config.yaml."""
-    environment = os.environ | {"PYTHONPATH": str(checkout)}
-    subprocess.run([sys.executable, "-c", BEGIN, str(run)], env=environment, cwd=checkout, check=True)
-    state: str = yaml.safe_load((run / "config.yaml").read_text())["made_by"]["git"]
-    return state
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run" / "config.yaml"
 
 
-def test_a_run_from_a_clean_checkout_names_its_commit(checkout: Path, tmp_path: Path) -> None:
-    assert len(begin(checkout, tmp_path / "run")) == 40
-    assert not (tmp_path / "run" / "changes.diff").exists()
+def test_changes_that_are_not_committed_are_kept_and_give_the_code_back(checkout: Path, record: Path) -> None:
+    (checkout / "loss.py").write_text("alpha = 0.5  # ½\n")
+    (checkout / "notes.txt").write_text("not part of the code")
+    provenance.keep_beside(record)
+    assert provenance.git_state().endswith("+changes")
+    kept = record.with_name("changes.diff")
+    assert "notes.txt" not in kept.read_text()
+    git(checkout, "checkout", "loss.py")
+    git(checkout, "apply", str(kept))
+    assert (checkout / "loss.py").read_text() == "alpha = 0.5  # ½\n"
 
 
-def test_a_run_keeps_changes_from_which_its_checkout_can_be_made_again(checkout: Path, tmp_path: Path) -> None:
-    losses = checkout / "mammogan" / "models" / "losses.py"
-    losses.write_text(changed := losses.read_text() + "\nOURS = 'größer'\n", encoding="utf-8")
-    assert begin(checkout, tmp_path / "run").endswith("+changes")
-    subprocess.run(["git", "checkout", "-q", "."], cwd=checkout, check=True)
-    subprocess.run(["git", "apply", str(tmp_path / "run" / "changes.diff")], cwd=checkout, check=True)
-    assert losses.read_text(encoding="utf-8") == changed
+def test_of_a_clean_checkout_the_commit_says_all(checkout: Path, record: Path) -> None:
+    record.with_name("changes.diff").write_text("of an earlier start")
+    provenance.keep_beside(record)
+    assert re.fullmatch("[0-9a-f]{40}", provenance.git_state())
+    assert [path.name for path in record.parent.iterdir()] == ["packages.txt"]
+
+
+def test_a_huge_change_is_cut_and_says_so(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "DIFF_BYTES", 100)
+    (checkout / "loss.py").write_text("alpha = 1\n" * 1000)
+    assert re.search(r"\ncut here: \d+ bytes, of which 100 are kept\n$", provenance.uncommitted())
+
+
+def test_outside_a_checkout_the_packages_alone_are_kept(
+    tmp_path: Path, record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "CHECKOUT", tmp_path)
+    assert provenance.git_state() == "none"
+    provenance.keep_beside(record)
+    lines = record.with_name("packages.txt").read_text().splitlines()
+    assert "torch" in [line.partition("==")[0] for line in lines] and lines == sorted(lines, key=str.lower)
+    assert not record.with_name("changes.diff").exists()

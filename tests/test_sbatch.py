@@ -12,7 +12,7 @@ from clusters import Flatly, leave_clusters, programs, ready_workspace
 from conftest import ROOT, front_door
 
 from mammogan.cluster.launch import Array, Job, for_one_process, launch_array
-from mammogan.cluster.profile import ClusterConfig, gpus_of, minutes, sbatch_parameters, sbatch_text
+from mammogan.cluster.profile import ClusterConfig, gpus_of, minutes, python, sbatch_parameters, sbatch_text
 from mammogan.cluster.tasks import Command
 from mammogan.command_line import parse
 from mammogan.config import Resolution, UserError, Workspace
@@ -67,7 +67,7 @@ def test_the_dry_run_is_what_submitit_submits(
         nodes=2, mem_gb=12, reservation="x", dependency="afterok:7", sbatch=("licenses=a", "exclusive")
     )
     folder = ready.root / "submit" / "%j"
-    executor = submitit.SlurmExecutor(folder)
+    executor = submitit.SlurmExecutor(folder, python=python())
     executor.update_parameters(**sbatch_parameters(config, "name"))
     text = executor._make_submission_file_text(executor._submitit_command_str, "uid")
     assert sbatch_text(config, "name", folder) == text

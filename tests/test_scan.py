@@ -23,6 +23,8 @@ from mammogan.data.archives.recognise import ARCHIVES
 from mammogan.data.archives.report import MEANING, ScanReport
 from mammogan.data.archives.scan import scan
 from mammogan.data.archives.selection import Selection
+from mammogan.data.sources import SOURCES
+from mammogan.data.stream import read_shard
 from mammogan.data.table import read_table
 
 WRITERS: dict[str, Callable[[Path], Miniature]] = {
@@ -81,6 +83,8 @@ def test_every_file_of_an_archive_is_used_or_left_out_for_its_reason(
     assert report.used + sum(report.excluded.values()) == report.files
     assert report.excluded == Counter(made.reasons.values())
     assert set(report.excluded) <= set(MEANING)
+    for column, words in SOURCES.items():
+        assert {row[column] for row in rows_of(out)} <= set(words)
     assert {(row["laterality"], row["view"]) for row in rows_of(out)} <= {(s, v) for s in "LR" for v in ("CC", "MLO")}
 
 
@@ -102,6 +106,9 @@ def test_an_archive_becomes_shards_in_two_commands(
     converted = checked("shards/make_shards.py", *command)
     used = len(rows_of(out))
     assert f"{used} files in, {used} used" in converted
+    assert f"doctor: all {used} files can be decoded" in said and f"doctor: all {used} files" in converted
+    sample = next(read_shard(next((tmp_path / "work/shards/96x96").glob("train-*.tar"))))
+    assert set(SOURCES) <= set(sample.facts)
     splits = {row["patient"]: row.get("split", "") for row in rows_of(out)}
     assert set(splits.values()) == (set(SPLITS) if "official" in options else {""})
 
@@ -333,6 +340,17 @@ def test_copies_of_a_file_count_once(tmp_path: Path) -> None:
     assert outcome(made.root, tmp_path / "labels.csv") == made.expected
 
 
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_mammogram(tmp_path / "a.dcm", breast())
+    write_table(tmp_path / "rows.csv", [("a.dcm", "x", "L", "CC", "negative")])
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"--out .*labels\.csv cannot be written: (Not a directory|File exists)"):
+        scanned(tmp_path, tmp_path / "file" / "labels.csv")
+    assert "headers read" not in capsys.readouterr().out
+
+
 def test_what_would_never_end_is_not_waited_for(tmp_path: Path) -> None:
     made = Miniature(tmp_path / "archive")
     made.image("a.dcm", "negative")
@@ -372,8 +390,8 @@ def test_a_phantom_cohort_is_an_archive_with_a_table_of_its_own(phantom: Path, t
 
 def test_the_guide_names_every_archive_table_and_choice_and_no_option_that_does_not_exist() -> None:
     guide = (ROOT / "docs" / "archives.md").read_text(encoding="utf-8")
-    known = set(re.findall(r"--[a-z-]+", front_door("shards/scan.py", "--help").stdout))
-    assert set(re.findall(r"--[a-z][a-z-]+", guide)) <= known | {"--tables"}
+    helps = "".join(front_door(f"shards/{name}.py", "--help").stdout for name in ("scan", "make_shards"))
+    assert set(re.findall(r"--[a-z][a-z-]+", guide)) <= set(re.findall(r"--[a-z-]+", helps))
     assert {f"--{name}" for name in OPEN_TO_CHOICE} <= set(re.findall(r"--[a-z-]+", guide))
     names = {mark.usual_name for archive in ARCHIVES.values() if not archive.is_own for mark in archive.marks}
     assert all(re.sub(r"{.*?}", "*", name) in guide for name in names)

@@ -129,17 +129,6 @@ def test_a_stage_is_not_done_while_its_input_is_newer_or_missing(tmp_path: Path)
     assert done_before(stages, logs) == {"a"}
 
 
-def test_why_a_stage_runs_again_is_said(tmp_path: Path) -> None:
-    logs, stages = tmp_path / "logs", diamond(tmp_path)
-    stages[1] = replace(stages[1], asks=("b",))
-    assert run(stages, 1, logs) == 0
-    (tmp_path / "b").unlink()
-    assert plan_state(stages[1], stages, {"a"}, logs) == "to run: b is missing"
-    (tmp_path / "b").touch()
-    os.utime(tmp_path / "a", (2**31, 2**31))
-    assert plan_state(stages[2], stages, {"a"}, logs) == f"to run: older than {tmp_path.name}/a"
-
-
 def test_a_stage_that_finds_all_up_to_date_is_done_afterwards(tmp_path: Path) -> None:
     looks = Stage("looks", ("/bin/sh", "-c", f"[ -e {tmp_path}/looks ]"), ("a",), (tmp_path / "looks",))
     stages = [stage(tmp_path, "a"), looks]
@@ -154,8 +143,7 @@ def test_a_stage_that_is_asked_for_otherwise_runs_again_and_what_it_makes_is_tak
     assert (logs / "a.command").read_text() == "--epochs 3\n"
     changed = [stage(tmp_path, "a", asks="--epochs 5", script="sleep 0.05"), stage(tmp_path, "b", "a")]
     assert done_before(changed, logs) == set()
-    why = "to run: asked for otherwise than before, was 3, is 5"
-    assert plan_state(changed[0], changed, set(), logs) == why
+    assert plan_state(changed[0], changed, set(), logs) == "to run: asked for otherwise: --epochs 5 in place of 3"
     assert run(changed, 1, logs) == 0
     assert ran(tmp_path) == ["a", "b", "a", "b"]
     assert run(changed, 1, logs) == 0
@@ -247,10 +235,27 @@ def test_the_plan_is_a_tree_with_states(tmp_path: Path) -> None:
     done = done_before(stages, tmp_path)
     assert tree(stages, lambda s: plan_state(s, stages, done, tmp_path)).splitlines() == [
         "a      done",
-        "  b    to run: not done yet",
-        "  c    to run: not done yet",
-        "    d  waits for b, c",
+        "  b    to run: b not there",
+        "  c    to run: c not there",
+        "    d  waits for b, c: d not there",
     ]
+
+
+def test_the_plan_says_why_what_is_there_is_made_again(tmp_path: Path) -> None:
+    def plan(*stages: Stage) -> list[str]:
+        return [plan_state(s, stages, done_before(stages, logs), logs) for s in stages]
+
+    logs, table = tmp_path / "logs", "--cohort " + 64 * "0"
+    first, second = stage(tmp_path, "a", asks=f"make.py --size 96 {table}"), stage(tmp_path, "b", "a")
+    assert run([first, second], 1, logs) == 0
+    assert plan(first, second) == ["done", "done"]
+    asked = f"make.py --fast --size 192 --seed 1 --cohort {64 * '1'}"
+    again = "asked for otherwise: --fast new, --size 192 in place of 96, --seed 1 new, other contents of --cohort"
+    assert plan(stage(tmp_path, "a", asks=asked), second) == [f"to run: {again}", "waits for a"]
+    fewer = stage(tmp_path, "a", asks=f"make.py {table}")
+    assert plan(fewer, second)[0] == "to run: asked for otherwise: --size 96 left out"
+    os.utime(tmp_path / "a", (2**31, 2**31))
+    assert plan(first, second) == ["done", f"to run: made before {tmp_path / 'a'}"]
 
 
 def test_a_stopped_study_stops_its_stages(tmp_path: Path) -> None:

@@ -37,7 +37,13 @@ def test_a_submission_is_recorded_and_told_how_to_follow(
     record = json.loads((folder / "launch.json").read_text())
     assert record["job_ids"] == ["41"] and record["sbatch"]["nodes"] == 2 and record["made_by"]["mammogan"]
     told = capsys.readouterr().out
-    for part in ("submitted job 41", str(folder), "submit/41/41_0_log.out", "squeue -j 41", "scancel 41"):
+    for part in (
+        "submitted job 41",
+        str(folder),
+        "submit/41/41_0_log.out",
+        f"launch/watch.py --workspace {ready.root}",
+        "scancel 41",
+    ):
         assert part in told
     script = (folder / "submit" / "41" / "41_submission.sh").read_text()
     assert script == submit.script(job, ClusterConfig(nodes=2, partition="gpu"))
@@ -145,7 +151,8 @@ def test_all_jobs_of_an_array_are_recorded_and_looked_for(
     folder = ready.root / "a"
     work = Array("generate", [Command(("true",))] * 7, folder, Job("index", Command(("true",)), folder, folder / "i"))
     assert launch_array(work, ClusterConfig()) == 0
-    assert json.loads((folder / "launch.json").read_text())["job_ids"] == ["1", "2"]
+    record = json.loads((folder / "launch.json").read_text())
+    assert record["job_ids"] == ["1", "2"] and record["arrays"] == {"1": ["generate"] * 7}
     with pytest.raises(UserError, match=r"job 1 \(generate\)"):
         launch_array(work, ClusterConfig())
 
@@ -170,11 +177,11 @@ def test_an_array_longer_than_the_cluster_takes_is_split_and_finished_after_all_
         scontrol="echo 'MaxArraySize            = 3'",
     )  # fmt: skip
     finish = Job("index", Command(("true",)), ready.root / "a", ready.root / "a" / "index.json")
-    array = Array("generate", [Command(("true", str(n))) for n in range(7)], ready.root / "a", finish)
+    array = Array("generate", [Command(("true", str(n))) for n in range(7)], ready.root / "a", finish, at_once=6)
     assert launch_array(array, ClusterConfig()) == 0
     told = capsys.readouterr().out
     assert "submitted 7 tasks of generate as job 1, 2, 3" in told and "after afterok:1:2:3" in told
     scripts = [(path, path.read_text()) for path in ready.root.rglob("*_submission.sh") if not path.is_symlink()]
     arrays = sorted(line for _, text in scripts for line in text.splitlines() if "--array" in line)
-    assert arrays == ["#SBATCH --array=0-2%3"] * 2
+    assert arrays == ["#SBATCH --array=0-2%2"] * 2, "six at once, by thirds"
     assert len(list(ready.root.rglob("*_submitted.pkl"))) == 8

@@ -46,6 +46,7 @@ def test_a_training_leaves_a_complete_run_folder(trained: Workspace) -> None:
     for kind in ("cad", "remove", "insert"):
         run = run_of(kind, trained)
         assert run.done.is_file() and run.newest.is_file() and (run.path / "config.yaml").is_file()
+        assert "torch==" in (run.path / "packages.txt").read_text()
         assert not list(run.path.rglob("*.tmp"))
     epochs = [e for e in events(run_of("cad", trained)) if e["event"] == "epoch"]
     assert [e["epoch"] for e in epochs] == [0, 1]

@@ -70,6 +70,9 @@ def signalled(number: int, batches: Collection[int]) -> Iterator[None]:
 
 def main(kind: str, root: str, exact: bool) -> None:
     """Train in this process: kind is cad, remove or insert."""
+    from mammogan.training import shared_folder
+
+    shared_folder.LAG_SECONDS = 1.0  # a disk of this machine is never late
     number, _, batch = os.environ.get(SIGNAL, "0@-1").partition("@")
     with signalled(int(number), [int(batch)]):
         train(kind, root, exact)

@@ -170,13 +170,15 @@ def generate_shard(task: ShardTask) -> bool:
     gnet = _load_pinned(task.generator, str(choose_device(task.device)))
     task.folder.remove(task.name)
     patients: dict[str, str] = {}
-    with written_beside(task.folder.path / task.name) as temporary, open(temporary, "wb") as file:
-        tar = wds.TarWriter(file, user="mammogan", group="mammogan", mtime=0, encoder=False)
+    with (
+        written_beside(task.folder.path / task.name) as temporary,
+        open(temporary, "wb") as file,
+        wds.TarWriter(file, user="mammogan", group="mammogan", mtime=0, encoder=False) as tar,
+    ):
         for sample in track(alter(task, gnet), task.count, f"altering {task.name}"):
             patients[sample.key] = sample.facts["patient"]
             facts = json.dumps(sample.facts, allow_nan=False).encode()
             tar.write({"__key__": sample.key, "png": encode(sample.pixels, "png"), "json": facts})
-        tar.close()
     write_json(task.folder.marker(task.name), _entry(task, patients))
     return True
 

@@ -50,6 +50,8 @@ class Array:
     finish: Job
     at_once: int = 64
     """Tasks that run at the same time on SLURM."""
+    makes: Sequence[str] = ()
+    """What each task makes, by name, for who watches them."""
 
 
 def launch(jobs: Sequence[Job], config: ClusterConfig) -> int:

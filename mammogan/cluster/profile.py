@@ -12,8 +12,7 @@ from typing import Any, Literal
 from mammogan.config import UserError
 
 SIGNAL_SECONDS = 180
-"""Before the time limit, for the end of a batch, saving and the way back to the queue: seconds, on a busy controller
-more."""
+"""Before the time limit, for the end of the batch, saving, and the way back to the queue."""
 JOB_NAME = "mammogan-{name}"
 
 
@@ -59,7 +58,7 @@ class ClusterConfig:
     """How often a training that met its time limit goes back to the queue."""
     signal_seconds: int | None = None
     """How long before the time limit a training saves, at the end of its batch, and goes back to the queue; 180, or a
-    sixth of a short limit. A batch must take less."""
+    sixth of a short limit. What pre-empts it says itself how long it waits (GraceTime)."""
     dry_run: bool = False
     """Print what sbatch would get and submit nothing."""
     wait: bool = False
@@ -146,11 +145,18 @@ def _additional(config: ClusterConfig) -> dict[str, Any]:
     return given
 
 
+def python() -> str:
+    """The command that starts Python in a job. A process dies of SIGUSR2, and its job has FAILED, unless it says
+    otherwise; submitit says so only once it is imported. Until then the signal is ignored: SLURM then puts back what it
+    pre-empts by itself."""
+    return f"""sh -c 'trap "" USR2; exec "$0" "$@"' {shlex.quote(sys.executable)}"""
+
+
 def sbatch_text(config: ClusterConfig, name: str, folder: Path, tasks: int | None = None, at_once: int = 256) -> str:
     """The script that would be submitted; ``tasks`` makes it an array. SLURM need not be installed."""
     from submitit.slurm.slurm import _make_sbatch_string
 
-    command = f"{shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(folder.absolute()))}"
+    command = f"{python()} -u -m submitit.core._submit {shlex.quote(str(folder.absolute()))}"
     parameters = sbatch_parameters(config, name)
     if tasks:
         parameters |= {"map_count": tasks, "array_parallelism": at_once}

@@ -40,7 +40,7 @@ def cancelled(ids: Sequence[str]) -> list[str]:
 
 def _ours(ids: Sequence[str], *filters: str) -> list[str]:
     words = ("squeue", "--noheader", "--format=%i %j", f"--jobs={','.join(ids)}", *filters)
-    shown = _asked(*words, fine="Invalid job id")
+    shown = asked(*words, fine="Invalid job id")
     lines = [line.split(maxsplit=1) for line in shown.splitlines() if line.strip()]
     alive = {number.partition("_")[0] for number, *name in lines if "".join(name).startswith(JOB_NAME.format(name=""))}
     return [number for number in dict.fromkeys(ids) if number in alive]
@@ -68,7 +68,7 @@ def refuse_queued(runs: Mapping[str, Path]) -> None:
 def max_array() -> int:
     """Tasks that one array may have (SLURM's MaxArraySize counts from 0 and excludes itself)."""
     try:
-        shown = _asked("scontrol", "show", "config")
+        shown = asked("scontrol", "show", "config")
     except UserError:
         return DEFAULT_MAX_ARRAY
     for line in shown.splitlines():
@@ -91,7 +91,7 @@ def accounts() -> str:
 
 def _told(*words: str) -> str:
     try:
-        shown = _asked(*words)
+        shown = asked(*words)
     except UserError:
         return ""
     return "\n".join(line.rstrip("|") for line in shown.splitlines() if line.strip("| "))
@@ -102,8 +102,9 @@ def _recorded(run: Path) -> list[str]:
     return [str(number) for number in files.read_json(record)["job_ids"]] if record.is_file() else []
 
 
-def _asked(*words: str, fine: str = "") -> str:
-    """What a command prints; it may fail with ``fine`` in its complaint."""
+def asked(*words: str, fine: str = "") -> str:
+    """What one of SLURM's commands prints; it may fail with ``fine`` in its complaint. NoAnswer when it fails
+    otherwise or takes too long, UserError where it is not installed."""
     try:
         shown = subprocess.run(words, capture_output=True, text=True, timeout=ANSWER_SECONDS)
     except subprocess.TimeoutExpired as error:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mammogan.cluster.asked import differences
 from mammogan.cluster.processes import exit_code, start, stopping_on_exit
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.tasks import Task
@@ -56,27 +57,33 @@ def done_before(stages: Sequence[Stage], folder: Path) -> set[str]:
     """
     done: set[str] = set()
     for stage in stages:
-        present = stage.makes and all(path.exists() for path in stage.makes)
-        current = done.issuperset(stage.needs) and not _older(stage.makes, inputs_of(stage, stages))
-        if present and current and not asked_otherwise(stage, folder):
+        if done.issuperset(stage.needs) and not why_again(stage, inputs_of(stage, stages), folder):
             done.add(stage.name)
     return done
+
+
+def why_again(stage: Stage, inputs: Sequence[Path], folder: Path) -> str:
+    """What speaks against taking as it is what a stage has made; empty when nothing does.
+
+    What was made by hand is taken, unless it says itself that it is not all that is asked for.
+    """
+    if missing := [path.name for path in stage.makes if not path.exists()]:
+        return f"{', '.join(missing)} not there"
+    if not stage.makes:
+        return "it makes no file"
+    if _older(stage.makes, inputs):
+        return f"made before {max((p for p in inputs if p.exists()), key=_made_at)}"
+    kept = _kept(stage, folder)
+    if not kept.is_file():
+        return "asked for more or less than it has" if stage.goes_on is not None and stage.goes_on() else ""
+    if not stage.asks or not (changed := differences(kept.read_text(encoding="utf-8"), _command_line(stage))):
+        return ""
+    return f"asked for otherwise: {changed}"
 
 
 def inputs_of(stage: Stage, stages: Sequence[Stage]) -> tuple[Path, ...]:
     """What the stages that it needs make."""
     return tuple(path for other in stages if other.name in stage.needs for path in other.makes)
-
-
-def asked_otherwise(stage: Stage, folder: Path) -> bool:
-    """Whether it was last completed with other settings than it has now.
-
-    What was made by hand is taken as it is, unless it says itself that it is not all that is asked for.
-    """
-    kept = _kept(stage, folder)
-    if kept.is_file():
-        return bool(stage.asks) and kept.read_text(encoding="utf-8") != _command_line(stage)
-    return stage.goes_on is not None and stage.goes_on()
 
 
 def check_writable(folder: Path) -> None:
@@ -145,34 +152,13 @@ def tree(stages: Sequence[Stage], state: Callable[[Stage], str]) -> str:
 
 
 def plan_state(stage: Stage, stages: Sequence[Stage], done: set[str], folder: Path) -> str:
-    """'done', 'waits for ...', or 'to run' and why."""
+    """'done', 'to run' or 'waits for ...', and why."""
     if stage.name in done:
         return "done"
     missing = [need for need in stage.needs if need not in done]
-    if missing:
-        return f"waits for {', '.join(missing)}"
-    return f"to run: {_why(stage, inputs_of(stage, stages), folder)}"
-
-
-def _why(stage: Stage, inputs: Sequence[Path], folder: Path) -> str:
-    """Why a stage is not done although all is there that it is made from."""
-    absent = [path.name for path in stage.makes if not path.exists()]
-    if absent:
-        begun = _kept(stage, folder).is_file() or len(absent) < len(stage.makes)
-        return f"{', '.join(absent)} is missing" if begun else "not done yet"
-    if asked_otherwise(stage, folder):
-        return f"asked for otherwise than before{_changes(stage, folder)}"
-    newer = [path for path in inputs if path.exists() and _older(stage.makes, [path])]
-    return f"older than {', '.join(f'{path.parent.name}/{path.name}' for path in newer)}"
-
-
-def _changes(stage: Stage, folder: Path) -> str:
-    """Which words of the command are other ones, where that is known; tables of mammograms go by their sha256."""
-    if not _kept(stage, folder).is_file():
-        return ""
-    before, now = shlex.split(_kept(stage, folder).read_text(encoding="utf-8")), stage.asks
-    gone, new = ([word[:40] for word in ones if word not in others] for ones, others in ((before, now), (now, before)))
-    return f", was {' '.join(gone) or 'without it'}, is {' '.join(new) or 'without it'}"
+    state = f"waits for {', '.join(missing)}" if missing else "to run"
+    why = why_again(stage, inputs_of(stage, stages), folder)
+    return f"{state}: {why}" if why else state
 
 
 def run(stages: Sequence[Stage], at_once: int, folder: Path) -> int:
@@ -302,5 +288,9 @@ class _Run:
 
 def _older(made: Sequence[Path], inputs: Sequence[Path]) -> bool:
     """Whether something made is older than one of its inputs; what is missing makes nothing older."""
-    times = [path.stat().st_mtime_ns for path in inputs if path.exists()]
-    return bool(times) and min((path.stat().st_mtime_ns for path in made if path.exists()), default=0) < max(times)
+    times = [_made_at(path) for path in inputs if path.exists()]
+    return bool(times) and min((_made_at(path) for path in made if path.exists()), default=0) < max(times)
+
+
+def _made_at(path: Path) -> int:
+    return path.stat().st_mtime_ns

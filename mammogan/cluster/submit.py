@@ -6,7 +6,7 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from typing import Any
 
 from mammogan import files, provenance
 from mammogan.cluster.launch import Array, Job, for_one_process
-from mammogan.cluster.profile import ClusterConfig, sbatch_parameters, sbatch_text
+from mammogan.cluster.profile import ClusterConfig, python, sbatch_parameters, sbatch_text
 from mammogan.cluster.refusal import refusal
 from mammogan.cluster.shares import share_commands
 from mammogan.cluster.slurm_queue import RECORD, NoAnswer, cancelled, max_array, queued, refuse_queued
@@ -90,7 +90,8 @@ def stages(
             ids = (f"JOB-{need}" if dry_run else submitted[need][-1].job_id for need in needs)
             config = replace(config, dependency="afterok:" + ":".join(ids))
         tasks = share_commands(stage.command, stage.shares) if stage.shares > 1 else []
-        work = Array(job.name, tasks, job.folder, replace(job, name=f"{job.name}-index"))
+        shares = [f"share {number} of {stage.shares}" for number in range(1, stage.shares + 1)]
+        work = Array(job.name, tasks, job.folder, replace(job, name=f"{job.name}-index"), makes=shares)
         if dry_run:
             print("\n".join(array_scripts(work, config) if tasks else [script(job, config)]))
         else:
@@ -104,14 +105,14 @@ def script(job: Job, config: ClusterConfig) -> str:
     return sbatch_text(config, job.name, _folder(job.folder))
 
 
-def submit(job: Job, config: ClusterConfig, after: Sequence[str] = ()) -> Submitted:
+def submit(job: Job, config: ClusterConfig, after: Mapping[str, Sequence[str]] | None = None) -> Submitted:
     """Submit one job, record it in the run folder's launch.json beside those ``after`` which it comes, and tell how to
-    follow it."""
+    follow it. Those are arrays, by id, with what each of their tasks makes."""
     check_shared(job.pairs, config.nodes * config.ranks_per_node)
     [handle] = _handed_over([job.task], job.name, _folder(job.folder), config)
     paths = handle.paths
     submitted = Submitted(handle.job_id, job.name, paths.stdout, paths.result_pickle, job.complete)
-    _record(job.folder, [*after, submitted.job_id], job.name, config)
+    _record(job.folder, [*(after or ()), submitted.job_id], job.name, config, after or {})
     _tell(submitted, job.folder, config)
     return submitted
 
@@ -140,16 +141,18 @@ def array_scripts(work: Array, config: ClusterConfig) -> list[str]:
 def _submit_array(work: Array, config: ClusterConfig) -> list[Submitted]:
     """Its tasks, and last the job that finishes."""
     handles: list[Any] = []
-    ids: list[str] = []
+    makes: dict[str, Sequence[str]] = {}
     longest = max_array()
-    for first in range(0, len(work.tasks), longest):
-        part = work.tasks[first : first + longest]
-        handles += _handed_over(part, work.name, _array_folder(work, len(part)), config, work.at_once)
-        ids = sorted({handle.job_id.partition("_")[0] for handle in handles}, key=int)
-        _record(work.folder, ids, work.name, config)
+    parts = range(0, len(work.tasks), longest)
+    for first in parts:
+        part, at_once = work.tasks[first : first + longest], max(1, work.at_once // len(parts))
+        handles += _handed_over(part, work.name, _array_folder(work, len(part)), config, at_once)
+        makes[handles[-1].job_id.partition("_")[0]] = work.makes[first : first + longest] or [work.name] * len(part)
+        _record(work.folder, list(makes), work.name, config, makes)
+    ids = list(makes)
     say(f"submitted {len(handles)} tasks of {work.name} as job {', '.join(ids)}; logs in {work.folder / 'submit'}")
     after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids) if ids else None)
-    finish = submit(work.finish, after, ids)
+    finish = submit(work.finish, after, makes)
     tasks = [Submitted(h.job_id, work.name, h.paths.stdout, h.paths.result_pickle, None) for h in handles]
     return [*tasks, finish]
 
@@ -208,7 +211,7 @@ def _handed_over(
 
     if config.max_requeues and sbatch_parameters(config, name)["time"] <= SHORT_MINUTES:
         note(f"--time {config.time}: with a limit this short every pre-emption counts as one of --max-requeues")
-    executor = submitit.SlurmExecutor(folder, max_num_timeout=config.max_requeues)
+    executor = submitit.SlurmExecutor(folder, max_num_timeout=config.max_requeues, python=python())
     executor.update_parameters(**sbatch_parameters(config, name), array_parallelism=at_once)
     with _clean_environment(), _nothing_left_of_a_refusal(folder.parent), redirect_stderr(StringIO()):
         try:
@@ -247,10 +250,11 @@ def _clean_environment() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def _record(run: Path, ids: list[str], name: str, config: ClusterConfig) -> None:
+def _record(run: Path, ids: list[str], name: str, config: ClusterConfig, arrays: Mapping[str, Sequence[str]]) -> None:
     made = {
         "name": name,
         "job_ids": ids,
+        "arrays": {number: list(makes) for number, makes in arrays.items()},
         "submitted": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "sbatch": sbatch_parameters(config, name),
@@ -266,7 +270,7 @@ def _tell(job: Submitted, run: Path, config: ClusterConfig) -> None:
     say(f"submitted job {job.job_id}: {job.name} on {size}{after}")
     say(f"  run     {run}")
     say(f"  log     {job.log}")
-    say(f"  watch   squeue -j {job.job_id}    tail -F {job.log}")
+    say(f"  watch   python launch/watch.py --workspace {run.parent.parent}")
     say(f"  cancel  scancel {job.job_id}")
 
 

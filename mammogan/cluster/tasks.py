@@ -140,7 +140,7 @@ def leaving_before_requeue() -> Iterator[None]:
     if number is None or not callable(requeue):
         yield
         return
-    signal.signal(number, _leave)
+    signal.signal(number, _Leave())
     try:
         yield
     except Leaving:
@@ -159,8 +159,17 @@ def _submitit_signal() -> int | None:
     return int(submitit.JobEnvironment()._usr_sig())
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise Leaving(0)
+class _Leave:
+    """Handler that ends the work at the first signal. Another on the way out must not cut the requeueing short: the job
+    would then have ended well, its work undone."""
+
+    def __init__(self) -> None:
+        self._leaving = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not self._leaving:
+            self._leaving = True
+            raise Leaving(0)
 
 
 def master_port(job_id: str, restarts: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from mammogan import files
+from mammogan import files, terminal
 from mammogan.config import SPLITS, Label, UserError
 from mammogan.data.pseudonyms import Pseudonyms
+from mammogan.data.sources import SOURCES
+from mammogan.data.split import TENTHS, Division, divide
 from mammogan.data.table import Row
 
 WORKSPACE_COLUMNS = ("key", "patient", "path", "laterality", "view", "label", "split")
@@ -35,13 +36,18 @@ class Mammogram:
     label: Label
     split: str
     density: str | None
+    study: str | None = None
+    label_source: str | None = None
+    laterality_source: str | None = None
+    view_source: str | None = None
 
 
 def assign(rows: Sequence[Row], folder: Path, names: Pseudonyms, seed: int) -> list[Mammogram]:
     """Split the rows of a table in ``folder`` and give them pseudonyms; the order stays that of the rows."""
-    splits = given_splits(rows) or split_patients(rows, seed)
+    splits = given_splits(rows) or _split_by_position(rows, seed)
     mammograms = [_pseudonymous(row, folder, names, splits[row.patient]) for row in rows]
     _refuse_collisions(rows, mammograms)
+    _refuse_divided_studies(mammograms)
     return mammograms
 
 
@@ -52,11 +58,11 @@ def given_splits(rows: Sequence[Row]) -> dict[str, str] | None:
     return {row.patient: cast(str, row.split) for row in rows}
 
 
-def split_patients(rows: Sequence[Row], seed: int) -> dict[str, str]:
+def split_patients(rows: Sequence[Row], seed: int) -> Division:
     """80/10/10 by patient, positive patients (those with a positive image) and negative ones apart (study, section 1).
 
-    Depends on the seed, the patients and their labels: not on the order of the rows. Every split gets at least one
-    patient of each label, or a UserError says that there are too few.
+    Each patient's split depends on the seed and her identifier alone, unless the cohort is small: see ``divide``. Every
+    split gets at least one patient of each label, or a UserError says that there are too few.
     """
     positive = {row.patient for row in rows if row.label == "positive"}
     strata = {"positive": positive, "negative": {row.patient for row in rows} - positive}
@@ -67,15 +73,19 @@ def split_patients(rows: Sequence[Row], seed: int) -> dict[str, str]:
             f"found {' and '.join(f'{n} {label}' for label, n in few.items())}; "
             "bring more patients, or a split column in every row"
         )
-    return {patient: split for patients in strata.values() for patient, split in _split_stratum(patients, seed)}
+    parts = [divide(patients, seed, TENTHS) for patients in strata.values()]
+    return Division({k: v for part in parts for k, v in part.splits.items()}, sum(part.moved for part in parts))
 
 
-def _split_stratum(patients: set[str], seed: int) -> list[tuple[str, str]]:
-    # Sorted by a hash, a patient who joins later moves at most a few others over a border.
-    shuffled = sorted(patients, key=lambda patient: hashlib.sha256(f"{seed}\0{patient}".encode()).digest())
-    tenth = max(1, (len(shuffled) + 5) // 10)
-    parts = {"test": shuffled[:tenth], "validation": shuffled[tenth : 2 * tenth], "train": shuffled[2 * tenth :]}
-    return [(patient, split) for split, members in parts.items() for patient in members]
+def _split_by_position(rows: Sequence[Row], seed: int) -> dict[str, str]:
+    division = split_patients(rows, seed)
+    if moved := division.moved:
+        who = "1 patient next to a border was" if moved == 1 else f"{moved} patients next to a border were"
+        terminal.say(
+            f"The cohort is small: {who} moved, so that no split has fewer than half the positive or negative patients "
+            "it should have. Patients who join later may move them again"
+        )
+    return division.splits
 
 
 def _pseudonymous(row: Row, folder: Path, names: Pseudonyms, split: str) -> Mammogram:
@@ -90,6 +100,8 @@ def _pseudonymous(row: Row, folder: Path, names: Pseudonyms, split: str) -> Mamm
         label=row.label,
         split=split,
         density=row.density,
+        study=names.study(row.patient, row.study) if row.study else None,
+        **{column: getattr(row, column) for column in SOURCES},
     )
 
 
@@ -100,6 +112,19 @@ def _refuse_collisions(rows: Sequence[Row], mammograms: Sequence[Mammogram]) -> 
     keys = {mammogram.key for mammogram in mammograms}
     if len(keys) < len(mammograms) or any(len(names) > 1 for names in patients.values()):
         raise UserError("two patients or images got the same pseudonym by chance; use another salt file")
+
+
+def _refuse_divided_studies(mammograms: Sequence[Mammogram]) -> None:
+    """One exam under two patients is one woman, or the table is wrong; in two splits she must not be."""
+    first: dict[str, Mammogram] = {}
+    for mammogram in mammograms:
+        earlier = first.setdefault(mammogram.study or mammogram.key, mammogram)
+        if earlier.split != mammogram.split:
+            raise UserError(
+                f"lines {earlier.line} and {mammogram.line} of the table: one study by its UID, but two patients, one "
+                f"in {earlier.split} and one in {mammogram.split}. If they are one woman give both rows one patient; "
+                "if the UIDs are wrong, as some anonymisers leave them, empty the study column"
+            )
 
 
 def write_cohort(path: Path, mammograms: Sequence[Mammogram]) -> None:

@@ -17,6 +17,10 @@ from mammogan.data.dicom import Placement, Reading, Source, Unusable, place, rea
 from mammogan.data.fit import LARGER, Fit, is_larger
 from mammogan.data.index import SCHEMA
 from mammogan.data.pseudonyms import Pseudonyms
+from mammogan.data.sources import SOURCES
+
+OF_THE_TABLE = ("density", "study", *SOURCES)
+"""What a sample's JSON has where the table says it."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def sample_facts(row: Mammogram, source: Source, placement: Placement, names: Ps
         "y_cancer": int(row.label == "positive"),
         "laterality": row.laterality,
         "view": row.view,
-        **({"density": row.density} if row.density else {}),
+        **{name: value for name in OF_THE_TABLE if (value := getattr(row, name))},
         "source_shape": source.facts["source_shape"],
         "source_spacing_mm": spacing,
         "spacing_mm": spacing and [round(mm / per, 6) for mm, per in zip(spacing, scale, strict=True)],

@@ -18,11 +18,12 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
+from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
 
 from mammogan.config import Resolution
 from mammogan.data import grey
 from mammogan.data.background import Breast, cleaned, with_dark_background, with_value
+from mammogan.data.decoders import fastest_decoder
 from mammogan.data.fit import Fit, fitted
 from mammogan.data.grey import Grey, Unusable, Voi
 from mammogan.data.header import MOST_PIXELS, SMALLEST_SIDE, read
@@ -137,7 +138,7 @@ def _first_fragment(encapsulated: bytes) -> bytes:
 def _decode(header: Dataset) -> NDArray[Any]:
     """Stored pixels (h,w); the fastest exact decoder first, pydicom's own order when it fails."""
     try:
-        stored = _decoded_with(header, _fastest_decoder(header.file_meta.TransferSyntaxUID))
+        stored = _decoded_with(header, fastest_decoder(header.file_meta.TransferSyntaxUID))
     except PASSED_ON:
         raise
     except BaseException as error:  # decoders raise whatever the damaged stream leads them to
@@ -170,12 +171,6 @@ def _decoded_with(header: Dataset, decoder: str) -> NDArray[Any]:
 def _has_overlay_bits(header: Dataset) -> bool:
     """Overlays of old files sit in the pixels' unused bits."""
     return any(header.get((group, 0x0102)) and header[group, 0x0102].value for group in range(0x6000, 0x6020, 2))
-
-
-def _fastest_decoder(syntax: UID) -> str:
-    if syntax in JPEGLSTransferSyntaxes:
-        return "pyjpegls"
-    return "pylibjpeg" if syntax == RLELossless or syntax in JPEG2000TransferSyntaxes else ""
 
 
 def _canonical(
@@ -274,7 +269,8 @@ def _spacing(header: Dataset) -> list[float] | None:
 
 def _fingerprint(stored: NDArray[Any]) -> bytes:
     """128 bits of the decoded stored pixels and their shape, by XXH3, which is ten times as fast as sha256: it has to
-    tell images apart, and no secret is kept by it."""
-    digest = xxhash.xxh3_128(f"{stored.shape}{stored.dtype.str}".encode())
-    digest.update(np.ascontiguousarray(stored).data)
+    tell images apart, and no secret is kept by it. Files of either byte order give the same."""
+    pixels = np.ascontiguousarray(stored, stored.dtype.newbyteorder("<"))
+    digest = xxhash.xxh3_128(f"{pixels.shape}{pixels.dtype.str}".encode())
+    digest.update(pixels.data)
     return digest.digest()

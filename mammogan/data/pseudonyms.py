@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from mammogan import files
 from mammogan.config import UserError
 
 SHORTEST_SALT = 16
+UID = re.compile(r"\d+(\.\d+){3,}")
+"""Identifies an exam wherever it is met; anything else, such as a date or a number, is the patient's own."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,10 @@ class Pseudonyms:
     def image(self, path: str) -> str:
         """8 hex digits for an image, by its path as the cohort table writes it."""
         return self._digest("image", path)[:8]
+
+    def study(self, patient: str, identifier: str) -> str:
+        """12 hex digits for an exam, by its StudyInstanceUID, or by another name that it has among the patient's."""
+        return self._digest("study", identifier if UID.fullmatch(identifier) else f"{patient}\0{identifier}")[:12]
 
     def source(self, fingerprint: bytes) -> str:
         """32 hex digits for stored pixels: whoever has a file cannot find it in a shard, or the shard's in a file."""

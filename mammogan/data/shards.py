@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mammogan import files
+from mammogan import files, terminal
 from mammogan.config import LABELS, SPLITS, Resolution, UserError, Workspace
 from mammogan.data.codec import Codec
 from mammogan.data.cohort import Mammogram, assign, write_cohort
@@ -26,6 +26,7 @@ from mammogan.data.conversion_report import (
 )
 from mammogan.data.convert import Task
 from mammogan.data.dicom import Reading, Voi
+from mammogan.data.doctor import examine
 from mammogan.data.failures import Failures, TooMany, most_failures
 from mammogan.data.fill import Plan, Reasons, fill
 from mammogan.data.fit import Fit
@@ -33,7 +34,7 @@ from mammogan.data.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.pseudonyms import Pseudonyms, load_salt
 from mammogan.data.running import GO_ON, Running, writing_into
 from mammogan.data.shard_folder import SETTINGS, ShardFolder
-from mammogan.data.table import Row, read_table
+from mammogan.data.table import read_table
 from mammogan.data.verify import verify
 
 __all__ = ["ConversionReport", "IndexedSample", "IndexedShard", "ShardIndex", "verify", "write_shards"]
@@ -70,7 +71,7 @@ def write_shards(
     if shard_images < 1:
         raise UserError(f"--shard-images {shard_images}: expected at least 1 image")
     running = Running(jobs, file_seconds, max_failures)
-    rows = _readable_table(cohort_csv)
+    rows = read_table(cohort_csv)
     with writing_into(workspace.root), _alone_in(workspace):
         names = Pseudonyms(load_salt(salt_file or workspace.salt))
         mammograms = assign(rows, cohort_csv.parent, names, seed)
@@ -95,19 +96,8 @@ def write_shards(
         write_cohort(workspace.cohort, mammograms)
         reading = Reading(voi, voi_index, clean_background)
         tasks = _tasks(folders, plan, lambda row, sizes: Task(row, sizes, names, reading, fit, codec))
+        _say_what_decodes(tasks)
         return _convert_all(workspace, folders, plan, tasks, running)
-
-
-def _readable_table(cohort_csv: Path) -> list[Row]:
-    try:
-        return read_table(cohort_csv)
-    except OSError as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(
-            f"cohort table {cohort_csv} cannot be read: {error.strerror}; --cohort names a CSV file on a disk that is "
-            "there, which you may read"
-        ) from error
 
 
 def plan_shards(mammograms: Sequence[Mammogram], shard_images: int) -> Plan:
@@ -124,13 +114,13 @@ def plan_shards(mammograms: Sequence[Mammogram], shard_images: int) -> Plan:
 def planned(cohort_csv: Path, seed: int, shard_images: int) -> list[str]:
     """Names of the shards that a table will make, but for those of which every file is unusable. UserError for a table
     with faults."""
-    rows = _readable_table(cohort_csv)
+    rows = read_table(cohort_csv)
     return list(plan_shards(assign(rows, cohort_csv.parent, Pseudonyms(b"names do not matter"), seed), shard_images))
 
 
 def fingerprint(mammograms: Sequence[Mammogram]) -> str:
-    """sha256 of all that the shards take from the table: keys, sides, views, labels, splits, densities, their order."""
-    taken = [(m.key, m.laterality, m.view, m.label, m.split, m.density) for m in mammograms]
+    """sha256 of all that the shards take from the table, and of its order; paths and lines are not among it."""
+    taken = [[value for name, value in sorted(vars(m).items()) if name not in ("path", "line")] for m in mammograms]
     return hashlib.sha256(json.dumps(taken).encode()).hexdigest()
 
 
@@ -160,6 +150,13 @@ def _refuse_other_settings(workspace: Workspace, folders: Sequence[ShardFolder],
                 "patient could be trained on at one resolution and tested at the other: convert all resolutions "
                 "together with --overwrite, or give another --workspace"
             )
+
+
+def _say_what_decodes(tasks: Sequence[Task]) -> None:
+    """Which files cannot be decoded is known before the night, and not only after it."""
+    if tasks:
+        for line in examine([task.mammogram.path for task in tasks]).lines():
+            terminal.say(line)
 
 
 def _convert_all(

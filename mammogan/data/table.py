@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from mammogan.config import LABELS, SPLITS, Label, UserError
+from mammogan.data.sources import SOURCES, known_source
 
 REQUIRED = ("path", "patient", "laterality", "view", "label")
 ALLOWED = {
@@ -25,15 +26,21 @@ ALLOWED = {
 OPTIONAL = ("split", "density")
 OWNER = {value: column for column in ("laterality", "view", "label", "split") for value in ALLOWED[column]}
 """The column to which a value can only belong."""
+SEPARATORS = ",;\t"
+"""Of cells, as spreadsheets of one language or another write them; the first line shows which."""
 MEND = "is a comma not in quotes?"
 SHOWN_FAULTS = 10
 """Faults that a message quotes; of the others it says how many there are in each column."""
 LONGEST_CODE = 20
+NO_FILE = "no such file"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row as the user wrote it; ``line`` is where it begins, as a text editor counts. patient is private."""
+    """One row as the user wrote it; ``line`` is where it begins, as a text editor counts.
+
+    patient and study are private. The sources are words of sources.py; None where the table has others or none.
+    """
 
     line: int
     path: str
@@ -43,6 +50,10 @@ class Row:
     label: Label
     split: str | None
     density: str | None
+    study: str | None = None
+    label_source: str | None = None
+    laterality_source: str | None = None
+    view_source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ class Fault:
 class TableError(UserError):
     """A table that cannot be used; ``faults`` holds every one of its faults."""
 
-    def __init__(self, table: Path, faults: Sequence[Fault]) -> None:
+    def __init__(self, table: Path, faults: Sequence[Fault], hint: str = "") -> None:
         self.faults = list(faults)
         shown = [f"  {fault}" for fault in self.faults[:SHOWN_FAULTS]]
         if len(self.faults) > SHOWN_FAULTS:
@@ -69,13 +80,16 @@ class TableError(UserError):
             counts = ", ".join(f"{column} {count}" for column, count in by_column)
             shown.append(f"  and {len(self.faults) - SHOWN_FAULTS} more; faults by column: {counts}")
         plural = "s" if len(self.faults) != 1 else ""
+        if hint:
+            shown.append(f"  {hint}")
         super().__init__("\n".join([f"{table.name}: {len(self.faults)} fault{plural}; nothing was written", *shown]))
 
 
 def read_table(table: Path) -> list[Row]:
     """All rows of a CSV with columns path, patient, laterality, view, label and optionally split and density.
 
-    Further columns, such as a scan writes to say where labels and views come from, are for people and are not read.
+    Of the further columns that a scan writes, study and the sources of label, side and view are read too; all others
+    are for people.
     Raises TableError with every fault: unknown values, empty or surplus cells, files that do not exist or come twice,
     a patient in two splits.
     """
@@ -91,13 +105,18 @@ def read_table(table: Path) -> list[Row]:
             rows.append(_row(line, record))
     faults += _repeated_files(rows) + _split_faults(rows)
     if faults:
-        raise TableError(table, sorted(faults, key=lambda fault: fault.line))
+        missing = sum(fault.found == NO_FILE for fault in faults)
+        none_there = f"none of the {missing} files is there: is their disk mounted, and is the table in its folder?"
+        hint = none_there if missing == len(lines) > 1 else ""
+        raise TableError(table, sorted(faults, key=lambda fault: fault.line), hint)
     return rows
 
 
 def _cells(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The names of the columns, and for each row the line on which it begins and its cells."""
-    reader = csv.reader(io.StringIO(_text(table), newline=""))
+    text = _text(table)
+    first = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(SEPARATORS, key=first.count))
     lines, begins = [], 1
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -117,7 +136,7 @@ def _cells(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 def _check_header(table: Path, header: Sequence[str]) -> None:
     missing = [name for name in REQUIRED if name not in header]
     if len(missing) == len(REQUIRED):  # then the line may be no header at all, but somebody's row: it is not quoted
-        found = "none of them in the first line; is it a header, with commas between its columns?"
+        found = "none of them in the first line; is it a header, with commas, semicolons or tabs between?"
     else:
         found = ", ".join(header)
     if missing:
@@ -136,13 +155,21 @@ def refuse_folder(table: Path) -> None:
 
 
 def _text(table: Path) -> str:
-    refuse_folder(table)
     try:
+        refuse_folder(table)
         return table.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"cohort table {table}: no such file; --cohort names a CSV with columns {_columns()}") from None
+    except OSError as error:
+        raise UserError(
+            f"cohort table {table} cannot be read: {error.strerror}; --cohort names a CSV file on a disk that is "
+            "there, which you may read"
+        ) from error
     except UnicodeDecodeError:
-        raise UserError(f"cohort table {table}: expected UTF-8 text; save it as 'CSV UTF-8'") from None
+        raise UserError(
+            f"cohort table {table}: expected UTF-8 text; save it as 'CSV UTF-8', or have it read, also if it is a "
+            f"workbook, by\n  python shards/scan.py FOLDER --dataset csv --tables {table} --out labels.csv"
+        ) from None
 
 
 def _columns() -> str:
@@ -173,7 +200,7 @@ def _cell_faults(line: int, record: dict[str, str], folder: Path) -> list[Fault]
     if not record["path"]:
         faults.append(Fault(line, "path", "a DICOM file", "an empty cell"))
     elif not _is_there(folder / record["path"]):
-        faults.append(Fault(line, "path", "a file, absolute or relative to the table's folder", "no such file"))
+        faults.append(Fault(line, "path", "a file, absolute or relative to the table's folder", NO_FILE))
     return faults
 
 
@@ -201,6 +228,8 @@ def _row(line: int, record: dict[str, str]) -> Row:
         label=cast(Label, record["label"]),
         split=record.get("split") or None,
         density=record.get("density") or None,
+        study=record.get("study") or None,
+        **{column: known_source(column, record.get(column, "")) for column in SOURCES},
     )
 
 

@@ -14,6 +14,7 @@ from mammogan import files
 from mammogan.config import LABELS, SPLITS, MissingInput, Resolution
 from mammogan.data.codec import MEMBER, codec_of
 from mammogan.data.index import IndexedSample, IndexedShard, ShardIndex
+from mammogan.data.sources import SOURCES
 from mammogan.data.stream import read_facts, read_pixels
 from mammogan.terminal import track
 
@@ -27,6 +28,8 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "laterality": str,
     "view": str,
     "density": str,
+    "study": str,
+    **dict.fromkeys(SOURCES, str),
     "source_shape": list,
     "source_spacing_mm": (list, type(None)),
     "spacing_mm": (list, type(None)),
@@ -41,14 +44,14 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "flags": list,
     "source_hmac": str,
 }
-OPTIONAL = {"density", "clean_background"}
+OPTIONAL = {"density", "study", "clean_background", *SOURCES}
 
 
 def verify(folder: Path) -> list[str]:
     """All faults of a folder of mammogram shards, as sentences that name shard and key; empty when it is sound.
 
     Looks at: index, sizes, checksums, members and their offsets, bit depth and shape of every image, the facts of every
-    JSON, counts, files that no index knows, patients and source images in two splits.
+    JSON, counts, files that no index knows, patients, studies and source images in two splits.
     """
     try:
         index = ShardIndex.load(folder)
@@ -148,6 +151,9 @@ def facts_faults(held: dict[str, Any], resolution: Resolution) -> Iterator[str]:
                 yield f"{name} is missing in the JSON"
         elif not isinstance(held[name], kind):
             yield f"{name} is a {type(held[name]).__name__} in the JSON"
+    for name, words in SOURCES.items():
+        if name in held and held[name] not in words:
+            yield f"{name} is none of {', '.join(words)} in the JSON"
     if held.get("y_cancer") != int(held.get("label") == "positive"):
         yield f"y_cancer is {held.get('y_cancer')} for label {held.get('label')}"
     if held.get("placement", {}).get("shape") != [resolution.height, resolution.width]:
@@ -155,15 +161,17 @@ def facts_faults(held: dict[str, Any], resolution: Resolution) -> Iterator[str]:
 
 
 def _leaks(facts: list[dict[str, Any]]) -> Iterator[str]:
-    """Patients and source images that are in more than one split; source images that are there twice."""
+    """Patients and studies that are in more than one split; source images that are there twice."""
     splits: defaultdict[str, set[str]] = defaultdict(set)
     keys: defaultdict[str, list[str]] = defaultdict(list)
     for held in facts:
-        splits[str(held.get("patient"))].add(str(held.get("split")))
+        for kind in ("patient", "study"):
+            if kind in held:
+                splits[f"{kind} {held[kind]}"].add(str(held.get("split")))
         keys[str(held.get("source_hmac"))].append(str(held.get("key")))
-    for patient, found in splits.items():
+    for who, found in splits.items():
         if len(found) > 1:
-            yield f"leak: patient {patient} is in {' and '.join(sorted(found))}"
+            yield f"leak: {who} is in {' and '.join(sorted(found))}"
     for same in keys.values():
         if len(same) > 1:
             yield f"leak: {' and '.join(same)} have the same source pixels"

@@ -24,6 +24,7 @@ from mammogan.training.optimisation import Precision, Stepper
 from mammogan.training.preemption import sheltered
 from mammogan.training.progress import Reporter
 from mammogan.training.saving import resume
+from mammogan.training.shared_folder import check_shared
 from mammogan.training.validation import auc, probabilities
 
 
@@ -100,18 +101,20 @@ class CadTraining:
 def train(config: CadConfig, workspace: Workspace) -> None:
     """Train, or go on from the newest checkpoint, until the last epoch; done.json is written last.
 
-    Raises MissingInput when there are no shards, UserError for settings that do not fit or a run begun with others.
+    Raises MissingInput when there are no shards, UserError for settings that do not fit, a run begun with others, or a
+    run folder that ranks do not share.
     """
-    check_cad_inputs(config, workspace)
     config = as_learned(config)
     resolution = Resolution.parse(config.resolution)
     run = Run(workspace.cad_run(resolution))
-    inputs = {"shards_sha256": shards_fingerprint(workspace.shards(resolution))}
-    run.check(config, inputs)
-    if run.is_finished(config):
-        say(f"{run.path.name}: trained before, nothing to do.")
-        return
     with joined(config.compute.device) as ranks:
+        check_shared(run.newest.parent, ranks)
+        check_cad_inputs(config, workspace)
+        inputs = {"shards_sha256": shards_fingerprint(workspace.shards(resolution))}
+        run.check(config, inputs)
+        if ranks.any(run.is_finished(config)):
+            say(f"{run.path.name}: trained before, nothing to do.")
+            return
         _train(config, workspace, run, inputs, ranks)
 
 
@@ -166,7 +169,7 @@ def _train_epoch(training: CadTraining, keeper: Keeper, reporter: Reporter) -> N
             training.epoch * stream.batches + training.batch,
             config.epochs * stream.batches,
             2 * config.pairs,
-            f"epoch {training.epoch}",
+            training.epoch,
         )
         # Save state.
         keeper.pause()

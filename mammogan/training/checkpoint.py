@@ -13,7 +13,7 @@ import yaml
 from mammogan.config import MissingInput, UserError, to_dict
 from mammogan.files import sha256, write_json, write_text, written_beside
 from mammogan.models.networks import Cad, Gnet
-from mammogan.provenance import changes, made_by
+from mammogan.provenance import keep_beside, made_by
 from mammogan.training.seal import broken_seal, seal
 
 MAY_CHANGE = ("compute", "epochs", "stop_rules", "validate_every")
@@ -28,10 +28,8 @@ INPUTS = {
 
 @dataclass(frozen=True)
 class Run:
-    """Folder of one training: config.yaml, metrics.jsonl, checkpoints/, pictures/, and done.json, written last.
-
-    changes.diff is there too where it was begun from a checkout with changes that no commit holds.
-    """
+    """Folder of one training: config.yaml and what tells of the code beside it, metrics.jsonl, checkpoints/, pictures/,
+    and done.json, written last."""
 
     path: Path
 
@@ -85,14 +83,14 @@ class Run:
             )
 
     def begin(self, config: Any, inputs: dict[str, Any]) -> None:
-        """Write config.yaml. A run that goes on with more epochs is not done any more."""
+        """Write config.yaml, and beside it what tells of the code. A run that goes on with more epochs is not done any
+        more."""
         self.done.unlink(missing_ok=True)
         for torn in self.newest.parent.glob(".*.tmp"):
             torn.unlink()
         record = {"config": _plain(to_dict(config)), "made_by": made_by(), **inputs}
         write_text(self.path / "config.yaml", yaml.safe_dump(record, sort_keys=False))
-        if difference := changes():
-            write_text(self.path / "changes.diff", difference)
+        keep_beside(self.path / "config.yaml")
 
     def is_finished(self, config: Any) -> bool:
         """True when this very training has ended; the same with other epochs asked for has not."""

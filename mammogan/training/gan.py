@@ -22,6 +22,7 @@ from mammogan.training.phases import Phase
 from mammogan.training.preemption import sheltered
 from mammogan.training.progress import Reporter
 from mammogan.training.saving import resume
+from mammogan.training.shared_folder import check_shared
 from mammogan.training.validation import Fooled, fooled
 
 SHOWN = 4
@@ -30,21 +31,23 @@ SHOWN = 4
 def train(config: GanConfig, direction: Direction, workspace: Workspace) -> None:
     """Train, or go on from the newest checkpoint, until the last phase has ended; done.json is written last.
 
-    Raises MissingInput when shards or CAD are missing, UserError for a run begun with other settings.
+    Raises MissingInput when shards or CAD are missing, UserError for a run begun with other settings or a run folder
+    that ranks do not share.
     """
-    check_gan_inputs(config, workspace)
     resolution = Resolution.parse(config.resolution)
     run = Run(workspace.gan_run(resolution, direction))
-    inputs = {
-        "direction": str(direction),
-        "shards_sha256": shards_fingerprint(workspace.shards(resolution)),
-        "cad_sha256": sha256(choose_checkpoint(workspace.cad_run(resolution))),
-    }
-    run.check(config, inputs)
-    if run.is_finished(config):
-        say(f"{run.path.name}: trained before, nothing to do.")
-        return
     with joined(config.compute.device) as ranks:
+        check_shared(run.newest.parent, ranks)
+        check_gan_inputs(config, workspace)
+        inputs = {
+            "direction": str(direction),
+            "shards_sha256": shards_fingerprint(workspace.shards(resolution)),
+            "cad_sha256": sha256(choose_checkpoint(workspace.cad_run(resolution))),
+        }
+        run.check(config, inputs)
+        if ranks.any(run.is_finished(config)):
+            say(f"{run.path.name}: trained before, nothing to do.")
+            return
         _train(GanTraining(config, direction, workspace, ranks), inputs, run)
 
 
@@ -129,7 +132,8 @@ def _train_epoch(
             del losses
         training.batch += 1
         done = batches_before + 1
-        reporter.batch(done, done + training.batches_left_at_most(), 2 * config.pairs, f"{phase.name} {training.epoch}")
+        total = done + training.batches_left_at_most()
+        reporter.batch(done, total, 2 * config.pairs, training.epoch, phase.name)
         # Save state.
         keeper.pause()
 

@@ -14,7 +14,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
@@ -49,7 +50,11 @@ class Preemption:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Hear signals in this block. What is ignored stays so, as under nohup; only a main thread can hear."""
+        """Hear signals in this block. What is ignored stays so, as under nohup; only a main thread can hear.
+
+        A rank that heard the same signal before this block has left already, and an exchange with it fails here: where
+        a launcher is to decide, an error after a signal is that signal obeyed, from the newest checkpoint.
+        """
         if threading.current_thread() is threading.main_thread():
             handlers = {number: signal.getsignal(number) for number in ENDING}
             self._before = {n: handler for n, handler in handlers.items() if handler is not signal.SIG_IGN}
@@ -57,6 +62,11 @@ class Preemption:
             signal.signal(number, self._note)
         try:
             yield
+        except Exception:
+            if (first := self.first) is not None and self._launcher(first):
+                traceback.print_exc()
+                self.obey(first)
+            raise
         finally:
             for number, handler in self._before.items():
                 signal.signal(number, handler)
@@ -65,10 +75,14 @@ class Preemption:
         """End, the state being saved. Whoever had a handler before, such as a launcher, decides how: it is called, and
         when it returns the training is to go on."""
         self._came.discard(number)
-        handler = self._before.get(number)
-        if not callable(handler) or handler is signal.default_int_handler:
+        if (decide := self._launcher(number)) is None:
             raise Stopped(number)
-        handler(number, None)
+        decide(number, None)
+
+    def _launcher(self, number: int) -> Callable[[int, None], Any] | None:
+        """The handler that somebody had for it before; Python's own does not count."""
+        handler = self._before.get(number)
+        return handler if callable(handler) and handler is not signal.default_int_handler else None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._came.add(number)

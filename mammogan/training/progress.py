@@ -20,6 +20,7 @@ from torch import Tensor
 from mammogan.files import write_text, written_beside
 from mammogan.terminal import duration, say
 from mammogan.training.checkpoint import Run
+from mammogan.training.status import EVERY_SECONDS, Status, remove_status
 
 LINE_SECONDS = 30.0
 TABLE_ROWS = 12
@@ -32,7 +33,7 @@ class Reporter:
 
     metrics.jsonl is the record; on resuming it is cut to ``lines``, what it held at the checkpoint, and TensorBoard
     starts over from ``epoch``: nothing stands there twice. On a terminal the last epochs are a live table, elsewhere
-    plain lines.
+    plain lines. status.json tells others where it is, until ``close``.
     """
 
     def __init__(self, run: Run, title: str, speaks: bool, tensorboard: bool, lines: int = 0, epoch: int = 0) -> None:
@@ -41,9 +42,11 @@ class Reporter:
         self._live: Live | None = None
         self._writer: Any = None
         self._spoke = self._began = time.monotonic()
+        self._status_at = -EVERY_SECONDS
         self._done_at_start: int | None = None
         if speaks:
             self._cut_metrics(lines)
+            Status(epoch).write(run.path)
             self._writer = _tensorboard(run.path / "tensorboard", epoch) if tensorboard else None
             if sys.stdout.isatty():
                 self._live = Live(console=Console(), refresh_per_second=4)
@@ -65,19 +68,28 @@ class Reporter:
         elif self.speaks:
             say(text)
 
-    def batch(self, done: int, total: int, images: int, label: str) -> None:
+    def batch(self, done: int, total: int, images: int, epoch: int, phase: str | None = None) -> None:
         """``done`` of ``total`` batches of the whole training are through; speak when it is time to."""
+        if not self.speaks:
+            return
         now = time.monotonic()
+        first = self._done_at_start is None
         if self._done_at_start is None:
             self._done_at_start, self._began = done - 1, now - 1e-3
-        if not self.speaks or now - self._spoke < (0.25 if self._live else LINE_SECONDS):
-            return
-        self._spoke = now
         rate = (done - self._done_at_start) / (now - self._began)
-        status = (
-            f"{self.title} {label}: batch {done} of {total}, {rate * images:.1f} images/s, "
-            f"at most {duration((total - done) / rate)} left"
-        )
+        left = (total - done) / rate
+        if now - self._status_at >= EVERY_SECONDS:
+            self._status_at = now
+            speed = (None, None) if first else (rate * images, left)  # the first batch was not timed
+            Status(epoch, phase, done, total, *speed).write(self.run.path)
+        if now - self._spoke >= (0.25 if self._live else LINE_SECONDS):
+            self._spoke = now
+            self._tell(
+                f"{self.title} {phase or 'epoch'} {epoch}: batch {done} of {total}, {rate * images:.1f} images/s, "
+                f"at most {duration(left)} left"
+            )
+
+    def _tell(self, status: str) -> None:
         if self._live:
             self._live.update(self._table(status))
         else:
@@ -113,6 +125,8 @@ class Reporter:
             self._writer.add_image("real, fake, difference", picture, epoch, dataformats="HW")
 
     def close(self) -> None:
+        if self.speaks:
+            remove_status(self.run.path)
         if self._live is not None:
             self._live.stop()
         if self._writer is not None:

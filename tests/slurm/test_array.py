@@ -9,7 +9,12 @@ import pytest
 from conftest import SMALL, checked, front_door
 from generators import save_all
 
+from mammogan.cluster import submit
+from mammogan.cluster.launch import Array, Job, launch_array
+from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.tasks import Command
 from mammogan.config import Workspace
+from mammogan.files import read_json
 
 pytestmark = pytest.mark.slurm
 
@@ -33,17 +38,31 @@ def test_a_damaged_shard_fails_alone_and_once_mended_is_submitted_alone(many_sha
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[: len(whole) // 2])
     altered = many_shards.adversarial(SMALL)
+    shards = len(list(many_shards.shards(SMALL).glob("test-*.tar")))
 
     result = front_door(*words)
-    assert result.returncode == 1 and "submitted 3 tasks" in result.stdout, result.stdout + result.stderr
+    assert result.returncode == 1 and f"submitted {shards} tasks" in result.stdout, result.stdout + result.stderr
     failed = re.findall(r"job (\d+_\d) \(generate-96x96\) did not finish its work; its log: (\S+)", result.stderr)
     assert len(failed) == 1 and "test-negative-000001.tar" in Path(failed[0][1]).read_text()
     assert "(generate-96x96-index) never began" in result.stderr
-    made = sorted(path.name for path in altered.glob("*.tar"))
-    assert made == ["test-insert-000000.tar", "test-remove-000000.tar"]
+    made = {path.name for path in altered.glob("*.tar")}
+    assert len(made) == shards - 1 and "test-insert-000001.tar" not in made and "test-remove-000000.tar" in made
 
     damaged.write_bytes(whole)
     result = front_door(*words)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "2 of 3 shards are up to date" in result.stdout and "submitted 1 tasks" in result.stdout
-    assert (altered / "index.json").is_file() and len(list(altered.glob("*.tar"))) == 3
+    assert f"{shards - 1} of {shards} shards are up to date" in result.stdout and "submitted 1 tasks" in result.stdout
+    assert (altered / "index.json").is_file() and len(list(altered.glob("*.tar"))) == shards
+
+
+def test_an_array_that_is_longer_than_the_cluster_takes_is_finished_after_all_its_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submit, "max_array", lambda: 2)
+    tasks = [Command(("sh", "-c", f"sleep 1; touch {tmp_path}/part-{n}")) for n in range(5)]
+    count = Command(("sh", "-c", f"ls {tmp_path} | grep -c part- > {tmp_path}/index"))
+    array = Array("parts", tasks, tmp_path / "run", Job("index", count, tmp_path / "run", tmp_path / "index"))
+    cpu = ClusterConfig(cluster="slurm", cpu_ranks=1, cpus_per_task=1, time="20", wait=True)
+    assert launch_array(array, cpu) == 0
+    assert (tmp_path / "index").read_text() == "5\n"
+    assert len(read_json(tmp_path / "run" / "launch.json")["job_ids"]) == 4, "three parts, and what follows"

@@ -39,6 +39,8 @@ class Header:
     area: int = 0
     number: int = 0
     """InstanceNumber: the later one of two images of a view is the better one."""
+    syntax: str = ""
+    """UID of its transfer syntax."""
 
     @property
     def laterality(self) -> str:

@@ -5,11 +5,8 @@ Light on purpose (pydicom alone): it runs in many processes over many files.
 
 from __future__ import annotations
 
-import logging
 import re
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ from mammogan.data.archives.views import (
     view_in,
     view_meant,
 )
+from mammogan.data.quiet import quiet_pydicom
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 FOR_PRESENTATION, FOR_PROCESSING = f"{STORAGE}1.2", f"{STORAGE}1.2.1"
@@ -58,7 +56,7 @@ WANTED = (
 def read_header(path: Path) -> Header:
     """Read one file up to its pixels. Whatever is wrong with it comes back as the header's reason."""
     try:
-        with _quiet():
+        with quiet_pydicom():
             if not path.is_file():
                 return Header("unreadable", "not a file, or a link to nothing")
             return _described(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(WANTED)), path)
@@ -68,20 +66,6 @@ def read_header(path: Path) -> Header:
         return Header("unreadable", str(error))
     except Exception as error:  # a damaged header can raise anything
         return Header("unreadable_header", repr(error))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """pydicom's warnings quote the values of a header."""
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _described(header: Dataset, path: Path) -> Header:
@@ -101,6 +85,7 @@ def _described(header: Dataset, path: Path) -> Header:
         is_secondary=sop_class.startswith(SECONDARY_CAPTURE),
         area=_whole(header, "Rows") * _whole(header, "Columns"),
         number=_whole(header, "InstanceNumber"),
+        syntax=str(header.file_meta.get("TransferSyntaxUID") or ""),
     )
 
 

@@ -11,6 +11,7 @@ from mammogan.config import LABELS, SPLITS
 from mammogan.data.archives.archive import Archive, Catalogue, Found
 from mammogan.data.archives.images import Image
 from mammogan.data.archives.labels import OPEN_TO_CHOICE
+from mammogan.data.doctor import Diagnosis
 
 MEANING = {
     "bad_name": "a path that a table cannot hold: not UTF-8, or a space at its end",
@@ -61,6 +62,7 @@ class ScanReport:
     patients: dict[tuple[str, str], int]
     label_sources: dict[str, int]
     doubts: dict[str, int]
+    diagnosis: Diagnosis
     unmatched: int
     """Entries of the tables to which no file belongs."""
     other_files: int
@@ -89,6 +91,7 @@ class ScanReport:
             patients={cell: len(set(patients)) for cell, patients in cells.items()},
             label_sources=dict(Counter(image.entry.label_source for image in used if image.entry)),
             doubts=dict(Counter(doubt for image in used for doubt in image.doubts)),
+            diagnosis=Diagnosis(Counter(image.header.syntax for image in used)),
             unmatched=len(set(catalogue.entries) - {image.key for image in images}),
             other_files=len(found.texts) + len(found.tables),
             both_breasts=(sum(len(sides) == 2 for sides in positive.values()), len(positive)),
@@ -112,6 +115,8 @@ class ScanReport:
                     cell = split, label
                     yield f"{split or '-':<11} {label:<9} {self.counts.get(cell, 0):7d} {self.patients.get(cell, 0):9d}"
         yield "labels by " + ", ".join(f"{source} ({number})" for source, number in sorted(self.label_sources.items()))
+        if self.used:
+            yield from self.diagnosis.lines()
         yield from self.advice()
         yield f"written to {self.out} (private)"
 

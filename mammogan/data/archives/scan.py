@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def scan(
         raise UserError(f"{out} is there already; give another --out, or --overwrite")
     if jobs < 0 or (seconds is not None and seconds <= 0):
         raise UserError(f"--jobs {jobs} --seconds {seconds}: expected 0 (all cores) or more, and more than 0 seconds")
+    _refuse_unwritable(out)
     found = look_into(root, tables)
     archive, why = recognise(found, dataset)
     basis = basis_of(archive, asked.policy)
@@ -55,6 +57,18 @@ def scan(
     if not report.used:
         raise UserError("\n".join([f"no file under {root} can be used", *report.why_excluded(), *report.advice()]))
     return report
+
+
+def _refuse_unwritable(out: Path) -> None:
+    """Before hours of reading, not after them."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"--out {out} cannot be written: {error.strerror}; give one in a folder where you may write"
+        ) from error
 
 
 def excluded_list(out: Path) -> Path:
@@ -77,6 +91,8 @@ def _cell(image: Image, column: str, out: Path, found: Found) -> str:
         return _path(image, out, found)
     if column in ("density", "label_source"):
         return str(getattr(entry, column))
+    if column == "study":  # not the folder that stands for it where repeated views are looked for
+        return (entry.study if entry else "") or image.header.study
     return ";".join(image.doubts) if column == "doubts" else str(getattr(image, column))
 
 

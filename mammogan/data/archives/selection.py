@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,9 +11,10 @@ from mammogan.config import UserError
 from mammogan.data.archives.archive import Archive, Catalogue
 from mammogan.data.archives.images import Image
 from mammogan.data.archives.labels import Cases, Finding, Policy
+from mammogan.data.split import divide
 
-VALIDATION_SHARE = 10
-"""One patient in so many of an official training part goes to validation."""
+TRAINING_TENTHS = {"validation": 1, "train": 9}
+"""How an official training part is divided."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +116,13 @@ def officially_split(images: Sequence[Image], archive: Archive, seed: int) -> li
 
 
 def _tenth(labels: Iterable[tuple[str, str]], seed: int) -> set[str]:
-    """A tenth of the patients with a positive image and of those without, at least one, by a hash of seed and name."""
+    """About a tenth of the patients with a positive image and of those without, at least one, each by her own hash."""
     is_positive: dict[str, bool] = {}
     for patient, label in labels:
         is_positive[patient] = is_positive.get(patient, False) or label == "positive"
     chosen: set[str] = set()
     for wanted in (True, False):
         members = [patient for patient, positive in is_positive.items() if positive == wanted]
-        members.sort(key=lambda patient: hashlib.sha256(f"{seed}\0{patient}".encode()).digest())
-        chosen.update(members[: -(-len(members) // VALIDATION_SHARE)] if len(members) > 1 else [])
+        splits = divide(members, seed, TRAINING_TENTHS).splits if len(members) > 1 else {}
+        chosen.update(patient for patient, split in splits.items() if split == "validation")
     return chosen

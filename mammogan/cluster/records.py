@@ -1,0 +1,70 @@
+"""What submission left in a run folder: launch.json, and in submit/ the logs and results of its jobs."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mammogan.cluster.slurm_queue import RECORD
+from mammogan.files import read_json
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The jobs that were submitted last for one folder."""
+
+    folder: Path
+    job_ids: tuple[str, ...]
+    """As scancel takes them."""
+    arrays: dict[str, list[str]]
+    """Of those that are arrays, what each task makes."""
+    submitted: float
+    """Seconds since 1970."""
+
+    @property
+    def made_by_task(self) -> dict[str, str]:
+        """What each task of an array makes, by its name, such as 12_3; a single one is a job, such as 12."""
+        return {
+            number if len(makes) == 1 else f"{number}_{task}": made
+            for number, makes in self.arrays.items()
+            for task, made in enumerate(makes)
+        }
+
+    @property
+    def jobs(self) -> list[str]:
+        """All of them, an array's tasks one by one."""
+        return [*self.made_by_task, *(number for number in self.job_ids if number not in self.arrays)]
+
+    def logs(self, job: str) -> list[Path]:
+        """Of its ranks, the first one's first; what was never written is left out."""
+        return sorted(self._files(job).glob(f"{job}_[0-9]*_log.out"))
+
+    def result(self, job: str) -> str | None:
+        """'success' or 'error' as submitit wrote it at the end; None when it has not, as after a kill."""
+        try:
+            how: str = pickle.loads((self._files(job) / f"{job}_0_result.pkl").read_bytes())[0]
+        except Exception:  # what a damaged pickle makes Python raise is no fixed set
+            return None
+        return how
+
+    def _files(self, job: str) -> Path:
+        return self.folder / "submit" / job.partition("_")[0]
+
+
+def newest_submission(folders: Sequence[Path]) -> Submission | None:
+    """The last that was made for one of these folders; a record that cannot be read counts as none."""
+    found = [submission for folder in folders if (submission := _read(folder))]
+    return max(found, key=lambda submission: submission.submitted, default=None)
+
+
+def _read(folder: Path) -> Submission | None:
+    try:
+        record: dict[str, Any] = read_json(folder / RECORD)
+        submitted = datetime.fromisoformat(record["submitted"]).timestamp()
+        return Submission(folder, tuple(map(str, record["job_ids"])), dict(record.get("arrays", {})), submitted)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,70 @@
+"""What launch/watch.py shows of jobs of a real SLURM."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+
+import pytest
+from conftest import SMALL, front_door
+
+from mammogan.cluster.launch import Job, launch
+from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.standing import Standing
+from mammogan.cluster.tasks import Command
+from mammogan.cluster.watch import Watcher
+from mammogan.config import Workspace
+from slurm.trainings import gan_run, logs, slurm, train_gan, wait_for, wait_for_next_checkpoint
+
+pytestmark = pytest.mark.slurm
+
+
+def wait_for_standing(watcher: Watcher, name: str, condition: Callable[[Standing], bool]) -> Standing:
+    """A stage, once it stands so."""
+    seen: list[Standing] = []
+
+    def holds() -> bool:
+        seen.extend(found for found in watcher.look().standings if found.stage.name == name)
+        return condition(seen[-1])
+
+    wait_for(holds, f"{name} to stand otherwise; logs: {logs(watcher.workspace.root)}")
+    return seen[-1]
+
+
+def test_a_training_on_two_nodes_is_followed_over_a_requeue_to_its_cancellation(ready: Workspace) -> None:
+    watcher, name = Watcher(ready), gan_run(ready).path.name
+    job = train_gan(ready, "--epochs", "1", "1", "1", "1", "900")
+    first = wait_for_standing(watcher, name, lambda found: found.told == "RUNNING" and found.progress.phase is not None)
+    assert first.submission and first.submission.job_ids == (job,)
+    assert first.progress.epoch and first.restarts == 0
+    wait_for_next_checkpoint(gan_run(ready))
+    slurm("scancel", "--signal=USR2", job)
+    waiting = wait_for_standing(watcher, name, lambda found: found.state == "waiting")
+    assert waiting.told.startswith("PENDING") and waiting.restarts == 1 and waiting.progress.status is None
+    again = wait_for_standing(watcher, name, lambda found: found.told == "RUNNING" and bool(found.progress.status))
+    assert again.restarts == 1 and not again.error
+    slurm("scancel", job)
+    cancelled = wait_for_standing(watcher, name, lambda found: found.state == "cancelled")
+    assert (cancelled.told, cancelled.restarts) == ("CANCELLED", 1)
+    told = front_door("launch/watch.py", "--workspace", ready.root, "--json")
+    stages = {stage["name"]: stage for stage in json.loads(told.stdout)["stages"]}
+    assert told.returncode == 1 and stages[name]["told"] == "CANCELLED" and stages[name]["restarts"] == 1
+    assert stages[f"cad-{SMALL}"]["state"] == "done"
+
+
+def test_a_job_that_failed_tells_its_error_and_what_waited_for_it_never_began(ready: Workspace) -> None:
+    study = ready.root / "study"
+    words = (sys.executable, "-c", "raise SystemExit('error: 3 pairs, expected 4')")
+    one_core = {"cluster": "slurm", "cpu_ranks": 1, "cpus_per_task": 1, "time": "20"}
+    altering = Job("generate", Command(words), study / f"generate-{SMALL}", study / "none")
+    assert launch([altering], ClusterConfig(**one_core)) == 0  # type: ignore[arg-type]
+    [number] = json.loads((altering.folder / "launch.json").read_text())["job_ids"]
+    after = Job("evaluate", Command(("true",)), study / "evaluate", study / "none")
+    assert launch([after], ClusterConfig(**one_core, dependency=f"afterok:{number}")) == 0  # type: ignore[arg-type]
+    watcher = Watcher(ready)
+    failed = wait_for_standing(watcher, f"generate-{SMALL}", lambda found: found.state == "failed")
+    assert (failed.told, failed.error) == ("FAILED", "error: 3 pairs, expected 4")
+    assert failed.log and failed.log.read_text().count("error: 3 pairs")
+    never = wait_for_standing(watcher, "evaluate", lambda found: found.state == "cancelled")
+    assert never.told == "CANCELLED" and "never began" in never.error
