@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -33,6 +34,12 @@ def written_beside(final: Path, mode: int | None = None) -> Iterator[Path]:
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_torn(final: Path) -> None:
+    """Remove what processes that were killed while they wrote ``final`` left beside it. Nobody may write it now."""
+    for torn in final.parent.glob(f".{glob.escape(final.name)}.*.tmp"):
+        torn.unlink(missing_ok=True)
 
 
 def write_text(final: Path, text: str, mode: int | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import trainings
+from clusters import wait_for
 from test_ranks import assert_close
 from test_training import assert_same
 from trainings import CAD, COMPUTE, GAN, SIGNAL, codes, command, run_on_ranks, signalled, start_ranks
@@ -163,8 +165,9 @@ def test_the_first_control_c_waits_for_the_batch_and_a_second_one_does_not() -> 
         time.sleep(2.1)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    with pytest.raises(Stopped):
-        asked.obey(signal.SIGINT)
+        for number in (signal.SIGUSR2, signal.SIGINT):
+            with pytest.raises(Stopped):
+                asked.obey(number)
 
 
 class Left(SystemExit):
@@ -210,3 +213,28 @@ def test_two_ranks_stopped_and_killed_in_turn_end_bit_identical_and_one_goes_on_
     out = capsys.readouterr().out
     assert "from epoch 0, batch 2" in out and "saved by 2 rank(s), going on with 1: " in out
     assert_close(load(run_of("cad", alone).newest)["cad"], load(run_of("cad", whole).newest)["cad"])
+
+
+def test_a_terminal_that_is_closed_costs_nothing(undisturbed: Workspace, workspace: Workspace) -> None:
+    """Whatever is written to it from then on is an error."""
+    words = command("cad", workspace)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(words[0], words, os.environ)
+    wait_for(run_of("cad", workspace).newest.is_file, seconds=60)  # of the first batch
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + signal.SIGHUP
+    train("cad", workspace)
+    assert_undisturbed("cad", workspace, undisturbed)
+
+
+def test_a_signal_that_comes_too_late_is_heard_by_whoever_listened_before() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        with Preemption().listening():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert heard == []
+        assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -15,7 +15,7 @@ from typing import Any
 from mammogan.attack.whole import WholeShard
 from mammogan.config import LABELS, SPLITS, MissingInput, Resolution, UserError, Workspace
 from mammogan.data.index import INDEX, SCHEMA, IndexedShard, ShardIndex
-from mammogan.files import read_json, write_json
+from mammogan.files import read_json, remove_torn, write_json
 from mammogan.provenance import made_by
 
 Entry = dict[str, Any]
@@ -70,6 +70,7 @@ class AlteredFolder:
         """Take away a shard, its marker, and the index that names them."""
         for path in (self.index, self.marker(name), self.path / name):
             path.unlink(missing_ok=True)
+            remove_torn(path)
 
     def write_index(self, shards: Sequence[Entry]) -> bool:
         """index.json of these shards; left alone, and False, when it says the same already."""
@@ -86,6 +87,7 @@ class AlteredFolder:
             "excluded": [],
             "shards": list(shards),
         }
+        remove_torn(self.index)
         write_json(self.index, index)
         return True
 

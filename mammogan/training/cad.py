@@ -141,12 +141,12 @@ def _train(config: CadConfig, workspace: Workspace, run: Run, inputs: dict[str, 
         with keeper.asked.listening():
             while training.epoch < config.epochs:
                 _train_epoch(training, keeper, reporter)
+            # Finish.
+            keeper.wait()
+            if ranks.first:
+                run.finish({"epochs": training.epoch, "best_validation_auc": training.best})
     finally:
         reporter.close()
-    # Finish.
-    keeper.wait()
-    if ranks.first:
-        run.finish({"epochs": training.epoch, "best_validation_auc": training.best})
 
 
 def _train_epoch(training: CadTraining, keeper: Keeper, reporter: Reporter) -> None:

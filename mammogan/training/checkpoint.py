@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from mammogan.config import MissingInput, UserError, to_dict
-from mammogan.files import sha256, write_json, write_text, written_beside
+from mammogan.files import remove_torn, sha256, write_json, write_text, written_beside
 from mammogan.models.networks import Cad, Gnet
 from mammogan.provenance import keep_beside, made_by
 from mammogan.training.seal import broken_seal, seal
@@ -86,8 +86,11 @@ class Run:
         """Write config.yaml, and beside it what tells of the code. A run that goes on with more epochs is not done any
         more."""
         self.done.unlink(missing_ok=True)
-        for torn in self.newest.parent.glob(".*.tmp"):
+        pictures = (self.path / "pictures").glob(".*.tmp")
+        for torn in (*self.newest.parent.glob(".*.tmp"), *pictures):
             torn.unlink()
+        for file in (self.path / "config.yaml", self.metrics, self.done):
+            remove_torn(file)
         record = {"config": _plain(to_dict(config)), "made_by": made_by(), **inputs}
         write_text(self.path / "config.yaml", yaml.safe_dump(record, sort_keys=False))
         keep_beside(self.path / "config.yaml")

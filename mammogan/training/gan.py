@@ -73,13 +73,13 @@ def _train(training: GanTraining, inputs: dict[str, Any], run: Run) -> None:
             while training.phase + 1 < len(training.phases):
                 training.next_phase()
                 _train_phase(training, keeper, reporter)
+            # Finish.
+            keeper.wait()
+            if ranks.first:
+                best = dict(zip(("fooled", "identity"), training.best, strict=True)) if training.best else None
+                run.finish({"epochs": training.epoch, "best_on_validation": best})
     finally:
         reporter.close()
-    # Finish.
-    keeper.wait()
-    if ranks.first:
-        best = dict(zip(("fooled", "identity"), training.best, strict=True)) if training.best else None
-        run.finish({"epochs": training.epoch, "best_on_validation": best})
 
 
 def _train_phase(training: GanTraining, keeper: Keeper, reporter: Reporter) -> None:

@@ -42,6 +42,7 @@ class Preemption:
         self._came: set[int] = set()
         self._before: dict[int, Any] = {}
         self._interrupted: float | None = None
+        self._terminals: list[int] = []
 
     @property
     def first(self) -> int | None:
@@ -52,12 +53,14 @@ class Preemption:
     def listening(self) -> Iterator[None]:
         """Hear signals in this block. What is ignored stays so, as under nohup; only a main thread can hear.
 
+        What came too late to be obeyed in the block is sent again after it, to whoever listened before.
         A rank that heard the same signal before this block has left already, and an exchange with it fails here: where
         a launcher is to decide, an error after a signal is that signal obeyed, from the newest checkpoint.
         """
         if threading.current_thread() is threading.main_thread():
             handlers = {number: signal.getsignal(number) for number in ENDING}
             self._before = {n: handler for n, handler in handlers.items() if handler is not signal.SIG_IGN}
+        self._terminals = [output for output in (1, 2) if os.isatty(output)]
         for number in self._before:
             signal.signal(number, self._note)
         try:
@@ -70,6 +73,8 @@ class Preemption:
         finally:
             for number, handler in self._before.items():
                 signal.signal(number, handler)
+        if self.first is not None:
+            signal.raise_signal(self.first)
 
     def obey(self, number: int) -> None:
         """End, the state being saved. Whoever had a handler before, such as a launcher, decides how: it is called, and
@@ -86,6 +91,8 @@ class Preemption:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._came.add(number)
+        if number == signal.SIGHUP:
+            self._hang_up()
         if number != signal.SIGINT:
             return
         now = time.monotonic()
@@ -94,6 +101,12 @@ class Preemption:
         if self._interrupted is None and sys.stderr.isatty():
             os.write(2, b"\nsaving after this batch; Ctrl-C again ends at once\n")
         self._interrupted = self._interrupted or now
+
+    def _hang_up(self) -> None:
+        """A closed terminal makes an error of every word that is still said, and that must not end a training."""
+        with open(os.devnull, "wb") as nowhere:
+            for terminal in self._terminals:
+                os.dup2(nowhere.fileno(), terminal)
 
 
 def sheltered(items: Iterable[T]) -> Iterator[T]:
