@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from errno import EINVAL
 from pathlib import Path
@@ -136,7 +137,21 @@ def save(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
             torch.save(state, file)
             seal(file)
         if keep is not None and path.exists():
-            path.replace(keep)
+            _keep(path, keep)
+
+
+def _keep(path: Path, keep: Path) -> None:
+    """Have ``keep`` hold what ``path`` holds; as a second name of it, where the file system has these, so that at no
+    instant ``path`` is missing."""
+    second = keep.with_name(f".{keep.name}.{os.getpid()}.tmp")
+    try:
+        second.unlink(missing_ok=True)
+        second.hardlink_to(path)
+        second.replace(keep)
+    except OSError:
+        path.replace(keep)
+    finally:
+        second.unlink(missing_ok=True)  # which stays where both were names of one file before
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from mammogan.config import UserError
 from mammogan.training.distributed import Ranks
 
-LAG_SECONDS = 30.0
+LAG_SECONDS = 15.0
 """How late a shared file system may show on one node what another has written."""
 POLL_SECONDS = 0.2
 

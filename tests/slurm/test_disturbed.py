@@ -139,7 +139,7 @@ def test_nodes_that_do_not_share_the_folder_are_told_before_anything_is_trained(
     assert wait_for_end(job) == "FAILED"
     said = said_by_first_rank(ready)
     assert f"{folder_of_its_own} is not the same folder for all ranks: the first rank, on node1, saves there" in said
-    assert "does not appear within 30 s to rank 1 on node2" in said and "epoch 0" not in said
+    assert "does not appear within 15 s to rank 1 on node2" in said and "epoch 0" not in said
     assert not gan_run(ready).has_state
 
 
