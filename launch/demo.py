@@ -62,7 +62,7 @@ def main(options: Options) -> int:
         shards = "shards/make_shards.py"
         step(shards, (0, SOME_LEFT_OUT), cohort=films / "labels.csv", workspace=films, resolution=size)
         step("launch/generate.py --cluster none", workspace=films, models=root, out_of_domain=OUT_OF_DOMAIN)
-        step("launch/evaluate.py", workspace=films, models=root, out_of_domain=OUT_OF_DOMAIN)
+        step("launch/evaluate.py --cluster none", workspace=films, models=root, out_of_domain=OUT_OF_DOMAIN)
     table = (root / "report" / "table1.md").read_text(encoding="utf-8")
     say(f"\n{table}\nDone in {duration(time.monotonic() - began)}. Read")
     say(f"  {root / 'report' / 'index.html'}")

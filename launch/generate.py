@@ -12,7 +12,6 @@ command goes on where it was stopped. On SLURM the tasks are an array, followed 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +20,10 @@ from typing import TYPE_CHECKING
 from mammogan.attack.settings import DicomConfig, GenerateConfig
 from mammogan.cluster.launch import Array, Job, launch_array, on_asked_device
 from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.shares import share_of
 from mammogan.cluster.tasks import Call, Series
 from mammogan.command_line import Flat, run
-from mammogan.config import Resolution, UserError, Workspace
+from mammogan.config import Resolution, Workspace
 from mammogan.terminal import say
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def main(options: Options) -> int:
     if not options.cluster.dry_run:
         make_keys(exports)
     if options.share:
-        tasks = shared([task for _, tasks in planned for task in tasks], options.share)
+        tasks = share_of([task for _, tasks in planned for task in tasks], options.share)
         Series(list(steps_of(tasks, exports).values()))()
         return 0
     for resolution, tasks in planned:
@@ -69,14 +69,6 @@ def main(options: Options) -> int:
             finish(tasks)
             finish_dicom(files)
     return 0
-
-
-def shared(tasks: Sequence[ShardTask], share: str) -> Sequence[ShardTask]:
-    """Every N-th task from the K-th on, for a share of K/N."""
-    match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", share)
-    if not match or int(match[1]) > int(match[2]):
-        raise UserError(f"--share {share}: expected K/N with 1 <= K <= N, such as 2/8")
-    return tasks[int(match[1]) - 1 :: int(match[2])]
 
 
 def steps_of(tasks: Sequence[ShardTask], files: Sequence[DicomTask]) -> dict[str, Series]:

@@ -103,6 +103,9 @@ class Workspace:
     def adversarial(self, resolution: Resolution) -> Path:
         return self.root / "adversarial" / str(resolution)
 
+    def scores(self, split: str) -> Path:
+        return self.root / "scores" / split
+
     @property
     def report(self) -> Path:
         return self.root / "report"

@@ -102,7 +102,7 @@ def test_on_slurm_trainings_are_tasks_that_can_be_requeued_and_the_rest_single_p
     assert (asked.nodes, asked.gpus_per_node) == (2, 2)
     insert = tasks["gan-96x96-insert"]
     assert isinstance(insert, TrainGan) and insert.direction is Direction.INSERT
-    for name, on_cpu in (("shards", True), ("generate-96x96", False), ("evaluate", True)):
+    for name, on_cpu in (("shards", True), ("generate-96x96", False), ("evaluate", False)):
         _, asked = jobs[name]
         assert isinstance(tasks[name], Command) and (asked.nodes, asked.ranks_per_node, asked.on_cpu) == (1, 1, on_cpu)
     assert (jobs["evaluate"][1].partition, jobs["shards"][1].partition) == ("cpu", "gpu")
@@ -175,7 +175,7 @@ def test_the_splits_that_are_altered_are_evaluated(
     assert {s.name: str(s.makes[0].relative_to(tmp_path)) for s in stages} == evaluations
     for s in stages:
         split = "validation" if "validation" in evaluations[s.name] else "test"
-        assert " ".join(s.command).endswith(f"--split {split}")
+        assert f" --split {split} " in " ".join(s.command)
 
 
 def test_a_split_that_is_not_altered_cannot_be_evaluated(tmp_path: Path) -> None:
@@ -249,29 +249,35 @@ def test_a_folder_in_the_place_of_the_cohort_is_told_at_the_start(tmp_path: Path
         line(Workspace(tmp_path / "work"), cohort=tmp_path).stages()
 
 
-def test_on_slurm_the_altering_is_an_array_of_one_task_a_shard_counted_before_there_are_shards(tmp_path: Path) -> None:
+def test_on_slurm_altering_and_scoring_are_arrays_of_one_task_a_shard_counted_before_there_are_shards(
+    tmp_path: Path,
+) -> None:
     table = write_cohort(tmp_path / "cohort", patients=60)
     expected = planned(table, 0, 2)
     wanted = sum(name.startswith(("test-positive", "test-negative")) for name in expected)
     sections = {"shards": {"shard-images": "2"}}
     options = {"sections": sections, "cohort": table}
-    generate = {s.name: s for s in line(Workspace(tmp_path / "work"), "slurm", **options).stages()}["generate-96x96"]
-    assert generate.shares == wanted > 2
+    stages = {s.name: s for s in line(Workspace(tmp_path / "work"), "slurm", **options).stages()}
+    generate = stages["generate-96x96"]
+    assert generate.shares == stages["evaluate"].shares == wanted > 2
     tasks = share_commands(generate.command, generate.shares)
     assert tasks[0].words == (*generate.command, "--share", f"1/{wanted}") and len(tasks) == wanted
     only = {"generate": {"direction": "remove", "split": "validation"}}
     less = line(Workspace(tmp_path / "work"), "slurm", sections=sections | only, cohort=table).stages()
-    positives = sum(name.startswith("validation-positive") for name in expected)
-    assert {s.name: s.shares for s in less}["generate-96x96"] == max(1, positives)
+    positives, all_of_split = (sum(n.startswith(f"validation-{of}") for n in expected) for of in ("positive", ""))
+    shares = {s.name: s.shares for s in less}
+    assert shares["generate-96x96"] == max(1, positives)
+    assert shares["evaluate"] == all_of_split > positives, "real mammograms of both classes are scored"
     assert all(s.shares == 1 for s in line(Workspace(tmp_path / "work"), "local", **options).stages())
 
 
-def test_a_dry_run_of_the_study_shows_the_array_and_the_job_that_completes_it(tmp_path: Path) -> None:
+def test_a_dry_run_of_the_study_shows_the_arrays_and_the_jobs_that_complete_them(tmp_path: Path) -> None:
     table = write_cohort(tmp_path / "cohort", patients=60)
     (tmp_path / "study.yaml").write_text("shards: {shard-images: 2}")
     words = ("--cohort", table, "--workspace", tmp_path / "work", "--resolution", "96x96", "--dry-run")
     shown = front_door("launch/study.py", *words, "--config", tmp_path / "study.yaml")
     assert shown.returncode == 0, shown.stderr
     tasks = len([n for n in planned(table, 0, 2) if n.startswith("test")])
-    assert f"#SBATCH --array=0-{tasks - 1}%" in shown.stdout
+    assert shown.stdout.count(f"#SBATCH --array=0-{tasks - 1}%") == 2
     assert "#SBATCH --dependency=afterok:JOB-generate-96x96\n" in shown.stdout
+    assert "#SBATCH --dependency=afterok:JOB-evaluate\n" in shown.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, repeat
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,18 @@ class Scored:
     density: str
     change: Change | None
 
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Scored:
+        """The inverse of dataclasses.asdict; numbers are the very same after JSON."""
+        fake, change = values["fake"], values["change"]
+        removal = change and change["removal"]
+        return cls(
+            Prediction(**values["real"]),
+            Prediction(**fake) if fake else None,
+            values["density"],
+            Change(**{**change, "removal": Removal(**removal) if removal else None}) if change else None,
+        )
+
 
 @dataclass(frozen=True)
 class Change:
@@ -39,11 +52,9 @@ class Change:
     """Only where a phantom's truth is known and a lesion was to be removed."""
 
 
-def score_pairs(
-    pairs: Iterable[ShardPair], cad: Cad, truth: PhantomTruth, resolution: str, batch: int
-) -> Iterator[Scored]:
-    """Every real mammogram in order, scored with its fake by ``cad`` on the CAD's own device."""
-    waiting = (pair for shards in pairs for pair in read_pairs(shards))
+def score_pair(shards: ShardPair, cad: Cad, truth: PhantomTruth, resolution: str, batch: int) -> Iterator[Scored]:
+    """Every real mammogram of a shard in order, scored with its fake by ``cad`` on the CAD's own device."""
+    waiting = read_pairs(shards)
     while several := list(islice(waiting, batch)):
         before = probabilities(cad, [real for real, _ in several])
         after = iter(probabilities(cad, [fake for _, fake in several if fake]))

@@ -6,7 +6,7 @@ Real mammograms have no truth.json beside them: then there is nothing to measure
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.data.placement import Placement, apply_placement_to_mask, place_pixels
-from mammogan.files import read_json
+from mammogan.files import read_json, sha256
 
 Pixels = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
@@ -81,6 +81,7 @@ class PhantomTruth:
         self._rows: dict[str, dict[str, str]] = {}
         self._folders: dict[Path, Path | None] = {}
         self._images: dict[Path, dict[str, Any]] = {}
+        self._hashes: dict[Path, str] = {}
         if cohort.is_file():
             with open(cohort, newline="", encoding="utf-8") as file:
                 self._rows = {row["key"]: row for row in csv.DictReader(file)}
@@ -100,6 +101,16 @@ class PhantomTruth:
             near=near_lesions(known["lesions"], placement, facts["spacing_mm"]),
             twin=_read_twin(folder / known["twin"], row, facts) if known.get("twin") else None,
         )
+
+    def sha256_of(self, keys: Iterable[str]) -> list[str]:
+        """Of every truth.json that tells of some of these samples; empty where no phantom is among them."""
+        folders = {self._folder(Path(self._rows[key]["path"]).parent) for key in keys if key in self._rows}
+        return sorted(self._sha256(folder) for folder in folders if folder)
+
+    def _sha256(self, folder: Path) -> str:
+        if folder not in self._hashes:
+            self._hashes[folder] = sha256(folder / "truth.json")
+        return self._hashes[folder]
 
     def _folder(self, folder: Path) -> Path | None:
         """The nearest folder from ``folder`` up that holds a phantom's truth.json."""

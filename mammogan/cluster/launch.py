@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from mammogan.attack.settings import GenerateConfig
+from mammogan.attack.settings import EvaluateConfig, GenerateConfig
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.tasks import Series, Task
 from mammogan.cluster.where import check_shared, choose, note, ranks_here, started_by_torchrun, workers_here
 from mammogan.config import CadConfig, ComputeConfig, GanConfig, Resolution, UserError, Workspace
 
-Computes = TypeVar("Computes", ComputeConfig, GenerateConfig)
+Computes = TypeVar("Computes", ComputeConfig, GenerateConfig, EvaluateConfig)
 """Settings that say on which device to compute."""
 
 

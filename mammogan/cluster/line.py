@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,12 @@ from mammogan.attack.settings import report_folder
 from mammogan.cluster.front_door import FrontDoor
 from mammogan.cluster.launch import Job, for_one_process
 from mammogan.cluster.profile import ClusterConfig
-from mammogan.cluster.shares import shards_to_alter
+from mammogan.cluster.shares import ExpectedShards
 from mammogan.cluster.slurm_queue import max_array
 from mammogan.cluster.study import Recorded, Stage, inputs_of
 from mammogan.cluster.tasks import Command, TrainCad, TrainGan
 from mammogan.command_line import keys, parse, read_yaml, words_of
-from mammogan.config import CadConfig, Direction, GanConfig, Resolution, UserError, Workspace
+from mammogan.config import LABELS, CadConfig, Direction, GanConfig, Resolution, UserError, Workspace
 from mammogan.data.table import refuse_folder
 from mammogan.files import sha256
 
@@ -55,9 +55,11 @@ class Line:
     def stages(self) -> list[Stage]:
         """The graph; every stage's command line has been parsed, so a mistake shows before anything runs."""
         stages = [shards := self._shards()]
+        expected = ExpectedShards(self.workspace, self.cohort, self._parsed(shards, "shards"))
         for resolution in self.resolutions:
-            stages += self._of(resolution, shards)
-        return [*stages, *self._evaluations([stage for stage in stages if stage.name.startswith("generate-")])]
+            stages += self._of(resolution, expected)
+        generated = [stage for stage in stages if stage.name.startswith("generate-")]
+        return [*stages, *self._evaluations(generated, expected)]
 
     def _shards(self) -> Stage:
         if self.cohort:
@@ -74,7 +76,7 @@ class Line:
         # Without a table nothing can be made anew, so whatever shards are there will do.
         return dataclasses.replace(stage, fine=(0, SOME_LEFT_OUT), asks=stage.asks if self.cohort else ())
 
-    def _of(self, resolution: Resolution, shards: Stage) -> list[Stage]:
+    def _of(self, resolution: Resolution, expected: ExpectedShards) -> list[Stage]:
         cad, words = f"cad-{resolution}", ["--resolution", str(resolution)]
         run = self.workspace.cad_run(resolution) / "done.json"
         gans = [self._gan(resolution, direction, cad) for direction in Direction]
@@ -84,25 +86,27 @@ class Line:
         return [
             self._stage(cad, "cad", words, ("shards",), (run,), resolution),
             *gans,
-            dataclasses.replace(generate, shares=self._shares(generate, resolution, shards)),
+            self._as_array(generate, "index", partial(self._to_alter, generate, resolution, expected)),
         ]
 
-    def _shares(self, generate: Stage, resolution: Resolution, shards: Stage) -> int:
-        """Tasks of the array that alters mammograms: one a shard, on SLURM alone; the files of a blinded study are
-        written by one process, which draws their names."""
+    def _as_array(self, stage: Stage, last: str, count: Callable[[], int]) -> Stage:
+        """One task a shard, on SLURM alone, where only shards are counted."""
+        shards = count() if self.where == "slurm" else 1
+        return dataclasses.replace(stage, shares=min(shards, max_array()), last=last) if shards > 1 else stage
+
+    def _to_alter(self, generate: Stage, resolution: Resolution, expected: ExpectedShards) -> int:
+        """Shards that are altered side by side; the files of a blinded study are written by one process, which draws
+        their names."""
         asked = self._parsed(generate, "generate")
-        if self.where != "slurm" or asked.export.blinded:
-            return 1
-        conversion, altering = self._parsed(shards, "shards"), asked.generation
-        found = shards_to_alter(self.workspace, resolution, altering.split, altering.direction, self.cohort, conversion)
-        return max(1, min(found, max_array()))
+        labels = [direction.source for direction in asked.generation.direction]
+        return 1 if asked.export.blinded else expected.count(resolution, asked.generation.split, labels)
 
     def _gan(self, resolution: Resolution, direction: Direction, cad: str) -> Stage:
         words = ["--resolution", str(resolution), "--direction", str(direction)]
         run = self.workspace.gan_run(resolution, direction) / "done.json"
         return self._stage(f"gan-{resolution}-{direction}", "gan", words, (cad,), (run,), resolution, direction)
 
-    def _evaluations(self, generated: Sequence[Stage]) -> list[Stage]:
+    def _evaluations(self, generated: Sequence[Stage], expected: ExpectedShards) -> list[Stage]:
         """One for each split whose mammograms are altered, or the one that is asked for; each has its own report."""
         splits = {stage.name: self._splits(stage) for stage in generated}
         altered = list(dict.fromkeys(split for found in splits.values() for split in found))
@@ -118,8 +122,15 @@ class Line:
             needs = tuple(name for name, found in splits.items() if split in found)
             made = report_folder(self.workspace, split) / "done.json"
             name = "evaluate" if len(chosen) == 1 else f"evaluate-{split}"
-            stages.append(self._stage(name, "evaluate", ["--split", split], needs, (made,)))
+            stage = self._stage(name, "evaluate", ["--split", split], needs, (made,))
+            stages.append(self._as_array(stage, "report", partial(self._to_score, stage, split, expected)))
         return stages
+
+    def _to_score(self, evaluate: Stage, split: str, expected: ExpectedShards) -> int:
+        """Shards of the resolutions that it was asked for, else of all of the study."""
+        asked = self._parsed(evaluate, "evaluate").evaluation.resolution
+        resolutions = [Resolution.parse(text) for text in asked] or self.resolutions
+        return sum(expected.count(resolution, [split], LABELS) for resolution in resolutions)
 
     def _splits(self, generate: Stage) -> tuple[str, ...]:
         """Whose mammograms a stage alters, its defaults included."""
@@ -158,7 +169,9 @@ class Line:
                 goes_on = partial(goes_on_by_itself, job.folder, job.task.config)
         command = (sys.executable, "-u", str(door.script), *own_words, *here)
         asks = (DOORS[section], *own_words, *(words if kept is None else kept))
-        return Stage(name, command, needs, makes, asks, goes_on, gpus=int(section == "generate"), cluster=cluster)
+        return Stage(
+            name, command, needs, makes, asks, goes_on, gpus=int(section in ("generate", "evaluate")), cluster=cluster
+        )
 
     def _settings(
         self, door: FrontDoor, section: str, resolution: Resolution | None, direction: Direction | None

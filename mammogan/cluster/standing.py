@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -177,25 +177,23 @@ def _tasks(submission: Submission, outcomes: Mapping[str, Outcome]) -> Tasks | N
 
 
 def _shards(stage: Watched) -> tuple[int, int | None] | None:
-    """Finished shards, each with a marker; altered ones of as many as the splits have that were begun."""
-    if stage.kind not in ("shards", "generate"):
+    """Finished shards, each with a marker; of work on some splits, of as many as the splits have that were begun."""
+    if not stage.marks:
         return None
-    names = [marker.name for marker in stage.folder.glob(".done/*.json")]
-    if stage.kind == "shards" or stage.complete.is_file():
+    names = [marker.name for folder in stage.marks for marker in folder.glob("*.json")]
+    if stage.complete.is_file():
         return len(names), None
-    splits = {name.partition("-")[0] for name in names} or {"test"}
-    real = stage.folder.parent.parent / "shards" / stage.folder.name
-    return len(names), sum(len(list(real.glob(f"{split}-*.tar"))) for split in splits) or None
+    splits = {name.partition("-")[0] for name in names} or {stage.split}
+    return len(names), sum(len(list(real.glob(f"{split}-*.tar"))) for real in stage.sources for split in splits) or None
 
 
 def _changed(stage: Watched) -> float | None:
     """When what it makes was last written to; None where there is nothing."""
-    names = ("metrics.jsonl", "config.yaml", "checkpoints") if stage.trains else (".", ".done", *_being_written(stage))
-    return max((when for name in names if (when := _mtime(stage.folder / name))), default=None)
-
-
-def _being_written(stage: Watched) -> Iterator[str]:
-    return (path.name for path in stage.folder.glob(".*.tmp"))
+    folders = (stage.folder, *stage.marks)
+    files = [stage.folder / name for name in ("metrics.jsonl", "config.yaml", "checkpoints")]
+    being_written = (path for folder in folders for path in folder.glob(".*.tmp"))
+    places = files if stage.trains else [*folders, *being_written]
+    return max((when for place in places if (when := _mtime(place))), default=None)
 
 
 def _mtime(path: Path) -> float | None:

@@ -47,6 +47,8 @@ class Stage:
     """What its one process needs on a cluster; trainings ask for their own."""
     shares: int = 1
     """On a cluster: of how many tasks the array is that does its work first; its command then completes it."""
+    last: str = ""
+    """What the job that completes it makes, such as index."""
     cluster: ClusterConfig = field(default=ClusterConfig())
 
 

@@ -91,7 +91,7 @@ def stages(
             config = replace(config, dependency="afterok:" + ":".join(ids))
         tasks = share_commands(stage.command, stage.shares) if stage.shares > 1 else []
         shares = [f"share {number} of {stage.shares}" for number in range(1, stage.shares + 1)]
-        work = Array(job.name, tasks, job.folder, replace(job, name=f"{job.name}-index"), makes=shares)
+        work = Array(job.name, tasks, job.folder, replace(job, name=f"{job.name}-{stage.last}"), makes=shares)
         if dry_run:
             print("\n".join(array_scripts(work, config) if tasks else [script(job, config)]))
         else:

@@ -29,6 +29,12 @@ class Watched:
     study_log: Path
     """What it said when launch/study.py ran it on one machine."""
     resolution: Resolution | None = None
+    marks: tuple[Path, ...] = ()
+    """Of work on shards: folders with a file split-*.json for each shard that is done."""
+    sources: tuple[Path, ...] = ()
+    """Of work on some splits: folders of all shards that there are."""
+    split: str = "test"
+    """Of an evaluation; of what alters, the one that it begins with."""
 
     @property
     def trains(self) -> bool:
@@ -74,7 +80,7 @@ def _of(workspace: Workspace, resolution: Resolution) -> list[Watched]:
     return [
         Watched(
             *(f"shards-{resolution}", "shards", shards, shards / "index.json"),
-            *((study / "shards",), study / "shards.log", resolution),
+            *((study / "shards",), study / "shards.log", resolution, (shards / ".done",)),
         ),
         *(
             Watched(run.name, kind, run, run / "done.json", (run,), study / f"{run.name}.log", resolution)
@@ -83,6 +89,8 @@ def _of(workspace: Workspace, resolution: Resolution) -> list[Watched]:
         Watched(
             *(generate, "generate", altered, altered / "index.json"),
             *((study / generate, altered), study / f"{generate}.log", resolution),
+            marks=(altered / ".done",),
+            sources=(shards,),
         ),
     ]
 
@@ -90,14 +98,23 @@ def _of(workspace: Workspace, resolution: Resolution) -> list[Watched]:
 def _evaluations(workspace: Workspace) -> list[Watched]:
     """Of the test split, and of others that have been begun."""
     study, stages = workspace.root / "study", []
+    altered = [Resolution.parse(index.parent.name) for index in workspace.root.glob("adversarial/*x*/index.json")]
     for split in reversed(SPLITS):
         folder, name = report_folder(workspace, split), f"evaluate-{split}"
         # With one split, launch/study.py calls the stage evaluate, whichever split that is.
         names = ("evaluate", name) if split == "test" else (name,)
-        traces = (folder, *(study / other for other in names), study / f"{name}.log")
+        scores = workspace.scores(split)
+        traces = (folder, scores, *(study / other for other in names), study / f"{name}.log")
         if split == "test" or any(trace.exists() for trace in traces):
             log = next((log for other in names if (log := study / f"{other}.log").exists()), study / f"{name}.log")
-            records = tuple(study / other for other in names)
             shown = "evaluate" if split == "test" else name
-            stages.append(Watched(shown, "evaluate", folder, folder / "done.json", records, log))
+            stages.append(
+                Watched(
+                    *(shown, "evaluate", folder, folder / "done.json", (*(study / other for other in names), scores)),
+                    log,
+                    marks=tuple(scores / str(resolution) for resolution in altered),
+                    sources=tuple(workspace.shards(resolution) for resolution in altered),
+                    split=split,
+                )
+            )
     return stages

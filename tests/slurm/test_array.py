@@ -9,6 +9,8 @@ import pytest
 from conftest import SMALL, checked, front_door
 from generators import save_all
 
+from mammogan.attack.generate import generate
+from mammogan.attack.settings import GenerateConfig
 from mammogan.cluster import submit
 from mammogan.cluster.launch import Array, Job, launch_array
 from mammogan.cluster.profile import ClusterConfig
@@ -17,6 +19,7 @@ from mammogan.config import Workspace
 from mammogan.files import read_json
 
 pytestmark = pytest.mark.slurm
+CPU = ("--cluster", "slurm", "--cpu-ranks", "1", "--cpus-per-task", "1", "--time", "20", "--wait", "--device", "cpu")
 
 
 @pytest.fixture
@@ -31,9 +34,14 @@ def many_shards(phantom: Path, tmp_path: Path) -> Workspace:
     return workspace
 
 
+@pytest.fixture
+def altered(many_shards: Workspace) -> Workspace:
+    generate(many_shards, GenerateConfig(device="cpu"))
+    return many_shards
+
+
 def test_a_damaged_shard_fails_alone_and_once_mended_is_submitted_alone(many_shards: Workspace) -> None:
-    cpu = ("--cluster", "slurm", "--cpu-ranks", "1", "--cpus-per-task", "1", "--time", "20", "--wait")
-    words = ("launch/generate.py", "--workspace", many_shards.root, *cpu, "--device", "cpu")
+    words = ("launch/generate.py", "--workspace", many_shards.root, *CPU)
     damaged = many_shards.shards(SMALL) / "test-negative-000001.tar"
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[: len(whole) // 2])
@@ -53,6 +61,30 @@ def test_a_damaged_shard_fails_alone_and_once_mended_is_submitted_alone(many_sha
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"{shards - 1} of {shards} shards are up to date" in result.stdout and "submitted 1 tasks" in result.stdout
     assert (altered / "index.json").is_file() and len(list(altered.glob("*.tar"))) == shards
+
+
+def test_a_shard_that_cannot_be_scored_fails_alone_and_the_report_is_written_once_all_are(altered: Workspace) -> None:
+    words = ("launch/evaluate.py", "--workspace", altered.root, *CPU, "--bootstrap", "100")
+    damaged = altered.adversarial(SMALL) / "test-insert-000001.tar"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2])
+    shards = len(list(altered.shards(SMALL).glob("test-*.tar")))
+
+    result = front_door(*words)
+    assert result.returncode == 1 and f"submitted {shards} tasks of evaluate" in result.stdout, result.stderr
+    failed = re.findall(r"job (\d+_\d) \(evaluate\) did not finish its work; its log: (\S+)", result.stderr)
+    assert len(failed) == 1 and "test-insert-000001.tar is damaged" in Path(failed[0][1]).read_text()
+    assert "(evaluate-report) never began" in result.stderr
+    assert not (altered.report / "done.json").exists()
+    watched = front_door("launch/watch.py", "--workspace", altered.root)
+    assert f"tasks: {shards - 1} of {shards} done, 1 failed" in watched.stdout
+    assert "shards  96x96/test-negative-000001.tar" in watched.stdout
+
+    damaged.write_bytes(whole)
+    result = front_door(*words)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"{shards - 1} of {shards} shards are scored" in result.stdout and "submitted 1 tasks" in result.stdout
+    assert "positives called positive" in (altered.report / "table1.md").read_text()
 
 
 def test_an_array_that_is_longer_than_the_cluster_takes_is_finished_after_all_its_parts(

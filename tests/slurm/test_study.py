@@ -28,6 +28,7 @@ def test_the_study_goes_from_dicoms_to_table_1_past_a_requeued_stage_and_once_do
     submitted = [line for line in first.stdout.splitlines() if line.startswith("submitted job ")]
     ids = {line.split(": ")[1].split(" ")[0]: line.split(" ")[2].rstrip(":") for line in submitted}
     [array] = re.findall(r"submitted 2 tasks of generate-96x96 as job (\d+);", first.stdout)
+    [scoring] = re.findall(r"submitted 2 tasks of evaluate as job (\d+);", first.stdout)
     assert len(ids) == 6
     remove, insert = ids["gan-96x96-remove"], ids["gan-96x96-insert"]
     assert f"generate-96x96  job {array} (2 tasks), then {ids['generate-96x96-index']}" in first.stdout
@@ -38,13 +39,15 @@ def test_the_study_goes_from_dicoms_to_table_1_past_a_requeued_stage_and_once_do
         "gan-96x96-remove": f"afterok:{ids['cad-96x96']}",
         "gan-96x96-insert": f"afterok:{ids['cad-96x96']}",
         "generate-96x96-index": f"afterok:{array}",
-        "evaluate": f"afterok:{ids['generate-96x96-index']}",
+        "evaluate-report": f"afterok:{scoring}",
     }
+    assert f"evaluate  job {scoring} (2 tasks), then {ids['evaluate-report']}" in re.sub(" +job", "  job", first.stdout)
     assert f"Dependency=afterok:{remove}" in slurm("scontrol", "show", "job", f"{array}_0")
+    assert f"Dependency=afterok:{ids['generate-96x96-index']}" in slurm("scontrol", "show", "job", f"{scoring}_0")
     requeued = Run(Workspace(tmp_path / "work").gan_run(SMALL, Direction.INSERT))
     wait_for(requeued.newest.is_file, "a checkpoint of the generator that inserts", 120)
     slurm("scancel", "--signal=USR2", insert)
-    assert wait_for_end(ids["evaluate"]) == "COMPLETED", logs(tmp_path)
+    assert wait_for_end(ids["evaluate-report"]) == "COMPLETED", logs(tmp_path)
     assert f"SLURM job {insert}, restarts: 1" in logs(requeued.path)
     assert "positives called positive" in (tmp_path / "work" / "report" / "table1.md").read_text()
     again = front_door(*words)

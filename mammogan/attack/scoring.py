@@ -1,0 +1,149 @@
+"""Scores of one shard after the other: each shard of real mammograms with the one of its fakes, by the CAD.
+
+``plan`` lists the tasks, one a shard; ``score_shard`` does one and may be repeated; ``scored`` reads what all made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mammogan.attack.adversarial import AlteredFolder, ShardPair, pair_shards, real_shards
+from mammogan.attack.domain import check_domain
+from mammogan.attack.scores import Scored, score_pair
+from mammogan.attack.settings import EvaluateConfig
+from mammogan.attack.truth import PhantomTruth
+from mammogan.config import MissingInput, Resolution, UserError, Workspace
+from mammogan.files import read_json, remove_torn, sha256, write_json
+from mammogan.models.networks import Cad
+from mammogan.terminal import say, track
+from mammogan.training.checkpoint import Run, choose_checkpoint, load_cad
+from mammogan.training.distributed import choose_device
+
+SCORING = 1
+"""Counts up when the same inputs give other scores."""
+
+
+@dataclass(frozen=True)
+class ScoreTask:
+    """One shard to be scored by one CAD; small enough to be pickled for a cluster."""
+
+    workspace: Workspace
+    resolution: Resolution
+    split: str
+    shards: ShardPair
+    cad: Path
+    """Its checkpoint."""
+    made_from: dict[str, Any]
+    """All that decides the scores: those made from the same need not be made again."""
+    batch: int = 4
+    device: str = "auto"
+
+    @property
+    def name(self) -> str:
+        """That of the real shard, such as test-positive-000003.tar."""
+        return self.shards.real.path.name
+
+    @property
+    def path(self) -> Path:
+        return self.workspace.scores(self.split) / str(self.resolution) / f"{Path(self.name).stem}.json"
+
+    def outdated(self) -> str:
+        """Why the shard has to be scored; empty when its scores are there and current."""
+        if not self.path.is_file():
+            return "not scored yet"
+        made_from = read_json(self.path)["made_from"]
+        changed = [REASONS[name] for name, value in self.made_from.items() if made_from.get(name) != value]
+        return ", ".join(changed)
+
+
+REASONS = {
+    "scoring": "scored by another version",
+    "cad_sha256": "the CAD changed",
+    "real_sha256": "the real mammograms changed",
+    "fake_sha256": "the altered mammograms changed",
+    "truth_sha256": "what the phantoms know of their lesions changed",
+}
+
+
+def plan(workspace: Workspace, resolution: Resolution, config: EvaluateConfig) -> list[ScoreTask]:
+    """One task for each real shard of the split, its CAD and what it scores pinned by sha256.
+
+    MissingInput names the command to run when the altered mammograms or a CAD are missing; UserError when either, or
+    a generator, learned from others than these, unannounced.
+    """
+    run = find_cad(Workspace(config.models) if config.models else workspace, resolution)
+    altered = AlteredFolder(workspace, resolution).of_split(config.split)
+    check_domain(run.path.name, run.shards_sha256, workspace, resolution, config.out_of_domain)
+    for name, trained_on in {(e["generator"]["run"], e.get("generator_shards_sha256")) for e in altered}:
+        check_domain(name, trained_on, workspace, resolution, config.out_of_domain)
+    cad, truth = choose_checkpoint(run.path), PhantomTruth(workspace.cohort)
+    cad_sha256, fakes = sha256(cad), {entry["source_shard"]: entry["sha256"] for entry in altered}
+    reals = real_shards(workspace, resolution, config.split)
+    pairs = pair_shards(workspace, resolution, config.split)
+    return [
+        ScoreTask(
+            *(workspace, resolution, config.split, pair, cad),
+            made_from={
+                "scoring": SCORING,
+                "cad_sha256": cad_sha256,
+                "real_sha256": real.sha256,
+                "fake_sha256": fakes.get(real.name),
+                "truth_sha256": truth.sha256_of(sample.key for sample in real.samples),
+            },
+            batch=config.batch,
+            device=config.device,
+        )
+        for real, pair in zip(reals, pairs, strict=True)
+    ]
+
+
+def find_cad(models: Workspace, resolution: Resolution) -> Run:
+    """The run of the CAD of this resolution. MissingInput when it has no checkpoint."""
+    run = Run(models.cad_run(resolution))
+    if not choose_checkpoint(run.path).is_file():
+        raise MissingInput(
+            f"no CAD for {resolution} in {run.path}; run\n"
+            f"  python launch/train_cad.py --workspace {models.root} --resolution {resolution}"
+        )
+    return run
+
+
+def score_shard(task: ScoreTask) -> bool:
+    """Score one shard; False, and nothing is touched, when its scores are there and current."""
+    reason = task.outdated()
+    if not reason:
+        say(f"{task.resolution}, {task.name}: scored before")
+        return False
+    count = task.shards.real.count
+    say(f"{task.resolution}, {task.name}: {reason}; scoring {count} mammograms")
+    cad = _load_pinned(task.cad, task.made_from["cad_sha256"], str(choose_device(task.device)))
+    truth = PhantomTruth(task.workspace.cohort)
+    found = score_pair(task.shards, cad, truth, str(task.resolution), task.batch)
+    scores = [dataclasses.asdict(scored) for scored in track(found, count, f"scoring {task.name}")]
+    remove_torn(task.path)
+    write_json(task.path, {"made_from": task.made_from, "scores": scores})
+    return True
+
+
+def scored(tasks: Sequence[ScoreTask]) -> list[Scored]:
+    """Scores of all tasks, in order; UserError when one is not done. Scores of shards that are gone are removed."""
+    if undone := [f"{task.name} ({reason})" for task in tasks if (reason := task.outdated())]:
+        raise UserError(f"not all mammograms are scored: {', '.join(undone)}; run the same command again")
+    for folder in dict.fromkeys(task.path.parent for task in tasks):
+        for left_over in set(folder.glob("*.json")) - {task.path for task in tasks}:
+            left_over.unlink()
+    return [Scored.from_json(values) for task in tasks for values in read_json(task.path)["scores"]]
+
+
+@functools.lru_cache(maxsize=2)
+def _load_pinned(checkpoint: Path, wanted: str, device: str) -> Cad:
+    """The very CAD that was planned with; UserError when its file has changed since."""
+    cad = load_cad(checkpoint.parent, device, which=str(checkpoint))
+    if sha256(checkpoint) != wanted:
+        raise UserError(f"{checkpoint} has changed since this was planned; run the same command again")
+    return cad
