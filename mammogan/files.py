@@ -52,6 +52,15 @@ def write_json(final: Path, value: Any) -> None:
     write_text(final, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is there and can be reached: False, too, where its disk does not answer, of which Path.is_file
+    makes an error that names the file."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 

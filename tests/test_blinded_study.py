@@ -48,6 +48,16 @@ def test_a_blinded_study_has_both_kinds_without_a_mark_and_only_the_key_tells(
     assert export(altered, config) == folder and (held(folder), key.read_bytes()) == before
 
 
+def test_what_killed_processes_left_is_not_handed_to_the_readers(altered: Workspace, tmp_path: Path) -> None:
+    config = DicomConfig(dicom=True, blinded=tmp_path / "key.json")
+    folder = export(altered, config)
+    before = held(folder)
+    for name in (".STUDY_0123456789ab.dcm.4242.tmp", "STUDY_0123456789ab.dcm"):
+        (folder / name).write_bytes(b"torn")
+    export(altered, config)
+    assert held(folder) == before and len(list(folder.iterdir())) == len(before)
+
+
 def test_an_original_in_a_blinded_study_is_converted_to_what_its_shard_holds(
     altered: Workspace, tmp_path: Path
 ) -> None:

@@ -130,6 +130,16 @@ def test_a_text_where_a_code_is_expected_is_not_quoted(folder: Path) -> None:
     assert "JANE" not in str(caught.value)
 
 
+@pytest.mark.parametrize("column", ["laterality", "label"])
+def test_a_name_or_a_number_in_the_place_of_a_code_is_not_quoted(folder: Path, column: str) -> None:
+    for text in ("DOE^JANE", "Jane Doe 1950-02-03", "MRN424242", "JD"):
+        row = {"path": "a.dcm", "patient": "x", "laterality": "L", "view": "CC", "label": "negative"} | {column: text}
+        table = write_table(folder / "labels.csv", [tuple(row.values())])
+        with pytest.raises(TableError, match=f"found a text of {len(text)} characters") as caught:
+            read_table(table)
+        assert text not in str(caught.value)
+
+
 def test_a_first_line_that_is_no_header_is_not_quoted(folder: Path) -> None:
     (folder / "labels.csv").write_text("a.dcm,JANE DOE,L,CC,negative\n")
     with pytest.raises(UserError, match="is it a header, with commas") as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from pydicom.uid import (
 from mammogan.config import Resolution, Workspace
 from mammogan.data.decoders import decoding_of
 from mammogan.data.dicom import Unusable, read_mammogram
-from mammogan.data.doctor import UNREAD, Diagnosis, examine, transfer_syntax
+from mammogan.data.doctor import THREADS, UNREAD, Diagnosis, examine, transfer_syntax
 from mammogan.data.shards import write_shards
 
 JPEG_XL = "1.2.840.10008.1.2.4.110"
@@ -142,6 +143,28 @@ def test_a_disk_that_does_not_answer_is_given_up_soon(tmp_path: Path, monkeypatc
         mended.set()
     assert diagnosis == Diagnosis(Counter({str(ExplicitVRLittleEndian): 1}), not_looked_at=99)
     assert not diagnosis.all_decodable and "99 were not looked at" in list(diagnosis.lines())[-1]
+
+
+def test_a_disk_that_was_given_up_is_left_to_the_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering, read = Event(), []
+
+    def slow(path: Path) -> str:
+        answering.wait()
+        read.append(path)
+        return str(ExplicitVRLittleEndian)
+
+    monkeypatch.setattr("mammogan.data.doctor.transfer_syntax", slow)
+    assert examine([Path(str(n)) for n in range(100)], seconds=0.1).not_looked_at == 100
+    answering.set()
+    time.sleep(0.5)
+    assert len(read) == THREADS, "those that were being read, and no more"
+
+
+def test_the_syntax_is_read_without_a_word_of_pydicoms_even_outside_the_quiet(tmp_path: Path) -> None:
+    path = declare(write_mammogram(tmp_path / "a.dcm", breast()), "DOE^JANE 1950")
+    with warnings.catch_warnings(action="error"):
+        assert transfer_syntax(path) == "DOE^JANE 1950"
+        assert transfer_syntax(write_mammogram(tmp_path / "b.dcm", breast())) == ExplicitVRLittleEndian
 
 
 def test_a_conversion_begins_with_it_and_one_that_has_nothing_to_do_does_not(

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from dicoms import breast, write_mammogram, write_table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from malformed import Case, Suite, bomb, declared_as, no_files
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from mammogan.config import Resolution, Workspace
 from mammogan.data.cohort import Mammogram
 from mammogan.data.conversion_report import MEANING
 from mammogan.data.convert import Converted, Skipped, Task, convert
 from mammogan.data.dicom import read_mammogram
+from mammogan.data.preview import of_left_out
 from mammogan.data.pseudonyms import Pseudonyms
 from mammogan.data.shards import ShardIndex, verify, write_shards
 from mammogan.data.workers import Lost, in_order
@@ -65,6 +68,24 @@ def test_a_cohort_of_malformed_files_is_converted_to_its_end_and_every_one_is_us
     assert sum(shard.count for shard in index.shards) == report.used > 100
     assert len(index.excluded) == len((work.salt.parent / "quarantine.csv").read_text().splitlines()) - 1
     assert verify(work.shards(SIZE)) == []
+
+
+def test_a_header_value_without_end_is_cut_in_the_list_and_the_next_run_reads_it(tmp_path: Path) -> None:
+    """csv reads no cell beyond 131072 characters."""
+    long = pydicom.dcmread(write_mammogram(tmp_path / "0.dcm", breast()))
+    long.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    with warnings.catch_warnings(action="ignore"):
+        long.Modality = "X" * 150_000
+        long.save_as(tmp_path / "0.dcm")
+    paths = [tmp_path / "0.dcm", *(write_mammogram(tmp_path / f"{n}.dcm", breast(seed=n)) for n in range(1, 9))]
+    (tmp_path / "8.dcm").write_bytes(b"")
+    rows = [(path.name, str(n), "L", "CC", ("positive", "negative")[n % 2]) for n, path in enumerate(paths)]
+    table, work = write_table(tmp_path / "labels.csv", rows), Workspace(tmp_path / "work")
+    for _ in range(2):
+        report = write_shards(table, work, [SIZE], jobs=1, shard_images=1)
+        assert report.skipped == {"not_mg": 1, "empty": 1} and report.used == 7
+    assert "Modality XXX" in (work.salt.parent / "quarantine.csv").read_text()
+    assert len(list(of_left_out(work))) == 2
 
 
 def test_paths_at_which_no_file_can_be_read_are_left_out_at_once(tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ from dicoms import COLUMNS, NAME, RECORD, breast, write_cohort, write_mammogram,
 from malformed import endless_header
 
 from mammogan.config import Resolution, UserError, Workspace
+from mammogan.data.cohort import Mammogram
+from mammogan.data.convert import Skipped
+from mammogan.data.failures import LOST_IN_A_ROW, Failures, TooMany
 from mammogan.data.shards import verify, write_shards
 
 ROOT = Path(__file__).parent.parent
@@ -206,6 +209,18 @@ def test_a_disk_that_vanishes_stops_the_run_and_the_next_one_goes_on(
     mount.symlink_to(slow.parent / NAME)
     assert convert(slow, work).used == 24
     assert verify(work.shards(SIZE)) == [] and no_leftovers(work)
+
+
+def test_a_disk_that_answers_with_an_error_is_a_lost_one_too_and_names_nobody() -> None:
+    """As a network disk does: here by a name that no file system takes, which Path.exists makes an error of."""
+    row = Mammogram(2, "key", "patient", Path("/" + "DOE^JANE" * 40), "L", "CC", "negative", "train", None)
+    with pytest.raises(OSError, match="DOE"):
+        row.path.exists()
+    failures = Failures(most=None)
+    with pytest.raises(TooMany, match="Is their disk still there") as stopped:
+        for _ in range(LOST_IN_A_ROW):
+            failures.count(row, Skipped("unreadable"))
+    assert "DOE" not in str(stopped.value)
 
 
 @contextmanager

@@ -183,6 +183,29 @@ def test_other_settings_are_refused_by_name_and_overwrite_makes_them_anew(copied
     assert verify(copied.shards(SIZE)) == []
 
 
+def test_overwriting_that_was_ended_goes_on_from_there_and_begun_again_after_its_end_makes_all_anew(
+    copied: Workspace, cohort: Path
+) -> None:
+    folder = copied.shards(SIZE)
+    words = [
+        *("--cohort", cohort, "--workspace", copied.root, "--resolution", SIZE, OTHER, "--shard-images", 1),
+        *("--jobs", 1, "--overwrite"),
+    ]
+    command = [sys.executable, str(ROOT / "shards" / "make_shards.py"), *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while not (folder / ".anew").is_file() or len(list(folder.glob(".done/*.json"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    made = {path: path.stat().st_mtime_ns for path in folder.glob(".done/*.json")}
+    assert not (folder / "index.json").exists() and 0 < len(made) < 18
+    options = {"shard_images": 1, "overwrite": True}
+    assert 0 < convert(cohort, copied, **options).converted_now < 18 and verify(folder) == []
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    assert convert(cohort, copied, **options).converted_now == 18
+
+
 def test_one_workspace_cannot_hold_two_splits(copied: Workspace, cohort: Path) -> None:
     third = Resolution(160, 128)
     with pytest.raises(UserError, match="One workspace has one split"):

@@ -133,12 +133,17 @@ class DicomFolder:
             (self.path / file["file"]).unlink(missing_ok=True)
 
     def drop_leftovers(self) -> None:
-        """Remove the files of shards that are altered no more, or differently."""
+        """Remove the files of shards that are altered no more, or differently, and what killed processes left of files
+        of no finished shard. Nobody may write here now."""
         altered = AlteredFolder(self.workspace, self.resolution)
         for entry in self._markers():
             now = altered.entry(entry["shard"])
             if now is None or now["sha256"] != entry["made_from"]["altered_shard_sha256"]:
                 self.remove(entry["shard"])
+        listed = {file["file"] for entry in self._markers() for file in entry["files"]}
+        for path in (*self.path.glob("*.dcm"), *self.path.glob(".*.dcm.*.tmp")):
+            if path.name not in listed:
+                path.unlink()
 
     def write_index(self) -> int | None:
         """List all files, in the index or in the key; their number, None when it is listed so already."""

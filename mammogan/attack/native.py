@@ -17,6 +17,7 @@ from mammogan.config import MissingInput, UserError, Workspace
 from mammogan.data.dicom import Reading, Unusable, read_mammogram
 from mammogan.data.placement import Placement, add_at_source, place_pixels
 from mammogan.data.stream import Sample
+from mammogan.files import is_file
 
 Pixels = NDArray[np.uint16]
 
@@ -60,7 +61,7 @@ class Originals:
         if row is None:
             raise self._other(key, f"{self._cohort} does not know it")
         path = Path(row["path"])
-        if not path.is_file():
+        if not is_file(path):
             raise MissingInput(
                 f"the original of {key} is not where {self._cohort} says: bring it back there, or leave --native out"
             )

@@ -17,6 +17,8 @@ from mammogan.data.convert import Skipped
 from mammogan.data.shard_folder import ShardFolder
 
 COLUMNS = ("line", "key", "reason", "path", "detail")
+LONGEST_DETAIL = 500
+"""Characters: a detail may quote a header, where a value has no end, and csv reads no cell beyond 131072."""
 MEANING = {
     "bits_unsupported": "more than 16 bits per pixel",
     "blank": "one brightness everywhere but for padding",
@@ -150,13 +152,15 @@ def write_quarantine(
     writer.writerow(COLUMNS)
     for row in sorted(mammograms, key=lambda row: row.line):
         if row.key in codes:
-            writer.writerow([row.line, row.key, codes[row.key], row.path, details.get(row.key, "")])
+            writer.writerow([row.line, row.key, codes[row.key], row.path, details.get(row.key, "")[:LONGEST_DETAIL]])
     files.write_text(path, text.getvalue(), files.PRIVATE)
     return path
 
 
 def _earlier_details(path: Path) -> dict[str, str]:
-    if not path.is_file():
+    """None where the list is not there or was damaged since: the reasons alone are told then."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return {row["key"]: row["detail"] or "" for row in csv.DictReader(file)}
+    except (FileNotFoundError, ValueError, KeyError, csv.Error):
         return {}
-    with open(path, newline="", encoding="utf-8") as file:
-        return {row["key"]: row["detail"] for row in csv.DictReader(file)}

@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 
+from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 
@@ -78,18 +79,22 @@ def _looked_at(paths: Sequence[Path], seconds: float) -> Iterator[str]:
     answers: SimpleQueue[str] = SimpleQueue()
     for path in paths:
         waiting.put(path)
+    given_up = Event()
 
     def look() -> None:
         with suppress(Empty):
-            while True:
+            while not given_up.is_set():
                 answers.put(transfer_syntax(waiting.get_nowait()))
 
     # Several at a time, since a network folder takes its time for each; daemons, since a dead one never answers.
     for _ in range(min(THREADS, len(paths))):
         Thread(target=look, daemon=True).start()
-    with suppress(Empty):
-        for _ in paths:
-            yield answers.get(timeout=seconds)
+    try:
+        with suppress(Empty):
+            for _ in paths:
+                yield answers.get(timeout=seconds)
+    finally:  # the disk belongs to the conversion now
+        given_up.set()
 
 
 def transfer_syntax(path: Path) -> str:
@@ -98,9 +103,15 @@ def transfer_syntax(path: Path) -> str:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:  # reading a pipe would wait for ever
             return UNREAD
-        return str(read_file_meta_info(path).get("TransferSyntaxUID") or UNREAD)
+        return _declared(read_file_meta_info(path))
     except Exception:  # whatever is wrong with the file, its conversion will say
         return UNREAD
+
+
+def _declared(meta: Dataset) -> str:
+    """As it stands in the file: pydicom checks what it converts, and warns of it with its value, in any thread."""
+    value = meta.get_item("TransferSyntaxUID").value if "TransferSyntaxUID" in meta else UNREAD
+    return value.decode("ascii", "replace").rstrip("\0 ") if isinstance(value, bytes) else str(value or UNREAD)
 
 
 def _decoding(syntax: str) -> Decoding:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from mammogan.config import UserError
 from mammogan.data.cohort import Mammogram
 from mammogan.data.convert import Skipped
+from mammogan.files import is_file
 
 LOST_IN_A_ROW = 10
 """Files one after another that are gone, or not read in time: it is the disk, not the files."""
@@ -58,4 +59,4 @@ class Failures:
 
 def _is_lost(row: Mammogram, outcome: Skipped) -> bool:
     # The table was refused unless all its files were there.
-    return outcome.code == "timeout" or (outcome.code == "unreadable" and not row.path.exists())
+    return outcome.code == "timeout" or (outcome.code == "unreadable" and not is_file(row.path))

@@ -23,6 +23,8 @@ from mammogan.data.convert import Members
 from mammogan.data.index import INDEX, SCHEMA
 
 SETTINGS, DONE = "settings.json", ".done"
+ANEW = ".anew"
+"""While all is made anew: the settings of what is being made, so that a run that was ended goes on."""
 PASSING = {
     "unreadable",
     "decoder_crashed",
@@ -93,9 +95,14 @@ class ShardFolder:
             )
 
     def claim(self, plan: Mapping[str, Sequence[Mammogram]], overwrite: bool) -> None:
-        """Make the folder ours: clear it if asked to, find out which of the planned shards are finished."""
-        if overwrite or not any(self.path.glob(f"{DONE}/*.json")):
+        """Make the folder ours: clear it if asked to, find out which of the planned shards are finished.
+
+        What an ``overwrite`` has made that was ended before its index is kept, for the same one that follows.
+        """
+        if (overwrite and not self._is_made_anew()) or not any(self.path.glob(f"{DONE}/*.json")):
             self._clear()
+            if overwrite:
+                files.write_text(self.path / ANEW, self.settings_sha256)
         for leftover in self.path.glob(".*.tmp"):
             leftover.unlink()
         files.write_json(self.path / SETTINGS, self.settings)
@@ -108,6 +115,10 @@ class ShardFolder:
         # Markers go after their shards: shards without markers would look like a copy that left out dot-files.
         for made in [*self.path.glob("*.tar"), *self.path.glob(f"{DONE}/*.json"), self.path / SETTINGS]:
             made.unlink(missing_ok=True)
+
+    def _is_made_anew(self) -> bool:
+        token = self.path / ANEW
+        return token.is_file() and token.read_text(encoding="utf-8") == self.settings_sha256
 
     def _marker(self, name: str, rows: Sequence[Mammogram]) -> dict[str, Any] | None:
         """What is known of a finished shard; None when it has to be made."""
@@ -183,6 +194,7 @@ class ShardFolder:
             "shards": shards,
         }
         files.write_json(self.path / INDEX, index)
+        (self.path / ANEW).unlink(missing_ok=True)
 
     def excluded(self) -> list[dict[str, Any]]:
         """Rows without a sample, in the table's order."""

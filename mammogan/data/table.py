@@ -14,6 +14,7 @@ from typing import cast
 
 from mammogan.config import LABELS, SPLITS, Label, UserError
 from mammogan.data.sources import SOURCES, known_source
+from mammogan.files import is_file
 
 REQUIRED = ("path", "patient", "laterality", "view", "label")
 ALLOWED = {
@@ -31,7 +32,12 @@ SEPARATORS = ",;\t"
 MEND = "is a comma not in quotes?"
 SHOWN_FAULTS = 10
 """Faults that a message quotes; of the others it says how many there are in each column."""
-LONGEST_CODE = 20
+SLIPS = re.compile(
+    "left|right|both|[lr](cc|mlo)?|cc|mlo|ml|lm|xccl|fb|[a-d]|[0-4]|benign|malignant|cancer|normal|pos(itive)?|neg(ative)?|"
+    "train(ing)?|val(id|idation)?|dev|holdout|test(ing)?|true|false|yes|no|unknown|n/?a|nan|none|null",
+    re.IGNORECASE,
+)
+"""What people write in the place of a code; only these are quoted."""
 NO_FILE = "no such file"
 
 
@@ -199,23 +205,16 @@ def _cell_faults(line: int, record: dict[str, str], folder: Path) -> list[Fault]
         faults.append(Fault(line, "patient", "an identifier", "an empty cell"))
     if not record["path"]:
         faults.append(Fault(line, "path", "a DICOM file", "an empty cell"))
-    elif not _is_there(folder / record["path"]):
+    elif not is_file(folder / record["path"]):
         faults.append(Fault(line, "path", "a file, absolute or relative to the table's folder", NO_FILE))
     return faults
 
 
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a path too long, or in a folder that may not be entered
-        return False
-
-
 def _quoted(value: str) -> str:
-    """The cell if it can be a code; a whole text may say anything about anybody."""
-    if len(value) > LONGEST_CODE or "," in value or not value.isprintable():
-        return f"a text of {len(value)} characters"
-    return repr(value) if value else "an empty cell"
+    """The cell where it is a known slip; any other text may be somebody's name or number."""
+    if SLIPS.fullmatch(value):
+        return repr(value)
+    return f"a text of {len(value)} characters" if value else "an empty cell"
 
 
 def _row(line: int, record: dict[str, str]) -> Row:

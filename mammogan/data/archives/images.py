@@ -10,6 +10,7 @@ from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Hea
 from mammogan.data.archives.header import read_header
 from mammogan.data.archives.views import clues_in_name
 from mammogan.data.workers import Lost, in_order, processes
+from mammogan.files import is_file
 from mammogan.terminal import track
 
 USED_VIEWS = ("CC", "MLO")
@@ -61,7 +62,7 @@ def read_images(
 
 
 def _header_of(path: Path) -> Header:
-    if path.suffix.lower() in PACKED and path.is_file():
+    if path.suffix.lower() in PACKED and is_file(path):
         return Header("packed")
     return read_header(path)
 

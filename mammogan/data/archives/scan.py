@@ -16,6 +16,7 @@ from mammogan.data.archives.images import Image, read_images
 from mammogan.data.archives.recognise import basis_of, recognise
 from mammogan.data.archives.report import ScanReport
 from mammogan.data.archives.selection import Selection, select
+from mammogan.data.conversion_report import LONGEST_DETAIL
 
 COLUMNS = (
     "path", "patient", "laterality", "view", "label", "split", "density",
@@ -81,7 +82,9 @@ def _write(out: Path, excluded: Path, images: Sequence[Image], found: Found) -> 
     columns = [name for name in COLUMNS if name != "split" or has_split]
     if used:
         _write_csv(out, columns, ([_cell(image, name, out, found) for name in columns] for image in used))
-    left_out = ([_path(image, out, found), image.reason, image.detail] for image in images if image.reason)
+    left_out = (
+        [_path(image, out, found), image.reason, image.detail[:LONGEST_DETAIL]] for image in images if image.reason
+    )
     _write_csv(excluded, EXCLUDED_COLUMNS, left_out)
 
 
