@@ -85,14 +85,14 @@ class Networks:
     def cad_step(self, frozen: bool) -> Counted:
         self.cad.requires_grad_(True)
         self.cad.vnet.requires_grad_(not frozen)
-        step = CadStep(self.cad, CadConfig(compute=COMPUTE))
+        step = CadStep(self.cad, CadConfig(compute=COMPUTE), averaged=True)
         return self._counted(lambda: step(self.pixels, self.pixels, self.keep), self.cad)
 
     def discriminator_step(self, parts: tuple[Part, ...]) -> Counted:
         """With the fakes that it is shown, made by Gnet without a graph."""
         for name in ("last", "fnet", "vnet"):
             self.critic.get_submodule(name).requires_grad_(name in parts)
-        step = DiscriminatorStep(self.critic, GanConfig(compute=COMPUTE), self._mean)
+        step = DiscriminatorStep(self.critic, GanConfig(compute=COMPUTE), self._mean, averaged=True)
         counted = self._counted(
             lambda: step(self.pixels, fakes_without_graph(self.gnet, self.pixels), self.keep), self.critic
         )

@@ -54,7 +54,7 @@ def batch_of(kind: str, resolution: Resolution, width: float, pairs: int, ranks:
 
 def _cad_batch(cad: Cad, kind: str, pixels: Tensor, precision: Precision, ranks: Ranks) -> Batch:
     cad.vnet.requires_grad_(not kind.endswith("frozen"))
-    step = ranks.wrap(CadStep(cad, CadConfig(compute=COMPUTE)))
+    step = ranks.wrap(CadStep(cad, CadConfig(compute=COMPUTE), ranks.size > 1))
     stepper = Stepper([{"params": list(cad.parameters()), "lr": 1e-5}], COMPUTE, precision, ranks)
     keep = _keep(cad.fnet, pixels)
 
@@ -70,7 +70,7 @@ def _gan_batch(critic: Any, gnet: Any, pixels: Tensor, precision: Precision, ran
     synchronise_batch_norm(gnet, ranks)
     critic, gnet = precision.place(critic).train(), precision.place(gnet).train()
     config = GanConfig(compute=COMPUTE)
-    critic_step = ranks.wrap(DiscriminatorStep(critic, config, ranks.mean))
+    critic_step = ranks.wrap(DiscriminatorStep(critic, config, ranks.mean, ranks.size > 1))
     gnet_step = ranks.wrap(GeneratorStep(gnet, critic, config, True, ranks.mean))
     steppers = [
         Stepper([{"params": list(n.parameters()), "lr": 1e-5}], COMPUTE, precision, ranks) for n in (critic, gnet)

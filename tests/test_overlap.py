@@ -53,12 +53,12 @@ def step_of(kind: str, ranks: Ranks) -> tuple[nn.Module, nn.Module, tuple[Tensor
     pixels = torch.rand(2, 1, 1, SIZE, SIZE)
     if kind == "cad":
         cad = Cad(WIDTH)
-        return cad, CadStep(cad, CadConfig()), (*pixels, cad.fnet.draw_keep(2, torch.Generator()))
+        return cad, CadStep(cad, CadConfig(), averaged=True), (*pixels, cad.fnet.draw_keep(2, torch.Generator()))
     critic, gnet = Discriminator(WIDTH), Gnet(WIDTH)
     synchronise_batch_norm(gnet, ranks)
     keep = critic.fnet.draw_keep(2, torch.Generator())
     if kind == "discriminator":
-        return critic, DiscriminatorStep(critic, GanConfig(), ranks.mean), (*pixels, keep)
+        return critic, DiscriminatorStep(critic, GanConfig(), ranks.mean, averaged=True), (*pixels, keep)
     return gnet, GeneratorStep(gnet, critic, GanConfig(), True, ranks.mean), (pixels[0], keep[:1])
 
 
@@ -78,6 +78,8 @@ def test_the_first_averages_are_on_their_way_before_the_deeper_gradients_are_the
     deeper = [place for place, event in enumerate(events) if event.startswith(awaited)]
     assert events.index(SENT) < min(deeper), events
     assert events.count(SENT) > 1
+    convs = [place for place, event in enumerate(events) if event.startswith("fnet.convs.")]
+    assert max(convs, default=-1) < min(deeper), "Fnet's are complete before Vnet's"
 
 
 if __name__ == "__main__":

@@ -22,7 +22,14 @@ from mammogan.models.penalty.trunk import Trunk
 from mammogan.training.distributed import Ranks
 
 LABELS = torch.tensor([1, 1, 0])
-WAYS = {"fast": Way(), "in parts": Way(), "recomputed": Way(recompute=True), "reference": Way("reference")}
+WAYS = {
+    "fast": Way(),
+    "in parts": Way(),
+    "recomputed": Way(recompute=True),
+    "in stretches": Way(in_stretches=True),
+    "recomputed in stretches": Way(recompute=True, in_stretches=True),
+    "reference": Way("reference"),
+}
 
 
 def critic_of(kind: type[Critic], frozen: Sequence[str] = (), dtype: torch.dtype = torch.float64) -> Critic:
@@ -53,7 +60,7 @@ def relative(first: Tensor, second: Tensor) -> float:
 
 @pytest.mark.parametrize("frozen", [(), ("vnet",), ("vnet", "fnet.convs"), ("vnet", "fnet"), ("vnet.0",), ("fnet",)])
 @pytest.mark.parametrize("kind", [Cad, Discriminator])
-@pytest.mark.parametrize("way", ["fast", "in parts", "recomputed"])
+@pytest.mark.parametrize("way", ["fast", "in parts", "recomputed", "in stretches", "recomputed in stretches"])
 def test_every_weight_gradient_equals_the_references(
     way: str, kind: type[Critic], frozen: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +73,16 @@ def test_every_weight_gradient_equals_the_references(
         assert (ours is None) == (theirs is None), name
         if ours is not None and theirs is not None and theirs.norm() > 1e-14:
             assert relative(ours, theirs) < 1e-11, name
+
+
+@pytest.mark.parametrize("kind", [Cad, Discriminator])
+@pytest.mark.parametrize("size", [(96, 128), (101, 131)])
+def test_two_stretches_give_every_bit_that_one_gives(kind: type[Critic], size: tuple[int, int]) -> None:
+    critic, pixels = critic_of(kind, dtype=torch.float32), torch.rand(3, 1, *size)
+    (value, ours), (expected, whole) = (gradients(critic, pixels, m) for m in ("in stretches", "fast"))
+    assert torch.equal(value, expected)
+    for (name, _), one, other in zip(critic.named_parameters(), ours, whole, strict=True):
+        assert one is not None and other is not None and torch.equal(one, other), name
 
 
 @pytest.mark.parametrize("of", ["sum", "margin", "target"])
@@ -91,11 +108,12 @@ def test_twenty_steps_with_either_method_stay_together() -> None:
         torch.testing.assert_close(values[0], values[1], rtol=1e-10, atol=0)
 
 
+@pytest.mark.parametrize("way", ["fast", "in stretches"])
 @pytest.mark.parametrize(("dtype", "least"), [(torch.bfloat16, 0.99), (torch.float16, 0.999)])
-def test_half_precision_points_where_double_precision_does(dtype: torch.dtype, least: float) -> None:
+def test_half_precision_points_where_double_precision_does(dtype: torch.dtype, least: float, way: str) -> None:
     critic, pixels = critic_of(Cad, dtype=torch.float32), torch.rand(3, 1, 96, 96)
     with torch.autocast("cpu", dtype):
-        _, half = gradients(critic, pixels, "fast")
+        _, half = gradients(critic, pixels, way)
     _, full = gradients(critic, pixels, "reference")
     ours, theirs = (torch.cat([g.flatten() for g in side if g is not None]) for side in (half, full))
     assert torch.nn.functional.cosine_similarity(ours, theirs, dim=0) > least

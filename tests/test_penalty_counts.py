@@ -110,6 +110,15 @@ def test_a_discriminator_step_moves_and_holds_a_fraction_of_what_stock_autograd_
     assert fast.peak <= peak_budget * stock.peak
 
 
+@pytest.mark.parametrize("step", [cad_step, discriminator_step])
+def test_two_stretches_compute_the_same_and_move_and_hold_hardly_more(
+    step: Callable[[Way, int, bool], Counted],
+) -> None:
+    one, two = (step(way, 2, False) for way in (FAST, Way(kernels=False, in_stretches=True)))
+    assert two.conv_flops == one.conv_flops
+    assert two.bytes < 1.03 * one.bytes and two.peak < 1.03 * one.peak
+
+
 def test_recomputing_holds_hardly_more_for_a_larger_batch() -> None:
     one, eight = (cad_step(RECOMPUTED, images, frozen=False).peak for images in (1, 8))
     kept = cad_step(FAST, 8, frozen=False).peak

@@ -39,6 +39,12 @@ def test_a_third_of_a_cad_step_is_left_when_the_head_is_sent_and_hardly_any_with
         assert head.flops_left / step.flops == pytest.approx(share, abs=0.03)
 
 
+def test_fnets_convolutions_are_complete_while_vnet_is_still_to_come(networks: Networks) -> None:
+    step = networks.cad_step(frozen=False)
+    convs = [g for g in step.gradients if g.bytes in (4 * 512 * 512 * 9, 4 * 512 * 2048 * 9)]
+    assert min(g.flops_left for g in convs if g.bytes == 4 * 512 * 2048 * 9) > 0.1 * step.flops
+
+
 def test_buckets_are_closed_as_ddp_closes_them() -> None:
     step = Counted(10, [Ready(1 << 20, 8), Ready(BUCKET, 6), Ready(10, 4), Ready(10, 2)])
     assert list(buckets(step)) == [(1 << 20, 8), (BUCKET, 6), (20, 2)]

@@ -95,7 +95,7 @@ class CadTraining:
     def wrapped_step(self) -> nn.Module:
         """The step with Vnet frozen or not, as this epoch has it, wrapped anew for the ranks."""
         self.cad.vnet.requires_grad_(self.epoch >= self.config.fnet_epochs)
-        return self.ranks.wrap(CadStep(self.cad, self.config))
+        return self.ranks.wrap(CadStep(self.cad, self.config, averaged=self.ranks.size > 1))
 
 
 def train(config: CadConfig, workspace: Workspace) -> None:

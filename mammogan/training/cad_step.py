@@ -12,11 +12,15 @@ from mammogan.models.penalty import Way, penalty, scores, scores_and_powers
 
 
 class CadStep(nn.Module):
-    """Loss of one batch, Eq. 1-3: FL(pos) + FL(neg) + GP(pos, neg). This is what DistributedDataParallel wraps."""
+    """Loss of one batch, Eq. 1-3: FL(pos) + FL(neg) + GP(pos, neg). This is what DistributedDataParallel wraps.
 
-    def __init__(self, cad: Cad, config: CadConfig) -> None:
+    ``averaged`` where its gradients are averaged over several ranks: they are then complete as early as can be.
+    """
+
+    def __init__(self, cad: Cad, config: CadConfig, averaged: bool = False) -> None:
         super().__init__()
         self.cad, self.config = cad, config
+        self.way = Way.of(config.compute, in_stretches=averaged)
 
     def forward(self, positives: Tensor, negatives: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Pixels (n,1,H,W) of each label, dropout mask (2n, hidden) -> total, focal, penalty."""
@@ -25,11 +29,11 @@ class CadStep(nn.Module):
         if config.penalty.k:
             labels = torch.arange(2 * n, device=pixels.device) < n
             logits, powers = scores_and_powers(
-                self.cad, pixels, keep, config.penalty.of, config.penalty.o, labels.long(), Way.of(config.compute)
+                self.cad, pixels, keep, config.penalty.of, config.penalty.o, labels.long(), self.way
             )
             gp = penalty(powers[:n], config.penalty.k) + penalty(powers[n:], config.penalty.k)
         else:
-            logits, gp = scores(self.cad, pixels, keep, Way.of(config.compute)), pixels.new_zeros(())
+            logits, gp = scores(self.cad, pixels, keep, self.way), pixels.new_zeros(())
         shape = (config.focal_gamma, config.focal_alpha, config.focal_detach)
         fl = focal(logits[:n], 1, *shape) + focal(logits[n:], 0, *shape)
         return {"loss": fl + gp, "focal": fl, "penalty": gp}

@@ -106,7 +106,7 @@ class GanTraining:
         self.gnet.requires_grad_(phase.trains_gnet)
         self.critic_stepper.learning_rates(phase.lr_critic, phase.lr_critic, config.lr_vnet)
         self.gnet_stepper.learning_rates(phase.lr_gnet)
-        critic_step: nn.Module = DiscriminatorStep(critic, config, self.ranks.mean)
+        critic_step: nn.Module = DiscriminatorStep(critic, config, self.ranks.mean, self.ranks.size > 1)
         gnet_step: nn.Module = GeneratorStep(self.gnet, critic, config, phase.adversarial, self.ranks.mean)
         if phase.critic_parts:
             critic_step = self.ranks.wrap(critic_step)

@@ -13,12 +13,15 @@ from mammogan.models.penalty import Way, penalty, scores, scores_and_powers
 
 
 class DiscriminatorStep(nn.Module):
-    """Eq. 4: -Dis(x) + Dis(y_fn) + S + GP(x), the penalty on real mammograms x only."""
+    """Eq. 4: -Dis(x) + Dis(y_fn) + S + GP(x), the penalty on real mammograms x only.
 
-    def __init__(self, critic: Discriminator, config: GanConfig, over_ranks: OverRanks) -> None:
+    ``averaged`` where its gradients are averaged over several ranks: they are then complete as early as can be.
+    """
+
+    def __init__(self, critic: Discriminator, config: GanConfig, over_ranks: OverRanks, averaged: bool = False) -> None:
         super().__init__()
         self.critic, self.config, self.over_ranks = critic, config, over_ranks
-        self.way = Way.of(config.compute)
+        self.way = Way.of(config.compute, in_stretches=averaged)
 
     def forward(self, real: Tensor, fake: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Pixels (n,1,H,W) of targets and fakes, mask (2n, hidden) -> loss, gap, dis_real, dis_fake, penalty."""

@@ -36,15 +36,21 @@ class Pass:
         value: Tensor,
         way: Way = FAST,
         replayed: Pass | None = None,
+        together: int | None = None,
     ) -> None:
-        self.walk = Walk(layers, originals, value, way)
+        self.walk = Walk(layers, originals, value, way, together)
         if replayed is not None:
             for part, earlier in zip(self.walk.parts, replayed.walk.parts, strict=True):
                 part.selected = list(earlier.selected)
         self.output: Tensor = _Forward.apply(self.walk, value, *originals)
 
+    @property
+    def images_together(self) -> int:
+        """How many go through at a time."""
+        return self.walk.each
+
     def pull(self, cotangent: Tensor) -> Tensor:
-        """J^T cotangent: (N, outputs) -> the input's shape, in at least float32."""
+        """J^T cotangent: the output's shape -> the input's, in at least float32."""
         pulled: Tensor = _Pull.apply(self.walk, cotangent, self.output)
         return pulled
 
@@ -91,11 +97,11 @@ class _Pull(torch.autograd.Function):
     def forward(ctx: Any, walk: Walk, cotangent: Tensor, output: Tensor) -> Tensor:
         ctx.walk, ctx.dtype, ctx.output = walk, cotangent.dtype, (output.dtype, output.requires_grad)
         ctx.sizes = _sizes(cotangent) / HEADROOM if walk.halves else None
-        start = (cotangent / ctx.sizes.view(-1, 1) if walk.halves else cotangent).to(walk.weights.dtype)
+        start = (cotangent / _of_images(ctx.sizes, cotangent) if walk.halves else cotangent).to(walk.weights.dtype)
         pieces = zip(walk.parts, start.split(walk.each), strict=True)
         pulled = torch.cat([part.pull(piece, walk.keeps) for part, piece in pieces])
         _save(ctx, [part.cotangents for part in walk.parts], start if walk.recompute else None)
-        return pulled.float() * ctx.sizes.view(-1, 1, 1, 1) if walk.halves else pulled
+        return pulled.float() * _of_images(ctx.sizes, pulled) if walk.halves else pulled
 
     @staticmethod
     @once_differentiable
@@ -104,7 +110,7 @@ class _Pull(torch.autograd.Function):
         found = walk.found()
         scale: Tensor | float = 1.0
         if walk.halves:  # so that all images' products with what ``pull`` has kept are in one scale
-            tangent = tangent * ctx.sizes.view(-1, 1, 1, 1)
+            tangent = tangent * _of_images(ctx.sizes, tangent)
             scale = _sizes(tangent).max()
             tangent = tangent / scale
         start = _restore(ctx, [part.cotangents for part in walk.parts])
@@ -116,7 +122,7 @@ class _Pull(torch.autograd.Function):
             pushed.append(part.push(piece, found, scale))
         along = torch.cat(pushed)
         if walk.halves:
-            along = along.float() * (scale / ctx.sizes).view(-1, 1)
+            along = along.float() * _of_images(scale / ctx.sizes, along)
         dtype, follows = ctx.output
         nothing = along.new_zeros(along.shape, dtype=dtype) if follows else None
         return None, along.to(ctx.dtype), nothing
@@ -136,6 +142,11 @@ def _restore(ctx: Any, kept: Sequence[dict[int, Tensor]]) -> Tensor | None:
         one.update(zip(keys, tensors[: len(keys)], strict=True))
         del tensors[: len(keys)]
     return whole
+
+
+def _of_images(sizes: Tensor, value: Tensor) -> Tensor:
+    """One number an image (N,), to be multiplied with ``value`` (N, ...)."""
+    return sizes.view(-1, *(1,) * (value.dim() - 1))
 
 
 def _sizes(value: Tensor) -> Tensor:

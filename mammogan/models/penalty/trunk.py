@@ -14,19 +14,21 @@ from mammogan.models.penalty.way import FAST, Way
 
 
 class Trunk:
-    """A chain of modules, closed by a global max pool. Holds no weights: it reads those of the modules at each pass."""
+    """A chain of modules, ``closed`` by a global max pool. Holds no weights: it reads those of the modules at each
+    pass."""
 
-    def __init__(self, *modules: nn.Module) -> None:
+    def __init__(self, *modules: nn.Module, closed: bool = True) -> None:
         leaves = [leaf for module in modules for leaf in _leaves(module)]
         self.convs = [leaf for leaf in leaves if type(leaf) is nn.Conv2d]
-        self.layers = list(_fused(leaves))
+        self.layers = [*_fused(leaves), *([GlobalMax()] if closed else [])]
 
-    def run(self, value: Tensor, way: Way = FAST, replayed: Pass | None = None) -> Pass:
+    def run(self, value: Tensor, way: Way = FAST, replayed: Pass | None = None, together: int | None = None) -> Pass:
         """One forward pass over (N,C,H,W). Under autocast it computes in half precision.
 
-        ``replayed`` is an earlier pass over images of the same shape, whose selections are taken instead of new ones.
+        ``replayed`` is an earlier pass over images of the same shape, whose selections are taken instead of new ones;
+        ``together`` the images that go through at a time, where that is not left to their size.
         """
-        return Pass(self.layers, self.weights(), value, way, replayed)
+        return Pass(self.layers, self.weights(), value, way, replayed, together)
 
     def weights(self) -> list[Tensor | None]:
         """Weight and bias of every convolution, in order."""
@@ -71,7 +73,6 @@ def _fused(leaves: Sequence[nn.Module]) -> Iterator[Layer]:
             yield _average_pool(leaf)
         else:
             raise _unknown(leaf)
-    yield GlobalMax()
 
 
 def _next_pool(queue: list[nn.Module]) -> ReluPool | None:

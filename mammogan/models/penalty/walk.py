@@ -20,11 +20,18 @@ PIXELS_AT_A_TIME = 1 << 17
 class Walk:
     """What the backward passes need of a forward pass. It holds no tensor with a graph, so nothing outlives its use."""
 
-    def __init__(self, layers: Sequence[Layer], originals: Sequence[Tensor | None], value: Tensor, way: Way) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        originals: Sequence[Tensor | None],
+        value: Tensor,
+        way: Way,
+        together: int | None = None,
+    ) -> None:
         self.weights = Weights(originals, _precision(value))
         self.layers = [instead_of(layer) for layer in layers] if _takes_kernels(value, way) else list(layers)
         self.recompute = way.recompute
-        self.each = _images_at_a_time(value, way)
+        self.each = together or _images_at_a_time(value, way)
         self.parts = [Part(self.layers, self.weights) for _ in value.split(self.each)]
         self._found: tuple[int, Gradients] | None = None
 

@@ -9,19 +9,21 @@ from mammogan.config import ComputeConfig
 
 @dataclass(frozen=True)
 class Way:
-    """``method`` fast or reference; for fast, ``kernels`` of our own on CUDA, and ``recompute`` to save memory."""
+    """``method`` fast or reference; for fast, ``kernels`` of our own on CUDA, ``recompute`` to save memory, and
+    ``in_stretches`` to have gradients complete sooner, which pays where they are then averaged over ranks."""
 
     method: str = "fast"
     kernels: bool = True
     recompute: bool = False
+    in_stretches: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in ("fast", "reference"):
             raise ValueError(f"penalty method {self.method!r}: expected fast or reference")
 
     @classmethod
-    def of(cls, compute: ComputeConfig) -> Way:
-        return cls(compute.penalty, compute.kernels, compute.recompute)
+    def of(cls, compute: ComputeConfig, in_stretches: bool = False) -> Way:
+        return cls(compute.penalty, compute.kernels, compute.recompute, in_stretches)
 
 
 FAST = Way()
