@@ -92,6 +92,7 @@ class EvaluateConfig:
     examples: int = 3
     """Triplets real, fake, difference in each figure: from the largest to the smallest change of the CAD's mind."""
     batch: int = 4
+    """Mammograms through the CAD at once. It changes memory and speed, not the scores beyond rounding."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def __post_init__(self) -> None:
