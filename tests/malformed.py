@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import damage
 import numpy as np
 from dicoms import breast, write_mammogram
 from pydicom.uid import (
@@ -24,6 +25,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
@@ -105,6 +107,7 @@ class Suite:
         for part in (
             self.cuts,
             self.cut_streams,
+            self.damaged_streams,
             self.syntaxes,
             self.shapes,
             self.depths,
@@ -147,6 +150,17 @@ class Suite:
             for percent in (99, 95, 80, 60, 40):
                 cut = len(content) * percent // 100
                 self.add(f"{syntax.name} cut at {percent}%", content[:cut], "truncated")
+
+    def damaged_streams(self) -> None:
+        """Of which the file is whole."""
+        path = self.folder / "sound"
+        for syntax in (JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless, RLELossless):
+            stream = damage.compressed(path, breast((200, 200), seed=1000 + len(self.cases)), syntax)
+            for name, part in damage.cut(stream):
+                code = "decode_failed" if syntax == RLELossless else "truncated"
+                self.add(f"{syntax.name} {name}, its file whole", damage.with_stream(path, part).read_bytes(), code)
+            holed = damage.with_stream(path, damage.zeroed(stream, len(stream) // 2))
+            self.add(f"{syntax.name} with a block of zeros", holed.read_bytes(), "decode_failed")
 
     def syntaxes(self) -> None:
         declared = (

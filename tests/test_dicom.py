@@ -368,7 +368,7 @@ def test_memory_that_runs_out_says_nothing_of_the_file(file: Path, monkeypatch: 
         raise MemoryError
 
     write_mammogram(file, breast())
-    for function in ("mammogan.data.header.pydicom.dcmread", "mammogan.data.dicom._decoded_with"):
+    for function in ("mammogan.data.header.pydicom.dcmread", "mammogan.data.dicom._decoded"):
         with monkeypatch.context() as patched, pytest.raises(Unusable, match="out_of_memory"):
             patched.setattr(function, run_out)
             read_mammogram(file, "L", "CC")

@@ -24,7 +24,7 @@ MEANING = {
     "blank": "one brightness everywhere but for padding",
     "colour": "a colour image",
     "damaged_header": "the header cannot be read",
-    "decode_failed": "the pixels cannot be decoded",
+    "decode_failed": "the pixels are damaged, or cannot be decoded here",
     "decoder_crashed": "the decoder crashed",
     "duplicate": "same pixels as another row, which was kept",
     "duplicate_conflict": "same pixels as a kept row of another patient or label: one of the two is wrong",

@@ -1,4 +1,7 @@
-"""Which decoder takes which transfer syntax here: pydicom is asked, the fastest exact one is preferred."""
+"""Which decoder takes which transfer syntax here: pydicom is asked, the fastest of those that are exact is taken.
+
+What it refuses is damaged: libjpeg, for one, makes noise of a JPEG-LS stream that CharLS refuses.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,19 @@ from dataclasses import dataclass
 from importlib import import_module, metadata
 
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
-
-MODULES = {"pydicom": "rle"}
-"""Of pydicom's decoding plugins, where the module is not called as the plugin."""
+from pydicom.uid import (
+    UID,
+    JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Whether files of one transfer syntax can be decoded; ``by`` which package and version, empty if by pydicom alone.
+    """Whether files of one transfer syntax can be decoded; ``by`` which package and version, empty if not compressed.
 
     ``mend`` says what to do where they cannot.
     """
@@ -25,11 +32,13 @@ class Decoding:
     mend: str = ""
 
 
-def fastest_decoder(syntax: UID) -> str:
-    """The plugin of pydicom's that is tried first; empty: pydicom's own order."""
+def only_decoder(syntax: UID) -> str:
+    """The plugin of pydicom's that decodes a syntax; empty where nothing is compressed, or by nothing known here."""
     if syntax in JPEGLSTransferSyntaxes:
         return "pyjpegls"
-    return "pylibjpeg" if syntax == RLELossless or syntax in JPEG2000TransferSyntaxes else ""
+    if syntax == JPEGBaseline8Bit:
+        return "pillow"
+    return "pylibjpeg" if syntax in (RLELossless, *JPEGTransferSyntaxes, *JPEG2000TransferSyntaxes) else ""
 
 
 def is_standard(syntax: str) -> bool:
@@ -46,21 +55,20 @@ def decoding_of(uid: str) -> Decoding:
         decoder = get_decoder(syntax)
     except NotImplementedError:
         return Decoding(False, mend="there is no decoder for it; have another program store them uncompressed")
-    plugins = decoder.available_plugins
-    if plugins:
-        preferred = fastest_decoder(syntax)
-        return Decoding(True, _package(preferred if preferred in plugins else plugins[0], syntax))
-    if not decoder.is_available:
-        return Decoding(False, mend=f"pip install {' '.join(_packages('pylibjpeg', syntax))}")
-    return Decoding(True)  # not compressed
+    plugin = only_decoder(syntax)
+    if not plugin:
+        return Decoding(True)  # not compressed
+    if plugin not in decoder.available_plugins:
+        return Decoding(False, mend=f"pip install {' '.join(_packages(plugin, syntax))}")
+    return Decoding(True, _package(plugin, syntax))
 
 
 def _packages(plugin: str, syntax: UID) -> list[str]:
     """The packages that a plugin needs for a syntax; the last one does the work."""
-    module = import_module(f"pydicom.pixels.decoders.{MODULES.get(plugin, plugin)}")
+    module = import_module(f"pydicom.pixels.decoders.{plugin}")
     return [re.split(r"[<>=!~ ]", needed)[0] for needed in module.DECODER_DEPENDENCIES[syntax]]
 
 
 def _package(plugin: str, syntax: UID) -> str:
-    name = (_packages(plugin, syntax) or ["pydicom"])[-1]
+    name = _packages(plugin, syntax)[-1]
     return f"{name} {metadata.version(name)}"

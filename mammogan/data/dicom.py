@@ -18,15 +18,16 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
 
 from mammogan.config import Resolution
 from mammogan.data import grey
 from mammogan.data.background import Breast, cleaned, with_dark_background, with_value
-from mammogan.data.decoders import fastest_decoder
+from mammogan.data.codestream import compressed, correct_syntax, refuse_incomplete
+from mammogan.data.decoders import only_decoder
 from mammogan.data.fit import Fit, fitted
 from mammogan.data.grey import Grey, Unusable, Voi
 from mammogan.data.header import MOST_PIXELS, SMALLEST_SIDE, read
+from mammogan.data.jpeg_lossless import is_read_wrongly
 from mammogan.data.orientation import Orientation, orient
 from mammogan.data.placement import Placement, Region, apply_placement_to_mask, place_pixels
 
@@ -36,8 +37,6 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 SYNTHETIC_DATA = 0x0008001C
 PASSED_ON = (MemoryError, KeyboardInterrupt, SystemExit)
 """What is not a decoder's own failure. A panic of one that is written in Rust is no Exception either, yet one."""
-STREAMS = {b"\xff\x4f\xff\x51": JPEG2000TransferSyntaxes, b"\xff\xd8\xff\xf7": JPEGLSTransferSyntaxes}
-"""How compressed pixels begin, and the transfer syntaxes that such a beginning may be declared as."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,7 @@ def read_mammogram(path: Path, laterality: str, view: str, reading: Reading = Re
     try:
         with _header_warnings(flags):
             header = read(path)
-            _correct_syntax(header, flags)
-            stored = _decode(header)
+            stored = _decode(header, flags)
             source = _canonical(header, stored, laterality, view, reading, flags)
     except MemoryError as error:  # says nothing of the file: it may do when less is converted at a time
         raise Unusable("out_of_memory", repr(error)) from error
@@ -118,27 +116,16 @@ def _header_warnings(flags: list[str]) -> Iterator[None]:
         flags.append("header_warnings")
 
 
-def _correct_syntax(header: Dataset, flags: list[str]) -> None:
-    """Believe a stream that begins as another compression than is declared: decoders would show something else."""
-    declared = header.file_meta.get("TransferSyntaxUID")
-    for start, syntaxes in STREAMS.items():
-        if header["PixelData"].is_undefined_length and _first_fragment(header.PixelData).startswith(start):
-            if declared not in syntaxes:
-                header.file_meta.TransferSyntaxUID = syntaxes[0]
-                flags.append("syntax_corrected")
-            return
-
-
-def _first_fragment(encapsulated: bytes) -> bytes:
-    """The pixel data's second item; the first is the table of offsets."""
-    second = 8 + int.from_bytes(encapsulated[4:8], "little")
-    return encapsulated[second + 8 : second + 24]
-
-
-def _decode(header: Dataset) -> NDArray[Any]:
-    """Stored pixels (h,w); the fastest exact decoder first, pydicom's own order when it fails."""
+def _decode(header: Dataset, flags: list[str]) -> NDArray[Any]:
+    """Stored pixels (h,w), all of them as they were compressed as far as that can be told."""
+    stream = compressed(header)
+    if correct_syntax(header, stream):
+        flags.append("syntax_corrected")
+    refuse_incomplete(stream)
+    # pydicom would cut values to the declared bits, and so turn the brightest pixels of some scanners black.
+    correct = header.get("PixelRepresentation") == 1 or _has_overlay_bits(header)
     try:
-        stored = _decoded_with(header, fastest_decoder(header.file_meta.TransferSyntaxUID))
+        stored = _decoded(header, correct)
     except PASSED_ON:
         raise
     except BaseException as error:  # decoders raise whatever the damaged stream leads them to
@@ -149,22 +136,15 @@ def _decode(header: Dataset) -> NDArray[Any]:
         raise Unusable("too_small", f"shape {stored.shape}")
     if stored.size > MOST_PIXELS:
         raise Unusable("too_large", f"shape {stored.shape}")
+    if is_read_wrongly(stream, stored, int(header.BitsStored) if correct else 8 * stored.itemsize):
+        raise Unusable("decode_failed", "the compressed pixels are longer or shorter than what they were decoded to")
     return stored
 
 
-def _decoded_with(header: Dataset, decoder: str) -> NDArray[Any]:
-    # pydicom would cut values to the declared bits, and so turn the brightest pixels of some scanners black.
-    correct = header.get("PixelRepresentation") == 1 or _has_overlay_bits(header)
-    options = {"correct_unused_bits": correct, "view_only": not correct}
-    if decoder:
-        try:
-            header.pixel_array_options(decoding_plugin=decoder, **options)
-            return header.pixel_array
-        except PASSED_ON:
-            raise
-        except BaseException:
-            logging.getLogger(__name__).debug("%s failed, trying the other decoders", decoder)
-    header.pixel_array_options(decoding_plugin="", **options)
+def _decoded(header: Dataset, correct: bool) -> NDArray[Any]:
+    """By one decoder alone: what it refuses is damaged, and another may make noise of it."""
+    decoder = only_decoder(header.file_meta.TransferSyntaxUID)
+    header.pixel_array_options(decoding_plugin=decoder, correct_unused_bits=correct, view_only=not correct)
     return header.pixel_array
 
 
