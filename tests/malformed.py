@@ -330,6 +330,8 @@ class Suite:
             ("all one", b"\xff" * size, ("blank",)),
         ):
             self.add(name, self.sound().but(PIXELS, b"OW", pixels).encoded(), *outcomes)
+        unknown = self.sound().encoded().replace(b"\xe0\x7f\x10\0OW", b"\xe0\x7f\x10\0O\0")
+        self.add("pixels of an unknown VR", unknown, "damaged_header")
         padded = self.sound(pixels=np.full((96, 96), 7, np.uint16), PixelPaddingValue=7)
         self.add("padding only", padded.encoded(), "blank")
         for descriptor, data in (

@@ -30,7 +30,7 @@ USED = (
     *("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept"),
     *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction"),
     *("PatientOrientation", "ImageLaterality", "Laterality", "ViewPosition", "BurnedInAnnotation"),
-    *("ImagerPixelSpacing", "PixelSpacing"),
+    *("ImagerPixelSpacing", "PixelSpacing", "PixelData"),
 )
 """All that is taken from a header, here, in dicom.py and in grey.py."""
 SMALLEST_SIDE = 64
