@@ -14,6 +14,11 @@ from mammogan.data.orientation import Orientation, breast_mask, enclosed, overvi
 from mammogan.data.placement import Region
 
 SKIN = 3  # blocks of the overview around the breast, 4.6 mm of the largest detectors: faint skin is no background
+LIFTED = grey.TOP / 1024  # a background below that, a quarter of a step of 8 bits, is black
+NOISE = grey.TOP / 50  # about the background's brightness, of scanners
+EVEN = 0.9  # of the background within NOISE; the rest may be labels. Fat that fills a corner has 0.75 at most
+LEAST_AIR = 0.01  # of the image
+UNPADDED = 0.1  # of what is beside the breast; less is labels upon the padding
 PADDING_IN_BREAST = 0.005  # of the breast: a declared padding value that is more common there is wrong
 
 
@@ -84,13 +89,23 @@ def with_value(curve: Curve, patterns: NDArray[np.intp], brightness: float) -> C
 def with_dark_background(
     tones: Grey, padding: NDArray[np.intp], breast: Breast, way: Orientation, flags: list[str]
 ) -> Curve:
-    """The curve with background and padding at 0."""
-    curve, background = tones.curve, _background(tones, padding, breast, way)
-    if tones.lifts_background and background is not None:
-        tones.voi["background"] = round(float(curve[background]), 3)
-        curve = grey.anchored(curve, background)
-    if background is None or curve[background] > grey.TOP / 2:
-        flags.append("background_unknown" if background is None else "bright_background")
+    """The curve with background and padding at 0.
+
+    Windows, LUTs and sigmoids lift the background, and detectors store air above 0. Only what is surely air is brought
+    down, and where it is not found, flags say so: a breast that fills the image must not be darkened.
+    """
+    curve, outside = tones.curve, _outside(tones, padding, breast, way)
+    background = _commonest(breast.stored[outside])
+    if background is None:
+        flags.append("background_unknown")
+    elif curve[background] > grey.TOP / 2:
+        flags.append("bright_background")
+    elif tones.is_for_display and curve[background] > LIFTED:
+        if _is_air(curve, background, outside, padding, breast):
+            tones.voi["background"] = round(float(curve[background]), 3)
+            curve = grey.anchored(curve, background)
+        else:
+            flags.append("background_unknown")
     return with_value(curve, padding, 0)
 
 
@@ -107,7 +122,7 @@ def cleaned(
 
     Where breast or background were not found, nothing is changed and a flag says so: tissue must not be wiped out.
     """
-    background = _background(tones, padding, breast, way)
+    background = _commonest(breast.stored[_outside(tones, padding, breast, way)])
     if not breast.mask.any() or background is None or curve[background] > grey.TOP / 2:
         flags.append("background_not_cleaned")
         return pixels
@@ -115,11 +130,35 @@ def cleaned(
     return np.where(surroundings, np.float32(curve[background]), pixels)
 
 
-def _background(tones: Grey, padding: NDArray[np.intp], breast: Breast, way: Orientation) -> int | None:
-    """The commonest stored value away from breast and bright padding, in the half far from the chest wall."""
+def _outside(tones: Grey, padding: NDArray[np.intp], breast: Breast, way: Orientation) -> NDArray[np.bool_]:
+    """Where on the overview's grid background is looked for: away from breast and bright padding, in the half far from
+    the chest wall, and apart from dark padding too unless that is nearly all that there is."""
     covered = breast.mask | np.isin(breast.stored, padding[tones.curve[padding] > grey.TOP / 2])
-    far = np.zeros(covered.shape, bool)
-    half = covered.shape[1] // 2
+    outside = _far_half(covered.shape, way) & ~ndimage.binary_dilation(covered, iterations=3)
+    unpadded: NDArray[np.bool_] = outside & ~np.isin(breast.stored, padding)
+    return unpadded if unpadded.sum() > UNPADDED * outside.sum() else outside
+
+
+def _far_half(shape: tuple[int, ...], way: Orientation) -> NDArray[np.bool_]:
+    far = np.zeros(shape, bool)
+    half = shape[1] // 2
     far[:, slice(None, half) if way.flip_h else slice(half, None)] = True
-    outside = far & ~ndimage.binary_dilation(covered, iterations=3)
-    return int(np.bincount(breast.stored[outside]).argmax()) if outside.any() else None
+    return far
+
+
+def _commonest(stored: NDArray[np.uint16]) -> int | None:
+    return int(np.bincount(stored).argmax()) if stored.size else None
+
+
+def _is_air(
+    curve: Curve, background: int, outside: NDArray[np.bool_], padding: NDArray[np.intp], breast: Breast
+) -> bool:
+    """Whether what is ``outside`` has one brightness but for noise, which tissue has not, is the darkest of the image,
+    and is no small part."""
+    level = curve[background]
+    even = np.abs(curve[breast.stored[outside]] - level) <= NOISE
+    image = curve[breast.stored[~np.isin(breast.stored, padding)]]
+    darkest = np.percentile(image, 1) if image.size else level
+    return bool(
+        np.count_nonzero(outside) >= LEAST_AIR * outside.size and even.mean() >= EVEN and level - darkest <= NOISE
+    )

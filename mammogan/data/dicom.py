@@ -166,7 +166,7 @@ def _canonical(
     if not shown.size or (np.ptp(shown) == 0 and (padding.size or np.ptp(tones.curve[patterns]) == 0)):
         raise Unusable("blank", "one brightness everywhere but for padding")
     # Padding can be bright and large: it must be dark before anything bright and large is taken for the breast. Not
-    # darker than all else, or a background that a sigmoid lifts would seem bright.
+    # darker than all else, or a background that is lifted would seem bright.
     breast, way = _look(header, patterns, with_value(tones.curve, padding, shown.min()), laterality, view)
     if breast.holds(padding, way):
         flags.append("padding_in_breast")

@@ -50,9 +50,9 @@ class Grey:
     flags: list[str] = field(default_factory=list)
 
     @property
-    def lifts_background(self) -> bool:
-        """A sigmoid maps the darkest stored value above zero."""
-        return self.voi.get("function") == "SIGMOID"
+    def is_for_display(self) -> bool:
+        """Whether it shows what the file's maker meant to be seen, rather than numbers that nothing is cut off from."""
+        return self.voi.get("policy") == "header"
 
 
 def grey_curve(header: Dataset, present: NDArray[np.bool_], policy: Voi, index: int = 0) -> Grey:
@@ -111,7 +111,7 @@ def brightness(curve: Curve, patterns: NDArray[np.uint16]) -> NDArray[np.float32
 
 
 def anchored(curve: Curve, background: int) -> Curve:
-    """Map the brightness of the stored value ``background`` to 0 and keep the top, as before a sigmoid's lift."""
+    """Map the brightness of the stored value ``background`` to 0 and keep the top, as if nothing had lifted it."""
     foot = curve[background]
     return np.clip((curve - foot) * (TOP / (TOP - foot)), 0, TOP) if foot < TOP else curve
 

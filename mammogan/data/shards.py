@@ -39,7 +39,7 @@ from mammogan.data.verify import verify
 
 __all__ = ["ConversionReport", "IndexedSample", "IndexedShard", "ShardIndex", "verify", "write_shards"]
 
-CONVERSION = 3
+CONVERSION = 4
 """Counts up when the same file and settings give other pixels than before."""
 
 
