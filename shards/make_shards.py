@@ -58,7 +58,8 @@ class MakeShards:
     """Most images in one tar."""
     voi: Literal["header", "linear_bits", "none"] = "header"
     """Grey scale. header: the file's VOI LUT or window. linear_bits: all stored bits, linearly, the brightest value
-    that they can hold at 65535. none: the stored numbers as they are, 12 bits ending at 4095, for other programs."""
+    that they can hold at 65535. none: the stored numbers as they are, without the file's rescale, 12 bits ending at
+    4095, for other programs."""
     voi_index: int = 0
     """Which of a file's VOI LUTs or windows, from 0: of GE's three LUTs 1 is the normal one. Files with fewer: the
     first, with a flag."""

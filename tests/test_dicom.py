@@ -19,7 +19,7 @@ from pydicom.uid import JPEG2000Lossless, SecondaryCaptureImageStorage
 from mammogan.config import Resolution
 from mammogan.data.cohort import Mammogram
 from mammogan.data.convert import Skipped, Task, convert
-from mammogan.data.dicom import Reading, Source, Unusable, read_mammogram
+from mammogan.data.dicom import Reading, Source, Unusable, place, read_mammogram
 from mammogan.data.pseudonyms import Pseudonyms
 
 RAW = "1.2.840.10008.5.1.4.1.1.1.2.1"
@@ -223,6 +223,25 @@ def test_the_policy_none_keeps_the_stored_numbers(file: Path, photometric: str, 
     found = read_mammogram(path, "L", "CC", Reading("none", clean_background=clean))
     assert np.allclose(found.pixels, stored, atol=0.001)
     assert found.facts["voi"] == {"policy": "none", "kind": "bits"}
+
+
+@pytest.mark.parametrize("slope", [2, 0.001])
+def test_the_policy_none_leaves_the_rescale_out_too(file: Path, slope: float) -> None:
+    stored = breast()
+    write_mammogram(file, stored, RescaleSlope=slope, RescaleIntercept=-100)
+    found = read_mammogram(file, "L", "CC", Reading("none"))
+    assert np.allclose(found.pixels, stored, atol=0.001) and found.top == 4095
+
+
+@pytest.mark.parametrize(("bits", "top"), [(10, 1023), (12, 4095), (14, 16383)])
+def test_the_policy_none_ends_at_the_largest_number_of_the_stored_bits_at_hard_edges_too(
+    file: Path, bits: int, top: int
+) -> None:
+    stored = np.zeros((400, 300), np.uint16)
+    stored[100:300, :150] = top
+    write_mammogram(file, stored, bits=bits)
+    pixels, _ = place(read_mammogram(file, "L", "CC", Reading("none")), Resolution(96, 96))
+    assert pixels.max() == top and (pixels == top).sum() > 400
 
 
 def test_of_several_windows_the_one_asked_for_is_taken(file: Path) -> None:

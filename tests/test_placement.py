@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mammogan.config import HIGH, LOW, Resolution
-from mammogan.data.placement import Placement, apply_placement_to_mask, place_pixels
+from mammogan.data.placement import Placement, add_at_source, apply_placement_to_mask, place_pixels
 
 SMALL = Resolution(96, 96)
 
@@ -82,6 +82,16 @@ def test_overshoot_at_a_hard_edge_neither_wraps_nor_dips() -> None:
     assert image[:28].max() == 0
     profile = image[48].astype(int)
     assert (np.diff(profile[:48]) >= 0).all() and (np.diff(profile[48:]) <= 0).all()
+
+
+def test_a_grey_scale_that_ends_below_65535_is_not_exceeded_there_and_back() -> None:
+    frame = np.zeros((300, 300), np.float32)
+    frame[100:200, 100:200] = 4095
+    placement = Placement.fit((300, 300), SMALL, False, False)
+    image = place_pixels(frame, placement, 4095)
+    assert image.max() == 4095 < place_pixels(frame, placement).max()
+    brighter = add_at_source(frame, np.full((96, 96), 500, np.float32), placement, 4095)
+    assert brighter.max() == 4095 and brighter[:90].min() > 400
 
 
 def test_an_image_of_the_right_size_is_not_resampled() -> None:

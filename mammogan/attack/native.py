@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.config import MissingInput, UserError, Workspace
-from mammogan.data.dicom import Reading, Unusable, read_mammogram
+from mammogan.data.dicom import Reading, Source, Unusable, read_mammogram
+from mammogan.data.grey import TOP
 from mammogan.data.placement import Placement, add_at_source, place_pixels
 from mammogan.data.stream import Sample
 from mammogan.files import is_file
@@ -49,14 +50,14 @@ class Originals:
     def pair(self, real: Sample, fake: Sample) -> NativePair:
         """Both at full size. UserError, which names the key only, when the original is not what the shard holds."""
         placement = Placement.from_json(real.facts["placement"])
-        canonical = self._read(real.key, real.facts, placement)
-        off = np.abs(place_pixels(canonical, placement).astype(np.int32) - real.pixels).max()
+        source = self._read(real.key, real.facts, placement)
+        off = np.abs(place_pixels(source.pixels, placement, source.top).astype(np.int32) - real.pixels).max()
         if off > ROUNDING:
             raise self._other(real.key, f"its pixels differ by up to {off} of 65535")
-        altered = put_back(canonical, real.pixels, fake.pixels, placement)
-        return NativePair(np.rint(canonical).astype(np.uint16), altered)
+        altered = put_back(source.pixels, real.pixels, fake.pixels, placement, source.top)
+        return NativePair(np.rint(source.pixels).astype(np.uint16), altered)
 
-    def _read(self, key: str, facts: dict[str, Any], placement: Placement) -> NDArray[np.float32]:
+    def _read(self, key: str, facts: dict[str, Any], placement: Placement) -> Source:
         row = self._rows.get(key)
         if row is None:
             raise self._other(key, f"{self._cohort} does not know it")
@@ -75,7 +76,7 @@ class Originals:
             placement.flip_v,
         ):
             raise self._other(key, "its size or orientation differs")
-        return source.pixels
+        return source
 
     def _other(self, key: str, found: str) -> UserError:
         return UserError(
@@ -84,7 +85,9 @@ class Originals:
         )
 
 
-def put_back(canonical: NDArray[np.float32], real: Pixels, fake: Pixels, placement: Placement) -> Pixels:
-    """The change from ``real`` to ``fake`` (H,W) on ``canonical`` (h,w): uint16 (h,w), rounded half to even."""
+def put_back(
+    canonical: NDArray[np.float32], real: Pixels, fake: Pixels, placement: Placement, top: float = TOP
+) -> Pixels:
+    """The change from ``real`` to ``fake`` (H,W) on ``canonical`` (h,w), in [0,top]: uint16, rounded half to even."""
     change = fake.astype(np.float32) - real.astype(np.float32)
-    return np.rint(add_at_source(canonical, change, placement)).astype(np.uint16)
+    return np.rint(add_at_source(canonical, change, placement, top)).astype(np.uint16)

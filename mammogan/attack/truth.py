@@ -145,4 +145,4 @@ def _read_twin(path: Path, row: dict[str, str], facts: dict[str, Any]) -> Pixels
     from mammogan.data.dicom import Reading, read_mammogram
 
     twin = read_mammogram(path, row["laterality"], row["view"], Reading.of(facts))
-    return place_pixels(twin.pixels, Placement.from_json(facts["placement"]))
+    return place_pixels(twin.pixels, Placement.from_json(facts["placement"]), twin.top)

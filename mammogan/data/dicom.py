@@ -59,7 +59,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Source:
-    """A mammogram at its own size. ``pixels`` float32 (h,w) in [0,65535], canonical, bright tissue on dark.
+    """A mammogram at its own size. ``pixels`` float32 (h,w) in [0,top], canonical, bright tissue on dark.
 
     ``facts`` are what a sample's JSON may say of the file: no name, number, date, UID or path. ``fingerprint`` is of
     the stored pixels, equal for two files of one image, and private: who has the file can tell it again. ``breast`` is
@@ -72,6 +72,8 @@ class Source:
     facts: dict[str, Any]
     fingerprint: bytes
     breast: Region | None = None
+    top: float = grey.TOP
+    """Where the grey scale ends: the largest number that can be stored, where the stored numbers are kept."""
 
 
 def read_mammogram(path: Path, laterality: str, view: str, reading: Reading = Reading()) -> Source:
@@ -94,7 +96,7 @@ def place(source: Source, resolution: Resolution, fit: Fit = "pad") -> tuple[NDA
     height, width = source.pixels.shape
     flips, spacing = (source.flip_h, source.flip_v), source.facts["source_spacing_mm"]
     placement = fitted(fit, (height, width), resolution, flips, spacing, source.breast)
-    pixels = place_pixels(source.pixels, placement)
+    pixels = place_pixels(source.pixels, placement, source.top)
     if np.ptp(pixels) == 0:
         raise Unusable("blank", "one brightness everywhere once rounded to 16 bits")
     return pixels, placement
@@ -189,6 +191,7 @@ def _canonical(
         facts={**_facts(header, stored, tones, way), "clean_background": reading.clean_background},
         fingerprint=_fingerprint(stored),
         breast=breast.region((height, width), way),
+        top=tones.top,
     )
 
 

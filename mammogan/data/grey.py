@@ -60,13 +60,14 @@ def grey_curve(header: Dataset, present: NDArray[np.bool_], policy: Voi, index: 
 
     ``present`` (65536) marks the stored values that occur, as 16-bit patterns. policy "header": the VOI LUT, else the
     window, that is ``index``-th in the header, counted from 0, else all stored bits linearly. policy "linear_bits": all
-    stored bits linearly. policy "none": the same, to be stored as the numbers that they are, so that 12 bits end at
-    4095. Where the header has fewer LUTs or windows than ``index``, its first one is taken, and a flag says so.
+    stored bits linearly. policy "none": neither modality LUT nor rescale either, the stored numbers to be kept as they
+    are, signed ones from the lowest on, so that 12 bits end at 4095. Where the header has fewer LUTs or windows than
+    ``index``, its first one is taken, and a flag says so.
     """
     flags: list[str] = []
     stored, bits = _stored_values(header, present, flags)
     inside = _within(stored, bits, _is_signed(header))
-    values = _modality(header, stored, flags)
+    values = stored.astype(np.float64) if policy == "none" else _modality(header, stored, flags)
     low, high = float(values[inside].min()), float(values[inside].max())
     chosen = _voi(header, values, (low, high), bits, index, flags) if policy == "header" else None
     unit, voi = chosen or (_linear(values, low, high), {"kind": "bits"})

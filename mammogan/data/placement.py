@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from mammogan.config import Resolution
+from mammogan.data.grey import TOP
 from mammogan.data.resample import bicubic, bilinear
 
 Region = tuple[int, int, int, int]
@@ -111,12 +112,12 @@ class Placement:
         return cls(**plain)
 
 
-def place_pixels(canonical: NDArray[np.float32], placement: Placement) -> NDArray[np.uint16]:
-    """Canonical float pixels (h,w) in [0,65535] -> uint16 (H,W).
+def place_pixels(canonical: NDArray[np.float32], placement: Placement, top: float = TOP) -> NDArray[np.uint16]:
+    """Canonical float pixels (h,w) in [0,top] -> uint16 (H,W), none above ``top``, the end of their grey scale.
 
     Antialiased bicubic in float; clipped, because it overshoots, before the one rounding (half to even).
     """
-    scaled = np.clip(bicubic(placement.used(canonical), placement.content_shape), 0, 65535)
+    scaled = np.clip(bicubic(placement.used(canonical), placement.content_shape), 0, top)
     placed = np.zeros(placement.shape, np.uint16)
     content(placed, placement)[...] = np.rint(scaled, out=scaled)
     return placed
@@ -150,9 +151,9 @@ def content(image: NDArray[Any], placement: Placement) -> NDArray[Any]:
 
 
 def add_at_source(
-    canonical: NDArray[np.float32], change: NDArray[np.float32], placement: Placement
+    canonical: NDArray[np.float32], change: NDArray[np.float32], placement: Placement, top: float = TOP
 ) -> NDArray[np.float32]:
-    """Canonical pixels (h,w) in [0,65535] with a shard image's ``change`` (H,W) put back on them, in [0,65535].
+    """Canonical pixels (h,w) in [0,top] with a shard image's ``change`` (H,W) put back on them, in [0,top].
 
     The change is scaled bicubically and then corrected until scaling the result down gives it again, as far as its
     pixels and the range allow. Pixels farther than REACH from any change stay exactly what they are.
@@ -163,7 +164,7 @@ def add_at_source(
     for _ in range(1 + PASSES):
         missing = wanted - bicubic(added, placement.content_shape)
         added += np.where(region, bicubic(missing, used.shape), 0)
-        added = np.clip(used + added, 0, 65535) - used
+        added = np.clip(used + added, 0, top) - used
     changed = canonical.copy()
     placement.used(changed)[...] = used + added
     return changed
