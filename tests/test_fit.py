@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mammogan.config import HIGH, LOW, Resolution
 from mammogan.data.cohort import Mammogram
+from mammogan.data.conversion_report import MEANING
 from mammogan.data.convert import Converted, Skipped, Task, convert, sample_facts
 from mammogan.data.dicom import Source, Unusable, place, read_mammogram
 from mammogan.data.fit import Fit, fitted, is_larger
@@ -53,7 +54,7 @@ def test_physical_shrinks_a_field_that_is_larger_than_the_largest_detectors_and_
     assert is_larger("physical", large, LOW, spacing) and not is_larger("pad", large, LOW, spacing)
     placement = fitted("physical", large, LOW, (False, False), spacing, None)
     assert placement == Placement.fit(large, LOW, False, False)
-    file = write_mammogram(tmp_path / "a.dcm", breast((400, 300)), ImagerPixelSpacing=[1, 1])
+    file = write_mammogram(tmp_path / "a.dcm", breast((700, 500)), ImagerPixelSpacing=[0.5, 0.5])
     row = Mammogram(**{**vars(ROW), "path": file})
     made = convert(Task(row, (SMALL,), NAMES, fit="physical"))
     assert isinstance(made, Converted) and b'"larger_than_field"' in made.members[SMALL].json
@@ -64,6 +65,18 @@ def test_physical_leaves_out_what_does_not_say_how_large_its_pixels_are(tmp_path
     row = Mammogram(**{**vars(ROW), "path": file})
     outcome = convert(Task(row, (SMALL,), NAMES, fit="physical"))
     assert isinstance(outcome, Skipped) and outcome.code == "no_spacing"
+
+
+@pytest.mark.parametrize("mm", [[0.0001, 0.0001], [0.07, 0.0007], [0.019, 0.019], [0.51, 0.51], [70, 70]])
+def test_physical_leaves_out_what_says_that_its_pixels_are_of_an_impossible_size(
+    tmp_path: Path, mm: list[float]
+) -> None:
+    file = write_mammogram(tmp_path / "a.dcm", breast(), ImagerPixelSpacing=mm)
+    row = Mammogram(**{**vars(ROW), "path": file})
+    outcome = convert(Task(row, (SMALL,), NAMES, fit="physical"))
+    assert outcome == Skipped("spacing_implausible", f"pixels of {[float(n) for n in mm]} mm, expected 0.02 to 0.5 mm")
+    assert outcome.code in MEANING
+    assert isinstance(convert(Task(row, (SMALL,), NAMES)), Converted)
 
 
 def test_stretch_fills_the_shard_image(tmp_path: Path) -> None:
@@ -117,7 +130,7 @@ def test_every_stored_pixel_that_is_used_comes_back_to_itself_in_every_fit(
 @pytest.mark.parametrize("flips", [(False, False), (True, True)])
 def test_spots_and_masks_land_where_the_placement_says_and_go_back(fit: Fit, flips: tuple[bool, bool]) -> None:
     shape, region = (400, 300), (40, 380, 0, 240)
-    placement = fitted(fit, shape, SMALL, flips, [0.6, 0.6], region)
+    placement = fitted(fit, shape, SMALL, flips, [0.5, 0.5], region)
     frame = np.zeros(shape, np.float32)
     frame[150:170, 130:150] = 40000
     canonical = np.ascontiguousarray(placement.canonical(frame))

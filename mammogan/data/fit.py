@@ -17,6 +17,8 @@ from mammogan.data.placement import Placement, Region
 Fit = Literal["pad", "physical", "stretch", "crop"]
 FIELD_MM = (286.72, 232.96)
 """The field of the study's larger detector, 4096 x 3328 pixels of 0.07 mm (24 x 29 cm): height, width."""
+PIXEL_MM = (0.02, 0.5)
+"""Plausible sizes of a stored pixel: detectors have 0.05 to 0.1 mm, scans of film 0.04 to 0.2 mm."""
 LARGER = "larger_than_field"
 
 
@@ -30,7 +32,8 @@ def fitted(
 ) -> Placement:
     """Where a frame (h,w) of pixels of ``spacing_mm`` (y, x), with the ``breast`` found in it, goes; flips are (h, v).
 
-    physical raises Unusable ``no_spacing`` where nothing says how large a pixel is. A field larger than FIELD_MM is
+    physical raises Unusable ``no_spacing`` where nothing says how large a pixel is, and ``spacing_implausible`` where
+    what does cannot be true of a mammogram. A field larger than FIELD_MM is
     made to fit rather than cut, see ``is_larger``. crop without a breast is pad.
     """
     if fit == "stretch":
@@ -51,6 +54,9 @@ def _physical(shape: tuple[int, int], resolution: Resolution, spacing_mm: list[f
     """Size of the frame where FIELD_MM fills the shard image."""
     if spacing_mm is None:
         raise Unusable("no_spacing", "--fit physical needs ImagerPixelSpacing or PixelSpacing")
+    least, most = PIXEL_MM
+    if not all(least <= mm <= most for mm in spacing_mm):
+        raise Unusable("spacing_implausible", f"pixels of {spacing_mm} mm, expected {least} to {most} mm")
     pixel_mm = max(FIELD_MM[0] / resolution.height, FIELD_MM[1] / resolution.width)
     height, width = (round(side * mm / pixel_mm) for side, mm in zip(shape, spacing_mm, strict=True))
     return height, width
