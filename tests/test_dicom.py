@@ -12,9 +12,10 @@ import numpy as np
 import pydicom
 import pytest
 from dicoms import breast, write_mammogram
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_voi_lut
-from pydicom.uid import JPEG2000Lossless, SecondaryCaptureImageStorage
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEG2000Lossless, SecondaryCaptureImageStorage
 
 from mammogan.config import Resolution
 from mammogan.data.cohort import Mammogram
@@ -132,6 +133,36 @@ def test_a_voi_lut_comes_before_a_window(file: Path) -> None:
     source = read_mammogram(path, "L", "CC")
     assert np.allclose(source.pixels, apply_voi_lut(stored, pydicom.dcmread(path)) * (65535 / 4095), atol=0.01)
     assert source.facts["voi"]["kind"] == "lut"
+
+
+def write_with_lut(path: Path, keyword: str, big_endian: bool, entries: NDArray[np.uint16], bits: int) -> Path:
+    """A file with a LUT of 4096 entries as words that nobody swaps (OW)."""
+    stored, item = breast(), Dataset()
+    item.LUTDescriptor = [4096, 0, bits]
+    item.add_new(0x00283006, "OW", entries.astype(">u2" if big_endian else "<u2").tobytes())
+    dataset = pydicom.dcmread(write_mammogram(path, stored, **{keyword: [item]}))
+    dataset.PixelData = stored.astype(">u2" if big_endian else "<u2").tobytes()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian if big_endian else ExplicitVRLittleEndian
+    pydicom.dcmwrite(path, dataset, implicit_vr=False, little_endian=not big_endian, force_encoding=True)
+    return path
+
+
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_a_lut_of_words_is_read_in_the_byte_order_of_its_file(file: Path, keyword: str) -> None:
+    curve = np.rint(4095 * (np.arange(4096) / 4095) ** 2).astype(np.uint16)
+    little, big = (
+        read_mammogram(write_with_lut(file, keyword, big_endian, curve, 12), "L", "CC") for big_endian in (False, True)
+    )
+    assert np.array_equal(big.pixels, little.pixels) and big.facts == little.facts
+    assert np.allclose(big.pixels, curve[breast()] * (65535 / 4095), atol=0.01)
+
+
+def test_a_lut_that_stays_in_the_lower_half_of_its_range_is_flagged(file: Path) -> None:
+    for top, flags in ((4095, ["voi_lut_range"]), (32767, ["voi_lut_range"]), (40000, []), (65535, [])):
+        curve = np.rint(np.linspace(0, top, 4096)).astype(np.uint16)
+        source = read_mammogram(write_with_lut(file, "VOILUTSequence", False, curve, 16), "L", "CC")
+        assert source.facts["flags"] == flags
+        assert np.allclose(source.pixels, curve[breast()], atol=0.01)
 
 
 def test_a_rescale_comes_before_the_window(file: Path) -> None:

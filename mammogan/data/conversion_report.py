@@ -47,6 +47,7 @@ MEANING = {
 DOUBTS = {
     "burned_in_annotation": "that may show a name",
     "background_not_cleaned": "whose background was not cleaned, for the breast is not clearly told from it",
+    "voi_lut_range": "whose LUT leaves the upper half of its range unused, so that they are dark",
 }
 """What is told of files that are used all the same, by flag."""
 

@@ -152,7 +152,7 @@ def _modality(header: Dataset, stored: NDArray[np.int64], flags: list[str]) -> N
     """Modality LUT, else rescale, else the values themselves."""
     if header.get("ModalityLUTSequence"):
         try:
-            return _look_up(stored.astype(float), header.ModalityLUTSequence)[0]
+            return _lut(header, "ModalityLUTSequence").look_up(stored.astype(float))
         except LutInvalid as error:
             raise Unusable("damaged_header", str(error)) from error
     slope, intercept = _number(header, "RescaleSlope"), _number(header, "RescaleIntercept")
@@ -169,8 +169,10 @@ def _voi(
     if header.get("VOILUTSequence"):
         try:
             chosen = _chosen(index, _values(header, "VOILUTSequence"), flags)
-            looked_up, top = _look_up(values, header.VOILUTSequence, chosen)
-            return looked_up / top, {"kind": "lut", "index": chosen}
+            lut = _lut(header, "VOILUTSequence", chosen)
+            if lut.table.max() < lut.top / 2:  # often 12 bits that are declared as 16
+                flags.append("voi_lut_range")
+            return lut.look_up(values) / lut.top, {"kind": "lut", "index": chosen}
         except LutInvalid:
             flags.append("voi_lut_invalid")
     chosen = _chosen(index, min(_values(header, "WindowCenter"), _values(header, "WindowWidth")), flags)
@@ -216,21 +218,35 @@ def window_sigmoid(values: NDArray[np.float64], center: float, width: float) -> 
 WINDOWS = {"LINEAR": window_linear, "LINEAR_EXACT": window_linear_exact, "SIGMOID": window_sigmoid}
 
 
-def _look_up(values: NDArray[np.float64], sequence: Any, chosen: int = 0) -> tuple[NDArray[np.float64], float]:
-    """Apply one LUT of a sequence (PS3.3 C.11.1.1); its largest possible output too. LutInvalid if it is none."""
+@dataclass(frozen=True)
+class Lut:
+    """A look-up table (PS3.3 C.11.1.1) for values from ``first`` on, and the largest output that it declares."""
+
+    table: NDArray[np.float64]
+    first: int
+    top: float
+
+    def look_up(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        index = np.clip(np.rint(values) - self.first, 0, len(self.table) - 1).astype(np.intp)
+        found: NDArray[np.float64] = self.table[index]
+        return found
+
+
+def _lut(header: Dataset, keyword: str, chosen: int = 0) -> Lut:
+    """One LUT of a sequence. LutInvalid if it is none."""
     try:
-        item = sequence[chosen]
+        item = header[keyword].value[chosen]
         entries, first, bits = (int(part) for part in item.LUTDescriptor)
         data = item.LUTData
         if isinstance(data, bytes):
-            data = np.frombuffer(data, "<u2" if len(data) >= 2 * (entries or PATTERNS) else np.uint8)
+            words = ">u2" if header.original_encoding[1] is False else "<u2"
+            data = np.frombuffer(data, words if len(data) >= 2 * (entries or PATTERNS) else np.uint8)
         table = np.asarray(data, float)[: entries or PATTERNS]
     except (TypeError, ValueError, AttributeError, IndexError) as error:
         raise LutInvalid(repr(error)) from error
     if not table.size or not 1 <= bits <= 16:
         raise LutInvalid(f"{table.size} entries of {bits} bits")
-    index = np.clip(np.rint(values) - first, 0, len(table) - 1).astype(np.intp)
-    return table[index], float((1 << bits) - 1)
+    return Lut(table, first, float((1 << bits) - 1))
 
 
 def _chosen(index: int, count: int, flags: list[str]) -> int:
