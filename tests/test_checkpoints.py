@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from trainings import CAD
 
 from mammogan.config import MissingInput, Resolution, UserError, Workspace
-from mammogan.files import sha256
+from mammogan.files import read_json, sha256
 from mammogan.training import cad
 from mammogan.training.checkpoint import Damaged, Run, choose_checkpoint, load, load_newest, save
 from mammogan.training.saving import Saver, snapshot
@@ -163,6 +164,29 @@ def test_a_training_goes_on_from_the_one_before_and_ends_as_it_would_have(
     assert f"newest.pt is {'not there' if fault == 'gone' else 'damaged'}" in out and "from epoch 1, batch 3" in out
     assert all(torch.equal(value, load(run.newest)["cad"][name]) for name, value in undisturbed["cad"].items())
     assert run.done.is_file() and load(run.previous)["epoch"] == 1, "the damaged one was not kept"
+
+
+def test_a_training_that_cannot_go_on_leaves_what_is_there_as_it_was(workspace: Workspace) -> None:
+    run = Run(workspace.cad_run(SMALL))
+    cad.train(CAD, workspace)
+    for path in (run.newest, run.previous):
+        damage(path, "changed")
+    before = {path: path.read_bytes() for path in (run.done, run.path / "config.yaml", run.best, run.metrics)}
+    with pytest.raises(UserError, match=r"newest.pt is damaged .* newest-1.pt is damaged"):
+        cad.train(replace(CAD, epochs=CAD.epochs + 1), workspace)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_best_networks_that_came_after_the_state_that_is_left_are_kept_as_the_best(workspace: Workspace) -> None:
+    run = Run(workspace.cad_run(SMALL))
+    cad.train(CAD, workspace)
+    better = load(run.best) | {"epoch": CAD.epochs, "validation_auc": 2.0}  # as another machine's rounding may have it
+    save(run.best, better)
+    run.done.unlink()
+    run.newest.unlink()
+    cad.train(CAD, workspace)
+    assert load(run.best)["validation_auc"] == load(run.newest)["best"] == 2.0
+    assert read_json(run.done)["best_validation_auc"] == 2.0
 
 
 def damage(path: Path, fault: str) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from mammogan.config import Resolution, UserError, Workspace
+from mammogan.data.shards import write_shards
 from mammogan.data.stream import PairedStream, ShardImages, epoch_order, read_shard
 from mammogan.files import read_json
 
@@ -33,6 +35,20 @@ def test_sequential_and_random_access_give_the_same_mammograms(converted: Worksp
             assert sample.pixels.dtype == np.uint16 and sample.pixels.shape == (96, 96)
             assert np.array_equal(by_offset[i][0].numpy(), sample.pixels)
             assert sample.facts["label"] == label and len(np.unique(sample.pixels)) > 256
+
+
+def test_of_many_shards_only_some_are_open_at_once(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mammogan.data.stream.OPEN_AT_ONCE", 2)
+    workspace = Workspace(tmp_path / "work")
+    write_shards(phantom / "labels.csv", workspace, [SMALL], jobs=1, shard_images=1)
+    many = images(workspace)
+    assert len({member.shard for member in many.members}) == len(many) > 4
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    once, again = ([many[i].clone() for i in range(len(many))] for _ in range(2))
+    assert all(torch.equal(*both) for both in zip(once, again, strict=True))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before + 2
 
 
 def test_a_pair_stream_divides_one_global_batch_over_the_ranks(converted: Workspace) -> None:

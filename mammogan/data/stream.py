@@ -27,6 +27,9 @@ from mammogan.data.codec import MEMBER, decode
 from mammogan.data.index import IndexedSample, refuse_outside, with_places
 from mammogan.files import read_json
 
+OPEN_AT_ONCE = 128
+"""Shards of one split and label that a process keeps open: systems allow 1024 files, for all that it reads."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -110,8 +113,10 @@ class ShardImages(Dataset[Tensor]):
     def _descriptor(self, shard: str) -> int:
         if self._owner != os.getpid():  # a forked worker must not share the parent's descriptors
             self._open, self._owner = {}, os.getpid()
-        if shard not in self._open:
-            self._open[shard] = os.open(self.folder / shard, os.O_RDONLY)
+        descriptor = self._open.pop(shard, None)
+        self._open[shard] = os.open(self.folder / shard, os.O_RDONLY) if descriptor is None else descriptor
+        if len(self._open) > OPEN_AT_ONCE:
+            os.close(self._open.pop(next(iter(self._open))))  # the one that was not read from for longest
         return self._open[shard]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -87,6 +87,10 @@ class CadTraining:
         self.epoch, self.batch, self.best, self.lines = (state[k] for k in ("epoch", "batch", "best", "lines"))
         self.sums.copy_(self.ranks.own_part(state["sums"]))
 
+    def adopt(self, best: dict[str, Any]) -> None:
+        if best["epoch"] > self.epoch:
+            self.best = best["validation_auc"]
+
     def add(self, losses: dict[str, Tensor], taken: Tensor) -> None:
         """Add one batch's figures to the sums of the epoch if its step was taken, without waiting for the device."""
         figures = [losses["focal"], losses["penalty"], torch.ones_like(losses["focal"])]
@@ -122,10 +126,10 @@ def _train(config: CadConfig, workspace: Workspace, run: Run, inputs: dict[str, 
     # Load data and network.
     resumes = ranks.any(run.has_state)
     training = CadTraining(config, workspace, ranks, resumes)
+    # Resume. What is there of a run is left as it is until it is sure that it can go on.
+    told = resume(training, run) if resumes else []
     if ranks.first:
         run.begin(config, inputs)
-    # Resume.
-    told = resume(training, run) if resumes else []
     reporter = Reporter(run, run.path.name, ranks.first, config.compute.tensorboard, training.lines, training.epoch)
     reporter.note(
         f"{run.path.name}: {ranks.size} rank(s) on {ranks.device.type}, {training.precision}, "

@@ -98,6 +98,10 @@ class GanTraining:
         self.ended_by = state["ended_by"]
         self.sums.copy_(self.ranks.own_part(state["sums"]))
 
+    def adopt(self, best: dict[str, Any]) -> None:
+        if best["epoch"] > self.epoch:
+            self.best = [best["validation_fooled"], best["validation_identity"]]
+
     def steps_of(self, phase: Phase) -> tuple[nn.Module, nn.Module]:
         """Discriminator's and generator's step, frozen and rated as ``phase`` says, wrapped anew for the ranks."""
         config, critic = self.config, self.critic

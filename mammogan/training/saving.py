@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from mammogan.training.checkpoint import Run, load_newest, save
+from mammogan.training.checkpoint import Run, load, load_newest, save
 from mammogan.training.distributed import Ranks
 
 
@@ -29,6 +29,12 @@ class Resumable(Protocol):
 
     def restore(self, state: dict[str, Any]) -> None: ...
 
+    def adopt(self, best: dict[str, Any]) -> None:
+        """Take the networks of best.pt as the best so far if they came after the state that was restored.
+
+        Its epoch is then trained again, and elsewhere than on the same ranks of CPUs it may end a little worse.
+        """
+
 
 def resume(training: Resumable, run: Run) -> list[str]:
     """Restore the newest good state on every rank. Sentences for the user: what was damaged, and what changes now.
@@ -37,6 +43,8 @@ def resume(training: Resumable, run: Run) -> list[str]:
     """
     state, told = load_newest(run)
     training.restore(state)
+    if run.best.is_file():
+        training.adopt(load(run.best))
     training.ranks.agree((training.epoch, training.batch))
     if told and training.ranks.first:
         run.previous.replace(run.newest)
