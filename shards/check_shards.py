@@ -68,8 +68,11 @@ def _check(workspace: Workspace, resolution: Resolution, contact: bool) -> list[
         say(f"WARNING {resolution}: {pair}: one image? Then drop a row of the table, or give both one patient")
     if contact:
         sheet = workspace.root / f"contact-{resolution}.png"
-        draw_contact_sheet(index, sheet)
-        say(f"look at {sheet}")
+        try:
+            draw_contact_sheet(index, sheet)
+            say(f"look at {sheet}")
+        except OSError as error:  # of a workspace that may only be read: a picture is no part of the check
+            say(f"{sheet} cannot be written ({error.strerror}), so there is no picture; --no-contact leaves it out")
     return []
 
 

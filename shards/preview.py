@@ -35,32 +35,36 @@ class Preview:
     orientation: bool = False
     """Show samples with a flag about their orientation."""
     flags: tuple[str, ...] = ()
-    """Show samples with one of these flags."""
+    """Show samples with one of these flags; docs/data.md has them all, and so has the message about a wrong one."""
     left_out: bool = False
     """Show the files that no shard holds."""
     most: int = 200
     """Pictures on one page at most."""
+    out: Path | None = None
+    """Folder for the pages; the workspace, and its private/ for files left out, when not given."""
 
 
 def main(asked: Preview) -> int:
     if not (asked.shard or asked.orientation or asked.flags or asked.left_out) or asked.most < 1:
         raise UserError("expected --shard NAME, --orientation, --flags FLAG ... or --left-out, and --most of 1 or more")
-    from mammogan.data.preview import ORIENTATION, of_left_out, of_shard, with_flags
+    from mammogan.data.flags import ORIENTATION
+    from mammogan.data.preview import of_left_out, of_shard, with_flags
     from mammogan.files import PRIVATE
 
     workspace = Workspace(asked.workspace)
     if asked.left_out:
         title = "left out: may show what identifies a patient; keep it private"
-        _draw(of_left_out(workspace), workspace.salt.parent / "left-out.png", title, asked.most, PRIVATE)
+        path = (asked.out or workspace.salt.parent) / "left-out.png"
+        _draw(of_left_out(workspace), path, title, asked.most, PRIVATE)
     if asked.shard:
         index = _index(workspace, asked.resolution)
         name = asked.shard.removesuffix(".tar")
-        path = workspace.root / f"preview-{index.resolution}-{name}.png"
+        path = (asked.out or workspace.root) / f"preview-{index.resolution}-{name}.png"
         _draw(of_shard(index, name), path, f"{index.resolution} {name}", asked.most)
     if flags := (*asked.flags, *(ORIENTATION if asked.orientation else ())):
         index = _index(workspace, asked.resolution)
         what = "flags" if asked.flags else "orientation"
-        path = workspace.root / f"preview-{index.resolution}-{what}.png"
+        path = (asked.out or workspace.root) / f"preview-{index.resolution}-{what}.png"
         _draw(with_flags(index, flags), path, f"{index.resolution}: {', '.join(flags)}", asked.most)
     return 0
 
@@ -89,7 +93,12 @@ def _draw(pictures: Iterator[Picture], path: Path, title: str, most: int, mode: 
         return
     if len(shown) > most:
         say(f"{title}: more than {most}, the first are shown (--most decides)")
-    draw(shown[:most], path, title, mode=mode)
+    try:
+        draw(shown[:most], path, title, mode=mode)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}); name a folder where you may write: --out"
+        ) from None
     say(f"look at {path}")
 
 

@@ -131,6 +131,13 @@ def test_check_shards_tells_faults_by_its_exit_code_and_draws_a_sheet_of_sound_o
     assert (copied.root / "contact-128x96.png").is_file() and not (copied.root / "contact-96x96.png").exists()
 
 
+def test_a_picture_that_cannot_be_written_stops_no_check(copied: Workspace) -> None:
+    (copied.root / "contact-128x96.png").mkdir()
+    ran = front_door("shards/check_shards.py", "--workspace", copied.root)
+    assert ran.returncode == 0 and ran.stdout.count("all sound") == 2, ran.stderr
+    assert "contact-128x96.png cannot be written" in ran.stdout and "--no-contact" in ran.stdout
+
+
 def a_flipped_byte(folder: Path) -> None:
     shard = folder / "train-negative-000000.tar"
     raw = bytearray(shard.read_bytes())

@@ -6,18 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicoms import breast, write_mammogram
+from dicoms import breast, write_cohort, write_mammogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mammogan.config import HIGH, LOW, Resolution
+from mammogan.config import HIGH, LOW, Resolution, Workspace
 from mammogan.data.cohort import Mammogram
 from mammogan.data.conversion_report import MEANING
 from mammogan.data.convert import Converted, Skipped, Task, convert, sample_facts
 from mammogan.data.dicom import Source, Unusable, place, read_mammogram
-from mammogan.data.fit import Fit, fitted, is_larger
+from mammogan.data.fit import Fit, fitted, size_flags
 from mammogan.data.placement import Placement, add_at_source, apply_placement_to_mask, place_pixels
 from mammogan.data.pseudonyms import Pseudonyms
+from mammogan.data.shards import write_shards
+from mammogan.data.stream import read_shard
 
 SMALL = Resolution(96, 96)
 NAMES = Pseudonyms(b"secret")
@@ -46,13 +48,14 @@ def test_physical_gives_every_detector_the_pixels_of_the_largest(
     placement = fitted("physical", source, HIGH, (False, False), [mm, mm], None)
     assert placement.content_shape == content
     assert np.allclose([mm / scale for scale in placement.scale], 286.72 / 1728, rtol=1e-3)
-    assert not is_larger("physical", source, HIGH, [mm, mm])
+    assert size_flags("physical", placement, HIGH, [mm, mm]) == []
 
 
 def test_physical_shrinks_a_field_that_is_larger_than_the_largest_detectors_and_says_so(tmp_path: Path) -> None:
     large, spacing = (5000, 4000), [0.07, 0.07]
-    assert is_larger("physical", large, LOW, spacing) and not is_larger("pad", large, LOW, spacing)
     placement = fitted("physical", large, LOW, (False, False), spacing, None)
+    assert size_flags("physical", placement, LOW, spacing) == ["larger_than_field"]
+    assert size_flags("pad", placement, LOW, spacing) == []
     assert placement == Placement.fit(large, LOW, False, False)
     file = write_mammogram(tmp_path / "a.dcm", breast((700, 500)), ImagerPixelSpacing=[0.5, 0.5])
     row = Mammogram(**{**vars(ROW), "path": file})
@@ -77,6 +80,23 @@ def test_physical_leaves_out_what_says_that_its_pixels_are_of_an_impossible_size
     assert outcome == Skipped("spacing_implausible", f"pixels of {[float(n) for n in mm]} mm, expected 0.02 to 0.5 mm")
     assert outcome.code in MEANING
     assert isinstance(convert(Task(row, (SMALL,), NAMES)), Converted)
+
+
+def test_a_mammogram_that_takes_up_more_pixels_than_it_has_says_so_at_that_size_alone(tmp_path: Path) -> None:
+    table = write_cohort(tmp_path / "cohort")
+    sizes = Resolution(96, 96), Resolution(1024, 832)
+    report = write_shards(table, Workspace(tmp_path / "work"), sizes, jobs=1)
+    flagged = [
+        {key: flags for key, flags in found.items() if "enlarged" in flags}
+        for found in (flags_in(Workspace(tmp_path / "work"), size) for size in sizes)
+    ]
+    assert flagged[0] == {} and len(flagged[1]) == report.used == report.flagged["enlarged"]
+    assert any("used with a flag: enlarged, the original has fewer pixels" in line for line in report.lines())
+
+
+def flags_in(workspace: Workspace, size: Resolution) -> dict[str, list[str]]:
+    folder = workspace.shards(size)
+    return {sample.key: sample.facts["flags"] for tar in folder.glob("*.tar") for sample in read_shard(tar)}
 
 
 def test_stretch_fills_the_shard_image(tmp_path: Path) -> None:

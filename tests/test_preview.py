@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import checked, front_door
+from conftest import ROOT, checked, front_door
 from dicoms import COLUMNS, NAME, RECORD, breast, write_mammogram, write_table
 from PIL import Image
 
 from mammogan.config import Resolution, Workspace
 from mammogan.data.contact import HEIGHT
-from mammogan.data.preview import of_left_out, with_flags
+from mammogan.data.flags import FLAGS, MEANING
+from mammogan.data.preview import of_left_out, thumbnail, with_flags
 from mammogan.data.shards import ShardIndex, write_shards
 
 SIZE = Resolution(96, 96)
@@ -70,3 +71,27 @@ def test_mistakes_are_told_in_one_message(work: Workspace, tmp_path: Path) -> No
         assert ran.returncode == 2 and told in ran.stderr and "Traceback" not in ran.stderr
     assert "make_shards.py" in front_door("shards/preview.py", "--workspace", tmp_path, "--orientation").stderr
     assert "none" in checked("shards/preview.py", "--workspace", work.root, "--flags", "detached")
+    banana = front_door("shards/preview.py", "--workspace", work.root, "--flags", "banana")
+    assert banana.returncode == 2 and "--flags banana: expected some of background_not_cleaned, " in banana.stderr
+
+
+def test_a_page_goes_where_it_is_asked_to_and_a_place_that_takes_none_is_told(work: Workspace, tmp_path: Path) -> None:
+    words = ("shards/preview.py", "--workspace", work.root, "--shard", "test-positive-000000", "--out")
+    checked(*words, tmp_path / "pages")
+    assert (tmp_path / "pages" / "preview-96x96-test-positive-000000.png").is_file()
+    (tmp_path / "file").touch()
+    refused = front_door(*words, tmp_path / "file")
+    assert refused.returncode == 2 and "name a folder where you may write: --out" in refused.stderr
+
+
+def test_every_flag_has_its_meaning_in_the_docs() -> None:
+    told = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    assert MEANING.keys() == set(FLAGS) and all(f"| `{flag}` | {MEANING[flag]} |" in told for flag in FLAGS)
+
+
+def test_an_inverted_film_that_was_left_out_is_shown_with_a_dark_background(tmp_path: Path) -> None:
+    pages = [
+        thumbnail(write_mammogram(tmp_path / "a.dcm", pixels, photometric=photometric))
+        for pixels, photometric in ((breast(), "MONOCHROME2"), (4095 - breast(), "MONOCHROME1"))
+    ]
+    assert pages[0] is not None and pages[1] is not None and np.abs(pages[0].astype(int) - pages[1]).max() <= 1

@@ -12,6 +12,7 @@ from generators import save_gnet
 from mammogan.attack.generate import resolutions
 from mammogan.attack.settings import GenerateConfig
 from mammogan.config import CadConfig, Direction, GanConfig, Resolution, UserError, Workspace
+from mammogan.files import read_json, write_json
 from mammogan.training.inputs import check_classes, check_shards
 
 
@@ -52,6 +53,14 @@ def test_generation_leaves_out_sizes_without_generators_and_says_so(
     save_gnet(workspace, SMALL, Direction.REMOVE)
     assert resolutions(workspace, GenerateConfig()) == [SMALL]
     assert "128x96: left out, since no generators are there" in capsys.readouterr().out
+
+
+def test_shards_of_stored_numbers_are_not_trained_on(workspace: Workspace) -> None:
+    index = workspace.shards(SMALL) / "index.json"
+    found = read_json(index)
+    write_json(index, {**found, "settings": {**found["settings"], "voi": "none"}})
+    with pytest.raises(UserError, match=r"hold stored numbers \(--voi none\).* --voi header"):
+        check_shards(SMALL, workspace)
 
 
 def test_a_missing_shard_is_told_before_a_training_starts(workspace: Workspace) -> None:

@@ -330,7 +330,7 @@ def test_images_whose_headers_speak_of_burnt_in_text_are_used_and_counted_also_b
     first, again = convert(table, work), convert(table, work)
     for report in (first, again):
         assert report.used == 9 and report.flagged == {"burned_in_annotation": 2}
-        assert any("2 used that may show a name" in line for line in report.lines())
+        assert any("2 used with a flag: burned_in_annotation" in line for line in report.lines())
 
 
 def test_a_finished_folder_copied_without_its_hidden_markers_is_refused_and_kept(

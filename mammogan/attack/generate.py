@@ -150,7 +150,9 @@ def _find_generator(models: Workspace, resolution: Resolution, direction: Direct
             raise
         raise MissingInput(
             f"no generator ({direction}) for {resolution} in {run}; run\n"
-            f"  python launch/train_gan.py --workspace {models.root} --resolution {resolution} --direction {direction}"
+            f"  python launch/train_gan.py --workspace {models.root} --resolution {resolution} "
+            f"--direction {direction}\n"
+            "or name with --models the workspace whose generators are to be used"
         ) from None
     if found.direction not in (direction, None):
         raise UserError(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mammogan.data import grey
+from mammogan.data.flags import Flag
 from mammogan.data.grey import Curve, Grey
 from mammogan.data.orientation import Orientation, breast_mask, enclosed, overview, within_margins
 from mammogan.data.placement import Region
@@ -87,7 +88,7 @@ def with_value(curve: Curve, patterns: NDArray[np.intp], brightness: float) -> C
 
 
 def with_dark_background(
-    tones: Grey, padding: NDArray[np.intp], breast: Breast, way: Orientation, flags: list[str]
+    tones: Grey, padding: NDArray[np.intp], breast: Breast, way: Orientation, flags: list[Flag]
 ) -> Curve:
     """The curve with background and padding at 0.
 
@@ -116,7 +117,7 @@ def cleaned(
     padding: NDArray[np.intp],
     breast: Breast,
     way: Orientation,
-    flags: list[str],
+    flags: list[Flag],
 ) -> NDArray[np.float32]:
     """Canonical ``pixels`` (h,w), made with ``curve``, with all away from the breast, labels too, as background.
 

@@ -14,6 +14,8 @@ from mammogan import files
 from mammogan.config import LABELS, SPLITS, Workspace
 from mammogan.data.cohort import Mammogram
 from mammogan.data.convert import Skipped
+from mammogan.data.flags import FLAGS
+from mammogan.data.flags import MEANING as FLAG_MEANING
 from mammogan.data.shard_folder import ShardFolder
 
 COLUMNS = ("line", "key", "reason", "path", "detail")
@@ -44,12 +46,6 @@ MEANING = {
     "unexpected": "a fault that was not foreseen",
     "unreadable": "the file cannot be read",
 }
-DOUBTS = {
-    "burned_in_annotation": "that may show a name",
-    "background_not_cleaned": "whose background was not cleaned, for the breast is not clearly told from it",
-    "voi_lut_range": "whose LUT leaves the upper half of its range unused, so that they are dark",
-}
-"""What is told of files that are used all the same, by flag."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +71,9 @@ class ConversionReport:
         kept = self.files - self.converted_now
         yield f"{self.files} files in, {self.used} used" + (f" ({kept} were there already)" if kept else "")
         yield from why_left_out(self.skipped, self.quarantine)
-        for flag, doubt in DOUBTS.items():
+        for flag in FLAGS:
             if number := self.flagged.get(flag):
-                yield f"  {number} used {doubt}: {flag} is among the flags in their JSON"
+                yield f"  {number} used with a flag: {flag}, {FLAG_MEANING[flag]}"
         yield "split       label      images  patients"
         for split in SPLITS:
             for label in LABELS:
@@ -100,13 +96,13 @@ def report_on(
     """Count what lies in the finished shards."""
     keys = set.intersection(*({*folder.sources().values()} for folder in folders))
     used = [row for row in mammograms if row.key in keys]
-    flags = {key: flags for folder in folders for key, flags in folder.flags().items()}
+    flagged = [(key, flag) for folder in folders for key, found in folder.flags().items() for flag in found]
     cells = {(split, label): [m for m in used if (m.split, m.label) == (split, label)] for split, label in _cells()}
     return ConversionReport(
         files=len(mammograms),
         used=len(used),
         skipped=dict(count_reasons(folders)),
-        flagged=dict(Counter(flag for key in keys for flag in flags.get(key, ()))),
+        flagged=dict(Counter(flag for key, flag in set(flagged) if key in keys)),
         counts={split: {label: len(cells[split, label]) for label in LABELS} for split in SPLITS},
         patients={
             split: {label: len({m.patient for m in cells[split, label]}) for label in LABELS} for split in SPLITS

@@ -14,7 +14,8 @@ from mammogan.config import Resolution
 from mammogan.data.codec import Codec, encode
 from mammogan.data.cohort import Mammogram
 from mammogan.data.dicom import Placement, Reading, Source, Unusable, place, read_mammogram
-from mammogan.data.fit import LARGER, Fit, is_larger
+from mammogan.data.fit import Fit, size_flags
+from mammogan.data.flags import Flag
 from mammogan.data.index import SCHEMA
 from mammogan.data.pseudonyms import Pseudonyms
 from mammogan.data.sources import SOURCES
@@ -37,19 +38,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Members:
-    """The two files of a sample."""
+    """The two files of a sample; ``flags`` are in its JSON too."""
 
     pixels: bytes
     json: bytes
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A sample at every resolution asked for. source_hmac is of the stored pixels, ``flags`` are in its JSON too."""
+    """A sample at every resolution asked for. source_hmac is of the stored pixels."""
 
     source_hmac: str
     members: dict[Resolution, Members]
-    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def convert(task: Task) -> Converted | Skipped:
         return Skipped("out_of_memory", repr(error))
     except Exception as error:  # a header can be wrong in ways that nobody thought of; one file must not end the run
         return Skipped("unexpected", repr(error))
-    return Converted(task.names.source(source.fingerprint), members, tuple(source.facts["flags"]))
+    return Converted(task.names.source(source.fingerprint), members)
 
 
 @contextmanager
@@ -90,9 +91,9 @@ def _one_thread() -> Iterator[None]:
 def _members(task: Task, source: Source, resolution: Resolution) -> Members:
     pixels, placement = place(source, resolution, task.fit)
     facts = sample_facts(task.mammogram, source, placement, task.names)
-    if is_larger(task.fit, placement.source_shape, resolution, source.facts["source_spacing_mm"]):
-        facts["flags"] = sorted({*facts["flags"], LARGER})
-    return Members(encode(pixels, task.codec), json.dumps(facts, allow_nan=False).encode())
+    of_size = size_flags(task.fit, placement, resolution, source.facts["source_spacing_mm"])
+    facts["flags"] = sorted({*facts["flags"], *of_size})
+    return Members(encode(pixels, task.codec), json.dumps(facts, allow_nan=False).encode(), tuple(facts["flags"]))
 
 
 def sample_facts(row: Mammogram, source: Source, placement: Placement, names: Pseudonyms) -> dict[str, Any]:

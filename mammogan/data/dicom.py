@@ -25,6 +25,7 @@ from mammogan.data.background import Breast, cleaned, with_dark_background, with
 from mammogan.data.codestream import compressed, correct_syntax, refuse_incomplete
 from mammogan.data.decoders import only_decoder
 from mammogan.data.fit import Fit, fitted
+from mammogan.data.flags import Flag, raised
 from mammogan.data.grey import Grey, Unusable, Voi
 from mammogan.data.header import MOST_PIXELS, SMALLEST_SIDE, read
 from mammogan.data.jpeg_lossless import is_read_wrongly
@@ -78,7 +79,7 @@ class Source:
 
 def read_mammogram(path: Path, laterality: str, view: str, reading: Reading = Reading()) -> Source:
     """Decode one file and bring it into the canonical orientation. Raises Unusable with a reason code."""
-    flags: list[str] = []
+    flags: list[Flag] = []
     try:
         with _header_warnings(flags):
             header = read(path)
@@ -103,7 +104,7 @@ def place(source: Source, resolution: Resolution, fit: Fit = "pad") -> tuple[NDA
 
 
 @contextmanager
-def _header_warnings(flags: list[str]) -> Iterator[None]:
+def _header_warnings(flags: list[Flag]) -> Iterator[None]:
     """Turn pydicom's warnings, which quote the values of a header, into one flag."""
     logger = logging.getLogger("pydicom")
     level = logger.level
@@ -118,7 +119,7 @@ def _header_warnings(flags: list[str]) -> Iterator[None]:
         flags.append("header_warnings")
 
 
-def _decode(header: Dataset, flags: list[str]) -> NDArray[Any]:
+def _decode(header: Dataset, flags: list[Flag]) -> NDArray[Any]:
     """Stored pixels (h,w), all of them as they were compressed as far as that can be told."""
     stream = compressed(header)
     if correct_syntax(header, stream):
@@ -156,7 +157,7 @@ def _has_overlay_bits(header: Dataset) -> bool:
 
 
 def _canonical(
-    header: Dataset, stored: NDArray[Any], laterality: str, view: str, reading: Reading, flags: list[str]
+    header: Dataset, stored: NDArray[Any], laterality: str, view: str, reading: Reading, flags: list[Flag]
 ) -> Source:
     patterns = grey.stored_patterns(stored)
     padding = grey.padding(header)
@@ -207,17 +208,19 @@ def _declared_orientation(header: Dataset) -> tuple[str, ...]:
     return tuple(value.split("\\") if isinstance(value, str) else map(str, np.atleast_1d(value)))
 
 
-def _doubts(header: Dataset, laterality: str, view: str) -> list[str]:
+def _doubts(header: Dataset, laterality: str, view: str) -> list[Flag]:
     """What is worth a look: a header that names another side or view than the table, which is believed, and one that
     says that text is burnt into the pixels, which may be a name.
     """
     side = header.get("ImageLaterality") or header.get("Laterality")
     position = header.get("ViewPosition")
-    return [
-        *(["laterality_disagrees"] if side in ("L", "R") and side != laterality else []),
-        *(["burned_in_annotation"] if header.get("BurnedInAnnotation") == "YES" else []),
-        *(["view_disagrees"] if position in ("CC", "MLO") and position != view else []),
-    ]
+    return raised(
+        {
+            "laterality_disagrees": side in ("L", "R") and side != laterality,
+            "burned_in_annotation": header.get("BurnedInAnnotation") == "YES",
+            "view_disagrees": position in ("CC", "MLO") and position != view,
+        }
+    )
 
 
 def _facts(header: Dataset, stored: NDArray[Any], tones: Grey, way: Orientation) -> dict[str, Any]:

@@ -81,6 +81,6 @@ def _unless_repeated(result: Converted | Skipped, row: Mammogram, first: dict[st
 def _record(shards: dict[Resolution, OpenShard], row: Mammogram, outcome: Converted | Skipped) -> None:
     for resolution, shard in shards.items():
         if isinstance(outcome, Converted):
-            shard.add(row, outcome.members[resolution], outcome.source_hmac, outcome.flags)
+            shard.add(row, outcome.members[resolution], outcome.source_hmac)
         else:
             shard.exclude(row, outcome.code)

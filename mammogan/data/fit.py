@@ -11,15 +11,17 @@ from __future__ import annotations
 from typing import Literal
 
 from mammogan.config import Resolution
+from mammogan.data.flags import Flag, raised
 from mammogan.data.grey import Unusable
 from mammogan.data.placement import Placement, Region
 
 Fit = Literal["pad", "physical", "stretch", "crop"]
 FIELD_MM = (286.72, 232.96)
 """The field of the study's larger detector, 4096 x 3328 pixels of 0.07 mm (24 x 29 cm): height, width."""
+ENLARGED = 1.01
+"""Times its size; less comes of rounding."""
 PIXEL_MM = (0.02, 0.5)
 """Plausible sizes of a stored pixel: detectors have 0.05 to 0.1 mm, scans of film 0.04 to 0.2 mm."""
-LARGER = "larger_than_field"
 
 
 def fitted(
@@ -34,7 +36,7 @@ def fitted(
 
     physical raises Unusable ``no_spacing`` where nothing says how large a pixel is, and ``spacing_implausible`` where
     what does cannot be true of a mammogram. A field larger than FIELD_MM is
-    made to fit rather than cut, see ``is_larger``. crop without a breast is pad.
+    made to fit rather than cut, see ``size_flags``. crop without a breast is pad.
     """
     if fit == "stretch":
         return Placement.laid(source_shape, resolution, (resolution.height, resolution.width), *flips)
@@ -45,9 +47,11 @@ def fitted(
     return Placement.fit(source_shape, resolution, *flips, breast if fit == "crop" else None)
 
 
-def is_larger(fit: Fit, source_shape: tuple[int, int], resolution: Resolution, spacing_mm: list[float] | None) -> bool:
-    """Whether a frame was made smaller than its detector's size says, since its field is larger than FIELD_MM."""
-    return fit == "physical" and _exceeds(_physical(source_shape, resolution, spacing_mm), resolution)
+def size_flags(fit: Fit, placement: Placement, resolution: Resolution, spacing_mm: list[float] | None) -> list[Flag]:
+    """enlarged where a pixel of the original takes up more than one; larger_than_field where its field is larger than
+    FIELD_MM, so that physical made it smaller than its detector's size says."""
+    larger = fit == "physical" and _exceeds(_physical(placement.source_shape, resolution, spacing_mm), resolution)
+    return raised({"larger_than_field": larger, "enlarged": max(placement.scale) > ENLARGED})
 
 
 def _physical(shape: tuple[int, int], resolution: Resolution, spacing_mm: list[float] | None) -> tuple[int, int]:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from mammogan.data.flags import Flag
+
 TOP = 65535.0
 PATTERNS = 1 << 16
 HUGE = 1e12  # of a rescale; beyond it differences of stored values drown in rounding
@@ -47,7 +49,7 @@ class Grey:
     curve: Curve
     voi: dict[str, Any]
     top: float = TOP
-    flags: list[str] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
 
     @property
     def is_for_display(self) -> bool:
@@ -64,7 +66,7 @@ def grey_curve(header: Dataset, present: NDArray[np.bool_], policy: Voi, index: 
     are, signed ones from the lowest on, so that 12 bits end at 4095. Where the header has fewer LUTs or windows than
     ``index``, its first one is taken, and a flag says so.
     """
-    flags: list[str] = []
+    flags: list[Flag] = []
     stored, bits = _stored_values(header, present, flags)
     inside = _within(stored, bits, _is_signed(header))
     values = stored.astype(np.float64) if policy == "none" else _modality(header, stored, flags)
@@ -131,7 +133,7 @@ def _is_signed(header: Dataset) -> bool:
     return header.get("PixelRepresentation", 0) == 1
 
 
-def _stored_values(header: Dataset, present: NDArray[np.bool_], flags: list[str]) -> tuple[NDArray[np.int64], int]:
+def _stored_values(header: Dataset, present: NDArray[np.bool_], flags: list[Flag]) -> tuple[NDArray[np.int64], int]:
     """The number that each 16-bit pattern means, and the bits in use: more than declared when values exceed them."""
     patterns = np.arange(PATTERNS)
     stored = np.where(patterns >= PATTERNS // 2, patterns - PATTERNS, patterns) if _is_signed(header) else patterns
@@ -148,7 +150,7 @@ def _within(stored: NDArray[np.int64], bits: int, signed: bool) -> NDArray[np.bo
     return (stored >= low) & (stored < low + (1 << bits))
 
 
-def _modality(header: Dataset, stored: NDArray[np.int64], flags: list[str]) -> NDArray[np.float64]:
+def _modality(header: Dataset, stored: NDArray[np.int64], flags: list[Flag]) -> NDArray[np.float64]:
     """Modality LUT, else rescale, else the values themselves."""
     if header.get("ModalityLUTSequence"):
         try:
@@ -163,7 +165,7 @@ def _modality(header: Dataset, stored: NDArray[np.int64], flags: list[str]) -> N
 
 
 def _voi(
-    header: Dataset, values: NDArray[np.float64], span: tuple[float, float], bits: int, index: int, flags: list[str]
+    header: Dataset, values: NDArray[np.float64], span: tuple[float, float], bits: int, index: int, flags: list[Flag]
 ) -> tuple[NDArray[np.float64], dict[str, Any]] | None:
     """The header's VOI transform as brightness in about [0, 1] with its description; None when there is none."""
     if header.get("VOILUTSequence"):
@@ -249,7 +251,7 @@ def _lut(header: Dataset, keyword: str, chosen: int = 0) -> Lut:
     return Lut(table, first, float((1 << bits) - 1))
 
 
-def _chosen(index: int, count: int, flags: list[str]) -> int:
+def _chosen(index: int, count: int, flags: list[Flag]) -> int:
     """``index`` where there are as many; else the first."""
     if 0 < count <= index:
         flags.append("voi_index_absent")

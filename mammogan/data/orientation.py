@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mammogan.data.flags import Flag, raised
+
 OVERVIEW = 192  # longest side, in blocks, of the overview in which the breast is looked for
 ROWS = (
     4  # of each block that are looked at; with a detector's block of 18 x 18 that are 72 pixels, noise enough averaged
@@ -28,7 +30,7 @@ class Orientation:
 
     flip_h: bool
     flip_v: bool
-    flags: list[str] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
 
     def canonical(self, frame: NDArray[Any]) -> NDArray[Any]:
         """A view of a stored frame (h,w) in the canonical orientation."""
@@ -96,17 +98,20 @@ def _otsu(values: NDArray[np.float32]) -> float:
 
 def orient(mask: NDArray[np.bool_], declared: tuple[str, ...], laterality: str, view: str) -> Orientation:
     """Flips for a frame whose breast is ``mask``; ``declared`` is its PatientOrientation (row, column), or anything."""
-    flags = []
     expected = _declared_right(declared)
     if expected is None:
         expected = laterality == "R"
     seen = _seen_right(mask)
-    if seen is None:
-        flags.append("detached" if mask.any() else "breast_not_found")
-    elif seen != expected:
-        flags.append("orientation_disagrees")
     flip_v = _declared_upside_down(declared, laterality, view)
-    return Orientation(expected if seen is None else seen, flip_v, [*flags, *(["upside_down"] if flip_v else [])])
+    flags = raised(
+        {
+            "detached": seen is None and bool(mask.any()),
+            "breast_not_found": not mask.any(),
+            "orientation_disagrees": seen is not None and seen != expected,
+            "upside_down": flip_v,
+        }
+    )
+    return Orientation(expected if seen is None else seen, flip_v, flags)
 
 
 def _seen_right(mask: NDArray[np.bool_]) -> bool | None:

@@ -19,13 +19,12 @@ from PIL import Image, ImageDraw
 from mammogan import files
 from mammogan.config import MissingInput, UserError, Workspace
 from mammogan.data.contact import CAPTION, DIM, GAP, HEIGHT, INK, caption, small
+from mammogan.data.flags import FLAGS
 from mammogan.data.index import ShardIndex
 from mammogan.data.resample import bilinear
 from mammogan.data.stream import read_facts, read_pixels
 from mammogan.data.workers import Lost, in_order
 
-ORIENTATION = ("orientation_disagrees", "upside_down", "detached", "breast_not_found")
-"""Flags of a sample that say that its side or its way up is in doubt."""
 SECONDS = 60.0  # to decode a file that was left out; its process is killed then
 
 
@@ -58,7 +57,9 @@ def of_shard(index: ShardIndex, name: str) -> Iterator[Picture]:
 
 
 def with_flags(index: ShardIndex, flags: Sequence[str]) -> Iterator[Picture]:
-    """All samples that carry one of ``flags``."""
+    """All samples that carry one of ``flags``. UserError for what is no flag."""
+    if unknown := sorted(set(flags) - set(FLAGS)):
+        raise UserError(f"--flags {' '.join(unknown)}: expected some of {', '.join(FLAGS)}")
     return _samples(index, None, frozenset(flags))
 
 
@@ -91,7 +92,10 @@ def thumbnail(path: Path) -> NDArray[np.uint8] | None:
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # its warnings quote the header
     try:
         with warnings.catch_warnings(action="ignore"):
-            stored = np.asarray(pydicom.dcmread(path, force=True).pixel_array, np.float32)
+            file = pydicom.dcmread(path, force=True)
+            stored = np.asarray(file.pixel_array, np.float32)
+        if file.get("PhotometricInterpretation") == "MONOCHROME1":
+            stored = -stored
         while stored.ndim > 2:  # frames come first, colours last
             stored = stored[..., 0] if stored.shape[-1] <= 4 else stored[0]
         height, width = stored.shape

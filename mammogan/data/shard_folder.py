@@ -43,12 +43,12 @@ class OpenShard:
         self.flags: dict[str, tuple[str, ...]] = {}
         self.excluded: list[dict[str, Any]] = []
 
-    def add(self, row: Mammogram, members: Members, source_hmac: str, flags: tuple[str, ...]) -> None:
+    def add(self, row: Mammogram, members: Members, source_hmac: str) -> None:
         self.tar.write({"__key__": row.key, self.kind: members.pixels, "json": members.json})
         self.patients[row.key] = row.patient
         self.sources[row.key] = source_hmac
-        if flags:
-            self.flags[row.key] = flags
+        if members.flags:
+            self.flags[row.key] = members.flags
 
     def exclude(self, row: Mammogram, reason: str) -> None:
         self.excluded.append({"line": row.line, "key": row.key, "reason": reason})

@@ -44,6 +44,11 @@ def check_shards(resolution: Resolution, workspace: Workspace) -> None:
             f"  python shards/make_shards.py --cohort labels.csv --workspace {workspace.root} --resolution {resolution}"
         )
     index = read_json(folder / "index.json")
+    if index["settings"].get("voi") == "none":
+        raise UserError(
+            f"the shards at {resolution} hold stored numbers (--voi none), which are for other programs: networks "
+            "expect the full range of brightness. Make shards with --voi header, or linear_bits, in another --workspace"
+        )
     check_classes(resolution, index["counts"])
     damaged = [shard["name"] for shard in index["shards"] if not _is_whole(folder / shard["name"], shard["bytes"])]
     if damaged:
