@@ -37,7 +37,7 @@ from mammogan.config import HIGH, LOW
 from mammogan.data.codec import CODECS, Codec, encode
 from mammogan.data.cohort import Mammogram, assign
 from mammogan.data.convert import Converted, Task, convert
-from mammogan.data.dicom import _correct_syntax, _decode
+from mammogan.data.dicom import _decoded
 from mammogan.data.header import read
 from mammogan.data.placement import Placement, content
 from mammogan.data.pseudonyms import Pseudonyms
@@ -72,8 +72,7 @@ def plain(folder: Path) -> Way:
 def floor(codec: Codec, resize: Resize) -> Way:
     def work(row: Mammogram) -> None:
         dataset = read(row.path)
-        _correct_syntax(dataset, [])
-        pixels = _decode(dataset).astype(np.float32)
+        pixels = _decoded(dataset, correct=False).astype(np.float32)
         for resolution in BOTH:
             placement = Placement.fit(pixels.shape, resolution, False, False)
             scaled = np.clip(resize(pixels, placement.content_shape), 0, 65535)
@@ -101,7 +100,7 @@ def ours(folder: Path, codec: Codec) -> Way:
         if not isinstance(made, Converted):
             raise SystemExit(f"a phantom was left out: {made.code} {made.detail}")
         for resolution, members in made.members.items():
-            shards[resolution].add(row, members, made.source_hmac, made.flags)
+            shards[resolution].add(row, members, made.source_hmac)
 
     return work
 
