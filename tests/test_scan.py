@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 import stat
@@ -12,34 +11,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from archives import cbis_ddsm, cmmd, csaw_cc, embed, inbreast, nlbs, omi_db, own_csv, rsna, vindr
+from archives import cmmd
 from archives.miniature import Miniature
+from archives.scanning import WRITERS, outcome, rows_of, scanned
 from conftest import ROOT, checked, front_door
 from dicoms import NAME, breast, write_mammogram, write_table
 
 from mammogan.config import SPLITS, UserError
 from mammogan.data.archives.labels import OPEN_TO_CHOICE, Policy
 from mammogan.data.archives.recognise import ARCHIVES
-from mammogan.data.archives.report import MEANING, ScanReport
+from mammogan.data.archives.report import MEANING
 from mammogan.data.archives.scan import scan
 from mammogan.data.archives.selection import Selection
 from mammogan.data.sources import SOURCES
 from mammogan.data.stream import read_shard
 from mammogan.data.table import read_table
-
-WRITERS: dict[str, Callable[[Path], Miniature]] = {
-    "rsna": rsna.write,
-    "csaw-cc": csaw_cc.write,
-    "vindr": vindr.write,
-    "cmmd": cmmd.write,
-    "cbis-ddsm": cbis_ddsm.write,
-    "inbreast": inbreast.write,
-    "embed": embed.write,
-    "omi-db": omi_db.write,
-    "nlbs": nlbs.write,
-    "csv": own_csv.write,
-}
-TABLES = {"embed": ("EMBED_OpenData_metadata.csv", "EMBED_OpenData_clinical.csv")}
 
 
 @pytest.fixture(scope="session")
@@ -53,22 +39,6 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Minia
         return made[name]
 
     return get
-
-
-def scanned(root: Path, out: Path, selection: Selection | None = None, **options: object) -> ScanReport:
-    return scan(root, out, selection=selection, jobs=1, seconds=None, **options)  # type: ignore[arg-type]
-
-
-def rows_of(table: Path) -> list[dict[str, str]]:
-    with open(table, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def outcome(root: Path, out: Path) -> dict[str, str]:
-    """Label or reason of every file, by its path relative to the archive."""
-    excluded = out.with_name(f"{out.stem}.excluded.csv")
-    said = [(row["path"], row["label"]) for row in rows_of(out)] + [(r["path"], r["reason"]) for r in rows_of(excluded)]
-    return {str((out.parent / path).relative_to(root)): word for path, word in said}
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -52,7 +52,8 @@ class Header:
 class Entry:
     """What an archive's tables say of one image, or of all images of a breast. Empty: they do not say.
 
-    ``split`` is the archive's own, train or test. ``excluded`` is a reason code that the tables give.
+    ``split`` is the archive's own, train or test. ``excluded`` is a reason code that the tables give, ``why_excluded``
+    says more of it.
     """
 
     patient: str
@@ -64,6 +65,7 @@ class Entry:
     density: str = ""
     split: str = ""
     excluded: str = ""
+    why_excluded: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
+from mammogan.data.archives.agreement import agreed
 from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Header, Mark
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import cell_of, number, tail
@@ -18,7 +19,7 @@ YES, NO = ("1", "1.0", "true", "yes", "y"), ("0", "0.0", "false", "no", "n")
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
-    entries = {tail(row["file_path"], 4): _entry(row) for row in found.one(TABLE).rows()}
+    entries = agreed((tail(row["file_path"], 4), _entry(row)) for row in found.one(TABLE).rows())
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         key = tail(path.as_posix(), 4)

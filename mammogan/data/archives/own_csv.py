@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import get_args
 
 from mammogan.config import SPLITS, UserError
+from mammogan.data.archives.agreement import agreed
 from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Header, Mark
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import Table, density_of
@@ -37,7 +38,7 @@ def read(found: Found, basis: Basis) -> Catalogue:
     rows = list(table.rows())
     _refuse_unknown_words(table, column, {row[column].lower() for row in rows}, words)
     folder = table.path.parent
-    entries = {_key(row["path"], folder, found.root): _entry(row, words[row[column].lower()]) for row in rows}
+    entries = agreed((_key(row["path"], folder, found.root), _entry(row, words[row[column].lower()])) for row in rows)
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         key = str((found.root / path).absolute())

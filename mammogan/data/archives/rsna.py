@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
+from mammogan.data.archives.agreement import agreed
 from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Header, Mark
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import density_of, number
@@ -18,7 +19,7 @@ TABLE = Mark("train.csv", frozenset({"patient_id", "image_id", "laterality", "vi
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
-    entries = {row["image_id"]: _entry(row) for row in found.one(TABLE).rows()}
+    entries = agreed((row["image_id"], _entry(row)) for row in found.one(TABLE).rows())
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         return (path.stem, entries[path.stem]) if path.stem in entries else None

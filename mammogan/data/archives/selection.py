@@ -72,14 +72,22 @@ def _labelled(image: Image, cases: Cases, policy: Policy) -> Image:
 
 def without_copies(images: Sequence[Image]) -> list[Image]:
     """The first of files with the same SOPInstanceUID stays."""
-    seen: set[str] = set()
+    first: dict[str, Image] = {}
     kept = []
     for image in images:
-        is_copy = bool(image.header.instance) and image.header.instance in seen
-        kept.append(image.out("duplicate", "the SOPInstanceUID of an earlier file") if is_copy else image)
+        earlier = first.get(image.header.instance) if image.header.instance else None
+        kept.append(_copy(image, earlier) if earlier else image)
         if not image.reason:
-            seen.add(image.header.instance)
+            first.setdefault(image.header.instance, image)
     return kept
+
+
+def _copy(image: Image, earlier: Image) -> Image:
+    differing = [name for name in ("patient", "label") if getattr(image, name) != getattr(earlier, name)]
+    if differing:
+        detail = f"the SOPInstanceUID of an earlier file that is used, but another {' and another '.join(differing)}"
+        return image.out("duplicate_conflict", detail)
+    return image.out("duplicate", "the SOPInstanceUID of an earlier file")
 
 
 def best_of_repeats(images: Sequence[Image]) -> list[Image]:
