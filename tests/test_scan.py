@@ -276,7 +276,7 @@ def test_a_label_that_is_a_number_is_refused_and_missing_negatives_are_told(tmp_
     made.image("a.dcm", "positive")
     made.image("b.dcm", "label_benign")
     made.table("mine.csv", ("path", "patient", "label"), [("a.dcm", "1", "1"), ("b.dcm", "2", "0")])
-    with pytest.raises(UserError, match="found 0, 1; name the column 'cancer' if 1 is a cancer"):
+    with pytest.raises(UserError, match="found '1' in 1 row, '0' in 1 row; name the column 'cancer' if 1 is a cancer"):
         scanned(made.root, tmp_path / "labels.csv")
     made.table("mine.csv", ("path", "patient", "label"), [("a.dcm", "1", "Malignant"), ("b.dcm", "2", "benign")])
     report = scanned(made.root, tmp_path / "labels.csv")

@@ -37,7 +37,7 @@ SLIPS = re.compile(
     "train(ing)?|val(id|idation)?|dev|holdout|test(ing)?|true|false|yes|no|unknown|n/?a|nan|none|null",
     re.IGNORECASE,
 )
-"""What people write in the place of a code; only these are quoted."""
+"""What people write in the place of a code; only these are quoted, here and by a scan."""
 NO_FILE = "no such file"
 
 
@@ -199,7 +199,7 @@ def _cell_faults(line: int, record: dict[str, str], folder: Path) -> list[Fault]
     for column, allowed in ALLOWED.items():
         value = record.get(column, "")
         if value not in allowed and not (column in OPTIONAL and not value):
-            faults.append(Fault(line, column, " or ".join(allowed), _quoted(value)))
+            faults.append(Fault(line, column, " or ".join(allowed), quoted(value)))
     # Neither paths nor patients are repeated in a message: both may name a person.
     if not record["patient"]:
         faults.append(Fault(line, "patient", "an identifier", "an empty cell"))
@@ -210,7 +210,7 @@ def _cell_faults(line: int, record: dict[str, str], folder: Path) -> list[Fault]
     return faults
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
     """The cell where it is a known slip; any other text may be somebody's name or number."""
     if SLIPS.fullmatch(value):
         return repr(value)

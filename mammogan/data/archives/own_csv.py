@@ -7,7 +7,8 @@ label of 0 or 1 is refused, for there are lists in which 0 is the cancer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import get_args
 
@@ -17,6 +18,7 @@ from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Hea
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import Table, density_of
 from mammogan.data.archives.views import SIDES
+from mammogan.data.table import quoted
 
 NAME = "a table of your own"
 LABELLED = Mark(NAME, frozenset({"path", "patient", "label"}))
@@ -28,6 +30,8 @@ WORDS: dict[str, Finding] = {
     **{finding: finding for finding in get_args(Finding)},
     "": "unknown",
 }
+SHOWN_KINDS = 5
+"""Of unknown words; of the rows with others it is said how many there are."""
 NUMBERS: dict[str, Finding] = {"1": "cancer", "1.0": "cancer", "0": "normal", "0.0": "normal", "": "unknown"}
 
 
@@ -36,7 +40,7 @@ def read(found: Found, basis: Basis) -> Catalogue:
     table = found.one(mark)
     words, column = (WORDS, "label") if mark is LABELLED else (NUMBERS, "cancer")
     rows = list(table.rows())
-    _refuse_unknown_words(table, column, {row[column].lower() for row in rows}, words)
+    _refuse_unknown_words(table, column, (row[column] for row in rows), words)
     folder = table.path.parent
     entries = agreed((_key(row["path"], folder, found.root), _entry(row, words[row[column].lower()])) for row in rows)
 
@@ -47,13 +51,25 @@ def read(found: Found, basis: Basis) -> Catalogue:
     return Catalogue(entries, find)
 
 
-def _refuse_unknown_words(table: Table, column: str, found: set[str], words: Mapping[str, Finding]) -> None:
-    if unknown := found - set(words):
-        shown = ", ".join(sorted(word for word in unknown if len(word) < 20)[:5]) or "longer texts"
+def _refuse_unknown_words(table: Table, column: str, cells: Iterable[str], words: Mapping[str, Finding]) -> None:
+    if unknown := [cell for cell in cells if cell.lower() not in words]:
         raise UserError(
-            f"table {table.path.name}, {column}: expected {', '.join(filter(None, words))}; found {shown}"
-            + ("; name the column 'cancer' if 1 is a cancer" if unknown <= {"0", "1"} else "")
+            f"table {table.path.name}, {column}: expected {', '.join(filter(None, words))}; found {_counted(unknown)}"
+            + ("; name the column 'cancer' if 1 is a cancer" if set(unknown) <= {"0", "1"} else "")
         )
+
+
+def _counted(cells: Iterable[str]) -> str:
+    """What was found and in how many rows, the most frequent first; a cell that may name somebody is not quoted."""
+    kinds = Counter(map(quoted, cells)).most_common()
+    shown = [f"{kind} in {_rows(number)}" for kind, number in kinds[:SHOWN_KINDS]]
+    if others := sum(number for _, number in kinds[SHOWN_KINDS:]):
+        shown.append(f"others in {_rows(others)}")
+    return ", ".join(shown)
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number} rows"
 
 
 def _key(path: str, folder: Path, root: Path) -> str:
