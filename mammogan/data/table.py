@@ -214,7 +214,7 @@ def quoted(value: str) -> str:
     """The cell where it is a known slip; any other text may be somebody's name or number."""
     if SLIPS.fullmatch(value):
         return repr(value)
-    return f"a text of {len(value)} characters" if value else "an empty cell"
+    return f"a text of {len(value)} character{'s' * (len(value) > 1)}" if value else "an empty cell"
 
 
 def _row(line: int, record: dict[str, str]) -> Row:
