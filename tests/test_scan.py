@@ -138,6 +138,27 @@ def test_what_lies_between_is_labelled_as_chosen_and_its_label_keeps_its_source(
     assert findings["interval"] == ("positive", "registry") and findings["cancer"] == ("positive", "registry")
 
 
+@pytest.mark.parametrize(
+    ("name", "sources"),
+    [
+        ("rsna", {("cancer", "biopsy"), ("benign", "biopsy"), ("recalled", "screening"), ("normal", "screening")}),
+        ("nlbs", {("cancer", "biopsy"), ("recalled", "screening"), ("normal", "screening")}),
+        ("cbis-ddsm", {("cancer", "pathology"), ("benign", "radiologist_birads")}),
+        (
+            "embed",
+            {("cancer", "pathology"), ("benign", "pathology"), ("recalled", "radiologist_birads")}
+            | {("normal", "radiologist_birads"), ("normal", "presumed")},
+        ),
+    ],
+)
+def test_a_label_rests_on_pathology_only_where_the_breast_had_one(
+    name: str, sources: set[tuple[str, str]], miniature: Callable[[str], Miniature], tmp_path: Path
+) -> None:
+    asked = Selection(Policy(benign="negative", recalled="negative"), allow_film=True)
+    scanned(miniature(name).root, tmp_path / "labels.csv", asked)
+    assert {(row["finding"], row["label_source"]) for row in rows_of(tmp_path / "labels.csv")} == sources
+
+
 def test_a_woman_is_one_patient_under_all_her_names_and_keeps_the_archives_name(
     miniature: Callable[[str], Miniature], tmp_path: Path
 ) -> None:

@@ -23,8 +23,15 @@ TABLE = Mark(
     frozenset({"patient_id", "left_or_right_breast", "image_view", "pathology", "image_file_path"}),
 )
 FILM = re.compile(r"(Mass|Calc)-(Training|Test)_(P_\d+)_(LEFT|RIGHT)_(CC|MLO)(_\d+)?", re.I)
-FINDINGS: dict[str, Finding] = {"MALIGNANT": "cancer", "BENIGN": "benign", "BENIGN_WITHOUT_CALLBACK": "benign"}
-RANK = ("unknown", "benign", "cancer")
+Said = tuple[Finding, str]
+UNKNOWN: Said = ("unknown", "pathology")
+SAID: dict[str, Said] = {
+    "BENIGN_WITHOUT_CALLBACK": ("benign", "radiologist_birads"),  # never biopsied
+    "BENIGN": ("benign", "pathology"),
+    "MALIGNANT": ("cancer", "pathology"),
+}
+"""Finding and what it rests on, the worst last."""
+RANK = (UNKNOWN, *SAID.values())
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
@@ -56,25 +63,27 @@ def read(found: Found, basis: Basis) -> Catalogue:
 def _with_the_worst(rows: Sequence[tuple[str, Entry]]) -> dict[str, Entry]:
     """The films, each with the worst that is said of its breast and view in any of its rows, or in another set."""
     films = agreed((film, replace(entry, finding="unknown")) for film, entry in rows)
-    worst: dict[str, Finding] = {}
+    worst: dict[str, Said] = {}
     for film, entry in rows:
         if films[film].excluded != CONFLICT:
             place = _breast_view(entry)
-            worst[place] = max(worst.get(place, "unknown"), entry.finding, key=RANK.index)
-    return {
-        film: replace(entry, finding=worst.get(_breast_view(entry), "unknown")) if not entry.excluded else entry
-        for film, entry in films.items()
-    }
+            worst[place] = max(worst.get(place, UNKNOWN), (entry.finding, entry.label_source), key=RANK.index)
+    for film, entry in films.items():
+        if not entry.excluded:
+            finding, source = worst[_breast_view(entry)]
+            films[film] = replace(entry, finding=finding, label_source=source)
+    return films
 
 
 def _entry(row: dict[str, str], split: str) -> Entry:
+    finding, source = SAID.get(row["pathology"].upper(), UNKNOWN)
     return Entry(
         patient=row["patient_id"],
         study=row["patient_id"],
         laterality=SIDES.get(row["left_or_right_breast"].upper(), ""),
         view=row["image_view"].upper(),
-        finding=FINDINGS.get(row["pathology"].upper(), "unknown"),
-        label_source="pathology",
+        finding=finding,
+        label_source=source,
         density=density_of(cell_of(row, "breast_density")),
         split=split,
     )

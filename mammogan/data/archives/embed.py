@@ -129,7 +129,7 @@ def _finding(side: str, own: list[Report], all_reports: list[Report], basis: Bas
     if severities & set(BENIGN):
         return "benign", "pathology"
     if assessments <= {"N", "B"} and not severities:  # a breast without findings has no row
-        return "normal", "radiologist_birads"
+        return "normal", "radiologist_birads" if assessments else "presumed"
     return ("recalled" if assessments <= {"N", "B", "A"} and not severities else "uncertain"), "radiologist_birads"
 
 

@@ -29,13 +29,14 @@ def read(found: Found, basis: Basis) -> Catalogue:
 
 
 def _entry(row: dict[str, str]) -> Entry:
+    finding = _finding(row)
     patient, side, view, _ = ["", "", "", "", *tail(row["file_path"], 4).split("/")][-4:]
     return Entry(
         patient=patient,
         laterality=SIDES.get((cell_of(row, "image_laterality", "laterality") or side).upper(), ""),
         view=(cell_of(row, "view_position", "view") or view).upper(),
-        finding=_finding(row),
-        label_source="biopsy",
+        finding=finding,
+        label_source="biopsy" if finding == "cancer" else "screening",
     )
 
 

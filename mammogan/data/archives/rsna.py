@@ -1,7 +1,7 @@
 """RSNA Screening Mammography Breast Cancer Detection (Kaggle 2022): train_images/<patient>/<image>.dcm and train.csv.
 
 ``cancer`` is of the breast and proven by biopsy. A negative breast may have been biopsied (benign) or recalled (BI-RADS
-0, not recorded for half of the images).
+0, not recorded for half of the images); that it is normal rests on its screening.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ def read(found: Found, basis: Basis) -> Catalogue:
 
 
 def _entry(row: dict[str, str]) -> Entry:
+    finding = _finding(row)
     return Entry(
         patient=row["patient_id"],
         study=row["patient_id"],  # one exam each
         laterality=SIDES.get(row["laterality"].upper(), ""),
         view=row["view"].upper(),
-        finding=_finding(row),
-        label_source="biopsy",
+        finding=finding,
+        label_source="biopsy" if finding in ("cancer", "benign") else "screening",
         density=density_of(row.get("density", "")),
     )
 
