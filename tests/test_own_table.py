@@ -119,3 +119,26 @@ def test_patients_in_several_splits_are_counted_and_not_named(archive: Table, tm
     rows = [{"patient": film, "split": split} for film, split in zip(films, ("train", "test"), strict=True)]
     said = refused(archive(*rows), tmp_path)
     assert said.startswith("1 patient is in more than one split") and "P_00820" not in said
+
+
+def test_a_table_with_a_label_source_is_read_where_it_is_named_and_its_known_words_stay(
+    archive: Table, tmp_path: Path
+) -> None:
+    made = archive({"label_source": "biopsy"}, {"label_source": "told by Erika"}, {})
+    passed_over = r"mine\.csv is taken for the output of a scan, for it has a column label_source; if it is your table"
+    with pytest.raises(UserError, match=f"no archive is recognised.*{passed_over}, name it with --tables"):
+        scanned(made.root, tmp_path / "labels.csv")
+    with pytest.raises(UserError, match=f"expected a table of your own, with columns label, path.*{passed_over}"):
+        scanned(made.root, tmp_path / "labels.csv", dataset="csv")
+    scanned(made.root, tmp_path / "labels.csv", tables=[made.root / "mine.csv"])
+    assert [row["label_source"] for row in rows_of(tmp_path / "labels.csv")] == ["biopsy", "table", "table"]
+
+
+def test_a_missing_or_a_second_table_of_ones_own_is_told_in_words(archive: Table, tmp_path: Path) -> None:
+    made = archive({}, {})
+    (made.root / "second.csv").write_bytes((made.root / "mine.csv").read_bytes())
+    assert refused(made, tmp_path).startswith("expected one table of your own, found ")
+    for name in ("mine.csv", "second.csv"):
+        (made.root / name).unlink()
+    with pytest.raises(UserError, match=r"^expected a table of your own, with columns label, path, patient, in"):
+        scanned(made.root, tmp_path / "labels.csv", dataset="csv")

@@ -1,5 +1,6 @@
 """A table of one's own, for any other archive: path, patient, label, and if they are known laterality, view, study,
-density, split (train, validation or test). What is not known is taken from the header or the file's name.
+density, split (train, validation or test), label_source (a word of sources.py). What is not known is taken from the
+header or the file's name.
 
 label is a word (negative, positive, or a finding such as benign); a column ``cancer`` with 0 and 1 does as well. A
 label of 0 or 1 is refused, for there are lists in which 0 is the cancer. So is every word of which it is not known what
@@ -19,11 +20,11 @@ from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Hea
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import Table, density_of
 from mammogan.data.archives.views import SIDES
+from mammogan.data.sources import known_source
 from mammogan.data.table import quoted
 
-NAME = "a table of your own"
-LABELLED = Mark(NAME, frozenset({"path", "patient", "label"}))
-CANCER = Mark(NAME, frozenset({"path", "patient", "cancer"}), never=frozenset({"label"}))
+LABELLED = Mark("", frozenset({"path", "patient", "label"}))
+CANCER = Mark("", frozenset({"path", "patient", "cancer"}), never=frozenset({"label"}))
 WORDS: dict[str, Finding] = {
     "positive": "cancer",
     "malignant": "cancer",
@@ -110,7 +111,7 @@ def _entry(row: dict[str, str], finding: Finding) -> Entry:
         laterality=SIDES.get(row.get("laterality", "").upper(), ""),
         view=row.get("view", "").upper(),
         finding=finding,
-        label_source="table",
+        label_source=known_source("label_source", row.get("label_source", "")) or "table",
         density=density_of(row.get("density", "")),
         split=SPLIT_WORDS.get(row.get("split", "").lower(), ""),
     )
