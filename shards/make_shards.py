@@ -5,8 +5,10 @@
     python shards/make_shards.py --cohort labels.csv --doctor       only: can all files be decoded here?
 
 labels.csv has one row per image: path (absolute, or relative to the table), patient, laterality (L|R), view (CC|MLO),
-label (negative|positive); if you like, split (train|validation|test, in every row) and density (A|B|C|D). Without a
-split column patients are divided 80/10/10, stratified by label.
+label (negative|positive); if you like, split (train|validation|test, in every row or in none) and density (A|B|C|D).
+Without splits the patients are divided 80/10/10, each by a hash of her own, so that whoever joins later moves nobody.
+Every file of the table must be there when this starts: else nothing is written, and its lines are told. Files that are
+there and cannot be used are left out.
 
 Pixels keep 16 bits: VOI window of the header, MONOCHROME1 inverted, chest wall left, ratio kept, antialiased bicubic.
 Shards carry pseudonyms only; work/cohort.csv and work/private/ tie them to your files and stay with you. A stopped run

@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from conftest import front_door
 from dicoms import COLUMNS, write_table
 
 from mammogan.config import UserError
@@ -193,6 +194,13 @@ def test_a_split_column_must_be_filled_in_every_row(folder: Path) -> None:
     rows = [("a.dcm", "x", "L", "CC", "negative", "train"), ("b.dcm", "y", "L", "CC", "negative", "")]
     with pytest.raises(TableError, match="line 3, split: expected a value in every row or in none"):
         read_table(write_table(folder / "labels.csv", rows, (*COLUMNS, "split")))
+
+
+def test_the_help_says_how_patients_are_divided_and_that_every_file_must_be_there() -> None:
+    told = " ".join(front_door("shards/make_shards.py", "--help").stdout.replace("│", " ").split())
+    assert "stratified" not in told and "divided 80/10/10, each by a hash of her own" in told
+    assert "split (train|validation|test, in every row or in none)" in told
+    assert "Every file of the table must be there when this starts: else nothing is written" in told
 
 
 def test_the_tables_own_split_is_kept(folder: Path) -> None:
