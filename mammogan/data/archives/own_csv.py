@@ -20,8 +20,8 @@ from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Hea
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import Table, density_of
 from mammogan.data.archives.views import SIDES
+from mammogan.data.slips import quoted
 from mammogan.data.sources import known_source
-from mammogan.data.table import quoted
 
 LABELLED = Mark("", frozenset({"path", "patient", "label"}))
 CANCER = Mark("", frozenset({"path", "patient", "cancer"}), never=frozenset({"label"}))
