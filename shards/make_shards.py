@@ -5,8 +5,11 @@
     python shards/make_shards.py --cohort labels.csv --doctor       only: can all files be decoded here?
 
 labels.csv has one row per image: path (absolute, or relative to the table), patient, laterality (L|R), view (CC|MLO),
-label (negative|positive); if you like, split (train|validation|test, in every row) and density (A|B|C|D). Without a
-split column patients are divided 80/10/10, stratified by label.
+label (negative|positive); if you like, split (train|validation|test, in every row or in none) and density (A|B|C|D).
+Without splits the patients are divided 80/10/10, each by a hash of her own, so that whoever joins later moves nobody.
+Every file of the table must be there when this starts: else nothing is written, and its lines are told. Files that are
+there and cannot be used are left out. After the table has grown or was corrected patients stay in their splits, but all
+shards are made anew (--overwrite): the refusal says what differs.
 
 Pixels keep 16 bits: VOI window of the header, MONOCHROME1 inverted, chest wall left, ratio kept, antialiased bicubic.
 Shards carry pseudonyms only; work/cohort.csv and work/private/ tie them to your files and stay with you. A stopped run
@@ -77,7 +80,8 @@ class MakeShards:
     """Only tell how the pixels of all files are stored and whether they can be decoded here; nothing is written. Exit
     code 0: all can; 3: some cannot."""
     overwrite: bool = False
-    """Make the shards anew: after other settings, and after DICOMs were replaced under the same name."""
+    """Make the shards anew: after other settings, after the table has grown or was corrected, and after DICOMs were
+    replaced under the same name."""
 
 
 def main(asked: MakeShards) -> int:

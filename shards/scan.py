@@ -35,7 +35,8 @@ class Scan:
     """Which archive it is. auto: told by the columns of its tables or the names of its files. csv: a table of your own,
     with path, patient, label and whatever else is known."""
     tables: tuple[Path, ...] = ()
-    """The archive's tables, where they do not lie under its folder or there are several of a kind."""
+    """The archive's tables, where they do not lie under its folder or there are several of a kind. One with a column
+    label_source is read only if it is named here: any other is taken for a scan's own output."""
     policy: Flat[Policy] = field(default_factory=Policy)
     allow_film: bool = False
     """Take digitised film; do not mix it with digital mammograms without need."""

@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from conftest import front_door
 from dicoms import COLUMNS, write_table
 
 from mammogan.config import UserError
@@ -68,7 +69,7 @@ def test_of_many_faults_the_first_ten_are_shown_and_the_others_counted_by_column
     rows = [("a.dcm", "x", "L", "CC", "malignant"), *[("b.dcm", "y", "left", "CC", "benign")] * 57]
     with pytest.raises(TableError) as caught:
         read_table(write_table(folder / "labels.csv", rows))
-    first, *shown, last = str(caught.value).splitlines()
+    first, *shown, last, _ = str(caught.value).splitlines()
     assert first == "labels.csv: 115 faults; nothing was written" and len(caught.value.faults) == 115
     assert len(shown) == 10 and shown[0] == "  line 2, label: expected negative or positive, found 'malignant'"
     assert last == "  and 105 more; faults by column: label 58, laterality 57"
@@ -83,6 +84,27 @@ def test_missing_columns_are_named_with_what_was_found(folder: Path) -> None:
     table = write_table(folder / "labels.csv", [("a.dcm", "x")], ("path", "PatientID"))
     with pytest.raises(UserError, match=r"patient, laterality, view, label missing.*found path, PatientID"):
         read_table(table)
+
+
+def test_columns_are_known_whatever_their_capitals(folder: Path) -> None:
+    names = ("Path", "PATIENT", "Laterality", "View", "Label", "Density", "label_SOURCE")
+    table = write_table(folder / "labels.csv", [("a.dcm", "7", "L", "CC", "negative", "B", "biopsy")], names)
+    [only] = read_table(table)
+    assert (only.path, only.patient, only.density, only.label_source) == ("a.dcm", "7", "B", "biopsy")
+    both = write_table(folder / "both.csv", [("a.dcm", "7", "L", "CC", "negative", "BI-RADS 1")], (*COLUMNS, "Label"))
+    assert [row.label for row in read_table(both)] == ["negative"]
+    for more in ("label", "path"):
+        twice = write_table(folder / "twice.csv", [("a.dcm", "7", "L", "CC", "negative", "x")], (*COLUMNS, more))
+        with pytest.raises(UserError, match=rf"twice\.csv: column {more} is there twice; which one counts\?"):
+            read_table(twice)
+
+
+def test_a_folder_in_the_place_of_a_file_is_called_one(folder: Path) -> None:
+    (folder / "images").mkdir()
+    rows = [("images", "x", "L", "CC", "negative"), ("gone", "x", "L", "CC", "negative")]
+    with pytest.raises(TableError) as caught:
+        read_table(write_table(folder / "labels.csv", rows))
+    assert [fault.found for fault in caught.value.faults] == ["a folder", "no such file"]
 
 
 def test_a_table_without_rows_or_without_a_file_is_an_error_that_says_so(folder: Path) -> None:
@@ -193,6 +215,13 @@ def test_a_split_column_must_be_filled_in_every_row(folder: Path) -> None:
     rows = [("a.dcm", "x", "L", "CC", "negative", "train"), ("b.dcm", "y", "L", "CC", "negative", "")]
     with pytest.raises(TableError, match="line 3, split: expected a value in every row or in none"):
         read_table(write_table(folder / "labels.csv", rows, (*COLUMNS, "split")))
+
+
+def test_the_help_says_how_patients_are_divided_and_that_every_file_must_be_there() -> None:
+    told = " ".join(front_door("shards/make_shards.py", "--help").stdout.replace("│", " ").split())
+    assert "stratified" not in told and "divided 80/10/10, each by a hash of her own" in told
+    assert "split (train|validation|test, in every row or in none)" in told
+    assert "Every file of the table must be there when this starts: else nothing is written" in told
 
 
 def test_the_tables_own_split_is_kept(folder: Path) -> None:

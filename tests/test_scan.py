@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 import stat
@@ -12,34 +11,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from archives import cbis_ddsm, cmmd, csaw_cc, embed, inbreast, nlbs, omi_db, own_csv, rsna, vindr
+from archives import cmmd
 from archives.miniature import Miniature
+from archives.scanning import WRITERS, outcome, rows_of, scanned
 from conftest import ROOT, checked, front_door
 from dicoms import NAME, breast, write_mammogram, write_table
 
 from mammogan.config import SPLITS, UserError
 from mammogan.data.archives.labels import OPEN_TO_CHOICE, Policy
 from mammogan.data.archives.recognise import ARCHIVES
-from mammogan.data.archives.report import MEANING, ScanReport
+from mammogan.data.archives.report import MEANING
 from mammogan.data.archives.scan import scan
 from mammogan.data.archives.selection import Selection
 from mammogan.data.sources import SOURCES
 from mammogan.data.stream import read_shard
 from mammogan.data.table import read_table
-
-WRITERS: dict[str, Callable[[Path], Miniature]] = {
-    "rsna": rsna.write,
-    "csaw-cc": csaw_cc.write,
-    "vindr": vindr.write,
-    "cmmd": cmmd.write,
-    "cbis-ddsm": cbis_ddsm.write,
-    "inbreast": inbreast.write,
-    "embed": embed.write,
-    "omi-db": omi_db.write,
-    "nlbs": nlbs.write,
-    "csv": own_csv.write,
-}
-TABLES = {"embed": ("EMBED_OpenData_metadata.csv", "EMBED_OpenData_clinical.csv")}
 
 
 @pytest.fixture(scope="session")
@@ -53,22 +39,6 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Minia
         return made[name]
 
     return get
-
-
-def scanned(root: Path, out: Path, selection: Selection | None = None, **options: object) -> ScanReport:
-    return scan(root, out, selection=selection, jobs=1, seconds=None, **options)  # type: ignore[arg-type]
-
-
-def rows_of(table: Path) -> list[dict[str, str]]:
-    with open(table, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def outcome(root: Path, out: Path) -> dict[str, str]:
-    """Label or reason of every file, by its path relative to the archive."""
-    excluded = out.with_name(f"{out.stem}.excluded.csv")
-    said = [(row["path"], row["label"]) for row in rows_of(out)] + [(r["path"], r["reason"]) for r in rows_of(excluded)]
-    return {str((out.parent / path).relative_to(root)): word for path, word in said}
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -166,6 +136,27 @@ def test_what_lies_between_is_labelled_as_chosen_and_its_label_keeps_its_source(
     assert found == {name: chosen.get(word, word) for name, word in made.expected.items()}
     findings = {row["finding"]: (row["label"], row["label_source"]) for row in rows_of(out)}
     assert findings["interval"] == ("positive", "registry") and findings["cancer"] == ("positive", "registry")
+
+
+@pytest.mark.parametrize(
+    ("name", "sources"),
+    [
+        ("rsna", {("cancer", "biopsy"), ("benign", "biopsy"), ("recalled", "screening"), ("normal", "screening")}),
+        ("nlbs", {("cancer", "biopsy"), ("recalled", "screening"), ("normal", "screening")}),
+        ("cbis-ddsm", {("cancer", "pathology"), ("benign", "radiologist_birads")}),
+        (
+            "embed",
+            {("cancer", "pathology"), ("benign", "pathology"), ("recalled", "radiologist_birads")}
+            | {("normal", "radiologist_birads"), ("normal", "presumed")},
+        ),
+    ],
+)
+def test_a_label_rests_on_pathology_only_where_the_breast_had_one(
+    name: str, sources: set[tuple[str, str]], miniature: Callable[[str], Miniature], tmp_path: Path
+) -> None:
+    asked = Selection(Policy(benign="negative", recalled="negative"), allow_film=True)
+    scanned(miniature(name).root, tmp_path / "labels.csv", asked)
+    assert {(row["finding"], row["label_source"]) for row in rows_of(tmp_path / "labels.csv")} == sources
 
 
 def test_a_woman_is_one_patient_under_all_her_names_and_keeps_the_archives_name(
@@ -306,7 +297,7 @@ def test_a_label_that_is_a_number_is_refused_and_missing_negatives_are_told(tmp_
     made.image("a.dcm", "positive")
     made.image("b.dcm", "label_benign")
     made.table("mine.csv", ("path", "patient", "label"), [("a.dcm", "1", "1"), ("b.dcm", "2", "0")])
-    with pytest.raises(UserError, match="found 0, 1; name the column 'cancer' if 1 is a cancer"):
+    with pytest.raises(UserError, match="found '1' in 1 row, '0' in 1 row; name the column 'cancer' if 1 is a cancer"):
         scanned(made.root, tmp_path / "labels.csv")
     made.table("mine.csv", ("path", "patient", "label"), [("a.dcm", "1", "Malignant"), ("b.dcm", "2", "benign")])
     report = scanned(made.root, tmp_path / "labels.csv")

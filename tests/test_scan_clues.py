@@ -138,4 +138,5 @@ def test_a_damaged_header_is_a_reason_and_no_exception(tmp_path: Path) -> None:
         reasons.add(read_header(tmp_path / "b.dcm").reason)
         (tmp_path / "c.dcm").write_bytes(whole[:cut])
         reasons.add(read_header(tmp_path / "c.dcm").reason)
+        assert "force" not in read_header(tmp_path / "c.dcm").detail
     assert {"not_dicom", "truncated"} <= reasons

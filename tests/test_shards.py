@@ -266,7 +266,9 @@ def test_bad_files_are_skipped_counted_and_listed_without_a_path(damaged: Path, 
         assert verify(work.shards(resolution)) == []
     private = (work.salt.parent / "quarantine.csv").read_text()
     assert "0R.dcm" in private and "1L.dcm" in private
+    assert "no DICM at byte 128: another kind of file" in private and "force" not in private
     again = convert(damaged, work, shard_images=256)
+    assert next(again.lines()) == "15 files in, 12 used (an earlier run has dealt with 15 of the files)"
     assert again.converted_now == 0 and again.skipped == {"duplicate": 1, "not_dicom": 1, "truncated": 1}
     assert (work.salt.parent / "quarantine.csv").read_text() == private
 

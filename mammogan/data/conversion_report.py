@@ -68,8 +68,9 @@ class ConversionReport:
 
     def lines(self) -> Iterator[str]:
         """The report as a person reads it."""
-        kept = self.files - self.converted_now
-        yield f"{self.files} files in, {self.used} used" + (f" ({kept} were there already)" if kept else "")
+        earlier = self.files - self.converted_now
+        dealt_with = f" (an earlier run has dealt with {earlier} of the files)" if earlier else ""
+        yield f"{self.files} files in, {self.used} used{dealt_with}"
         yield from why_left_out(self.skipped, self.quarantine)
         for flag in FLAGS:
             if number := self.flagged.get(flag):

@@ -18,6 +18,7 @@ from pydicom.uid import (
 )
 
 from mammogan.data.grey import Unusable
+from mammogan.data.quiet import NO_DICM
 
 TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1."
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2", None)
@@ -86,7 +87,7 @@ def _read(path: Path, **options: Any) -> Dataset:
         for keyword in USED:  # an element is made sense of, and can fail to make any, when it is first asked for
             header.get(keyword)
     except InvalidDicomError as error:
-        raise Unusable("not_dicom", str(error)) from error
+        raise Unusable("not_dicom", NO_DICM) from error
     except MemoryError:
         raise
     except Exception as error:  # a damaged header can raise anything, also an OSError that no system call gave

@@ -1,4 +1,4 @@
-"""pydicom without its warnings and log lines: they quote the values of a header, which may name a person."""
+"""pydicom quietly: without its warnings and log lines, which quote a header and so may name a person."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+NO_DICM = "no DICM at byte 128: another kind of file, or DICOM without its preamble, which has to be exported again"
+"""What an InvalidDicomError means to whoever has the file."""
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from mammogan.data.convert import Members
 from mammogan.data.index import INDEX, SCHEMA
 
 SETTINGS, DONE = "settings.json", ".done"
+COHORT = "cohort_sha256"
+"""Among the settings: the fingerprint of the cohort."""
 ANEW = ".anew"
 """While all is made anew: the settings of what is being made, so that a run that was ended goes on."""
 PASSING = {
@@ -63,8 +65,11 @@ class ShardFolder:
         self.settings_sha256 = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()
         self.done: dict[str, dict[str, Any]] = {}
 
-    def check(self) -> None:
-        """Raise UserError when finished shards lie here of other settings, naming what differs, or without markers."""
+    def check(self, changed: Callable[[], str]) -> None:
+        """Raise UserError when finished shards lie here of other settings, naming what differs, or without markers.
+
+        ``changed`` says in words how the cohort is not what it was.
+        """
         if not any(self.path.glob(f"{DONE}/*.json")):
             self._refuse_lost_markers()
             return
@@ -74,15 +79,15 @@ class ShardFolder:
             {"codec": codec_of(made), **made} for made in (files.read_json(self.path / SETTINGS), self.settings)
         )
         differing = [
-            f"{name} was {held.get(name)}, is {ours.get(name)}"
+            changed() if name == COHORT else f"{name} was {held.get(name)}, is {ours.get(name)}"
             for name in sorted({*held, *ours})
             if held.get(name) != ours.get(name)
         ]
         if differing:
             raise UserError(
-                f"{self.path} holds shards made with other settings: {'; '.join(differing)}. "
-                "(cohort_sha256 changes with the table's rows, labels and splits, and with the salt.) "
-                "Give the same settings to resume, --overwrite to make them anew, or another --workspace"
+                f"{self.path} holds shards made with other settings or of another cohort: {'; '.join(differing)}. Give "
+                "--overwrite to convert all files anew, another --workspace to keep these shards too, or what it was "
+                "to resume"
             )
 
     def _refuse_lost_markers(self) -> None:

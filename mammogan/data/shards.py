@@ -17,6 +17,7 @@ from mammogan import files, terminal
 from mammogan.config import LABELS, SPLITS, Resolution, UserError, Workspace
 from mammogan.data.codec import Codec
 from mammogan.data.cohort import Mammogram, assign, write_cohort
+from mammogan.data.cohort_changes import changes
 from mammogan.data.conversion_report import (
     ConversionReport,
     count_reasons,
@@ -33,7 +34,7 @@ from mammogan.data.fit import Fit
 from mammogan.data.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.pseudonyms import Pseudonyms, load_salt
 from mammogan.data.running import GO_ON, Running, writing_into
-from mammogan.data.shard_folder import SETTINGS, ShardFolder
+from mammogan.data.shard_folder import COHORT, SETTINGS, ShardFolder
 from mammogan.data.table import read_table
 from mammogan.data.verify import verify
 
@@ -83,14 +84,14 @@ def write_shards(
             "kernel": "bicubic, antialiased",
             "shard_images": shard_images,
             "split": "of the table" if rows[0].split else f"seed {seed}",
-            "cohort_sha256": fingerprint(mammograms),
+            COHORT: fingerprint(mammograms),
             # Only when asked for, so that shards from before there was this setting can still be resumed.
             **({"voi_index": voi_index} if voi_index else {}),
             **({"clean_background": True} if clean_background else {}),
             **({"codec": codec} if codec != "png" else {}),
         }
         folders = [ShardFolder(workspace.shards(r), r, settings) for r in sorted(set(resolutions), reverse=True)]
-        _refuse_other_settings(workspace, folders, overwrite)
+        _refuse_other_settings(workspace, folders, overwrite, lambda: changes(workspace.cohort, mammograms))
         for folder in folders:
             folder.claim(plan, overwrite)
         write_cohort(workspace.cohort, mammograms)
@@ -137,16 +138,18 @@ def _alone_in(workspace: Workspace) -> Iterator[None]:
         yield
 
 
-def _refuse_other_settings(workspace: Workspace, folders: Sequence[ShardFolder], overwrite: bool) -> None:
+def _refuse_other_settings(
+    workspace: Workspace, folders: Sequence[ShardFolder], overwrite: bool, changed: Callable[[], str]
+) -> None:
     if not overwrite:
         for folder in folders:
-            folder.check()
+            folder.check(changed)
     ours = {folder.path for folder in folders}
     for other in workspace.root.glob(f"shards/*/{SETTINGS}"):
         held = files.read_json(other)
-        if other.parent not in ours and held["cohort_sha256"] != folders[0].settings["cohort_sha256"]:
+        if other.parent not in ours and held[COHORT] != folders[0].settings[COHORT]:
             raise UserError(
-                f"{other.parent} holds shards of another table, split or salt. One workspace has one split, or a "
+                f"{other.parent} holds shards of another cohort: {changed()}. One workspace has one split, or a "
                 "patient could be trained on at one resolution and tested at the other: convert all resolutions "
                 "together with --overwrite, or give another --workspace"
             )

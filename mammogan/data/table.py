@@ -6,13 +6,14 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import cast
 
 from mammogan.config import LABELS, SPLITS, Label, UserError
+from mammogan.data.slips import is_read_by_a_scan, quoted
 from mammogan.data.sources import SOURCES, known_source
 from mammogan.files import is_file
 
@@ -25,6 +26,7 @@ ALLOWED = {
     "density": ("A", "B", "C", "D"),
 }
 OPTIONAL = ("split", "density")
+READ = (*REQUIRED, *OPTIONAL, "study", *SOURCES)
 OWNER = {value: column for column in ("laterality", "view", "label", "split") for value in ALLOWED[column]}
 """The column to which a value can only belong."""
 SEPARATORS = ",;\t"
@@ -32,12 +34,6 @@ SEPARATORS = ",;\t"
 MEND = "is a comma not in quotes?"
 SHOWN_FAULTS = 10
 """Faults that a message quotes; of the others it says how many there are in each column."""
-SLIPS = re.compile(
-    "left|right|both|[lr](cc|mlo)?|cc|mlo|ml|lm|xccl|fb|[a-d]|[0-4]|benign|malignant|cancer|normal|pos(itive)?|neg(ative)?|"
-    "train(ing)?|val(id|idation)?|dev|holdout|test(ing)?|true|false|yes|no|unknown|n/?a|nan|none|null",
-    re.IGNORECASE,
-)
-"""What people write in the place of a code; only these are quoted."""
 NO_FILE = "no such file"
 
 
@@ -78,7 +74,7 @@ class Fault:
 class TableError(UserError):
     """A table that cannot be used; ``faults`` holds every one of its faults."""
 
-    def __init__(self, table: Path, faults: Sequence[Fault], hint: str = "") -> None:
+    def __init__(self, table: Path, faults: Sequence[Fault], hints: Sequence[str] = ()) -> None:
         self.faults = list(faults)
         shown = [f"  {fault}" for fault in self.faults[:SHOWN_FAULTS]]
         if len(self.faults) > SHOWN_FAULTS:
@@ -86,8 +82,7 @@ class TableError(UserError):
             counts = ", ".join(f"{column} {count}" for column, count in by_column)
             shown.append(f"  and {len(self.faults) - SHOWN_FAULTS} more; faults by column: {counts}")
         plural = "s" if len(self.faults) != 1 else ""
-        if hint:
-            shown.append(f"  {hint}")
+        shown += [f"  {hint}" for hint in hints]
         super().__init__("\n".join([f"{table.name}: {len(self.faults)} fault{plural}; nothing was written", *shown]))
 
 
@@ -95,7 +90,7 @@ def read_table(table: Path) -> list[Row]:
     """All rows of a CSV with columns path, patient, laterality, view, label and optionally split and density.
 
     Of the further columns that a scan writes, study and the sources of label, side and view are read too; all others
-    are for people.
+    are for people. The names of columns may have any capitals, values may not.
     Raises TableError with every fault: unknown values, empty or surplus cells, files that do not exist or come twice,
     a patient in two splits.
     """
@@ -111,11 +106,18 @@ def read_table(table: Path) -> list[Row]:
             rows.append(_row(line, record))
     faults += _repeated_files(rows) + _split_faults(rows)
     if faults:
-        missing = sum(fault.found == NO_FILE for fault in faults)
-        none_there = f"none of the {missing} files is there: is their disk mounted, and is the table in its folder?"
-        hint = none_there if missing == len(lines) > 1 else ""
-        raise TableError(table, sorted(faults, key=lambda fault: fault.line), hint)
+        hints = list(_hints(table, faults, len(lines)))
+        raise TableError(table, sorted(faults, key=lambda fault: fault.line), hints)
     return rows
+
+
+def _hints(table: Path, faults: Sequence[Fault], rows: int) -> Iterator[str]:
+    missing = sum(fault.found == NO_FILE for fault in faults)
+    if missing == rows > 1:
+        yield f"none of the {missing} files is there: is their disk mounted, and is the table in its folder?"
+    if any(is_read_by_a_scan(fault.column, fault.found) for fault in faults):
+        out = "labels.csv" if table.name != "labels.csv" else "cohort.csv"
+        yield f"such words are read by python shards/scan.py FOLDER --dataset csv --tables {table} --out {out}"
 
 
 def _cells(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -125,7 +127,7 @@ def _cells(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(SEPARATORS, key=first.count))
     lines, begins = [], 1
     try:
-        header = [name.strip() for name in next(reader, [])]
+        header = _column_names(table, [name.strip() for name in next(reader, [])])
         begins = reader.line_num + 1
         for cells in reader:
             if cells:  # a blank line has none
@@ -137,6 +139,14 @@ def _cells(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     if not lines:
         raise UserError(f"cohort table {table.name}: expected at least one row under the header, found none")
     return header, lines
+
+
+def _column_names(table: Path, header: Sequence[str]) -> list[str]:
+    """The names as ``READ`` writes them, whatever their capitals; another spelling beside the right one is ignored."""
+    names = [name.lower() if name.lower() in READ and name.lower() not in header else name for name in header]
+    if twice := [name for name in READ if names.count(name) > 1]:
+        raise UserError(f"cohort table {table.name}: column {', '.join(twice)} is there twice; which one counts?")
+    return names
 
 
 def _check_header(table: Path, header: Sequence[str]) -> None:
@@ -199,22 +209,23 @@ def _cell_faults(line: int, record: dict[str, str], folder: Path) -> list[Fault]
     for column, allowed in ALLOWED.items():
         value = record.get(column, "")
         if value not in allowed and not (column in OPTIONAL and not value):
-            faults.append(Fault(line, column, " or ".join(allowed), _quoted(value)))
+            faults.append(Fault(line, column, " or ".join(allowed), quoted(value)))
     # Neither paths nor patients are repeated in a message: both may name a person.
     if not record["patient"]:
         faults.append(Fault(line, "patient", "an identifier", "an empty cell"))
     if not record["path"]:
         faults.append(Fault(line, "path", "a DICOM file", "an empty cell"))
-    elif not is_file(folder / record["path"]):
-        faults.append(Fault(line, "path", "a file, absolute or relative to the table's folder", NO_FILE))
+    elif not is_file(file := folder / record["path"]):
+        found = "a folder" if _is_folder(file) else NO_FILE
+        faults.append(Fault(line, "path", "a file, absolute or relative to the table's folder", found))
     return faults
 
 
-def _quoted(value: str) -> str:
-    """The cell where it is a known slip; any other text may be somebody's name or number."""
-    if SLIPS.fullmatch(value):
-        return repr(value)
-    return f"a text of {len(value)} characters" if value else "an empty cell"
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # of a disk that does not answer
+        return False
 
 
 def _row(line: int, record: dict[str, str]) -> Row:

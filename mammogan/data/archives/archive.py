@@ -52,7 +52,8 @@ class Header:
 class Entry:
     """What an archive's tables say of one image, or of all images of a breast. Empty: they do not say.
 
-    ``split`` is the archive's own, train or test. ``excluded`` is a reason code that the tables give.
+    ``split`` is the archive's own, train or test. ``excluded`` is a reason code that the tables give, ``why_excluded``
+    says more of it.
     """
 
     patient: str
@@ -64,6 +65,7 @@ class Entry:
     density: str = ""
     split: str = ""
     excluded: str = ""
+    why_excluded: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,10 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Mark:
-    """A table by which an archive is known, with what it is usually called; columns as ``tables.plain`` writes them."""
+    """A table by which an archive is known; columns as ``tables.plain`` writes them.
+
+    ``usual_name`` is what it is usually called; empty for a user's own, which may be called anything.
+    """
 
     usual_name: str
     columns: frozenset[str]
@@ -88,6 +93,11 @@ class Mark:
 
     def fits(self, table: Table) -> bool:
         return self.columns <= table.columns and not self.never & table.columns
+
+    @property
+    def title(self) -> str:
+        """What is looked for, for a message."""
+        return f"the table {self.usual_name}" if self.usual_name else "a table of your own"
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,8 @@ class Found:
     texts: tuple[PurePath, ...] = ()
     closed: tuple[PurePath, ...] = ()
     """Folders that may not be entered."""
+    outputs: tuple[Path, ...] = ()
+    """Tables that are taken for what a scan wrote, and are not among ``tables``."""
 
     def matching(self, mark: Mark) -> list[Table]:
         return [table for table in self.tables if mark.fits(table)]
@@ -108,8 +120,9 @@ class Found:
         """Every table of this kind; UserError when there is none."""
         if not (tables := self.matching(mark)):
             raise UserError(
-                f"expected the table {mark.usual_name}, with columns {', '.join(sorted(mark.columns))}, in or under "
-                f"{self.root}; found none. If it lies elsewhere, name it with --tables{self._old_workbooks()}"
+                f"expected {mark.title}, with columns {', '.join(sorted(mark.columns))}, in or under {self.root}; "
+                f"found none. If it lies elsewhere, name it with --tables{self._old_workbooks()}"
+                + ("" if mark.usual_name else self.passed_over)
             )
         return tables
 
@@ -117,15 +130,24 @@ class Found:
         names = [path.name for path in self.texts if path.suffix.lower() == ".xls"]
         return f"; if it is {names[0]}, save that as CSV" if names else ""
 
+    @property
+    def passed_over(self) -> str:
+        """The end of a message that misses a table, where one was found that looks like a scan's own."""
+        if not self.outputs:
+            return ""
+        return (
+            f". {self.outputs[0]} is taken for the output of a scan, for it has a column label_source; if it is your "
+            "table, name it with --tables"
+        )
+
     def one(self, mark: Mark) -> Table:
         """The only table of this kind, or the one with the usual name; UserError when there is none or no telling."""
         tables = self.all_of(mark)
         named = [table for table in tables if table.path.name == mark.usual_name]
         if len(tables) > 1 and len(named) != 1:
             names = ", ".join(str(table.path) for table in tables)
-            raise UserError(
-                f"expected one table like {mark.usual_name}, found {names}; name the right one with --tables"
-            )
+            like = f"table like {mark.usual_name}" if mark.usual_name else "table of your own"
+            raise UserError(f"expected one {like}, found {names}; name the right one with --tables")
         return (named or tables)[0]
 
 

@@ -8,9 +8,11 @@ tables' paths are not those on disk. Cropped parts and lesion masks lie beside t
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
+from mammogan.data.archives.agreement import CONFLICT, agreed
 from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Header, Mark
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import cell_of, density_of
@@ -21,45 +23,67 @@ TABLE = Mark(
     frozenset({"patient_id", "left_or_right_breast", "image_view", "pathology", "image_file_path"}),
 )
 FILM = re.compile(r"(Mass|Calc)-(Training|Test)_(P_\d+)_(LEFT|RIGHT)_(CC|MLO)(_\d+)?", re.I)
-FINDINGS: dict[str, Finding] = {"MALIGNANT": "cancer", "BENIGN": "benign", "BENIGN_WITHOUT_CALLBACK": "benign"}
-RANK = ("unknown", "benign", "cancer")
+Said = tuple[Finding, str]
+UNKNOWN: Said = ("unknown", "pathology")
+SAID: dict[str, Said] = {
+    "BENIGN_WITHOUT_CALLBACK": ("benign", "radiologist_birads"),  # never biopsied
+    "BENIGN": ("benign", "pathology"),
+    "MALIGNANT": ("cancer", "pathology"),
+}
+"""Finding and what it rests on, the worst last."""
+RANK = (UNKNOWN, *SAID.values())
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
-    worst: dict[str, Finding] = {}
-    entries: dict[str, Entry] = {}
-    film_of_series: dict[str, str] = {}
+    rows: list[tuple[str, Entry]] = []
+    film_of_series: list[tuple[str, str]] = []
     for table in found.all_of(TABLE):
         for row in table.rows():
             path = row["image_file_path"].replace("\\", "/")
             film = match[0].lower() if (match := FILM.search(path)) else path
-            entry = _entry(row, "train" if "training_" in film else "test" if "test_" in film else "")
-            entries.setdefault(film, entry)
-            worst[_breast_view(entry)] = max(worst.get(_breast_view(entry), "unknown"), entry.finding, key=RANK.index)
-            film_of_series.update(dict.fromkeys(path.split("/")[-2:-1], film))
-    entries = {film: replace(entry, finding=worst[_breast_view(entry)]) for film, entry in entries.items()}
+            rows.append((film, _entry(row, "train" if "training_" in film else "test" if "test_" in film else "")))
+            film_of_series += [(series, film) for series in path.split("/")[-2:-1]]
+    entries = _with_the_worst(rows)
+    of_series = agreed((series, entries[film]) for series, film in film_of_series)
+    films = dict(film_of_series)
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
-        if film := film_of_series.get(header.series):
-            return film, entries[film]
+        if header.series in of_series:
+            return films[header.series], of_series[header.series]
         match = next(filter(None, (FILM.fullmatch(part) for part in (header.patient, *path.parts))), None)
         film = match[0].lower().removesuffix(match[6] or "") if match else ""
         if match is None or film not in entries:
             return None
         is_part = bool(match[6]) or bool(re.search(r"crop|mask|roi", header.series_text, re.I))
-        return film, replace(entries[film], excluded="not_full_image") if is_part else entries[film]
+        return film, replace(entries[film], excluded="not_full_image", why_excluded="") if is_part else entries[film]
 
     return Catalogue(entries, find)
 
 
+def _with_the_worst(rows: Sequence[tuple[str, Entry]]) -> dict[str, Entry]:
+    """The films, each with the worst that is said of its breast and view in any of its rows, or in another set."""
+    films = agreed((film, replace(entry, finding="unknown")) for film, entry in rows)
+    worst: dict[str, Said] = {}
+    for film, entry in rows:
+        if films[film].excluded != CONFLICT:
+            place = _breast_view(entry)
+            worst[place] = max(worst.get(place, UNKNOWN), (entry.finding, entry.label_source), key=RANK.index)
+    for film, entry in films.items():
+        if not entry.excluded:
+            finding, source = worst[_breast_view(entry)]
+            films[film] = replace(entry, finding=finding, label_source=source)
+    return films
+
+
 def _entry(row: dict[str, str], split: str) -> Entry:
+    finding, source = SAID.get(row["pathology"].upper(), UNKNOWN)
     return Entry(
         patient=row["patient_id"],
         study=row["patient_id"],
         laterality=SIDES.get(row["left_or_right_breast"].upper(), ""),
         view=row["image_view"].upper(),
-        finding=FINDINGS.get(row["pathology"].upper(), "unknown"),
-        label_source="pathology",
+        finding=finding,
+        label_source=source,
         density=density_of(cell_of(row, "breast_density")),
         split=split,
     )

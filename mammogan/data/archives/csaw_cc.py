@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
+from mammogan.data.archives.agreement import agreed
 from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Header, Mark
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import number
@@ -22,7 +23,7 @@ BY_TIMING: dict[int | None, Finding] = {1: "cancer", 2: "interval", 3: "prior"}
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
-    entries = {_key(row["anon_filename"]): _entry(row) for row in found.one(TABLE).rows()}
+    entries = agreed((_key(row["anon_filename"]), _entry(row)) for row in found.one(TABLE).rows())
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         key = _key(path.name)

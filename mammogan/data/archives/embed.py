@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePath
 
+from mammogan.data.archives.agreement import agreed
 from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Header, Mark
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import density_of, number, tail
@@ -48,9 +49,10 @@ def read(found: Found, basis: Basis) -> Catalogue:
     reports: defaultdict[str, list[Report]] = defaultdict(list)
     for row in found.one(FINDINGS).rows():
         reports[_identifier(row["empi_anon"])].append(_report(row))
-    entries = {}
-    for row in found.one(FILES).rows():
-        entries[tail(row["anon_dicom_path"], 3)] = _entry(row, reports[_identifier(row["empi_anon"])], basis)
+    entries = agreed(
+        (tail(row["anon_dicom_path"], 3), _entry(row, reports[_identifier(row["empi_anon"])], basis))
+        for row in found.one(FILES).rows()
+    )
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         key = tail(path.as_posix(), 3)
@@ -127,7 +129,7 @@ def _finding(side: str, own: list[Report], all_reports: list[Report], basis: Bas
     if severities & set(BENIGN):
         return "benign", "pathology"
     if assessments <= {"N", "B"} and not severities:  # a breast without findings has no row
-        return "normal", "radiologist_birads"
+        return "normal", "radiologist_birads" if assessments else "presumed"
     return ("recalled" if assessments <= {"N", "B", "A"} and not severities else "uncertain"), "radiologist_birads"
 
 

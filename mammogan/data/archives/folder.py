@@ -15,7 +15,7 @@ TEXTS = {".json", ".xml", ".txt", ".md", ".html", ".htm", ".pdf", ".doc", ".docx
 """Endings of files that are neither images nor tables. Everything else, whatever its name, could be an image."""
 NAMED_TEXTS = {"LICENSE", "README", "CHANGELOG", "SHA256SUMS.txt", ".DS_Store", "Thumbs.db"}
 SIGN_OF_OURS = "label_source"
-"""A column of the tables that a scan writes: they are not the archive's."""
+"""A column of the tables that a scan writes: where they are found beside an archive's, they are not the archive's."""
 
 
 def look_into(root: Path, tables: Sequence[Path] = ()) -> Found:
@@ -34,7 +34,16 @@ def look_into(root: Path, tables: Sequence[Path] = ()) -> Found:
             images.append(path)
     if not images:
         raise UserError(f"{root}: expected images, found {len(listed)} tables and {len(texts)} texts only")
-    return Found(root, tuple(images), tuple(_tables(listed, tables)), tuple(texts), tuple(sorted(closed)))
+    opened = list(_asked(tables) if tables else filter(None, map(open_table, listed)))
+    outputs = [] if tables else [table for table in opened if SIGN_OF_OURS in table.columns]
+    return Found(
+        root,
+        tuple(images),
+        tuple(table for table in opened if table not in outputs),
+        tuple(texts),
+        tuple(sorted(closed)),
+        tuple(table.path for table in outputs),
+    )
 
 
 def _files(root: Path, closed: list[PurePath]) -> Iterator[PurePath]:
@@ -53,14 +62,14 @@ def _files(root: Path, closed: list[PurePath]) -> Iterator[PurePath]:
         yield from (PurePath(folder).relative_to(root) / name for name in names)
 
 
-def _tables(listed: Sequence[Path], asked: Sequence[Path]) -> Iterator[Table]:
-    for path in asked or listed:
-        if asked and path.suffix.lower() not in SUFFIXES:
+def _asked(tables: Sequence[Path]) -> Iterator[Table]:
+    """The tables that a user names, whatever columns they have; UserError where one cannot be read."""
+    for path in tables:
+        if path.suffix.lower() not in SUFFIXES:
             raise UserError(f"--tables {path}: expected {', '.join(SUFFIXES)}; save it as CSV")
-        if asked and not path.is_file():
+        if not path.is_file():
             raise UserError(f"--tables {path}: no such file")
         table = open_table(path)
-        if table is None and asked:
+        if table is None:
             raise UserError(f"--tables {path}: cannot be read as a table; save it as 'CSV UTF-8'")
-        if table and SIGN_OF_OURS not in table.columns:
-            yield table
+        yield table

@@ -23,7 +23,7 @@ from mammogan.data.archives.views import (
     view_in,
     view_meant,
 )
-from mammogan.data.quiet import quiet_pydicom
+from mammogan.data.quiet import NO_DICM, quiet_pydicom
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 FOR_PRESENTATION, FOR_PROCESSING = f"{STORAGE}1.2", f"{STORAGE}1.2.1"
@@ -60,8 +60,8 @@ def read_header(path: Path) -> Header:
             if not path.is_file():
                 return Header("unreadable", "not a file, or a link to nothing")
             return _described(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(WANTED)), path)
-    except InvalidDicomError as error:
-        return Header("not_dicom", str(error))
+    except InvalidDicomError:
+        return Header("not_dicom", NO_DICM)
     except OSError as error:
         return Header("unreadable", str(error))
     except Exception as error:  # a damaged header can raise anything

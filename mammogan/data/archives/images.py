@@ -123,7 +123,7 @@ def _clues(table: str, header: Sequence[Clue], name: str) -> list[Clue]:
 
 def _judged(image: Image, entry: Entry) -> Image:
     if entry.excluded:
-        image = image.out(entry.excluded, "by the archive's table")
+        image = image.out(entry.excluded, entry.why_excluded or "by the archive's table")
     if not entry.patient:
         image = image.out("no_patient")
     if not image.laterality:

@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from pathlib import PurePath
 
+from mammogan.data.archives.agreement import agreed
 from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Header, Mark
 from mammogan.data.archives.labels import Basis, finding_of_birads
 from mammogan.data.archives.tables import density_of, number
@@ -20,7 +21,8 @@ NAME = re.compile(r"(\d+)_([0-9a-f]+)_MG_[LR]_\w+?_ANON", re.I)
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
-    entries = {str(number(row["file_name"]) or row["file_name"]): _entry(row, basis) for row in found.one(TABLE).rows()}
+    rows = found.one(TABLE).rows()
+    entries = agreed((str(number(row["file_name"]) or row["file_name"]), _entry(row, basis)) for row in rows)
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         match = NAME.search(path.name)

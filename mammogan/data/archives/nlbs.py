@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
+from mammogan.data.archives.agreement import agreed
 from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Header, Mark
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import cell_of, number, tail
@@ -18,7 +19,7 @@ YES, NO = ("1", "1.0", "true", "yes", "y"), ("0", "0.0", "false", "no", "n")
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
-    entries = {tail(row["file_path"], 4): _entry(row) for row in found.one(TABLE).rows()}
+    entries = agreed((tail(row["file_path"], 4), _entry(row)) for row in found.one(TABLE).rows())
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         key = tail(path.as_posix(), 4)
@@ -28,13 +29,14 @@ def read(found: Found, basis: Basis) -> Catalogue:
 
 
 def _entry(row: dict[str, str]) -> Entry:
+    finding = _finding(row)
     patient, side, view, _ = ["", "", "", "", *tail(row["file_path"], 4).split("/")][-4:]
     return Entry(
         patient=patient,
         laterality=SIDES.get((cell_of(row, "image_laterality", "laterality") or side).upper(), ""),
         view=(cell_of(row, "view_position", "view") or view).upper(),
-        finding=_finding(row),
-        label_source="biopsy",
+        finding=finding,
+        label_source="biopsy" if finding == "cancer" else "screening",
     )
 
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
 from mammogan.config import UserError
+from mammogan.data.archives.agreement import agreed
 from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Header
 from mammogan.data.archives.labels import Basis, Finding
 
@@ -24,16 +27,21 @@ INTERVAL = ("CI", "Interval case")
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
-    files = {path.name.lower(): found.root / path for path in found.texts if path.suffix.lower() == ".json"}
-    clients = [match[1] for name in files if (match := CLIENT.fullmatch(name))]
+    files: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in found.texts:
+        if path.suffix.lower() == ".json":
+            files[path.name.lower()].append(found.root / path)
+    clients = sorted(match[1] for name in files if (match := CLIENT.fullmatch(name)))
     if not clients:
         raise UserError(f"expected data/<client>/nbss_<client>.json under {found.root}, found none; ROOT is the folder "
                         "that holds both images and data")  # fmt: skip
-    entries: dict[str, Entry] = {}
-    for client in sorted(clients):
-        imagedb = files.get(f"imagedb_{client}.json")
-        if imagedb:
-            entries |= _entries(client, _json(files[f"nbss_{client}.json"]), _json(imagedb))
+    entries = agreed(
+        pair
+        for client in clients
+        for nbss in files[f"nbss_{client}.json"]
+        for imagedb in files[f"imagedb_{client}.json"]
+        for pair in _entries(client, _json(nbss), _json(imagedb))
+    )
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         key = f"{path.parent.name}/{header.laterality}"
@@ -50,16 +58,14 @@ def _json(path: Path) -> dict[str, Any]:
     return held if isinstance(held, dict) else {}
 
 
-def _entries(client: str, nbss: dict[str, Any], imagedb: dict[str, Any]) -> dict[str, Entry]:
+def _entries(client: str, nbss: dict[str, Any], imagedb: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
     """An entry for each side of each of the client's studies."""
     studies = imagedb.get("STUDIES")
-    entries = {}
     for study, described in studies.items() if isinstance(studies, dict) else ():
         episode = nbss.get(str(described.get("EpisodeID", ""))) if isinstance(described, dict) else None
         for side in SIDES:
             finding = _finding(episode, side) if isinstance(episode, dict) else "unknown"
-            entries[f"{study}/{side}"] = Entry(client, finding, _source(finding), study=study, laterality=side)
-    return entries
+            yield f"{study}/{side}", Entry(client, finding, _source(finding), study=study, laterality=side)
 
 
 def _finding(episode: dict[str, Any], side: str) -> Finding:

@@ -1,25 +1,30 @@
 """A table of one's own, for any other archive: path, patient, label, and if they are known laterality, view, study,
-density, split (train, validation or test). What is not known is taken from the header or the file's name.
+density, split (train, validation or test), label_source (a word of sources.py). What is not known is taken from the
+header or the file's name.
 
 label is a word (negative, positive, or a finding such as benign); a column ``cancer`` with 0 and 1 does as well. A
-label of 0 or 1 is refused, for there are lists in which 0 is the cancer.
+label of 0 or 1 is refused, for there are lists in which 0 is the cancer. So is every word of which it is not known what
+it says of the label, the side, the density or the split: empty cells say nothing, others are not passed over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import get_args
 
-from mammogan.config import SPLITS, UserError
+from mammogan.config import UserError
+from mammogan.data.archives.agreement import agreed
 from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Header, Mark
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import Table, density_of
 from mammogan.data.archives.views import SIDES
+from mammogan.data.slips import quoted
+from mammogan.data.sources import known_source
 
-NAME = "a table of your own"
-LABELLED = Mark(NAME, frozenset({"path", "patient", "label"}))
-CANCER = Mark(NAME, frozenset({"path", "patient", "cancer"}), never=frozenset({"label"}))
+LABELLED = Mark("", frozenset({"path", "patient", "label"}))
+CANCER = Mark("", frozenset({"path", "patient", "cancer"}), never=frozenset({"label"}))
 WORDS: dict[str, Finding] = {
     "positive": "cancer",
     "malignant": "cancer",
@@ -27,6 +32,19 @@ WORDS: dict[str, Finding] = {
     **{finding: finding for finding in get_args(Finding)},
     "": "unknown",
 }
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+OPTIONAL: dict[str, tuple[str, Callable[[str], object]]] = {
+    "laterality": (", ".join(SIDES), lambda cell: cell.upper() in SIDES),
+    "density": ("A to D, or 1 to 4", density_of),
+    "split": (", ".join(SPLIT_WORDS), lambda cell: cell.lower() in SPLIT_WORDS),
+}
+"""Columns whose cells may be empty: what else they may hold, in words and as a test."""
+SHOWN_KINDS = 5
+"""Of unknown words; of the rows with others it is said how many there are."""
 NUMBERS: dict[str, Finding] = {"1": "cancer", "1.0": "cancer", "0": "normal", "0.0": "normal", "": "unknown"}
 
 
@@ -35,9 +53,9 @@ def read(found: Found, basis: Basis) -> Catalogue:
     table = found.one(mark)
     words, column = (WORDS, "label") if mark is LABELLED else (NUMBERS, "cancer")
     rows = list(table.rows())
-    _refuse_unknown_words(table, column, {row[column].lower() for row in rows}, words)
+    _refuse_unknown_words(table, rows, column, words)
     folder = table.path.parent
-    entries = {_key(row["path"], folder, found.root): _entry(row, words[row[column].lower()]) for row in rows}
+    entries = agreed((_key(row["path"], folder, found.root), _entry(row, words[row[column].lower()])) for row in rows)
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         key = str((found.root / path).absolute())
@@ -46,13 +64,35 @@ def read(found: Found, basis: Basis) -> Catalogue:
     return Catalogue(entries, find)
 
 
-def _refuse_unknown_words(table: Table, column: str, found: set[str], words: Mapping[str, Finding]) -> None:
-    if unknown := found - set(words):
-        shown = ", ".join(sorted(word for word in unknown if len(word) < 20)[:5]) or "longer texts"
-        raise UserError(
-            f"table {table.path.name}, {column}: expected {', '.join(filter(None, words))}; found {shown}"
-            + ("; name the column 'cancer' if 1 is a cancer" if unknown <= {"0", "1"} else "")
-        )
+def _refuse_unknown_words(table: Table, rows: Sequence[dict[str, str]], labels: str, words: dict[str, Finding]) -> None:
+    """UserError, a line for each column, where a cell of ``labels`` is none of ``words`` or one of OPTIONAL no code."""
+    columns = {labels: (", ".join(filter(None, words)), lambda cell: cell.lower() in words), **OPTIONAL}
+    if lines := list(_unknown_words(table, rows, columns)):
+        raise UserError("\n".join(lines))
+
+
+def _unknown_words(
+    table: Table, rows: Sequence[dict[str, str]], columns: dict[str, tuple[str, Callable[[str], object]]]
+) -> Iterator[str]:
+    for column, (expected, is_known) in columns.items():
+        unknown = [cell for row in rows if (cell := row.get(column, "")) and not is_known(cell)]
+        if unknown:
+            is_number = column == "label" and set(unknown) <= {"0", "1"}
+            hint = "; name the column 'cancer' if 1 is a cancer" if is_number else ""
+            yield f"table {table.path.name}, {column}: expected {expected}; found {_counted(unknown)}{hint}"
+
+
+def _counted(cells: Iterable[str]) -> str:
+    """What was found and in how many rows, the most frequent first; a cell that may name somebody is not quoted."""
+    kinds = Counter(map(quoted, cells)).most_common()
+    shown = [f"{kind} in {_rows(number)}" for kind, number in kinds[:SHOWN_KINDS]]
+    if others := sum(number for _, number in kinds[SHOWN_KINDS:]):
+        shown.append(f"others in {_rows(others)}")
+    return ", ".join(shown)
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number} rows"
 
 
 def _key(path: str, folder: Path, root: Path) -> str:
@@ -65,16 +105,15 @@ def _key(path: str, folder: Path, root: Path) -> str:
 
 
 def _entry(row: dict[str, str], finding: Finding) -> Entry:
-    split = row.get("split", "").lower()
     return Entry(
         patient=row["patient"],
         study=row.get("study", ""),
         laterality=SIDES.get(row.get("laterality", "").upper(), ""),
         view=row.get("view", "").upper(),
         finding=finding,
-        label_source="table",
+        label_source=known_source("label_source", row.get("label_source", "")) or "table",
         density=density_of(row.get("density", "")),
-        split=split if split in SPLITS else "",
+        split=SPLIT_WORDS.get(row.get("split", "").lower(), ""),
     )
 
 

@@ -39,7 +39,7 @@ def recognise(found: Found, dataset: Dataset) -> tuple[Archive, str]:
     raise UserError(
         f"{found.root}: no archive is recognised by its tables or file names. If its tables lie elsewhere, name them "
         f"with --tables; or say with --dataset which it is: {_choices()}. For anything else write a table with path, "
-        "patient and label (docs/archives.md)"
+        f"patient and label (docs/archives.md){found.passed_over}"
     )
 
 

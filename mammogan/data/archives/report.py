@@ -18,6 +18,9 @@ MEANING = {
     "cad_or_sc": "a CAD report or a secondary capture",
     "colour": "a colour image",
     "duplicate": "the same SOPInstanceUID as another file, which is used",
+    "duplicate_conflict": (
+        "the SOPInstanceUID of a file that is used, of another patient or label: one of the two is wrong"
+    ),
     "film": "digitised film; --allow-film takes it",
     "for_processing": "raw detector data; the FOR PRESENTATION image is what is used",
     "implant_displaced": "the implant pushed back",
@@ -39,6 +42,7 @@ MEANING = {
     "split_conflict": "the patient is also in the official test part",
     "spot_mag": "a spot compression or magnification",
     "synthetic2d": "a view computed from tomosynthesis",
+    "table_conflict": "the tables say two different things of it",
     "timeout": "took too long to read",
     "too_small": "less than 64 pixels high or wide",
     "truncated": "shorter than its pixels",

@@ -1,7 +1,7 @@
 """RSNA Screening Mammography Breast Cancer Detection (Kaggle 2022): train_images/<patient>/<image>.dcm and train.csv.
 
 ``cancer`` is of the breast and proven by biopsy. A negative breast may have been biopsied (benign) or recalled (BI-RADS
-0, not recorded for half of the images).
+0, not recorded for half of the images); that it is normal rests on its screening.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
+from mammogan.data.archives.agreement import agreed
 from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Header, Mark
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import density_of, number
@@ -18,7 +19,7 @@ TABLE = Mark("train.csv", frozenset({"patient_id", "image_id", "laterality", "vi
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
-    entries = {row["image_id"]: _entry(row) for row in found.one(TABLE).rows()}
+    entries = agreed((row["image_id"], _entry(row)) for row in found.one(TABLE).rows())
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         return (path.stem, entries[path.stem]) if path.stem in entries else None
@@ -27,13 +28,14 @@ def read(found: Found, basis: Basis) -> Catalogue:
 
 
 def _entry(row: dict[str, str]) -> Entry:
+    finding = _finding(row)
     return Entry(
         patient=row["patient_id"],
         study=row["patient_id"],  # one exam each
         laterality=SIDES.get(row["laterality"].upper(), ""),
         view=row["view"].upper(),
-        finding=_finding(row),
-        label_source="biopsy",
+        finding=finding,
+        label_source="biopsy" if finding in ("cancer", "benign") else "screening",
         density=density_of(row.get("density", "")),
     )
 

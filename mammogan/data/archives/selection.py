@@ -12,6 +12,7 @@ from mammogan.data.archives.archive import Archive, Catalogue
 from mammogan.data.archives.images import Image
 from mammogan.data.archives.labels import Cases, Finding, Policy
 from mammogan.data.split import divide
+from mammogan.data.table import patient_of
 
 TRAINING_TENTHS = {"validation": 1, "train": 9}
 """How an official training part is divided."""
@@ -72,14 +73,22 @@ def _labelled(image: Image, cases: Cases, policy: Policy) -> Image:
 
 def without_copies(images: Sequence[Image]) -> list[Image]:
     """The first of files with the same SOPInstanceUID stays."""
-    seen: set[str] = set()
+    first: dict[str, Image] = {}
     kept = []
     for image in images:
-        is_copy = bool(image.header.instance) and image.header.instance in seen
-        kept.append(image.out("duplicate", "the SOPInstanceUID of an earlier file") if is_copy else image)
+        earlier = first.get(image.header.instance) if image.header.instance else None
+        kept.append(_copy(image, earlier) if earlier else image)
         if not image.reason:
-            seen.add(image.header.instance)
+            first.setdefault(image.header.instance, image)
     return kept
+
+
+def _copy(image: Image, earlier: Image) -> Image:
+    differing = [name for name in ("patient", "label") if getattr(image, name) != getattr(earlier, name)]
+    if differing:
+        detail = f"the SOPInstanceUID of an earlier file that is used, but another {' and another '.join(differing)}"
+        return image.out("duplicate_conflict", detail)
+    return image.out("duplicate", "the SOPInstanceUID of an earlier file")
 
 
 def best_of_repeats(images: Sequence[Image]) -> list[Image]:
@@ -97,22 +106,41 @@ def best_of_repeats(images: Sequence[Image]) -> list[Image]:
 def officially_split(images: Sequence[Image], archive: Archive, seed: int) -> list[Image]:
     """The archive's own parts. Validation, where it has none, is taken out of its training part by patient and label.
 
-    A patient who is in the test part and in another stays in the test part alone.
+    A patient who is in the test part and in another stays in the test part alone; in a user's own table, where she may
+    be a mistake of its author's, she is a UserError.
     """
     if not archive.has_split:
         raise UserError(f"--split official: {archive.name} has none; leave it out to have one made by patient")
     used = [image for image in images if not image.reason]
+    if archive.is_own:
+        _refuse_divided_patients(used)
     tested = {image.patient for image in used if image.split == "test"}
     chosen = [
         image.out("split_conflict") if image.patient in tested and image.split != "test" else image for image in images
     ]
     used = [image for image in chosen if not image.reason]
-    if not all(image.split for image in used):
-        raise UserError(f"expected a split in every row of the tables of {archive.name} that is used, or in none")
+    if missing := sum(not image.split for image in used):
+        tables = "your table" if archive.is_own else f"the tables of {archive.name}"
+        raise UserError(
+            f"expected a split in every row of {tables} that is used, or in none; {missing} of {len(used)} have none"
+        )
     if any(image.split == "validation" for image in used):
         return chosen
     validated = _tenth(((i.patient, i.label) for i in used if i.split == "train"), seed)
     return [replace(image, split="validation") if image.patient in validated else image for image in chosen]
+
+
+def _refuse_divided_patients(images: Sequence[Image]) -> None:
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    for image in images:
+        if image.split:
+            splits[patient_of(image.patient)].add(image.split)
+    if divided := sum(len(parts) > 1 for parts in splits.values()):
+        who = "1 patient is" if divided == 1 else f"{divided} patients are"
+        raise UserError(
+            f"{who} in more than one split of your table; give all images of a patient one split, or take the column "
+            "away to have the patients divided"
+        )
 
 
 def _tenth(labels: Iterable[tuple[str, str]], seed: int) -> set[str]:

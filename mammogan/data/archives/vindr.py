@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
+from mammogan.data.archives.agreement import agreed
 from mammogan.data.archives.archive import Archive, Catalogue, Entry, Found, Header, Mark
 from mammogan.data.archives.labels import Basis, finding_of_birads
 from mammogan.data.archives.tables import density_of
@@ -23,7 +24,7 @@ SPLITS = {"training": "train", "test": "test"}
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
-    entries = {row["image_id"].lower(): _entry(row, basis) for row in found.one(TABLE).rows()}
+    entries = agreed((row["image_id"].lower(), _entry(row, basis)) for row in found.one(TABLE).rows())
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         key = path.stem.lower()
