@@ -117,7 +117,9 @@ def place_pixels(canonical: NDArray[np.float32], placement: Placement, top: floa
 
     Antialiased bicubic in float; clipped, because it overshoots, before the one rounding (half to even).
     """
-    scaled = np.clip(bicubic(placement.used(canonical), placement.content_shape), 0, top)
+    used = placement.used(canonical)
+    scaled = bicubic(used, placement.content_shape)
+    scaled = np.clip(scaled, 0, top, out=None if scaled is used else scaled)
     placed = np.zeros(placement.shape, np.uint16)
     content(placed, placement)[...] = np.rint(scaled, out=scaled)
     return placed

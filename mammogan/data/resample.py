@@ -56,7 +56,7 @@ def bicubic(pixels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.f
         torch.mm(band.weights, image[band.span], out=tall[band.rows])
     scaled = torch.empty(rows, cols)
     for band in bands(width, cols):
-        scaled[:, band.rows] = tall[:, band.span] @ band.weights.t()
+        torch.mm(tall[:, band.span], band.weights.t(), out=scaled[:, band.rows])
     result: NDArray[np.float32] = scaled.numpy()
     return result
 
