@@ -17,10 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mammogan.cluster.line import Line, check_trainings, job_of, read_sections
+from mammogan.cluster.line import Line, read_sections
 from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.side_by_side import run as run_stages
+from mammogan.cluster.stage_jobs import check_trainings, job_of
 from mammogan.cluster.study import Stage, check_writable, done_before, plan_state, tree
-from mammogan.cluster.study import run as run_stages
 from mammogan.cluster.where import choose, note
 from mammogan.command_line import Flat, run
 from mammogan.config import HIGH, LOW, Resolution, UserError, Workspace

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from clusters import leave_clusters, wait_for
 
-from mammogan.cluster.study import Recorded, Stage, done_before, plan_state, run, tree
+from mammogan.cluster.side_by_side import run
+from mammogan.cluster.study import Recorded, Stage, done_before, plan_state, tree
 from mammogan.cluster.tasks import Command
 from mammogan.config import UserError
 
@@ -150,6 +151,33 @@ def test_a_stage_that_is_asked_for_otherwise_runs_again_and_what_it_makes_is_tak
     assert ran(tmp_path) == ["a", "b", "a", "b"]
 
 
+def test_what_another_command_has_made_since_is_made_again(tmp_path: Path) -> None:
+    stages, logs = [stage(tmp_path, "a", asks="--threshold .5"), stage(tmp_path, "b", "a")], tmp_path / "logs"
+    assert run(stages, 1, logs) == 0
+    time.sleep(0.02)
+    (tmp_path / "a").write_text("by hand, with another threshold")
+    assert plan_state(stages[0], stages, done_before(stages, logs), logs) == "to run: made since by another command"
+    assert run(stages, 1, logs) == 0
+    assert ran(tmp_path) == ["a", "b", "a", "b"]
+    assert done_before(stages, logs) == {"a", "b"}
+
+
+def test_a_training_that_was_gone_on_with_by_hand_counts_by_what_it_says_itself(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    assert run([replace(stage(tmp_path, "a", asks="--epochs 3"), goes_on=lambda: False)], 1, logs) == 0
+    time.sleep(0.02)
+    (tmp_path / "a").write_text("by hand, for 5 epochs")
+    for epochs, others in (("3", True), ("5", False)):
+        asked = replace(stage(tmp_path, "a", asks=f"--epochs {epochs}"), goes_on=lambda others=others: others)
+        assert (done_before([asked], logs) == set()) is others
+
+
+def test_a_clock_that_is_ahead_where_a_stage_ran_does_not_make_it_run_again(tmp_path: Path) -> None:
+    ahead = stage(tmp_path, "a", asks="--epochs 3", script=f"touch -d '2 minutes' {tmp_path}/a && exit 0")
+    assert run([ahead], 1, tmp_path / "logs") == 0
+    assert done_before([ahead], tmp_path / "logs") == {"a"}
+
+
 def test_what_was_made_by_hand_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     assert run([stage(tmp_path, "a", asks="--epochs 3")], 1, tmp_path / "logs") == 0
@@ -211,7 +239,8 @@ def test_a_log_that_cannot_be_written_ends_the_study_and_what_runs_beside_it(tmp
 
 def test_an_interruption_is_told_once(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from mammogan.cluster.study import Stage, run;"
+        "import sys; from pathlib import Path; from mammogan.cluster.study import Stage;"
+        "from mammogan.cluster.side_by_side import run;"
         "from mammogan.command_line import guarded; f = Path(sys.argv[1]);"
         "script = 'import time, sys; from mammogan.command_line import guarded; open(sys.argv[1], \"w\").close();'"
         "' sys.exit(guarded(lambda: time.sleep(60)))';"
@@ -254,13 +283,15 @@ def test_the_plan_says_why_what_is_there_is_made_again(tmp_path: Path) -> None:
     assert plan(stage(tmp_path, "a", asks=asked), second) == [f"to run: {again}", "waits for a"]
     fewer = stage(tmp_path, "a", asks=f"make.py {table}")
     assert plan(fewer, second)[0] == "to run: asked for otherwise: --size 96 left out"
-    os.utime(tmp_path / "a", (2**31, 2**31))
+    for newest in (tmp_path / "a", logs / "a.command"):
+        os.utime(newest, (2**31, 2**31))
     assert plan(first, second) == ["done", f"to run: made before {tmp_path / 'a'}"]
 
 
 def test_a_stopped_study_stops_its_stages(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from mammogan.cluster.study import Stage, run; f = Path(sys.argv[1]);"
+        "import sys; from pathlib import Path; from mammogan.cluster.study import Stage; f = Path(sys.argv[1]);"
+        "from mammogan.cluster.side_by_side import run;"
         "run([Stage(n, ('/bin/sh', '-c', f'echo $$ > {f}/{n}; exec sleep 60')) for n in 'ab'], 2, f)"
     )
     study = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])

@@ -14,9 +14,10 @@ from clusters import leave_clusters, ready_workspace
 from conftest import ROOT, front_door
 from dicoms import write_cohort
 
-from mammogan.cluster.line import Line, job_of, merged, read_sections, settings_for
+from mammogan.cluster.line import Line, merged, read_sections, settings_for
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.shares import share_commands
+from mammogan.cluster.stage_jobs import job_of
 from mammogan.cluster.study import Recorded
 from mammogan.cluster.tasks import Command, TrainCad, TrainGan
 from mammogan.config import CadConfig, Direction, GanConfig, Resolution, UserError, Workspace, to_dict
@@ -151,6 +152,38 @@ def test_the_table_is_known_by_what_is_in_it(tmp_path: Path) -> None:
     )
     assert first == moved != corrected
     assert line(ready_workspace(tmp_path / "work"), cohort=None).stages()[0].asks == ()
+
+
+def test_files_that_decide_results_are_known_by_what_is_in_them(tmp_path: Path) -> None:
+    def asks(root: Path) -> list[tuple[str, ...]]:
+        sections = {
+            "cad": {"vgg-weights": f"{root}/vgg.pth"},
+            "generate": {"direction": "remove", "checkpoint": f"{root}/gnet.pt", "config": f"{root}/generate.yaml"},
+            "evaluate": {"models": f"{root}/models"},
+        }
+        return [s.asks for s in line(Workspace(tmp_path / "work"), sections=sections).stages()]
+
+    first, moved, cad = tmp_path / "first", tmp_path / "moved", "models/runs/cad-96x96/checkpoints/best.pt"
+    for root in (first, moved):
+        (root / "models" / "runs" / "cad-96x96" / "checkpoints").mkdir(parents=True)
+        for name in ("vgg.pth", "gnet.pt", cad):
+            (root / name).write_text(name)
+        (root / "generate.yaml").write_text("batch: 2\n")
+    before = asks(first)
+    assert asks(moved) == before and not any(str(tmp_path) in word for words in before for word in words)
+    for number, name in (
+        (1, "vgg.pth"),
+        (4, "gnet.pt"),
+        (4, "generate.yaml"),
+        (5, "models/runs/cad-96x96/checkpoints/best.pt"),
+    ):
+        content = (moved / name).read_text()
+        (moved / name).write_text(content.replace("2", "3") if name.endswith("yaml") else "another")
+        assert [n for n, (was, now) in enumerate(zip(before, asks(moved), strict=True)) if was != now] == [number]
+        (moved / name).write_text(content)
+    again = asks(first)[5]
+    (first / "models" / "runs").rename(first / "gone")
+    assert again != asks(first)[5] == (*again[:1], f"--models={first}/models", *again[2:]), "no CAD there yet"
 
 
 @pytest.mark.parametrize(

@@ -220,3 +220,6 @@ def test_a_frozen_vnet_does_not_move_in_the_first_epochs(workspace: Workspace) -
     cad.train(config, workspace)
     after_second = load(run_of("cad", workspace).newest)["cad"]
     assert not any(torch.equal(after_second[name], value) for name, value in start.items() if "weight" in name)
+    torch.save({name: value + 1 for name, value in torch.load(weights).items()}, weights)
+    with pytest.raises(UserError, match="the file of Vnet's weights is not the one it was begun with"):
+        cad.train(config, workspace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,20 @@ def test_what_is_done_is_not_done_again(line: tuple[list[str], Path, str]) -> No
     before = {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file()}
     assert "done before" in checked(*command)
     assert {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file()} == before
+
+
+def test_a_report_made_again_by_hand_with_another_threshold_is_not_taken_for_the_studys(
+    line: tuple[list[str], Path, str],
+) -> None:
+    command, work, _ = line
+    table = work / "report/table1.json"
+    before = json.loads(table.read_text())
+    checked("launch/evaluate.py", "--workspace", work, "--threshold", "0.4", "--bootstrap", "100", "--cluster", "none")
+    assert json.loads(table.read_text()) != before
+    told = checked(*command)
+    assert told.count("done before") == 9
+    assert re.search(r"evaluate +to run: made since by another command\n", told)
+    assert json.loads(table.read_text()) == before and "to run" not in checked(*command)
 
 
 def test_a_removed_result_is_made_again_and_nothing_else(line: tuple[list[str], Path, str]) -> None:

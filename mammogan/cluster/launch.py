@@ -160,8 +160,9 @@ def refuse_other_settings(run: Path, config: CadConfig | GanConfig) -> None:
     """UserError when the run was begun with settings that learn something else than ``config``."""
     if (run / "config.yaml").is_file():
         from mammogan.training.checkpoint import Run
+        from mammogan.training.inputs import named_weights
 
-        Run(run).check(config, {})
+        Run(run).check(config, named_weights(config))
 
 
 def for_one_process(config: ClusterConfig, gpus: int) -> ClusterConfig:

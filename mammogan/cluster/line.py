@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mammogan.attack.settings import report_folder
+from mammogan.cluster.contents import by_content, file_by_content
 from mammogan.cluster.front_door import FrontDoor
-from mammogan.cluster.launch import Job, for_one_process
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.shares import ExpectedShards
 from mammogan.cluster.slurm_queue import max_array
-from mammogan.cluster.study import Recorded, Stage, inputs_of
-from mammogan.cluster.tasks import Command, TrainCad, TrainGan
+from mammogan.cluster.stage_jobs import goes_on_by_itself
+from mammogan.cluster.study import Stage
+from mammogan.cluster.tasks import TrainCad, TrainGan
 from mammogan.command_line import keys, parse, read_yaml, words_of
-from mammogan.config import LABELS, CadConfig, Direction, GanConfig, Resolution, UserError, Workspace
+from mammogan.config import LABELS, Direction, Resolution, UserError, Workspace
 from mammogan.data.table import refuse_folder
-from mammogan.files import sha256
 
 DOORS = {
     "shards": "shards/make_shards.py",
@@ -72,7 +72,9 @@ class Line:
                 "table of the mammograms (python shards/make_phantom.py --out phantom makes one of phantoms)"
             )
         words = ["--cohort", str(self.cohort or "labels.csv"), "--resolution", *map(str, self.resolutions)]
-        stage = self._stage("shards", "shards", words, (), tuple(makes.values()), kept=_known_by_content(self.cohort))
+        stage = self._stage(
+            "shards", "shards", words, (), tuple(makes.values()), kept=["--cohort", file_by_content(str(self.cohort))]
+        )
         # Without a table nothing can be made anew, so whatever shards are there will do.
         return dataclasses.replace(stage, fine=(0, SOME_LEFT_OUT), asks=stage.asks if self.cohort else ())
 
@@ -168,10 +170,27 @@ class Line:
             if isinstance(job.task, TrainCad | TrainGan):
                 goes_on = partial(goes_on_by_itself, job.folder, job.task.config)
         command = (sys.executable, "-u", str(door.script), *own_words, *here)
-        asks = (DOORS[section], *own_words, *(words if kept is None else kept))
+        decisive = by_content(own_words, partial(self._used_models, section, parsed))
+        asks = (DOORS[section], *decisive, *(words if kept is None else kept))
         return Stage(
             name, command, needs, makes, asks, goes_on, gpus=int(section in ("generate", "evaluate")), cluster=cluster
         )
+
+    def _used_models(self, section: str, parsed: Any) -> list[Path]:
+        """Checkpoints in the workspace that a stage takes its models from, where that is not this one, whose models the
+        study makes itself."""
+        from mammogan.training.checkpoint import choose_checkpoint
+
+        asked = parsed.generation if section == "generate" else parsed.evaluation
+        if asked.models.resolve() == self.workspace.root.resolve():
+            return []
+        models, sizes = Workspace(asked.models), [Resolution.parse(text) for text in asked.resolution]
+        if section == "generate":
+            runs = [models.gan_run(size, direction) for size in sizes for direction in asked.direction]
+            found = [choose_checkpoint(run, asked.checkpoint) for run in runs]
+        else:
+            found = [choose_checkpoint(models.cad_run(size)) for size in sizes or self.resolutions]
+        return [path for path in found if path.is_file()]
 
     def _settings(
         self, door: FrontDoor, section: str, resolution: Resolution | None, direction: Direction | None
@@ -181,61 +200,6 @@ class Line:
         requests = {key for key in settings if key.replace("-", "_") in keys(ClusterConfig)}
         own = {key: value for key, value in settings.items() if key not in requests}
         return own, {key: settings[key] for key in requests}
-
-
-def job_of(stage: Stage, stages: Sequence[Stage], workspace: Workspace) -> tuple[Job, ClusterConfig]:
-    """A stage as SLURM gets it: a training itself, so that it can be requeued, or its command as one process."""
-    folder, job, requests = workspace.root / "study", _training(stage), stage.cluster
-    if job is None:
-        job = Job(stage.name, Command(stage.command, stage.fine), folder / stage.name, stage.makes[-1])
-        requests = for_one_process(stage.cluster, stage.gpus)
-    return dataclasses.replace(job, task=Recorded(job.task, stage, inputs_of(stage, stages), folder)), requests
-
-
-def check_trainings(stages: Sequence[Stage], done: set[str], workspace: Workspace) -> None:
-    """UserError, before anything runs, where a training would refuse its settings or leave others behind.
-
-    Every run that is there must have been begun with what the study asks for, whoever began it. A CAD that is not
-    ``done`` may not be trained on while GANs are there that were begun against it: they could not go on afterwards.
-    """
-    for stage in stages:
-        job = _training(stage)
-        if job and job.settings:
-            job.settings()
-        if job and isinstance(job.task, TrainCad) and stage.name not in done:
-            _refuse_leaving_gans(job.folder, job.task.config, workspace)
-
-
-def goes_on_by_itself(run: Path, config: CadConfig | GanConfig) -> bool:
-    """Whether the same training would go on, being asked for more or less than its run has; False where it says
-    nothing."""
-    if not (run / "config.yaml").is_file():
-        return False
-    from mammogan.training.checkpoint import Run
-
-    return not Run(run).is_finished(config)
-
-
-def _refuse_leaving_gans(cad: Path, config: CadConfig, workspace: Workspace) -> None:
-    runs = [workspace.gan_run(Resolution.parse(config.resolution), direction) for direction in Direction]
-    begun = [run for run in runs if (run / "config.yaml").is_file()]
-    if begun and (not (cad / "done.json").is_file() or goes_on_by_itself(cad, config)):
-        raise UserError(
-            f"{cad.name} would be trained for {config.epochs} epochs, which it was not so far, and "
-            f"{' and '.join(run.name for run in begun)} could not go on afterwards, being begun against it as it is. "
-            "Nothing was touched. Ask for the epochs that it has, give another --workspace, or remove first:\n"
-            + "\n".join(f"  {run}" for run in begun)
-        )
-
-
-def _training(stage: Stage) -> Job | None:
-    """The job of a stage whose front door says what it would launch."""
-    _, _, script, *words = stage.command
-    door = FrontDoor.load(Path(script))
-    if not door.jobs:
-        return None
-    [job] = door.jobs(parse(door.options, words))
-    return job
 
 
 def settings_for(section: Settings, resolution: Resolution | None, direction: Direction | None) -> Settings:
@@ -264,11 +228,6 @@ def read_sections(file: Path | None) -> dict[str, Settings]:
         if not isinstance(section, dict) and section != "":
             raise UserError(f"{file}: section {name}: expected 'option: value' lines, found {section!r}")
     return {name: section or {} for name, section in sections.items()}
-
-
-def _known_by_content(cohort: Path | None) -> list[str]:
-    """The table of the mammograms by its sha256: a corrected label is another study, a moved file is not."""
-    return ["--cohort", sha256(cohort) if cohort and cohort.is_file() else str(cohort)]
 
 
 def _names_resolution(key: str) -> bool:

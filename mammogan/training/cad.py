@@ -18,7 +18,7 @@ from mammogan.training.batches import Batches
 from mammogan.training.cad_step import CadStep
 from mammogan.training.checkpoint import Run
 from mammogan.training.distributed import Ranks, joined
-from mammogan.training.inputs import as_learned, check_cad_inputs
+from mammogan.training.inputs import as_learned, check_cad_inputs, named_weights
 from mammogan.training.keeping import Keeper
 from mammogan.training.optimisation import Precision, Stepper
 from mammogan.training.preemption import sheltered
@@ -114,7 +114,7 @@ def train(config: CadConfig, workspace: Workspace) -> None:
     with joined(config.compute.device) as ranks:
         check_shared(run.newest.parent, ranks)
         check_cad_inputs(config, workspace)
-        inputs = {"shards_sha256": shards_fingerprint(workspace.shards(resolution))}
+        inputs = {"shards_sha256": shards_fingerprint(workspace.shards(resolution)), **named_weights(config)}
         run.check(config, inputs)
         if ranks.any(run.is_finished(config)):
             say(f"{run.path.name}: trained before, nothing to do.")

@@ -23,8 +23,11 @@ MAY_CHANGE = ("compute", "epochs", "stop_rules", "validate_every")
 INPUTS = {
     "cad_sha256": "the CAD is not the one it was begun against (it was trained on, or anew)",
     "shards_sha256": "the shards are not those it was begun with (other mammograms, labels or splits)",
+    "vgg_weights_sha256": "the file of Vnet's weights is not the one it was begun with",
 }
 """What it means that an input of a training has changed."""
+UNTOLD = ("vgg_weights_sha256",)
+"""Inputs of which runs do not tell that were begun by earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class Run:
             for name, value in asked.items()
             if name not in MAY_CHANGE and recorded["config"].get(name) != value
         ]
-        changed += [INPUTS.get(name, f"{name} changed") for name in inputs if recorded.get(name) != inputs[name]]
+        told = [name for name in inputs if name in recorded or name not in UNTOLD]
+        changed += [INPUTS.get(name, f"{name} changed") for name in told if recorded.get(name) != inputs[name]]
         if changed:
             raise UserError(
                 f"{self.path} was begun with other settings or inputs: {'; '.join(changed)}. "

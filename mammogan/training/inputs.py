@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mammogan.config import LABELS, CadConfig, GanConfig, MissingInput, Resolution, UserError, Workspace
-from mammogan.files import read_json
+from mammogan.files import read_json, sha256
 
 
 def check_cad_inputs(config: CadConfig, workspace: Workspace) -> None:
@@ -19,6 +19,13 @@ def as_learned(config: CadConfig) -> CadConfig:
     """The settings that the training of the CAD follows: a random Vnet is not frozen, it would be a bank of random
     filters."""
     return replace(config, fnet_epochs=0) if config.vgg_weights == "none" else config
+
+
+def named_weights(config: CadConfig | GanConfig) -> dict[str, str]:
+    """The file of Vnet's weights by its sha256, where the settings name one: its path alone does not tell."""
+    if not isinstance(config, CadConfig) or not Path(config.vgg_weights).is_file():
+        return {}
+    return {"vgg_weights_sha256": sha256(Path(config.vgg_weights))}
 
 
 def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
