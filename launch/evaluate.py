@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from mammogan.attack.settings import EvaluateConfig, report_folder
 from mammogan.cluster.launch import Array, Job, launch_array, on_asked_device
 from mammogan.cluster.profile import ClusterConfig
-from mammogan.cluster.shares import share_of
-from mammogan.cluster.tasks import Call, Series
+from mammogan.cluster.shares import share_of, work_through
+from mammogan.cluster.tasks import Call
 from mammogan.command_line import Flat, run
 from mammogan.config import Workspace
 from mammogan.terminal import say
@@ -37,20 +37,20 @@ class Options:
     """YAML file with values for these options."""
     evaluation: Flat[EvaluateConfig] = field(default=EvaluateConfig())
     share: str = ""
-    """K/N: score every N-th shard from the K-th on, from 1, in this process and without a report. What each task of a
-    study's array does; the same command without it completes the work."""
+    """K/N: score every N-th shard from the K-th on, from 1, in this process and without a report; one that fails keeps
+    none of the others from being scored. What each task of a study's array does; the same command without it completes
+    the work."""
     cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
 
 
 def main(options: Options) -> int:
-    from mammogan.attack.evaluate import report, resolutions
-    from mammogan.attack.scoring import plan, score_shard
+    from mammogan.attack.evaluate import report
+    from mammogan.attack.scoring import score_shard
 
-    workspace = Workspace(options.workspace)
-    config = on_asked_device(options.evaluation, options.cluster)
-    tasks = [task for r in resolutions(workspace, config) for task in plan(workspace, r, config)]
+    workspace, config, tasks = plans(options)
     if options.share:
-        Series([Call(score_shard, (task,)) for task in share_of(tasks, options.share)])()
+        own = share_of(tasks, options.share)
+        work_through({f"{task.resolution}/{task.name}": Call(score_shard, (task,)) for task in own})
         return 0
     missing = [task for task in tasks if task.outdated()]
     say(f"{len(tasks) - len(missing)} of {len(tasks)} shards are scored")
@@ -59,6 +59,23 @@ def main(options: Options) -> int:
     if not options.cluster.dry_run:
         report(workspace, config)
     return 0
+
+
+def arrays(options: Options) -> list[Array]:
+    """What is left to be scored as an array; none when nothing is."""
+    workspace, config, tasks = plans(options)
+    missing = [task for task in tasks if task.outdated()]
+    return [array_of(workspace, config, missing)] if missing else []
+
+
+def plans(options: Options) -> tuple[Workspace, EvaluateConfig, list[ScoreTask]]:
+    """All shards, and with which settings they are scored."""
+    from mammogan.attack.evaluate import resolutions
+    from mammogan.attack.scoring import plan
+
+    workspace = Workspace(options.workspace)
+    config = on_asked_device(options.evaluation, options.cluster)
+    return workspace, config, [task for r in resolutions(workspace, config) for task in plan(workspace, r, config)]
 
 
 def array_of(workspace: Workspace, config: EvaluateConfig, missing: Sequence[ScoreTask]) -> Array:

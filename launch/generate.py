@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from mammogan.attack.settings import DicomConfig, GenerateConfig
 from mammogan.cluster.launch import Array, Job, launch_array, on_asked_device
 from mammogan.cluster.profile import ClusterConfig
-from mammogan.cluster.shares import share_of
+from mammogan.cluster.shares import share_of, work_through
 from mammogan.cluster.tasks import Call, Series
 from mammogan.command_line import Flat, run
 from mammogan.config import Resolution, Workspace
@@ -39,27 +39,28 @@ class Options:
     generation: Flat[GenerateConfig] = field(default=GenerateConfig())
     export: Flat[DicomConfig] = field(default=DicomConfig())
     share: str = ""
-    """K/N: of all shards every N-th from the K-th on, from 1, in this process and without an index. What each task of a
-    study's array does; the same command without it completes the work."""
+    """K/N: of all shards every N-th from the K-th on, from 1, in this process and without an index; one that fails
+    keeps none of the others from being made. What each task of a study's array does; the same command without it
+    completes the work."""
     cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
 
 
 def main(options: Options) -> int:
-    from mammogan.attack.dicom_export import finish_dicom, make_keys, plan_dicom
-    from mammogan.attack.generate import finish, plan, resolutions
+    from mammogan.attack.dicom_export import finish_dicom, make_keys
+    from mammogan.attack.generate import finish
 
-    workspace = Workspace(options.workspace)
-    config = on_asked_device(options.generation, options.cluster)
-    planned = [(r, plan(workspace, r, config)) for r in resolutions(workspace, config)]
-    exports = plan_dicom([task for _, tasks in planned for task in tasks], options.export)
+    workspace, planned = Workspace(options.workspace), plans(options)
     if not options.cluster.dry_run:
-        make_keys(exports)
+        make_keys([file for _, _, files in planned for file in files])
     if options.share:
-        tasks = share_of([task for _, tasks in planned for task in tasks], options.share)
-        Series(list(steps_of(tasks, exports).values()))()
+        own = set(share_of([(r, task.name) for r, tasks, _ in planned for task in tasks], options.share))
+        steps: dict[str, Series] = {}
+        for resolution, tasks, files in planned:
+            left = steps_of([task for task in tasks if (resolution, task.name) in own], files)
+            steps |= {f"{resolution}/{name}": step for name, step in left.items()}
+        work_through(steps)
         return 0
-    for resolution, tasks in planned:
-        files = [export for export in exports if export.shard in tasks]
+    for resolution, tasks, files in planned:
         missing = steps_of(tasks, files)
         say(f"{resolution}: {len(tasks) - len(missing)} of {len(tasks)} shards are up to date")
         if missing:
@@ -71,12 +72,32 @@ def main(options: Options) -> int:
     return 0
 
 
+def arrays(options: Options) -> list[Array]:
+    """What is left to be done, an array for each resolution that lacks shards."""
+    workspace = Workspace(options.workspace)
+    left = [(r, tasks, files, steps_of(tasks, files)) for r, tasks, files in plans(options)]
+    return [array_of(workspace, r, tasks, files, missing) for r, tasks, files, missing in left if missing]
+
+
+def plans(options: Options) -> list[tuple[Resolution, list[ShardTask], list[DicomTask]]]:
+    """All shards of each resolution, and their DICOM files."""
+    from mammogan.attack.dicom_export import plan_dicom
+    from mammogan.attack.generate import plan, resolutions
+
+    workspace = Workspace(options.workspace)
+    config = on_asked_device(options.generation, options.cluster)
+    planned = [(resolution, plan(workspace, resolution, config)) for resolution in resolutions(workspace, config)]
+    exports = plan_dicom([task for _, tasks in planned for task in tasks], options.export)
+    return [(r, tasks, [export for export in exports if export.shard.resolution == r]) for r, tasks in planned]
+
+
 def steps_of(tasks: Sequence[ShardTask], files: Sequence[DicomTask]) -> dict[str, Series]:
     """What is left to be done, by shard: its fakes, then its DICOM files if these are asked for."""
     from mammogan.attack.dicom_export import write_dicom
     from mammogan.attack.generate import generate_shard
 
-    file_of = {export.shard.name: export for export in files if export.outdated()}
+    names = {task.name for task in tasks}
+    file_of = {export.shard.name: export for export in files if export.shard.name in names and export.outdated()}
     steps = {}
     for task in tasks:
         alter = [Call(generate_shard, (task,))] if task.outdated() else []

@@ -20,7 +20,7 @@ from pathlib import Path
 from mammogan.cluster.line import Line, read_sections
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.side_by_side import run as run_stages
-from mammogan.cluster.stage_jobs import check_trainings, job_of
+from mammogan.cluster.stage_jobs import check_trainings, work_of
 from mammogan.cluster.study import Stage, check_writable, done_before, plan_state, tree
 from mammogan.cluster.where import choose, note
 from mammogan.command_line import Flat, run
@@ -60,7 +60,7 @@ def main(options: Options) -> int:
     if not options.cluster.dry_run:
         check_writable(folder)
     if where.name == "slurm":
-        return on_slurm([stage for stage in stages if stage.name not in done], stages, options)
+        return on_slurm([stage for stage in stages if stage.name not in done], stages, done, options)
     if options.cluster.dry_run:
         say("\n".join(" ".join(stage.command) for stage in stages if stage.name not in done))
         return 0
@@ -73,12 +73,12 @@ def resolutions(asked: tuple[str, ...], workspace: Workspace) -> tuple[Resolutio
     return tuple(workspace.resolutions()) or (HIGH, LOW)
 
 
-def on_slurm(missing: list[Stage], stages: list[Stage], options: Options) -> int:
+def on_slurm(missing: list[Stage], stages: list[Stage], done: set[str], options: Options) -> int:
     """Submit, each after what it needs, or with --dry-run print the scripts; then the tree with the jobs' ids."""
     from mammogan.cluster import submit
 
     workspace = Workspace(options.workspace)
-    submitted = submit.stages(missing, lambda stage: job_of(stage, stages, workspace), options.cluster.dry_run)
+    submitted = submit.stages(missing, lambda stage: work_of(stage, stages, workspace, done), options.cluster.dry_run)
     if options.cluster.dry_run:
         return 0
     say(tree(stages, lambda stage: submit.ids_told(submitted[stage.name]) if stage.name in submitted else "done"))

@@ -16,12 +16,10 @@ from dicoms import write_cohort
 
 from mammogan.cluster.line import Line, merged, read_sections, settings_for
 from mammogan.cluster.profile import ClusterConfig
-from mammogan.cluster.shares import share_commands
 from mammogan.cluster.stage_jobs import job_of
 from mammogan.cluster.study import Recorded
 from mammogan.cluster.tasks import Command, TrainCad, TrainGan
 from mammogan.config import CadConfig, Direction, GanConfig, Resolution, UserError, Workspace, to_dict
-from mammogan.data.shards import planned
 
 SMALL = Resolution(96, 96)
 
@@ -280,37 +278,3 @@ def test_a_workspace_that_cannot_be_written_is_told_at_the_start(tmp_path: Path)
 def test_a_folder_in_the_place_of_the_cohort_is_told_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected a CSV file, found a folder"):
         line(Workspace(tmp_path / "work"), cohort=tmp_path).stages()
-
-
-def test_on_slurm_altering_and_scoring_are_arrays_of_one_task_a_shard_counted_before_there_are_shards(
-    tmp_path: Path,
-) -> None:
-    table = write_cohort(tmp_path / "cohort", patients=60)
-    expected = planned(table, 0, 2)
-    wanted = sum(name.startswith(("test-positive", "test-negative")) for name in expected)
-    sections = {"shards": {"shard-images": "2"}}
-    options = {"sections": sections, "cohort": table}
-    stages = {s.name: s for s in line(Workspace(tmp_path / "work"), "slurm", **options).stages()}
-    generate = stages["generate-96x96"]
-    assert generate.shares == stages["evaluate"].shares == wanted > 2
-    tasks = share_commands(generate.command, generate.shares)
-    assert tasks[0].words == (*generate.command, "--share", f"1/{wanted}") and len(tasks) == wanted
-    only = {"generate": {"direction": "remove", "split": "validation"}}
-    less = line(Workspace(tmp_path / "work"), "slurm", sections=sections | only, cohort=table).stages()
-    positives, all_of_split = (sum(n.startswith(f"validation-{of}") for n in expected) for of in ("positive", ""))
-    shares = {s.name: s.shares for s in less}
-    assert shares["generate-96x96"] == max(1, positives)
-    assert shares["evaluate"] == all_of_split > positives, "real mammograms of both classes are scored"
-    assert all(s.shares == 1 for s in line(Workspace(tmp_path / "work"), "local", **options).stages())
-
-
-def test_a_dry_run_of_the_study_shows_the_arrays_and_the_jobs_that_complete_them(tmp_path: Path) -> None:
-    table = write_cohort(tmp_path / "cohort", patients=60)
-    (tmp_path / "study.yaml").write_text("shards: {shard-images: 2}")
-    words = ("--cohort", table, "--workspace", tmp_path / "work", "--resolution", "96x96", "--dry-run")
-    shown = front_door("launch/study.py", *words, "--config", tmp_path / "study.yaml")
-    assert shown.returncode == 0, shown.stderr
-    tasks = len([n for n in planned(table, 0, 2) if n.startswith("test")])
-    assert shown.stdout.count(f"#SBATCH --array=0-{tasks - 1}%") == 2
-    assert "#SBATCH --dependency=afterok:JOB-generate-96x96\n" in shown.stdout
-    assert "#SBATCH --dependency=afterok:JOB-evaluate\n" in shown.stdout

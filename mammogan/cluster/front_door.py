@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mammogan.cluster.launch import Job
+from mammogan.cluster.launch import Array, Job
 from mammogan.command_line import keys
 from mammogan.config import UserError
 
@@ -25,11 +25,13 @@ class FrontDoor:
     """Dataclass of its command line."""
     jobs: Callable[[Any], list[Job]] | None
     """What it would launch, where it can say."""
+    arrays: Callable[[Any], list[Array]] | None
+    """Of work on shards, what is left to be done of it."""
 
     @classmethod
     def load(cls, script: Path) -> FrontDoor:
         module = _module(script)
-        return cls(script, _options_in(module), getattr(module, "jobs", None))
+        return cls(script, _options_in(module), getattr(module, "jobs", None), getattr(module, "arrays", None))
 
 
 def _options_in(module: ModuleType) -> type:

@@ -18,12 +18,11 @@ from mammogan.cluster.contents import by_content, file_by_content
 from mammogan.cluster.front_door import FrontDoor
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.shares import ExpectedShards
-from mammogan.cluster.slurm_queue import max_array
 from mammogan.cluster.stage_jobs import goes_on_by_itself
-from mammogan.cluster.study import Stage
+from mammogan.cluster.study import Stage, why_again
 from mammogan.cluster.tasks import TrainCad, TrainGan
 from mammogan.command_line import keys, parse, read_yaml, words_of
-from mammogan.config import LABELS, Direction, Resolution, UserError, Workspace
+from mammogan.config import Direction, Resolution, UserError, Workspace
 from mammogan.data.table import refuse_folder
 
 DOORS = {
@@ -55,7 +54,7 @@ class Line:
     def stages(self) -> list[Stage]:
         """The graph; every stage's command line has been parsed, so a mistake shows before anything runs."""
         stages = [shards := self._shards()]
-        expected = ExpectedShards(self.workspace, self.cohort, self._parsed(shards, "shards"))
+        expected = self._expected(shards)
         for resolution in self.resolutions:
             stages += self._of(resolution, expected)
         generated = [stage for stage in stages if stage.name.startswith("generate-")]
@@ -78,30 +77,45 @@ class Line:
         # Without a table nothing can be made anew, so whatever shards are there will do.
         return dataclasses.replace(stage, fine=(0, SOME_LEFT_OUT), asks=stage.asks if self.cohort else ())
 
+    def _expected(self, shards: Stage) -> ExpectedShards:
+        """The shards that are there when all others begin."""
+        index_of = {r: self.workspace.shards(r) / "index.json" for r in self.resolutions}
+        alone = {r: dataclasses.replace(shards, makes=(index,)) for r, index in index_of.items()}
+        there = {r for r, stage in alone.items() if not why_again(stage, (), self.workspace.root / "study")}
+        return ExpectedShards(self.workspace, self.cohort, self._parsed(shards, "shards"), there)
+
     def _of(self, resolution: Resolution, expected: ExpectedShards) -> list[Stage]:
         cad, words = f"cad-{resolution}", ["--resolution", str(resolution)]
         run = self.workspace.cad_run(resolution) / "done.json"
         gans = [self._gan(resolution, direction, cad) for direction in Direction]
-        altered = self.workspace.adversarial(resolution) / "index.json"
-        needs = tuple(gan.name for gan in gans)
-        generate = self._stage(f"generate-{resolution}", "generate", words, needs, (altered,), resolution)
+        needs, made = tuple(gan.name for gan in gans), (self._altered(resolution),)
+        generate = self._stage(f"generate-{resolution}", "generate", words, needs, made, resolution)
         return [
             self._stage(cad, "cad", words, ("shards",), (run,), resolution),
             *gans,
-            self._as_array(generate, "index", partial(self._to_alter, generate, resolution, expected)),
+            self._as_array(
+                *(generate, "index", partial(self._to_alter, generate, resolution, expected)),
+                known=resolution in expected.there,
+            ),
         ]
 
-    def _as_array(self, stage: Stage, last: str, count: Callable[[], int]) -> Stage:
-        """One task a shard, on SLURM alone, where only shards are counted."""
-        shards = count() if self.where == "slurm" else 1
-        return dataclasses.replace(stage, shares=min(shards, max_array()), last=last) if shards > 1 else stage
+    def _as_array(self, stage: Stage, last: str, names: Callable[[], Sequence[str]], known: bool) -> Stage:
+        """One task a shard, on SLURM alone, where only shards are counted; by name where these are ``known``."""
+        shards = list(names()) if self.where == "slurm" else []
+        told = shards if known else [f"share {number} of {len(shards)}" for number in range(1, len(shards) + 1)]
+        return dataclasses.replace(stage, shards=tuple(told), last=last) if len(shards) > 1 else stage
 
-    def _to_alter(self, generate: Stage, resolution: Resolution, expected: ExpectedShards) -> int:
-        """Shards that are altered side by side; the files of a blinded study are written by one process, which draws
-        their names."""
+    def _to_alter(self, generate: Stage, resolution: Resolution, expected: ExpectedShards) -> list[str]:
+        """Shards that are altered side by side, in the order of launch/generate.py; none of a blinded study, whose
+        files are written by one process, which draws their names."""
         asked = self._parsed(generate, "generate")
-        labels = [direction.source for direction in asked.generation.direction]
-        return 1 if asked.export.blinded else expected.count(resolution, asked.generation.split, labels)
+        return [
+            f"{split}-{direction}-{number}.tar"
+            for direction in ([] if asked.export.blinded else asked.generation.direction)
+            for wanted in asked.generation.split
+            for split, label, number in expected.of(resolution)
+            if (split, label) == (wanted, direction.source)
+        ]
 
     def _gan(self, resolution: Resolution, direction: Direction, cad: str) -> Stage:
         words = ["--resolution", str(resolution), "--direction", str(direction)]
@@ -125,14 +139,24 @@ class Line:
             made = report_folder(self.workspace, split) / "done.json"
             name = "evaluate" if len(chosen) == 1 else f"evaluate-{split}"
             stage = self._stage(name, "evaluate", ["--split", split], needs, (made,))
-            stages.append(self._as_array(stage, "report", partial(self._to_score, stage, split, expected)))
+            stages.append(self._scored_as_array(stage, split, expected))
         return stages
 
-    def _to_score(self, evaluate: Stage, split: str, expected: ExpectedShards) -> int:
-        """Shards of the resolutions that it was asked for, else of all of the study."""
-        asked = self._parsed(evaluate, "evaluate").evaluation.resolution
-        resolutions = [Resolution.parse(text) for text in asked] or self.resolutions
-        return sum(expected.count(resolution, [split], LABELS) for resolution in resolutions)
+    def _scored_as_array(self, evaluate: Stage, split: str, expected: ExpectedShards) -> Stage:
+        """One task a shard of the resolutions that it was asked for, else of all that are altered, highest first."""
+        asked = [Resolution.parse(text) for text in self._parsed(evaluate, "evaluate").evaluation.resolution]
+        sizes = asked or sorted(self.resolutions, reverse=True)
+        altered = {size for size in self.workspace.resolutions() if self._altered(size).is_file()}
+        known = expected.there >= set(sizes) and (bool(asked) or altered <= set(sizes))
+
+        def names() -> list[str]:
+            shards = [(size, *shard) for size in sizes for shard in expected.of(size) if shard[0] == split]
+            return [f"{size}/{'-'.join(shard)}.tar" for size, *shard in shards]
+
+        return self._as_array(evaluate, "report", names, known)
+
+    def _altered(self, resolution: Resolution) -> Path:
+        return self.workspace.adversarial(resolution) / "index.json"
 
     def _splits(self, generate: Stage) -> tuple[str, ...]:
         """Whose mammograms a stage alters, its defaults included."""

@@ -1,4 +1,4 @@
-"""Work on shards as an array of a study: of how many tasks, before there is a shard to count, and what each task does.
+"""Work on shards as an array of a study: what its tasks make, before there is a shard to count, and what each does.
 
 Task K of N takes every N-th shard from the K-th on, so that the tasks do all there is to do however many shards there
 come to be; with as many tasks as shards each has one.
@@ -7,13 +7,15 @@ come to be; with as many tasks as shards each has one.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+import sys
+import traceback
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mammogan.cluster.tasks import Command
+from mammogan.cluster.tasks import Command, Task
 from mammogan.config import Resolution, UserError, Workspace
 
 Work = TypeVar("Work")
@@ -32,34 +34,54 @@ def share_of(tasks: Sequence[Work], share: str) -> Sequence[Work]:
     return tasks[int(match[1]) - 1 :: int(match[2])]
 
 
+def work_through(steps: Mapping[str, Task]) -> None:
+    """Take each step, by what it makes, also after one has failed. UserError at the end, which names all that failed;
+    what a user cannot mend is told with its traceback."""
+    failed = {}
+    for name, step in steps.items():
+        try:
+            step.work()
+        except Exception as error:
+            if not isinstance(error, UserError | OSError):
+                traceback.print_exc()
+            failed[name] = str(error) or type(error).__name__
+            print(f"error: {name}: {failed[name]}", file=sys.stderr, flush=True)
+    if failed:
+        told = "; ".join(f"{name} ({why.splitlines()[0]})" for name, why in failed.items())
+        raise UserError(f"{len(failed)} of {len(steps)} shards failed: {told}")
+
+
 @dataclass(frozen=True)
 class ExpectedShards:
-    """The shards of a workspace by resolution: those that are there, else those that ``cohort`` will make with
+    """The shards of a workspace by resolution: those that are there and stay, else those that ``cohort`` will make with
     make_shards' options ``conversion``."""
 
     workspace: Workspace
     cohort: Path | None
     conversion: Any
+    there: Set[Resolution]
+    """Resolutions whose shards are there, and not about to be made anew."""
 
-    def count(self, resolution: Resolution, splits: Collection[str], labels: Collection[str]) -> int:
-        """Of these splits and labels."""
-        names = self._there(resolution) if self._are_there(resolution) else self._to_come
-        return sum(split in splits and label in labels for split, label in names)
+    def of(self, resolution: Resolution) -> list[tuple[str, str, str]]:
+        """Split, label and number of each, in the order of the index; of those to come some may stay away, since all
+        their files can turn out to be unusable."""
+        return self._there(resolution) if resolution in self.there else self._to_come
 
-    def _are_there(self, resolution: Resolution) -> bool:
-        return (self.workspace.shards(resolution) / "index.json").is_file()
-
-    def _there(self, resolution: Resolution) -> list[tuple[str, str]]:
+    def _there(self, resolution: Resolution) -> list[tuple[str, str, str]]:
         from mammogan.data.index import ShardIndex
 
-        return [(shard.split, shard.label) for shard in ShardIndex.load(self.workspace.shards(resolution)).shards]
+        return [_parts(Path(shard.name).stem) for shard in ShardIndex.load(self.workspace.shards(resolution)).shards]
 
     @cached_property
-    def _to_come(self) -> list[tuple[str, str]]:
+    def _to_come(self) -> list[tuple[str, str, str]]:
         """The same at every resolution. None without a table, which the stage that reads it says."""
         if self.cohort is None or not self.cohort.is_file():
             return []
         from mammogan.data.shards import planned
 
-        names = planned(self.cohort, self.conversion.seed, self.conversion.shard_images)
-        return [(split, label) for split, label, _ in (name.split("-") for name in names)]
+        return list(map(_parts, planned(self.cohort, self.conversion.seed, self.conversion.shard_images)))
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    split, label, number = name.split("-")
+    return split, label, number

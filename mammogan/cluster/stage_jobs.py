@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
+from typing import Any
 
 from mammogan.cluster.front_door import FrontDoor
-from mammogan.cluster.launch import Job, for_one_process
+from mammogan.cluster.launch import Array, Job, for_one_process
 from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.shares import share_commands
 from mammogan.cluster.study import Recorded, Stage, inputs_of
 from mammogan.cluster.tasks import Command, TrainCad
 from mammogan.command_line import parse
 from mammogan.config import CadConfig, Direction, GanConfig, Resolution, UserError, Workspace
+
+Work = Job | Array
 
 
 def job_of(stage: Stage, stages: Sequence[Stage], workspace: Workspace) -> tuple[Job, ClusterConfig]:
@@ -22,6 +26,24 @@ def job_of(stage: Stage, stages: Sequence[Stage], workspace: Workspace) -> tuple
         job = Job(stage.name, Command(stage.command, stage.fine), folder / stage.name, stage.makes[-1])
         requests = for_one_process(stage.cluster, stage.gpus)
     return dataclasses.replace(job, task=Recorded(job.task, stage, inputs_of(stage, stages), folder)), requests
+
+
+def work_of(stage: Stage, stages: Sequence[Stage], workspace: Workspace, done: Set[str]) -> tuple[Work, ClusterConfig]:
+    """``job_of`` a stage, for work on shards after an array. That is of the shards which are not up to date, as its
+    front door by hand would submit it, where all that the stage needs is ``done``; before, of shares of all of them."""
+    job, requests = job_of(stage, stages, workspace)
+    if not stage.shards:
+        return job, requests
+    last = dataclasses.replace(job, name=f"{job.name}-{stage.last}")
+    if not done >= set(stage.needs):
+        shares = share_commands(stage.command, len(stage.shards))
+        return Array(job.name, shares, job.folder, last, makes=stage.shards), requests
+    door, options = _front_door(stage)
+    arrays = door.arrays(options) if door.arrays else []
+    if not arrays:
+        return last, for_one_process(stage.cluster, 0)
+    [left] = arrays
+    return dataclasses.replace(left, name=job.name, folder=job.folder, finish=last), requests
 
 
 def check_trainings(stages: Sequence[Stage], done: set[str], workspace: Workspace) -> None:
@@ -62,9 +84,15 @@ def _refuse_leaving_gans(cad: Path, config: CadConfig, workspace: Workspace) -> 
 
 def _training(stage: Stage) -> Job | None:
     """The job of a stage whose front door says what it would launch."""
-    _, _, script, *words = stage.command
-    door = FrontDoor.load(Path(script))
+    door, options = _front_door(stage)
     if not door.jobs:
         return None
-    [job] = door.jobs(parse(door.options, words))
+    [job] = door.jobs(options)
     return job
+
+
+def _front_door(stage: Stage) -> tuple[FrontDoor, Any]:
+    """With the options that its command line means."""
+    _, _, script, *words = stage.command
+    door = FrontDoor.load(Path(script))
+    return door, parse(door.options, words)

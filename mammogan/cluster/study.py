@@ -34,8 +34,8 @@ class Stage:
     """Exit codes after which the line goes on."""
     gpus: int = 0
     """What its one process needs on a cluster; trainings ask for their own."""
-    shares: int = 1
-    """On a cluster: of how many tasks the array is that does its work first; its command then completes it."""
+    shards: tuple[str, ...] = ()
+    """On a cluster: what each task makes of the array that does its work first; its command then completes it."""
     last: str = ""
     """What the job that completes it makes, such as index."""
     cluster: ClusterConfig = field(default=ClusterConfig())

@@ -18,7 +18,6 @@ from mammogan import files, provenance
 from mammogan.cluster.launch import Array, Job, for_one_process
 from mammogan.cluster.profile import ClusterConfig, python, sbatch_parameters, sbatch_text
 from mammogan.cluster.refusal import refusal
-from mammogan.cluster.shares import share_commands
 from mammogan.cluster.slurm_queue import RECORD, NoAnswer, cancelled, max_array, queued, refuse_queued
 from mammogan.cluster.study import Stage
 from mammogan.cluster.tasks import Task
@@ -76,26 +75,23 @@ def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
 
 
 def stages(
-    missing: Sequence[Stage], job_of: Callable[[Stage], tuple[Job, ClusterConfig]], dry_run: bool
+    missing: Sequence[Stage], work_of: Callable[[Stage], tuple[Job | Array, ClusterConfig]], dry_run: bool
 ) -> dict[str, list[Submitted]]:
     """Submit stages in order, each to start after those of its needs that are submitted too; by name, with the job last
     after which the stage is done."""
     submitted: dict[str, list[Submitted]] = {}
     names = {stage.name for stage in missing}
-    asked = [(stage, *job_of(stage)) for stage in missing]
-    _refuse([job for _, job, _ in asked], dry_run)
-    for stage, job, config in asked:
+    asked = [(stage, *work_of(stage)) for stage in missing]
+    _refuse([work.finish if isinstance(work, Array) else work for _, work, _ in asked], dry_run)
+    for stage, work, config in asked:
         needs = [need for need in stage.needs if need in names]
         if needs:
             ids = (f"JOB-{need}" if dry_run else submitted[need][-1].job_id for need in needs)
             config = replace(config, dependency="afterok:" + ":".join(ids))
-        tasks = share_commands(stage.command, stage.shares) if stage.shares > 1 else []
-        shares = [f"share {number} of {stage.shares}" for number in range(1, stage.shares + 1)]
-        work = Array(job.name, tasks, job.folder, replace(job, name=f"{job.name}-{stage.last}"), makes=shares)
         if dry_run:
-            print("\n".join(array_scripts(work, config) if tasks else [script(job, config)]))
+            print("\n".join(array_scripts(work, config) if isinstance(work, Array) else [script(work, config)]))
         else:
-            submitted[stage.name] = _submit_array(work, config) if tasks else [submit(job, config)]
+            submitted[stage.name] = _submit_array(work, config) if isinstance(work, Array) else [submit(work, config)]
     return submitted
 
 
@@ -129,32 +125,49 @@ def array(work: Array, config: ClusterConfig) -> int:
 
 
 def array_scripts(work: Array, config: ClusterConfig) -> list[str]:
-    """What sbatch would get for an array and for the job after it."""
-    folder = _array_folder(work, len(work.tasks))
-    after = replace(for_one_process(config, gpus=0), dependency=f"afterok:JOB-{work.name}")
-    return [
-        sbatch_text(config, work.name, folder, len(work.tasks), work.at_once),
-        sbatch_text(after, work.finish.name, _folder(work.finish.folder)),
+    """What sbatch would get for an array, in parts no longer than the cluster takes, and for the job after it."""
+    parts = _parts(work)
+    arrays = [
+        sbatch_text(config, work.name, _array_folder(work, len(part.tasks)), len(part.tasks), part.at_once)
+        for part in parts
     ]
+    ids = [f"JOB-{work.name}" + (f"-{number}" if number else "") for number in range(len(parts))]
+    after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids))
+    return [*arrays, sbatch_text(after, work.finish.name, _folder(work.finish.folder))]
 
 
 def _submit_array(work: Array, config: ClusterConfig) -> list[Submitted]:
     """Its tasks, and last the job that finishes."""
-    handles: list[Any] = []
+    tasks: list[Submitted] = []
     makes: dict[str, Sequence[str]] = {}
-    longest = max_array()
-    parts = range(0, len(work.tasks), longest)
-    for first in parts:
-        part, at_once = work.tasks[first : first + longest], max(1, work.at_once // len(parts))
-        handles += _handed_over(part, work.name, _array_folder(work, len(part)), config, at_once)
-        makes[handles[-1].job_id.partition("_")[0]] = work.makes[first : first + longest] or [work.name] * len(part)
+    for part in _parts(work):
+        handles = _handed_over(part.tasks, work.name, _array_folder(work, len(part.tasks)), config, part.at_once)
+        makes[handles[0].job_id.partition("_")[0]] = part.makes
         _record(work.folder, list(makes), work.name, config, makes)
+        names = [f"{work.name}: {made}" if work.makes else work.name for made in part.makes]
+        tasks += [
+            Submitted(handle.job_id, name, handle.paths.stdout, handle.paths.result_pickle, None)
+            for handle, name in zip(handles, names, strict=True)
+        ]
     ids = list(makes)
-    say(f"submitted {len(handles)} tasks of {work.name} as job {', '.join(ids)}; logs in {work.folder / 'submit'}")
+    say(f"submitted {len(tasks)} tasks of {work.name} as job {', '.join(ids)}; logs in {work.folder / 'submit'}")
     after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids) if ids else None)
-    finish = submit(work.finish, after, makes)
-    tasks = [Submitted(h.job_id, work.name, h.paths.stdout, h.paths.result_pickle, None) for h in handles]
-    return [*tasks, finish]
+    return [*tasks, submit(work.finish, after, makes)]
+
+
+def _parts(work: Array) -> list[Array]:
+    """The array cut to what the cluster takes as one; the parts share what may run at once."""
+    longest, makes = max_array(), list(work.makes) or [work.name] * len(work.tasks)
+    firsts = range(0, len(work.tasks), longest)
+    return [
+        replace(
+            work,
+            tasks=work.tasks[first : first + longest],
+            makes=makes[first : first + longest],
+            at_once=max(1, work.at_once // len(firsts)),
+        )
+        for first in firsts
+    ]
 
 
 def ids_told(jobs: Sequence[Submitted]) -> str:

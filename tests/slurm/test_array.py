@@ -20,6 +20,7 @@ from mammogan.files import read_json
 
 pytestmark = pytest.mark.slurm
 CPU = ("--cluster", "slurm", "--cpu-ranks", "1", "--cpus-per-task", "1", "--time", "20", "--wait", "--device", "cpu")
+FAILED, LOGGED = r"job (\d+_\d)", r"did not finish its work; its log: (\S+)"
 
 
 @pytest.fixture
@@ -50,7 +51,10 @@ def test_a_damaged_shard_fails_alone_and_once_mended_is_submitted_alone(many_sha
 
     result = front_door(*words)
     assert result.returncode == 1 and f"submitted {shards} tasks" in result.stdout, result.stdout + result.stderr
-    failed = re.findall(r"job (\d+_\d) \(generate-96x96\) did not finish its work; its log: (\S+)", result.stderr)
+    failed = re.findall(
+        r"job (\d+_\d) \(generate-96x96: test-insert-000001.tar\) did not finish its work; its log: (\S+)",
+        result.stderr,
+    )
     assert len(failed) == 1 and "test-negative-000001.tar" in Path(failed[0][1]).read_text()
     assert "(generate-96x96-index) never began" in result.stderr
     made = {path.name for path in altered.glob("*.tar")}
@@ -72,7 +76,10 @@ def test_a_shard_that_cannot_be_scored_fails_alone_and_the_report_is_written_onc
 
     result = front_door(*words)
     assert result.returncode == 1 and f"submitted {shards} tasks of evaluate" in result.stdout, result.stderr
-    failed = re.findall(r"job (\d+_\d) \(evaluate\) did not finish its work; its log: (\S+)", result.stderr)
+    failed = re.findall(
+        r"job (\d+_\d) \(evaluate: 96x96/test-negative-000001.tar\) did not finish its work; its log: (\S+)",
+        result.stderr,
+    )
     assert len(failed) == 1 and "test-insert-000001.tar is damaged" in Path(failed[0][1]).read_text()
     assert "(evaluate-report) never began" in result.stderr
     assert not (altered.report / "done.json").exists()
