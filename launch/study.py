@@ -1,9 +1,9 @@
 """Run the whole study: shards, CAD, both GANs, altered mammograms, evaluation; what is done is skipped.
 
 On one machine the stages run in order, with --parallel side by side; on SLURM all are submitted at once, each waiting
-for those it needs. A stage whose settings have changed since is run again: it goes on, makes anew, or says why it
-cannot. Trainings done by hand count, if their settings are these. A YAML file given with --config has the stages' own
-options by section, with parts for a direction or a resolution:
+for those it needs, and what is on its way already is left alone. A stage whose settings have changed since is run
+again: it goes on, makes anew, or says why it cannot. Trainings done by hand count, if their settings are these. A YAML
+file given with --config has the stages' own options by section, with parts for a direction or a resolution:
 
     cad: {epochs: 60, time: 12:00:00}
     gan: {pairs: 4, gpus-per-node: 4, insert: {gnet-every: 3}, low: {pairs: 8}}
@@ -15,12 +15,13 @@ options by section, with parts for a direction or a resolution:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mammogan.cluster.line import Line, read_sections
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.side_by_side import run as run_stages
-from mammogan.cluster.stage_jobs import check_trainings, work_of
+from mammogan.cluster.stage_jobs import check_trainings, job_of, work_of
 from mammogan.cluster.study import Stage, check_writable, done_before, plan_state, tree
 from mammogan.cluster.where import choose, note
 from mammogan.command_line import Flat, run
@@ -60,7 +61,7 @@ def main(options: Options) -> int:
     if not options.cluster.dry_run:
         check_writable(folder)
     if where.name == "slurm":
-        return on_slurm([stage for stage in stages if stage.name not in done], stages, done, options)
+        return on_slurm(stages, done, options)
     if options.cluster.dry_run:
         say("\n".join(" ".join(stage.command) for stage in stages if stage.name not in done))
         return 0
@@ -73,17 +74,21 @@ def resolutions(asked: tuple[str, ...], workspace: Workspace) -> tuple[Resolutio
     return tuple(workspace.resolutions()) or (HIGH, LOW)
 
 
-def on_slurm(missing: list[Stage], stages: list[Stage], done: set[str], options: Options) -> int:
-    """Submit, each after what it needs, or with --dry-run print the scripts; then the tree with the jobs' ids."""
-    from mammogan.cluster import submit
+def on_slurm(stages: list[Stage], done: set[str], options: Options) -> int:
+    """Submit what is neither done nor on its way, each after what it needs, or with --dry-run print the scripts; then
+    the tree with the jobs' ids."""
+    from mammogan.cluster.submit_study import scripts, submit_stages
+    from mammogan.cluster.submitted import waited
 
     workspace = Workspace(options.workspace)
-    submitted = submit.stages(missing, lambda stage: work_of(stage, stages, workspace, done), options.cluster.dry_run)
+    work = partial(work_of, stages, workspace)
     if options.cluster.dry_run:
+        say("\n".join(scripts(stages, done, work)))
         return 0
-    say(tree(stages, lambda stage: submit.ids_told(submitted[stage.name]) if stage.name in submitted else "done"))
-    jobs = [job for of_stage in submitted.values() for job in of_stage]
-    return submit.waited(jobs) if options.cluster.wait else 0
+    jobs = {stage.name: job_of(stage, stages, workspace)[0] for stage in stages}
+    found = submit_stages(stages, done, work, jobs)
+    say(tree(stages, found.told))
+    return waited(found.awaited(jobs)) if options.cluster.wait else 0
 
 
 if __name__ == "__main__":

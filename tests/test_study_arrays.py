@@ -60,7 +60,7 @@ def works(workspace: Workspace) -> dict[str, object]:
     """What is submitted for each stage that is not done."""
     stages = line(workspace, "slurm", cohort=None, **CPU).stages()
     done = done_before(stages, workspace.root / "study")
-    return {s.name: work_of(s, stages, workspace, done)[0] for s in stages if s.name not in done}
+    return {s.name: work_of(stages, workspace, s, done)[0] for s in stages if s.name not in done}
 
 
 def made_by(work: object) -> list[str]:
@@ -120,7 +120,7 @@ def test_an_array_has_a_task_for_each_shard_however_long_slurm_lets_it_be(tmp_pa
     stages = line(workspace, "slurm", cohort=write_cohort(tmp_path / "cohort", patients=60), **options).stages()
     [generate] = [s for s in stages if s.name.startswith("generate-")]
     many = replace(generate, shards=tuple(f"share {n} of 2500" for n in range(1, 2501)))
-    work, _ = work_of(many, stages, workspace, set())
+    work, _ = work_of(stages, workspace, many, set())
     assert isinstance(work, Array) and len(work.tasks) == 2500
     assert [script.count("#SBATCH --array") for script in array_scripts(work, ClusterConfig())] == [1, 1, 1, 0]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from clusters import leave_clusters, programs, ready_workspace
 
-from mammogan.cluster import slurm_queue, submit
+from mammogan.cluster import slurm_queue, submit, submitted
 from mammogan.cluster.launch import Array, Job, launch, launch_array
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.tasks import Command, TrainGan
@@ -109,8 +109,8 @@ def test_waiting_goes_on_when_squeue_does_not_answer_for_a_while(
     slow_once = f"[ -e {tmp_path}/asked ] || {{ /bin/touch {tmp_path}/asked; exec /bin/sleep 9; }}"
     submitting(tmp_path, monkeypatch, squeue=slow_once)
     monkeypatch.setattr(slurm_queue, "ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr(submit, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(submit, "FOLDER_LAG_SECONDS", 0)
+    monkeypatch.setattr(submitted, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(submitted, "FOLDER_LAG_SECONDS", 0)
     assert launch([job_in(ready.root / "runs" / "gan")], ClusterConfig(wait=True)) == 1
     told = capsys.readouterr().err
     assert "squeue does not answer within 0.2 s; asking again" in told and "job 1 (gan) never began" in told

@@ -38,6 +38,8 @@ class Job:
     """Raises MissingInput when the work cannot begin yet; not asked when other jobs will make the input first."""
     settings: Callable[[], None] | None = None
     """Raises UserError when the work would refuse its settings; asked before submission, not hours later in a log."""
+    asks: str = ""
+    """Of a study's stage, what of its command decides what is made; recorded with its jobs."""
 
 
 @dataclass(frozen=True)

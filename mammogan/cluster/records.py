@@ -24,6 +24,8 @@ class Submission:
     """Of those that are arrays, what each task makes."""
     submitted: float
     """Seconds since 1970."""
+    asks: str = ""
+    """What of the command of a study's stage decides what is made; empty by hand."""
 
     @property
     def made_by_task(self) -> dict[str, str]:
@@ -43,6 +45,10 @@ class Submission:
         """Of its ranks, the first one's first; what was never written is left out."""
         return sorted(self._files(job).glob(f"{job}_[0-9]*_log.out"))
 
+    def files_of(self, job: str) -> tuple[Path, Path]:
+        """The log of its first rank, and its result, whether they are there or not."""
+        return self._files(job) / f"{job}_0_log.out", self._files(job) / f"{job}_0_result.pkl"
+
     def result(self, job: str) -> str | None:
         """'success' or 'error' as submitit wrote it at the end; None when it has not, as after a kill."""
         try:
@@ -57,14 +63,16 @@ class Submission:
 
 def newest_submission(folders: Sequence[Path]) -> Submission | None:
     """The last that was made for one of these folders; a record that cannot be read counts as none."""
-    found = [submission for folder in folders if (submission := _read(folder))]
+    found = [submission for folder in folders if (submission := submission_of(folder))]
     return max(found, key=lambda submission: submission.submitted, default=None)
 
 
-def _read(folder: Path) -> Submission | None:
+def submission_of(folder: Path) -> Submission | None:
+    """The last that was made for this folder; None where there is none, or its record cannot be read."""
     try:
         record: dict[str, Any] = read_json(folder / RECORD)
         submitted = datetime.fromisoformat(record["submitted"]).timestamp()
-        return Submission(folder, tuple(map(str, record["job_ids"])), dict(record.get("arrays", {})), submitted)
+        ids, arrays = tuple(map(str, record["job_ids"])), dict(record.get("arrays", {}))
+        return Submission(folder, ids, arrays, submitted, str(record.get("asks", "")))
     except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -25,10 +25,11 @@ def job_of(stage: Stage, stages: Sequence[Stage], workspace: Workspace) -> tuple
     if job is None:
         job = Job(stage.name, Command(stage.command, stage.fine), folder / stage.name, stage.makes[-1])
         requests = for_one_process(stage.cluster, stage.gpus)
-    return dataclasses.replace(job, task=Recorded(job.task, stage, inputs_of(stage, stages), folder)), requests
+    task = Recorded(job.task, stage, inputs_of(stage, stages), folder)
+    return dataclasses.replace(job, task=task, asks=stage.asked), requests
 
 
-def work_of(stage: Stage, stages: Sequence[Stage], workspace: Workspace, done: Set[str]) -> tuple[Work, ClusterConfig]:
+def work_of(stages: Sequence[Stage], workspace: Workspace, stage: Stage, done: Set[str]) -> tuple[Work, ClusterConfig]:
     """``job_of`` a stage, for work on shards after an array. That is of the shards which are not up to date, as its
     front door by hand would submit it, where all that the stage needs is ``done``; before, of shares of all of them."""
     job, requests = job_of(stage, stages, workspace)

@@ -40,6 +40,11 @@ class Stage:
     """What the job that completes it makes, such as index."""
     cluster: ClusterConfig = field(default=ClusterConfig())
 
+    @property
+    def asked(self) -> str:
+        """``asks`` as one line of a shell."""
+        return shlex.join(self.asks)
+
 
 def done_before(stages: Sequence[Stage], folder: Path) -> set[str]:
     """Names of the stages whose results are there, asked for as they were made, and newer than what they are made from.
@@ -71,7 +76,7 @@ def why_again(stage: Stage, inputs: Sequence[Path], folder: Path) -> str:
         return "asked for more or less than it has" if stage.goes_on is not None and stage.goes_on() else ""
     if not stage.asks:
         return ""
-    if changed := differences(kept.read_text(encoding="utf-8"), _command_line(stage)):
+    if changed := differences(kept.read_text(encoding="utf-8"), stage.asked):
         return f"asked for otherwise: {changed}"
     return "made since by another command" if by_hand else ""
 
@@ -102,7 +107,7 @@ def complete(stage: Stage, inputs: Sequence[Path], folder: Path) -> None:
         for path in stage.makes:
             path.touch()
     if stage.asks:
-        write_text(kept := _kept(stage, folder), _command_line(stage))
+        write_text(kept := _kept(stage, folder), stage.asked + "\n")
         if (newest := max(map(_made_at, stage.makes), default=0)) > _made_at(kept):  # by another machine's clock
             os.utime(kept, ns=(newest, newest))
 
@@ -131,10 +136,6 @@ class Recorded(Task):
 
 def _kept(stage: Stage, folder: Path) -> Path:
     return folder / f"{stage.name}.command"
-
-
-def _command_line(stage: Stage) -> str:
-    return shlex.join(stage.asks) + "\n"
 
 
 def tree(stages: Sequence[Stage], state: Callable[[Stage], str]) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import pickle
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -18,17 +16,13 @@ from mammogan import files, provenance
 from mammogan.cluster.launch import Array, Job, for_one_process
 from mammogan.cluster.profile import ClusterConfig, python, sbatch_parameters, sbatch_text
 from mammogan.cluster.refusal import refusal
-from mammogan.cluster.slurm_queue import RECORD, NoAnswer, cancelled, max_array, queued, refuse_queued
-from mammogan.cluster.study import Stage
+from mammogan.cluster.slurm_queue import RECORD, max_array, refuse_queued
+from mammogan.cluster.submitted import Submitted, waited
 from mammogan.cluster.tasks import Task
 from mammogan.cluster.where import check_shared, note
 from mammogan.config import UserError
 from mammogan.terminal import say
 
-POLL_SECONDS = 10.0
-"""Between two questions to SLURM while we wait; the first are asked sooner."""
-FOLDER_LAG_SECONDS = 30.0
-"""How late a shared file system may show what a node has written."""
 SHORT_MINUTES = 10
 RANK_NAMES = (
     *("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"),
@@ -37,62 +31,21 @@ RANK_NAMES = (
 """What torchrun and our own launcher tell a rank."""
 
 
-@dataclass(frozen=True)
-class Submitted:
-    job_id: str
-    name: str
-    log: Path
-    result: Path
-    """Where submitit writes how it ended."""
-    complete: Path | None
-    """What its work writes last; None where the job that follows looks at that."""
-
-    @property
-    def succeeded(self) -> bool:
-        if not self.result.exists() or (self.complete and not self.complete.exists()):
-            return False
-        return bool(pickle.loads(self.result.read_bytes())[0] == "success")
-
-    @property
-    def failure(self) -> str:
-        if not self.log.exists():
-            return f"job {self.job_id} ({self.name}) never began: what it waits for failed, or it was cancelled"
-        return f"job {self.job_id} ({self.name}) did not finish its work; its log: {self.log}"
-
-
 def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
     """Submit each job, or print its script for --dry-run; wait for them with --wait.
 
     Work that is done is submitted too: only the job itself can tell whether it was done with these settings.
     """
-    _refuse(found, config.dry_run)
+    for job in found:
+        if job.settings:
+            job.settings()
     if config.dry_run:
         for job in found:
             print(script(job, config))
         return 0
+    refuse_queued({job.name: job.folder for job in found})
     submitted = [submit(job, config) for job in found]
     return waited(submitted) if config.wait else 0
-
-
-def stages(
-    missing: Sequence[Stage], work_of: Callable[[Stage], tuple[Job | Array, ClusterConfig]], dry_run: bool
-) -> dict[str, list[Submitted]]:
-    """Submit stages in order, each to start after those of its needs that are submitted too; by name, with the job last
-    after which the stage is done."""
-    submitted: dict[str, list[Submitted]] = {}
-    names = {stage.name for stage in missing}
-    asked = [(stage, *work_of(stage)) for stage in missing]
-    _refuse([work.finish if isinstance(work, Array) else work for _, work, _ in asked], dry_run)
-    for stage, work, config in asked:
-        needs = [need for need in stage.needs if need in names]
-        if needs:
-            ids = (f"JOB-{need}" if dry_run else submitted[need][-1].job_id for need in needs)
-            config = replace(config, dependency="afterok:" + ":".join(ids))
-        if dry_run:
-            print("\n".join(array_scripts(work, config) if isinstance(work, Array) else [script(work, config)]))
-        else:
-            submitted[stage.name] = _submit_array(work, config) if isinstance(work, Array) else [submit(work, config)]
-    return submitted
 
 
 def script(job: Job, config: ClusterConfig) -> str:
@@ -108,7 +61,7 @@ def submit(job: Job, config: ClusterConfig, after: Mapping[str, Sequence[str]] |
     [handle] = _handed_over([job.task], job.name, _folder(job.folder), config)
     paths = handle.paths
     submitted = Submitted(handle.job_id, job.name, paths.stdout, paths.result_pickle, job.complete)
-    _record(job.folder, [*(after or ()), submitted.job_id], job.name, config, after or {})
+    _record(job.folder, [*(after or ()), submitted.job_id], job, config, after or {})
     _tell(submitted, job.folder, config)
     return submitted
 
@@ -120,7 +73,7 @@ def array(work: Array, config: ClusterConfig) -> int:
         print("\n".join(array_scripts(work, config)))
         return 0
     refuse_queued({work.name: work.folder})
-    submitted = _submit_array(work, config)
+    submitted = submit_array(work, config)
     return waited(submitted) if config.wait else 0
 
 
@@ -136,14 +89,14 @@ def array_scripts(work: Array, config: ClusterConfig) -> list[str]:
     return [*arrays, sbatch_text(after, work.finish.name, _folder(work.finish.folder))]
 
 
-def _submit_array(work: Array, config: ClusterConfig) -> list[Submitted]:
+def submit_array(work: Array, config: ClusterConfig) -> list[Submitted]:
     """Its tasks, and last the job that finishes."""
     tasks: list[Submitted] = []
     makes: dict[str, Sequence[str]] = {}
     for part in _parts(work):
         handles = _handed_over(part.tasks, work.name, _array_folder(work, len(part.tasks)), config, part.at_once)
         makes[handles[0].job_id.partition("_")[0]] = part.makes
-        _record(work.folder, list(makes), work.name, config, makes)
+        _record(work.folder, list(makes), replace(work.finish, name=work.name), config, makes)
         names = [f"{work.name}: {made}" if work.makes else work.name for made in part.makes]
         tasks += [
             Submitted(handle.job_id, name, handle.paths.stdout, handle.paths.result_pickle, None)
@@ -168,43 +121,6 @@ def _parts(work: Array) -> list[Array]:
         )
         for first in firsts
     ]
-
-
-def ids_told(jobs: Sequence[Submitted]) -> str:
-    """The jobs of one stage, such as 'job 12 (3 tasks), then 13'."""
-    *tasks, last = jobs
-    arrays = dict.fromkeys(task.job_id.partition("_")[0] for task in tasks)
-    return f"job {', '.join(arrays)} ({len(tasks)} tasks), then {last.job_id}" if tasks else f"job {last.job_id}"
-
-
-def waited(submitted: Sequence[Submitted]) -> int:
-    """Wait until the queue holds none of the jobs; 0 when all did well, else 1.
-
-    Works without SLURM's accounting: files say how it went, the job's result and the work's own last one.
-    """
-    ids = list(dict.fromkeys(job.job_id.partition("_")[0] for job in submitted))
-    pause = POLL_SECONDS / 10
-    while ids and _still_queued(ids):
-        time.sleep(pause)
-        pause = min(1.2 * pause, POLL_SECONDS)
-    deadline = time.monotonic() + FOLDER_LAG_SECONDS
-    given_up = set(cancelled(ids)) if ids else set()
-    expected = [job.result for job in submitted if job.job_id not in given_up]
-    while not all(result.exists() for result in expected) and time.monotonic() < deadline:
-        time.sleep(1)
-    failed = [job for job in submitted if not job.succeeded]
-    for job in failed:
-        print(job.failure, file=sys.stderr)
-    return 1 if failed else 0
-
-
-def _refuse(found: Sequence[Job], dry_run: bool) -> None:
-    """UserError for what would only fail, or do harm, once it is submitted."""
-    for job in found:
-        if job.settings:
-            job.settings()
-    if not dry_run:
-        refuse_queued({job.name: job.folder for job in found})
 
 
 def _folder(run: Path, job: str = "%j") -> Path:
@@ -263,14 +179,15 @@ def _clean_environment() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def _record(run: Path, ids: list[str], name: str, config: ClusterConfig, arrays: Mapping[str, Sequence[str]]) -> None:
+def _record(run: Path, ids: list[str], job: Job, config: ClusterConfig, arrays: Mapping[str, Sequence[str]]) -> None:
     made = {
-        "name": name,
+        "name": job.name,
+        "asks": job.asks,
         "job_ids": ids,
         "arrays": {number: list(makes) for number, makes in arrays.items()},
         "submitted": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
-        "sbatch": sbatch_parameters(config, name),
+        "sbatch": sbatch_parameters(config, job.name),
         "made_by": provenance.made_by(),
     }
     files.write_json(run / RECORD, made)
@@ -285,12 +202,3 @@ def _tell(job: Submitted, run: Path, config: ClusterConfig) -> None:
     say(f"  log     {job.log}")
     say(f"  watch   python launch/watch.py --workspace {run.parent.parent}")
     say(f"  cancel  scancel {job.job_id}")
-
-
-def _still_queued(ids: list[str]) -> bool:
-    """Whether any of the jobs is still waiting or running, or may be, since nobody answers."""
-    try:
-        return bool(queued(ids))
-    except NoAnswer as error:
-        note(f"{error}; asking again")
-        return True

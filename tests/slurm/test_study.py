@@ -44,10 +44,24 @@ def test_the_study_goes_from_dicoms_to_table_1_past_a_requeued_stage_and_once_do
     assert f"evaluate  job {scoring} (2 tasks), then {ids['evaluate-report']}" in re.sub(" +job", "  job", first.stdout)
     assert f"Dependency=afterok:{remove}" in slurm("scontrol", "show", "job", f"{array}_0")
     assert f"Dependency=afterok:{ids['generate-96x96-index']}" in slurm("scontrol", "show", "job", f"{scoring}_0")
+    slurm("scancel", scoring)
+    again = front_door(*words)
+    assert again.returncode == 0, again.stdout + again.stderr
+    told = dict(re.findall(r"^ *(\S+) +(job .*)$", again.stdout, re.MULTILINE))
+    on_their_way = {
+        **{name: ids[name] for name in ("shards", "cad-96x96", "gan-96x96-remove", "gan-96x96-insert")},
+        "generate-96x96": f"{array}, {ids['generate-96x96-index']}",
+    }
+    for name, numbers in on_their_way.items():
+        assert name not in told or re.fullmatch(f"job {numbers}, (queued|running)", told[name]), again.stdout
+    [second] = re.findall(r"submitted 2 tasks of evaluate as job (\d+);", again.stdout)
+    assert again.stdout.count("submitted job ") == 1, "the report"
+    assert f"Dependency=afterok:{ids['generate-96x96-index']}" in slurm("scontrol", "show", "job", f"{second}_0")
+    [report] = re.findall(r"submitted job (\d+): evaluate-report", again.stdout)
     requeued = Run(Workspace(tmp_path / "work").gan_run(SMALL, Direction.INSERT))
     wait_for(requeued.newest.is_file, "a checkpoint of the generator that inserts", 120)
     slurm("scancel", "--signal=USR2", insert)
-    assert wait_for_end(ids["evaluate-report"]) == "COMPLETED", logs(tmp_path)
+    assert wait_for_end(report) == "COMPLETED", logs(tmp_path)
     assert f"SLURM job {insert}, restarts: 1" in logs(requeued.path)
     assert "positives called positive" in (tmp_path / "work" / "report" / "table1.md").read_text()
     again = front_door(*words)
