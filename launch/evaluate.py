@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from mammogan.attack.settings import EvaluateConfig, report_folder
 from mammogan.cluster.launch import Array, Job, launch_array, on_asked_device
 from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.records import of_scoring
 from mammogan.cluster.shares import share_of, work_through
 from mammogan.cluster.tasks import Call
 from mammogan.command_line import Flat, run
@@ -87,7 +88,8 @@ def array_of(workspace: Workspace, config: EvaluateConfig, missing: Sequence[Sco
     done = report_folder(workspace, config.split) / "done.json"
     last = Job("evaluate-report", Call(report, (workspace, config)), folder, done)
     makes = [f"{task.resolution}/{task.name}" for task in missing]
-    return Array("evaluate", [Call(score_shard, (task,)) for task in missing], folder, last, makes=makes)
+    tasks, recorded = [Call(score_shard, (task,)) for task in missing], of_scoring(workspace, config.split)
+    return Array("evaluate", tasks, folder, last, makes=makes, recorded=recorded)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from mammogan.attack.settings import DicomConfig, GenerateConfig
 from mammogan.cluster.launch import Array, Job, launch_array, on_asked_device
 from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.records import of_altering
 from mammogan.cluster.shares import share_of, work_through
 from mammogan.cluster.tasks import Call, Series
 from mammogan.command_line import Flat, run
@@ -121,7 +122,8 @@ def array_of(
     name, folder = f"generate-{resolution}", workspace.adversarial(resolution)
     complete = files[0].folder.complete if files else folder / "index.json"
     index = Job(f"{name}-index", Series((Call(finish, (tasks,)), Call(finish_dicom, (files,)))), folder, complete)
-    return Array(name, list(missing.values()), folder, index, makes=list(missing))
+    recorded = of_altering(workspace, resolution)
+    return Array(name, list(missing.values()), folder, index, makes=list(missing), recorded=recorded)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
@@ -10,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from mammogan.writers import temporary
 
 PRIVATE = 0o600
 """Mode of a file that only its owner may read."""
@@ -19,32 +20,27 @@ PRIVATE = 0o600
 def written_beside(final: Path, mode: int | None = None) -> Iterator[Path]:
     """Give a temporary path beside ``final``; on success sync it to disk and rename it, on an exception remove it.
 
-    Whoever sees ``final`` sees a whole file, whenever the process was killed. With ``mode`` the file is there already,
-    empty, with these rights: a private file is never readable by others, not even while it is written.
+    Whoever sees ``final`` sees a whole file, whenever the process was killed, and whoever else writes it. With ``mode``
+    the file is there already, empty, with these rights: a private file is never readable by others, not even while it
+    is written.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    own = temporary(final)
     try:
         if mode is not None:
-            temporary.unlink(missing_ok=True)
-            temporary.touch(mode, exist_ok=False)
-        yield temporary
-        with open(temporary, "rb") as file:
+            own.unlink(missing_ok=True)
+            own.touch(mode, exist_ok=False)
+        yield own
+        with open(own, "rb") as file:
             os.fsync(file.fileno())
-        temporary.replace(final)
+        own.replace(final)
     finally:
-        temporary.unlink(missing_ok=True)
-
-
-def remove_torn(final: Path) -> None:
-    """Remove what processes that were killed while they wrote ``final`` left beside it. Nobody may write it now."""
-    for torn in final.parent.glob(f".{glob.escape(final.name)}.*.tmp"):
-        torn.unlink(missing_ok=True)
+        own.unlink(missing_ok=True)
 
 
 def write_text(final: Path, text: str, mode: int | None = None) -> None:
-    with written_beside(final, mode) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with written_beside(final, mode) as own:
+        own.write_text(text, encoding="utf-8")
 
 
 def write_json(final: Path, value: Any) -> None:

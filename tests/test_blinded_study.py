@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mammogan.config import UserError, Workspace
 from mammogan.data.dicom import place, read_mammogram
 from mammogan.data.placement import Placement, content
 from mammogan.files import read_json
+from mammogan.writers import temporary
 
 
 def test_a_blinded_study_has_both_kinds_without_a_mark_and_only_the_key_tells(
@@ -52,7 +54,8 @@ def test_what_killed_processes_left_is_not_handed_to_the_readers(altered: Worksp
     config = DicomConfig(dicom=True, blinded=tmp_path / "key.json")
     folder = export(altered, config)
     before = held(folder)
-    for name in (".STUDY_0123456789ab.dcm.4242.tmp", "STUDY_0123456789ab.dcm"):
+    torn = temporary(folder / "STUDY_0123456789ab.dcm").name.replace(str(os.getpid()), str(2**22 + 1))
+    for name in (torn, "STUDY_0123456789ab.dcm"):
         (folder / name).write_bytes(b"torn")
     export(altered, config)
     assert held(folder) == before and len(list(folder.iterdir())) == len(before)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from clusters import leave_clusters
+from clusters import leave_clusters, programs
 from conftest import SMALL, front_door
 from dicoms import write_cohort
 from generators import save_all
@@ -158,3 +158,44 @@ def test_a_dry_run_of_the_study_shows_the_arrays_and_the_jobs_that_complete_them
     assert shown.stdout.count(f"#SBATCH --array=0-{tasks - 1}%") == 2
     assert "#SBATCH --dependency=afterok:JOB-generate-96x96\n" in shown.stdout
     assert "#SBATCH --dependency=afterok:JOB-evaluate\n" in shown.stdout
+
+
+def alter_all(workspace: Workspace) -> None:
+    tasks = plan(workspace, SMALL, ALTER)
+    for task in tasks:
+        generate_shard(task)
+    finish(tasks)
+
+
+def on_a_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose job 7 runs, and which takes no other."""
+    squeue = "case \"$*\" in *'|'*) echo '7|RUNNING|None|(null)|mammogan-x';; *) echo '7 mammogan-x';; esac"
+    programs(folder / "bin", monkeypatch, srun="exit 0", sbatch='[ "$1" = --version ]', sinfo="exit 0", squeue=squeue)
+
+
+@pytest.mark.parametrize("stage", ["generate", "evaluate"])
+def test_what_a_job_of_a_study_works_on_is_not_submitted_by_hand(
+    trained: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    on_a_cluster(tmp_path, monkeypatch)
+    if stage == "evaluate":
+        alter_all(trained)
+    name = f"generate-{SMALL}" if stage == "generate" else stage
+    write_json(trained.root / "study" / name / "launch.json", record("7", asks="--split test"))
+    refused = front_door(f"launch/{stage}.py", "--workspace", trained.root, "--cluster", "slurm", "--device", "cpu")
+    assert refused.returncode == 2 and f"job 7 ({name})" in refused.stderr, refused.stdout + refused.stderr
+
+
+def test_what_a_job_by_hand_works_on_is_not_submitted_by_a_study(
+    trained: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_a_cluster(tmp_path, monkeypatch)
+    alter_all(trained)
+    write_json(trained.scores("test") / "launch.json", record("7"))
+    told = front_door("launch/study.py", "--workspace", trained.root, "--cluster", "slurm", "--cpu-ranks", "1")
+    assert told.returncode == 0 and "submitted job" not in told.stdout, told.stdout + told.stderr
+    assert re.search(r"evaluate +job 7, running, submitted by hand\n", told.stdout)
+
+
+def record(job: str, **more: str) -> dict[str, object]:
+    return {"job_ids": [job], "submitted": "2026-01-01T00:00:00+00:00", **more}

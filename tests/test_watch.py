@@ -327,6 +327,17 @@ def test_the_table_fits_a_hundred_columns_and_folds_what_does_not(begun: Workspa
     assert max(map(len, drawn.splitlines())) <= 100 and "head 2 of 300" in drawn and "ends < 0.01" in drawn
 
 
+def test_a_study_that_evaluates_one_split_alone_is_told_at_that_split(
+    begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = begun.root / "study" / "evaluate"
+    submit(folder, "41")
+    record = json.loads((folder / "launch.json").read_text())
+    (folder / "launch.json").write_text(json.dumps(record | {"asks": "launch/evaluate.py --split validation"}))
+    programs(tmp_path / "bin", monkeypatch, squeue=f"{SQUEUE} 41 RUNNING None 0 mammogan-evaluate", sacct=NO_ACCOUNTING)
+    assert (stage(begun, "evaluate-validation").told, stage(begun, "evaluate").told) == ("RUNNING", "-")
+
+
 def test_a_folder_that_is_no_workspace_is_refused_with_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     with pytest.raises(UserError, match="found pictures"):

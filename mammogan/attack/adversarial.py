@@ -15,8 +15,9 @@ from typing import Any
 from mammogan.attack.whole import WholeShard
 from mammogan.config import LABELS, SPLITS, MissingInput, Resolution, UserError, Workspace
 from mammogan.data.index import INDEX, SCHEMA, IndexedShard, ShardIndex
-from mammogan.files import read_json, remove_torn, write_json
+from mammogan.files import read_json, write_json
 from mammogan.provenance import made_by
+from mammogan.writers import remove_torn_of
 
 Entry = dict[str, Any]
 """One shard of index.json, with direction, source_shard, source_shard_sha256 and generator beside what all have."""
@@ -70,7 +71,7 @@ class AlteredFolder:
         """Take away a shard, its marker, and the index that names them."""
         for path in (self.index, self.marker(name), self.path / name):
             path.unlink(missing_ok=True)
-            remove_torn(path)
+            remove_torn_of(path)
 
     def write_index(self, shards: Sequence[Entry]) -> bool:
         """index.json of these shards; left alone, and False, when it says the same already."""
@@ -87,7 +88,7 @@ class AlteredFolder:
             "excluded": [],
             "shards": list(shards),
         }
-        remove_torn(self.index)
+        remove_torn_of(self.index)
         write_json(self.index, index)
         return True
 

@@ -20,6 +20,7 @@ from mammogan.config import Resolution, UserError, Workspace
 from mammogan.data.index import INDEX, SCHEMA
 from mammogan.files import PRIVATE, read_json, write_text
 from mammogan.provenance import made_by
+from mammogan.writers import remove_torn
 
 ABOUT = "Key of a blinded reader study: which files are altered. Keep it from the readers, and keep it."
 
@@ -141,9 +142,10 @@ class DicomFolder:
             if now is None or now["sha256"] != entry["made_from"]["altered_shard_sha256"]:
                 self.remove(entry["shard"])
         listed = {file["file"] for entry in self._markers() for file in entry["files"]}
-        for path in (*self.path.glob("*.dcm"), *self.path.glob(".*.dcm.*.tmp")):
+        for path in self.path.glob("*.dcm"):
             if path.name not in listed:
-                path.unlink()
+                path.unlink(missing_ok=True)
+        remove_torn(self.path, "*.dcm.*")
 
     def write_index(self) -> int | None:
         """List all files, in the index or in the key; their number, None when it is listed so already."""

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -172,16 +173,17 @@ def generate_shard(task: ShardTask) -> bool:
     gnet = _load_pinned(task.generator, str(choose_device(task.device)))
     task.folder.remove(task.name)
     patients: dict[str, str] = {}
-    with (
-        written_beside(task.folder.path / task.name) as temporary,
-        open(temporary, "wb") as file,
-        wds.TarWriter(file, user="mammogan", group="mammogan", mtime=0, encoder=False) as tar,
-    ):
-        for sample in track(alter(task, gnet), task.count, f"altering {task.name}"):
-            patients[sample.key] = sample.facts["patient"]
-            facts = json.dumps(sample.facts, allow_nan=False).encode()
-            tar.write({"__key__": sample.key, "png": encode(sample.pixels, "png"), "json": facts})
-    write_json(task.folder.marker(task.name), _entry(task, patients))
+    with written_beside(task.folder.path / task.name) as own:
+        with (
+            open(own, "wb") as file,
+            wds.TarWriter(file, user="mammogan", group="mammogan", mtime=0, encoder=False) as tar,
+        ):
+            for sample in track(alter(task, gnet), task.count, f"altering {task.name}"):
+                patients[sample.key] = sample.facts["patient"]
+                facts = json.dumps(sample.facts, allow_nan=False).encode()
+                tar.write({"__key__": sample.key, "png": encode(sample.pixels, "png"), "json": facts})
+        entry = _entry(task, patients, own)  # of our own file: another process may make the same shard
+    write_json(task.folder.marker(task.name), entry)
     return True
 
 
@@ -246,8 +248,7 @@ def _drop_leftovers(folder: AlteredFolder) -> list[Entry]:
     return kept
 
 
-def _entry(task: ShardTask, patients: dict[str, str]) -> Entry:
-    tar = task.folder.path / task.name
+def _entry(task: ShardTask, patients: dict[str, str], tar: Path) -> Entry:
     return {
         "name": task.name,
         "split": task.split,

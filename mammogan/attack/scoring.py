@@ -18,11 +18,12 @@ from mammogan.attack.scores import Scored, score_pair
 from mammogan.attack.settings import EvaluateConfig
 from mammogan.attack.truth import PhantomTruth
 from mammogan.config import MissingInput, Resolution, UserError, Workspace
-from mammogan.files import read_json, remove_torn, sha256, write_json
+from mammogan.files import read_json, sha256, write_json
 from mammogan.models.networks import Cad
 from mammogan.terminal import say, track
 from mammogan.training.checkpoint import Run, choose_checkpoint, load_cad
 from mammogan.training.distributed import choose_device
+from mammogan.writers import remove_torn_of
 
 SCORING = 1
 """Counts up when the same inputs give other scores."""
@@ -125,7 +126,7 @@ def score_shard(task: ScoreTask) -> bool:
     truth = PhantomTruth(task.workspace.cohort)
     found = score_pair(task.shards, cad, truth, str(task.resolution), task.batch)
     scores = [dataclasses.asdict(scored) for scored in track(found, count, f"scoring {task.name}")]
-    remove_torn(task.path)
+    remove_torn_of(task.path)
     write_json(task.path, {"made_from": task.made_from, "scores": scores})
     return True
 
@@ -136,7 +137,7 @@ def scored(tasks: Sequence[ScoreTask]) -> list[Scored]:
         raise UserError(f"not all mammograms are scored: {', '.join(undone)}; run the same command again")
     for folder in dict.fromkeys(task.path.parent for task in tasks):
         for left_over in set(folder.glob("*.json")) - {task.path for task in tasks}:
-            left_over.unlink()
+            left_over.unlink(missing_ok=True)
     return [Scored.from_json(values) for task in tasks for values in read_json(task.path)["scores"]]
 
 

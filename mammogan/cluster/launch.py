@@ -38,7 +38,7 @@ class Job:
     """Raises MissingInput when the work cannot begin yet; not asked when other jobs will make the input first."""
     settings: Callable[[], None] | None = None
     """Raises UserError when the work would refuse its settings; asked before submission, not hours later in a log."""
-    asks: str = ""
+    asks: str | None = None
     """Of a study's stage, what of its command decides what is made; recorded with its jobs."""
 
 
@@ -54,6 +54,8 @@ class Array:
     """Tasks that run at the same time on SLURM."""
     makes: Sequence[str] = ()
     """What each task makes, by name, for who watches them."""
+    recorded: Sequence[Path] = ()
+    """Folders besides its own in which jobs may be recorded that do the same work."""
 
 
 def launch(jobs: Sequence[Job], config: ClusterConfig) -> int:

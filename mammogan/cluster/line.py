@@ -17,6 +17,7 @@ from mammogan.attack.settings import report_folder
 from mammogan.cluster.contents import by_content, file_by_content
 from mammogan.cluster.front_door import FrontDoor
 from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.records import of_altering, of_scoring
 from mammogan.cluster.shares import ExpectedShards
 from mammogan.cluster.stage_jobs import goes_on_by_itself
 from mammogan.cluster.study import Stage, why_again
@@ -90,6 +91,7 @@ class Line:
         gans = [self._gan(resolution, direction, cad) for direction in Direction]
         needs, made = tuple(gan.name for gan in gans), (self._altered(resolution),)
         generate = self._stage(f"generate-{resolution}", "generate", words, needs, made, resolution)
+        generate = dataclasses.replace(generate, recorded=of_altering(self.workspace, resolution))
         return [
             self._stage(cad, "cad", words, ("shards",), (run,), resolution),
             *gans,
@@ -139,6 +141,7 @@ class Line:
             made = report_folder(self.workspace, split) / "done.json"
             name = "evaluate" if len(chosen) == 1 else f"evaluate-{split}"
             stage = self._stage(name, "evaluate", ["--split", split], needs, (made,))
+            stage = dataclasses.replace(stage, recorded=of_scoring(self.workspace, split))
             stages.append(self._scored_as_array(stage, split, expected))
         return stages
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,8 @@ class OnTheirWay:
     @property
     def told(self) -> str:
         """Such as 'job 7, running'."""
-        state = f"job {', '.join(self.job_ids)}, {'running' if self.runs else 'queued'}"
+        by_hand = ", submitted by hand" if all(submission.asks is None for submission in self.submissions) else ""
+        state = f"job {', '.join(self.job_ids)}, {'running' if self.runs else 'queued'}{by_hand}"
         return state if self.completing else f"{state}, and others of it failed: give the command again after its end"
 
 
@@ -53,7 +54,7 @@ class _Queued:
         return bool(self.states & (FAILED | CANCELLED))
 
 
-def on_their_way(folders: Mapping[str, Sequence[Path]]) -> dict[str, OnTheirWay]:
+def on_their_way(folders: Mapping[str, Collection[Path]]) -> dict[str, OnTheirWay]:
     """By stage, those of its jobs that may still do its work; ``folders`` are where a stage's jobs are recorded.
 
     A job that waits for one that failed never begins: SLURM cancels it sooner or later, and it is not counted.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.cluster.slurm_queue import RECORD
+from mammogan.config import Resolution, Workspace
 from mammogan.files import read_json
 
 
@@ -24,8 +26,8 @@ class Submission:
     """Of those that are arrays, what each task makes."""
     submitted: float
     """Seconds since 1970."""
-    asks: str = ""
-    """What of the command of a study's stage decides what is made; empty by hand."""
+    asks: str | None = None
+    """What of the command of a study's stage decides what is made; None by hand."""
 
     @property
     def made_by_task(self) -> dict[str, str]:
@@ -61,6 +63,27 @@ class Submission:
         return self.folder / "submit" / job.partition("_")[0]
 
 
+def of_altering(workspace: Workspace, resolution: Resolution) -> tuple[Path, ...]:
+    """Folders in which jobs are recorded that alter mammograms of this resolution, submitted by hand or by a study."""
+    return workspace.adversarial(resolution), workspace.root / "study" / f"generate-{resolution}"
+
+
+def of_scoring(workspace: Workspace, split: str) -> tuple[Path, ...]:
+    """Folders in which jobs are recorded that score mammograms of this split, submitted by hand or by a study."""
+    study = workspace.root / "study"
+    names = [f"evaluate-{split}", *(["evaluate"] if split == split_of_study(workspace) else [])]
+    return workspace.scores(split), *(study / name for name in names)
+
+
+def split_of_study(workspace: Workspace) -> str:
+    """Which split the stage 'evaluate' is about, as a study's is called that evaluates one alone: it may be any."""
+    folder = workspace.root / "study" / "evaluate"
+    submission, kept = submission_of(folder), folder.with_name("evaluate.command")
+    asks = (submission.asks or "") if submission else kept.read_text(encoding="utf-8") if kept.is_file() else ""
+    found = re.search(r"--split[ =](\w+)", asks)
+    return found[1] if found else "test"
+
+
 def newest_submission(folders: Sequence[Path]) -> Submission | None:
     """The last that was made for one of these folders; a record that cannot be read counts as none."""
     found = [submission for folder in folders if (submission := submission_of(folder))]
@@ -73,6 +96,6 @@ def submission_of(folder: Path) -> Submission | None:
         record: dict[str, Any] = read_json(folder / RECORD)
         submitted = datetime.fromisoformat(record["submitted"]).timestamp()
         ids, arrays = tuple(map(str, record["job_ids"])), dict(record.get("arrays", {}))
-        return Submission(folder, ids, arrays, submitted, str(record.get("asks", "")))
+        return Submission(folder, ids, arrays, submitted, record.get("asks"))
     except (OSError, ValueError, TypeError, KeyError):
         return None

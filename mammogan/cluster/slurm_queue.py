@@ -46,10 +46,10 @@ def _ours(ids: Sequence[str], *filters: str) -> list[str]:
     return [number for number in dict.fromkeys(ids) if number in alive]
 
 
-def refuse_queued(runs: Mapping[str, Path]) -> None:
-    """UserError when jobs that were submitted for these runs, folders by name, still wait or run: two jobs would write
-    into one folder."""
-    submitted = {number: name for name, run in runs.items() for number in _recorded(run)}
+def refuse_queued(runs: Mapping[Path, str]) -> None:
+    """UserError when jobs that are recorded in these folders, told by name, still wait or run: two jobs would write
+    the same files."""
+    submitted = {number: name for run, name in runs.items() for number in _recorded(run)}
     if not submitted:
         return
     try:

@@ -39,6 +39,8 @@ class Stage:
     last: str = ""
     """What the job that completes it makes, such as index."""
     cluster: ClusterConfig = field(default=ClusterConfig())
+    recorded: tuple[Path, ...] = ()
+    """On a cluster: folders in which jobs may be recorded that do the same work, submitted by hand or by a study."""
 
     @property
     def asked(self) -> str:

@@ -43,7 +43,7 @@ def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
         for job in found:
             print(script(job, config))
         return 0
-    refuse_queued({job.name: job.folder for job in found})
+    refuse_queued({job.folder: job.name for job in found})
     submitted = [submit(job, config) for job in found]
     return waited(submitted) if config.wait else 0
 
@@ -72,7 +72,7 @@ def array(work: Array, config: ClusterConfig) -> int:
     if config.dry_run:
         print("\n".join(array_scripts(work, config)))
         return 0
-    refuse_queued({work.name: work.folder})
+    refuse_queued(dict.fromkeys((work.folder, *work.recorded), work.name))
     submitted = submit_array(work, config)
     return waited(submitted) if config.wait else 0
 

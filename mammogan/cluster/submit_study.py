@@ -62,7 +62,8 @@ def submit_stages(stages: Sequence[Stage], done: Set[str], work_of: WorkOf, jobs
     """Submit, in order, the stages that are neither ``done`` nor on their way; ``jobs`` are those of all stages.
     UserError, before anything is submitted, for jobs on their way that are not those that are asked for, or that use
     what is to be made anew."""
-    found = Submission(before=on_their_way({name: [job.folder] for name, job in jobs.items()}))
+    folders = {stage.name: dict.fromkeys((jobs[stage.name].folder, *stage.recorded)) for stage in stages}
+    found = Submission(before=on_their_way(folders))
     going: dict[str, tuple[Job | Array, ClusterConfig]] = {}
     for stage in stages:
         if stage.name in found.before:

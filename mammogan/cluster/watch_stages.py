@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mammogan.attack.settings import report_folder
+from mammogan.cluster.records import of_altering, of_scoring
 from mammogan.config import SPLITS, Direction, Resolution, UserError, Workspace
 
 Kind = Literal["shards", "cad", "gan", "generate", "evaluate"]
@@ -88,7 +89,7 @@ def _of(workspace: Workspace, resolution: Resolution) -> list[Watched]:
         ),
         Watched(
             *(generate, "generate", altered, altered / "index.json"),
-            *((study / generate, altered), study / f"{generate}.log", resolution),
+            *(of_altering(workspace, resolution), study / f"{generate}.log", resolution),
             marks=(altered / ".done",),
             sources=(shards,),
         ),
@@ -101,17 +102,15 @@ def _evaluations(workspace: Workspace) -> list[Watched]:
     altered = [Resolution.parse(index.parent.name) for index in workspace.root.glob("adversarial/*x*/index.json")]
     for split in reversed(SPLITS):
         folder, name = report_folder(workspace, split), f"evaluate-{split}"
-        # With one split, launch/study.py calls the stage evaluate, whichever split that is.
-        names = ("evaluate", name) if split == "test" else (name,)
-        scores = workspace.scores(split)
-        traces = (folder, scores, *(study / other for other in names), study / f"{name}.log")
+        records, scores = of_scoring(workspace, split), workspace.scores(split)
+        names = [record.name for record in records if record.parent == study]
+        traces = (folder, *records, study / f"{name}.log")
         if split == "test" or any(trace.exists() for trace in traces):
             log = next((log for other in names if (log := study / f"{other}.log").exists()), study / f"{name}.log")
             shown = "evaluate" if split == "test" else name
             stages.append(
                 Watched(
-                    *(shown, "evaluate", folder, folder / "done.json", (*(study / other for other in names), scores)),
-                    log,
+                    *(shown, "evaluate", folder, folder / "done.json", records, log),
                     marks=tuple(scores / str(resolution) for resolution in altered),
                     sources=tuple(workspace.shards(resolution) for resolution in altered),
                     split=split,

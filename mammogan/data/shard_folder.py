@@ -21,6 +21,7 @@ from mammogan.data.codec import MEMBER, Codec, codec_of
 from mammogan.data.cohort import Mammogram
 from mammogan.data.convert import Members
 from mammogan.data.index import INDEX, SCHEMA
+from mammogan.writers import remove_torn
 
 SETTINGS, DONE = "settings.json", ".done"
 COHORT = "cohort_sha256"
@@ -108,8 +109,7 @@ class ShardFolder:
             self._clear()
             if overwrite:
                 files.write_text(self.path / ANEW, self.settings_sha256)
-        for leftover in self.path.glob(".*.tmp"):
-            leftover.unlink()
+        remove_torn(self.path)
         files.write_json(self.path / SETTINGS, self.settings)
         self.done = {name: marker for name, rows in plan.items() if (marker := self._marker(name, rows))}
         if len(self.done) < len(plan):

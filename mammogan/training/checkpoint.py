@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from errno import EINVAL
 from pathlib import Path
@@ -12,10 +11,11 @@ import torch
 import yaml
 
 from mammogan.config import MissingInput, UserError, to_dict
-from mammogan.files import remove_torn, sha256, write_json, write_text, written_beside
+from mammogan.files import sha256, write_json, write_text, written_beside
 from mammogan.models.networks import Cad, Gnet
 from mammogan.provenance import keep_beside, made_by
 from mammogan.training.seal import broken_seal, seal
+from mammogan.writers import remove_torn, remove_torn_of, temporary
 
 MAY_CHANGE = ("compute", "epochs", "stop_rules", "validate_every")
 """Settings with which a training may go on although it was begun with others."""
@@ -91,11 +91,10 @@ class Run:
         """Write config.yaml, and beside it what tells of the code. A run that goes on with more epochs is not done any
         more."""
         self.done.unlink(missing_ok=True)
-        pictures = (self.path / "pictures").glob(".*.tmp")
-        for torn in (*self.newest.parent.glob(".*.tmp"), *pictures):
-            torn.unlink()
+        for folder in (self.newest.parent, self.path / "pictures"):
+            remove_torn(folder)
         for file in (self.path / "config.yaml", self.metrics, self.done):
-            remove_torn(file)
+            remove_torn_of(file)
         record = {"config": _plain(to_dict(config)), "made_by": made_by(), **inputs}
         write_text(self.path / "config.yaml", yaml.safe_dump(record, sort_keys=False))
         keep_beside(self.path / "config.yaml")
@@ -136,8 +135,8 @@ def save(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
 
     With ``keep``, what was there before goes there, once all of the new one is on disk.
     """
-    with written_beside(path) as temporary:
-        with open(temporary, "w+b") as file:
+    with written_beside(path) as own:
+        with open(own, "w+b") as file:
             torch.save(state, file)
             seal(file)
         if keep is not None and path.exists():
@@ -147,7 +146,7 @@ def save(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
 def _keep(path: Path, keep: Path) -> None:
     """Have ``keep`` hold what ``path`` holds; as a second name of it, where the file system has these, so that at no
     instant ``path`` is missing."""
-    second = keep.with_name(f".{keep.name}.{os.getpid()}.tmp")
+    second = temporary(keep)
     try:
         second.unlink(missing_ok=True)
         second.hardlink_to(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mammogan.config import UserError
 from mammogan.training.distributed import Ranks
+from mammogan.writers import temporary
 
 LAG_SECONDS = 15.0
 """How late a shared file system may show on one node what another has written."""
@@ -19,7 +20,7 @@ def check_shared(folder: Path, ranks: Ranks) -> None:
     """UserError on every rank when one of them does not see a file that the first rank writes into ``folder``."""
     if ranks.size == 1:
         return
-    token = folder / f".{uuid.uuid4().hex}.tmp"  # a temporary file's name, so that one left behind is cleared away
+    token = temporary(folder / uuid.uuid4().hex)  # so that one left behind is cleared away
     if ranks.first:
         folder.mkdir(parents=True, exist_ok=True)
         token.touch()

@@ -6,16 +6,15 @@ It is there while the training runs, and removed when that ends; one that was ki
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
-import platform
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from mammogan.files import read_json, write_text
+from mammogan.writers import is_there, this_host
 
 EVERY_SECONDS = 10.0
 HEARD_SECONDS = 1800.0
@@ -56,7 +55,7 @@ class Status:
     def is_alive(self) -> bool:
         """Whether who wrote it still trains: its process here, or what was heard from elsewhere not long ago."""
         heard = time.time() - self.time < HEARD_SECONDS
-        return heard and (not self.is_of_this_host or _is_there(self.pid))
+        return heard and (not self.is_of_this_host or is_there(self.pid))
 
 
 def read_status(run: Path) -> Status | None:
@@ -73,17 +72,3 @@ def read_status(run: Path) -> Status | None:
 
 def remove_status(run: Path) -> None:
     (run / "status.json").unlink(missing_ok=True)
-
-
-def this_host() -> str:
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:12]
-
-
-def _is_there(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
