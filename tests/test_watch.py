@@ -255,6 +255,31 @@ def test_of_an_array_the_tasks_are_counted_and_those_that_failed_are_named(
     assert found.tasks and found.tasks.failed == (names[1],) and found.tasks.done == 4
 
 
+def test_an_array_of_thousands_is_looked_at_as_quickly_as_one_of_few(
+    begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1"
+    programs(tmp_path / "bin", monkeypatch, squeue=gone, sacct=NO_ACCOUNTING)
+    folder, listed, scandir = begun.adversarial(SMALL), [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path=".": listed.append(path) or scandir(path))
+    counts = []
+    for tasks in (20, 2000):
+        submit(folder, "52", arrays={"51": [f"test-remove-{n:06}.tar" for n in range(tasks)]})
+        for task in range(tasks):
+            end(folder, f"51_{task}", "error" if task % 10 == 0 else "success", "error: damaged\n" * (task % 10 == 0))
+        watcher = Watcher(begun)
+        for _ in range(2):
+            listed.clear()
+            began = time.monotonic()
+            [found] = [s for s in watcher.look().standings if s.stage.kind == "generate"]
+            took = time.monotonic() - began
+            assert took < 1, f"{took:.2f} s for {tasks} tasks"
+            counts.append(len(listed))
+            assert found.tasks and (found.tasks.done, len(found.tasks.failed)) == (tasks * 9 // 10, tasks // 10)
+            assert found.error == "error: damaged"
+    assert len(set(counts)) == 1, counts
+
+
 def test_sacct_is_asked_once_for_a_job_that_has_ended_and_squeue_knows_when_it_is_back(
     begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

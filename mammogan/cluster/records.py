@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,35 @@ from typing import Any
 from mammogan.cluster.slurm_queue import RECORD
 from mammogan.config import Resolution, Workspace
 from mammogan.files import read_json
+
+LOG = re.compile(r"(\d+(?:_\d+)?)_(\d+)_log\.out")
+"""A job, such as 12 or 12_3, and its rank."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in the folder of a job, or of all tasks of an array."""
+
+    logs: dict[str, list[str]]
+    """By job, in the order of its ranks."""
+    results: set[str]
+
+    @classmethod
+    def of(cls, folder: Path) -> Listing:
+        """Empty where there is no such folder."""
+        try:
+            with os.scandir(folder) as found:
+                names = [entry.name for entry in found]
+        except OSError:
+            return cls({}, set())
+        logs: dict[str, list[tuple[int, str]]] = {}
+        for name in names:
+            if match := LOG.fullmatch(name):
+                logs.setdefault(match[1], []).append((int(match[2]), name))
+        return cls(
+            {job: [name for _, name in sorted(of_job)] for job, of_job in logs.items()},
+            {name for name in names if name.endswith("_result.pkl")},
+        )
 
 
 @dataclass(frozen=True)
@@ -28,6 +58,10 @@ class Submission:
     """Seconds since 1970."""
     asks: str | None = None
     """What of the command of a study's stage decides what is made; None by hand."""
+    succeeded: set[Path] = field(default_factory=set, compare=False, repr=False)
+    """Results that are known to be good, which are not read again."""
+    listings: dict[Path, Listing] = field(default_factory=dict, compare=False, repr=False)
+    """Folders of jobs, each looked into once however many tasks it has."""
 
     @property
     def made_by_task(self) -> dict[str, str]:
@@ -45,7 +79,7 @@ class Submission:
 
     def logs(self, job: str) -> list[Path]:
         """Of its ranks, the first one's first; what was never written is left out."""
-        return sorted(self._files(job).glob(f"{job}_[0-9]*_log.out"))
+        return [self._files(job) / name for name in self._listed(job).logs.get(job, ())]
 
     def files_of(self, job: str) -> tuple[Path, Path]:
         """The log of its first rank, and its result, whether they are there or not."""
@@ -53,11 +87,24 @@ class Submission:
 
     def result(self, job: str) -> str | None:
         """'success' or 'error' as submitit wrote it at the end; None when it has not, as after a kill."""
+        _, path = self.files_of(job)
+        if path in self.succeeded:
+            return "success"
+        if path.name not in self._listed(job).results:
+            return None
         try:
-            how: str = pickle.loads((self._files(job) / f"{job}_0_result.pkl").read_bytes())[0]
+            how: str = pickle.loads(path.read_bytes())[0]
         except Exception:  # what a damaged pickle makes Python raise is no fixed set
             return None
+        if how == "success":
+            self.succeeded.add(path)
         return how
+
+    def _listed(self, job: str) -> Listing:
+        folder = self._files(job)
+        if folder not in self.listings:
+            self.listings[folder] = Listing.of(folder)
+        return self.listings[folder]
 
     def _files(self, job: str) -> Path:
         return self.folder / "submit" / job.partition("_")[0]
@@ -84,9 +131,13 @@ def split_of_study(workspace: Workspace) -> str:
     return found[1] if found else "test"
 
 
-def newest_submission(folders: Sequence[Path]) -> Submission | None:
-    """The last that was made for one of these folders; a record that cannot be read counts as none."""
-    found = [submission for folder in folders if (submission := submission_of(folder))]
+def newest_submission(folders: Sequence[Path], succeeded: set[Path] | None = None) -> Submission | None:
+    """The last that was made for one of these folders; a record that cannot be read counts as none.
+
+    ``succeeded`` keeps from one look to the next which results are known to be good.
+    """
+    known = set() if succeeded is None else succeeded
+    found = [replace(submission, succeeded=known) for folder in folders if (submission := submission_of(folder))]
     return max(found, key=lambda submission: submission.submitted, default=None)
 
 

@@ -17,6 +17,8 @@ from mammogan.training.status import Status
 
 State = Literal["to do", "waiting", "running", "done", "failed", "cancelled", "stopped", "unknown"]
 WRONG: tuple[State, ...] = ("failed", "cancelled")
+LOOKED_AT = 5
+"""Jobs that went wrong whose logs are read: an array that fails as a whole says the same thousands of times."""
 ACTIVE_SECONDS = 120.0
 """Files that were written to more recently are being made just now."""
 
@@ -103,7 +105,7 @@ def _of_jobs(
     state = _state(seen.stage, submission, set(outcomes.values()))
     deciding = _with_outcome(outcomes, "lost" if state == "stopped" else state) or list(outcomes)[-1:]
     wrong = next((jobs for how in WENT_WRONG if (jobs := _with_outcome(outcomes, how))), [])
-    logs = [log for job in wrong or deciding for log in submission.logs(job)]
+    logs = [log for job in wrong[:LOOKED_AT] or deciding[:1] for log in submission.logs(job)]
     return replace(
         seen,
         state=state,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from mammogan.cluster.job_states import JobStates
@@ -40,11 +41,12 @@ class Watcher:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self._jobs = JobStates()
+        self._succeeded: set[Path] = set()
 
     def look(self) -> View:
         """UserError when the folder is no workspace."""
         stages = stages_of(self.workspace)
-        submissions = [newest_submission(stage.records) for stage in stages]
+        submissions = [newest_submission(stage.records, self._succeeded) for stage in stages]
         asked = [job for submission in submissions if submission for job in submission.jobs]
         known = self._jobs.ask(list(dict.fromkeys(asked)))
         silent = bool(self._jobs.trouble)
