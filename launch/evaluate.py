@@ -50,8 +50,7 @@ def main(options: Options) -> int:
 
     workspace, config, tasks = plans(options)
     if options.share:
-        own = share_of(tasks, options.share)
-        work_through({f"{task.resolution}/{task.name}": Call(score_shard, (task,)) for task in own})
+        work_through({f"{task.resolution}/{task.name}": Call(score_shard, (task,)) for task in tasks})
         return 0
     missing = [task for task in tasks if task.outdated()]
     say(f"{len(tasks) - len(missing)} of {len(tasks)} shards are scored")
@@ -70,13 +69,16 @@ def arrays(options: Options) -> list[Array]:
 
 
 def plans(options: Options) -> tuple[Workspace, EvaluateConfig, list[ScoreTask]]:
-    """All shards, and with which settings they are scored."""
+    """The shards, all or those of the share, and with which settings they are scored."""
     from mammogan.attack.evaluate import resolutions
-    from mammogan.attack.scoring import plan
+    from mammogan.attack.scoring import Scoring
 
     workspace = Workspace(options.workspace)
     config = on_asked_device(options.evaluation, options.cluster)
-    return workspace, config, [task for r in resolutions(workspace, config) for task in plan(workspace, r, config)]
+    every = [Scoring.of(workspace, resolution, config) for resolution in resolutions(workspace, config)]
+    shards = [(scoring, shard) for scoring in every for shard in scoring.shards]
+    own = share_of(shards, options.share) if options.share else shards
+    return workspace, config, [scoring.task(shard) for scoring, shard in own]
 
 
 def array_of(workspace: Workspace, config: EvaluateConfig, missing: Sequence[ScoreTask]) -> Array:

@@ -135,9 +135,10 @@ def test_changed_mammograms_are_altered_anew_and_scored_only_then(ready: Workspa
     text, old = index.read_text(), sha256(ready.shards(SMALL) / "test-positive-000000.tar")
     index.write_text(text.replace(old, "0" * 64))  # as if that shard had been made anew
     with pytest.raises(UserError, match=r"earlier test-positive-000000.tar.*\n.*launch/generate.py"):
-        pair_shards(ready, SMALL, "test")
+        pair_shards(ShardIndex.load(index.parent), AlteredFolder(ready, SMALL), "test")
     generate(ready, CONFIG)
-    assert all(pair.fake for pair in pair_shards(ready, SMALL, "test"))
+    pairs = pair_shards(ShardIndex.load(index.parent), AlteredFolder(ready, SMALL), "test")
+    assert pairs and all(pair.fake for _, pair in pairs)
 
 
 def test_a_shard_that_was_cut_short_is_made_again(ready: Workspace) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, front_door
+from conftest import ROOT, SMALL, front_door
 from generators import save_all, save_cad, save_gnet
 
 from mammogan.attack.evaluate import evaluate, report
 from mammogan.attack.generate import generate
 from mammogan.attack.scoring import plan, score_shard, scored
 from mammogan.attack.settings import EvaluateConfig, GenerateConfig
+from mammogan.attack.truth import PhantomTruth, phantom_truth
+from mammogan.cluster.front_door import FrontDoor
+from mammogan.command_line import parse
 from mammogan.config import Direction, UserError, Workspace
 from mammogan.data.shards import write_shards
 from mammogan.files import read_json, write_json
@@ -138,6 +143,21 @@ def test_shares_score_all_between_them_and_the_same_command_writes_the_report(re
     last = front_door(*words)
     assert last.returncode == 0 and f"{SHARDS} of {SHARDS} shards are scored" in last.stdout, last.stderr
     assert (ready.report / "done.json").is_file() and not written_anew(ready, before)
+
+
+def test_a_share_reads_each_index_and_the_table_once_and_plans_no_shard_of_another(
+    ready: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, read, read_text = FrontDoor.load(ROOT / "launch" / "evaluate.py"), Counter[Path](), Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path, **how: read.update([path]) or read_text(path, **how))
+    asked = []
+    monkeypatch.setattr(PhantomTruth, "sha256_of", lambda truth, keys: asked.append(list(keys)) or [])
+    words = ["--workspace", str(ready.root), "--cluster", "none", "--device", "cpu", "--share", "2/3"]
+    _, _, tasks = sys.modules[door.options.__module__].plans(parse(door.options, words))
+    assert len(tasks) == len(asked) == 1
+    folders = (ready.shards(SMALL), ready.adversarial(SMALL))
+    assert [read[folder / "index.json"] for folder in folders] == [1, 1]
+    assert phantom_truth(ready.cohort) is phantom_truth(ready.cohort)
 
 
 def test_two_processes_of_this_machine_score_as_one_does(ready: Workspace) -> None:

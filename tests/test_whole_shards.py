@@ -8,7 +8,7 @@ import pytest
 from conftest import SMALL, front_door
 from generators import save_all, save_cad
 
-from mammogan.attack.adversarial import pair_shards
+from mammogan.attack.adversarial import AlteredFolder, pair_shards
 from mammogan.attack.evaluate import evaluate
 from mammogan.attack.generate import generate
 from mammogan.attack.scores import read_pairs
@@ -76,7 +76,8 @@ def test_the_command_that_the_error_names_mends_an_altered_shard(ready: Workspac
 
 def test_a_fake_in_the_place_of_another_is_refused(ready: Workspace) -> None:
     generate(ready, GENERATE)
-    [pair] = [p for p in pair_shards(ready, SMALL, "test") if p.fake and "remove" in p.fake.path.name]
+    pairs = pair_shards(ShardIndex.load(ready.shards(SMALL)), AlteredFolder(ready, SMALL), "test")
+    [pair] = [pair for _, pair in pairs if pair.fake and "remove" in pair.fake.path.name]
     assert pair.fake
     other = ready.adversarial(SMALL) / "test-insert-000000.tar"
     pair.fake.path.write_bytes(other.read_bytes())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -104,7 +105,10 @@ class AlteredFolder:
         return found
 
     def _indexed(self, split: str) -> list[Entry]:
-        entries = read_json(self.index)["shards"] if self.index.is_file() else []
+        if not self.index.is_file():
+            return []
+        written = self.index.stat()
+        entries = _entries(self.index, written.st_ino, written.st_mtime_ns, written.st_size)
         return [entry for entry in entries if entry["split"] == split]
 
     def command(self, split: str) -> str:
@@ -118,26 +122,27 @@ def whole_shard(workspace: Workspace, resolution: Resolution, name: str, count: 
     return WholeShard(workspace.shards(resolution) / name, count, again)
 
 
-def real_shards(workspace: Workspace, resolution: Resolution, split: str) -> list[IndexedShard]:
-    """The real shards of one split, in the cohort's order within each label."""
-    return [shard for shard in ShardIndex.load(workspace.shards(resolution)).shards if shard.split == split]
-
-
-def pair_shards(workspace: Workspace, resolution: Resolution, split: str) -> list[ShardPair]:
-    """Every real shard of a split with its altered one. UserError where the real one has changed since."""
-    folder = AlteredFolder(workspace, resolution)
-    altered = {entry["source_shard"]: entry for entry in folder.of_split(split)}
-    pairs = []
-    for real in real_shards(workspace, resolution, split):
-        fake = altered.get(real.name)
+def pair_shards(index: ShardIndex, altered: AlteredFolder, split: str) -> list[tuple[IndexedShard, ShardPair]]:
+    """Every real shard of a split, and with its altered one. UserError where the real one has changed since."""
+    fakes, pairs = {entry["source_shard"]: entry for entry in altered.of_split(split)}, []
+    for real in index.of_split(split):
+        fake = fakes.get(real.name)
         if fake and fake["source_shard_sha256"] != real.sha256:
             raise UserError(
                 f"{fake['name']} was made from an earlier {real.name}; bring the altered mammograms up to date:\n"
-                f"{folder.command(split)}"
+                f"{altered.command(split)}"
             )
-        altered_one = WholeShard(folder.path / fake["name"], real.count, folder.command(split)) if fake else None
-        pairs.append(ShardPair(whole_shard(workspace, resolution, real.name, real.count), altered_one))
+        altered_one = WholeShard(altered.path / fake["name"], real.count, altered.command(split)) if fake else None
+        real_one = whole_shard(altered.workspace, altered.resolution, real.name, real.count)
+        pairs.append((real, ShardPair(real_one, altered_one)))
     return pairs
+
+
+@functools.lru_cache(maxsize=4)
+def _entries(index: Path, *written: int) -> list[Entry]:
+    """All in an index, read once however often it is asked for while it is the same file, ``written`` at that time."""
+    entries: list[Entry] = read_json(index)["shards"]
+    return entries
 
 
 def _order(marker: Path) -> tuple[int, str]:

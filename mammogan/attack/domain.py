@@ -10,27 +10,24 @@ from pathlib import Path
 
 import yaml
 
-from mammogan.config import Resolution, UserError, Workspace
-from mammogan.data.stream import shards_fingerprint
+from mammogan.config import UserError
+from mammogan.data.index import ShardIndex
 
 
-def check_domain(
-    model: str, trained_on: str | None, workspace: Workspace, resolution: Resolution, out_of_domain: str
-) -> None:
-    """UserError when ``model`` was trained on other shards than the workspace's and nobody says that this is meant.
+def check_domain(models: Iterable[tuple[str, str | None]], shards: ShardIndex, out_of_domain: str) -> None:
+    """UserError when one of the models was trained on other shards than these and nobody says that this is meant.
 
-    ``trained_on`` is its run's shards_sha256; None, a run that does not say, is let through.
+    Each is told by its name and its run's shards_sha256; None, a run that does not say, is let through.
     """
-    if trained_on is None or out_of_domain:
-        return
-    found = shards_fingerprint(workspace.shards(resolution))
-    if found != trained_on:
-        raise UserError(
-            f"{model} was trained on other mammograms than those in {workspace.shards(resolution)}: its shards have "
-            f"the fingerprint {trained_on[:12]}, these {found[:12]}. Remove its run folder and train it anew, or give "
-            "--models the workspace whose runs/ were trained on these. If it shall read what it was not made for, say "
-            'how that differs, as in --out-of-domain "film, models from phantoms"'
-        )
+    found = shards.fingerprint
+    for model, trained_on in models:
+        if not out_of_domain and trained_on not in (found, None):
+            raise UserError(
+                f"{model} was trained on other mammograms than those in {shards.folder}: its shards have "
+                f"the fingerprint {str(trained_on)[:12]}, these {found[:12]}. Remove its run folder and train it anew, "
+                "or give --models the workspace whose runs/ were trained on these. If it shall read what it was not "
+                'made for, say how that differs, as in --out-of-domain "film, models from phantoms"'
+            )
 
 
 def notice_of_another_cad(generators: Iterable[Path], cad_sha256: str) -> str:

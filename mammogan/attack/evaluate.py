@@ -13,7 +13,7 @@ from mammogan.attack.report import write_report
 from mammogan.attack.result import Result, summarise
 from mammogan.attack.scoring import ScoreTask, plan, score_shard, scored
 from mammogan.attack.settings import EvaluateConfig, report_folder
-from mammogan.attack.truth import PhantomTruth
+from mammogan.attack.truth import phantom_truth
 from mammogan.config import Direction, MissingInput, Resolution, Workspace
 from mammogan.data.index import ShardIndex
 from mammogan.files import sha256, write_json
@@ -46,21 +46,22 @@ def report(workspace: Workspace, config: EvaluateConfig) -> Path:
 
 def resolutions(workspace: Workspace, config: EvaluateConfig) -> list[Resolution]:
     """Those asked for, else all that have altered mammograms of the split, highest first."""
-    asked = [Resolution.parse(text) for text in config.resolution]
+    if config.resolution:
+        return [Resolution.parse(text) for text in config.resolution]
     there = [r for r in workspace.resolutions() if AlteredFolder(workspace, r).holds(config.split)]
-    if not (asked or there):
+    if not there:
         wanted = "" if config.split == "test" else f" --split {config.split}"
         raise MissingInput(
             f"no altered mammograms of split {config.split} in {workspace.root / 'adversarial'}; run\n"
             f"  python launch/generate.py --workspace {workspace.root}{wanted}"
         )
-    return asked or there
+    return there
 
 
 def measure(workspace: Workspace, resolution: Resolution, config: EvaluateConfig) -> Result:
     """Everything at one resolution."""
     tasks = plan(workspace, resolution, config)
-    scores, run, truth = scored(tasks), run_of(tasks[0].cad), PhantomTruth(workspace.cohort)
+    scores, run, truth = scored(tasks), run_of(tasks[0].cad), phantom_truth(workspace.cohort)
     made = provenance(workspace, resolution, config.split, tasks[0])
     result = summarise(resolution, scores, config.threshold, config.bootstrap, config.seed, made)
     runs = {run.path.with_name(made["run"]) for made in made["generators"].values()}

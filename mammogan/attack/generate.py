@@ -18,11 +18,12 @@ import torch
 import webdataset as wds
 from torch import Tensor
 
-from mammogan.attack.adversarial import SETTINGS, AlteredFolder, Entry, real_shards, whole_shard
+from mammogan.attack.adversarial import SETTINGS, AlteredFolder, Entry, whole_shard
 from mammogan.attack.domain import check_domain
 from mammogan.attack.settings import GenerateConfig
 from mammogan.config import Direction, MissingInput, Resolution, UserError, Workspace
 from mammogan.data.codec import encode
+from mammogan.data.index import ShardIndex
 from mammogan.data.shard_folder import member_places
 from mammogan.data.stream import Sample
 from mammogan.files import sha256, write_json, written_beside
@@ -122,7 +123,8 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
     MissingInput names the command to run when shards or a generator are missing.
     """
     models = Workspace(config.models) if config.models else workspace
-    shards = [s for split in config.split for s in real_shards(workspace, resolution, split)]
+    index = ShardIndex.load(workspace.shards(resolution))
+    shards = [shard for split in config.split for shard in index.of_split(split)]
     tasks = []
     for direction in config.direction:
         own = [shard for shard in shards if shard.label == direction.source]
@@ -130,7 +132,7 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
             say(f"{resolution}, {direction}: no {direction.source} mammograms in split {', '.join(config.split)}")
             continue
         generator = _find_generator(models, resolution, direction, config.checkpoint)
-        check_domain(generator.run, generator.shards_sha256, workspace, resolution, config.out_of_domain)
+        check_domain([(generator.run, generator.shards_sha256)], index, config.out_of_domain)
         tasks += [
             ShardTask(
                 *(workspace, resolution, direction, s.split, s.name, s.sha256, s.count),
@@ -236,10 +238,10 @@ def finish(tasks: Sequence[ShardTask]) -> None:
 
 
 def _drop_leftovers(folder: AlteredFolder) -> list[Entry]:
-    splits = {entry["split"] for entry in folder.entries()}
-    real = {s.name: s.sha256 for split in splits for s in real_shards(folder.workspace, folder.resolution, split)}
-    kept = []
-    for entry in folder.entries():
+    entries, kept = folder.entries(), []
+    shards = ShardIndex.load(folder.workspace.shards(folder.resolution)).shards if entries else ()
+    real = {shard.name: shard.sha256 for shard in shards}
+    for entry in entries:
         if real.get(entry["source_shard"]) == entry["source_shard_sha256"]:
             kept.append(entry)
         else:

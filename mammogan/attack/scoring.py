@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mammogan.attack.adversarial import AlteredFolder, ShardPair, pair_shards, real_shards
+from mammogan.attack.adversarial import AlteredFolder, ShardPair, pair_shards
 from mammogan.attack.domain import check_domain
 from mammogan.attack.scores import Scored, score_pair
 from mammogan.attack.settings import EvaluateConfig
-from mammogan.attack.truth import PhantomTruth
+from mammogan.attack.truth import phantom_truth
 from mammogan.config import MissingInput, Resolution, UserError, Workspace
+from mammogan.data.index import IndexedShard, ShardIndex
 from mammogan.files import read_json, sha256, write_json
 from mammogan.models.networks import Cad
 from mammogan.terminal import say, track
@@ -72,35 +73,51 @@ REASONS = {
 
 
 def plan(workspace: Workspace, resolution: Resolution, config: EvaluateConfig) -> list[ScoreTask]:
-    """One task for each real shard of the split, its CAD and what it scores pinned by sha256.
+    """One task for each real shard of the split, its CAD and what it scores pinned by sha256. Errors as of Scoring."""
+    scoring = Scoring.of(workspace, resolution, config)
+    return [scoring.task(shard) for shard in scoring.shards]
 
-    MissingInput names the command to run when the altered mammograms or a CAD are missing; UserError when either, or
-    a generator, learned from others than these, unannounced.
-    """
-    run = find_cad(Workspace(config.models) if config.models else workspace, resolution)
-    altered = AlteredFolder(workspace, resolution).of_split(config.split)
-    check_domain(run.path.name, run.shards_sha256, workspace, resolution, config.out_of_domain)
-    for name, trained_on in {(e["generator"]["run"], e.get("generator_shards_sha256")) for e in altered}:
-        check_domain(name, trained_on, workspace, resolution, config.out_of_domain)
-    cad, truth = choose_checkpoint(run.path), PhantomTruth(workspace.cohort)
-    cad_sha256, fakes = sha256(cad), {entry["source_shard"]: entry["sha256"] for entry in altered}
-    reals = real_shards(workspace, resolution, config.split)
-    pairs = pair_shards(workspace, resolution, config.split)
-    return [
-        ScoreTask(
-            *(workspace, resolution, config.split, pair, cad),
+
+@dataclass(frozen=True)
+class Scoring:
+    """What there is to be scored at one resolution, and by what; of which a share can be planned alone."""
+
+    workspace: Workspace
+    resolution: Resolution
+    config: EvaluateConfig
+    shards: Sequence[tuple[IndexedShard, ShardPair]]
+    fakes: Mapping[str, str]
+    """sha256 of altered shards, by the name of the real one."""
+    cad: Path
+    cad_sha256: str
+
+    @classmethod
+    def of(cls, workspace: Workspace, resolution: Resolution, config: EvaluateConfig) -> Scoring:
+        """MissingInput names the command to run when the altered mammograms or a CAD are missing; UserError when
+        either, or a generator, learned from others than these, unannounced."""
+        run = find_cad(Workspace(config.models) if config.models else workspace, resolution)
+        altered = AlteredFolder(workspace, resolution)
+        entries, index = altered.of_split(config.split), ShardIndex.load(workspace.shards(resolution))
+        generators = {(e["generator"]["run"], e.get("generator_shards_sha256")) for e in entries}
+        check_domain([(run.path.name, run.shards_sha256), *generators], index, config.out_of_domain)
+        fakes, cad = {entry["source_shard"]: entry["sha256"] for entry in entries}, choose_checkpoint(run.path)
+        shards = pair_shards(index, altered, config.split)
+        return cls(workspace, resolution, config, shards, fakes, cad, sha256(cad))
+
+    def task(self, shard: tuple[IndexedShard, ShardPair]) -> ScoreTask:
+        real, pair = shard
+        return ScoreTask(
+            *(self.workspace, self.resolution, self.config.split, pair, self.cad),
             made_from={
                 "scoring": SCORING,
-                "cad_sha256": cad_sha256,
+                "cad_sha256": self.cad_sha256,
                 "real_sha256": real.sha256,
-                "fake_sha256": fakes.get(real.name),
-                "truth_sha256": truth.sha256_of(sample.key for sample in real.samples),
+                "fake_sha256": self.fakes.get(real.name),
+                "truth_sha256": phantom_truth(self.workspace.cohort).sha256_of(sample.key for sample in real.samples),
             },
-            batch=config.batch,
-            device=config.device,
+            batch=self.config.batch,
+            device=self.config.device,
         )
-        for real, pair in zip(reals, pairs, strict=True)
-    ]
 
 
 def find_cad(models: Workspace, resolution: Resolution) -> Run:
@@ -123,7 +140,7 @@ def score_shard(task: ScoreTask) -> bool:
     count = task.shards.real.count
     say(f"{task.resolution}, {task.name}: {reason}; scoring {count} mammograms")
     cad = _load_pinned(task.cad, task.made_from["cad_sha256"], str(choose_device(task.device)))
-    truth = PhantomTruth(task.workspace.cohort)
+    truth = phantom_truth(task.workspace.cohort)
     found = score_pair(task.shards, cad, truth, str(task.resolution), task.batch)
     scores = [dataclasses.asdict(scored) for scored in track(found, count, f"scoring {task.name}")]
     remove_torn_of(task.path)

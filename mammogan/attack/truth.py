@@ -6,6 +6,9 @@ Real mammograms have no truth.json beside them: then there is nothing to measure
 from __future__ import annotations
 
 import csv
+import functools
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.data.placement import Placement, apply_placement_to_mask, place_pixels
-from mammogan.files import read_json, sha256
 
 Pixels = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
@@ -80,8 +82,7 @@ class PhantomTruth:
     def __init__(self, cohort: Path) -> None:
         self._rows: dict[str, dict[str, str]] = {}
         self._folders: dict[Path, Path | None] = {}
-        self._images: dict[Path, dict[str, Any]] = {}
-        self._hashes: dict[Path, str] = {}
+        self._told: dict[Path, _Told] = {}
         if cohort.is_file():
             with open(cohort, newline="", encoding="utf-8") as file:
                 self._rows = {row["key"]: row for row in csv.DictReader(file)}
@@ -92,7 +93,7 @@ class PhantomTruth:
         folder = self._folder(Path(row["path"]).parent) if row else None
         if row is None or folder is None:
             return None
-        known = self._images[folder].get(Path(row["path"]).stem)
+        known = self._told_in(folder).images.get(Path(row["path"]).stem)
         if not known or not known["lesions"] or not known.get("mask"):
             return None
         placement = Placement.from_json(facts["placement"])
@@ -104,23 +105,45 @@ class PhantomTruth:
 
     def sha256_of(self, keys: Iterable[str]) -> list[str]:
         """Of every truth.json that tells of some of these samples; empty where no phantom is among them."""
-        folders = {self._folder(Path(self._rows[key]["path"]).parent) for key in keys if key in self._rows}
-        return sorted(self._sha256(folder) for folder in folders if folder)
+        parents = {Path(self._rows[key]["path"]).parent for key in keys if key in self._rows}
+        folders = {folder for parent in parents if (folder := self._folder(parent))}
+        return sorted(self._told_in(folder).sha256 for folder in folders)
 
-    def _sha256(self, folder: Path) -> str:
-        if folder not in self._hashes:
-            self._hashes[folder] = sha256(folder / "truth.json")
-        return self._hashes[folder]
+    def _told_in(self, folder: Path) -> _Told:
+        """What its truth.json tells, read again where that was written anew."""
+        path = folder / "truth.json"
+        written = path.stat().st_mtime_ns
+        if folder not in self._told or self._told[folder].written != written:
+            held = path.read_bytes()
+            self._told[folder] = _Told(written, hashlib.sha256(held).hexdigest(), json.loads(held)["images"])
+        return self._told[folder]
 
     def _folder(self, folder: Path) -> Path | None:
         """The nearest folder from ``folder`` up that holds a phantom's truth.json."""
         if folder not in self._folders:
             candidates = (folder, *folder.parents[: LEVELS_UP - 1])
-            found = next((c for c in candidates if (c / "truth.json").is_file()), None)
-            self._folders[folder] = found
-            if found and found not in self._images:
-                self._images[found] = read_json(found / "truth.json")["images"]
+            self._folders[folder] = next((c for c in candidates if (c / "truth.json").is_file()), None)
         return self._folders[folder]
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What is in a truth.json, and when that was written."""
+
+    written: int
+    sha256: str
+    images: dict[str, Any]
+
+
+def phantom_truth(cohort: Path) -> PhantomTruth:
+    """The truth by a cohort table, which is read once in a process while it is the same file."""
+    written = cohort.stat() if cohort.is_file() else None
+    return _phantom_truth(cohort, *((written.st_ino, written.st_mtime_ns, written.st_size) if written else ()))
+
+
+@functools.lru_cache(maxsize=1)
+def _phantom_truth(cohort: Path, *written: int) -> PhantomTruth:
+    return PhantomTruth(cohort)
 
 
 def near_lesions(lesions: Sequence[dict[str, Any]], placement: Placement, spacing: Sequence[float]) -> Mask:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,6 +65,15 @@ class ShardIndex:
     sha256: str
     """Of index.json itself, which holds every shard's: it stands for all pixels."""
 
+    @property
+    def fingerprint(self) -> str:
+        """One sha256 for all tars, whenever and by whatever version they were made."""
+        return fingerprint((shard.name, shard.sha256) for shard in self.shards)
+
+    def of_split(self, split: str) -> list[IndexedShard]:
+        """The shards of one split, in the cohort's order within each label."""
+        return [shard for shard in self.shards if shard.split == split]
+
     @classmethod
     def load(cls, folder: Path) -> ShardIndex:
         """Read ``folder``/index.json. Raises MissingInput when the folder is not finished."""
@@ -83,6 +95,11 @@ class ShardIndex:
             shards=tuple(IndexedShard.from_json(shard) for shard in values["shards"]),
             sha256=files.sha256(path),
         )
+
+
+def fingerprint(shards: Iterable[tuple[str, str]]) -> str:
+    """One sha256 for all tars of a folder, by their names and sha256."""
+    return hashlib.sha256(json.dumps(sorted(shards)).encode()).hexdigest()
 
 
 def refuse_outside(name: str) -> None:

@@ -6,7 +6,6 @@ determines: it is the same for any number of ranks, and a resumed run continues 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -24,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mammogan.config import Label, UserError
 from mammogan.data.codec import MEMBER, decode
-from mammogan.data.index import IndexedSample, refuse_outside, with_places
+from mammogan.data.index import IndexedSample, fingerprint, refuse_outside, with_places
 from mammogan.files import read_json
 
 OPEN_AT_ONCE = 128
@@ -42,8 +41,7 @@ class Sample:
 
 def shards_fingerprint(folder: Path) -> str:
     """One sha256 for all tars of a finished folder, whenever and by whatever version they were made."""
-    shards = [(shard["name"], shard["sha256"]) for shard in read_json(folder / "index.json")["shards"]]
-    return hashlib.sha256(json.dumps(sorted(shards)).encode()).hexdigest()
+    return fingerprint((shard["name"], shard["sha256"]) for shard in read_json(folder / "index.json")["shards"])
 
 
 def read_shard(shard: Path) -> Iterator[Sample]:
