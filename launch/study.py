@@ -86,7 +86,7 @@ def on_slurm(stages: list[Stage], done: set[str], options: Options) -> int:
         say("\n".join(scripts(stages, done, work)))
         return 0
     jobs = {stage.name: job_of(stage, stages, workspace)[0] for stage in stages}
-    found = submit_stages(stages, done, work, jobs)
+    found = submit_stages(stages, done, work, jobs, workspace.root / "study")
     say(tree(stages, found.told))
     return waited(found.awaited(jobs)) if options.cluster.wait else 0
 

@@ -80,6 +80,15 @@ def test_only_shards_that_are_not_up_to_date_are_submitted_once_all_that_they_ne
     assert sorted(made_by(found["evaluate"])) == sorted(f"{SMALL}/{name}" for name in real)
 
 
+def test_a_resolution_that_is_added_leaves_what_is_done_of_another(trained: Workspace, phantom: Path) -> None:
+    words = ("launch/study.py", "--workspace", trained.root, "--cohort", phantom / "labels.csv", "--dry-run")
+    shown = front_door(*words, "--resolution", "128x96", str(SMALL), "--cpu-ranks", "1")
+    assert shown.returncode == 0, shown.stderr
+    names = set(re.findall(r"--job-name=mammogan-(\S+)", shown.stdout))
+    assert not {name for name in names if name.startswith((f"cad-{SMALL}", f"gan-{SMALL}"))}
+    assert {"shards", "cad-128x96", "generate-128x96", f"generate-{SMALL}", "evaluate"} <= names
+
+
 def test_tasks_before_that_are_told_by_the_shards_that_they_will_make(trained: Workspace) -> None:
     (trained.gan_run(SMALL, Direction.REMOVE) / "done.json").unlink()
     assert made_by(works(trained)[f"generate-{SMALL}"]) == [task.name for task in plan(trained, SMALL, ALTER)]

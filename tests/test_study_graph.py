@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from clusters import leave_clusters, wait_for
+from clusters import leave_clusters
 
 from mammogan.cluster.side_by_side import run
 from mammogan.cluster.study import Recorded, Stage, done_before, plan_state, tree
@@ -75,38 +73,6 @@ def test_a_failure_stops_what_depends_on_it_names_its_log_and_the_rerun_goes_on(
     assert ran(tmp_path) == ["a", "b", "b", "c", "d"]
 
 
-def test_what_runs_beside_a_failing_stage_may_end_but_nothing_new_starts(tmp_path: Path) -> None:
-    meet = f"while [ ! -e {tmp_path}/failing ]; do sleep 0.02; done; sleep 0.3"
-    stages = diamond(tmp_path, b=f"{{ touch {tmp_path}/failing; exit 1; }}", c=meet)
-    assert run([*stages, stage(tmp_path, "e", "c")], 2, tmp_path / "logs") == 1
-    assert (tmp_path / "c").exists() and ran(tmp_path) == ["a", "b", "c"]
-
-
-def meeting(folder: Path, other: str) -> str:
-    """Shell words that fail unless the ``other`` stage starts within some seconds of this one."""
-    seen = f"[ $(grep -c {other} {folder}/ran) = 1 ]"
-    return f"for i in $(seq 200); do {seen} && break; sleep 0.02; done; {seen}"
-
-
-def test_independent_stages_overlap_and_share_the_cores(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)))
-    threads = "echo threads $OMP_NUM_THREADS."
-    stages = diamond(
-        tmp_path, b=f"{threads}; {meeting(tmp_path, 'c')}", c=f"{threads}; {meeting(tmp_path, 'b')}", d=threads
-    )
-    assert run(stages, 2, tmp_path / "logs") == 0
-    told = capsys.readouterr().out.splitlines()
-    assert {"b | threads 3.", "c | threads 3.", "d | threads ."} <= set(told)
-
-
-def test_no_more_stages_than_asked_run_side_by_side(tmp_path: Path) -> None:
-    alone = f"mkdir {tmp_path}/lock && sleep 0.1 && rmdir {tmp_path}/lock"
-    assert run([stage(tmp_path, name, script=alone) for name in "abcd"], 1, tmp_path / "logs") == 0
-
-
 def test_a_stage_that_leaves_nothing_behind_has_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([Stage("a", ("true",), makes=(tmp_path / "a",))], 1, tmp_path / "logs") == 1
     assert f"a ended without making {tmp_path}/a" in capsys.readouterr().err
@@ -128,6 +94,22 @@ def test_a_stage_is_not_done_while_its_input_is_newer_or_missing(tmp_path: Path)
     assert done_before(stages, logs) == {"a", "b"}
     (tmp_path / "b").unlink()
     assert done_before(stages, logs) == {"a"}
+
+
+def test_of_a_stage_that_makes_several_files_another_waits_for_those_alone_that_it_reads(tmp_path: Path) -> None:
+    def stages(*sizes: str) -> list[Stage]:
+        made = {size: tmp_path / f"index-{size}" for size in sizes}
+        words = ("/bin/sh", "-c", f"echo shards >> {tmp_path}/ran; for f in $0 $@; do [ -e $f ] || touch $f; done")
+        cads = [replace(stage(tmp_path, f"cad-{size}", "shards"), reads=(made[size],)) for size in sizes]
+        return [Stage("shards", (*words, *map(str, made.values())), makes=tuple(made.values())), *cads]
+
+    assert run(stages("low"), 1, tmp_path / "logs") == 0
+    assert done_before(stages("low", "high"), tmp_path / "logs") == {"cad-low"}
+    assert run(stages("low", "high"), 1, tmp_path / "logs") == 0
+    assert ran(tmp_path) == ["shards", "cad-low", "shards", "cad-high"]
+    assert done_before(stages("low", "high"), tmp_path / "logs") == {"shards", "cad-low", "cad-high"}
+    os.utime(tmp_path / "index-low", (2**31, 2**31))
+    assert done_before(stages("low", "high"), tmp_path / "logs") == {"shards", "cad-high"}
 
 
 def test_a_stage_that_finds_all_up_to_date_is_done_afterwards(tmp_path: Path) -> None:
@@ -220,44 +202,6 @@ def test_what_says_itself_that_more_is_asked_for_goes_on(tmp_path: Path) -> None
     assert ran(tmp_path) == ["a"] and done_before([asked], tmp_path / "logs") == {"a"}
 
 
-@pytest.mark.parametrize("folder", ["a-file/study", "/proc/study"])
-def test_a_folder_that_cannot_be_written_is_an_error_before_anything_starts(tmp_path: Path, folder: str) -> None:
-    (tmp_path / "a-file").touch()
-    with pytest.raises(UserError, match=r"study cannot be written \(.+\); give a --workspace"):
-        run([stage(tmp_path, "a")], 1, tmp_path / folder)
-    assert ran(tmp_path) == []
-
-
-def test_a_log_that_cannot_be_written_ends_the_study_and_what_runs_beside_it(tmp_path: Path) -> None:
-    (tmp_path / "logs" / "a.log").mkdir(parents=True)
-    stages = [stage(tmp_path, name, script="exec sleep 60") for name in "ab"]
-    began = time.monotonic()
-    with pytest.raises(UserError, match=r"a\.log cannot be written \(Is a directory\), so the study stops"):
-        run(stages, 2, tmp_path / "logs")
-    assert time.monotonic() - began < 20
-
-
-def test_an_interruption_is_told_once(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from mammogan.cluster.study import Stage;"
-        "from mammogan.cluster.side_by_side import run;"
-        "from mammogan.command_line import guarded; f = Path(sys.argv[1]);"
-        "script = 'import time, sys; from mammogan.command_line import guarded; open(sys.argv[1], \"w\").close();'"
-        "' sys.exit(guarded(lambda: time.sleep(60)))';"
-        "stages = [Stage(n, (sys.executable, '-c', script, str(f / n))) for n in 'ab'];"
-        "sys.exit(guarded(lambda: run(stages, 2, f)))"
-    )
-    study = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    wait_for(lambda: (tmp_path / "a").exists() and (tmp_path / "b").exists())
-    time.sleep(0.2)
-    study.send_signal(signal.SIGINT)
-    told = study.communicate(timeout=20)[0]
-    assert study.returncode == 130 and told.count("interrupted") == 1
-    assert "interrupted" in (tmp_path / "a.log").read_text()
-
-
 def test_the_plan_is_a_tree_with_states(tmp_path: Path) -> None:
     stages = diamond(tmp_path)
     (tmp_path / "a").touch()
@@ -286,19 +230,3 @@ def test_the_plan_says_why_what_is_there_is_made_again(tmp_path: Path) -> None:
     for newest in (tmp_path / "a", logs / "a.command"):
         os.utime(newest, (2**31, 2**31))
     assert plan(first, second) == ["done", f"to run: made before {tmp_path / 'a'}"]
-
-
-def test_a_stopped_study_stops_its_stages(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from mammogan.cluster.study import Stage; f = Path(sys.argv[1]);"
-        "from mammogan.cluster.side_by_side import run;"
-        "run([Stage(n, ('/bin/sh', '-c', f'echo $$ > {f}/{n}; exec sleep 60')) for n in 'ab'], 2, f)"
-    )
-    study = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])
-    written = [tmp_path / "a", tmp_path / "b"]
-    wait_for(lambda: all(file.exists() and file.read_text() for file in written))
-    study.send_signal(signal.SIGTERM)
-    assert study.wait(timeout=20) == 143
-    for file in written:
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(file.read_text()), 0)

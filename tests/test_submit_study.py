@@ -51,7 +51,7 @@ class Cluster:
             work = Array(job.name, [DO] * arrays, job.folder, last) if arrays and stage.name == "generate" else job
             return work, ClusterConfig(cpu_ranks=1)
 
-        found = submit_stages(stages, set(done), work_of, jobs)
+        found = submit_stages(stages, set(done), work_of, jobs, self.folder / "study")
         self.told = {line.split()[0]: line.split(maxsplit=1)[1] for line in tree(stages, found.told).splitlines()}
         return found
 

@@ -89,11 +89,12 @@ class Line:
         cad, words = f"cad-{resolution}", ["--resolution", str(resolution)]
         run = self.workspace.cad_run(resolution) / "done.json"
         gans = [self._gan(resolution, direction, cad) for direction in Direction]
+        classify = self._stage(cad, "cad", words, ("shards",), (run,), resolution)
         needs, made = tuple(gan.name for gan in gans), (self._altered(resolution),)
         generate = self._stage(f"generate-{resolution}", "generate", words, needs, made, resolution)
         generate = dataclasses.replace(generate, recorded=of_altering(self.workspace, resolution))
         return [
-            self._stage(cad, "cad", words, ("shards",), (run,), resolution),
+            dataclasses.replace(classify, reads=(self.workspace.shards(resolution) / "index.json",)),
             *gans,
             self._as_array(
                 *(generate, "index", partial(self._to_alter, generate, resolution, expected)),
@@ -156,7 +157,8 @@ class Line:
             shards = [(size, *shard) for size in sizes for shard in expected.of(size) if shard[0] == split]
             return [f"{size}/{'-'.join(shard)}.tar" for size, *shard in shards]
 
-        return self._as_array(evaluate, "report", names, known)
+        reads = tuple(map(self._altered, asked)) if asked else None
+        return self._as_array(dataclasses.replace(evaluate, reads=reads), "report", names, known)
 
     def _altered(self, resolution: Resolution) -> Path:
         return self.workspace.adversarial(resolution) / "index.json"

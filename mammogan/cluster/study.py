@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mammogan.cluster.asked import differences
@@ -30,6 +30,8 @@ class Stage:
     """What of its command decides what is made; kept when it has completed. Empty: whatever is there will do."""
     goes_on: Callable[[], bool] | None = None
     """Whether its command would do more, by the record of what is there; asked where it was made by hand."""
+    reads: tuple[Path, ...] | None = None
+    """Of what the stages that it needs make, the files that it is made from; all of them where it does not say."""
     fine: tuple[int, ...] = (0,)
     """Exit codes after which the line goes on."""
     gpus: int = 0
@@ -51,13 +53,30 @@ class Stage:
 def done_before(stages: Sequence[Stage], folder: Path) -> set[str]:
     """Names of the stages whose results are there, asked for as they were made, and newer than what they are made from.
 
-    The others run their command, which loses nothing: it finds that all is done, goes on, or says why it cannot.
+    The others run their command, which loses nothing: it finds that all is done, goes on, or says why it cannot. Of a
+    stage that makes several files, such as shards of several resolutions, some may be missing that another that needs
+    it does not read: the other is done all the same.
     """
     done: set[str] = set()
     for stage in stages:
-        if done.issuperset(stage.needs) and not why_again(stage, inputs_of(stage, stages), folder):
+        needs = [need for need in stages if need.name in stage.needs]
+        if all(stands_for(stage, need, stages, done, folder) for need in needs) and not why_again(
+            stage, inputs_of(stage, stages), folder
+        ):
             done.add(stage.name)
     return done
+
+
+def stands_for(stage: Stage, need: Stage, stages: Sequence[Stage], done: Set[str], folder: Path) -> bool:
+    """Whether what a stage reads of one that it needs is there and stays, though more may be asked for of that."""
+    part = _as_read_by(stage, need)
+    stands = done >= set(need.needs) and not why_again(part, inputs_of(need, stages), folder)
+    return need.name in done or (stage.reads is not None and stands)
+
+
+def _as_read_by(stage: Stage, need: Stage) -> Stage:
+    """One of the stages that a stage needs, making only what that reads of it."""
+    return need if stage.reads is None else replace(need, makes=tuple(p for p in need.makes if p in stage.reads))
 
 
 def why_again(stage: Stage, inputs: Sequence[Path], folder: Path) -> str:
@@ -84,8 +103,8 @@ def why_again(stage: Stage, inputs: Sequence[Path], folder: Path) -> str:
 
 
 def inputs_of(stage: Stage, stages: Sequence[Stage]) -> tuple[Path, ...]:
-    """What the stages that it needs make."""
-    return tuple(path for other in stages if other.name in stage.needs for path in other.makes)
+    """What the stages that it needs make, and it reads."""
+    return tuple(path for other in stages if other.name in stage.needs for path in _as_read_by(stage, other).makes)
 
 
 def check_writable(folder: Path) -> None:

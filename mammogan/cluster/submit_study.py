@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from mammogan.cluster.asked import differences
 from mammogan.cluster.launch import Array, Job
 from mammogan.cluster.on_their_way import OnTheirWay, on_their_way
 from mammogan.cluster.profile import ClusterConfig
-from mammogan.cluster.study import Stage
+from mammogan.cluster.study import Stage, stands_for
 from mammogan.cluster.submit import array_scripts, script, submit, submit_array
 from mammogan.cluster.submitted import Submitted, ids_told
 from mammogan.config import UserError
@@ -58,16 +59,23 @@ def scripts(stages: Sequence[Stage], done: Set[str], work_of: WorkOf) -> list[st
     return found
 
 
-def submit_stages(stages: Sequence[Stage], done: Set[str], work_of: WorkOf, jobs: Mapping[str, Job]) -> Submission:
-    """Submit, in order, the stages that are neither ``done`` nor on their way; ``jobs`` are those of all stages.
+def submit_stages(
+    stages: Sequence[Stage], done: Set[str], work_of: WorkOf, jobs: Mapping[str, Job], folder: Path
+) -> Submission:
+    """Submit, in order, the stages that are neither ``done`` nor on their way; ``jobs`` are those of all stages,
+    ``folder`` is the study's.
+
     UserError, before anything is submitted, for jobs on their way that are not those that are asked for, or that use
-    what is to be made anew."""
+    what is to be made anew.
+    """
     folders = {stage.name: dict.fromkeys((jobs[stage.name].folder, *stage.recorded)) for stage in stages}
     found = Submission(before=on_their_way(folders))
     going: dict[str, tuple[Job | Array, ClusterConfig]] = {}
     for stage in stages:
         if stage.name in found.before:
-            _check(stage, found.before[stage.name], [need for need in stage.needs if need in going])
+            remade = [need for need in stages if need.name in going and need.name in stage.needs]
+            anew = [need.name for need in remade if not stands_for(stage, need, stages, done, folder)]
+            _check(stage, found.before[stage.name], anew)
         elif stage.name not in done:
             if held := [need for need in stage.needs if need in found.held or _never_done(found.before.get(need))]:
                 found.held[stage.name] = held
