@@ -46,7 +46,7 @@ class Options:
 
 def main(options: Options) -> int:
     from mammogan.attack.evaluate import report
-    from mammogan.attack.scoring import score_shard
+    from mammogan.attack.scoring import score_shard, withdraw_report
 
     workspace, config, tasks = plans(options)
     if options.share:
@@ -55,6 +55,8 @@ def main(options: Options) -> int:
     missing = [task for task in tasks if task.outdated()]
     say(f"{len(tasks) - len(missing)} of {len(tasks)} shards are scored")
     if missing:
+        if not options.cluster.dry_run:
+            withdraw_report(workspace, config.split)
         return launch_array(array_of(workspace, config, missing), options.cluster)
     if not options.cluster.dry_run:
         report(workspace, config)

@@ -115,6 +115,21 @@ def test_the_report_waits_for_all_shards(ready: Workspace) -> None:
     assert not (ready.report / "done.json").exists()
 
 
+@pytest.mark.parametrize("words", [(), ("--share", "1/1")])
+def test_a_report_on_an_earlier_cad_passes_for_none_once_scoring_by_the_next_has_failed(
+    ready: Workspace, words: tuple[str, ...]
+) -> None:
+    evaluate(ready, CONFIG)
+    save_cad(ready, SMALL, seed=1)
+    for shard in ready.shards(SMALL).glob("test-*.tar"):
+        shard.write_bytes(shard.read_bytes()[:1024])
+    front = ("launch/evaluate.py", "--workspace", ready.root, "--device", "cpu", "--cluster")
+    assert front_door(*front, "slurm", "--dry-run").returncode == 0 and (ready.report / "done.json").is_file()
+    failed = front_door(*front, "none", *words)
+    assert failed.returncode == 2 and not (ready.report / "done.json").exists(), failed.stderr
+    assert (ready.report / "index.html").is_file()
+
+
 def test_scores_of_a_shard_that_is_gone_are_removed(ready: Workspace) -> None:
     evaluate(ready, CONFIG)
     left_over = ready.scores("test") / str(SMALL) / "test-positive-000009.json"

@@ -11,7 +11,7 @@ from mammogan.attack.domain import notice_of_another_cad
 from mammogan.attack.examples import Samples, choose, collect
 from mammogan.attack.report import write_report
 from mammogan.attack.result import Result, summarise
-from mammogan.attack.scoring import ScoreTask, plan, score_shard, scored
+from mammogan.attack.scoring import ScoreTask, plan, score_shard, scored, withdraw_report
 from mammogan.attack.settings import EvaluateConfig, report_folder
 from mammogan.attack.truth import phantom_truth
 from mammogan.config import Direction, MissingInput, Resolution, Workspace
@@ -36,7 +36,7 @@ def report(workspace: Workspace, config: EvaluateConfig) -> Path:
     UserError when some are not scored, MissingInput when there is nothing that could be.
     """
     folder = report_folder(workspace, config.split)
-    (folder / "done.json").unlink(missing_ok=True)
+    withdraw_report(workspace, config.split)
     results = [measure(workspace, resolution, config) for resolution in resolutions(workspace, config)]
     write_report(folder, results, config)
     write_json(folder / "done.json", {"resolutions": [str(r.resolution) for r in results], "made_by": made_by()})

@@ -15,7 +15,7 @@ from typing import Any
 from mammogan.attack.adversarial import AlteredFolder, ShardPair, pair_shards
 from mammogan.attack.domain import check_domain
 from mammogan.attack.scores import Scored, score_pair
-from mammogan.attack.settings import EvaluateConfig
+from mammogan.attack.settings import EvaluateConfig, report_folder
 from mammogan.attack.truth import phantom_truth
 from mammogan.config import MissingInput, Resolution, UserError, Workspace
 from mammogan.data.index import IndexedShard, ShardIndex
@@ -132,11 +132,13 @@ def find_cad(models: Workspace, resolution: Resolution) -> Run:
 
 
 def score_shard(task: ScoreTask) -> bool:
-    """Score one shard; False, and nothing is touched, when its scores are there and current."""
+    """Score one shard; False, and nothing is touched, when its scores are there and current. An earlier report is none
+    any more, even if this fails."""
     reason = task.outdated()
     if not reason:
         say(f"{task.resolution}, {task.name}: scored before")
         return False
+    withdraw_report(task.workspace, task.split)
     count = task.shards.real.count
     say(f"{task.resolution}, {task.name}: {reason}; scoring {count} mammograms")
     cad = _load_pinned(task.cad, task.made_from["cad_sha256"], str(choose_device(task.device)))
@@ -146,6 +148,11 @@ def score_shard(task: ScoreTask) -> bool:
     remove_torn_of(task.path)
     write_json(task.path, {"made_from": task.made_from, "scores": scores})
     return True
+
+
+def withdraw_report(workspace: Workspace, split: str) -> None:
+    """Have no report pass for complete while scores are made anew that it does not know; its pages stay."""
+    (report_folder(workspace, split) / "done.json").unlink(missing_ok=True)
 
 
 def scored(tasks: Sequence[ScoreTask]) -> list[Scored]:
