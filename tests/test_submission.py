@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,19 @@ def test_waiting_goes_on_when_squeue_does_not_answer_for_a_while(
     assert launch([job_in(ready.root / "runs" / "gan")], ClusterConfig(wait=True)) == 1
     told = capsys.readouterr().err
     assert "squeue does not answer within 0.2 s; asking again" in told and "job 1 (gan) never began" in told
+
+
+def test_tasks_of_an_array_that_were_cancelled_leave_nothing_to_wait_for(
+    ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "echo '1_0 mammogan-a'; echo '1_1 mammogan-a'; echo '1_2 mammogan-a'; echo '2 mammogan-index'"
+    submitting(tmp_path, monkeypatch, squeue=f'case "$*" in *CANCELLED*--array*) {rows};; esac')
+    folder = ready.root / "a"
+    work = Array("a", [Command(("true",))] * 3, folder, Job("index", Command(("true",)), folder, folder / "i"))
+    began = time.monotonic()
+    assert launch_array(work, ClusterConfig(wait=True)) == 1
+    assert time.monotonic() - began < submitted.FOLDER_LAG_SECONDS / 2
+    assert capsys.readouterr().err.count("never began") == 4
 
 
 def test_where_scontrol_does_not_answer_an_array_has_slurms_own_limit(

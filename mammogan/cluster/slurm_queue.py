@@ -26,24 +26,25 @@ def queued(ids: Sequence[str]) -> list[str]:
 
     The name is looked at too, since another cluster, or a later year, gives the same numbers to others.
     """
-    return _ours(ids)
+    alive = {number.partition("_")[0] for number in _ours(ids)}
+    return [number for number in dict.fromkeys(ids) if number in alive]
 
 
-def cancelled(ids: Sequence[str]) -> list[str]:
-    """Those of these jobs of ours of which SLURM still knows that they were cancelled, by a person or because what they
-    waited for failed."""
+def cancelled(ids: Sequence[str]) -> set[str]:
+    """The jobs of ours, and the tasks of arrays, such as 12_3, of which SLURM still knows that they were cancelled, by
+    a person or because what they waited for failed."""
     try:
-        return _ours(ids, "--states=CANCELLED")
+        return set(_ours(ids, "--states=CANCELLED", "--array"))
     except UserError:
-        return []
+        return set()
 
 
-def _ours(ids: Sequence[str], *filters: str) -> list[str]:
-    words = ("squeue", "--noheader", "--format=%i %j", f"--jobs={','.join(ids)}", *filters)
+def _ours(ids: Sequence[str], *how: str) -> list[str]:
+    """Numbers of these jobs as squeue shows them."""
+    words = ("squeue", "--noheader", "--format=%i %j", f"--jobs={','.join(ids)}", *how)
     shown = asked(*words, fine="Invalid job id")
     lines = [line.split(maxsplit=1) for line in shown.splitlines() if line.strip()]
-    alive = {number.partition("_")[0] for number, *name in lines if "".join(name).startswith(JOB_NAME.format(name=""))}
-    return [number for number in dict.fromkeys(ids) if number in alive]
+    return [number for number, *name in lines if "".join(name).startswith(JOB_NAME.format(name=""))]
 
 
 def refuse_queued(runs: Mapping[Path, str]) -> None:

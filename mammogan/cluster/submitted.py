@@ -59,7 +59,7 @@ def waited(submitted: Sequence[Submitted]) -> int:
         time.sleep(pause)
         pause = min(1.2 * pause, POLL_SECONDS)
     deadline = time.monotonic() + FOLDER_LAG_SECONDS
-    given_up = set(cancelled(ids)) if ids else set()
+    given_up = cancelled(ids) if ids else set()
     expected = [job.result for job in submitted if job.job_id not in given_up]
     while not all(result.exists() for result in expected) and time.monotonic() < deadline:
         time.sleep(1)
