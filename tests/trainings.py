@@ -103,8 +103,8 @@ def write_vgg_weights(path: Path, width: float = CAD.width) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(5)
         weights = build_vnet(width).state_dict()
-    with written_beside(path) as temporary:
-        torch.save({f"features.{name}": value for name, value in weights.items()}, temporary)
+    with written_beside(path) as temporary, open(temporary, "wb") as file:  # given a path, torch writes its name too
+        torch.save({f"features.{name}": value for name, value in weights.items()}, file)
     return path
 
 
