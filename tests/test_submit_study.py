@@ -13,7 +13,7 @@ from clusters import leave_clusters, programs
 from mammogan.cluster.launch import Array, Job
 from mammogan.cluster.profile import ClusterConfig
 from mammogan.cluster.study import Stage, tree
-from mammogan.cluster.submit_study import Submission, submit_stages
+from mammogan.cluster.submit_study import StudyJobs, submit_stages
 from mammogan.cluster.tasks import Command
 from mammogan.config import UserError
 
@@ -41,7 +41,7 @@ class Cluster:
         lines = [f"{'|'.join(row.split())}|mammogan-x" for row in rows]
         (self.folder / "rows").write_text("".join(line + "\n" for line in lines))
 
-    def submit(self, *done: str, arrays: int = 0, **asks: tuple[str, ...]) -> Submission:
+    def submit(self, *done: str, arrays: int = 0, **asks: tuple[str, ...]) -> StudyJobs:
         stages = [Stage(name, ("true",), needs, asks=("x.py", *asks.get(name, ()))) for name, needs in NEEDS.items()]
         jobs = {s.name: Job(s.name, DO, self.folder / s.name, self.folder / "made", asks=s.asked) for s in stages}
 

@@ -29,7 +29,7 @@ from mammogan.data.stream import Sample
 from mammogan.files import sha256, write_json, written_beside
 from mammogan.models.networks import Gnet, to_uint16
 from mammogan.terminal import say, track
-from mammogan.training.checkpoint import CheckpointFacts, load_gnet
+from mammogan.training.checkpoint import CheckpointFacts, load_gnet, refuse_another
 from mammogan.training.distributed import choose_device
 
 NOTICE = "synthetic: altered by MammoGAN, not a clinical image"
@@ -283,6 +283,5 @@ def _made_by(task: ShardTask) -> dict[str, Any]:
 def _load_pinned(generator: CheckpointFacts, device: str) -> Gnet:
     """The very generator that was planned with; UserError when its file has changed since."""
     gnet, found = load_gnet(generator.path.parent, device, which=str(generator.path))
-    if found.sha256 != generator.sha256:
-        raise UserError(f"{generator.path} has changed since this was planned; run the same command again")
+    refuse_another(generator.path, found.sha256, generator.sha256)
     return gnet

@@ -22,7 +22,7 @@ from mammogan.data.index import IndexedShard, ShardIndex
 from mammogan.files import read_json, sha256, write_json
 from mammogan.models.networks import Cad
 from mammogan.terminal import say, track
-from mammogan.training.checkpoint import Run, choose_checkpoint, load_cad
+from mammogan.training.checkpoint import Run, choose_checkpoint, load_cad, refuse_another
 from mammogan.training.distributed import choose_device
 from mammogan.writers import remove_torn_of
 
@@ -56,11 +56,15 @@ class ScoreTask:
 
     def outdated(self) -> str:
         """Why the shard has to be scored; empty when its scores are there and current."""
+        return self.read()[0]
+
+    def read(self) -> tuple[str, list[dict[str, Any]]]:
+        """Why the shard has to be scored, as ``outdated`` says, and the scores that are there."""
         if not self.path.is_file():
-            return "not scored yet"
-        made_from = read_json(self.path)["made_from"]
-        changed = [REASONS[name] for name, value in self.made_from.items() if made_from.get(name) != value]
-        return ", ".join(changed)
+            return "not scored yet", []
+        made = read_json(self.path)
+        changed = [REASONS[name] for name, value in self.made_from.items() if made["made_from"].get(name) != value]
+        return ", ".join(changed), made["scores"]
 
 
 REASONS = {
@@ -157,18 +161,18 @@ def withdraw_report(workspace: Workspace, split: str) -> None:
 
 def scored(tasks: Sequence[ScoreTask]) -> list[Scored]:
     """Scores of all tasks, in order; UserError when one is not done. Scores of shards that are gone are removed."""
-    if undone := [f"{task.name} ({reason})" for task in tasks if (reason := task.outdated())]:
+    found = [(task, *task.read()) for task in tasks]
+    if undone := [f"{task.name} ({reason})" for task, reason, _ in found if reason]:
         raise UserError(f"not all mammograms are scored: {', '.join(undone)}; run the same command again")
     for folder in dict.fromkeys(task.path.parent for task in tasks):
         for left_over in set(folder.glob("*.json")) - {task.path for task in tasks}:
             left_over.unlink(missing_ok=True)
-    return [Scored.from_json(values) for task in tasks for values in read_json(task.path)["scores"]]
+    return [Scored.from_json(values) for _, _, scores in found for values in scores]
 
 
 @functools.lru_cache(maxsize=2)
 def _load_pinned(checkpoint: Path, wanted: str, device: str) -> Cad:
     """The very CAD that was planned with; UserError when its file has changed since."""
     cad = load_cad(checkpoint.parent, device, which=str(checkpoint))
-    if sha256(checkpoint) != wanted:
-        raise UserError(f"{checkpoint} has changed since this was planned; run the same command again")
+    refuse_another(checkpoint, sha256(checkpoint), wanted)
     return cad

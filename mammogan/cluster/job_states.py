@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mammogan.cluster.profile import JOB_NAME
-from mammogan.cluster.slurm_queue import asked
+from mammogan.cluster.slurm_queue import OUR_NAMES, asked
 from mammogan.config import UserError
 
 COLUMNS = {"JobArrayID": 40, "State": 24, "Reason": 80, "RestartCnt": 12, "Name": 200}
@@ -20,7 +19,6 @@ WAITING = {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT",
 """What is none of these runs, as CONFIGURING, COMPLETING and SUSPENDED do too."""
 PAUSE_SECONDS = 300.0
 """Before sacct is asked again after it failed: where accounting is off it always does, and some wait long before."""
-OUR_NAMES = JOB_NAME.format(name="")
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammogan.cluster.job_states import CANCELLED, ENDED_WELL, FAILED, OUR_NAMES, WAITING
+from mammogan.cluster.job_states import CANCELLED, ENDED_WELL, FAILED, WAITING
 from mammogan.cluster.records import Submission, submission_of
-from mammogan.cluster.slurm_queue import NoAnswer, asked
-from mammogan.config import UserError
+from mammogan.cluster.slurm_queue import OUR_NAMES, answered, asked
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,8 @@ def on_their_way(folders: Mapping[str, Collection[Path]]) -> dict[str, OnTheirWa
     ids = [number for submissions in found.values() for submission in submissions for number in submission.job_ids]
     if not ids:
         return {}
-    try:
+    with answered(ids):
         alive = _alive(ids)
-    except NoAnswer as error:
-        which = ", ".join(dict.fromkeys(ids))
-        raise UserError(f"{error}; so it is not known whether job {which} still works on this. Try again") from error
     told = {stage: _of_stage(submissions, alive) for stage, submissions in found.items()}
     return {stage: jobs for stage, jobs in told.items() if jobs.job_ids}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import getpass
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mammogan import files
@@ -15,6 +16,8 @@ RECORD = "launch.json"
 """File in a run folder that names the jobs submitted for it."""
 ANSWER_SECONDS = 60.0
 DEFAULT_MAX_ARRAY = 1001
+OUR_NAMES = JOB_NAME.format(name="")
+"""How the names of our jobs begin."""
 
 
 class NoAnswer(UserError):
@@ -44,7 +47,7 @@ def _ours(ids: Sequence[str], *how: str) -> list[str]:
     words = ("squeue", "--noheader", "--format=%i %j", f"--jobs={','.join(ids)}", *how)
     shown = asked(*words, fine="Invalid job id")
     lines = [line.split(maxsplit=1) for line in shown.splitlines() if line.strip()]
-    return [number for number, *name in lines if "".join(name).startswith(JOB_NAME.format(name=""))]
+    return [number for number, *name in lines if "".join(name).startswith(OUR_NAMES)]
 
 
 def refuse_queued(runs: Mapping[Path, str]) -> None:
@@ -53,17 +56,24 @@ def refuse_queued(runs: Mapping[Path, str]) -> None:
     submitted = {number: name for run, name in runs.items() for number in _recorded(run)}
     if not submitted:
         return
-    try:
+    with answered(submitted):
         alive = queued(list(submitted))
-    except NoAnswer as error:
-        which = ", ".join(submitted)
-        raise UserError(f"{error}; so it is not known whether job {which} still works on this. Try again") from error
     if alive:
         which = ", ".join(f"{number} ({submitted[number]})" for number in alive)
         raise UserError(
             f"submitted before and still queued or running: job {which}. Wait until that ends, or cancel it with\n"
             f"  scancel {' '.join(alive)}"
         )
+
+
+@contextmanager
+def answered(ids: Iterable[str]) -> Iterator[None]:
+    """Whether these jobs still work on something is asked here, and has to be known: NoAnswer ends it with all said."""
+    try:
+        yield
+    except NoAnswer as error:
+        which = ", ".join(dict.fromkeys(ids))
+        raise UserError(f"{error}; so it is not known whether job {which} still works on this. Try again") from error
 
 
 def max_array() -> int:

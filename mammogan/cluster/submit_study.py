@@ -1,4 +1,4 @@
-"""Submission of a study's stages, each after those that it needs, beside those that are on their way already."""
+"""StudyJobs of a study's stages, each after those that it needs, beside those that are on their way already."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WorkOf = Callable[[Stage, Set[str]], tuple[Job | Array, ClusterConfig]]
 
 
 @dataclass
-class Submission:
+class StudyJobs:
     """What became of the stages that are not done."""
 
     jobs: dict[str, list[Submitted]] = field(default_factory=dict)
@@ -61,7 +61,7 @@ def scripts(stages: Sequence[Stage], done: Set[str], work_of: WorkOf) -> list[st
 
 def submit_stages(
     stages: Sequence[Stage], done: Set[str], work_of: WorkOf, jobs: Mapping[str, Job], folder: Path
-) -> Submission:
+) -> StudyJobs:
     """Submit, in order, the stages that are neither ``done`` nor on their way; ``jobs`` are those of all stages,
     ``folder`` is the study's.
 
@@ -69,7 +69,7 @@ def submit_stages(
     what is to be made anew.
     """
     folders = {stage.name: dict.fromkeys((jobs[stage.name].folder, *stage.recorded)) for stage in stages}
-    found = Submission(before=on_their_way(folders))
+    found = StudyJobs(before=on_their_way(folders))
     going: dict[str, tuple[Job | Array, ClusterConfig]] = {}
     for stage in stages:
         if stage.name in found.before:
@@ -106,7 +106,7 @@ def _never_done(jobs: OnTheirWay | None) -> bool:
     return jobs is not None and not jobs.completing
 
 
-def _completing(found: Submission, need: str) -> Sequence[str]:
+def _completing(found: StudyJobs, need: str) -> Sequence[str]:
     """Jobs after which a stage is done; none when it is."""
     if need in found.jobs:
         return [found.jobs[need][-1].job_id]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import logging
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from mammogan.config import MissingInput, UserError, Workspace
 from mammogan.data.contact import CAPTION, DIM, GAP, HEIGHT, INK, caption, small
 from mammogan.data.flags import FLAGS
 from mammogan.data.index import ShardIndex
+from mammogan.data.quiet import quiet_pydicom
 from mammogan.data.resample import bilinear
 from mammogan.data.stream import read_facts, read_pixels
 from mammogan.data.workers import Lost, in_order
@@ -89,9 +88,8 @@ def of_left_out(workspace: Workspace) -> Iterator[Picture]:
 
 def thumbnail(path: Path) -> NDArray[np.uint8] | None:
     """The first frame of any DICOM from its darkest to its brightest value, HEIGHT high; None if it cannot be shown."""
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # its warnings quote the header
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with quiet_pydicom():
             file = pydicom.dcmread(path, force=True)
             stored = np.asarray(file.pixel_array, np.float32)
         if file.get("PhotometricInterpretation") == "MONOCHROME1":

@@ -230,6 +230,12 @@ def load_gnet(run: Path, device: torch.device | str = "cpu", which: str = "best"
     return gnet.to(device).eval(), CheckpointFacts(path, sha256(path), state["phase"], state["epoch"], *origin)
 
 
+def refuse_another(checkpoint: Path, found: str, planned: str) -> None:
+    """UserError when the file's sha256 is not the one that work was planned with."""
+    if found != planned:
+        raise UserError(f"{checkpoint} has changed since this was planned; run the same command again")
+
+
 def run_of(checkpoint: Path) -> Run:
     """The run whose checkpoints/ it lies in; of a copy elsewhere, the folder that it lies in."""
     folder = checkpoint.absolute().parent
