@@ -57,6 +57,15 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def version(path: Path) -> tuple[int, ...]:
+    """What is another once a file is written anew: to know whether what was read of it is still so. Empty where there
+    is none."""
+    if not path.is_file():
+        return ()
+    written = path.stat()
+    return written.st_ino, written.st_mtime_ns, written.st_size
+
+
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 

@@ -16,7 +16,7 @@ from typing import Any
 from mammogan.attack.whole import WholeShard
 from mammogan.config import LABELS, SPLITS, MissingInput, Resolution, UserError, Workspace
 from mammogan.data.index import INDEX, SCHEMA, IndexedShard, ShardIndex
-from mammogan.files import read_json, write_json
+from mammogan.files import read_json, version, write_json
 from mammogan.provenance import made_by
 from mammogan.writers import remove_torn_of
 
@@ -107,9 +107,7 @@ class AlteredFolder:
     def _indexed(self, split: str) -> list[Entry]:
         if not self.index.is_file():
             return []
-        written = self.index.stat()
-        entries = _entries(self.index, written.st_ino, written.st_mtime_ns, written.st_size)
-        return [entry for entry in entries if entry["split"] == split]
+        return [entry for entry in _entries(self.index, version(self.index)) if entry["split"] == split]
 
     def command(self, split: str) -> str:
         wanted = "" if split == "test" else f" --split {split}"
@@ -139,8 +137,8 @@ def pair_shards(index: ShardIndex, altered: AlteredFolder, split: str) -> list[t
 
 
 @functools.lru_cache(maxsize=4)
-def _entries(index: Path, *written: int) -> list[Entry]:
-    """All in an index, read once however often it is asked for while it is the same file, ``written`` at that time."""
+def _entries(index: Path, version: tuple[int, ...]) -> list[Entry]:
+    """All in an index, read once however often it is asked for while it is the same file."""
     entries: list[Entry] = read_json(index)["shards"]
     return entries
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.data.placement import Placement, apply_placement_to_mask, place_pixels
+from mammogan.files import version
 
 Pixels = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
@@ -112,7 +113,7 @@ class PhantomTruth:
     def _told_in(self, folder: Path) -> _Told:
         """What its truth.json tells, read again where that was written anew."""
         path = folder / "truth.json"
-        written = path.stat().st_mtime_ns
+        written = version(path)
         if folder not in self._told or self._told[folder].written != written:
             held = path.read_bytes()
             self._told[folder] = _Told(written, hashlib.sha256(held).hexdigest(), json.loads(held)["images"])
@@ -130,19 +131,18 @@ class PhantomTruth:
 class _Told:
     """What is in a truth.json, and when that was written."""
 
-    written: int
+    written: tuple[int, ...]
     sha256: str
     images: dict[str, Any]
 
 
 def phantom_truth(cohort: Path) -> PhantomTruth:
     """The truth by a cohort table, which is read once in a process while it is the same file."""
-    written = cohort.stat() if cohort.is_file() else None
-    return _phantom_truth(cohort, *((written.st_ino, written.st_mtime_ns, written.st_size) if written else ()))
+    return _phantom_truth(cohort, version(cohort))
 
 
 @functools.lru_cache(maxsize=1)
-def _phantom_truth(cohort: Path, *written: int) -> PhantomTruth:
+def _phantom_truth(cohort: Path, version: tuple[int, ...]) -> PhantomTruth:
     return PhantomTruth(cohort)
 
 
