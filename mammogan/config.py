@@ -76,11 +76,26 @@ class Direction(StrEnum):
         return "negative" if self is Direction.REMOVE else "positive"
 
 
+Objective = Literal["study", "lesion"]
+"""What a generator is trained for. study: Eq. 8 of the paper, against a discriminator born from the CAD. lesion: a
+small, sparse change after which a fresh critic finds no lesion (docs/lesion_objective.md)."""
+OBJECTIVES: tuple[Objective, ...] = ("study", "lesion")
+
+
 @dataclass(frozen=True)
 class Workspace:
-    """The folder that holds everything; each stage finds its input here by convention."""
+    """The folder that holds everything; each stage finds its input here by convention.
+
+    Shards and CADs are shared by all objectives. Generators, adversarial images, scores and reports of another
+    objective than the study's have its name in their folder's: runs/gan-<size>-remove-lesion, adversarial-lesion/.
+    """
 
     root: Path
+    objective: Objective = "study"
+
+    @property
+    def _suffix(self) -> str:
+        return "" if self.objective == "study" else f"-{self.objective}"
 
     @property
     def cohort(self) -> Path:
@@ -98,17 +113,17 @@ class Workspace:
         return self.root / "runs" / f"cad-{resolution}"
 
     def gan_run(self, resolution: Resolution, direction: Direction) -> Path:
-        return self.root / "runs" / f"gan-{resolution}-{direction}"
+        return self.root / "runs" / f"gan-{resolution}-{direction}{self._suffix}"
 
     def adversarial(self, resolution: Resolution) -> Path:
-        return self.root / "adversarial" / str(resolution)
+        return self.root / f"adversarial{self._suffix}" / str(resolution)
 
     def scores(self, split: str) -> Path:
-        return self.root / "scores" / split
+        return self.root / f"scores{self._suffix}" / split
 
     @property
     def report(self) -> Path:
-        return self.root / "report"
+        return self.root / f"report{self._suffix}"
 
     def resolutions(self) -> list[Resolution]:
         """Resolutions for which finished shards exist, highest first."""
