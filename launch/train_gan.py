@@ -34,7 +34,7 @@ class Options:
 
 
 def jobs(options: Options) -> list[Job]:
-    workspace = Workspace(options.workspace)
+    workspace = Workspace(options.workspace, options.training.objective)
     resolution = choose_resolution(options.training.resolution, workspace)
     compute = on_asked_device(options.training.compute, options.cluster)
     config = replace(options.training, resolution=str(resolution), compute=compute)

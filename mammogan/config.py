@@ -12,17 +12,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
+from mammogan.errors import MissingInput as MissingInput
+from mammogan.errors import UserError
+from mammogan.setting_limits import at_least, check_affine, check_width
+
 SPLITS = ("train", "validation", "test")
 LABELS = ("negative", "positive")
 Label = Literal["negative", "positive"]
-
-
-class UserError(ValueError):
-    """Something a user can mend: the message says what was expected, what was found and what to do."""
-
-
-class MissingInput(UserError, FileNotFoundError):
-    """A stage's input is not there yet; the message names the command that makes it."""
 
 
 @dataclass(frozen=True, order=True)
@@ -204,10 +200,49 @@ class CadConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "pairs", "epoch_batches", "epochs")
-        _at_least(self, 0, "seed", "fnet_epochs", "lr_fnet", "lr_vnet", "focal_gamma", "focal_alpha")
-        _check_width(self.width)
-        _check_affine(self.rotation, self.shear, self.scale)
+        at_least(self, 1, "pairs", "epoch_batches", "epochs")
+        at_least(self, 0, "seed", "fnet_epochs", "lr_fnet", "lr_vnet", "focal_gamma", "focal_alpha")
+        check_width(self.width)
+        check_affine(self.rotation, self.shear, self.scale)
+
+
+@dataclass(frozen=True)
+class LesionConfig:
+    """Training of the lesion objective (docs/lesion_objective.md); used with ``--objective lesion`` alone."""
+
+    cells: int = 48
+    """Height of the map in cells: 48 are 4.9 mm each on a whole mammogram. A cell is a power of two pixels wide."""
+    pairs: int = 8
+    """Source mammograms, and as many targets, in a batch over all ranks."""
+    epochs: int = 24
+    epoch_batches: int = 50
+    """Batches in an epoch; the critic and the generator learn in each."""
+    critic_first: int = 60
+    """Batches in which the critic learns alone."""
+    sparse: float = 20.0
+    """Weight of the mean absolute change of sources, in parts of the grey range: changes have to be small and few."""
+    fixed_point: float = 100.0
+    """Weight of the mean absolute change of targets, which are to stay as they are."""
+    untouched: float = 1.0
+    """Weight of untouched sources among what the critic is to recognise: it goes on to look for lesions when the
+    adversarial images have none."""
+    r1: float = 0.0625
+    """Weight of the critic's squared gradient by the cells of targets, halved."""
+    r1_every: int = 4
+    """Batches for each R1, which is then weighted by as much."""
+    lr: float = 4e-4
+    average: float = 0.99
+    """Of the generator's weights over steps: the exponential moving average is what is kept."""
+    shift: float = 0.0625
+    """Augmentation: mammograms are shifted up or down by up to this part of their height."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "cells", "pairs", "epochs", "epoch_batches", "r1_every")
+        at_least(self, 0, "critic_first", "sparse", "fixed_point", "untouched", "r1", "lr")
+        if not 0 <= self.average < 1 or not 0 <= self.shift < 0.5:
+            raise UserError(
+                f"--lesion.average {self.average:g} --lesion.shift {self.shift:g}: expected 0 to below 1, and below .5"
+            )
 
 
 @dataclass(frozen=True)
@@ -215,6 +250,9 @@ class GanConfig:
     """Training of one generator against its discriminator (study, sections 3 to 5)."""
 
     resolution: str = "high"
+    objective: Objective = "study"
+    """study: as published. lesion: a sparse change that acts on the lesion, with the settings --lesion.*; those of the
+    study's objective do not apply to it."""
     width: float = 1.0
     """Multiplies Gnet's channel counts. The discriminator has its CAD's width."""
     gnet_norm: Literal["batch", "group"] = "batch"
@@ -244,39 +282,38 @@ class GanConfig:
     """Augment sizes too (.5 to 2): the paper says so, the published code leaves it out."""
     validate_every: int = 1
     """Epochs between measurements of the fooled rate on the validation split."""
+    lesion: LesionConfig = LesionConfig()
     penalty: PenaltyConfig = PenaltyConfig()
     compute: ComputeConfig = ComputeConfig()
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "pairs", "epoch_batches", "gnet_every", "validate_every")
-        _at_least(self, 0, "seed", "identity_weight", "lr_warm", "lr_gnet", "lr_dnet", "lr_vnet")
-        _check_width(self.width)
-        _check_affine(self.rotation, self.shear)
+        at_least(self, 1, "pairs", "epoch_batches", "gnet_every", "validate_every")
+        at_least(self, 0, "seed", "identity_weight", "lr_warm", "lr_gnet", "lr_dnet", "lr_vnet")
+        check_width(self.width)
+        check_affine(self.rotation, self.shear)
         if min(self.epochs) < 0 or not any(self.epochs):
             raise UserError(f"--epochs {' '.join(map(str, self.epochs))}: expected five caps of 0 or more, not all 0")
+        _refuse_settings_without_effect(self)
 
 
-def _check_width(width: float) -> None:
-    """Below a twentieth hardly a channel is left, and all smaller widths are one and the same network."""
-    if not 0.05 <= width <= 8:
-        raise UserError(f"--width {width:g}: expected 0.05 to 8; it multiplies every channel count")
+OF_BOTH_OBJECTIVES = ("resolution", "objective", "width", "validate_every", "compute", "seed")
 
 
-def _check_affine(rotation: float, shear: float, scale: tuple[float, float] = (1.0, 1.0)) -> None:
-    if not (0 <= rotation <= 180 and 0 <= shear < 90):
-        raise UserError(f"--rotation {rotation:g} --shear {shear:g}: expected degrees from 0 to 180, and to below 90")
-    if not 0 < scale[0] <= scale[1]:
-        raise UserError(f"--scale {scale[0]:g} {scale[1]:g}: expected the smaller factor first, both above 0")
-
-
-def _at_least(config: object, limit: int, *names: str) -> None:
-    """UserError naming every one of these settings that is below the limit; None passes."""
-    wrong = [
-        f"{n} {getattr(config, n)}" for n in names if (getattr(config, n) is not None and getattr(config, n) < limit)
-    ]
-    if wrong:
-        raise UserError(f"{', '.join(wrong)}: expected {limit} or more")
+def _refuse_settings_without_effect(config: GanConfig) -> None:
+    """UserError naming settings of the other objective that differ from their defaults: they would change nothing."""
+    if config.objective == "study":
+        foreign, names = "--objective lesion", [("lesion", config.lesion, LesionConfig())]
+    else:
+        fields = [f for f in dataclasses.fields(config) if f.name not in (*OF_BOTH_OBJECTIVES, "lesion")]
+        foreign, names = "--objective study", [(f.name, getattr(config, f.name), f.default) for f in fields]
+    if given := [f"--{name.replace('_', '-')}" for name, value, default in names if value != default]:
+        given = [f"{name}.*" if name in ("--lesion", "--penalty") else name for name in given]
+        own = "--lesion.*" if config.objective == "lesion" else "the options without --lesion"
+        raise UserError(
+            f"{', '.join(given)}: of {foreign} alone, and would change nothing with --objective {config.objective}, "
+            f"which has {own}; leave out what does not belong to it"
+        )
 
 
 def to_dict(config: object) -> dict[str, object]:

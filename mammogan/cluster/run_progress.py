@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from mammogan.config import GanConfig, UserError
+from mammogan.config import GanConfig, LesionConfig, UserError
 from mammogan.training.phases import Phase, Stop, phases
 from mammogan.training.status import Status, read_status
 
@@ -107,8 +107,10 @@ def _config(run: Path) -> Facts:
 def _gan_config(config: Facts) -> GanConfig:
     """What of the settings makes the phases; the study's where they do not say."""
     try:
+        if config.get("objective") == "lesion":
+            return GanConfig(objective="lesion", lesion=LesionConfig(epochs=int(config["lesion"]["epochs"])))
         return GanConfig(epochs=tuple(config["epochs"]), stop_rules=bool(config["stop_rules"]))
-    except (UserError, TypeError, KeyError):
+    except (UserError, TypeError, ValueError, KeyError):
         return GanConfig()
 
 

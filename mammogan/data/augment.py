@@ -24,6 +24,8 @@ class Augmentation:
     scale: tuple[float, float] = (1.0, 1.0)
     flip: float = 0.5
     """Probability of a vertical flip. There is no horizontal one: the chest wall stays on the left."""
+    shift: float = 0.0
+    """Up or down by whole pixels, at most this part of the height; what is moved in is 0."""
 
     @property
     def resamples(self) -> bool:
@@ -40,22 +42,25 @@ class Augmentation:
             rotation=uniform(-self.rotation, self.rotation).deg2rad(),
             shear=uniform(-self.shear, self.shear).deg2rad(),
             scale=uniform(*self.scale),
+            shift=uniform(-self.shift, self.shift) if self.shift else torch.zeros(samples, dtype=torch.float64),
             resamples=self.resamples,
         )
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was drawn for each of N mammograms: bool, radians, radians, factor; all of shape (N,)."""
+    """What was drawn for N mammograms: bool, radians, radians, factor, part of the height; all of shape (N,)."""
 
     flip: Tensor
     rotation: Tensor
     shear: Tensor
     scale: Tensor
+    shift: Tensor
     resamples: bool
 
     def __getitem__(self, part: slice) -> Drawn:
-        return Drawn(self.flip[part], self.rotation[part], self.shear[part], self.scale[part], self.resamples)
+        own = (drawn[part] for drawn in (self.flip, self.rotation, self.shear, self.scale, self.shift))
+        return Drawn(*own, self.resamples)
 
     def apply(self, pixels: Tensor) -> Tensor:
         """Floats (N,1,H,W) -> the same shape: flipped, then resampled bilinearly about the centre, 0 outside.
@@ -63,13 +68,22 @@ class Drawn:
         Where no affine is asked for, pixels are only moved and keep their exact values.
         """
         flip = onto(self.flip, pixels.device).view(-1, 1, 1, 1)
-        flipped = torch.where(flip, pixels.flip(2), pixels)
+        flipped = self._shifted(torch.where(flip, pixels.flip(2), pixels))
         if not self.resamples:
             return flipped
         height, width = pixels.shape[2:]
         theta = onto(self.sampling_matrices(height, width).to(pixels.dtype), pixels.device)
         grid = F.affine_grid(theta, list(pixels.shape), align_corners=False)
         return F.grid_sample(flipped, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+    def _shifted(self, pixels: Tensor) -> Tensor:
+        rows = (self.shift * pixels.shape[2]).round().int().tolist()
+        if not any(rows):
+            return pixels
+        shifted = torch.zeros_like(pixels)
+        for to, of, down in zip(shifted, pixels, rows, strict=True):
+            to[:, max(down, 0) : to.shape[1] + min(down, 0)] = of[:, max(-down, 0) : of.shape[1] - max(down, 0)]
+        return shifted
 
     def sampling_matrices(self, height: int, width: int) -> Tensor:
         """(N,2,3), float64: where each output pixel is read, in the normalised coordinates of ``affine_grid``.

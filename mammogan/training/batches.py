@@ -30,7 +30,7 @@ class Batches:
         """Two uint16 shares (n,1,H,W) of the stream as augmented floats in [0,1] on the device."""
         drawn = self.augmentation.draw(2 * self.stream.pairs, generator_for(self.seed, epoch, batch, "augment"))
         low, n = self.stream.rank * self.stream.share, self.stream.share
-        first, second = (self._on_device(share) for share in pair)
+        first, second = (self.as_floats(share) for share in pair)
         return drawn[low : low + n].apply(first), drawn[self.stream.pairs + low :][:n].apply(second)
 
     def keep(self, fnet: Fnet, parts: int, epoch: int, batch: int, purpose: str) -> Tensor:
@@ -40,5 +40,5 @@ class Batches:
         own = mask.view(parts, self.stream.pairs, -1)[:, low : low + self.stream.share]
         return onto(own.flatten(0, 1), self.precision.device)
 
-    def _on_device(self, share: Tensor) -> Tensor:
+    def as_floats(self, share: Tensor) -> Tensor:
         return unit_pixels(onto(share, self.precision.device)).to(self.precision.full)

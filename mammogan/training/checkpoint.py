@@ -17,7 +17,9 @@ from mammogan.provenance import keep_beside, made_by
 from mammogan.training.seal import broken_seal, seal
 from mammogan.writers import remove_torn, remove_torn_of, temporary
 
-MAY_CHANGE = ("compute", "epochs", "stop_rules", "validate_every")
+LENGTHS = ("epochs", "stop_rules", "lesion.epochs")
+"""Settings that say how long a training takes."""
+MAY_CHANGE = (*LENGTHS, "compute", "validate_every")
 """Settings with which a training may go on although it was begun with others."""
 
 INPUTS = {
@@ -73,11 +75,12 @@ class Run:
         """Refuse to go on with settings that would learn something else, or with other inputs than at the start."""
         if not self._record():
             return
-        recorded, asked = self._record(), _plain(to_dict(config))
+        recorded, asked = self._record(), _settings(to_dict(config))
+        before = _settings(to_dict(type(config)())) | _settings(recorded["config"])  # earlier versions had fewer
         changed = [
-            f"{name} was {recorded['config'].get(name)}, now {value}"
+            f"{name} was {before.get(name)}, now {value}"
             for name, value in asked.items()
-            if name not in MAY_CHANGE and recorded["config"].get(name) != value
+            if not {name, name.partition(".")[0]} & set(MAY_CHANGE) and before.get(name) != value
         ]
         told = [name for name in inputs if name in recorded or name not in UNTOLD]
         changed += [INPUTS.get(name, f"{name} changed") for name in told if recorded.get(name) != inputs[name]]
@@ -101,8 +104,9 @@ class Run:
 
     def is_finished(self, config: Any) -> bool:
         """True when this very training has ended; the same with other epochs asked for has not."""
-        recorded, asked = self._record().get("config", {}), _plain(to_dict(config))
-        return self.done.is_file() and all(recorded.get(n) == asked.get(n) for n in ("epochs", "stop_rules"))
+        asked = _settings(to_dict(config))
+        recorded = _settings(to_dict(type(config)())) | _settings(self._record().get("config", {}))
+        return self.done.is_file() and all(recorded.get(name) == asked.get(name) for name in LENGTHS)
 
     def _record(self) -> dict[str, Any]:
         settings = self.path / "config.yaml"
@@ -110,6 +114,14 @@ class Run:
 
     def finish(self, facts: dict[str, Any]) -> None:
         write_json(self.done, facts)
+
+
+def _settings(config: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Settings by their dotted names, as the command line has them."""
+    found: dict[str, Any] = {}
+    for name, value in _plain(config).items():
+        found |= _settings(value, f"{before}{name}.") if isinstance(value, dict) else {before + name: value}
+    return found
 
 
 def _plain(value: Any) -> Any:

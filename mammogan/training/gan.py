@@ -18,6 +18,7 @@ from mammogan.training.gan_state import GanTraining
 from mammogan.training.gan_steps import fakes_without_graph
 from mammogan.training.inputs import check_gan_inputs
 from mammogan.training.keeping import Keeper
+from mammogan.training.lesion import train as train_lesion
 from mammogan.training.phases import Phase
 from mammogan.training.preemption import sheltered
 from mammogan.training.progress import Reporter
@@ -31,9 +32,13 @@ SHOWN = 4
 def train(config: GanConfig, direction: Direction, workspace: Workspace) -> None:
     """Train, or go on from the newest checkpoint, until the last phase has ended; done.json is written last.
 
+    With the lesion objective it is lesion.py that trains.
+
     Raises MissingInput when shards or CAD are missing, UserError for a run begun with other settings or a run folder
     that ranks do not share.
     """
+    if config.objective == "lesion":
+        return train_lesion(config, direction, workspace)
     resolution = Resolution.parse(config.resolution)
     run = Run(workspace.gan_run(resolution, direction))
     with joined(config.compute.device) as ranks:

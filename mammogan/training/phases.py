@@ -50,7 +50,12 @@ class Phase:
 
 
 def phases(config: GanConfig) -> tuple[Phase, ...]:
-    """The study's five phases with this config's caps, rates and, if asked for, the paper's stop rules."""
+    """The study's five phases with this config's caps, rates and, if asked for, the paper's stop rules.
+
+    The lesion objective has one phase, whose learning rates are its own.
+    """
+    if config.objective == "lesion":
+        return (Phase("lesion", config.lesion.epochs, critic_parts=("last", "fnet")),)
     caps = dict(zip(("warm-gnet", "warm-dnet", "last-layer", "head", "all"), config.epochs, strict=True))
 
     def adversarial(name: str, parts: tuple[Part, ...], stop: Stop | None = None) -> Phase:

@@ -1,0 +1,156 @@
+"""Networks of the lesion objective: a generator that adds a small map to a mammogram, and its critic.
+
+Both look at the picture averaged over squares of ``cell`` pixels, where a lesion is a few cells wide. The pictures they
+take and give are pixels in [0, 1] of shape (N, 1, H, W), or uint16 as input. docs/lesion_objective.md has the equations.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mammogan.models.networks import LEAK, at_least_float32, unit_pixels
+
+AIR = 0.005
+"""Pixels at or below this are outside the breast, and are left as they are."""
+AIR_CELL = 0.01
+"""Mean of a cell at or below which it holds no breast."""
+LARGEST_CHANGE = 0.5
+"""A map cannot change a pixel by more than this part of the grey range."""
+GREY, CONTRAST = 0.45, 4.0
+"""The networks see (pixel - GREY) * CONTRAST."""
+COARSE = (48, 64, 96, 128)
+"""Channels of the generator's levels at width 1; a finer grid adds a level of FINE channels in front."""
+FINE = 32
+CRITIC = (48, 96, 128, 128, 128)
+COARSE_CELLS = 72
+"""A picture that is at least this many cells high gets the additional level."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Squares of ``cell`` x ``cell`` pixels, and how many halvings of a fine grid come before the coarse levels."""
+
+    cell: int
+    fine_levels: int
+
+    @classmethod
+    def of(cls, height: int, cells: int) -> Grid:
+        """The grid for pictures ``height`` pixels high that are to be about ``cells`` cells high: the cell is the power
+        of two that comes nearest, at most 32."""
+        cell = 2 ** min(5, max(0, round(math.log2(height / cells))))
+        return cls(cell, max(0, round(math.log2(height / cell / 48))) if height / cell >= COARSE_CELLS else 0)
+
+    def pooled(self, pixels: Tensor) -> Tensor:
+        """Means of the cells: (N,1,H,W) in [0,1] or uint16 -> (N,1,H/cell,W/cell) in [0,1]."""
+        return F.avg_pool2d(unit_pixels(pixels), self.cell)
+
+    @staticmethod
+    def seen(pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """What a network sees, (N,2,h,w): grey values and a mask of the breast; and that mask, (N,1,h,w) floats."""
+        breast = (pooled > AIR_CELL).to(pooled.dtype)
+        return torch.cat([(pooled - GREY) * CONTRAST, breast], 1), breast
+
+
+class LesionGenerator(nn.Module):
+    """U-Net that draws a map of what to add to a mammogram's breast; at the start it adds nothing.
+
+    x' = clip(x + [x > AIR] up(m)), m = LARGEST_CHANGE tanh(a) sigmoid(b), with a and b two outputs for each cell and up
+    the bilinear enlargement. Without normalisation layers, and without a path by which the picture itself would have to
+    be reproduced: what is not changed keeps its bits.
+    """
+
+    def __init__(self, grid: Grid, width: float = 1.0) -> None:
+        super().__init__()
+        self.grid, self.width = grid, width
+        down = [_channels(c, width) for c in (*[FINE] * grid.fine_levels, *COARSE)]
+        self.encoder = nn.ModuleList(_block(i, o) for i, o in zip([2, *down[:-1]], down, strict=True))
+        skips, below = down[-2::-1], down[:0:-1]
+        self.decoder = nn.ModuleList(_block(b + s, s) for b, s in zip(below, skips, strict=True))
+        self.last = nn.Conv2d(down[0], 2, 3, padding=1)
+        nn.init.normal_(self.last.weight, 0, 0.02)
+        nn.init.zeros_(self.last.bias)
+        with torch.no_grad():
+            self.last.bias[1] = -2.0  # sigmoid .12: changes must be worth opening the mask
+
+    def map(self, pixels: Tensor) -> Tensor:
+        """What to add to each cell: (N,1,H,W) -> (N,1,H/cell,W/cell) in [-.5,.5], 0 in the air, at least float32."""
+        value, breast = self.grid.seen(self.grid.pooled(pixels))
+        value, skips = value.to(self.last.weight.dtype), []
+        for level, block in enumerate(self.encoder):
+            value = block(value if level == 0 else F.avg_pool2d(value, 2, ceil_mode=True))
+            skips.append(value)
+        skips.pop()
+        for block in self.decoder:
+            skip = skips.pop()
+            upper = F.interpolate(value, size=skip.shape[2:], mode="bilinear")
+            value = block(torch.cat([skip, upper], 1))
+        change, mask = at_least_float32(self.last(value)).split(1, 1)
+        return LARGEST_CHANGE * torch.tanh(change) * torch.sigmoid(mask) * breast
+
+    def apply_map(self, pixels: Tensor, change: Tensor) -> Tensor:
+        """The picture with a map of its cells added to the breast: pixels in [0,1], air untouched."""
+        unit = unit_pixels(pixels)
+        return (unit + enlarged(change, self.grid.cell) * (unit > AIR)).clamp(0, 1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.apply_map(pixels, self.map(pixels))
+
+
+class LesionCritic(nn.Module):
+    """Tells targets from adversarial images by the averaged picture: pixels (N,1,H,W) -> one logit (N,1).
+
+    Its head sees the mean and the maximum of every feature over the picture: a lesion is one place among many.
+    """
+
+    def __init__(self, grid: Grid, width: float = 1.0) -> None:
+        super().__init__()
+        self.grid = grid
+        first, second, third, fourth, fifth = (_channels(c, width) for c in CRITIC)
+        fine = _channels(FINE, width)
+        ins = [2, *[fine] * grid.fine_levels]
+        finer = [
+            nn.Sequential(
+                nn.Conv2d(i, fine, 3, padding=1), nn.LeakyReLU(LEAK), nn.Conv2d(fine, fine, 4, 2, 1), _leaky()
+            )
+            for i in ins[:-1]
+        ]
+        self.features = nn.Sequential(
+            *finer,
+            *(nn.Conv2d(ins[-1], first, 3, padding=1), _leaky()),
+            *(nn.Conv2d(first, second, 3, padding=1), _leaky()),
+            *(nn.Conv2d(second, third, 4, 2, 1), _leaky()),
+            *(nn.Conv2d(third, fourth, 3, padding=1), _leaky()),
+            *(nn.Conv2d(fourth, fifth, 3, padding=1), _leaky()),
+        )
+        self.last = nn.Linear(2 * fifth, 1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.judge(self.grid.pooled(pixels))
+
+    def judge(self, pooled: Tensor) -> Tensor:
+        """The same of pictures that are averaged already, (N,1,h,w): R1 differentiates this by its input."""
+        seen, _ = self.grid.seen(pooled)
+        features = self.features(seen.to(self.last.weight.dtype)).flatten(2)
+        return self.last(torch.cat([features.mean(2) * 4, features.amax(2)], 1))
+
+
+def enlarged(cells: Tensor, cell: int) -> Tensor:
+    """A map of cells (N,1,h,w) at the size of the pixels, bilinear."""
+    return F.interpolate(cells, scale_factor=cell, mode="bilinear") if cell > 1 else cells
+
+
+def _block(ins: int, outs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(ins, outs, 3, padding=1), _leaky(), nn.Conv2d(outs, outs, 3, padding=1), _leaky())
+
+
+def _leaky() -> nn.Module:
+    return nn.LeakyReLU(LEAK)
+
+
+def _channels(count: int, width: float) -> int:
+    return max(4, round(count * width))

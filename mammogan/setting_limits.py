@@ -1,0 +1,27 @@
+"""Checks that several settings share: each raises UserError with what was expected and what was found."""
+
+from __future__ import annotations
+
+from mammogan.errors import UserError
+
+
+def check_width(width: float) -> None:
+    """Below a twentieth hardly a channel is left, and all smaller widths are one and the same network."""
+    if not 0.05 <= width <= 8:
+        raise UserError(f"--width {width:g}: expected 0.05 to 8; it multiplies every channel count")
+
+
+def check_affine(rotation: float, shear: float, scale: tuple[float, float] = (1.0, 1.0)) -> None:
+    if not (0 <= rotation <= 180 and 0 <= shear < 90):
+        raise UserError(f"--rotation {rotation:g} --shear {shear:g}: expected degrees from 0 to 180, and to below 90")
+    if not 0 < scale[0] <= scale[1]:
+        raise UserError(f"--scale {scale[0]:g} {scale[1]:g}: expected the smaller factor first, both above 0")
+
+
+def at_least(config: object, limit: int, *names: str) -> None:
+    """UserError naming every one of these settings that is below the limit; None passes."""
+    wrong = [
+        f"{n} {getattr(config, n)}" for n in names if (getattr(config, n) is not None and getattr(config, n) < limit)
+    ]
+    if wrong:
+        raise UserError(f"{', '.join(wrong)}: expected {limit} or more")

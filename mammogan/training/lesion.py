@@ -1,0 +1,246 @@
+"""Training of the lesion objective: a generator whose changes are small and sparse, against a fresh critic.
+
+The same run folder, checkpoints, ranks, precision and pre-emption as the study's objective (gan.py); its networks,
+losses and one phase are its own. docs/lesion_objective.md has the equations and what each term is good for.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mammogan.config import Direction, GanConfig, Resolution, Workspace
+from mammogan.data.augment import Augmentation
+from mammogan.data.stream import PairedStream, ShardImages, shards_fingerprint
+from mammogan.files import sha256
+from mammogan.models.lesion import Grid, LesionCritic, LesionGenerator
+from mammogan.terminal import say
+from mammogan.training.batches import Batches
+from mammogan.training.checkpoint import Run, choose_checkpoint, load_cad
+from mammogan.training.distributed import Ranks, joined
+from mammogan.training.inputs import check_gan_inputs
+from mammogan.training.keeping import Keeper
+from mammogan.training.lesion_steps import LesionCriticStep, LesionGeneratorStep
+from mammogan.training.optimisation import Precision, Stepper
+from mammogan.training.preemption import sheltered
+from mammogan.training.progress import Reporter
+from mammogan.training.saving import resume
+from mammogan.training.shared_folder import check_shared
+from mammogan.training.validation import fooled
+
+ARCH = "residual-map"
+PHASE = "lesion"
+FIGURES = ("critic", "gap", "r1", "generator", "change", "change_of_targets")
+SHOWN = 4
+
+
+class LesionTraining:
+    """Everything one training consists of; ``state`` and ``restore`` are what survives a restart."""
+
+    def __init__(self, config: GanConfig, direction: Direction, workspace: Workspace, ranks: Ranks) -> None:
+        self.config, self.lesion, self.direction, self.ranks = config, config.lesion, direction, ranks
+        resolution = Resolution.parse(config.resolution)
+        folder = workspace.shards(resolution)
+        self.stream = PairedStream(
+            ShardImages(folder, "train", direction.target),
+            ShardImages(folder, "train", direction.source),
+            self.lesion.pairs,
+            config.seed,
+            ranks.rank,
+            ranks.size,
+            config.compute.loader_workers,
+            self.lesion.epoch_batches,
+            ranks.device.type == "cuda",
+        )
+        self.validation = ShardImages(folder, "validation", direction.source)
+        self.precision = Precision.choose(config.compute.precision, ranks.device)
+        augmentation = Augmentation(rotation=0, shear=0, shift=self.lesion.shift)
+        self.batches = Batches(self.stream, augmentation, self.precision, config.seed)
+        self.grid = Grid.of(resolution.height, self.lesion.cells)
+        self.cad = self.precision.place(load_cad(workspace.cad_run(resolution)))
+        self._build_networks()
+        self.critic_stepper = self._stepper(self.critic)
+        self.generator_stepper = self._stepper(self.generator)
+        self.epoch = self.batch = self.lines = 0
+        self.sums = torch.zeros(len(FIGURES), 2, dtype=torch.float64, device=ranks.device)
+
+    def _build_networks(self) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            generator = LesionGenerator(self.grid, self.config.width)
+            critic = LesionCritic(self.grid, self.config.width)
+        self.generator, self.critic = self.precision.place(generator), self.precision.place(critic)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        """The moving average of the generator's weights: what is validated and kept."""
+
+    def _stepper(self, network: nn.Module) -> Stepper:
+        groups = [{"params": list(network.parameters()), "lr": self.lesion.lr}]
+        return Stepper(groups, self.config.compute, self.precision, self.ranks)
+
+    def state(self) -> dict[str, Any]:
+        """To be called by all ranks together. ``gnet`` is the averaged generator, ``generator`` the one that learns."""
+        return {
+            "kind": "gan",
+            "arch": ARCH,
+            "objective": "lesion",
+            "direction": str(self.direction),
+            "width": self.config.width,
+            "cell": self.grid.cell,
+            "fine_levels": self.grid.fine_levels,
+            "gnet": self.average.state_dict(),
+            "generator": self.generator.state_dict(),
+            "critic": self.critic.state_dict(),
+            "gnet_stepper": self.generator_stepper.state_dict(),
+            "critic_stepper": self.critic_stepper.state_dict(),
+            "phase": PHASE,
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "sums": self.ranks.gather(self.sums.tolist()),
+            "lines": self.lines,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.average.load_state_dict(state["gnet"])
+        self.generator.load_state_dict(state["generator"])
+        self.critic.load_state_dict(state["critic"])
+        self.generator_stepper.load_state_dict(state["gnet_stepper"])
+        self.critic_stepper.load_state_dict(state["critic_stepper"])
+        self.epoch, self.batch, self.lines = state["epoch"], state["batch"], state["lines"]
+        self.sums.copy_(self.ranks.own_part(state["sums"]))
+
+    def adopt(self, best: dict[str, Any]) -> None:
+        """There is no best one: the last averaged state is the result."""
+
+    @property
+    def batches_before(self) -> int:
+        return self.epoch * self.stream.batches + self.batch
+
+    def add(self, losses: dict[str, Tensor], taken: Tensor) -> None:
+        """Add one batch's figures to the sums of the epoch if its step was taken, without waiting for the device."""
+        for row, name in enumerate(FIGURES):
+            if name in losses:
+                self.sums[row] += torch.stack([losses[name].detach().double(), self.sums.new_ones(())]).where(taken, 0)
+
+    def means(self) -> dict[str, float]:
+        """Epoch means over all ranks of the figures that this epoch has."""
+        sums = self.ranks.mean(self.sums).tolist()
+        return {name: total / count for name, (total, count) in zip(FIGURES, sums, strict=True) if count}
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Move the averaged weights towards those that learn."""
+        for kept, now in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+            kept.lerp_(now, 1 - self.lesion.average)
+
+
+def train(config: GanConfig, direction: Direction, workspace: Workspace) -> None:
+    """Train a remover or an inserter of lesions, or go on from the newest checkpoint; done.json is written last.
+
+    Raises MissingInput when shards or CAD are missing, UserError for a run begun with other settings or a run folder
+    that ranks do not share.
+    """
+    resolution = Resolution.parse(config.resolution)
+    run = Run(workspace.gan_run(resolution, direction))
+    with joined(config.compute.device) as ranks:
+        check_shared(run.newest.parent, ranks)
+        check_gan_inputs(config, workspace)
+        inputs = {
+            "direction": str(direction),
+            "shards_sha256": shards_fingerprint(workspace.shards(resolution)),
+            "cad_sha256": sha256(choose_checkpoint(workspace.cad_run(resolution))),
+        }
+        run.check(config, inputs)
+        if ranks.any(run.is_finished(config)):
+            say(f"{run.path.name}: trained before, nothing to do.")
+            return
+        _train(LesionTraining(config, direction, workspace, ranks), inputs, run)
+
+
+def _train(training: LesionTraining, inputs: dict[str, Any], run: Run) -> None:
+    ranks = training.ranks
+    # Resume.
+    told = resume(training, run) if ranks.any(run.has_state) else []
+    if ranks.first:
+        run.begin(training.config, inputs)
+    tensorboard = training.config.compute.tensorboard
+    reporter = Reporter(run, run.path.name, ranks.first, tensorboard, training.lines, training.epoch)
+    reporter.note(
+        f"{run.path.name}: lesion objective, cells of {training.grid.cell} pixels, {ranks.size} rank(s) on "
+        f"{ranks.device.type}, {training.precision}, from epoch {training.epoch}, batch {training.batch}"
+    )
+    for sentence in told:
+        reporter.note(f"{run.path.name}: {sentence}")
+    # Train.
+    keeper = Keeper(training, run, reporter, training.config.compute.save_minutes)
+    try:
+        with keeper.asked.listening():
+            while training.epoch < training.lesion.epochs:
+                _train_epoch(training, keeper, reporter)
+                _validate(training, keeper, reporter)
+                # Save state.
+                training.epoch, training.batch = training.epoch + 1, 0
+                training.sums.zero_()
+                keeper.save()
+                keeper.pause()
+            # Finish.
+            keeper.wait()
+            if ranks.first:
+                run.finish({"epochs": training.epoch, "kept": "the last averaged weights"})
+    finally:
+        reporter.close()
+
+
+def _train_epoch(training: LesionTraining, keeper: Keeper, reporter: Reporter) -> None:
+    lesion, ranks = training.lesion, training.ranks
+    critic_step = ranks.wrap(LesionCriticStep(training.critic, lesion))
+    generator_step = ranks.wrap(LesionGeneratorStep(training.generator, training.critic, lesion))
+    for batch in sheltered(training.stream.epoch(training.epoch, training.batch)):
+        before = training.batches_before
+        target, source = training.batches.pixels(batch, training.epoch, training.batch)
+        # Update critic.
+        with training.precision.autocast():
+            with torch.no_grad():
+                adversarial = training.generator(source)
+            losses = critic_step(target, source, adversarial, before % lesion.r1_every == 0)
+        training.add(losses, training.critic_stepper.step(losses["loss"]))
+        # Update generator.
+        if before >= lesion.critic_first:
+            with training.precision.autocast():
+                losses = generator_step(target, source)
+            training.add(losses, training.generator_stepper.step(losses["loss"]))
+            training.follow()
+        del losses  # and with them what the graph still holds
+        training.batch += 1
+        total = lesion.epochs * training.stream.batches
+        reporter.batch(before + 1, total, 2 * lesion.pairs, training.epoch, PHASE)
+        # Save state.
+        keeper.pause()
+
+
+def _validate(training: LesionTraining, keeper: Keeper, reporter: Reporter) -> None:
+    skipped = training.critic_stepper.skipped + training.generator_stepper.skipped
+    facts: dict[str, Any] = {"phase": PHASE, **training.means(), "skipped": skipped}
+    if (training.epoch + 1) % training.config.validate_every == 0:
+        label = int(training.direction.source == "positive")
+        images, precision = training.validation, training.precision
+        found = fooled(training.average, training.cad, images, label, precision, training.ranks, keeper.pause)
+        facts |= {
+            "validation_fooled": found.rate,
+            "validation_right": found.right,
+            "validation_identity": found.identity,
+        }
+        _show(training, reporter)
+    reporter.epoch(training.epoch, **facts)
+
+
+@torch.no_grad()
+def _show(training: LesionTraining, reporter: Reporter) -> None:
+    """A few validation mammograms: original | adversarial | difference."""
+    images = training.validation
+    if training.ranks.first and len(images):
+        shown = torch.stack([images[i] for i in range(min(SHOWN, len(images)))])
+        original = training.batches.as_floats(shown)
+        reporter.triplets(training.epoch, original, training.average(original))
