@@ -1,7 +1,7 @@
 """Networks of the lesion objective: a generator that adds a small map to a mammogram, and its critic.
 
-Both look at the picture averaged over squares of ``cell`` pixels, where a lesion is a few cells wide. The pictures they
-take and give are pixels in [0, 1] of shape (N, 1, H, W), or uint16 as input. docs/lesion_objective.md has the equations.
+Both look at the picture averaged over squares of ``cell`` pixels, where a lesion is a few cells wide. Pictures are
+pixels in [0, 1] of shape (N, 1, H, W), or uint16 as input. docs/lesion_objective.md has the equations.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ def train(config: GanConfig, direction: Direction, workspace: Workspace) -> None
     that ranks do not share.
     """
     if config.objective == "lesion":
-        return train_lesion(config, direction, workspace)
+        train_lesion(config, direction, workspace)
+        return
     resolution = Resolution.parse(config.resolution)
     run = Run(workspace.gan_run(resolution, direction))
     with joined(config.compute.device) as ranks:
