@@ -50,7 +50,7 @@ def main(options: Options) -> int:
     from mammogan.attack.dicom_export import finish_dicom, make_keys
     from mammogan.attack.generate import finish
 
-    workspace, planned = Workspace(options.workspace), plans(options)
+    workspace, planned = Workspace(options.workspace, options.generation.objective), plans(options)
     if not options.cluster.dry_run:
         make_keys([file for _, _, files in planned for file in files])
     if options.share:
@@ -75,7 +75,7 @@ def main(options: Options) -> int:
 
 def arrays(options: Options) -> list[Array]:
     """What is left to be done, an array for each resolution that lacks shards."""
-    workspace = Workspace(options.workspace)
+    workspace = Workspace(options.workspace, options.generation.objective)
     left = [(r, tasks, files, steps_of(tasks, files)) for r, tasks, files in plans(options)]
     return [array_of(workspace, r, tasks, files, missing) for r, tasks, files, missing in left if missing]
 
@@ -85,7 +85,7 @@ def plans(options: Options) -> list[tuple[Resolution, list[ShardTask], list[Dico
     from mammogan.attack.dicom_export import plan_dicom
     from mammogan.attack.generate import plan, resolutions
 
-    workspace = Workspace(options.workspace)
+    workspace = Workspace(options.workspace, options.generation.objective)
     config = on_asked_device(options.generation, options.cluster)
     planned = [(resolution, plan(workspace, resolution, config)) for resolution in resolutions(workspace, config)]
     exports = plan_dicom([task for _, tasks in planned for task in tasks], options.export)

@@ -25,7 +25,7 @@ from mammogan.cluster.stage_jobs import check_trainings, job_of, work_of
 from mammogan.cluster.study import Stage, check_writable, done_before, plan_state, tree
 from mammogan.cluster.where import choose, note
 from mammogan.command_line import Flat, run
-from mammogan.config import HIGH, LOW, Resolution, UserError, Workspace
+from mammogan.config import HIGH, LOW, Objective, Resolution, UserError, Workspace
 from mammogan.terminal import say
 
 
@@ -36,6 +36,8 @@ class Options:
     workspace: Path = Path("work")
     resolution: tuple[str, ...] = ()
     """high, low or HEIGHTxWIDTH, one or more; left out: those that have shards, else high and low."""
+    objective: tuple[Objective, ...] = ("study",)
+    """What generators are trained for, one or both: study as published, lesion for changes that act on the lesion."""
     config: Path | None = None
     """YAML file with sections shards, cad, gan, generate, evaluate; a section wins over the options here."""
     parallel: int = 1
@@ -52,7 +54,8 @@ def main(options: Options) -> int:
     sections = read_sections(options.config)
     root = Path(__file__).resolve().parent.parent
     chosen = resolutions(options.resolution, workspace)
-    line = Line(root, workspace, chosen, options.cohort, sections, options.cluster, where.name)
+    objectives = tuple(dict.fromkeys(options.objective))
+    line = Line(root, workspace, chosen, options.cohort, sections, options.cluster, where.name, objectives)
     stages = line.stages()
     folder = workspace.root / "study"
     done = done_before(stages, folder)

@@ -90,8 +90,13 @@ class Workspace:
     objective: Objective = "study"
 
     @property
-    def _suffix(self) -> str:
+    def suffix(self) -> str:
+        """What the names of an objective's folders and stages end in; nothing for the study's."""
         return "" if self.objective == "study" else f"-{self.objective}"
+
+    def of(self, objective: Objective) -> Workspace:
+        """The same folder, seen by another objective."""
+        return Workspace(self.root, objective)
 
     @property
     def cohort(self) -> Path:
@@ -109,17 +114,17 @@ class Workspace:
         return self.root / "runs" / f"cad-{resolution}"
 
     def gan_run(self, resolution: Resolution, direction: Direction) -> Path:
-        return self.root / "runs" / f"gan-{resolution}-{direction}{self._suffix}"
+        return self.root / "runs" / f"gan-{resolution}-{direction}{self.suffix}"
 
     def adversarial(self, resolution: Resolution) -> Path:
-        return self.root / f"adversarial{self._suffix}" / str(resolution)
+        return self.root / f"adversarial{self.suffix}" / str(resolution)
 
     def scores(self, split: str) -> Path:
-        return self.root / f"scores{self._suffix}" / split
+        return self.root / f"scores{self.suffix}" / split
 
     @property
     def report(self) -> Path:
-        return self.root / f"report{self._suffix}"
+        return self.root / f"report{self.suffix}"
 
     def resolutions(self) -> list[Resolution]:
         """Resolutions for which finished shards exist, highest first."""

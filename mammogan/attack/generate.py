@@ -110,7 +110,7 @@ def resolutions(workspace: Workspace, config: GenerateConfig) -> list[Resolution
 
 def _with_generators(workspace: Workspace, config: GenerateConfig) -> list[Resolution]:
     """Resolutions that have a generator; those that have shards alone are told. All, when none has a generator."""
-    models, there = Workspace(config.models) if config.models else workspace, workspace.resolutions()
+    models, there = Workspace(config.models, config.objective) if config.models else workspace, workspace.resolutions()
     trained = [r for r in there if any(models.gan_run(r, d).is_dir() for d in config.direction)]
     for left_out in set(there) - set(trained) if trained else ():
         say(f"{left_out}: left out, since no generators are there (launch/train_gan.py --resolution {left_out})")
@@ -122,7 +122,7 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
 
     MissingInput names the command to run when shards or a generator are missing.
     """
-    models = Workspace(config.models) if config.models else workspace
+    models = Workspace(config.models, config.objective) if config.models else workspace
     index = ShardIndex.load(workspace.shards(resolution))
     shards = [shard for split in config.split for shard in index.of_split(split)]
     tasks = []

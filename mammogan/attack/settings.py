@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mammogan.config import Direction, UserError, Workspace
+from mammogan.config import Direction, Objective, UserError, Workspace
 
 Split = Literal["train", "validation", "test"]
 
@@ -20,6 +20,8 @@ def report_folder(workspace: Workspace, split: str) -> Path:
 class GenerateConfig:
     """Turn every mammogram of a split into its counterpart with the generator of its class (study, section 6)."""
 
+    objective: Objective = "study"
+    """Whose generators: the study's, or those of the lesion objective."""
     resolution: tuple[str, ...] = ()
     """high, low or HEIGHTxWIDTH, one or more; all that have shards and generators when left out."""
     direction: tuple[Direction, ...] = (Direction.REMOVE, Direction.INSERT)

@@ -23,7 +23,7 @@ from mammogan.cluster.stage_jobs import goes_on_by_itself
 from mammogan.cluster.study import Stage, why_again
 from mammogan.cluster.tasks import TrainCad, TrainGan
 from mammogan.command_line import keys, parse, read_yaml, words_of
-from mammogan.config import Direction, Resolution, UserError, Workspace
+from mammogan.config import OF_BOTH_OBJECTIVES, Direction, Objective, Resolution, UserError, Workspace
 from mammogan.data.table import refuse_folder
 
 DOORS = {
@@ -51,6 +51,7 @@ class Line:
     """Options of the stages by section: shards, cad, gan, generate, evaluate."""
     cluster: ClusterConfig
     where: Literal["none", "local", "slurm"]
+    objectives: tuple[Objective, ...] = ("study",)
 
     def stages(self) -> list[Stage]:
         """The graph; every stage's command line has been parsed, so a mistake shows before anything runs."""
@@ -88,19 +89,27 @@ class Line:
     def _of(self, resolution: Resolution, expected: ExpectedShards) -> list[Stage]:
         cad, words = f"cad-{resolution}", ["--resolution", str(resolution)]
         run = self.workspace.cad_run(resolution) / "done.json"
-        gans = [self._gan(resolution, direction, cad) for direction in Direction]
         classify = self._stage(cad, "cad", words, ("shards",), (run,), resolution)
-        needs, made = tuple(gan.name for gan in gans), (self._altered(resolution),)
-        generate = self._stage(f"generate-{resolution}", "generate", words, needs, made, resolution)
-        generate = dataclasses.replace(generate, recorded=of_altering(self.workspace, resolution))
+        attacks = [self._attack(resolution, objective, expected) for objective in self.objectives]
         return [
             dataclasses.replace(classify, reads=(self.workspace.shards(resolution) / "index.json",)),
-            *gans,
-            self._as_array(
-                *(generate, "index", partial(self._to_alter, generate, resolution, expected)),
-                known=resolution in expected.there,
-            ),
+            *(stage for gans, _ in attacks for stage in gans),
+            *(generate for _, generate in attacks),
         ]
+
+    def _attack(
+        self, resolution: Resolution, objective: Objective, expected: ExpectedShards
+    ) -> tuple[list[Stage], Stage]:
+        """The trainings of one objective's generators, and what writes their adversarial mammograms."""
+        workspace = self.workspace.of(objective)
+        gans = [self._gan(resolution, direction, workspace) for direction in Direction]
+        words = ["--resolution", str(resolution), *_words_of_objective(objective)]
+        needs, made = tuple(gan.name for gan in gans), (self._altered(resolution, objective),)
+        name = f"generate-{resolution}{workspace.suffix}"
+        generate = self._stage(name, "generate", words, needs, made, resolution)
+        generate = dataclasses.replace(generate, recorded=of_altering(workspace, resolution))
+        shards = partial(self._to_alter, generate, resolution, expected)
+        return gans, self._as_array(generate, "index", shards, known=resolution in expected.there)
 
     def _as_array(self, stage: Stage, last: str, names: Callable[[], Sequence[str]], known: bool) -> Stage:
         """One task a shard, on SLURM alone, where only shards are counted; by name where these are ``known``."""
@@ -120,10 +129,14 @@ class Line:
             if (split, label) == (wanted, direction.source)
         ]
 
-    def _gan(self, resolution: Resolution, direction: Direction, cad: str) -> Stage:
-        words = ["--resolution", str(resolution), "--direction", str(direction)]
-        run = self.workspace.gan_run(resolution, direction) / "done.json"
-        return self._stage(f"gan-{resolution}-{direction}", "gan", words, (cad,), (run,), resolution, direction)
+    def _gan(self, resolution: Resolution, direction: Direction, workspace: Workspace) -> Stage:
+        """The lesion objective inserts what its remover has removed, so that has to come first."""
+        objective = _words_of_objective(workspace.objective)
+        words = ["--resolution", str(resolution), "--direction", str(direction), *objective]
+        run, needs = workspace.gan_run(resolution, direction), [f"cad-{resolution}"]
+        if objective and direction is Direction.INSERT:
+            needs.append(workspace.gan_run(resolution, Direction.REMOVE).name)
+        return self._stage(run.name, "gan", words, tuple(needs), (run / "done.json",), resolution, direction)
 
     def _evaluations(self, generated: Sequence[Stage], expected: ExpectedShards) -> list[Stage]:
         """One for each split whose mammograms are altered, or the one that is asked for; each has its own report."""
@@ -150,18 +163,25 @@ class Line:
         """One task a shard of the resolutions that it was asked for, else of all that are altered, highest first."""
         asked = [Resolution.parse(text) for text in self._parsed(evaluate, "evaluate").evaluation.resolution]
         sizes = asked or sorted(self.resolutions, reverse=True)
-        altered = {size for size in self.workspace.resolutions() if self._altered(size).is_file()}
+        altered = {size for size in self.workspace.resolutions() if any(map(Path.is_file, self._all_altered(size)))}
         known = expected.there >= set(sizes) and (bool(asked) or altered <= set(sizes))
 
         def names() -> list[str]:
             shards = [(size, *shard) for size in sizes for shard in expected.of(size) if shard[0] == split]
-            return [f"{size}/{'-'.join(shard)}.tar" for size, *shard in shards]
+            return [
+                f"{size}{self.workspace.of(objective).suffix}/{'-'.join(shard)}.tar"
+                for objective in self.objectives
+                for size, *shard in shards
+            ]
 
-        reads = tuple(map(self._altered, asked)) if asked else None
+        reads = tuple(path for size in asked for path in self._all_altered(size)) if asked else None
         return self._as_array(dataclasses.replace(evaluate, reads=reads), "report", names, known)
 
-    def _altered(self, resolution: Resolution) -> Path:
-        return self.workspace.adversarial(resolution) / "index.json"
+    def _altered(self, resolution: Resolution, objective: Objective) -> Path:
+        return self.workspace.of(objective).adversarial(resolution) / "index.json"
+
+    def _all_altered(self, resolution: Resolution) -> list[Path]:
+        return [self._altered(resolution, objective) for objective in self.objectives]
 
     def _splits(self, generate: Stage) -> tuple[str, ...]:
         """Whose mammograms a stage alters, its defaults included."""
@@ -186,7 +206,7 @@ class Line:
         """``kept`` stands for ``words`` in what the stage was asked for. The interpreter, the folders and where it runs
         are no part of that: they change nothing that is made."""
         door = FrontDoor.load(self.root / DOORS[section])
-        own, requests = self._settings(door, section, resolution, direction)
+        own, requests = self._settings(door, section, resolution, direction, words)
         cluster = _requests_over(self.cluster, requests)
         own_words = words_of(door.options, own, section)
         here = ["--workspace", str(self.workspace.root), *words]
@@ -213,7 +233,8 @@ class Line:
         asked = parsed.generation if section == "generate" else parsed.evaluation
         if asked.models.resolve() == self.workspace.root.resolve():
             return []
-        models, sizes = Workspace(asked.models), [Resolution.parse(text) for text in asked.resolution]
+        models = Workspace(asked.models, asked.objective if section == "generate" else "study")
+        sizes = [Resolution.parse(text) for text in asked.resolution]
         if section == "generate":
             runs = [models.gan_run(size, direction) for size in sizes for direction in asked.direction]
             found = [choose_checkpoint(run, asked.checkpoint) for run in runs]
@@ -222,10 +243,17 @@ class Line:
         return [path for path in found if path.is_file()]
 
     def _settings(
-        self, door: FrontDoor, section: str, resolution: Resolution | None, direction: Direction | None
+        self,
+        door: FrontDoor,
+        section: str,
+        resolution: Resolution | None,
+        direction: Direction | None,
+        words: Sequence[str],
     ) -> tuple[Settings, Settings]:
         """The section's settings for this stage: its own options, and its requests to the cluster."""
         settings = settings_for(self.sections.get(section, {}), resolution, direction)
+        if section == "gan":
+            settings = _of_objective(settings, "lesion" if "lesion" in words else "study")
         requests = {key for key in settings if key.replace("-", "_") in keys(ClusterConfig)}
         own = {key: value for key, value in settings.items() if key not in requests}
         return own, {key: settings[key] for key in requests}
@@ -240,6 +268,22 @@ def settings_for(section: Settings, resolution: Resolution | None, direction: Di
         if Resolution.parse(key) == resolution:
             plain = merged(plain, settings_for(value, None, direction))
     return merged(plain, section.get(direction, {})) if direction else plain
+
+
+def _of_objective(settings: Settings, objective: Objective) -> Settings:
+    """What of the section 'gan' applies to an objective: what both share, and its own. The lesion objective's stands
+    under ``lesion``."""
+
+    def applies(key: str) -> bool:
+        name = key.partition(".")[0].replace("-", "_")
+        of_both = name in OF_BOTH_OBJECTIVES or name in keys(ClusterConfig)
+        return of_both or (name == "lesion") == (objective == "lesion")
+
+    return {key: value for key, value in settings.items() if applies(key)}
+
+
+def _words_of_objective(objective: Objective) -> list[str]:
+    return [] if objective == "study" else ["--objective", objective]
 
 
 def merged(below: Settings, above: Settings) -> Settings:

@@ -112,7 +112,8 @@ class Submission:
 
 def of_altering(workspace: Workspace, resolution: Resolution) -> tuple[Path, ...]:
     """Folders in which jobs are recorded that alter mammograms of this resolution, submitted by hand or by a study."""
-    return workspace.adversarial(resolution), workspace.root / "study" / f"generate-{resolution}"
+    stage = f"generate-{resolution}{workspace.suffix}"
+    return workspace.adversarial(resolution), workspace.root / "study" / stage
 
 
 def of_scoring(workspace: Workspace, split: str) -> tuple[Path, ...]:

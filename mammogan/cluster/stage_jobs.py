@@ -14,7 +14,7 @@ from mammogan.cluster.shares import share_commands
 from mammogan.cluster.study import Recorded, Stage, inputs_of
 from mammogan.cluster.tasks import Command, TrainCad
 from mammogan.command_line import parse
-from mammogan.config import CadConfig, Direction, GanConfig, Resolution, UserError, Workspace
+from mammogan.config import OBJECTIVES, CadConfig, Direction, GanConfig, Resolution, UserError, Workspace
 
 Work = Job | Array
 
@@ -72,7 +72,8 @@ def goes_on_by_itself(run: Path, config: CadConfig | GanConfig) -> bool:
 
 
 def _refuse_leaving_gans(cad: Path, config: CadConfig, workspace: Workspace) -> None:
-    runs = [workspace.gan_run(Resolution.parse(config.resolution), direction) for direction in Direction]
+    size = Resolution.parse(config.resolution)
+    runs = [workspace.of(objective).gan_run(size, direction) for objective in OBJECTIVES for direction in Direction]
     begun = [run for run in runs if (run / "config.yaml").is_file()]
     if begun and (not (cad / "done.json").is_file() or goes_on_by_itself(cad, config)):
         raise UserError(

@@ -9,7 +9,7 @@ from typing import Literal
 
 from mammogan.attack.settings import report_folder
 from mammogan.cluster.records import of_altering, of_scoring
-from mammogan.config import SPLITS, Direction, Resolution, UserError, Workspace
+from mammogan.config import OBJECTIVES, SPLITS, Direction, Resolution, UserError, Workspace
 
 Kind = Literal["shards", "cad", "gan", "generate", "evaluate"]
 
@@ -73,11 +73,10 @@ def _resolutions(workspace: Workspace) -> list[Resolution]:
 
 
 def _of(workspace: Workspace, resolution: Resolution) -> list[Watched]:
-    study = workspace.root / "study"
-    shards, altered = workspace.shards(resolution), workspace.adversarial(resolution)
-    generate = f"generate-{resolution}"
+    study, shards = workspace.root / "study", workspace.shards(resolution)
+    views = [view for objective in OBJECTIVES if _is_tried(view := workspace.of(objective), resolution)]
     trainings: list[tuple[Kind, Path]] = [("cad", workspace.cad_run(resolution))]
-    trainings += [("gan", workspace.gan_run(resolution, direction)) for direction in Direction]
+    trainings += [("gan", view.gan_run(resolution, direction)) for view in views for direction in Direction]
     return [
         Watched(
             *(f"shards-{resolution}", "shards", shards, shards / "index.json"),
@@ -87,22 +86,40 @@ def _of(workspace: Workspace, resolution: Resolution) -> list[Watched]:
             Watched(run.name, kind, run, run / "done.json", (run,), study / f"{run.name}.log", resolution)
             for kind, run in trainings
         ),
-        Watched(
-            *(generate, "generate", altered, altered / "index.json"),
-            *(of_altering(workspace, resolution), study / f"{generate}.log", resolution),
-            marks=(altered / ".done",),
-            sources=(shards,),
-        ),
+        *(_generation(view, resolution) for view in views),
     ]
+
+
+def _generation(workspace: Workspace, resolution: Resolution) -> Watched:
+    """What writes one objective's adversarial mammograms."""
+    name, made = f"generate-{resolution}{workspace.suffix}", workspace.adversarial(resolution)
+    log = workspace.root / "study" / f"{name}.log"
+    return Watched(
+        *(name, "generate", made, made / "index.json", of_altering(workspace, resolution), log, resolution),
+        marks=(made / ".done",),
+        sources=(workspace.shards(resolution),),
+    )
+
+
+def _is_tried(workspace: Workspace, resolution: Resolution) -> bool:
+    """Whether an objective is this workspace's: the study's is always, another once there is a trace of it."""
+    names = [f"gan-{resolution}-{direction}{workspace.suffix}" for direction in Direction]
+    runs = [workspace.gan_run(resolution, direction) for direction in Direction]
+    traces = (*runs, workspace.adversarial(resolution), *(workspace.root / "study" / f"{name}.log" for name in names))
+    return workspace.objective == "study" or any(trace.exists() for trace in traces)
 
 
 def _evaluations(workspace: Workspace) -> list[Watched]:
     """Of the test split, and of others that have been begun."""
     study, stages = workspace.root / "study", []
-    altered = [Resolution.parse(index.parent.name) for index in workspace.root.glob("adversarial/*x*/index.json")]
+    altered = [
+        (view, Resolution.parse(index.parent.name))
+        for view in map(workspace.of, OBJECTIVES)
+        for index in workspace.root.glob(f"adversarial{view.suffix}/*x*/index.json")
+    ]
     for split in reversed(SPLITS):
         folder, name = report_folder(workspace, split), f"evaluate-{split}"
-        records, scores = of_scoring(workspace, split), workspace.scores(split)
+        records = of_scoring(workspace, split)
         names = [record.name for record in records if record.parent == study]
         traces = (folder, *records, study / f"{name}.log")
         if split == "test" or any(trace.exists() for trace in traces):
@@ -111,8 +128,8 @@ def _evaluations(workspace: Workspace) -> list[Watched]:
             stages.append(
                 Watched(
                     *(shown, "evaluate", folder, folder / "done.json", records, log),
-                    marks=tuple(scores / str(resolution) for resolution in altered),
-                    sources=tuple(workspace.shards(resolution) for resolution in altered),
+                    marks=tuple(view.scores(split) / str(resolution) for view, resolution in altered),
+                    sources=tuple(workspace.shards(resolution) for _, resolution in altered),
                     split=split,
                 )
             )
