@@ -189,6 +189,17 @@ class CadConfig:
     """All epochs. The study gives only the first phase's 41 and says that the best validation AUC is kept."""
     lr_fnet: float = 1e-4
     lr_vnet: float = 1e-5
+    lr_decay: Literal["none", "cosine"] = "none"
+    """cosine: rates fall to 0 at the last of ``epochs``. A training that ends at full rate calls its last images cancer
+    more often, or less, by chance. none as in the study."""
+    warm_up: int = 0
+    """Batches over which the rates rise to their values."""
+    average: float = 0.0
+    """Exponential moving average of the weights, such as .98 a batch: what is validated and kept. 0: the weights
+    themselves, as in the study."""
+    keep: Literal["auc", "loss"] = "auc"
+    """Which epoch is kept: auc, the highest validation AUC, as in the study; loss, the lowest validation cross-entropy
+    (both classes weighing the same), which judges the threshold .5 too."""
     focal_gamma: float = 2.0
     focal_alpha: float = 0.5
     """.5 as in the published code; 1 as in the paper."""
@@ -206,6 +217,9 @@ class CadConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "pairs", "epoch_batches", "epochs")
+        at_least(self, 0, "warm_up")
+        if not 0 <= self.average < 1:
+            raise UserError(f"--average {self.average:g}: expected 0 to below 1")
         at_least(self, 0, "seed", "fnet_epochs", "lr_fnet", "lr_vnet", "focal_gamma", "focal_alpha")
         check_width(self.width)
         check_affine(self.rotation, self.shear, self.scale)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import time
 from typing import Any
 
@@ -25,7 +27,7 @@ from mammogan.training.preemption import sheltered
 from mammogan.training.progress import Reporter
 from mammogan.training.saving import resume
 from mammogan.training.shared_folder import check_shared
-from mammogan.training.validation import auc, probabilities
+from mammogan.training.validation import auc, cross_entropy, probabilities
 
 
 class CadTraining:
@@ -54,10 +56,36 @@ class CadTraining:
         groups = [{"params": [*self.cad.fnet.parameters(), *self.cad.last.parameters()], "lr": config.lr_fnet}]
         groups += [{"params": list(self.cad.vnet.parameters()), "lr": config.lr_vnet}]
         self.stepper = Stepper(groups, config.compute, self.precision, ranks)
+        self.average = copy.deepcopy(self.cad).requires_grad_(False) if config.average else None
         self.epoch = self.batch = 0
         self.sums = torch.zeros(3, dtype=torch.float64, device=ranks.device)
         self.best: float | None = None
+        """Of the epoch that is kept: its validation AUC, or its loss, as ``config.keep`` says."""
         self.lines = 0
+
+    @property
+    def kept(self) -> Cad:
+        """The network that is validated and kept: the average, or the one that learns where none is asked for."""
+        return self.average or self.cad
+
+    @property
+    def batches_before(self) -> int:
+        return self.epoch * self.stream.batches + self.batch
+
+    def set_rates(self) -> None:
+        """Learning rates of the next batch."""
+        factor = rate_factor(self.config, self.batches_before, self.config.epochs * self.stream.batches)
+        self.stepper.learning_rates(self.config.lr_fnet * factor, self.config.lr_vnet * factor)
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Move the averaged weights towards those that learn; faster in the first batches, whose weights are noise."""
+        if self.average is None:
+            return
+        done = self.batches_before
+        weight = 1 - min(self.config.average, (done + 1) / (done + 10))
+        for kept, now in zip(self.average.parameters(), self.cad.parameters(), strict=True):
+            kept.lerp_(now, weight)
 
     def _network(self, resumes: bool) -> Cad:
         with torch.random.fork_rng(devices=[]):
@@ -72,7 +100,8 @@ class CadTraining:
         return {
             "kind": "cad",
             "width": self.config.width,
-            "cad": self.cad.state_dict(),
+            "cad": self.kept.state_dict(),
+            **({"learning": self.cad.state_dict()} if self.average else {}),
             "stepper": self.stepper.state_dict(),
             "epoch": self.epoch,
             "batch": self.batch,
@@ -82,14 +111,15 @@ class CadTraining:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.cad.load_state_dict(state["cad"])
+        self.kept.load_state_dict(state["cad"])
+        self.cad.load_state_dict(state.get("learning", state["cad"]))
         self.stepper.load_state_dict(state["stepper"])
         self.epoch, self.batch, self.best, self.lines = (state[k] for k in ("epoch", "batch", "best", "lines"))
         self.sums.copy_(self.ranks.own_part(state["sums"]))
 
     def adopt(self, best: dict[str, Any]) -> None:
         if best["epoch"] > self.epoch:
-            self.best = best["validation_auc"]
+            self.best = best[f"validation_{self.config.keep}"]
 
     def add(self, losses: dict[str, Tensor], taken: Tensor) -> None:
         """Add one batch's figures to the sums of the epoch if its step was taken, without waiting for the device."""
@@ -100,6 +130,12 @@ class CadTraining:
         """The step with Vnet frozen or not, as this epoch has it, wrapped anew for the ranks."""
         self.cad.vnet.requires_grad_(self.epoch >= self.config.fnet_epochs)
         return self.ranks.wrap(CadStep(self.cad, self.config, averaged=self.ranks.size > 1))
+
+
+def rate_factor(config: CadConfig, batch: int, batches: int) -> float:
+    """What the learning rates are multiplied by in a batch, counted from 0, of so many."""
+    rise = min(1.0, (batch + 1) / config.warm_up) if config.warm_up else 1.0
+    return rise * (0.5 * (1 + math.cos(math.pi * batch / batches)) if config.lr_decay == "cosine" else 1.0)
 
 
 def train(config: CadConfig, workspace: Workspace) -> None:
@@ -148,7 +184,7 @@ def _train(config: CadConfig, workspace: Workspace, run: Run, inputs: dict[str, 
             # Finish.
             keeper.wait()
             if ranks.first:
-                run.finish({"epochs": training.epoch, "best_validation_auc": training.best})
+                run.finish({"epochs": training.epoch, f"best_validation_{config.keep}": training.best})
     finally:
         reporter.close()
 
@@ -162,11 +198,13 @@ def _train_epoch(training: CadTraining, keeper: Keeper, reporter: Reporter) -> N
     for batch in sheltered(stream.epoch(training.epoch, training.batch)):
         # Update weights.
         place = (training.epoch, training.batch)
+        training.set_rates()
         positives, negatives = training.batches.pixels(batch, *place)
         keep = training.batches.keep(training.cad.fnet, 2, *place, "dropout")
         with training.precision.autocast():
             losses = step(positives, negatives, keep)
         training.add(losses, training.stepper.step(losses["loss"]))
+        training.follow()
         del losses  # and with them what the graph still holds
         training.batch += 1
         reporter.batch(
@@ -180,25 +218,32 @@ def _train_epoch(training: CadTraining, keeper: Keeper, reporter: Reporter) -> N
     # Validate.
     seconds = time.monotonic() - began
     scores = [
-        probabilities(training.cad, images, training.precision, ranks, keeper.pause) for images in training.validation
+        probabilities(training.kept, images, training.precision, ranks, keeper.pause) for images in training.validation
     ]
-    value = auc(*scores)
+    validated = {"auc": auc(*scores), "loss": cross_entropy(*scores)}
     focal_mean, penalty_mean, steps = ranks.mean(training.sums).tolist()
     reporter.epoch(
         training.epoch,
         phase="fnet" if training.epoch < config.fnet_epochs else "all",
         focal=focal_mean / max(steps, 1),
         penalty=penalty_mean / max(steps, 1),
-        validation_auc=value,
+        validation_auc=validated["auc"],
+        validation_loss=validated["loss"],
         images_per_second=(training.batch - resumed_at) * 2 * config.pairs / seconds,
         skipped=training.stepper.skipped,
     )
     # Save state.
     training.epoch, training.batch = training.epoch + 1, 0
     training.sums.zero_()
-    if training.best is None or (value is not None and value > training.best):
+    value = validated[config.keep]
+    if training.best is None or (value is not None and _is_better(value, training.best, config)):
         training.best = value
-        facts = {"kind": "cad", "width": config.width, "epoch": training.epoch, "validation_auc": value}
-        keeper.best({**facts, "cad": training.cad.state_dict()})
+        facts = {f"validation_{name}": figure for name, figure in validated.items()}
+        facts |= {"kind": "cad", "width": config.width, "epoch": training.epoch}
+        keeper.best({**facts, "cad": training.kept.state_dict()})
     keeper.save()
     keeper.pause()
+
+
+def _is_better(value: float, best: float, config: CadConfig) -> bool:
+    return value < best if config.keep == "loss" else value > best

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
@@ -53,6 +54,14 @@ def auc(positive: list[float], negative: list[float]) -> float | None:
     if not positive or not negative or any(p != p for p in scores):
         return None
     return float(roc_auc_score([1] * len(positive) + [0] * len(negative), scores))
+
+
+def cross_entropy(positive: list[float], negative: list[float]) -> float | None:
+    """Mean of -ln p of the right class, both classes weighing the same; None as for ``auc``."""
+    if not positive or not negative or any(p != p for p in positive + negative):
+        return None
+    right = [np.clip(p, 1e-7, 1) for p in (np.array(positive), 1 - np.array(negative))]
+    return float(-sum(np.log(p).mean() for p in right) / 2)
 
 
 @dataclass(frozen=True)
