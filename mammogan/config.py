@@ -254,10 +254,24 @@ class LesionConfig:
     """Of the generator's weights over steps: the exponential moving average is what is kept."""
     shift: float = 0.0625
     """Augmentation: mammograms are shifted up or down by up to this part of their height."""
+    radius_mm: float = 8.5
+    """Insertion: of the lesions that are transplanted, the geometric middle of 6 to 12 mm."""
+    bank_share: float = 0.85
+    """Insertion: a removal is banked when this share of its energy lies within 1.5 radii of one place."""
+    bank_faintest: float = 0.0
+    """Insertion: this part of those, the faintest, is left out."""
+    bank_least: int = 10
+    """Insertion: with fewer lesions than this there is nothing to draw from."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "cells", "pairs", "epochs", "epoch_batches", "r1_every")
-        at_least(self, 0, "critic_first", "sparse", "fixed_point", "untouched", "r1", "lr")
+        at_least(self, 0, "critic_first", "sparse", "fixed_point", "untouched", "r1", "lr", "bank_least")
+        at_least(self, 1, "radius_mm")
+        if not (0 <= self.bank_share < 1 and 0 <= self.bank_faintest < 1):
+            raise UserError(
+                f"--lesion.bank-share {self.bank_share:g} --lesion.bank-faintest {self.bank_faintest:g}: expected "
+                "shares from 0 to below 1"
+            )
         if not 0 <= self.average < 1 or not 0 <= self.shift < 0.5:
             raise UserError(
                 f"--lesion.average {self.average:g} --lesion.shift {self.shift:g}: expected 0 to below 1, and below .5"

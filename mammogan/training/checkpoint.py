@@ -25,6 +25,7 @@ MAY_CHANGE = (*LENGTHS, "compute", "validate_every")
 INPUTS = {
     "cad_sha256": "the CAD is not the one it was begun against (it was trained on, or anew)",
     "shards_sha256": "the shards are not those it was begun with (other mammograms, labels or splits)",
+    "remover_sha256": "the remover is not the one whose lesions were taken (it was trained on, or anew)",
     "vgg_weights_sha256": "the file of Vnet's weights is not the one it was begun with",
 }
 """What it means that an input of a training has changed."""

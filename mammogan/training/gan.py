@@ -19,6 +19,7 @@ from mammogan.training.gan_steps import fakes_without_graph
 from mammogan.training.inputs import check_gan_inputs
 from mammogan.training.keeping import Keeper
 from mammogan.training.lesion import train as train_lesion
+from mammogan.training.lesion_bank import train as bank_lesions
 from mammogan.training.phases import Phase
 from mammogan.training.preemption import sheltered
 from mammogan.training.progress import Reporter
@@ -32,13 +33,16 @@ SHOWN = 4
 def train(config: GanConfig, direction: Direction, workspace: Workspace) -> None:
     """Train, or go on from the newest checkpoint, until the last phase has ended; done.json is written last.
 
-    With the lesion objective it is lesion.py that trains.
+    With the lesion objective it is lesion.py that trains the remover, and lesion_bank.py that makes the inserter.
 
     Raises MissingInput when shards or CAD are missing, UserError for a run begun with other settings or a run folder
     that ranks do not share.
     """
     if config.objective == "lesion":
-        train_lesion(config, direction, workspace)
+        if direction is Direction.INSERT:
+            bank_lesions(config, workspace)
+        else:
+            train_lesion(config, workspace)
         return
     resolution = Resolution.parse(config.resolution)
     run = Run(workspace.gan_run(resolution, direction))

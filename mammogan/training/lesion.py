@@ -1,4 +1,4 @@
-"""Training of the lesion objective: a generator whose changes are small and sparse, against a fresh critic.
+"""Training of the lesion objective's remover: its changes are small and sparse, its critic is a fresh one.
 
 The same run folder, checkpoints, ranks, precision and pre-emption as the study's objective (gan.py); its networks,
 losses and one phase are its own. docs/lesion_objective.md has the equations and what each term is good for.
@@ -40,13 +40,13 @@ SHOWN = 4
 class LesionTraining:
     """Everything one training consists of; ``state`` and ``restore`` are what survives a restart."""
 
-    def __init__(self, config: GanConfig, direction: Direction, workspace: Workspace, ranks: Ranks) -> None:
-        self.config, self.lesion, self.direction, self.ranks = config, config.lesion, direction, ranks
+    def __init__(self, config: GanConfig, workspace: Workspace, ranks: Ranks) -> None:
+        self.config, self.lesion, self.direction, self.ranks = config, config.lesion, Direction.REMOVE, ranks
         resolution = Resolution.parse(config.resolution)
         folder = workspace.shards(resolution)
         self.stream = PairedStream(
-            ShardImages(folder, "train", direction.target),
-            ShardImages(folder, "train", direction.source),
+            ShardImages(folder, "train", self.direction.target),
+            ShardImages(folder, "train", self.direction.source),
             self.lesion.pairs,
             config.seed,
             ranks.rank,
@@ -55,7 +55,7 @@ class LesionTraining:
             self.lesion.epoch_batches,
             ranks.device.type == "cuda",
         )
-        self.validation = ShardImages(folder, "validation", direction.source)
+        self.validation = ShardImages(folder, "validation", self.direction.source)
         self.precision = Precision.choose(config.compute.precision, ranks.device)
         augmentation = Augmentation(rotation=0, shear=0, shift=self.lesion.shift)
         self.batches = Batches(self.stream, augmentation, self.precision, config.seed)
@@ -136,19 +136,19 @@ class LesionTraining:
             kept.lerp_(now, 1 - self.lesion.average)
 
 
-def train(config: GanConfig, direction: Direction, workspace: Workspace) -> None:
-    """Train a remover or an inserter of lesions, or go on from the newest checkpoint; done.json is written last.
+def train(config: GanConfig, workspace: Workspace) -> None:
+    """Train the remover of lesions, or go on from the newest checkpoint; done.json is written last.
 
     Raises MissingInput when shards or CAD are missing, UserError for a run begun with other settings or a run folder
     that ranks do not share.
     """
     resolution = Resolution.parse(config.resolution)
-    run = Run(workspace.gan_run(resolution, direction))
+    run = Run(workspace.gan_run(resolution, Direction.REMOVE))
     with joined(config.compute.device) as ranks:
         check_shared(run.newest.parent, ranks)
         check_gan_inputs(config, workspace)
         inputs = {
-            "direction": str(direction),
+            "direction": str(Direction.REMOVE),
             "shards_sha256": shards_fingerprint(workspace.shards(resolution)),
             "cad_sha256": sha256(choose_checkpoint(workspace.cad_run(resolution))),
         }
@@ -156,7 +156,7 @@ def train(config: GanConfig, direction: Direction, workspace: Workspace) -> None
         if ranks.any(run.is_finished(config)):
             say(f"{run.path.name}: trained before, nothing to do.")
             return
-        _train(LesionTraining(config, direction, workspace, ranks), inputs, run)
+        _train(LesionTraining(config, workspace, ranks), inputs, run)
 
 
 def _train(training: LesionTraining, inputs: dict[str, Any], run: Run) -> None:

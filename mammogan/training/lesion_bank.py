@@ -1,0 +1,146 @@
+"""The lesion objective's way to insert: a bank of the lesions that its remover takes from training positives.
+
+Which of them are banked is decided by labels alone: a change that lies in one disc of a lesion's size, and is not among
+the faintest. No CAD is asked, and no outline of a lesion is known. docs/lesion_objective.md, Eq. L3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mammogan.config import Direction, GanConfig, MissingInput, Resolution, UserError, Workspace
+from mammogan.data.disc import best_disc
+from mammogan.data.phantom.settings import FIELD_HEIGHT_MM
+from mammogan.data.stream import Sample, read_shard, shards_fingerprint
+from mammogan.files import read_json, sha256
+from mammogan.models.lesion import Grid, LesionGenerator, enlarged
+from mammogan.models.networks import unit_pixels
+from mammogan.models.transplant import Lesion, Scale, cut_out
+from mammogan.terminal import say, track
+from mammogan.training.checkpoint import Run, choose_checkpoint, load, save
+from mammogan.training.distributed import Ranks, joined
+from mammogan.training.inputs import check_gan_inputs
+from mammogan.training.optimisation import Precision
+
+ARCH = "transplant"
+BATCH = 8
+NEAR = 1.5
+"""Lesion radii of the disc that must hold most of a change."""
+
+
+def train(config: GanConfig, workspace: Workspace) -> None:
+    """Make the bank, in minutes; done.json is written last.
+
+    Raises MissingInput when the shards, the CAD or the remover are missing, UserError when the remover found too few
+    lesions to be transplanted.
+    """
+    resolution = Resolution.parse(config.resolution)
+    run = Run(workspace.gan_run(resolution, Direction.INSERT))
+    with joined(config.compute.device) as ranks:
+        check_gan_inputs(config, workspace)
+        remover = finished_remover(workspace, resolution)
+        inputs = {
+            "direction": str(Direction.INSERT),
+            "shards_sha256": shards_fingerprint(workspace.shards(resolution)),
+            "cad_sha256": sha256(choose_checkpoint(workspace.cad_run(resolution))),
+            "remover_sha256": sha256(remover),
+        }
+        run.check(config, inputs)
+        if ranks.any(run.is_finished(config)):
+            say(f"{run.path.name}: made before, nothing to do.")
+        elif ranks.first:
+            _make(config, workspace.shards(resolution), remover, inputs, run, ranks)
+        ranks.wait()
+
+
+def finished_remover(workspace: Workspace, resolution: Resolution) -> Path:
+    """The checkpoint of the remover. MissingInput when it has not finished."""
+    run = Run(workspace.gan_run(resolution, Direction.REMOVE))
+    if not run.done.is_file():
+        raise MissingInput(
+            f"the lesion objective inserts what its remover has removed, and {run.path} has not finished; run\n"
+            f"  python launch/train_gan.py --workspace {workspace.root} --resolution {resolution} --objective lesion "
+            "--direction remove"
+        )
+    return choose_checkpoint(run.path)
+
+
+def _make(config: GanConfig, shards: Path, remover: Path, inputs: dict[str, Any], run: Run, ranks: Ranks) -> None:
+    run.begin(config, inputs)
+    generator = Precision.choose("fp32", ranks.device).place(load_remover(load(remover))).eval()
+    positives = sum(s["count"] for s in _shards_of_positives(shards))
+    samples = track(_positives(shards), positives, f"{run.path.name}: taking lesions")
+    scale = scale_of(config, generator.grid)
+    found = list(_taken(generator, samples, scale))
+    share, strength = (np.array([entry[n] for entry in found]) for n in (1, 2))
+    compact = share >= config.lesion.bank_share
+    faintest = np.quantile(strength[compact], config.lesion.bank_faintest) if compact.any() else np.inf
+    kept = [entry[0] for entry, ok in zip(found, compact & (strength >= faintest), strict=True) if ok]
+    if len(kept) < config.lesion.bank_least:
+        raise UserError(
+            f"the remover changes one compact place, as a lesion is, in {int(compact.sum())} of {len(found)} training "
+            f"positives, which leaves {len(kept)} lesions for the bank, and {config.lesion.bank_least} are needed. "
+            f"Look at {remover.parent.parent / 'pictures'}; train the remover for longer (--lesion.epochs), or on a "
+            "finer grid (--lesion.cells)"
+        )
+    state = {
+        "kind": "gan",
+        "arch": ARCH,
+        "objective": "lesion",
+        "direction": str(Direction.INSERT),
+        "radius": scale.radius,
+        "cell": scale.cell,
+        "lesions": [lesion.state() for lesion in kept],
+        "phase": "bank",
+        "epoch": 0,
+    }
+    save(run.newest, state)
+    run.finish({"lesions": len(kept), "positives": len(found), "compact": int(compact.sum())})
+    say(f"{run.path.name}: {len(kept)} lesions of {len(found)} training positives ({int(compact.sum())} compact)")
+
+
+def load_remover(state: dict[str, Any]) -> LesionGenerator:
+    """The averaged generator of a saved state."""
+    generator = LesionGenerator(Grid(state["cell"], state["fine_levels"]), state["width"])
+    generator.load_state_dict(state["gnet"])
+    return generator
+
+
+def scale_of(config: GanConfig, grid: Grid) -> Scale:
+    """Lengths in pixels of pictures that show a detector's whole height."""
+    spacing = FIELD_HEIGHT_MM / Resolution.parse(config.resolution).height
+    return Scale(config.lesion.radius_mm / spacing, grid.cell)
+
+
+Taken = tuple[Lesion, float, float]
+"""A lesion, the share of its change in one disc, and its strength: mean darkening of the picture."""
+
+
+@torch.no_grad()
+def _taken(generator: LesionGenerator, samples: Iterator[Sample], scale: Scale) -> Iterator[Taken]:
+    device = next(generator.parameters()).device
+    while several := list(islice(samples, BATCH)):
+        pixels = torch.from_numpy(np.stack([sample.pixels for sample in several]))[:, None].to(device)
+        maps = generator.map(pixels)
+        changes = enlarged(maps, generator.grid.cell)[:, 0].cpu().numpy()
+        for sample, change, own in zip(several, changes, maps[:, 0].cpu().numpy(), strict=True):
+            share, cell = best_disc(own**2, NEAR * scale.radius / scale.cell)
+            centre = (cell[0] * scale.cell + scale.cell // 2, cell[1] * scale.cell + scale.cell // 2)
+            picture = unit_pixels(torch.from_numpy(sample.pixels)).numpy()
+            yield cut_out(picture, change, centre, scale), share, float(-np.minimum(own, 0).mean())
+
+
+def _shards_of_positives(folder: Path) -> list[dict[str, Any]]:
+    shards = read_json(folder / "index.json")["shards"]
+    return [shard for shard in shards if (shard["split"], shard["label"]) == ("train", "positive")]
+
+
+def _positives(folder: Path) -> Iterator[Sample]:
+    for shard in _shards_of_positives(folder):
+        yield from read_shard(folder / shard["name"])
