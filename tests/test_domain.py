@@ -105,6 +105,16 @@ def test_generators_trained_against_another_state_of_the_cad_are_noted_in_log_an
     assert "another state" not in evaluate(ready, EVALUATE).read_text()
 
 
+def test_a_generator_whose_critic_was_dead_is_noted_in_log_and_report(
+    ready: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate(ready, GENERATE)
+    event = {"event": "epoch", "epoch": -1, "critic_alive": False}  # before the first, of a generator after 0 epochs
+    (ready.gan_run(SMALL, Direction.INSERT) / "metrics.jsonl").write_text(json.dumps(event) + "\n")
+    told = f"The generator of gan-{SMALL}-insert had no adversary in the epoch that it comes from"
+    assert told in evaluate(ready, EVALUATE).read_text() and told in capsys.readouterr().out
+
+
 def test_runs_that_do_not_say_what_they_were_trained_on_are_accepted(ready: Workspace, films: Workspace) -> None:
     for record in ready.root.glob("runs/*/config.yaml"):
         record.unlink()

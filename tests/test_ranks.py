@@ -14,6 +14,8 @@ from mammogan.config import Direction, Resolution, Workspace
 from mammogan.training.checkpoint import Run, load
 
 SMALL = Resolution(96, 96)
+WATCHED = ("critic_sd", "critic_sd_sources", "critic_gradient", "auc_source", "auc_adversarial", "change")
+COUNTED = ("alive_epochs", "adversarial_epochs", "died_in_epoch")
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,15 @@ def test_the_first_rank_alone_writes_and_figures_are_global_means(twice: tuple[W
         figures.append([e for e in map(json.loads, lines) if e["event"] == "epoch"])
     assert len(figures[0]) == len(figures[1]) == 5
     for one, two in zip(*figures, strict=True):
-        for name in ("identity", "gap", "penalty", "validation_identity"):
-            if name in one:
+        for name in ("identity", "gap", "penalty", "validation_identity", *WATCHED):
+            if one.get(name) is not None:
                 assert two[name] == pytest.approx(one[name], rel=1e-5, abs=1e-9), (one["phase"], name)
+    assert all(name in figures[0][-1] for name in WATCHED)
+
+
+def test_both_ranks_judge_the_critic_as_one_does(twice: tuple[Workspace, Workspace]) -> None:
+    runs = [Run(workspace.gan_run(SMALL, Direction.REMOVE)) for workspace in twice]
+    lives = [load(run.newest)["critic_life"] for run in runs]
+    assert lives[0]["adversarial_epochs"] == 3
+    assert [lives[0][name] for name in COUNTED] == [lives[1][name] for name in COUNTED]
+    assert runs[0].best.exists() == runs[1].best.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 import subprocess
@@ -16,8 +17,9 @@ import torch
 from trainings import CAD, COMPUTE, GAN, command, write_vgg_weights
 
 from mammogan.config import Direction, MissingInput, Resolution, UserError, Workspace
+from mammogan.files import read_json
 from mammogan.training import cad, gan
-from mammogan.training.checkpoint import Run, load, load_cad, load_gnet
+from mammogan.training.checkpoint import Run, choose_checkpoint, load, load_cad, load_gnet, save
 
 SMALL = Resolution(96, 96)
 
@@ -68,6 +70,85 @@ def test_the_trained_networks_load_from_their_runs(trained: Workspace) -> None:
     assert gnet(pixels).shape == pixels.shape and len(facts.sha256) == 64 and facts.phase == "all"
 
 
+def test_the_generator_is_kept_as_it_was_before_its_adversary(trained: Workspace) -> None:
+    run = run_of("remove", trained)
+    gnet, facts = load_gnet(run.path, which=str(run.identity))
+    assert (facts.phase, facts.epoch, facts.direction, facts.run) == ("warm-gnet", 1, "remove", run.path.name)
+    state, newest = load(run.identity), load(run.newest)
+    assert state["arch"] == newest["arch"] == "unet" and "critic" not in state
+    assert not torch.equal(state["gnet"]["last.weight"], newest["gnet"]["last.weight"])
+    assert newest["reproduction"] == next(e["change"] for e in events(run) if e.get("phase") == "warm-gnet")
+    assert gnet(torch.rand(1, 1, 96, 96)).shape == (1, 1, 96, 96)
+
+
+def test_every_adversarial_epoch_tells_of_the_critic(trained: Workspace) -> None:
+    for kind in ("remove", "insert"):
+        epochs = [e for e in events(run_of(kind, trained)) if e["event"] == "epoch"]
+        assert ["critic_sd" in e for e in epochs] == [False, True, True, True, True]
+        assert ["critic_alive" in e for e in epochs] == [False, False, True, True, True], "Gnet does not learn in two"
+        assert all(e["critic_gradient"] >= 0 and 0 <= e["auc_adversarial"] <= 1 for e in epochs[1:])
+        told = read_json(run_of(kind, trained).done)["critic"]
+        assert (told["alive_epochs"], told["adversarial_epochs"]) == (sum(e["critic_alive"] for e in epochs[2:]), 3)
+
+
+def with_critic(workspace: Workspace, scale: float, capsys: pytest.CaptureFixture[str], **changed: Any) -> Run:
+    """A run whose critic's last layer has been multiplied, and then learned nothing in two epochs against Gnet."""
+    run = run_of("remove", workspace)
+    shutil.rmtree(run.path)
+    config = replace(GAN, lr_dnet=0.0, compute=replace(COMPUTE, save_minutes=9.0))
+    gan.train(replace(config, epochs=(1, 1, 0, 0, 0)), Direction.REMOVE, workspace)
+    state = load(run.newest)
+    critic = {k: v * scale if k.startswith("last.") else v for k, v in state["critic"].items()}
+    save(run.newest, state | {"critic": critic} | changed)
+    capsys.readouterr()
+    gan.train(replace(config, epochs=(1, 1, 2, 0, 0)), Direction.REMOVE, workspace)
+    return run
+
+
+def test_no_epoch_of_a_dead_critic_is_the_best_and_it_is_told_once_that_it_died(
+    trained: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained.root, tmp_path / "work")
+    run = with_critic(Workspace(tmp_path / "work"), 0.0, capsys)
+    assert not run.best.exists() and choose_checkpoint(run.path) == run.newest
+    assert capsys.readouterr().out.count("the critic is dead in epoch 2") == 1
+    done = read_json(run.done)
+    assert done["best_on_validation"] is None and done["critic"]["died_in_epoch"] == 2
+    assert "no best generator and the newest is used" in done["critic"]["notice"]
+    assert "more identity epochs (the first of --epochs, now 1), --lr-dnet below 0, or" in done["critic"]["notice"]
+    assert [e["critic_sd"] for e in events(run) if "critic_alive" in e] == [0.0, 0.0]
+
+
+def test_the_best_of_a_living_critic_is_kept_with_its_rank(
+    trained: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained.root, tmp_path / "work")
+    run = with_critic(Workspace(tmp_path / "work"), 1e3, capsys, reproduction=0.0)
+    best, done = load(run.best), read_json(run.done)
+    assert best["epoch"] in (3, 4) and best["arch"] == "unet" and best["validation_rank"] > -math.inf
+    assert load(run.newest)["best"]["rank"] == best["validation_rank"]
+    assert done["critic"] == {"alive_epochs": 2, "adversarial_epochs": 2, "died_in_epoch": None, "notice": None}
+    assert done["best_on_validation"]["identity"] == best["validation_identity"]
+
+
+def test_a_checkpoint_of_a_version_that_watched_no_critic_is_gone_on_from(
+    trained: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained.root, tmp_path / "work")
+    run = run_of("remove", Workspace(tmp_path / "work"))
+    run.best.unlink(missing_ok=True)
+    state = load(run.newest)
+    new = ("arch", "critic_life", "reproduction")
+    old = {name: value for name, value in state.items() if name not in new} | {"best": [0.5, 0.01]}
+    save(run.newest, old)
+    assert load_gnet(run.path, which="newest")[1].phase == "all"
+    gan.train(replace(GAN, epochs=(1, 1, 1, 1, 2)), Direction.REMOVE, Workspace(tmp_path / "work"))
+    state = load(run.newest)
+    assert state["reproduction"] is None and state["critic_life"]["adversarial_epochs"] == 1
+    assert run.best.exists() == bool(state["critic_life"]["alive_epochs"])
+    assert (state["best"]["fooled"], state["best"]["rank"]) == (0.5, -math.inf) or run.best.exists()
+
+
 def test_running_again_does_nothing(trained: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     before = run_of("cad", trained).newest.stat().st_mtime_ns
     cad.train(CAD, trained)
@@ -115,6 +196,9 @@ def test_killed_with_9_and_resumed_it_ends_bit_identical(kind: str, trained: Wor
     subprocess.run(command(kind, workspace), check=True, timeout=200)
     resumed, undisturbed = run_of(kind, workspace), run_of(kind, trained)
     assert_same(load(resumed.newest), load(undisturbed.newest))
+    if kind != "cad":
+        assert_same(load(resumed.identity), load(undisturbed.identity))
+        assert resumed.done.read_text() == undisturbed.done.read_text()
     varying = ("time", "images_per_second")
     told = [[{k: v for k, v in e.items() if k not in varying} for e in events(r)] for r in (resumed, undisturbed)]
     assert told[0] == told[1]

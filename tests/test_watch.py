@@ -117,6 +117,19 @@ def test_a_phase_that_has_just_begun_has_not_measured_what_its_rule_looks_at(beg
     assert "all 1 of 270 gap ?, ends < 0.01" in line_of(begun)
 
 
+def test_a_dead_critic_is_shown_while_it_trains_and_afterwards_and_in_json(begun: Workspace) -> None:
+    run = begun.gan_run(SMALL, Direction.REMOVE)
+    epoch = {"event": "epoch", "epoch": 3, "phase": "head", "gap": 0.1, "validation_fooled": 0.5}
+    for alive in (True, False):
+        with open(run / "metrics.jsonl", "a") as file:
+            file.write(json.dumps({**epoch, "critic_alive": alive}) + "\n")
+        assert ("critic dead" in line_of(begun)) != alive
+        [told] = [stage for stage in document(look(begun))["stages"] if stage["name"] == REMOVE]
+        assert told["figures"]["critic_alive"] is alive
+    (run / "done.json").write_text("{}")
+    assert "critic dead, best fooled 50%" in line_of(begun)
+
+
 def test_damaged_files_are_passed_over(begun: Workspace) -> None:
     run = begun.gan_run(SMALL, Direction.REMOVE)
     with open(run / "metrics.jsonl", "a") as file:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.attack.adversarial import AlteredFolder
+from mammogan.attack.critics import notices_of_dead_critics
 from mammogan.attack.domain import notice_of_another_cad
 from mammogan.attack.examples import Samples, choose, collect
 from mammogan.attack.report import write_report
@@ -65,7 +66,9 @@ def measure(workspace: Workspace, resolution: Resolution, config: EvaluateConfig
     made = provenance(workspace, resolution, config.split, tasks[0])
     result = summarise(resolution, scores, config.threshold, config.bootstrap, config.seed, made)
     runs = {run.path.with_name(made["run"]) for made in made["generators"].values()}
-    if notice := notice_of_another_cad(runs, made["cad_sha256"]):
+    another = notice_of_another_cad(runs, made["cad_sha256"])
+    notices = [another, *notices_of_dead_critics(run.path.parent, made["generators"].values())]
+    if notice := " ".join(filter(None, notices)):
         say(f"note: {resolution}: {notice}")
     real, fake = Samples(workspace.shards(resolution)), Samples(workspace.adversarial(resolution))
     examples = {

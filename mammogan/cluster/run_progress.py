@@ -32,7 +32,8 @@ class Progress:
     rule: Stop | None = None
     """What may end the phase sooner."""
     figures: dict[str, float] = field(default_factory=dict)
-    """Means of the last finished epoch, and the best on validation so far."""
+    """Means of the last finished epoch, the best on validation so far, and of a GAN whether its critic was alive in the
+    last epoch that asked."""
     status: Status | None = None
     """What it does just now; None when it does not run, or was killed."""
 
@@ -61,6 +62,7 @@ def _of_gan(config: Facts, events: list[Facts], epochs: list[Facts], status: Sta
     ended = done or (bool(events) and events[-1]["event"] == "phase" and events[-1].get("phase") == phase.name)
     epoch = _current(len(epochs), status, ended) - before
     figures = _figures(own[-1:], GAN_FIGURES) | _best("best_fooled", epochs, "validation_fooled")
+    figures |= _figures([event for event in epochs if "critic_alive" in event][-1:], ("critic_alive",))
     return Progress(phase.name, min(max(epoch, 0), phase.epochs), phase.epochs, phase.stop, figures, status)
 
 

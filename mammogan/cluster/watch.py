@@ -90,7 +90,7 @@ def document(view: View) -> dict[str, Any]:
     phase, epoch, epochs   of a training; they count from 1, a GAN's within its phase; epochs is the most there can be
     rule        what may end the phase sooner: figure, side (below, above), limit and its value now
     figures     means of the last epoch and the best on validation so far: focal, penalty, validation_auc, best_auc;
-                identity, gap, validation_fooled, best_fooled
+                identity, gap, validation_fooled, best_fooled, and critic_alive, false when the critic is dead
     images_per_second, seconds_left    of a training that runs; seconds_left at most
     shards      of a stage that makes shards: done, and all where that is known
     error       the last error that its logs tell, one line; of a stage that failed, was cancelled or stopped

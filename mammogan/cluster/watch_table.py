@@ -79,6 +79,8 @@ def _progress(found: Standing) -> str:
 def _figures(found: Standing) -> Iterator[str]:
     """Of a training its rule first, then what a person follows; of an array how its tasks stand."""
     figures, rule = found.progress.figures, found.progress.rule
+    if not figures.get("critic_alive", True):
+        yield "critic dead"
     if found.stage.kind == "gan" and found.state == "done":
         yield from _shares(figures, best_fooled="best fooled")
         return

@@ -31,6 +31,8 @@ INPUTS = {
 """What it means that an input of a training has changed."""
 UNTOLD = ("vgg_weights_sha256",)
 """Inputs of which runs do not tell that were begun by earlier versions."""
+ARCHS = ("unet",)
+"""Kinds of generators: unet is the study's Gnet."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ class Run:
     @property
     def best(self) -> Path:
         return self.path / "checkpoints" / "best.pt"
+
+    @property
+    def identity(self) -> Path:
+        """The generator as it was at the end of the identity phase, before it met its adversary."""
+        return self.path / "checkpoints" / "identity.pt"
 
     @property
     def metrics(self) -> Path:
@@ -234,13 +241,24 @@ class CheckpointFacts:
 
 
 def load_gnet(run: Path, device: torch.device | str = "cpu", which: str = "best") -> tuple[Gnet, CheckpointFacts]:
-    """The generator of a run in eval mode: 'best' (highest fooled rate on validation), 'newest', or a path."""
+    """The generator of a run in eval mode: 'best' (on validation, see ``Fooled.rank``), 'newest', or a path."""
     path = choose_checkpoint(run, which)
     state = load(path)
+    refuse_other_arch(path, state)
     gnet = Gnet(state["width"], state["gnet_norm"])
     gnet.load_state_dict(state["gnet"])
     origin = state.get("direction"), run_of(path).shards_sha256
     return gnet.to(device).eval(), CheckpointFacts(path, sha256(path), state["phase"], state["epoch"], *origin)
+
+
+def refuse_other_arch(path: Path, state: dict[str, Any]) -> None:
+    """UserError when a checkpoint's generator is none of ``ARCHS``; one that does not say which it is is the first."""
+    arch = state.get("arch", ARCHS[0])
+    if arch not in ARCHS:
+        raise UserError(
+            f"checkpoint {path} holds a generator of the kind {arch!r}, and this version knows {', '.join(ARCHS)}: use "
+            "the version of MammoGAN that trained it, or name another checkpoint"
+        )
 
 
 def refuse_another(checkpoint: Path, found: str, planned: str) -> None:
@@ -256,7 +274,8 @@ def run_of(checkpoint: Path) -> Run:
 
 
 def choose_checkpoint(run: Path, which: str = "best") -> Path:
-    """A path for 'best', 'newest' or a path; a run that never had a best one has its newest."""
+    """A path for 'best', 'newest' or a path; a run that never had a best one, as when its critic was always dead, has
+    its newest."""
     found = Run(run)
     newest = found.previous if found.previous.is_file() and not found.newest.is_file() else found.newest
     named = {"best": found.best if found.best.is_file() else newest, "newest": newest}

@@ -13,8 +13,9 @@ from mammogan.files import sha256
 from mammogan.models.networks import unit_pixels
 from mammogan.terminal import say
 from mammogan.training.checkpoint import Run, choose_checkpoint
+from mammogan.training.critic_watch import as_judged, change, watch
 from mammogan.training.distributed import joined
-from mammogan.training.gan_state import GanTraining
+from mammogan.training.gan_state import Best, GanTraining
 from mammogan.training.gan_steps import fakes_without_graph
 from mammogan.training.inputs import check_gan_inputs
 from mammogan.training.keeping import Keeper
@@ -86,10 +87,16 @@ def _train(training: GanTraining, inputs: dict[str, Any], run: Run) -> None:
             # Finish.
             keeper.wait()
             if ranks.first:
-                best = dict(zip(("fooled", "identity"), training.best, strict=True)) if training.best else None
-                run.finish({"epochs": training.epoch, "best_on_validation": best})
+                run.finish(_summary(training))
     finally:
         reporter.close()
+
+
+def _summary(training: GanTraining) -> dict[str, Any]:
+    """What done.json says. Without a living critic there is no best."""
+    best = training.best
+    told = {"fooled": best.fooled, "identity": best.identity} if best else None
+    return {"epochs": training.epoch, "best_on_validation": told, "critic": training.critic_life.summary()}
 
 
 def _train_phase(training: GanTraining, keeper: Keeper, reporter: Reporter) -> None:
@@ -107,6 +114,8 @@ def _train_phase(training: GanTraining, keeper: Keeper, reporter: Reporter) -> N
             ended_by = training.ended_by or f"its cap of {phase.epochs} epochs"
             reporter.event("phase", phase=phase.name, ended_by=ended_by, epoch=training.epoch)
             reporter.note(f"{keeper.name}: phase {phase.name} ended by {ended_by}")
+            if not phase.adversarial:
+                keeper.identity(training.generator())
         # Save state.
         keeper.save()
         keeper.pause()
@@ -149,36 +158,74 @@ def _train_epoch(
 
 
 def _validate(training: GanTraining, phase: Phase, means: dict[str, float], keeper: Keeper, reporter: Reporter) -> None:
-    """Report the epoch; in adversarial phases measure the fooled rate and keep the best generator so far."""
+    """Report the epoch: what the critic sees, and how the CAD fares; keep the best generator of a living critic.
+
+    All that is measured is measured before anything is noted: whoever is stopped in between does all of it again.
+    """
     skipped = training.critic_stepper.skipped + training.gnet_stepper.skipped
-    facts: dict[str, Any] = {"phase": phase.name, **means, "skipped": skipped}
+    facts: dict[str, Any] = {"phase": phase.name, **means, "skipped": skipped, **_watch(training, phase, keeper)}
+    found: Fooled | None = None
     if phase.trains_gnet and training.phase_epoch % training.config.validate_every == 0:
-        label = int(training.direction.source == "positive")
-        found = fooled(
-            training.gnet, training.cad, training.validation, label, training.precision, training.ranks, keeper.pause
-        )
+        found = _fooled(training, keeper)
         facts |= {
             "validation_fooled": found.rate,
             "validation_right": found.right,
+            "validation_movement": found.movement,
             "validation_identity": found.identity,
         }
         _show(training, reporter)
-        if phase.adversarial:
-            _keep_best(training, phase, found, keeper)
+    if not phase.adversarial:
+        training.reproduction = facts["change"]
+    elif phase.trains_gnet:
+        facts["critic_alive"] = _judge_critic(training, facts, keeper, reporter)
+        if facts["critic_alive"] and found:
+            _keep_best(training, found, keeper)
     reporter.epoch(training.epoch, **facts)
 
 
-def _keep_best(training: GanTraining, phase: Phase, found: Fooled, keeper: Keeper) -> None:
-    """Best is the highest fooled rate on validation; among equals the one that changes least (Eq. 7)."""
-    if found.rate is None or found.identity is None:
+def _watch(training: GanTraining, phase: Phase, keeper: Keeper) -> dict[str, Any]:
+    """The critic's figures and Gnet's change on the watched mammograms; before there is an adversary, the change."""
+    (targets, sources), critic, gnet = training.watched, training.critic, training.gnet
+    how: dict[str, Any] = {"ranks": training.ranks, "dtype": training.precision.full, "pause": keeper.pause}
+    with as_judged(critic, gnet):
+        if phase.adversarial:
+            return vars(watch(critic.score, gnet, targets, sources, prepare=critic.normalise, **how))
+        return {"change": change(gnet, sources, **how)}
+
+
+def _judge_critic(training: GanTraining, facts: dict[str, Any], keeper: Keeper, reporter: Reporter) -> bool:
+    """Whether the critic lived in this epoch; that it died is told once."""
+    told = training.critic_life.count(training.epoch, facts, training.reproduction, _advice(training.config))
+    if told:
+        reporter.event("critic", epoch=training.epoch, told=told)
+        reporter.note(f"{keeper.name}: {told}")
+    return training.critic_life.died_in_epoch is None
+
+
+def _advice(config: GanConfig) -> str:
+    """What may keep the critic alive, of what is not done yet."""
+    frozen = "" if config.epochs[-1] == 0 else "Vnet frozen (0 as the last of --epochs), "
+    return (
+        f"train anew with more identity epochs (the first of --epochs, now {config.epochs[0]}), --lr-dnet below "
+        f"{config.lr_dnet:g}, {frozen}or --gnet-every above {config.gnet_every}"
+    )
+
+
+def _fooled(training: GanTraining, keeper: Keeper) -> Fooled:
+    """How the CAD fares with Gnet on validation."""
+    label = int(training.direction.source == "positive")
+    by = (training.precision, training.ranks, keeper.pause)
+    return fooled(training.gnet, training.cad, training.validation, label, *by, training.targets_log_odds(keeper.pause))
+
+
+def _keep_best(training: GanTraining, found: Fooled, keeper: Keeper) -> None:
+    """Best is what ranks highest on validation, by fooled rate, movement and change; the first among equals."""
+    if found.identity is None:
         return
-    rank = [found.rate, found.identity]
-    if training.best is None or (rank[0], -rank[1]) > (training.best[0], -training.best[1]):
-        training.best = rank
-        state = training.state()
-        kept = {k: state[k] for k in ("kind", "direction", "width", "gnet_norm", "gnet", "phase")}
-        validated = {"validation_fooled": found.rate, "validation_identity": found.identity}
-        keeper.best({**kept, "epoch": training.epoch + 1, **validated})
+    if training.best is None or found.rank > training.best.rank:
+        training.best = Best(found.rate, found.identity, found.rank)
+        told = {"validation_fooled": found.rate, "validation_identity": found.identity, "validation_rank": found.rank}
+        keeper.best({**training.generator(), "epoch": training.epoch + 1, **told})
 
 
 @torch.no_grad()

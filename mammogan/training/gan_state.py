@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,12 +16,33 @@ from mammogan.models.networks import Discriminator, Gnet
 from mammogan.training.batch_norm import synchronise_batch_norm
 from mammogan.training.batches import Batches
 from mammogan.training.checkpoint import load_cad
+from mammogan.training.critic_life import CriticLife
+from mammogan.training.critic_watch import WATCHED, own_pictures
 from mammogan.training.distributed import Ranks
 from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep
 from mammogan.training.optimisation import Precision, Stepper
 from mammogan.training.phases import Phase, phases
+from mammogan.training.validation import Pause, mean_log_odds, no_pause
 
 FIGURES = ("identity", "gap", "dis_real", "dis_fake", "penalty")
+UNWATCHED = float("-inf")
+"""Rank of a best generator that an earlier version chose without watching the critic: any watched one is better."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """How the best generator so far fared on validation."""
+
+    fooled: float | None
+    identity: float | None
+    """Eq. 7."""
+    rank: float = UNWATCHED
+    """``Fooled.rank``."""
+
+    @classmethod
+    def of_state(cls, state: Any) -> Best | None:
+        """From a checkpoint, where earlier versions had [fooled, identity]."""
+        return cls(*state) if isinstance(state, list) else cls(**state) if state else None
 
 
 class GanTraining:
@@ -42,7 +65,10 @@ class GanTraining:
             config.epoch_batches,
             ranks.device.type == "cuda",
         )
+        self.train_images = train
         self.validation = ShardImages(folder, "validation", direction.source)
+        self.validation_targets = ShardImages(folder, "validation", direction.target)
+        self._targets_log_odds: float | None = None
         self.precision = Precision.choose(config.compute.precision, ranks.device)
         augmentation = Augmentation(config.rotation, config.shear, (0.5, 2.0) if config.gan_scale else (1.0, 1.0))
         self.batches = Batches(self.stream, augmentation, self.precision, config.seed)
@@ -55,7 +81,10 @@ class GanTraining:
         self.ended_by: str | None = None
         """The stop rule that has ended the phase, if one has."""
         self.sums = torch.zeros(len(FIGURES), 2, dtype=torch.float64, device=ranks.device)
-        self.best: list[float] | None = None
+        self.best: Best | None = None
+        self.critic_life = CriticLife()
+        self.reproduction: float | None = None
+        """Gnet's change (Eq. 7, the watched sources) at the end of the identity phase, once it has come so far."""
 
     def _build_networks(self, cad_run: Any) -> None:
         """Gnet, and a discriminator born from the CAD; the CAD itself stays as it is, to be fooled."""
@@ -68,39 +97,52 @@ class GanTraining:
         self.cad, self.critic = self.precision.place(cad), self.precision.place(critic)
         self.gnet = self.precision.place(gnet)
 
-    def state(self) -> dict[str, Any]:
-        """To be called by all ranks together. ``epoch`` counts the finished ones."""
+    def generator(self) -> dict[str, Any]:
+        """What a checkpoint holds that is used rather than gone on from. ``epoch`` counts the finished ones."""
         return {
             "kind": "gan",
+            "arch": "unet",
             "direction": str(self.direction),
             "width": self.config.width,
             "gnet_norm": self.config.gnet_norm,
             "gnet": self.gnet.state_dict(),
+            "phase": self.phases[self.phase].name,
+            "epoch": self.epoch,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """To be called by all ranks together."""
+        return {
+            **self.generator(),
             "critic": self.critic.state_dict(),
             "gnet_stepper": self.gnet_stepper.state_dict(),
             "critic_stepper": self.critic_stepper.state_dict(),
-            "phase": self.phases[self.phase].name,
             "phase_number": self.phase,
             "phase_epoch": self.phase_epoch,
             "ended_by": self.ended_by,
-            "epoch": self.epoch,
             "batch": self.batch,
             "sums": self.ranks.gather(self.sums.tolist()),
-            "best": self.best,
+            "best": vars(self.best) if self.best else None,
+            "critic_life": vars(self.critic_life),
+            "reproduction": self.reproduction,
             "lines": self.lines,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        """A state of a version that did not watch the critic is gone on from: what it lacks counts from here on."""
         for name in ("gnet", "critic", "gnet_stepper", "critic_stepper"):
             getattr(self, name).load_state_dict(state[name])
         self.phase, self.phase_epoch, self.epoch = state["phase_number"], state["phase_epoch"], state["epoch"]
-        self.batch, self.best, self.lines = state["batch"], state["best"], state["lines"]
-        self.ended_by = state["ended_by"]
+        self.batch, self.lines, self.ended_by = state["batch"], state["lines"], state["ended_by"]
+        self.best = Best.of_state(state["best"])
+        self.critic_life = CriticLife(**state.get("critic_life", {}))
+        self.reproduction = state.get("reproduction")
         self.sums.copy_(self.ranks.own_part(state["sums"]))
 
     def adopt(self, best: dict[str, Any]) -> None:
         if best["epoch"] > self.epoch:
-            self.best = [best["validation_fooled"], best["validation_identity"]]
+            told = (best["validation_fooled"], best["validation_identity"], best.get("validation_rank", UNWATCHED))
+            self.best = Best(*told)
 
     def steps_of(self, phase: Phase) -> tuple[nn.Module, nn.Module]:
         """Discriminator's and generator's step, frozen and rated as ``phase`` says, wrapped anew for the ranks."""
@@ -119,6 +161,19 @@ class GanTraining:
         self.gnet.train()
         critic.train()
         return critic_step, gnet_step
+
+    @cached_property
+    def watched(self) -> tuple[Tensor, Tensor]:
+        """This rank's share of the training targets and sources on which critic and Gnet are watched; read once."""
+        targets, sources = (own_pictures(images, WATCHED, self.ranks) for images in self.train_images)
+        return targets, sources
+
+    def targets_log_odds(self, pause: Pause = no_pause) -> float | None:
+        """The CAD's mean log-odds of the real validation targets, None without any; measured once."""
+        if self._targets_log_odds is None and len(self.validation_targets):
+            about = (self.validation_targets, self.precision, self.ranks, pause)
+            self._targets_log_odds = mean_log_odds(self.cad, *about)
+        return self._targets_log_odds
 
     def add(self, losses: dict[str, Tensor], taken: Tensor) -> None:
         """Add one batch's figures to the sums of the epoch if its step was taken, without waiting for the device."""

@@ -53,6 +53,11 @@ class Keeper:
         if self.training.ranks.first:
             self.saver.best(state)
 
+    def identity(self, state: dict[str, Any]) -> None:
+        """Keep ``state``, the generator alone, as what it was before its adversary."""
+        if self.training.ranks.first:
+            self.saver.identity(state)
+
     def wait(self) -> None:
         """Until everything is on disk, for all ranks."""
         self.saver.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -24,6 +26,23 @@ from mammogan.training.status import EVERY_SECONDS, Status, remove_status
 
 LINE_SECONDS = 30.0
 TABLE_ROWS = 12
+NAMES = {
+    "identity": "Eq. 7",
+    "validation_fooled": "fooled",
+    "validation_movement": "moved",
+    "validation_auc": "AUC",
+    "critic_sd": "s.d.",
+    "critic_gradient": "grad",
+    "auc_adversarial": "AUC",
+    "critic_alive": "critic",
+}
+"""What the table on a terminal calls figures whose names are long: it has 80 columns."""
+LEFT_OUT = (
+    *("dis_real", "dis_fake", "validation_right", "validation_identity"),
+    *("critic_sd_sources", "auc_source", "change"),
+)
+"""What that table leaves out; the log has it. So it does a penalty beside the gradient that is penalised, and skipped
+steps while there are none."""
 PICTURE_SIDE = 512
 """Mammograms in the run folder's pictures are shrunk to about this many pixels."""
 
@@ -139,13 +158,27 @@ class Reporter:
             self.lines = len(kept)
 
     def _table(self, status: str) -> Table:
-        table = Table(title=self.title, caption=status)
-        names = list(dict.fromkeys(name for row in self._rows for name in row))
+        table = Table(title=self.title, caption=status, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        names = _shown(self._rows)
         for name in names:
-            table.add_column(name, justify="right")
+            table.add_column(NAMES.get(name, name), justify="right")
         for row in self._rows:
-            table.add_row(*(_short(row.get(name, "")) for name in names))
+            table.add_row(*(_cell(name, row.get(name, "")) for name in names))
         return table
+
+
+def _shown(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The columns of the table on a terminal."""
+    told = dict.fromkeys(name for row in rows for name in row if name not in LEFT_OUT)
+    spared = {"penalty"} if "critic_gradient" in told else set()
+    spared |= set() if any(row.get("skipped") for row in rows) else {"skipped"}
+    return [name for name in told if name not in spared]
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "critic_alive" and isinstance(value, bool):
+        return "alive" if value else "dead"
+    return f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _short(value: Any) -> str:

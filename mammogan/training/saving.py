@@ -57,7 +57,7 @@ def resume(training: Resumable, run: Run) -> list[str]:
 
 
 class Saver:
-    """Writes newest.pt and best.pt of one run, in the order in which they are given.
+    """Writes newest.pt, best.pt and identity.pt of one run, in the order in which they are given.
 
     A save returns once the state is copied to the host's memory; the next one of the same file waits for the former.
     What goes wrong while writing, as on a full disk, is raised by the next save of that file, or by ``wait``.
@@ -74,6 +74,9 @@ class Saver:
 
     def best(self, state: dict[str, Any]) -> None:
         self._save(self.run.best, state)
+
+    def identity(self, state: dict[str, Any]) -> None:
+        self._save(self.run.identity, state)
 
     def wait(self) -> None:
         """Until all that was given is on disk."""

@@ -1,0 +1,72 @@
+"""Whether a GAN's critic lives, what became of it so far, and what to tell when it dies. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ALIVE = 0.05
+"""A living critic's logits have a larger standard deviation than this, and its gradient a larger norm. Of critics of
+the demo, those that flattened had .002 to .04 and .001 to .02, those that lived .1 to .2 and .2 to .6."""
+Figures = Mapping[str, Any]
+"""critic_sd, critic_gradient and change, as ``critic_watch.Watched`` has them."""
+
+
+def faults(figures: Figures, reproduction: float | None) -> list[str]:
+    """What of an epoch's figures says that the critic is dead; empty: it lives. One that is no number is a fault.
+
+    A generator that learns from a critic changes more than it did when it learned to reproduce; ``reproduction`` is
+    that error (Eq. 7, same mammograms), None where it was never measured: then this is not asked.
+    """
+    found = [
+        f"{name} is {figures[figure]:.2g}, alive above {ALIVE:g}"
+        for figure, name in (("critic_sd", "the s.d. of its logits"), ("critic_gradient", "the norm of its gradient"))
+        if not figures[figure] > ALIVE
+    ]
+    if reproduction is not None and not figures["change"] > reproduction:
+        found.append(
+            f"the generator changes {figures['change']:.2g} (Eq. 7), no more than its reproduction error of "
+            f"{reproduction:.2g}"
+        )
+    return found
+
+
+@dataclass
+class CriticLife:
+    """The critic's life over the adversarial epochs, those in which the generator learns from it. Plain values: part of
+    a checkpoint as ``vars``."""
+
+    alive_epochs: int = 0
+    adversarial_epochs: int = 0
+    died_in_epoch: int | None = None
+    """The first of the dead epochs that have lasted until now, counted as in metrics.jsonl; None while it lives."""
+    told: str = ""
+    """The sentence on its first death."""
+
+    def count(self, epoch: int, figures: Figures, reproduction: float | None, advice: str) -> str:
+        """Take down one epoch. A sentence when the critic dies for the first time, with what to change; else nothing.
+
+        Call it once an epoch, on all ranks.
+        """
+        wrong = faults(figures, reproduction)
+        self.adversarial_epochs += 1
+        self.alive_epochs += not wrong
+        self.died_in_epoch = (epoch if self.died_in_epoch is None else self.died_in_epoch) if wrong else None
+        if not wrong or self.told:
+            return ""
+        self.told = f"the critic is dead in epoch {epoch} ({'; '.join(wrong)}) and teaches nothing: {advice}"
+        return self.told
+
+    def summary(self) -> dict[str, Any]:
+        """For done.json; ``notice`` is what a reader should know, None when there is nothing."""
+        lived, of = self.alive_epochs, self.adversarial_epochs
+        notice = self.told if self.died_in_epoch is not None else None
+        if of and not lived:
+            notice = f"no epoch had a living critic, so there is no best generator and the newest is used: {self.told}"
+        return {
+            "alive_epochs": lived,
+            "adversarial_epochs": of,
+            "died_in_epoch": self.died_in_epoch,
+            "notice": notice,
+        }
