@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Subset
 from mammogan.data.stream import ShardImages
 from mammogan.data.transfer import onto
 from mammogan.models.losses import identity_parts
-from mammogan.models.networks import Cad, Gnet, to_uint16, unit_pixels
+from mammogan.models.networks import Cad, Gnet, tissue, to_uint16, unit_pixels
 from mammogan.training.distributed import Ranks
 from mammogan.training.optimisation import Precision
 
@@ -79,7 +79,10 @@ def fooled(
     ranks: Ranks,
     pause: Pause = no_pause,
 ) -> Fooled:
-    """Alter every mammogram of ``images`` (all of one label, 0 or 1) as it would be saved, and ask the CAD again."""
+    """Alter every mammogram of ``images`` (all of one label, 0 or 1) as it would be saved, and ask the CAD again.
+
+    The air stays the original's, as generate.py has it by default; the source's grey grid is left out.
+    """
     was_training = gnet.training
     gnet.eval()
     cad.eval()
@@ -87,7 +90,7 @@ def fooled(
     for batch in own_share(images, ranks, pause):
         real = unit_pixels(onto(batch, ranks.device)).to(precision.full)
         with precision.autocast():
-            fake = unit_pixels(to_uint16(gnet(real))).to(precision.full)
+            fake = torch.where(tissue(real), unit_pixels(to_uint16(gnet(real))).to(precision.full), real)
             before, after = cad.positive_probability(real), cad.positive_probability(fake)
         right = (before > 0.5) == bool(source_label)
         flipped = right & ((after > 0.5) != bool(source_label))
