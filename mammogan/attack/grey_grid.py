@@ -27,6 +27,8 @@ COMB = 0.6
 """Of the different values that as many pixels would have if all values occurred: with fewer, there is a grid."""
 NEIGHBOURS = 65
 """Steps whose median is the step of an uneven grid in their middle."""
+WIDE = 4
+"""Such steps from which on a gap is filled; in a narrower one, the nearer end will do."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class GreyGrid:
         """The grid that all pixels of an original lie on; None where it has none, as after any scaling of the picture.
 
         Values clipped to 0 or 65535 may lie off it. Where a look-up table or a sigmoid made the steps uneven, the grid
-        is the original's own values, with gaps that are wider than their surroundings filled evenly; that needs enough
-        pixels to tell that values are missing, so in small pictures of 14 bits and more such a grid is not found.
+        is the original's own values, with wide gaps filled evenly; that needs enough pixels to tell that values are
+        missing, so in small pictures of 14 bits and more such a grid is not found.
         """
         counts = np.bincount(original.ravel(), minlength=PATTERNS)
         ends = [end for end in (0, TOP) if counts[end]]
@@ -119,9 +121,11 @@ def _is_comb(counts: Values) -> bool:
 
 
 def _uneven_levels(values: Values) -> Values:
-    """``values``, with wide gaps filled by steps as wide as those around, and such steps above them up to the top."""
+    """``values``, with wide gaps filled by steps as wide as those around, and such steps above them up to the top: what
+    is filled in is a guess, off the source's values by one or two, but nothing bright is cut off."""
     steps = np.diff(values)
     usual = np.maximum(ndimage.median_filter(steps, NEIGHBOURS, mode="nearest"), 1)
-    place = np.append(0, np.cumsum(np.maximum(1, np.rint(steps / usual)))).astype(np.int64)
+    parts = np.where(steps < WIDE * usual, 1, np.rint(steps / usual))
+    place = np.append(0, np.cumsum(parts)).astype(np.int64)
     inside = np.rint(np.interp(np.arange(place[-1] + 1), place, values)).astype(np.int64)
     return np.append(inside, np.arange(values[-1] + usual[-1], TOP, usual[-1]))
