@@ -24,8 +24,8 @@ def breast_of(pixels: Pixels) -> NDArray[np.bool_]:
 def as_saved(original: Pixels, generated: Pixels, background: Background) -> Pixels:
     """What is saved where ``generated`` was made of ``original``; all uint16 of one shape, (H,W).
 
-    "original": the original's air stays bit for bit, and so do its darkest pixels of the breast; the other pixels of the
-    breast are the generator's, never darker than those, on the original's grey grid where it has one. A pixel that was
+    "original": the original's air stays bit for bit, and so do its darkest pixels of the breast; the breast's other
+    pixels are the generator's, never darker than those, on the original's grey grid where it has one. A pixel that was
     not changed stays what it is. "as-generated": the generator's, everywhere.
     """
     if background == "as-generated":

@@ -21,7 +21,7 @@ FEWEST = 16
 SMALLEST_STEP = 2
 """Of a grid that is told from values everywhere: 15 bits stretched to 16. Finer ones are left alone."""
 SLACK = 0.51
-"""Of 65535, as far as a value may lie from an even grid: its rounding, and a little of the single precision before it."""
+"""Of 65535, as far as a value may lie from an even grid: its rounding, and a little of single precision before it."""
 WINDOW = 64
 COMB = 0.6
 """Of the different values that as many pixels would have if all values occurred: with fewer, there is a grid."""
@@ -98,7 +98,7 @@ def _places(steps: Values) -> Values:
 
 def _line(values: Values, place: Values) -> tuple[float, float]:
     """a and b of values = round(a + b place): whole steps from 0 to 65535, as all bits have, if these fit; else those
-    that miss the values by least. It takes the exact ones for levels that the original does not show to be right too."""
+    that miss the values by least. Only exact ones give the levels rightly that the original does not show."""
     reach, about = 2 / place[-1], float(values[-1] - values[0]) / float(place[-1])
     found = optimize.minimize_scalar(
         lambda b: np.ptp(values - b * place), bounds=(about - reach, about + reach), method="bounded",

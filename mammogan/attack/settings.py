@@ -35,8 +35,8 @@ class GenerateConfig:
     out_of_domain: str = ""
     """Needed for generators that were trained on other mammograms than these: say how these differ, for the index."""
     background: Background = "original"
-    """original: the air around the breast stays the original's bit for bit, and altered pixels take grey values that the
-    original's source could store. as-generated, as in the paper: all pixels are saved as the generator made them."""
+    """original: the air around the breast stays the original's bit for bit, and altered pixels take grey values that
+    the original's source could store. as-generated, the paper's: all pixels are saved as the generator made them."""
     batch: int = 4
     """Mammograms through the generator at once, each about 4.3 GB at 1728x1408 with the study's width. It changes
     memory and speed, not the pixels beyond rounding."""
