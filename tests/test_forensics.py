@@ -1,4 +1,4 @@
-"""Forensic numbers are what they say, and no artefact of how an image was made tells adversarial ones from originals."""
+"""Forensic numbers are what they say, and no trace of how an image was made tells adversarial ones from originals."""
 
 from __future__ import annotations
 
