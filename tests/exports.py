@@ -36,9 +36,11 @@ def altered_phantoms(folder: Path) -> Workspace:
     return workspace
 
 
-def export(workspace: Workspace, config: DicomConfig, resolution: Resolution = FLAT) -> Path:
+def export(
+    workspace: Workspace, config: DicomConfig, resolution: Resolution = FLAT, generation: GenerateConfig = CONFIG
+) -> Path:
     """Write everything in this process; the folder it is in."""
-    tasks = planned(workspace, config, resolution)
+    tasks = planned(workspace, config, resolution, generation)
     make_keys(tasks)
     for task in tasks:
         write_dicom(task)
@@ -46,8 +48,10 @@ def export(workspace: Workspace, config: DicomConfig, resolution: Resolution = F
     return tasks[0].folder.path
 
 
-def planned(workspace: Workspace, config: DicomConfig, resolution: Resolution = FLAT) -> list[DicomTask]:
-    return plan_dicom(plan(workspace, resolution, CONFIG), config)
+def planned(
+    workspace: Workspace, config: DicomConfig, resolution: Resolution = FLAT, generation: GenerateConfig = CONFIG
+) -> list[DicomTask]:
+    return plan_dicom(plan(workspace, resolution, generation), config)
 
 
 def samples(workspace: Workspace, resolution: Resolution = FLAT) -> list[tuple]:

@@ -11,10 +11,12 @@ import pytest
 from dicoms import breast, write_mammogram, write_table
 from exports import CONFIG, FLAT, FLAT_SHAPE, NATIVE, export, files_of, planned, samples, without_mark
 from generators import save_gnet
-from scipy.ndimage import binary_dilation, gaussian_filter
+from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter
 
 from mammogan.attack.generate import generate
-from mammogan.attack.native import put_back
+from mammogan.attack.grey_grid import GreyGrid
+from mammogan.attack.native import Originals, put_back
+from mammogan.attack.settings import Background
 from mammogan.config import Direction, MissingInput, UserError, Workspace
 from mammogan.data.dicom import place, read_mammogram
 from mammogan.data.placement import Placement, content, place_pixels
@@ -22,8 +24,11 @@ from mammogan.data.shards import write_shards
 from mammogan.files import read_json
 
 
-def test_the_native_file_scales_down_to_the_altered_mammogram(altered: Workspace) -> None:
-    folder = export(altered, NATIVE)
+@pytest.mark.parametrize("background", ["original", "as-generated"])
+def test_the_native_file_scales_down_to_the_altered_mammogram(altered: Workspace, background: Background) -> None:
+    generation = replace(CONFIG, background=background)
+    generate(altered, generation)
+    folder = export(altered, NATIVE, generation=generation)
     files = files_of(folder)
     for real, fake in samples(altered):
         placement = Placement.from_json(real.facts["placement"])
@@ -34,6 +39,8 @@ def test_the_native_file_scales_down_to_the_altered_mammogram(altered: Workspace
         change = np.abs(fake.pixels.astype(float) - real.pixels)
         unmarked = placement.canonical(without_mark(files[fake.key], shown.shape)).astype(np.float32)
         free = content(place_pixels(unmarked * 65535, placement), placement) == 65535
+        if background == "original":  # where air keeps the pixels of the original from changing, they cannot follow
+            free &= content(binary_erosion(real.pixels > 327, np.ones((5, 5)), border_value=1), placement)
         assert content(off, placement)[free].mean() < 0.01 * content(change, placement)[free].mean()
 
 
@@ -62,6 +69,22 @@ def test_a_change_goes_back_to_the_original_and_nothing_else_changes(
     if shape[0] > 200:  # where the original is finer than the shard
         assert np.sqrt((off[changed] ** 2).mean()) < 0.02 * np.sqrt((change**2).mean())
     assert np.array_equal(put_back(source.pixels, real, real, placement), np.rint(source.pixels).astype(np.uint16))
+
+
+def test_the_native_file_keeps_the_originals_air_and_grey_grid(altered: Workspace) -> None:
+    folder = export(altered, NATIVE)
+    files = files_of(folder)
+    originals = Originals(altered)
+    for real, fake in samples(altered):
+        placement = Placement.from_json(real.facts["placement"])
+        shown = pydicom.dcmread(folder / files[fake.key]["file"]).pixel_array
+        original = placement.canonical(originals.pair(real, fake).real)
+        free = without_mark(files[fake.key], shown.shape)
+        air, grid = original <= 327, GreyGrid.of(original)
+        assert 0.2 < air.mean() < 0.9 and grid is not None and grid.even
+        assert np.array_equal(shown[air & free], original[air & free])
+        assert grid.share_off(shown[free]) == 0
+        assert (shown != original)[~air & free].mean() > 0.9
 
 
 def test_a_missing_or_other_original_is_told_by_its_key_without_its_path(altered: Workspace, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,8 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
-def test_the_fake_is_the_generators_output_times_65535_rounded_half_to_even(ready: Workspace) -> None:
-    generate(ready, CONFIG)
+def test_the_fake_as_generated_is_the_generators_output_times_65535_rounded_half_to_even(ready: Workspace) -> None:
+    generate(ready, replace(CONFIG, background="as-generated"))
     for direction in Direction:
         gnet, _ = load_gnet(ready.gan_run(SMALL, direction))
         source = f"test-{direction.source}-000000.tar"

@@ -24,7 +24,7 @@ Entry = dict[str, Any]
 """One shard of index.json, with direction, source_shard, source_shard_sha256 and generator beside what all have."""
 
 DONE = ".done"
-SETTINGS = {"alteration": 1, "rounding": "half to even"}
+SETTINGS = {"alteration": 2, "rounding": "half to even"}
 """How a fake is made besides its generator; ``alteration`` counts up when the same inputs give other pixels."""
 
 

@@ -27,7 +27,7 @@ from mammogan.data.stream import Sample
 from mammogan.files import written_beside
 from mammogan.terminal import say, track
 
-EXPORT = 1
+EXPORT = 2
 """Counts up when the same altered shard gives other files."""
 File = tuple[str, bytes, Entry]
 """Name, content, and what the index tells of it."""

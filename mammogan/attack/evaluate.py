@@ -86,6 +86,7 @@ def provenance(workspace: Workspace, resolution: Resolution, split: str, task: S
     return {
         "cad_sha256": task.made_from["cad_sha256"],
         "generators": {entry["direction"]: entry["generator"] for entry in altered.of_split(split)},
+        "background": {entry["direction"]: entry["made_from"]["background"] for entry in altered.of_split(split)},
         "shards_index_sha256": ShardIndex.load(workspace.shards(resolution)).sha256,
         "adversarial_index_sha256": sha256(altered.index),
     }

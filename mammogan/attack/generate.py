@@ -19,8 +19,9 @@ import webdataset as wds
 from torch import Tensor
 
 from mammogan.attack.adversarial import SETTINGS, AlteredFolder, Entry, whole_shard
+from mammogan.attack.background import as_saved
 from mammogan.attack.domain import check_domain
-from mammogan.attack.settings import GenerateConfig
+from mammogan.attack.settings import Background, GenerateConfig
 from mammogan.config import Direction, MissingInput, Resolution, UserError, Workspace
 from mammogan.data.codec import encode
 from mammogan.data.index import ShardIndex
@@ -51,6 +52,7 @@ class ShardTask:
     out_of_domain: str = ""
     batch: int = 4
     device: str = "auto"
+    background: Background = "original"
 
     @property
     def folder(self) -> AlteredFolder:
@@ -68,6 +70,7 @@ class ShardTask:
             **SETTINGS,
             "source_shard_sha256": self.source_sha256,
             "checkpoint_sha256": self.generator.sha256,
+            "background": self.background,
         }
 
     def outdated(self) -> str:
@@ -80,6 +83,7 @@ class ShardTask:
         reasons = {
             "source_shard_sha256": "the real mammograms changed",
             "checkpoint_sha256": "the generator changed",
+            "background": f"--background is now {self.background}",
         }
         changed = [name for name, value in self.made_from.items() if entry["made_from"].get(name) != value]
         return ", ".join(dict.fromkeys(reasons.get(name, "made by another version") for name in changed))
@@ -136,7 +140,7 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
         tasks += [
             ShardTask(
                 *(workspace, resolution, direction, s.split, s.name, s.sha256, s.count),
-                *(generator, config.out_of_domain, config.batch, config.device),
+                *(generator, config.out_of_domain, config.batch, config.device, config.background),
             )
             for s in own
         ]
@@ -195,7 +199,8 @@ def alter(task: ShardTask, gnet: Gnet) -> Iterator[Sample]:
     while batch := list(islice(reals, task.batch)):
         pixels = torch.from_numpy(np.stack([sample.pixels for sample in batch]))[:, None]
         for real, fake in zip(batch, altered_pixels(gnet, pixels), strict=True):
-            yield Sample(f"{real.key}-{task.direction}", fake[0].numpy(), altered_facts(real, task))
+            saved = as_saved(real.pixels, fake[0].numpy(), task.background)
+            yield Sample(f"{real.key}-{task.direction}", saved, altered_facts(real, task))
 
 
 @torch.no_grad()
@@ -220,6 +225,7 @@ def altered_facts(real: Sample, task: ShardTask) -> dict[str, Any]:
         "source_label": real.facts["label"],
         "direction": str(task.direction),
         "generator": _made_by(task),
+        "background": task.background,
         "notice": NOTICE,
     }
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mammogan.attack.background import as_saved, breast_of
+from mammogan.attack.settings import Background
 from mammogan.config import MissingInput, UserError, Workspace
 from mammogan.data.dicom import Reading, Source, Unusable, read_mammogram
 from mammogan.data.grey import TOP
@@ -48,14 +50,20 @@ class Originals:
             self._rows = {row["key"]: row for row in csv.DictReader(file)}
 
     def pair(self, real: Sample, fake: Sample) -> NativePair:
-        """Both at full size. UserError, which names the key only, when the original is not what the shard holds."""
+        """Both at full size, with the original's own air and grey grid where the fake has its original's.
+
+        UserError, which names the key only, when the original is not what the shard holds.
+        """
         placement = Placement.from_json(real.facts["placement"])
         source = self._read(real.key, real.facts, placement)
         off = np.abs(place_pixels(source.pixels, placement, source.top).astype(np.int32) - real.pixels).max()
         if off > ROUNDING:
             raise self._other(real.key, f"its pixels differ by up to {off} of 65535")
-        altered = put_back(source.pixels, real.pixels, fake.pixels, placement, source.top)
-        return NativePair(np.rint(source.pixels).astype(np.uint16), altered)
+        background: Background = fake.facts["background"]
+        original = np.rint(source.pixels).astype(np.uint16)
+        free = None if background == "as-generated" else breast_of(original)
+        altered = put_back(source.pixels, real.pixels, fake.pixels, placement, source.top, free)
+        return NativePair(original, as_saved(original, altered, background))
 
     def _read(self, key: str, facts: dict[str, Any], placement: Placement) -> Source:
         row = self._rows.get(key)
@@ -86,8 +94,14 @@ class Originals:
 
 
 def put_back(
-    canonical: NDArray[np.float32], real: Pixels, fake: Pixels, placement: Placement, top: float = TOP
+    canonical: NDArray[np.float32],
+    real: Pixels,
+    fake: Pixels,
+    placement: Placement,
+    top: float = TOP,
+    free: NDArray[np.bool_] | None = None,
 ) -> Pixels:
-    """The change from ``real`` to ``fake`` (H,W) on ``canonical`` (h,w), in [0,top]: uint16, rounded half to even."""
+    """The change from ``real`` to ``fake`` (H,W) on those pixels of ``canonical`` (h,w), in [0,top], that are ``free``
+    to change (None: all): uint16, rounded half to even."""
     change = fake.astype(np.float32) - real.astype(np.float32)
-    return np.rint(add_at_source(canonical, change, placement, top)).astype(np.uint16)
+    return np.rint(add_at_source(canonical, change, placement, top, free)).astype(np.uint16)

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from mammogan.attack import page_sections as sections
+from mammogan.attack.page_giveaways import giveaway_section
 from mammogan.attack.page_sections import Facts, Pictures
 from mammogan.attack.page_style import CSS
 from mammogan.attack.result import Result
@@ -25,6 +26,7 @@ def write_page(path: Path, results: Sequence[Result], pictures: Pictures, facts:
         sections.curve_sections(results, pictures, facts),
         *(sections.triplet_section(results, pictures, direction) for direction in Direction),
         sections.truth_section(results, pictures),
+        giveaway_section(results),
         sections.secondary_section(results),
         footer(results, facts),
     ]

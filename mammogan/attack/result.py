@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mammogan.attack.giveaways import giveaways
 from mammogan.attack.intervals import Figure
 from mammogan.attack.predictions import Prediction
 from mammogan.attack.scores import Change, Scored
@@ -31,6 +32,8 @@ class Result:
     examples: dict[Direction, list[Example]] = field(default_factory=dict)
     notice: str = ""
     """What a reader has to know before the figures; empty when there is nothing."""
+    forensics: dict[str, Any] = field(default_factory=dict)
+    """How well each number of an image tells adversarial ones; see giveaways."""
 
     @property
     def twins(self) -> list[Example]:
@@ -49,6 +52,7 @@ class Result:
             "table1": {name: dataclasses.asdict(figure) for name, figure in self.table.items()},
             "secondary": self.secondary,
             "lesion_truth": self.truth,
+            "forensics": self.forensics,
             "provenance": self.provenance,
         }
 
@@ -74,7 +78,7 @@ def summarise(
         "fooled_by_density": {d: {k: dataclasses.asdict(f) for k, f in by.items()} for d, by in by_density.items()},
     }
     truth = removal_summary(_changes(scored, Direction.REMOVE))
-    return Result(resolution, predictions, cases, table, secondary, truth, provenance)
+    return Result(resolution, predictions, cases, table, secondary, truth, provenance, forensics=giveaways(scored))
 
 
 def identity_distance(changes: Sequence[Change]) -> dict[str, float | int | None]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from mammogan.attack.adversarial import ShardPair
+from mammogan.attack.forensics import ForensicPair
 from mammogan.attack.predictions import Prediction
 from mammogan.attack.truth import PhantomTruth, Removal, compare_with_truth
 from mammogan.config import UserError
@@ -28,6 +29,7 @@ class Scored:
     fake: Prediction | None
     density: str
     change: Change | None
+    forensics: ForensicPair | None = None
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Scored:
@@ -39,6 +41,7 @@ class Scored:
             Prediction(**fake) if fake else None,
             values["density"],
             Change(**{**change, "removal": Removal(**removal) if removal else None}) if change else None,
+            ForensicPair.from_json(values["forensics"]) if values["forensics"] else None,
         )
 
 
@@ -61,7 +64,8 @@ def score_pair(shards: ShardPair, cad: Cad, truth: PhantomTruth, resolution: str
         for (real, fake), p in zip(several, before, strict=True):
             altered = predict(fake, resolution, next(after)) if fake else None
             change = measure_change(real, fake, truth) if fake else None
-            yield Scored(predict(real, resolution, p), altered, str(real.facts.get("density") or ""), change)
+            forensics = ForensicPair.measure(real.pixels, fake.pixels if fake else None)
+            yield Scored(predict(real, resolution, p), altered, str(real.facts.get("density") or ""), change, forensics)
 
 
 def read_pairs(shards: ShardPair) -> Iterator[Pair]:

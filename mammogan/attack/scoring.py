@@ -26,7 +26,7 @@ from mammogan.training.checkpoint import Run, choose_checkpoint, load_cad, refus
 from mammogan.training.distributed import choose_device
 from mammogan.writers import remove_torn_of
 
-SCORING = 1
+SCORING = 2
 """Counts up when the same inputs give other scores."""
 
 

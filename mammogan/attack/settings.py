@@ -9,6 +9,7 @@ from typing import Literal
 from mammogan.config import Direction, Objective, UserError, Workspace
 
 Split = Literal["train", "validation", "test"]
+Background = Literal["original", "as-generated"]
 
 
 def report_folder(workspace: Workspace, split: str) -> Path:
@@ -35,6 +36,9 @@ class GenerateConfig:
     """Workspace whose runs/ hold the generators; the workspace itself when left out."""
     out_of_domain: str = ""
     """Needed for generators that were trained on other mammograms than these: say how these differ, for the index."""
+    background: Background = "original"
+    """original: the air around the breast stays the original's bit for bit, and altered pixels take grey values that
+    the original's source could store. as-generated, the paper's: all pixels are saved as the generator made them."""
     batch: int = 4
     """Mammograms through the generator at once, each about 4.3 GB at 1728x1408 with the study's width. It changes
     memory and speed, not the pixels beyond rounding."""

@@ -153,15 +153,22 @@ def content(image: NDArray[Any], placement: Placement) -> NDArray[Any]:
 
 
 def add_at_source(
-    canonical: NDArray[np.float32], change: NDArray[np.float32], placement: Placement, top: float = TOP
+    canonical: NDArray[np.float32],
+    change: NDArray[np.float32],
+    placement: Placement,
+    top: float = TOP,
+    free: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
     """Canonical pixels (h,w) in [0,top] with a shard image's ``change`` (H,W) put back on them, in [0,top].
 
     The change is scaled bicubically and then corrected until scaling the result down gives it again, as far as its
-    pixels and the range allow. Pixels farther than REACH from any change stay exactly what they are.
+    pixels and the range allow. Pixels farther than REACH from any change stay exactly what they are, and so do those
+    that are not ``free`` (h,w); None: all are.
     """
     wanted, used = content(change, placement), placement.used(canonical)
     region = _reached(wanted != 0, used.shape)
+    if free is not None:
+        region &= placement.used(free)
     added = np.zeros_like(used)
     for _ in range(1 + PASSES):
         missing = wanted - bicubic(added, placement.content_shape)

@@ -13,6 +13,8 @@ from mammogan.models.torchvision_import import import_torchvision
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+AIR = 0.005
+"""Of full scale: pixels up to it are air, not breast; 327 of 65535."""
 DROPOUT = 0.2
 LEAK = 0.2
 
@@ -34,6 +36,11 @@ def group_count(count: int, width: float) -> int:
 def unit_pixels(pixels: Tensor) -> Tensor:
     """uint16 in [0, 65535] as float32 in [0, 1]; floats are returned as they are."""
     return pixels.to(torch.float32) / 65535 if pixels.dtype == torch.uint16 else pixels
+
+
+def tissue(pixels: Tensor) -> Tensor:
+    """Where there is breast, not air: bool, of the shape of ``pixels``, which are in [0, 1] or uint16."""
+    return unit_pixels(pixels) > AIR
 
 
 def at_least_float32(value: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Subset
 from mammogan.data.stream import ShardImages
 from mammogan.data.transfer import onto
 from mammogan.models.losses import identity_parts
-from mammogan.models.networks import Cad, at_least_float32, to_uint16, unit_pixels
+from mammogan.models.networks import Cad, at_least_float32, tissue, to_uint16, unit_pixels
 from mammogan.training.distributed import Ranks
 from mammogan.training.optimisation import Precision
 
@@ -130,6 +130,7 @@ def fooled(
     """Alter every mammogram of ``images`` (all of one label, 0 or 1) as it would be saved, and ask the CAD again.
 
     ``targets_log_odds`` is ``mean_log_odds`` of the other label's: where the movement is measured to.
+    The air stays the original's, as generate.py has it by default; the source's grey grid is left out.
     """
     was_training = gnet.training
     gnet.eval()
@@ -138,7 +139,7 @@ def fooled(
     for batch in own_share(images, ranks, pause):
         real = unit_pixels(onto(batch, ranks.device)).to(precision.full)
         with precision.autocast():
-            fake = unit_pixels(to_uint16(gnet(real))).to(precision.full)
+            fake = torch.where(tissue(real), unit_pixels(to_uint16(gnet(real))).to(precision.full), real)
             before, after = at_least_float32(cad(real)), at_least_float32(cad(fake))
         right = (before.softmax(1)[:, 1] > 0.5) == bool(source_label)
         flipped = right & ((after.softmax(1)[:, 1] > 0.5) != bool(source_label))
