@@ -9,7 +9,7 @@ from typing import Literal
 
 from mammogan.attack.settings import report_folder
 from mammogan.cluster.records import of_altering, of_scoring
-from mammogan.config import SPLITS, Direction, Resolution, UserError, Workspace
+from mammogan.config import HIGH, OBJECTIVES, SPLITS, Direction, Resolution, UserError, Workspace
 
 Kind = Literal["shards", "cad", "gan", "generate", "evaluate"]
 
@@ -99,10 +99,14 @@ def _of(workspace: Workspace, resolution: Resolution) -> list[Watched]:
 def _evaluations(workspace: Workspace) -> list[Watched]:
     """Of the test split, and of others that have been begun."""
     study, stages = workspace.root / "study", []
-    altered = [Resolution.parse(index.parent.name) for index in workspace.root.glob("adversarial/*x*/index.json")]
+    altered = [
+        (view, Resolution.parse(index.parent.name))
+        for view in (Workspace(workspace.root, objective) for objective in OBJECTIVES)
+        for index in view.adversarial(HIGH).parent.glob("*x*/index.json")
+    ]
     for split in reversed(SPLITS):
         folder, name = report_folder(workspace, split), f"evaluate-{split}"
-        records, scores = of_scoring(workspace, split), workspace.scores(split)
+        records = of_scoring(workspace, split)
         names = [record.name for record in records if record.parent == study]
         traces = (folder, *records, study / f"{name}.log")
         if split == "test" or any(trace.exists() for trace in traces):
@@ -111,8 +115,8 @@ def _evaluations(workspace: Workspace) -> list[Watched]:
             stages.append(
                 Watched(
                     *(shown, "evaluate", folder, folder / "done.json", records, log),
-                    marks=tuple(scores / str(resolution) for resolution in altered),
-                    sources=tuple(workspace.shards(resolution) for resolution in altered),
+                    marks=tuple(view.scores(split) / str(resolution) for view, resolution in altered),
+                    sources=tuple(workspace.shards(resolution) for _, resolution in altered),
                     split=split,
                 )
             )
