@@ -197,7 +197,5 @@ def test_shares_and_arrays_hold_the_shards_of_all_objectives(ready: Workspace) -
     words = ("launch/evaluate.py", "--workspace", ready.root, "--device", "cpu", "--cluster")
     shown = front_door(*words, "slurm", "--dry-run")
     assert shown.returncode == 0 and "#SBATCH --array=0-3%" in shown.stdout, shown.stdout + shown.stderr
-    done = front_door(*words, "none", "--share", "2/4")
-    assert done.returncode == 0 and len(list(ready.scores("test").glob("*/test-*.json"))) == 1, done.stderr
     done = front_door(*words, "none", "--share", "4/4", "--no-controls")
     assert done.returncode == 0 and len(list(Workspace(ready.root, "lesion").scores("test").rglob("*.json"))) == 1

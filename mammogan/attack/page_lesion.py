@@ -40,12 +40,12 @@ REMOVAL_ROWS = {
     ),
     "closer_db": (
         "How much closer to the twin, in dB",
-        "The judge of removal inside the lesion: 3 dB leave 71% of the distance, 6 dB half. Changes elsewhere do not "
-        "count.",
+        "How far the lesion is gone: 3 dB leave 71% of the distance, 6 dB half. Changes elsewhere do not count, so an "
+        "image that is dimmed all over comes closer too.",
     ),
     "three_db": (
         "Images that came at least 3 dB closer to the twin",
-        "How many removals deserve the name. The others may fool the CAD all the same.",
+        "How many came that far. The others may fool the CAD all the same.",
     ),
 }
 OF_TWINS = ("untouched", "removed", "way", "closer_db", "three_db")
@@ -79,7 +79,7 @@ INSERTION_ROWS = {
 }
 CONTROL_ROWS = {
     "twin": ("The lesion-free twin itself", "Perfect removal: the ceiling of every column."),
-    "contrast": ("Contrast × 0.8", "The whole breast a little flatter about its mean: removes nothing."),
+    "contrast": ("Contrast × 0.8", "The whole breast a little flatter about its mean: dims a lesion with all else."),
     "l2-1": ("Gradient descent on the CAD, L2 norm 1", "Three steps that look for the CAD's weakness, no lesion."),
     "l2-2": ("Gradient descent on the CAD, L2 norm 2", "The same with twice the change."),
     "identity": ("Identity-trained generator", "Reproduces the image; was never asked to fool or to remove."),
@@ -166,8 +166,8 @@ def controls_section(results: Sequence[Result]) -> str:
         "<strong>A fooled rate without these rows says nothing about removal.</strong> Each row alters the same "
         "cancers in another way and is measured as the generator is: of the cancers that the CAD had found, those that "
         "it calls negative afterwards; what share of the change lies near the lesion; and how much nearer the lesion "
-        "comes to being gone. Where a row that removes nothing fools as often as the generator, fooling is no sign of "
-        "removal. Medians; means, quartiles and 95% intervals in grey."
+        "comes to being gone. Where a row that is no removal fools as often as the generator, fooling is no sign of "
+        "removal; a removal is near the lesion and closer in dB than these. Medians; means, quartiles and 95% intervals in grey."
     )
     return f"<h2>Controls</h2>\n<p>{text}</p>\n" + "\n".join(tables)
 
