@@ -50,7 +50,7 @@ def main(options: Options) -> int:
 
     workspace, config, tasks = plans(options)
     if options.share:
-        work_through({f"{task.resolution}/{task.name}": Call(score_shard, (task,)) for task in tasks})
+        work_through({task.title: Call(score_shard, (task,)) for task in tasks})
         return 0
     missing = [task for task in tasks if task.outdated()]
     say(f"{len(tasks) - len(missing)} of {len(tasks)} shards are scored")
@@ -72,13 +72,11 @@ def arrays(options: Options) -> list[Array]:
 
 def plans(options: Options) -> tuple[Workspace, EvaluateConfig, list[ScoreTask]]:
     """The shards, all or those of the share, and with which settings they are scored."""
-    from mammogan.attack.evaluate import resolutions
-    from mammogan.attack.scoring import Scoring
+    from mammogan.attack.evaluate import scorings
 
     workspace = Workspace(options.workspace)
     config = on_asked_device(options.evaluation, options.cluster)
-    every = [Scoring.of(workspace, resolution, config) for resolution in resolutions(workspace, config)]
-    shards = [(scoring, shard) for scoring in every for shard in scoring.shards]
+    shards = [(scoring, shard) for scoring in scorings(workspace, config) for shard in scoring.shards]
     own = share_of(shards, options.share) if options.share else shards
     return workspace, config, [scoring.task(shard) for scoring, shard in own]
 
@@ -91,7 +89,7 @@ def array_of(workspace: Workspace, config: EvaluateConfig, missing: Sequence[Sco
     folder = workspace.scores(config.split)
     done = report_folder(workspace, config.split) / "done.json"
     last = Job("evaluate-report", Call(report, (workspace, config)), folder, done)
-    makes = [f"{task.resolution}/{task.name}" for task in missing]
+    makes = [task.title for task in missing]
     tasks, recorded = [Call(score_shard, (task,)) for task in missing], of_scoring(workspace, config.split)
     return Array("evaluate", tasks, folder, last, makes=makes, recorded=recorded)
 

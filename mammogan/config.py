@@ -335,12 +335,11 @@ OF_BOTH_OBJECTIVES = ("resolution", "objective", "width", "validate_every", "com
 
 def _refuse_settings_without_effect(config: GanConfig) -> None:
     """UserError naming settings of the other objective that differ from their defaults: they would change nothing."""
-    if config.objective == "study":
-        foreign, names = "--objective lesion", [("lesion", config.lesion, LesionConfig())]
-    else:
-        fields = [f for f in dataclasses.fields(config) if f.name not in (*OF_BOTH_OBJECTIVES, "lesion")]
-        foreign, names = "--objective study", [(f.name, getattr(config, f.name), f.default) for f in fields]
-    if given := [f"--{name.replace('_', '-')}" for name, value, default in names if value != default]:
+    fields = [f for f in dataclasses.fields(config) if f.name not in OF_BOTH_OBJECTIVES]
+    foreign = f"--objective {'lesion' if config.objective == 'study' else 'study'}"
+    without_effect = [f for f in fields if (f.name == "lesion") == (config.objective == "study")]
+    changed = [f.name for f in without_effect if getattr(config, f.name) != f.default]
+    if given := [f"--{name.replace('_', '-')}" for name in changed]:
         given = [f"{name}.*" if name in ("--lesion", "--penalty") else name for name in given]
         own = "--lesion.*" if config.objective == "lesion" else "the options without --lesion"
         raise UserError(

@@ -186,7 +186,7 @@ def test_predictions_come_back_from_their_file_as_they_were(tmp_path: Path) -> N
     rows = [*predictions(), Prediction("96x96", "k9", "eve", "negative", 1 / 3, "real")]
     write_predictions(tmp_path / "predictions.csv", rows)
     header = (tmp_path / "predictions.csv").read_text().splitlines()[0]
-    assert header == "resolution,key,patient,label,probability,kind,direction,source_key,split"
+    assert header == "resolution,key,patient,label,probability,kind,direction,source_key,split,objective"
     assert read_predictions(tmp_path / "predictions.csv") == rows
 
 

@@ -110,8 +110,9 @@ class AlteredFolder:
         return [entry for entry in _entries(self.index, version(self.index)) if entry["split"] == split]
 
     def command(self, split: str) -> str:
-        wanted = "" if self.workspace.objective == "study" else f" --objective {self.workspace.objective}"
-        wanted += "" if split == "test" else f" --split {split}"
+        objective = self.workspace.objective
+        wanted = "" if split == "test" else f" --split {split}"
+        wanted += "" if objective == "study" else f" --objective {objective}"
         return f"  python launch/generate.py --workspace {self.workspace.root} --resolution {self.resolution}{wanted}"
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mammogan.attack.adversarial import AlteredFolder
+from mammogan.attack.controls import ControlScore
 from mammogan.attack.critics import notices_of_dead_critics
 from mammogan.attack.domain import notice_of_another_cad
 from mammogan.attack.examples import Samples, choose, collect
 from mammogan.attack.report import write_report
 from mammogan.attack.result import Result, summarise
-from mammogan.attack.scoring import ScoreTask, plan, score_shard, scored, withdraw_report
+from mammogan.attack.scores import Scored
+from mammogan.attack.scoring import ScoreTask, Scoring, control_scores, score_shard, scored, withdraw_report
 from mammogan.attack.settings import EvaluateConfig, report_folder
 from mammogan.attack.truth import phantom_truth
-from mammogan.config import Direction, MissingInput, Resolution, Workspace
+from mammogan.config import HIGH, OBJECTIVES, Direction, MissingInput, Resolution, Workspace
 from mammogan.data.index import ShardIndex
 from mammogan.files import sha256, write_json
 from mammogan.provenance import made_by
@@ -25,8 +28,8 @@ from mammogan.training.checkpoint import run_of
 
 def evaluate(workspace: Workspace, config: EvaluateConfig) -> Path:
     """Everything in this process: score what is not scored, write the report, return its index.html."""
-    for resolution in resolutions(workspace, config):
-        for task in plan(workspace, resolution, config):
+    for scoring in scorings(workspace, config):
+        for task in scoring.tasks():
             score_shard(task)
     return report(workspace, config)
 
@@ -38,38 +41,78 @@ def report(workspace: Workspace, config: EvaluateConfig) -> Path:
     """
     folder = report_folder(workspace, config.split)
     withdraw_report(workspace, config.split)
-    results = [measure(workspace, resolution, config) for resolution in resolutions(workspace, config)]
+    results = measure_all(scorings(workspace, config))
     write_report(folder, results, config)
-    write_json(folder / "done.json", {"resolutions": [str(r.resolution) for r in results], "made_by": made_by()})
+    sizes = list(dict.fromkeys(str(r.resolution) for r in results))
+    done = {"resolutions": sizes, "columns": [r.name for r in results], "made_by": made_by()}
+    write_json(folder / "done.json", done)
     say(f"report: {folder / 'index.html'}")
     return folder / "index.html"
 
 
-def resolutions(workspace: Workspace, config: EvaluateConfig) -> list[Resolution]:
-    """Those asked for, else all that have altered mammograms of the split, highest first."""
-    if config.resolution:
-        return [Resolution.parse(text) for text in config.resolution]
-    there = [r for r in workspace.resolutions() if AlteredFolder(workspace, r).holds(config.split)]
-    if not there:
-        wanted = "" if config.split == "test" else f" --split {config.split}"
-        raise MissingInput(
-            f"no altered mammograms of split {config.split} in {workspace.root / 'adversarial'}; run\n"
-            f"  python launch/generate.py --workspace {workspace.root}{wanted}"
-        )
+def scorings(workspace: Workspace, config: EvaluateConfig) -> list[Scoring]:
+    """What there is to be scored, one for each column of the report. The controls, which are the same for all
+    objectives, are measured with the first of each resolution."""
+    found: list[Scoring] = []
+    for view, resolution in columns(workspace, config):
+        first = all(resolution != other.resolution for other in found)
+        own = config if first else replace(config, controls=False)
+        found.append(Scoring.of(view, resolution, own))
+    return found
+
+
+def columns(workspace: Workspace, config: EvaluateConfig) -> list[tuple[Workspace, Resolution]]:
+    """Every resolution, highest first, with the workspace of every objective, both those asked for, else all that have
+    adversarial images of the split. MissingInput where there are none of what was asked for, or none at all."""
+    views = [Workspace(workspace.root, objective) for objective in config.objective or OBJECTIVES]
+    sizes = [Resolution.parse(text) for text in config.resolution] or workspace.resolutions()
+    there = [(view, size) for size in sizes for view in views if AlteredFolder(view, size).holds(config.split)]
+    for size in sizes if config.resolution else ():
+        if size not in [found for _, found in there]:
+            AlteredFolder(views[0], size).of_split(config.split)  # raises, and says what to run
+    for view in views if config.objective or not there else ():
+        if view not in [found for found, _ in there]:
+            raise _nothing_of(view, config.split)
     return there
 
 
-def measure(workspace: Workspace, resolution: Resolution, config: EvaluateConfig) -> Result:
-    """Everything at one resolution."""
-    tasks = plan(workspace, resolution, config)
-    scores, run, truth = scored(tasks), run_of(tasks[0].cad), phantom_truth(workspace.cohort)
-    made = provenance(workspace, resolution, config.split, tasks[0])
-    result = summarise(resolution, scores, config.threshold, config.bootstrap, config.seed, made)
+def _nothing_of(view: Workspace, split: str) -> MissingInput:
+    wanted = "" if split == "test" else f" --split {split}"
+    wanted += "" if view.objective == "study" else f" --objective {view.objective}"
+    return MissingInput(
+        f"no altered mammograms of split {split} in {view.adversarial(HIGH).parent}; run\n"
+        f"  python launch/generate.py --workspace {view.root}{wanted}"
+    )
+
+
+def measure_all(columns: Sequence[Scoring]) -> list[Result]:
+    """Every column, with the controls of its resolution."""
+    controls: dict[Resolution, list[ControlScore] | None] = {}
+    results = []
+    for scoring in columns:
+        tasks = scoring.tasks()
+        scores = scored(tasks)
+        controls.setdefault(scoring.resolution, control_scores(tasks))
+        results.append(measure(scoring, tasks[0], scores, controls[scoring.resolution]))
+    return results
+
+
+def measure(
+    scoring: Scoring, task: ScoreTask, scores: Sequence[Scored], controls: Sequence[ControlScore] | None
+) -> Result:
+    """Everything of one resolution and objective; ``task`` is one of those that made the scores."""
+    workspace, resolution, config = scoring.workspace, scoring.resolution, scoring.config
+    run, truth = run_of(task.cad), phantom_truth(workspace.cohort)
+    made = provenance(workspace, resolution, config.split, task)
+    result = summarise(
+        *(resolution, scores, config.threshold, config.bootstrap, config.seed, made),
+        *(workspace.objective, controls),
+    )
     runs = {run.path.with_name(made["run"]) for made in made["generators"].values()}
     another = notice_of_another_cad(runs, made["cad_sha256"])
     notices = [another, *notices_of_dead_critics(run.path.parent, made["generators"].values())]
     if notice := " ".join(filter(None, notices)):
-        say(f"note: {resolution}: {notice}")
+        say(f"note: {result.name}: {notice}")
     real, fake = Samples(workspace.shards(resolution)), Samples(workspace.adversarial(resolution))
     examples = {
         direction: collect(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from mammogan.attack import page_lesion as lesion
 from mammogan.attack import page_sections as sections
 from mammogan.attack.page_giveaways import giveaway_section
 from mammogan.attack.page_sections import Facts, Pictures
@@ -25,7 +26,9 @@ def write_page(path: Path, results: Sequence[Result], pictures: Pictures, facts:
         sections.table_section(results, facts),
         sections.curve_sections(results, pictures, facts),
         *(sections.triplet_section(results, pictures, direction) for direction in Direction),
-        sections.truth_section(results, pictures),
+        lesion.removal_section(results, pictures),
+        lesion.insertion_section(results),
+        lesion.controls_section(results),
         giveaway_section(results),
         sections.secondary_section(results),
         footer(results, facts),
@@ -55,10 +58,8 @@ def footer(results: Sequence[Result], facts: Facts) -> str:
 def _models(results: Sequence[Result]) -> list[str]:
     lines = []
     for result in results:
-        lines.append(f"{result.resolution}, CAD: <code>{result.provenance['cad_sha256']}</code>")
+        lines.append(f"{result.name}, CAD: <code>{result.provenance['cad_sha256']}</code>")
         for direction, made in result.provenance["generators"].items():
             state = escape(f"{made['phase']}, epoch {made['epoch']}")
-            lines.append(
-                f"{result.resolution}, generator ({direction}, {state}): <code>{made['checkpoint_sha256']}</code>"
-            )
+            lines.append(f"{result.name}, generator ({direction}, {state}): <code>{made['checkpoint_sha256']}</code>")
     return lines

@@ -8,9 +8,10 @@ from html import escape
 from typing import Any
 
 from mammogan.attack.intervals import Figure
+from mammogan.attack.page_parts import cell, figure, head, table
 from mammogan.attack.result import Result
 from mammogan.attack.table1 import PAPER, ROWS
-from mammogan.attack.tables import NOT_GIVEN, interval_text, notes, paper_columns, value_text
+from mammogan.attack.tables import NOT_GIVEN, notes, paper_columns
 from mammogan.config import Direction
 
 Facts = dict[str, Any]
@@ -20,15 +21,6 @@ TITLES = {
     Direction.REMOVE: "Cancers made to look negative",
     Direction.INSERT: "Negatives made to look like cancer",
 }
-TRUTH_ROWS = {
-    "energy_near": "Share of the change that lies near the lesion",
-    "area_near": "Share of the picture that is near the lesion",
-    "untouched": "Distance from the real image to its lesion-free twin",
-    "removed": "Distance from the altered image to the twin",
-    "way": "How much of the way to the twin it went",
-}
-OF_TWINS = ("untouched", "removed", "way")
-"""Those that a phantom without twins cannot have."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +30,9 @@ class Pictures:
     roc: str
     shift: str
     triplets: dict[tuple[str, Direction], str]
-    """By resolution and direction."""
+    """By the name of a column and direction."""
     twins: dict[str, str]
-    """By resolution."""
+    """By the name of a column."""
 
     def names(self) -> list[str]:
         return [self.roc, self.shift, *self.triplets.values(), *self.twins.values()]
@@ -64,7 +56,7 @@ def opening(results: Sequence[Result], facts: Facts) -> str:
 
 def _in_short(result: Result) -> str:
     table = result.table
-    words = [f"<strong>{_times(result)}.</strong>", *_calls(table["positives_right"], table["negatives_right"])]
+    words = [f"<strong>{head(result)}.</strong>", *_calls(table["positives_right"], table["negatives_right"])]
     if table["fooled_remove"].value is not None:
         words.append(f"After alteration, {_of(table['fooled_remove'], 'cancers it had found')} pass as negative.")
     if table["fooled_insert"].value is not None:
@@ -87,7 +79,7 @@ def _of(figure: Figure, what: str) -> str:
 
 def table_section(results: Sequence[Result], facts: Facts) -> str:
     """Table 1, ours beside the paper's."""
-    ours = "".join(f"<th>{_times(result)}</th>" for result in results)
+    ours = "".join(f"<th>{head(result)}</th>" for result in results)
     paper = "".join(f'<th class="paper">{escape(name.replace("x", " × "))}</th>' for name in paper_columns())
     rows = "\n".join(_table_row(name, results) for name in ROWS)
     remarks = "".join(f"<li>{escape(line)}</li>" for line in notes(results))
@@ -106,15 +98,9 @@ def table_section(results: Sequence[Result], facts: Facts) -> str:
 
 def _table_row(name: str, results: Sequence[Result]) -> str:
     kind = ' class="of"' if name in INDENTED else ' class="total"' if name == "fooled_both" else ""
-    ours = "".join(f"<td>{_cell(r.table[name])}</td>" for r in results)
+    ours = "".join(f"<td>{cell(r.table[name])}</td>" for r in results)
     paper = "".join(f'<td class="paper">{escape(given.get(name, NOT_GIVEN))}</td>' for given in PAPER.values())
     return f"<tr{kind}><th>{escape(ROWS[name])}</th>{ours}{paper}</tr>"
-
-
-def _cell(figure: Figure) -> str:
-    if figure.value is None:
-        return f'<span title="{escape(figure.reason)}">n/a</span>'
-    return f'{value_text(figure)}<span class="range">{interval_text(figure)}</span>'
 
 
 def curve_sections(results: Sequence[Result], pictures: Pictures, facts: Facts) -> str:
@@ -131,14 +117,14 @@ def curve_sections(results: Sequence[Result], pictures: Pictures, facts: Facts) 
         "call."
     )
     return (
-        f"<h2>Real and altered, at every threshold</h2>\n{_figure(pictures.roc, 'ROC curves', roc, panels)}\n"
-        f"<h2>How far each image moved</h2>\n{_figure(pictures.shift, 'Probability before and after', shift, panels)}"
+        f"<h2>Real and altered, at every threshold</h2>\n{figure(pictures.roc, 'ROC curves', roc, panels)}\n"
+        f"<h2>How far each image moved</h2>\n{figure(pictures.shift, 'Probability before and after', shift, panels)}"
     )
 
 
 def triplet_section(results: Sequence[Result], pictures: Pictures, direction: Direction) -> str:
-    """Real, fake and difference, the resolutions side by side."""
-    shown = [r for r in results if (str(r.resolution), direction) in pictures.triplets]
+    """Real, fake and difference, the columns side by side."""
+    shown = [r for r in results if (r.name, direction) in pictures.triplets]
     if not shown:
         return ""
     known = any(e.lesion is not None for r in shown for e in r.examples[direction])
@@ -149,60 +135,10 @@ def triplet_section(results: Sequence[Result], pictures: Pictures, direction: Di
         f"{' The line goes round the known lesion.' if known else ''}"
     )
     columns = "\n".join(
-        f"<div><h3>{_times(r)}</h3>{_figure(pictures.triplets[str(r.resolution), direction], TITLES[direction])}</div>"
-        for r in shown
+        f"<div><h3>{head(r)}</h3>{figure(pictures.triplets[r.name, direction], TITLES[direction])}</div>" for r in shown
     )
     layout = "two" if len(shown) > 1 else "one"
     return f'<h2>{TITLES[direction]}</h2>\n<p>{text}</p>\n<div class="{layout}">{columns}</div>'
-
-
-def truth_section(results: Sequence[Result], pictures: Pictures) -> str:
-    """Removals against the phantoms' truth, and against lesion-free twins where these were drawn."""
-    known = [r for r in results if r.truth]
-    if not known:
-        return ""
-    with_twins = any(r.truth["untouched"]["images"] for r in known if r.truth)
-    body = "\n".join(
-        f"<tr><th>{title}</th>{''.join(f'<td>{_spread(r.truth[name])}</td>' for r in known if r.truth)}</tr>"
-        for name, title in TRUTH_ROWS.items()
-        if with_twins or name not in OF_TWINS
-    )
-    figures = "\n".join(
-        f"<h3>{_times(r)}</h3>{_figure(pictures.twins[str(r.resolution)], 'Lesion, altered, and lesion-free twin')}"
-        for r in known
-        if str(r.resolution) in pictures.twins
-    )
-    text = _truth_text(with_twins)
-    return f"<h2>Was the lesion taken away?</h2>\n<p>{text}</p>\n{_table(known, body)}\n{figures}"
-
-
-def _truth_text(with_twins: bool) -> str:
-    """What the phantoms know, and what the rows mean."""
-    if with_twins:
-        known = (
-            "each image with a lesion has a twin that differs in nothing but the lesion, so it is known what a perfect "
-            "removal looks like."
-        )
-    else:
-        known = (
-            "it is known where each lesion is. Lesion-free twins were not drawn (<code>make_phantom.py --twins</code> "
-            "draws them), so it cannot be told how close to a perfect removal the altered images come."
-        )
-    distances = (
-        "; distances are root mean squares inside the lesion, in percent of the full grey range. 100% of the way: the "
-        "altered image is the twin; below 0%: it moved away."
-    )
-    return (
-        f"These are phantoms: {known} Near means within 1.5 lesion radii. A change's share is counted by its energy, "
-        f"the sum of squared differences{distances if with_twins else '.'} Medians over the images, quartiles in grey."
-    )
-
-
-def _spread(spread: Facts) -> str:
-    if spread["median"] is None:
-        return "n/a"
-    middle, low, high = (100 * spread[name] for name in ("median", "low_quartile", "high_quartile"))
-    return f'{middle:.1f}%<span class="range">{low:.1f} to {high:.1f}%, {spread["images"]} images</span>'
 
 
 def secondary_section(results: Sequence[Result]) -> str:
@@ -213,7 +149,7 @@ def secondary_section(results: Sequence[Result]) -> str:
         "The distance from the original is the study's Eq. 7, squared difference over squared original in the "
         "networks' normalised pixels, all images together: 0 leaves the image as it was."
     )
-    return f"<h2>Further figures</h2>\n<p>{text}</p>\n{_table(results, body)}"
+    return f"<h2>Further figures</h2>\n<p>{text}</p>\n{table(results, body)}"
 
 
 def _means(results: Sequence[Result], direction: Direction) -> list[tuple[str, list[str]]]:
@@ -230,21 +166,6 @@ def _densities(results: Sequence[Result], direction: Direction) -> list[tuple[st
     by = [r.secondary["fooled_by_density"].get(str(direction), {}) for r in results]
     known = sorted({density for found in by for density in found})
     return [
-        (f"… fooled, breast density {escape(d)}", [_cell(Figure(**found[d])) if d in found else "n/a" for found in by])
+        (f"… fooled, breast density {escape(d)}", [cell(Figure(**found[d])) if d in found else "n/a" for found in by])
         for d in known
     ]
-
-
-def _table(results: Sequence[Result], body: str) -> str:
-    heads = "".join(f"<th>{_times(r)}</th>" for r in results)
-    return f'<div class="scroll"><table><thead><tr><th></th>{heads}</tr></thead>\n<tbody>{body}</tbody></table></div>'
-
-
-def _figure(name: str, alternative: str, caption: str = "", kind: str = "") -> str:
-    text = f"<figcaption>{caption}</figcaption>" if caption else ""
-    picture = f'<a href="{escape(name)}"><img src="{escape(name)}" alt="{escape(alternative)}"></a>'
-    return f'<figure class="{kind}">{picture}{text}</figure>'
-
-
-def _times(result: Result) -> str:
-    return f"{result.resolution.height} × {result.resolution.width}"

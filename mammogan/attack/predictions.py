@@ -28,6 +28,8 @@ class Prediction:
     source_key: str = ""
     """Key of the mammogram that was altered; empty for real ones."""
     split: str = "test"
+    objective: str = "study"
+    """Of the generators whose adversarial images it is reported beside."""
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Prediction))

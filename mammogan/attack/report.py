@@ -50,18 +50,18 @@ def settings_and_versions(config: EvaluateConfig) -> dict[str, Any]:
 
 def draw(folder: Path, results: Sequence[Result], threshold: float) -> Pictures:
     """All figures, as PNG files in ``folder``."""
-    cases = {str(result.resolution): result.cases for result in results}
-    draw_roc(folder / "roc.png", cases, {str(r.resolution): r.table for r in results}, threshold)
+    cases = {result.name: result.cases for result in results}
+    draw_roc(folder / "roc.png", cases, {result.name: result.table for result in results}, threshold)
     draw_shift(folder / "shift.png", cases, threshold)
     triplets: dict[tuple[str, Direction], str] = {}
     twins: dict[str, str] = {}
     for result in results:
-        name = str(result.resolution)
+        name, file_name = result.name, result.file_name
         for direction, examples in result.examples.items():
             if examples:
-                triplets[name, direction] = f"{TRIPLETS}-{name}-{direction}.png"
+                triplets[name, direction] = f"{TRIPLETS}-{file_name}-{direction}.png"
                 draw_triplets(folder / triplets[name, direction], examples)
         if result.twins:
-            twins[name] = f"{TWINS}-{name}.png"
+            twins[name] = f"{TWINS}-{file_name}.png"
             draw_twins(folder / twins[name], result.twins)
     return Pictures("roc.png", "shift.png", triplets, twins)

@@ -9,18 +9,22 @@ from typing import Any
 
 import numpy as np
 
+from mammogan.attack.controls import ControlScore
 from mammogan.attack.giveaways import giveaways
 from mammogan.attack.intervals import Figure
+from mammogan.attack.lesion_summary import control_summary, insertion_summary, removal_summary
 from mammogan.attack.predictions import Prediction
 from mammogan.attack.scores import Change, Scored
+from mammogan.attack.settings import column_folder, column_name
 from mammogan.attack.table1 import Cases, fooled_by_density, mean_change, table1
 from mammogan.attack.triplets import Example
-from mammogan.config import Direction, Resolution
+from mammogan.config import Direction, Objective, Resolution
 
 
 @dataclass(frozen=True)
 class Result:
-    """One resolution's figures. ``secondary`` and ``truth`` are ready for JSON; ``truth`` None: nothing is known."""
+    """One column of the report: figures of one resolution and objective. ``secondary``, ``truth``, ``insertion`` and
+    ``controls`` are ready for JSON; None: nothing is known, or was measured."""
 
     resolution: Resolution
     predictions: list[Prediction]
@@ -34,6 +38,19 @@ class Result:
     """What a reader has to know before the figures; empty when there is nothing."""
     forensics: dict[str, Any] = field(default_factory=dict)
     """How well each number of an image tells adversarial ones; see giveaways."""
+    objective: Objective = "study"
+    insertion: dict[str, Any] | None = None
+    controls: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """Its column's head and key, such as '192x160' or '192x160, lesion objective'."""
+        return column_name(self.resolution, self.objective)
+
+    @property
+    def file_name(self) -> str:
+        """The same for names of files, such as '192x160-lesion'."""
+        return column_folder(self.resolution, self.objective)
 
     @property
     def twins(self) -> list[Example]:
@@ -53,6 +70,8 @@ class Result:
             "secondary": self.secondary,
             "lesion_truth": self.truth,
             "forensics": self.forensics,
+            "insertion": self.insertion,
+            "controls": self.controls,
             "provenance": self.provenance,
         }
 
@@ -64,8 +83,10 @@ def summarise(
     draws: int,
     seed: int,
     provenance: dict[str, Any],
+    objective: Objective = "study",
+    controls: Sequence[ControlScore] | None = None,
 ) -> Result:
-    """Figures of all scored mammograms of one resolution."""
+    """Figures of all scored mammograms of one resolution and objective; ``controls`` None: none were measured."""
     predictions = [s.real for s in scored] + [s.fake for s in scored if s.fake]
     cases = Cases.pair(predictions, {s.real.key: s.density for s in scored})
     table = table1(cases, threshold, draws, seed)
@@ -78,7 +99,13 @@ def summarise(
         "fooled_by_density": {d: {k: dataclasses.asdict(f) for k, f in by.items()} for d, by in by_density.items()},
     }
     truth = removal_summary(_changes(scored, Direction.REMOVE))
-    return Result(resolution, predictions, cases, table, secondary, truth, provenance, forensics=giveaways(scored))
+    return Result(
+        *(resolution, predictions, cases, table, secondary, truth, provenance),
+        objective=objective,
+        forensics=giveaways(scored),
+        insertion=insertion_summary(scored, threshold, draws, seed),
+        controls=control_summary(scored, controls, threshold, draws, seed),
+    )
 
 
 def identity_distance(changes: Sequence[Change]) -> dict[str, float | int | None]:
@@ -90,28 +117,6 @@ def identity_distance(changes: Sequence[Change]) -> dict[str, float | int | None
         "images": len(changes),
         "together": float(above.sum() / below.sum()),
         "median": float(np.median(above / below)),
-    }
-
-
-def removal_summary(changes: Sequence[Change]) -> dict[str, Any] | None:
-    """Median and quartiles of each measure of Removal over the images that have it; None without known lesions."""
-    removals = [c.removal for c in changes if c.removal]
-    if not removals:
-        return None
-    names = ("energy_near", "area_near", "untouched", "removed", "way")
-    return {"images": len(removals)} | {name: _spread([getattr(r, name) for r in removals]) for name in names}
-
-
-def _spread(values: Sequence[float | None]) -> dict[str, float | int | None]:
-    known = [v for v in values if v is not None]
-    if not known:
-        return {"images": 0, "median": None, "low_quartile": None, "high_quartile": None}
-    low, middle, high = np.quantile(known, (0.25, 0.5, 0.75))
-    return {
-        "images": len(known),
-        "median": float(middle),
-        "low_quartile": float(low),
-        "high_quartile": float(high),
     }
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from mammogan.attack.adversarial import ShardPair
+from mammogan.attack.change_measures import Insertion, RealBlob, look_at_real, measure_insertion
 from mammogan.attack.forensics import ForensicPair
 from mammogan.attack.predictions import Prediction
 from mammogan.attack.truth import PhantomTruth, Removal, compare_with_truth
-from mammogan.config import UserError
+from mammogan.config import Objective, UserError
 from mammogan.data.stream import Sample
 from mammogan.models.networks import IMAGENET_MEAN, IMAGENET_STD, Cad
 
@@ -30,18 +31,20 @@ class Scored:
     density: str
     change: Change | None
     forensics: ForensicPair | None = None
+    blob: RealBlob | None = None
+    """The blob detector on the real one."""
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Scored:
         """The inverse of dataclasses.asdict; numbers are the very same after JSON."""
-        fake, change = values["fake"], values["change"]
-        removal = change and change["removal"]
+        fake, blob = values["fake"], values["blob"]
         return cls(
             Prediction(**values["real"]),
             Prediction(**fake) if fake else None,
             values["density"],
-            Change(**{**change, "removal": Removal(**removal) if removal else None}) if change else None,
+            Change.from_json(values["change"]) if values["change"] else None,
             ForensicPair.from_json(values["forensics"]) if values["forensics"] else None,
+            RealBlob(**blob) if blob else None,
         )
 
 
@@ -53,19 +56,29 @@ class Change:
     below: float
     removal: Removal | None
     """Only where a phantom's truth is known and a lesion was to be removed."""
+    insertion: Insertion | None = None
+    """Only where a lesion was to be inserted."""
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Change:
+        kinds: dict[str, type[Removal] | type[Insertion]] = {"removal": Removal, "insertion": Insertion}
+        return cls(**values | {name: kind(**values[name]) for name, kind in kinds.items() if values[name]})
 
 
-def score_pair(shards: ShardPair, cad: Cad, truth: PhantomTruth, resolution: str, batch: int) -> Iterator[Scored]:
+def score_pair(
+    shards: ShardPair, cad: Cad, truth: PhantomTruth, resolution: str, batch: int, objective: Objective = "study"
+) -> Iterator[Scored]:
     """Every real mammogram of a shard in order, scored with its fake by ``cad`` on the CAD's own device."""
     waiting = read_pairs(shards)
     while several := list(islice(waiting, batch)):
         before = probabilities(cad, [real for real, _ in several])
         after = iter(probabilities(cad, [fake for _, fake in several if fake]))
         for (real, fake), p in zip(several, before, strict=True):
-            altered = predict(fake, resolution, next(after)) if fake else None
+            altered = predict(fake, resolution, next(after), objective) if fake else None
             change = measure_change(real, fake, truth) if fake else None
             forensics = ForensicPair.measure(real.pixels, fake.pixels if fake else None)
-            yield Scored(predict(real, resolution, p), altered, str(real.facts.get("density") or ""), change, forensics)
+            density, blob = str(real.facts.get("density") or ""), look_at_real(real, truth)
+            yield Scored(predict(real, resolution, p, objective), altered, density, change, forensics, blob)
 
 
 def read_pairs(shards: ShardPair) -> Iterator[Pair]:
@@ -94,7 +107,7 @@ def probabilities(cad: Cad, samples: list[Sample]) -> list[float]:
     return found
 
 
-def predict(sample: Sample, resolution: str, probability: float) -> Prediction:
+def predict(sample: Sample, resolution: str, probability: float, objective: Objective = "study") -> Prediction:
     """One row of predictions.csv."""
     facts = sample.facts
     return Prediction(
@@ -107,16 +120,19 @@ def predict(sample: Sample, resolution: str, probability: float) -> Prediction:
         direction=facts.get("direction", ""),
         source_key=facts.get("source_key", ""),
         split=facts["split"],
+        objective=objective,
     )
 
 
 def measure_change(real: Sample, fake: Sample, truth: PhantomTruth) -> Change:
-    """How far the fake is from its original; a removal also against the truth."""
-    known = truth.of(real.key, real.facts) if fake.facts["direction"] == "remove" else None
+    """How far the fake is from its original; a removal also against the truth, and an insertion's shape."""
+    removed = fake.facts["direction"] == "remove"
+    known = truth.of(real.key, real.facts) if removed else None
     mean, std = IMAGENET_MEAN[0], IMAGENET_STD[0]
     original = real.pixels / 65535
     return Change(
         above=float((((fake.pixels / 65535) - original) ** 2).sum()) / std**2,
         below=float(((original - mean) ** 2).sum()) / std**2,
         removal=compare_with_truth(real.pixels, fake.pixels, known) if known else None,
+        insertion=None if removed else measure_insertion(real, fake),
     )

@@ -6,15 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mammogan.config import Direction, Objective, UserError, Workspace
+from mammogan.config import Direction, Objective, Resolution, UserError, Workspace
 
 Split = Literal["train", "validation", "test"]
 Background = Literal["original", "as-generated"]
 
 
 def report_folder(workspace: Workspace, split: str) -> Path:
-    """report/ for the test split, report/<split>/ for another."""
-    return workspace.report if split == "test" else workspace.report / split
+    """report/ for the test split, report/<split>/ for another; one for all objectives."""
+    report = Workspace(workspace.root).report
+    return report if split == "test" else report / split
+
+
+def column_name(resolution: Resolution, objective: Objective) -> str:
+    """What a column of the report is called: the resolution, and an objective other than the study's."""
+    return str(resolution) if objective == "study" else f"{resolution}, {objective} objective"
+
+
+def column_folder(resolution: Resolution, objective: Objective) -> str:
+    """The same for names of files."""
+    return str(resolution) if objective == "study" else f"{resolution}-{objective}"
 
 
 @dataclass(frozen=True)
@@ -83,6 +94,8 @@ class EvaluateConfig:
 
     resolution: tuple[str, ...] = ()
     """high, low or HEIGHTxWIDTH, one or more; all that have altered mammograms when left out."""
+    objective: tuple[Objective, ...] = ()
+    """study, lesion: whose adversarial images are evaluated, side by side; all that there are when left out."""
     split: Split = "test"
     threshold: float = 0.5
     """A mammogram whose probability of cancer is above this is called positive."""
@@ -97,6 +110,10 @@ class EvaluateConfig:
     these differ."""
     examples: int = 3
     """Triplets real, fake, difference in each figure: from the largest to the smallest change of the CAD's mind."""
+    controls: bool = True
+    """Also measure what fools the CAD without being an attack on the lesion: its lesion-free twin, less contrast,
+    gradient descent on the CAD, an identity-trained generator. Without these rows a fooled rate tells nothing of
+    removal."""
     batch: int = 4
     """Mammograms through the CAD at once. It changes memory and speed, not the scores beyond rounding."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

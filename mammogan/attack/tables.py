@@ -15,7 +15,7 @@ from mammogan.files import write_json, write_text, written_beside
 NOT_GIVEN = "–"
 CSV_COLUMNS = (
     *("resolution", "name", "figure", "value", "interval_low", "interval_high"),
-    *("numerator", "denominator", "note", "paper"),
+    *("numerator", "denominator", "note", "paper", "objective"),
 )
 
 
@@ -44,9 +44,7 @@ def notes(results: Sequence[Result]) -> list[str]:
         for name, figure in result.table.items():
             if reason := figure.reason or figure.interval_reason:
                 what = "interval: " if not figure.reason else ""
-                rows.setdefault(f"{result.resolution}, {what}{reason}", []).append(
-                    ROWS[name].removeprefix("… of those, ")
-                )
+                rows.setdefault(f"{result.name}, {what}{reason}", []).append(ROWS[name].removeprefix("… of those, "))
     return [f"{reason} ({'; '.join(names)})." for reason, names in rows.items()]
 
 
@@ -55,13 +53,13 @@ def paper_columns() -> list[str]:
 
 
 def write_table_json(path: Path, results: Sequence[Result], facts: dict[str, Any]) -> None:
-    """Everything, for machines: ``facts`` first, then each resolution. Never a NaN: what is unknown is null."""
-    found = {str(result.resolution): result.to_json() for result in results}
+    """Everything, for machines: ``facts`` first, then each column. Never a NaN: what is unknown is null."""
+    found = {result.name: result.to_json() for result in results}
     write_json(path, {"schema": 1, **facts, "rows": ROWS, "resolutions": found, "paper": PAPER})
 
 
 def write_table_csv(path: Path, results: Sequence[Result]) -> None:
-    """One line a figure and resolution."""
+    """One line a figure and column of the report."""
     with written_beside(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(CSV_COLUMNS)
@@ -70,12 +68,13 @@ def write_table_csv(path: Path, results: Sequence[Result]) -> None:
             for name, f in result.table.items():
                 note = f.reason or f.interval_reason
                 numbers = (f.value, f.low, f.high, f.numerator, f.denominator)
-                writer.writerow((result.resolution, name, ROWS[name], *numbers, note, paper.get(name, "")))
+                told = (note, paper.get(name, ""), result.objective)
+                writer.writerow((result.resolution, name, ROWS[name], *numbers, *told))
 
 
 def write_table_markdown(path: Path, results: Sequence[Result], banner: str) -> None:
     """The study's rows, ours with 95% intervals and the paper's beside."""
-    ours = [f"{result.resolution} (95% interval)" for result in results]
+    ours = [f"{result.name} (95% interval)" for result in results]
     lines = [f"**{banner}**", ""] if banner else []
     lines += [_row(["", *ours, *paper_columns()]), _row(["---"] * (1 + len(ours) + len(PAPER)))]
     for name, title in ROWS.items():

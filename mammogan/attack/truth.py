@@ -9,6 +9,7 @@ import csv
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ Mask = NDArray[np.bool_]
 
 NEAR = 1.5
 """Lesion radii around a lesion's centre that count as near it."""
+STEP = 1 / 65535
+"""The smallest change of a pixel."""
 LEVELS_UP = 3
 """Folders above a DICOM file in which its truth.json is looked for."""
 
@@ -58,6 +61,14 @@ class Removal:
             return None
         return 1 - self.removed / self.untouched
 
+    @property
+    def closer_db(self) -> float | None:
+        """How much closer to the twin the removal came inside the lesion, 20 log10(untouched / removed): 0 stays, 6.0
+        halves the distance, negative moves away. A distance below one grey step of 16 bits counts as one."""
+        if self.untouched is None or self.removed is None or self.untouched == 0:
+            return None
+        return 20 * math.log10(max(self.untouched, STEP) / max(self.removed, STEP))
+
 
 def compare_with_truth(real: Pixels, fake: Pixels, truth: LesionTruth) -> Removal:
     """Measure one removal. Everything uint16 (H,W)."""
@@ -90,19 +101,32 @@ class PhantomTruth:
 
     def of(self, key: str, facts: dict[str, Any]) -> LesionTruth | None:
         """The truth of one sample (its key and JSON); None where no phantom tells, or it has no lesion."""
-        row = self._rows.get(key)
-        folder = self._folder(Path(row["path"]).parent) if row else None
-        if row is None or folder is None:
+        found = self._image(key)
+        if not found or not found[2].get("mask"):
             return None
-        known = self._told_in(folder).images.get(Path(row["path"]).stem)
-        if not known or not known["lesions"] or not known.get("mask"):
-            return None
+        row, folder, known = found
         placement = Placement.from_json(facts["placement"])
         return LesionTruth(
             lesion=apply_placement_to_mask(_read_mask(folder / known["mask"]), placement),
             near=near_lesions(known["lesions"], placement, facts["spacing_mm"]),
             twin=_read_twin(folder / known["twin"], row, facts) if known.get("twin") else None,
         )
+
+    def near(self, key: str, facts: dict[str, Any]) -> Mask | None:
+        """Pixels (H,W) near a lesion of one sample, without reading its pictures; None as for ``of``."""
+        found = self._image(key)
+        if not found:
+            return None
+        return near_lesions(found[2]["lesions"], Placement.from_json(facts["placement"]), facts["spacing_mm"])
+
+    def _image(self, key: str) -> tuple[dict[str, str], Path, dict[str, Any]] | None:
+        """Its row of the table, its phantom's folder, and what is told of its lesions; None where there are none."""
+        row = self._rows.get(key)
+        folder = self._folder(Path(row["path"]).parent) if row else None
+        if row is None or folder is None:
+            return None
+        known = self._told_in(folder).images.get(Path(row["path"]).stem)
+        return (row, folder, known) if known and known["lesions"] else None
 
     def sha256_of(self, keys: Iterable[str]) -> list[str]:
         """Of every truth.json that tells of some of these samples; empty where no phantom is among them."""

@@ -59,8 +59,8 @@ class Drawn:
     resamples: bool
 
     def __getitem__(self, part: slice) -> Drawn:
-        own = (drawn[part] for drawn in (self.flip, self.rotation, self.shear, self.scale, self.shift))
-        return Drawn(*own, self.resamples)
+        flip, rotation, shear = self.flip[part], self.rotation[part], self.shear[part]
+        return Drawn(flip, rotation, shear, self.scale[part], self.shift[part], self.resamples)
 
     def apply(self, pixels: Tensor) -> Tensor:
         """Floats (N,1,H,W) -> the same shape: flipped, then resampled bilinearly about the centre, 0 outside.

@@ -73,9 +73,8 @@ class LesionGenerator(nn.Module):
         self.decoder = nn.ModuleList(_block(b + s, s) for b, s in zip(below, skips, strict=True))
         self.last = nn.Conv2d(down[0], 2, 3, padding=1)
         nn.init.normal_(self.last.weight, 0, 0.02)
-        nn.init.zeros_(self.last.bias)
-        with torch.no_grad():
-            self.last.bias[1] = -2.0  # sigmoid .12: changes must be worth opening the mask
+        with torch.no_grad():  # sigmoid(-2) is .12: changes must be worth opening the mask
+            self.last.bias.copy_(torch.tensor([0.0, -2.0]))  # type: ignore[union-attr]
 
     def map(self, pixels: Tensor) -> Tensor:
         """What to add to each cell: (N,1,H,W) -> (N,1,H/cell,W/cell) in [-.5,.5], 0 in the air, at least float32."""

@@ -239,8 +239,8 @@ def _train_epoch(training: CadTraining, keeper: Keeper, reporter: Reporter) -> N
     if training.best is None or (value is not None and _is_better(value, training.best, config)):
         training.best = value
         facts = {f"validation_{name}": figure for name, figure in validated.items()}
-        facts |= {"kind": "cad", "width": config.width, "epoch": training.epoch}
-        keeper.best({**facts, "cad": training.kept.state_dict()})
+        origin = {"kind": "cad", "width": config.width, "epoch": training.epoch}
+        keeper.best({**origin, **facts, "cad": training.kept.state_dict()})
     keeper.save()
     keeper.pause()
 

@@ -14,6 +14,7 @@ import tyro
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mammogan.data.blob_detector import blob
 from mammogan.data.phantom.anatomy import draw_anatomy, draw_patient
 from mammogan.data.phantom.detector import WHITE
 from mammogan.data.phantom.dicom import encode
@@ -27,7 +28,6 @@ REGION = 128
 """Side of the regions whose spectrum is measured, in pixels."""
 BAND = (0.1, 0.7)
 """Cycles per mm between which the exponent is fitted (Chen et al. 2012)."""
-BLOB_MM = 4.0
 
 
 def pictures(config: PhantomConfig, label: str, views: Sequence[str] = ("CC", "MLO")) -> Iterator[Picture]:
@@ -70,17 +70,6 @@ def _slope(frequency: NDArray[np.float64], power: NDArray[np.float64], step: flo
     middle = [frequency[which == ring].mean() for ring in range(1, len(rings))]
     mean = [power[which == ring].mean() for ring in range(1, len(rings))]
     return -float(np.polyfit(np.log(middle), np.log(mean), 1)[0])
-
-
-def blob(pixels: Pixels, breast: Mask, spacing_mm: float) -> float:
-    """The one-line reader: the largest difference of Gaussians (4 and 8 mm) at least 8 mm inside the breast."""
-    weight, values = breast.astype(np.float32), pixels.astype(np.float32)
-    near, far = (
-        ndimage.gaussian_filter(values, sigma) / (ndimage.gaussian_filter(weight, sigma) + 1e-3)
-        for sigma in (BLOB_MM / spacing_mm, 2 * BLOB_MM / spacing_mm)
-    )
-    inside = ndimage.binary_erosion(breast, iterations=max(1, round(8 / spacing_mm)), border_value=1)
-    return float((near - far)[inside].max())
 
 
 def auc(positive: Sequence[float], negative: Sequence[float]) -> float:
