@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from conftest import SMALL
 from generators import save_gnet
 from rich.console import Console
 from torch import Tensor, nn
+from trainings import start_ranks
 
 from mammogan.attack.critics import notices_of_dead_critics
 from mammogan.config import Direction, UserError, Workspace
@@ -87,7 +90,27 @@ def test_a_critic_that_sees_a_coarser_picture_is_differentiated_by_that() -> Non
     assert found.critic_sd == pytest.approx(watch(brightness, brighter, TARGETS, SOURCES, ALONE).critic_sd, rel=1e-5)
 
 
-def test_ranks_share_the_first_mammograms_and_two_of_them_see_what_one_sees() -> None:
+TWO_RANKS = """
+import torch
+from test_critic_watch import SOURCES, TARGETS, brighter, brightness
+from mammogan.training.critic_watch import own_pictures, watch
+from mammogan.training.distributed import joined
+torch.set_num_threads(1)
+with joined("cpu") as ranks:
+    own = [own_pictures(list(images), 32, ranks) for images in (TARGETS, SOURCES)]
+    print(watch(brightness, brighter, *own, ranks))
+"""
+
+
+def test_two_ranks_find_what_one_finds_to_the_last_bit() -> None:
+    words = [sys.executable, "-c", TWO_RANKS]
+    paths = {"cwd": Path(__file__).parent, "stdout": subprocess.PIPE}
+    processes = start_ranks([words, words], **paths)
+    told = [process.communicate(timeout=240)[0].strip() for process in processes]
+    assert told == [str(watch(brightness, brighter, TARGETS, SOURCES, ALONE))] * 2
+
+
+def test_ranks_share_the_first_mammograms() -> None:
     shares = [own_pictures(list(TARGETS), 4, Ranks(rank, 3, ALONE.device)) for rank in range(3)]  # type: ignore[arg-type]
     assert [len(share) for share in shares] == [2, 1, 1]
     assert torch.equal(torch.cat([shares[0][:1], shares[1], shares[2], shares[0][1:]]), TARGETS[:4])
