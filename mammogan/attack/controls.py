@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from mammogan.attack.generate import altered_pixels
 from mammogan.attack.kept import keep, read_kept
+from mammogan.attack.methods import NetworkAttack
 from mammogan.attack.scores import probabilities
 from mammogan.attack.truth import LesionTruth, PhantomTruth, Removal, compare_with_truth
 from mammogan.attack.whole import WholeShard
@@ -151,12 +152,12 @@ def _descended(reals: Sequence[Sample], cad: Cad, budget: float) -> list[Pixels 
     return list(descend(np.stack([real.pixels for real in reals]), cad, budget))
 
 
-def _altered(reals: Sequence[Sample], gnet: Gnet) -> list[Pixels | None]:
+def _altered(reals: Sequence[Sample], gnet: nn.Module) -> list[Pixels | None]:
     pixels = torch.from_numpy(np.stack([real.pixels for real in reals]))[:, None]
-    return list(altered_pixels(gnet, pixels)[:, 0].numpy())
+    return list(NetworkAttack(gnet).alter(pixels, [real.key for real in reals])[:, 0].numpy())
 
 
-def _load_identity(task: ControlTask, cad: Cad) -> Gnet:
+def _load_identity(task: ControlTask, cad: Cad) -> nn.Module:
     """The very generator that was planned with, where the CAD is; UserError when its file has changed since."""
     checkpoint = task.identity
     if checkpoint is None:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 import webdataset as wds
-from torch import Tensor
 
 from mammogan.attack.adversarial import SETTINGS, AlteredFolder, Entry, whole_shard
 from mammogan.attack.background import as_saved
 from mammogan.attack.domain import check_domain
+from mammogan.attack.methods import NOTHING_TO_CHOOSE, Attack, Choosing, load_attack
 from mammogan.attack.settings import Background, GenerateConfig
 from mammogan.config import Direction, MissingInput, Resolution, UserError, Workspace
 from mammogan.data.codec import encode
@@ -28,9 +28,8 @@ from mammogan.data.index import ShardIndex
 from mammogan.data.shard_folder import member_places
 from mammogan.data.stream import Sample
 from mammogan.files import sha256, write_json, written_beside
-from mammogan.models.networks import Gnet, to_uint16
 from mammogan.terminal import say, track
-from mammogan.training.checkpoint import CheckpointFacts, load_gnet, refuse_another
+from mammogan.training.checkpoint import CheckpointFacts, choose_checkpoint, read_generator
 from mammogan.training.distributed import choose_device
 
 NOTICE = "synthetic: altered by MammoGAN, not a clinical image"
@@ -53,6 +52,7 @@ class ShardTask:
     batch: int = 4
     device: str = "auto"
     background: Background = "original"
+    choosing: Choosing = NOTHING_TO_CHOOSE
 
     @property
     def folder(self) -> AlteredFolder:
@@ -71,6 +71,7 @@ class ShardTask:
             "source_shard_sha256": self.source_sha256,
             "checkpoint_sha256": self.generator.sha256,
             "background": self.background,
+            **self.choosing.made_from,
         }
 
     def outdated(self) -> str:
@@ -84,6 +85,9 @@ class ShardTask:
             "source_shard_sha256": "the real mammograms changed",
             "checkpoint_sha256": "the generator changed",
             "background": f"--background is now {self.background}",
+            "tries": f"--tries is now {self.choosing.tries}",
+            "seed": f"--seed is now {self.choosing.seed}",
+            "choosing_cad_sha256": "the CAD that chooses among tries changed",
         }
         changed = [name for name, value in self.made_from.items() if entry["made_from"].get(name) != value]
         return ", ".join(dict.fromkeys(reasons.get(name, "made by another version") for name in changed))
@@ -137,10 +141,12 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
             continue
         generator = _find_generator(models, resolution, direction, config.checkpoint)
         check_domain([(generator.run, generator.shards_sha256)], index, config.out_of_domain)
+        cad = choose_checkpoint(models.cad_run(resolution))
+        choosing = Choosing.of(generator, config.tries, config.seed, cad)
         tasks += [
             ShardTask(
                 *(workspace, resolution, direction, s.split, s.name, s.sha256, s.count),
-                *(generator, config.out_of_domain, config.batch, config.device, config.background),
+                *(generator, config.out_of_domain, config.batch, config.device, config.background, choosing),
             )
             for s in own
         ]
@@ -151,14 +157,15 @@ def _find_generator(models: Workspace, resolution: Resolution, direction: Direct
     """UserError when the checkpoint says that it does the opposite."""
     run = models.gan_run(resolution, direction)
     try:
-        found = load_gnet(run, which=which)[1]
+        found = read_generator(run, which)[1]
     except MissingInput:
         if which not in ("best", "newest"):
             raise
+        objective = "" if models.objective == "study" else f" --objective {models.objective}"
         raise MissingInput(
             f"no generator ({direction}) for {resolution} in {run}; run\n"
             f"  python launch/train_gan.py --workspace {models.root} --resolution {resolution} "
-            f"--direction {direction}\n"
+            f"--direction {direction}{objective}\n"
             "or name with --models the workspace whose generators are to be used"
         ) from None
     if found.direction not in (direction, None):
@@ -176,7 +183,7 @@ def generate_shard(task: ShardTask) -> bool:
         say(f"{task.resolution}, {task.name}: up to date")
         return False
     say(f"{task.resolution}, {task.name}: {reason}; altering {task.count} mammograms")
-    gnet = _load_pinned(task.generator, str(choose_device(task.device)))
+    attack = _load_pinned(task.generator, task.choosing, str(choose_device(task.device)))
     task.folder.remove(task.name)
     patients: dict[str, str] = {}
     with written_beside(task.folder.path / task.name) as own:
@@ -184,7 +191,7 @@ def generate_shard(task: ShardTask) -> bool:
             open(own, "wb") as file,
             wds.TarWriter(file, user="mammogan", group="mammogan", mtime=0, encoder=False) as tar,
         ):
-            for sample in track(alter(task, gnet), task.count, f"altering {task.name}"):
+            for sample in track(alter(task, attack), task.count, f"altering {task.name}"):
                 patients[sample.key] = sample.facts["patient"]
                 facts = json.dumps(sample.facts, allow_nan=False).encode()
                 tar.write({"__key__": sample.key, "png": encode(sample.pixels, "png"), "json": facts})
@@ -193,23 +200,14 @@ def generate_shard(task: ShardTask) -> bool:
     return True
 
 
-def alter(task: ShardTask, gnet: Gnet) -> Iterator[Sample]:
+def alter(task: ShardTask, attack: Attack) -> Iterator[Sample]:
     """The fakes of a shard, in its order."""
     reals = iter(whole_shard(task.workspace, task.resolution, task.source, task.count))
     while batch := list(islice(reals, task.batch)):
         pixels = torch.from_numpy(np.stack([sample.pixels for sample in batch]))[:, None]
-        for real, fake in zip(batch, altered_pixels(gnet, pixels), strict=True):
+        for real, fake in zip(batch, attack.alter(pixels, [real.key for real in batch]), strict=True):
             saved = as_saved(real.pixels, fake[0].numpy(), task.background)
             yield Sample(f"{real.key}-{task.direction}", saved, altered_facts(real, task))
-
-
-@torch.no_grad()
-def altered_pixels(gnet: Gnet, pixels: Tensor) -> Tensor:
-    """round(G(x) 65535), half to even: uint16 (N,1,H,W) -> uint16 (N,1,H,W) on the CPU. TF32 is off: it would round
-    away the lower bits of 16."""
-    device = next(gnet.parameters()).device
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-        return to_uint16(gnet(pixels.to(device))).cpu()
 
 
 def altered_facts(real: Sample, task: ShardTask) -> dict[str, Any]:
@@ -226,6 +224,8 @@ def altered_facts(real: Sample, task: ShardTask) -> dict[str, Any]:
         "direction": str(task.direction),
         "generator": _made_by(task),
         "background": task.background,
+        "objective": task.workspace.objective,
+        **({"tries": task.choosing.tries} if task.choosing.made_from else {}),
         "notice": NOTICE,
     }
 
@@ -286,8 +286,5 @@ def _made_by(task: ShardTask) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=2)
-def _load_pinned(generator: CheckpointFacts, device: str) -> Gnet:
-    """The very generator that was planned with; UserError when its file has changed since."""
-    gnet, found = load_gnet(generator.path.parent, device, which=str(generator.path))
-    refuse_another(generator.path, found.sha256, generator.sha256)
-    return gnet
+def _load_pinned(generator: CheckpointFacts, choosing: Choosing, device: str) -> Attack:
+    return load_attack(generator, choosing, device)

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from mammogan.models.lesion import AIR
-from mammogan.models.networks import Cad, to_uint16, unit_pixels
+from mammogan.models.networks import AIR, Cad, to_uint16, unit_pixels
 from mammogan.models.transplant import Lesion, Picture, Place, Scale, put_in
 
 SPOTS = 64

@@ -50,6 +50,11 @@ class GenerateConfig:
     background: Background = "original"
     """original: the air around the breast stays the original's bit for bit, and altered pixels take grey values that
     the original's source could store. as-generated, the paper's: all pixels are saved as the generator made them."""
+    tries: int = 6
+    """Lesion objective, insertion: lesions that are tried for an image, of which the first that the CAD calls positive
+    is taken, or else the one it finds most so. 1: one is drawn, and no CAD is asked."""
+    seed: int = 0
+    """Lesion objective, insertion: which lesions are drawn, and where to, with the image's key."""
     batch: int = 4
     """Mammograms through the generator at once, each about 4.3 GB at 1728x1408 with the study's width. It changes
     memory and speed, not the pixels beyond rounding."""
@@ -61,8 +66,9 @@ class GenerateConfig:
                 "altered training mammograms overstate what a generator can do, since it was trained on them; "
                 "add --allow-train if you want them all the same (a reader study's training sessions do)"
             )
-        if self.batch < 1:
-            raise UserError(f"--batch {self.batch}: expected 1 or more")
+        for name, least in (("batch", 1), ("tries", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"--{name} {getattr(self, name)}: expected {least} or more")
         if self.checkpoint not in ("best", "newest") and len(self.direction) != 1:
             raise UserError(
                 f"--checkpoint {self.checkpoint} is one generator's file: name its --direction (remove or insert)"

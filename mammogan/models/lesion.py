@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mammogan.models.networks import LEAK, at_least_float32, unit_pixels
+from mammogan.models.networks import LEAK, at_least_float32, tissue, unit_pixels
 
-AIR = 0.005
-"""Pixels at or below this are outside the breast, and are left as they are."""
 AIR_CELL = 0.01
 """Mean of a cell at or below which it holds no breast."""
 LARGEST_CHANGE = 0.5
@@ -76,6 +75,13 @@ class LesionGenerator(nn.Module):
         with torch.no_grad():  # sigmoid(-2) is .12: changes must be worth opening the mask
             self.last.bias.copy_(torch.tensor([0.0, -2.0]))  # type: ignore[union-attr]
 
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> LesionGenerator:
+        """The averaged generator of a checkpoint of training/lesion.py."""
+        generator = cls(Grid(state["cell"], state["fine_levels"]), state["width"])
+        generator.load_state_dict(state["gnet"])
+        return generator
+
     def map(self, pixels: Tensor) -> Tensor:
         """What to add to each cell: (N,1,H,W) -> (N,1,H/cell,W/cell) in [-.5,.5], 0 in the air, at least float32."""
         value, breast = self.grid.seen(self.grid.pooled(pixels))
@@ -94,7 +100,7 @@ class LesionGenerator(nn.Module):
     def apply_map(self, pixels: Tensor, change: Tensor) -> Tensor:
         """The picture with a map of its cells added to the breast: pixels in [0,1], air untouched."""
         unit = unit_pixels(pixels)
-        return (unit + enlarged(change, self.grid.cell) * (unit > AIR)).clamp(0, 1)
+        return (unit + enlarged(change, self.grid.cell) * tissue(unit)).clamp(0, 1)
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.apply_map(pixels, self.map(pixels))

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mammogan.models.lesion import AIR
+from mammogan.models.networks import AIR
 
 Picture = NDArray[np.float32]
 Place = tuple[int, int]

@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 import yaml
+from torch import nn
 
 from mammogan.config import MissingInput, UserError, to_dict
 from mammogan.files import sha256, write_json, write_text, written_beside
+from mammogan.models.lesion import LesionGenerator
 from mammogan.models.networks import Cad, Gnet
 from mammogan.provenance import keep_beside, made_by
 from mammogan.training.seal import broken_seal, seal
@@ -31,8 +33,8 @@ INPUTS = {
 """What it means that an input of a training has changed."""
 UNTOLD = ("vgg_weights_sha256",)
 """Inputs of which runs do not tell that were begun by earlier versions."""
-ARCHS = ("unet",)
-"""Kinds of generators: unet is the study's Gnet."""
+ARCHS = ("unet", "residual-map", "transplant")
+"""Kinds of generators: the study's Gnet; the lesion objective's remover, and its bank of lesions, no network."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,7 @@ class CheckpointFacts:
     """remove or insert, where it says so."""
     shards_sha256: str | None = None
     """Of what it was trained on, where its run says so."""
+    arch: str = ARCHS[0]
 
     @property
     def run(self) -> str:
@@ -240,15 +243,30 @@ class CheckpointFacts:
         return run_of(self.path).path.name
 
 
-def load_gnet(run: Path, device: torch.device | str = "cpu", which: str = "best") -> tuple[Gnet, CheckpointFacts]:
-    """The generator of a run in eval mode: 'best' (on validation, see ``Fooled.rank``), 'newest', or a path."""
+def read_generator(run: Path, which: str = "best") -> tuple[dict[str, Any], CheckpointFacts]:
+    """The state of a run's generator: 'best' (on validation, see ``Fooled.rank``), 'newest', or a path."""
     path = choose_checkpoint(run, which)
     state = load(path)
     refuse_other_arch(path, state)
+    origin = state.get("direction"), run_of(path).shards_sha256, state.get("arch", ARCHS[0])
+    return state, CheckpointFacts(path, sha256(path), state["phase"], state["epoch"], *origin)
+
+
+def load_gnet(run: Path, device: torch.device | str = "cpu", which: str = "best") -> tuple[nn.Module, CheckpointFacts]:
+    """The generator of a run, a network from pixels to pixels, in eval mode; ``which`` as in ``read_generator``."""
+    state, facts = read_generator(run, which)
+    if facts.arch == "transplant":
+        raise UserError(f"checkpoint {facts.path} is a bank of lesions, no network; attack/insertion.py uses it")
+    return network_of(state).to(device).eval(), facts
+
+
+def network_of(state: dict[str, Any]) -> nn.Module:
+    """The network of a state of ``read_generator``."""
+    if state.get("arch") == "residual-map":
+        return LesionGenerator.of_state(state)
     gnet = Gnet(state["width"], state["gnet_norm"])
     gnet.load_state_dict(state["gnet"])
-    origin = state.get("direction"), run_of(path).shards_sha256
-    return gnet.to(device).eval(), CheckpointFacts(path, sha256(path), state["phase"], state["epoch"], *origin)
+    return gnet
 
 
 def refuse_other_arch(path: Path, state: dict[str, Any]) -> None:

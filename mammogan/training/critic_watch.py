@@ -32,7 +32,8 @@ class Watched:
     """How critic and generator fared on the fixed mammograms. The same on every rank."""
 
     critic_sd: float
-    """Standard deviation (of the population) of the logits of targets and adversarial pictures together."""
+    """Standard deviation (of the population) of the logits of targets, sources and adversarial pictures together: a
+    critic that has been beaten still tells sources, a dead one nothing."""
     critic_sd_sources: float
     """Of the logits of the sources, untouched."""
     critic_gradient: float
@@ -143,7 +144,7 @@ def _figures(rows: Sequence[dict[str, Any]]) -> Watched:
     target, source, adversarial = ([part[0] for part in of[name]] for name in ("target", "source", "adversarial"))
     gradients = [part[1] for part in (*of["target"], *of["adversarial"])]
     return Watched(
-        critic_sd=_sd(target + adversarial),
+        critic_sd=_sd(target + source + adversarial),
         critic_sd_sources=_sd(source),
         critic_gradient=sum(gradients) / len(gradients),
         auc_source=auc(target, source),

@@ -73,7 +73,7 @@ def finished_remover(workspace: Workspace, resolution: Resolution) -> Path:
 
 def _make(config: GanConfig, shards: Path, remover: Path, inputs: dict[str, Any], run: Run, ranks: Ranks) -> None:
     run.begin(config, inputs)
-    generator = Precision.choose("fp32", ranks.device).place(load_remover(load(remover))).eval()
+    generator = Precision.choose("fp32", ranks.device).place(LesionGenerator.of_state(load(remover))).eval()
     positives = sum(s["count"] for s in _shards_of_positives(shards))
     samples = track(_positives(shards), positives, f"{run.path.name}: taking lesions")
     scale = scale_of(config, generator.grid)
@@ -103,13 +103,6 @@ def _make(config: GanConfig, shards: Path, remover: Path, inputs: dict[str, Any]
     save(run.newest, state)
     run.finish({"lesions": len(kept), "positives": len(found), "compact": int(compact.sum())})
     say(f"{run.path.name}: {len(kept)} lesions of {len(found)} training positives ({int(compact.sum())} compact)")
-
-
-def load_remover(state: dict[str, Any]) -> LesionGenerator:
-    """The averaged generator of a saved state."""
-    generator = LesionGenerator(Grid(state["cell"], state["fine_levels"]), state["width"])
-    generator.load_state_dict(state["gnet"])
-    return generator
 
 
 def scale_of(config: GanConfig, grid: Grid) -> Scale:
