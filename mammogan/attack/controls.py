@@ -27,7 +27,7 @@ from mammogan.attack.truth import LesionTruth, PhantomTruth, Removal, compare_wi
 from mammogan.attack.whole import WholeShard
 from mammogan.data.blob_detector import breast_of
 from mammogan.data.stream import Sample
-from mammogan.models.networks import Cad, Gnet
+from mammogan.models.networks import Cad
 from mammogan.training.checkpoint import load_gnet, refuse_another
 
 Pixels = NDArray[np.uint16]
@@ -93,7 +93,7 @@ def measure_controls(task: ControlTask, cad: Cad, truth: PhantomTruth) -> bool:
 
 
 def _scores(
-    reals: Sequence[Sample], known: Sequence[LesionTruth | None], cad: Cad, gnet: Gnet | None
+    reals: Sequence[Sample], known: Sequence[LesionTruth | None], cad: Cad, gnet: nn.Module | None
 ) -> Iterator[ControlScore]:
     makers: dict[str, Callable[[], list[Pixels | None]]] = {
         TWIN: lambda: [truth.twin if truth else None for truth in known],
