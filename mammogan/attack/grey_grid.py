@@ -79,11 +79,11 @@ def _even_levels(values: Values) -> Values | None:
     start, step = _line(values, place)
     if np.abs(values - (start + step * place)).max() > SLACK:
         return None
-    lowest, highest = min(0, int(np.ceil((1 - start) / step))), max(place[-1], int((TOP - start) // step))
+    lowest, highest = min(0, int((1 - start) / step) - 1), max(place[-1], int((TOP - start) / step) + 1)
     exact = start + step * np.arange(lowest, highest + 1)
     levels = np.rint(exact.astype(np.float32)).astype(np.int64)  # in the precision of data.grey.brightness
     levels[place - lowest] = values
-    return levels
+    return levels[(levels > 0) & (levels <= TOP)]
 
 
 def _places(steps: Values) -> Values:
