@@ -10,7 +10,7 @@ from scipy import ndimage
 from mammogan.attack.fresh_detector import Images, detect_afresh, detect_by_network, spectrum_features
 
 SIDE = 32
-STEPS = 40
+STEPS = 60
 
 
 def fields(count: int, seed: int) -> np.ndarray:
@@ -22,7 +22,7 @@ def fields(count: int, seed: int) -> np.ndarray:
 
 def striped(images: np.ndarray) -> np.ndarray:
     """With a chequered pattern as of a careless upsampling."""
-    pattern = (np.indices((SIDE, SIDE)).sum(0) % 2 * 2 - 1) * 2000
+    pattern = (np.indices((SIDE, SIDE)).sum(0) % 2 * 2 - 1) * 5000
     return (images.astype(int) + pattern).clip(0, 65535).astype(np.uint16)
 
 
@@ -55,7 +55,7 @@ def test_features_are_those_of_the_rings_and_the_finest_detail() -> None:
     plain, fine = (spectrum_features(images[0]) for images in (fields(1, 0), striped(fields(1, 0))))
     assert plain.shape == (25,) and np.isfinite(plain).all()
     assert fine[-1] - plain[-1] > 1
-    assert np.abs(fine - plain)[:12].max() < 0.1
+    assert np.abs(fine - plain)[:12].max() < 0.3
     assert np.isfinite(spectrum_features(np.zeros((SIDE, SIDE), np.uint16))).all()
 
 

@@ -167,8 +167,7 @@ def controls_section(results: Sequence[Result]) -> str:
         "cancers in another way and is measured as the generator is: of the cancers that the CAD had found, those that "
         "it calls negative afterwards; what share of the change lies near the lesion; and how much nearer the lesion "
         "comes to being gone. Where a row that is no removal fools as often as the generator, fooling is no sign of "
-        "removal; a removal is near the lesion and closer in dB than these. Medians; means, quartiles and "
-        "95% intervals in grey."
+        "removal. Medians; means, quartiles and 95% intervals in grey."
     )
     return f"<h2>Controls</h2>\n<p>{text}</p>\n" + "\n".join(tables)
 
