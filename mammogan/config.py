@@ -309,6 +309,8 @@ class GanConfig:
     """Caps of the phases warm-gnet, warm-dnet, last-layer, head, all. 0 leaves a phase out."""
     stop_rules: bool = True
     """End phases early by the paper's rules as well as by the published caps."""
+    stop_identity: float = 0.002
+    """The rule for the identity phase: it ends when Eq. 7, epoch mean, is below this."""
     rotation: float = 45.0
     shear: float = 45.0
     gan_scale: bool = False
@@ -322,7 +324,7 @@ class GanConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "pairs", "epoch_batches", "gnet_every", "validate_every")
-        at_least(self, 0, "seed", "identity_weight", "lr_warm", "lr_gnet", "lr_dnet", "lr_vnet")
+        at_least(self, 0, "seed", "identity_weight", "stop_identity", "lr_warm", "lr_gnet", "lr_dnet", "lr_vnet")
         check_width(self.width)
         check_affine(self.rotation, self.shear)
         if min(self.epochs) < 0 or not any(self.epochs):

@@ -19,7 +19,7 @@ from mammogan.provenance import keep_beside, made_by
 from mammogan.training.seal import broken_seal, seal
 from mammogan.writers import remove_torn, remove_torn_of, temporary
 
-LENGTHS = ("epochs", "stop_rules", "lesion.epochs")
+LENGTHS = ("epochs", "stop_rules", "stop_identity", "lesion.epochs")
 """Settings that say how long a training takes."""
 MAY_CHANGE = (*LENGTHS, "compute", "validate_every")
 """Settings with which a training may go on although it was begun with others."""

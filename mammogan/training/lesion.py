@@ -20,6 +20,8 @@ from mammogan.models.lesion import Grid, LesionCritic, LesionGenerator
 from mammogan.terminal import say
 from mammogan.training.batches import Batches
 from mammogan.training.checkpoint import Run, choose_checkpoint, load_cad
+from mammogan.training.critic_life import CriticLife
+from mammogan.training.critic_watch import WATCHED, as_judged, own_pictures, watch
 from mammogan.training.distributed import Ranks, joined
 from mammogan.training.inputs import check_gan_inputs
 from mammogan.training.keeping import Keeper
@@ -29,12 +31,16 @@ from mammogan.training.preemption import sheltered
 from mammogan.training.progress import Reporter
 from mammogan.training.saving import resume
 from mammogan.training.shared_folder import check_shared
-from mammogan.training.validation import fooled
+from mammogan.training.validation import Pause, fooled, mean_log_odds
 
 ARCH = "residual-map"
 PHASE = "lesion"
 FIGURES = ("critic", "gap", "r1", "generator", "change", "change_of_targets")
 SHOWN = 4
+ADVICE = (
+    "train anew with --lesion.critic-first higher, --lesion.r1 lower, or --lesion.untouched 1; look at the pictures: "
+    "is a lesion a few cells wide (--lesion.cells)?"
+)
 
 
 class LesionTraining:
@@ -55,7 +61,13 @@ class LesionTraining:
             self.lesion.epoch_batches,
             ranks.device.type == "cuda",
         )
+        self.watched = [
+            own_pictures(ShardImages(folder, "train", label), WATCHED, ranks)
+            for label in (self.direction.target, self.direction.source)
+        ]
         self.validation = ShardImages(folder, "validation", self.direction.source)
+        self.validation_targets = ShardImages(folder, "validation", self.direction.target)
+        self._targets_log_odds: float | None = None
         self.precision = Precision.choose(config.compute.precision, ranks.device)
         augmentation = Augmentation(rotation=0, shear=0, shift=self.lesion.shift)
         self.batches = Batches(self.stream, augmentation, self.precision, config.seed)
@@ -65,6 +77,7 @@ class LesionTraining:
         self.critic_stepper = self._stepper(self.critic)
         self.generator_stepper = self._stepper(self.generator)
         self.epoch = self.batch = self.lines = 0
+        self.critic_life = CriticLife()
         self.sums = torch.zeros(len(FIGURES), 2, dtype=torch.float64, device=ranks.device)
 
     def _build_networks(self) -> None:
@@ -99,6 +112,7 @@ class LesionTraining:
             "epoch": self.epoch,
             "batch": self.batch,
             "sums": self.ranks.gather(self.sums.tolist()),
+            "critic_life": vars(self.critic_life),
             "lines": self.lines,
         }
 
@@ -109,10 +123,23 @@ class LesionTraining:
         self.generator_stepper.load_state_dict(state["gnet_stepper"])
         self.critic_stepper.load_state_dict(state["critic_stepper"])
         self.epoch, self.batch, self.lines = state["epoch"], state["batch"], state["lines"]
+        self.critic_life = CriticLife(**state["critic_life"])
         self.sums.copy_(self.ranks.own_part(state["sums"]))
 
     def adopt(self, best: dict[str, Any]) -> None:
         """There is no best one: the last averaged state is the result."""
+
+    def targets_log_odds(self, pause: Pause) -> float | None:
+        """The CAD's mean log-odds of validation targets, to which a movement is measured; asked once."""
+        if self._targets_log_odds is None:
+            images = self.validation_targets
+            self._targets_log_odds = mean_log_odds(self.cad, images, self.precision, self.ranks, pause)
+        return self._targets_log_odds
+
+    @property
+    def epoch_learns(self) -> bool:
+        """Whether the generator learns in all of this epoch."""
+        return self.epoch * self.stream.batches >= self.lesion.critic_first
 
     @property
     def batches_before(self) -> int:
@@ -188,7 +215,8 @@ def _train(training: LesionTraining, inputs: dict[str, Any], run: Run) -> None:
             # Finish.
             keeper.wait()
             if ranks.first:
-                run.finish({"epochs": training.epoch, "kept": "the last averaged weights"})
+                life = training.critic_life.summary()
+                run.finish({"epochs": training.epoch, "kept": "the last averaged weights", "critic": life})
     finally:
         reporter.close()
 
@@ -222,18 +250,38 @@ def _train_epoch(training: LesionTraining, keeper: Keeper, reporter: Reporter) -
 
 def _validate(training: LesionTraining, keeper: Keeper, reporter: Reporter) -> None:
     skipped = training.critic_stepper.skipped + training.generator_stepper.skipped
-    facts: dict[str, Any] = {"phase": PHASE, **training.means(), "skipped": skipped}
+    facts: dict[str, Any] = {"phase": PHASE, **training.means(), "skipped": skipped, **_watch(training, keeper)}
+    if training.epoch_learns:
+        facts["critic_alive"] = _judge_critic(training, facts, keeper, reporter)
     if (training.epoch + 1) % training.config.validate_every == 0:
-        label = int(training.direction.source == "positive")
-        images, precision = training.validation, training.precision
-        found = fooled(training.average, training.cad, images, label, precision, training.ranks, keeper.pause)
+        by = (training.precision, training.ranks, keeper.pause)
+        odds = training.targets_log_odds(keeper.pause)
+        found = fooled(training.average, training.cad, training.validation, 1, *by, odds)
         facts |= {
             "validation_fooled": found.rate,
             "validation_right": found.right,
+            "validation_movement": found.movement,
             "validation_identity": found.identity,
         }
         _show(training, reporter)
     reporter.epoch(training.epoch, **facts)
+
+
+def _watch(training: LesionTraining, keeper: Keeper) -> dict[str, Any]:
+    """The critic's figures on the watched mammograms; its gradient is by the cells, which it looks at."""
+    (targets, sources), grid = training.watched, training.grid
+    how: dict[str, Any] = {"ranks": training.ranks, "dtype": training.precision.full, "pause": keeper.pause}
+    with as_judged(training.critic, training.average):
+        return vars(watch(training.critic.judge, training.average, targets, sources, prepare=grid.pooled, **how))
+
+
+def _judge_critic(training: LesionTraining, facts: dict[str, Any], keeper: Keeper, reporter: Reporter) -> bool:
+    """Whether the critic lived in this epoch; that it died is told once."""
+    told = training.critic_life.count(training.epoch, facts, 0.0, ADVICE)
+    if told:
+        reporter.event("critic", epoch=training.epoch, told=told)
+        reporter.note(f"{keeper.name}: {told}")
+    return training.critic_life.died_in_epoch is None
 
 
 @torch.no_grad()

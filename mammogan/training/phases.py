@@ -63,7 +63,11 @@ def phases(config: GanConfig) -> tuple[Phase, ...]:
         return Phase(name, caps[name], True, parts, config.gnet_every, config.lr_gnet, config.lr_dnet, rule)
 
     small_gap = Stop("gap", "below", 0.01)
-    warm_rules = (Stop("identity", "below", 0.002), Stop("gap", "above", 0.2)) if config.stop_rules else (None, None)
+    warm_rules = (
+        (Stop("identity", "below", config.stop_identity), Stop("gap", "above", 0.2))
+        if config.stop_rules
+        else (None, None)
+    )
     return (
         Phase("warm-gnet", caps["warm-gnet"], lr_gnet=config.lr_warm, stop=warm_rules[0]),
         Phase("warm-dnet", caps["warm-dnet"], False, ("last",), lr_critic=config.lr_warm, stop=warm_rules[1]),
