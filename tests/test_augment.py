@@ -13,7 +13,9 @@ from mammogan.models.networks import to_uint16, unit_pixels
 
 def drawn(rotation: float = 0.0, shear: float = 0.0, scale: float = 1.0, flip: bool = False) -> Drawn:
     one = torch.ones(1, dtype=torch.float64)
-    return Drawn(torch.tensor([flip]), one * math.radians(rotation), one * math.radians(shear), one * scale, 0 * one, True)
+    return Drawn(
+        torch.tensor([flip]), one * math.radians(rotation), one * math.radians(shear), one * scale, 0 * one, True
+    )
 
 
 def random_mammogram(height: int = 96, width: int = 128) -> torch.Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from trainings import CAD, COMPUTE, GAN, command, write_vgg_weights
+from trainings import CAD, COMPUTE, GAN, SUFFIX, command, write_vgg_weights
 
 from mammogan.config import Direction, MissingInput, Resolution, UserError, Workspace
 from mammogan.files import read_json
@@ -36,7 +36,7 @@ def trained(converted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> W
 
 
 def run_of(kind: str, workspace: Workspace) -> Run:
-    path = workspace.cad_run(SMALL) if kind == "cad" else workspace.gan_run(SMALL, Direction(kind))
+    path = workspace.cad_run(SMALL) if kind == "cad" else workspace.gan_run(SMALL, Direction(kind.removesuffix(SUFFIX)))
     return Run(path)
 
 

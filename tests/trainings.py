@@ -12,7 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mammogan.config import CadConfig, ComputeConfig, Direction, GanConfig, PenaltyConfig, Workspace
+from mammogan.config import (
+    CadConfig,
+    ComputeConfig,
+    Direction,
+    GanConfig,
+    LesionConfig,
+    PenaltyConfig,
+    Workspace,
+)
 from mammogan.files import written_beside
 
 COMPUTE = ComputeConfig(device="cpu", loader_workers=0, save_minutes=0.0, tensorboard=False)
@@ -42,6 +50,17 @@ GAN = GanConfig(
     stop_rules=False,
     compute=COMPUTE,
 )
+LESION = GanConfig(
+    resolution="96x96",
+    objective="lesion",
+    width=0.05,
+    lesion=LesionConfig(
+        cells=24, pairs=2, epochs=2, epoch_batches=3, critic_first=1, bank_share=0.0, bank_least=1, lr=1e-3, r1_every=2
+    ),
+    compute=COMPUTE,
+)
+SUFFIX = "-lesion"
+"""Of the lesion objective's kinds of trainings: remove-lesion, insert-lesion."""
 
 
 SIGNAL = "TEST_SIGNAL"
@@ -69,7 +88,7 @@ def signalled(number: int, batches: Collection[int]) -> Iterator[None]:
 
 
 def main(kind: str, root: str, exact: bool) -> None:
-    """Train in this process: kind is cad, remove or insert."""
+    """Train in this process: kind is cad, remove, insert, remove-lesion or insert-lesion."""
     from mammogan.training import shared_folder
 
     shared_folder.LAG_SECONDS = 1.0  # a disk of this machine is never late
@@ -91,7 +110,9 @@ def train(kind: str, root: str, exact: bool) -> None:
             config = replace(config, fnet_epochs=1, vgg_weights=str(weights))
         cad.train(config, workspace)
     else:
-        gan.train(replace(GAN, compute=EXACT) if exact else GAN, Direction(kind), workspace)
+        config = LESION if kind.endswith(SUFFIX) else GAN
+        config = replace(config, compute=EXACT) if exact else config
+        gan.train(config, Direction(kind.removesuffix(SUFFIX)), workspace.of(config.objective))
 
 
 def write_vgg_weights(path: Path, width: float = CAD.width) -> Path:
