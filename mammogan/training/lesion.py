@@ -35,7 +35,7 @@ from mammogan.training.validation import Pause, fooled, mean_log_odds
 
 ARCH = "residual-map"
 PHASE = "lesion"
-FIGURES = ("critic", "gap", "r1", "generator", "change", "change_of_targets")
+FIGURES = ("critic", "gap", "r1", "generator", "map", "map_of_targets")
 SHOWN = 4
 ADVICE = (
     "train anew with --lesion.critic-first higher, --lesion.r1 lower, or --lesion.untouched 1; look at the pictures: "

@@ -56,7 +56,7 @@ class LesionGeneratorStep(nn.Module):
         self._critic = (critic,)
 
     def forward(self, target: Tensor, source: Tensor) -> dict[str, Tensor]:
-        """Pixels (n,1,H,W) of each -> loss, change (mean|m(y)|), change_of_targets (mean|m(x)|)."""
+        """Pixels (n,1,H,W) of each -> loss, map (mean|m(y)|), map_of_targets (mean|m(x)|)."""
         n, config, critic = len(source), self.config, self._critic[0]
         maps = self.generator.map(torch.cat([source, target]))
         adversarial = self.generator.apply_map(source, maps[:n])
@@ -68,6 +68,6 @@ class LesionGeneratorStep(nn.Module):
         return {
             "loss": loss,
             "generator": loss.detach(),
-            "change": change.detach(),
-            "change_of_targets": change_of_targets.detach(),
+            "map": change.detach(),
+            "map_of_targets": change_of_targets.detach(),
         }
