@@ -56,7 +56,7 @@ def unit(given: Tensor) -> Tensor:
 def test_the_figures_are_those_computed_by_hand() -> None:
     found = watch(brightness, brighter, TARGETS, SOURCES, ALONE)
     target, source = (10 * unit(given).mean((1, 2, 3)).double() for given in (TARGETS, SOURCES))
-    both = torch.cat([target, source + 1])
+    both = torch.cat([target, source, source + 1])
     assert found.critic_sd == pytest.approx(float((both - both.mean()).square().mean().sqrt()), rel=1e-6)
     assert found.critic_sd_sources == pytest.approx(float((source - source.mean()).square().mean().sqrt()), rel=1e-5)
     assert found.critic_gradient == pytest.approx(10 / 8)

@@ -38,6 +38,8 @@ class Job:
     """Raises MissingInput when the work cannot begin yet; not asked when other jobs will make the input first."""
     settings: Callable[[], None] | None = None
     """Raises UserError when the work would refuse its settings; asked before submission, not hours later in a log."""
+    after: str = ""
+    """Name of the one of the jobs launched with it that has to end well first; empty when it can begin at once."""
     asks: str | None = None
     """Of a study's stage, what of its command decides what is made; recorded with its jobs."""
 

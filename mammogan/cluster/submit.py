@@ -44,8 +44,18 @@ def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
             print(script(job, config))
         return 0
     refuse_queued({job.folder: job.name for job in found})
-    submitted = [submit(job, config) for job in found]
-    return waited(submitted) if config.wait else 0
+    submitted: dict[str, Submitted] = {}
+    for job in found:
+        submitted[job.name] = submit(job, _after(job, submitted, config))
+    return waited(list(submitted.values())) if config.wait else 0
+
+
+def _after(job: Job, submitted: Mapping[str, Submitted], config: ClusterConfig) -> ClusterConfig:
+    """The same requests, to begin after the job that has to end well first and whatever was asked for."""
+    if not job.after:
+        return config
+    own = f"afterok:{submitted[job.after].job_id}"
+    return replace(config, dependency=f"{config.dependency},{own}" if config.dependency else own)
 
 
 def script(job: Job, config: ClusterConfig) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mammogan.config import LABELS, CadConfig, GanConfig, MissingInput, Resolution, UserError, Workspace
+from mammogan.config import LABELS, CadConfig, Direction, GanConfig, MissingInput, Resolution, UserError, Workspace
 from mammogan.files import read_json, sha256
 
 
@@ -38,6 +38,17 @@ def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
         raise MissingInput(
             f"the classifier for {resolution} {state} ({run}); run\n"
             f"  python launch/train_cad.py --workspace {workspace.root} --resolution {resolution}"
+        )
+
+
+def check_remover(resolution: Resolution, workspace: Workspace) -> None:
+    """MissingInput naming the command to run when the lesion objective's remover has not finished."""
+    run = workspace.of("lesion").gan_run(resolution, Direction.REMOVE)
+    if not (run / "done.json").is_file():
+        raise MissingInput(
+            f"the lesion objective inserts what its remover has removed, and {run} has not finished; run\n"
+            f"  python launch/train_gan.py --workspace {workspace.root} --resolution {resolution} --objective lesion "
+            "--direction remove"
         )
 
 

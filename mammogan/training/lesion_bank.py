@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mammogan.config import Direction, GanConfig, MissingInput, Resolution, UserError, Workspace
+from mammogan.config import Direction, GanConfig, Resolution, UserError, Workspace
 from mammogan.data.disc import best_disc
 from mammogan.data.phantom.settings import FIELD_HEIGHT_MM
 from mammogan.data.stream import Sample, read_shard, shards_fingerprint
@@ -25,7 +25,7 @@ from mammogan.models.transplant import Lesion, Scale, cut_out
 from mammogan.terminal import say, track
 from mammogan.training.checkpoint import Run, choose_checkpoint, load, save
 from mammogan.training.distributed import Ranks, joined
-from mammogan.training.inputs import check_gan_inputs
+from mammogan.training.inputs import check_gan_inputs, check_remover
 from mammogan.training.optimisation import Precision
 
 ARCH = "transplant"
@@ -44,7 +44,8 @@ def train(config: GanConfig, workspace: Workspace) -> None:
     run = Run(workspace.gan_run(resolution, Direction.INSERT))
     with joined(config.compute.device) as ranks:
         check_gan_inputs(config, workspace)
-        remover = finished_remover(workspace, resolution)
+        check_remover(resolution, workspace)
+        remover = choose_checkpoint(workspace.gan_run(resolution, Direction.REMOVE))
         inputs = {
             "direction": str(Direction.INSERT),
             "shards_sha256": shards_fingerprint(workspace.shards(resolution)),
@@ -57,18 +58,6 @@ def train(config: GanConfig, workspace: Workspace) -> None:
         elif ranks.first:
             _make(config, workspace.shards(resolution), remover, inputs, run, ranks)
         ranks.wait()
-
-
-def finished_remover(workspace: Workspace, resolution: Resolution) -> Path:
-    """The checkpoint of the remover. MissingInput when it has not finished."""
-    run = Run(workspace.gan_run(resolution, Direction.REMOVE))
-    if not run.done.is_file():
-        raise MissingInput(
-            f"the lesion objective inserts what its remover has removed, and {run.path} has not finished; run\n"
-            f"  python launch/train_gan.py --workspace {workspace.root} --resolution {resolution} --objective lesion "
-            "--direction remove"
-        )
-    return choose_checkpoint(run.path)
 
 
 def _make(config: GanConfig, shards: Path, remover: Path, inputs: dict[str, Any], run: Run, ranks: Ranks) -> None:
