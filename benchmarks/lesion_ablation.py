@@ -1,0 +1,181 @@
+"""The lesion objective with each of its terms left out: what each is good for, on phantoms that no training has seen.
+
+    python benchmarks/lesion_ablation.py --workspace work/demo --unseen work/unseen --seeds 0 1 2
+
+WORKSPACE holds shards and a CAD, such as the demo's; UNSEEN the shards of another phantom cohort with twins, of the
+same size. Every training is kept in OUT and goes on where it was stopped; a row is written to the CSV once it is
+complete, and the table is made from it. docs/lesion_objective.md has the result.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+import torch
+
+from mammogan.attack.background import as_saved
+from mammogan.attack.methods import NetworkAttack
+from mammogan.attack.truth import compare_with_truth, phantom_truth
+from mammogan.command_line import run
+from mammogan.config import ComputeConfig, Direction, GanConfig, LesionConfig, Resolution, UserError, Workspace
+from mammogan.data.index import ShardIndex
+from mammogan.data.stream import Sample, read_shard
+from mammogan.files import written_beside
+from mammogan.models.networks import Cad
+from mammogan.terminal import say
+from mammogan.training import gan
+from mammogan.training.checkpoint import load_cad, load_gnet
+
+FULL = LesionConfig()
+VARIANTS: dict[str, dict[str, float]] = {
+    "all terms": {},
+    "no untouched sources": {"untouched": 0.0},
+    "no sparsity": {"sparse": 0.0},
+    "no fixed point": {"fixed_point": 0.0},
+    "no R1": {"r1": 0.0},
+    "critic not first": {"critic_first": 0},
+    "no averaging": {"average": 0.0},
+}
+COLUMNS = ("variant", "seed", "epochs", "images", "fooled", "near_median", "near_mean", "db_median", "share_3db")
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    workspace: Path = Path("work/demo")
+    """With shards and a CAD."""
+    unseen: Path = Path("work/unseen")
+    """Workspace of another cohort of phantoms with twins: its positives of all splits are measured."""
+    out: Path = Path("work/ablation")
+    """Folder of the trainings."""
+    resolution: str = "192x160"
+    width: float = 0.25
+    seeds: tuple[int, ...] = (0, 1, 2)
+    variants: tuple[str, ...] = tuple(VARIANTS)
+    epochs: int = FULL.epochs
+    share: str = "1/1"
+    """K/N: train every N-th of the runs from the K-th on; two processes with 1/2 and 2/2 share the work."""
+    csv: Path = Path("benchmarks/lesion_ablation.csv")
+
+
+def main(options: Options) -> None:
+    rows = read_rows(options.csv)
+    wanted = [(variant, seed) for seed in options.seeds for variant in options.variants]
+    if unknown := set(options.variants) - set(VARIANTS):
+        raise UserError(f"--variants {', '.join(sorted(unknown))}: expected some of {', '.join(VARIANTS)}")
+    first, of = map(int, options.share.split("/"))
+    for variant, seed in wanted[first - 1 :: of]:
+        if not any((row["variant"], row["seed"]) == (variant, str(seed)) for row in rows):
+            row = measured(options, variant, seed, trained(options, variant, seed))
+            rows = [*read_rows(options.csv), row]  # which another process may have written to
+            write_rows(options.csv, rows)
+            say(f"{variant}, seed {seed}: {row}")
+    say(table(read_rows(options.csv)))
+
+
+def trained(options: Options, variant: str, seed: int) -> Path:
+    """The run of a variant, trained or trained before."""
+    workspace = Workspace(options.out / f"{variant.replace(' ', '-')}-{seed}", "lesion")
+    resolution = Resolution.parse(options.resolution)
+    for made in ("shards", f"runs/cad-{resolution}"):
+        link = workspace.root / made
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.symlink_to((options.workspace / made).resolve())
+    lesion = replace(FULL, epochs=options.epochs, **VARIANTS[variant])  # type: ignore[arg-type]
+    compute = ComputeConfig(device="cpu", loader_workers=0, tensorboard=False)
+    config = GanConfig(
+        resolution=str(resolution),
+        objective="lesion",
+        width=options.width,
+        lesion=lesion,
+        validate_every=options.epochs,
+        compute=compute,
+        seed=seed,
+    )
+    gan.train(config, Direction.REMOVE, workspace)
+    return workspace.gan_run(resolution, Direction.REMOVE)
+
+
+def measured(options: Options, variant: str, seed: int, remover: Path) -> dict[str, str]:
+    """One row: removals of the unseen positives against their twins, and against the CAD."""
+    resolution = Resolution.parse(options.resolution)
+    unseen, cad = Workspace(options.unseen), load_cad(Workspace(options.workspace).cad_run(resolution))
+    attack, truth = NetworkAttack(load_gnet(remover)[0]), phantom_truth(unseen.cohort)
+    right, turned, near, db = 0, 0, [], []
+    samples = positives(unseen, resolution)
+    while several := list(islice(samples, BATCH)):
+        pixels = torch.from_numpy(np.stack([sample.pixels for sample in several]))[:, None]
+        made = attack.alter(pixels, [sample.key for sample in several])[:, 0].numpy()
+        saved = np.stack([as_saved(s.pixels, m, "original") for s, m in zip(several, made, strict=True)])
+        before, after = called_positive(cad, pixels), called_positive(cad, torch.from_numpy(saved)[:, None])
+        right, turned = right + int(before.sum()), turned + int((before & ~after).sum())
+        for sample, adversarial in zip(several, saved, strict=True):
+            known = truth.of(sample.key, sample.facts)
+            if known is None or known.twin is None:
+                raise UserError(f"{options.unseen}: expected phantoms with twins (make_phantom.py --twins)")
+            removal = compare_with_truth(sample.pixels, adversarial, known)
+            near.append(removal.energy_near or 0.0)
+            db.append(removal.closer_db or 0.0)
+    figures = (
+        len(near),
+        turned / max(right, 1),
+        np.median(near),
+        np.mean(near),
+        np.median(db),
+        np.mean(np.array(db) >= 3),
+    )
+    values = (variant, seed, options.epochs, figures[0], *(f"{value:.4f}" for value in figures[1:]))
+    return dict(zip(COLUMNS, map(str, values), strict=True))
+
+
+def positives(workspace: Workspace, resolution: Resolution) -> Iterator[Sample]:
+    """All positives of a workspace, whatever their split."""
+    folder = workspace.shards(resolution)
+    for shard in ShardIndex.load(folder).shards:
+        if shard.label == "positive":
+            yield from read_shard(folder / shard.name)
+
+
+@torch.no_grad()
+def called_positive(cad: Cad, pixels: torch.Tensor) -> torch.Tensor:
+    return cad.positive_probability(pixels) > 0.5
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
+    with written_beside(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def table(rows: list[dict[str, str]]) -> str:
+    """Markdown: a line a variant, mean and range over the seeds."""
+    lines = ["| | seeds | " + " | ".join(COLUMNS[4:]) + " |", "|---" * (2 + len(COLUMNS[4:])) + "|"]
+    for variant in VARIANTS:
+        own = [row for row in rows if row["variant"] == variant]
+        if own:
+            cells = [_range([float(row[name]) for row in own]) for name in COLUMNS[4:]]
+            lines.append(f"| {variant} | {len(own)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _range(values: list[float]) -> str:
+    return f"{mean(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+
+
+if __name__ == "__main__":
+    run(Options, main, __doc__)
