@@ -46,9 +46,9 @@ class NetworkAttack:
 
 @dataclass(frozen=True)
 class Choosing:
-    """How one of several tries is chosen; of no effect on a network, which has one answer."""
+    """How one of several tries is chosen; a network has one answer, and no tries."""
 
-    tries: int = 1
+    tries: int = 0
     seed: int = 0
     cad: Path | None = None
     """Checkpoint of the CAD that is asked; None with one try."""
