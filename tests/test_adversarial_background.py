@@ -86,7 +86,7 @@ def test_a_phantom_of_12_bits_keeps_its_grey_grid(ready: Workspace) -> None:
 
 
 def test_a_resampled_mammogram_has_no_grid_and_takes_the_generators_values(phantom: Path, tmp_path: Path) -> None:
-    size, workspace = Resolution(64, 64), Workspace(tmp_path / "work")
+    size, workspace = Resolution(128, 128), Workspace(tmp_path / "work")
     write_shards(phantom / "labels.csv", workspace, [size], jobs=1)
     for direction in Direction:
         save_gnet(workspace, size, direction)
