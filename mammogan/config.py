@@ -230,7 +230,7 @@ class LesionConfig:
     """Training of the lesion objective (docs/lesion_objective.md); used with ``--objective lesion`` alone."""
 
     cells: int = 96
-    """Height of the map in cells: 96 are 2.4 mm each on a whole mammogram. A cell is a power of two pixels wide. 48 take
+    """Height of the map in cells: 96 are 2.4 mm each on a whole mammogram. A cell is a power of two pixels. 48 take
     half the time and draw coarser lesions."""
     pairs: int = 8
     """Source mammograms, and as many targets, in a batch over all ranks."""

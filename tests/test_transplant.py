@@ -50,7 +50,7 @@ def test_a_lesion_is_its_loss_of_transparency_and_only_darkening_counts() -> Non
 
 def test_it_appears_where_it_is_put_and_nowhere_else() -> None:
     picture = breast(2)
-    made = put_in(picture, taken(), (50, 25), SCALE)
+    made = put_in(picture, taken(), (50, 25))
     rows, columns = np.nonzero(made != picture)
     assert np.hypot(rows - 50, columns - 25).max() <= SCALE.half * 1.5
     assert made[50, 25] - picture[48:53, 23:28].mean() > 0.12
@@ -58,31 +58,18 @@ def test_it_appears_where_it_is_put_and_nowhere_else() -> None:
 
 
 def test_on_white_tissue_it_does_not_become_whiter_than_white() -> None:
-    made = put_in(breast(3, grey=0.93), taken(), (50, 25), SCALE)
+    made = put_in(breast(3, grey=0.93), taken(), (50, 25))
     assert made.max() < 1
 
 
 def test_at_the_border_it_is_cut_off() -> None:
-    assert put_in(breast(4), taken(), (2, 1), SCALE).shape == (96, 96)
-
-
-def test_noise_keeps_its_variance_under_the_transplant() -> None:
-    flat, noise = [], []
-    for seed in range(8):
-        picture = breast(10 + seed)
-        made = put_in(
-            picture, cut_out(breast(30 + seed), np.zeros((96, 96), np.float32), (40, 30), SCALE), (50, 25), SCALE
-        )
-        around = np.s_[44:57, 19:32]
-        flat.append(picture[around].std())
-        noise.append(made[around].std())
-    assert np.mean(noise) == pytest.approx(np.mean(flat), rel=0.15)
+    assert put_in(breast(4), taken(), (2, 1)).shape == (96, 96)
 
 
 def test_a_lesion_survives_its_checkpoint() -> None:
     lesion = taken()
     again = Lesion.of_state(lesion.state())
-    assert np.allclose(again.growth, lesion.growth, atol=1e-3) and again.centre == lesion.centre
+    assert np.allclose(again.growth, lesion.growth, atol=1e-3) and again.surroundings == lesion.surroundings
 
 
 def bank(count: int = 4) -> Bank:

@@ -75,7 +75,7 @@ class Transplant:
         some = spots[random.integers(len(spots), size=SPOTS)]
         row, column = some[np.abs(like[some[:, 0], some[:, 1]] - lesion.surroundings).argmin()]
         place: Place = int(row), int(column)
-        return put_in(picture, lesion, place, self.bank.scale)
+        return put_in(picture, lesion, place)
 
     @torch.no_grad()
     def _favourite(self, candidates: Tensor) -> int:

@@ -1,8 +1,7 @@
 """Lesions that were taken from one mammogram, and how one is put into another: docs/lesion_objective.md, Eq. L3.
 
 A picture x is seen as 1 - t, t the light that its tissue lets through. A lesion multiplies t by exp(-growth), growth at
-least 0: whatever is put on whatever, nothing becomes whiter than tissue can be. What is finer than the growth map, the
-lesion's rim and spicules, comes as texture: the difference between the source and its own local mean.
+least 0: whatever is put on whatever, nothing becomes whiter than tissue can be. No pixel of the source is kept.
 """
 
 from __future__ import annotations
@@ -22,8 +21,6 @@ Place = tuple[int, int]
 
 REACH = 2.0
 """Lesion radii around the centre within which growth is taken over."""
-TEXTURE_REACH = 1.4
-"""Lesion radii within which the texture is."""
 WHITEST = 0.97
 """Tissue brighter than this cannot tell how much light it lets through."""
 
@@ -34,29 +31,16 @@ class Lesion:
 
     growth: Picture
     """How much the tissue's transparency fell by it: -ln of a factor, at least 0."""
-    texture: Picture
-    """Source minus its local mean; 0 outside the breast."""
-    known: NDArray[np.bool_]
-    """Where the source has tissue."""
-    centre: Place
-    """Row and column in the source picture."""
     surroundings: float
     """Local mean of the source without its lesion, at the centre, in [0,1]."""
 
     def state(self) -> dict[str, Any]:
-        """Tensors and plain values, half as large where half precision is enough."""
-        return {
-            "growth": torch.from_numpy(self.growth).half(),
-            "texture": torch.from_numpy(self.texture).half(),
-            "known": torch.from_numpy(self.known),
-            "centre": list(self.centre),
-            "surroundings": self.surroundings,
-        }
+        """Tensors and plain values; half precision is enough."""
+        return {"growth": torch.from_numpy(self.growth).half(), "surroundings": self.surroundings}
 
     @classmethod
     def of_state(cls, state: dict[str, Any]) -> Lesion:
-        growth, texture = (state[name].float().numpy() for name in ("growth", "texture"))
-        return cls(growth, texture, state["known"].numpy(), tuple(state["centre"]), state["surroundings"])
+        return cls(state["growth"].float().numpy(), state["surroundings"])
 
 
 @dataclass(frozen=True)
@@ -70,10 +54,6 @@ class Scale:
     def half(self) -> int:
         """Half the side of a lesion's square, without its middle."""
         return round(REACH * self.radius) + self.cell
-
-    def local_mean(self, picture: Picture) -> Picture:
-        """Gaussian mean over about a cell, of tissue alone; 0 in the air."""
-        return _mean_of_tissue(picture, self.cell / 2)
 
     def surroundings(self, picture: Picture) -> Picture:
         """Gaussian mean over about a lesion, of tissue alone; 0 in the air."""
@@ -91,31 +71,19 @@ def cut_out(picture: Picture, change: Picture, centre: Place, scale: Scale) -> L
     cleaned = np.clip(picture + np.minimum(change, 0), 0, 1)
     before, after = 1 - np.minimum(picture, WHITEST), 1 - np.minimum(cleaned, WHITEST)
     growth = np.maximum(np.log(after / before), 0)
-    tissue = picture > AIR
-    texture = np.where(tissue, picture - scale.local_mean(picture), 0)
-    around = float(scale.surroundings(cleaned)[centre])
-    squares = [_square(part, centre, scale.half) for part in (growth, texture, tissue)]
-    soft = scale.disc(REACH, scale.cell)
-    known = squares[2].astype(bool)
-    return Lesion((squares[0] * soft).astype(np.float32), squares[1].astype(np.float32), known, centre, around)
+    square = _square(growth, centre, scale.half) * scale.disc(REACH, scale.cell)
+    return Lesion(square.astype(np.float32), float(scale.surroundings(cleaned)[centre]))
 
 
-def put_in(picture: Picture, lesion: Lesion, place: Place, scale: Scale) -> Picture:
-    """Eq. L3: ``picture`` (h,w) in [0,1] with the lesion's centre at ``place``. Air stays as it is.
+def put_in(picture: Picture, lesion: Lesion, place: Place) -> Picture:
+    """Eq. L3, 1 - x' = (1 - x) exp(-growth): ``picture`` (h,w) in [0,1] with the lesion's centre at ``place``.
 
-    1 - x' = (1 - mean(x)) exp(-growth) - sqrt(v) texture - sqrt(1-v) (x - mean(x)), v the soft disc of the texture:
-    the weights' squares add up to 1, so that noise keeps its variance across the rim.
+    Air stays as it is, and so does the noise of what the lesion lies on, less what a denser tissue dampens.
     """
-    half = scale.half
-    mean = scale.local_mean(picture)
-    rows, columns, own = _overlap(picture.shape, place, half)
-    x, m, tissue = picture[rows, columns], mean[rows, columns], picture[rows, columns] > AIR
-    v = scale.disc(TEXTURE_REACH, scale.cell)[own] * lesion.known[own] * (lesion.texture[own] != 0)
-    v = ndimage.gaussian_filter(v.astype(np.float32), 1) * (lesion.known[own] & tissue)
-    low = 1 - (1 - m) * np.exp(-lesion.growth[own])
-    grown = low + np.sqrt(v) * lesion.texture[own] + np.sqrt(1 - v) * (x - m)
+    rows, columns, own = _overlap(picture.shape, place, lesion.growth.shape[0] // 2)
+    x = picture[rows, columns]
     changed = picture.copy()
-    changed[rows, columns] = np.where(tissue, np.clip(grown, AIR, 1), x)
+    changed[rows, columns] = np.where(x > AIR, 1 - (1 - x) * np.exp(-lesion.growth[own]), x)
     return changed
 
 
