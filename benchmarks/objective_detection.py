@@ -1,0 +1,117 @@
+"""Detectors that are trained afresh to tell one attack's images from real ones of the class they pretend to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mammogan.attack.background import as_saved
+from mammogan.attack.fresh_detector import Images, Pixels, Told, detect_afresh
+from mammogan.attack.methods import Attack, Choosing, load_attack
+from mammogan.attack.settings import GenerateConfig
+from mammogan.attack.truth import phantom_truth
+from mammogan.config import Direction, Label, Objective, Resolution, Workspace
+from mammogan.data.index import ShardIndex
+from mammogan.data.stream import Sample, read_shard
+from mammogan.terminal import say
+from mammogan.training.checkpoint import choose_checkpoint, read_generator
+from mammogan.training.distributed import choose_device
+
+IMAGES = 276
+"""Most of each class that a detector learns from: the training positives of 600 patients."""
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One detection to be measured; small enough to be pickled for another process."""
+
+    trained: Path
+    """Workspace whose training split the detector learns from."""
+    unseen: Path
+    """Workspace on whose test split it is asked."""
+    size: Resolution
+    objective: Objective | None
+    """Whose images; None: the lesion-free twins of positives, which are the floor of removal."""
+    direction: Direction
+    steps: int
+    seeds: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.objective or 'twins'}, {self.direction}"
+
+
+def detect(task: Detection) -> dict[str, float]:
+    """AUC of both detectors on the test split, and of the network on what it learned from; empty where there are no
+    twins, or no images of a class."""
+    say(f"{task.name}: training detectors")
+    device = str(choose_device("auto"))
+    trained, unseen = _images(task, Workspace(task.trained), "train"), _images(task, Workspace(task.unseen), "test")
+    if not all(map(len, (trained.real, trained.adversarial, unseen.real, unseen.adversarial))):
+        return {}
+    found = detect_afresh(trained, unseen, range(task.seeds), task.steps, device)
+    networks: list[Told] = list(found.network.values())
+    return {
+        "fresh_network": float(np.mean([told.test for told in networks])),
+        "fresh_network_train": float(np.mean([told.train for told in networks])),
+        "fresh_spectrum": found.spectrum.test,
+    }
+
+
+def _images(task: Detection, workspace: Workspace, split: str) -> Images:
+    """Adversarial images of a split and as many real ones, of which the test split may have more."""
+    most = IMAGES if split == "train" else None
+    sources = first_of(workspace, task.size, split, task.direction.source, most)
+    reals = first_of(workspace, task.size, split, task.direction.target, most)
+    if task.objective is None:
+        truth = phantom_truth(workspace.cohort)
+        twins = (known.twin for s in sources if (known := truth.of(s.key, s.facts)))
+        return Images(_stacked(s.pixels for s in reals), _stacked(twin for twin in twins if twin is not None))
+    tries = GenerateConfig().tries
+    attack = attack_of(Workspace(task.trained, task.objective), task.size, task.direction, tries)
+    altered = adversarial_of(attack, sources)
+    return Images(_stacked(s.pixels for s in reals), _stacked(s.pixels for s in altered))
+
+
+def _stacked(pixels: Iterable[Pixels]) -> Pixels:
+    found = list(pixels)
+    return np.stack(found) if found else np.empty((0, 0, 0), np.uint16)
+
+
+def first_of(workspace: Workspace, size: Resolution, split: str, label: Label, most: int | None = None) -> list[Sample]:
+    """The first mammograms of a split and label, at most so many; None: all."""
+    folder = workspace.shards(size)
+    shards = [shard for shard in ShardIndex.load(folder).of_split(split) if shard.label == label]
+    return list(islice((sample for shard in shards for sample in read_shard(folder / shard.name)), most))
+
+
+def attack_of(view: Workspace, size: Resolution, direction: Direction, tries: int) -> Attack:
+    """The attack that a training has left, as launch/generate.py would load it."""
+    generator = read_generator(view.gan_run(size, direction))[1]
+    choosing = Choosing.of(generator, tries, GenerateConfig().seed, choose_checkpoint(view.cad_run(size)))
+    return load_attack(generator, choosing, str(choose_device("auto")))
+
+
+def adversarial_of(attack: Attack, samples: Iterable[Sample]) -> list[Sample]:
+    """What an attack makes of mammograms, with their keys and facts, the air and the grey grid kept."""
+    made: list[Sample] = []
+    for several in _batches(samples):
+        pixels = torch.from_numpy(np.stack([sample.pixels for sample in several]))[:, None]
+        altered = attack.alter(pixels, [sample.key for sample in several])
+        made += [
+            replace(real, pixels=as_saved(real.pixels, new[0].numpy(), "original"))
+            for real, new in zip(several, altered, strict=True)
+        ]
+    return made
+
+
+def _batches(samples: Iterable[Sample]) -> Iterator[Sequence[Sample]]:
+    waiting = iter(samples)
+    while several := list(islice(waiting, BATCH)):
+        yield several

@@ -1,0 +1,203 @@
+"""What is measured of one seed: figures of the report, and those that no report has.
+
+The report's own come from its table1.json. Besides: what a CAD says that was never in the loop, insertions by a single
+try, detectors that are trained afresh to tell adversarial from real, and whether the critics lived.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from objective_detection import Detection, adversarial_of, attack_of, detect, first_of
+from sklearn.metrics import roc_auc_score
+
+from mammogan.attack.adversarial import AlteredFolder
+from mammogan.attack.giveaways import ARTEFACTS
+from mammogan.attack.scores import probabilities
+from mammogan.attack.settings import column_name
+from mammogan.config import LABELS, Direction, Objective, Resolution, Workspace
+from mammogan.data.stream import Sample, read_shard
+from mammogan.files import read_json
+from mammogan.models.networks import Cad
+from mammogan.terminal import say, track
+from mammogan.training.checkpoint import Run, load_cad
+from mammogan.training.distributed import choose_device
+
+if TYPE_CHECKING:
+    from objectives import Options
+
+MEASURES = 1
+"""Counts up when the same networks give other rows."""
+Measured = tuple[str, str, float | None]
+"""What was measured (an objective, a CAD, a control), the measure's name, and its value; None: it has none."""
+Scores = Mapping[str, float]
+"""Probability of cancer by the key of the real mammogram."""
+THRESHOLD = 0.5
+BATCH = 8
+CAD, SECOND_CAD, DATA = "cad", "second cad", "data"
+
+
+def measure_cads(
+    trained: Workspace, second: Workspace, unseen: Workspace, size: Resolution, options: Options
+) -> list[Measured]:
+    """How well both CADs read the unseen cohort."""
+    reals = _reals(unseen, size)
+    return [row for name, of in ((CAD, trained), (SECOND_CAD, second)) for row in _reading(name, of, size, reals)[0]]
+
+
+def measure_all(
+    trained: Workspace, second: Workspace, unseen: Workspace, size: Resolution, options: Options
+) -> list[Measured]:
+    """Every row of one seed, all trainings and the report of the unseen cohort being there."""
+    told = read_json(unseen.report / "table1.json")["resolutions"]
+    reals, rows = _reals(unseen, size), []
+    scores: dict[str, Scores] = {}
+    for name, of in ((CAD, trained), (SECOND_CAD, second)):
+        own, scores[name] = _reading(name, of, size, reals)
+        rows += own
+    rows += _of_controls(told[column_name(size, options.objective[0])])
+    for objective in options.objective:
+        view = trained.of(objective)
+        rows += [(objective, *row) for row in _of_report(told[column_name(size, objective)])]
+        rows += [(objective, *row) for row in _of_critics(view, size)]
+        cad = load_cad(second.cad_run(size), str(choose_device("auto")))
+        rows += [(objective, *row) for row in _black_box(unseen.of(objective), size, cad, scores[SECOND_CAD])]
+    if "lesion" in options.objective:
+        rows += _single_tries(trained.of("lesion"), size, reals["negative"], scores[CAD])
+    return rows + _told_apart(trained, unseen, size, options)
+
+
+def _reals(unseen: Workspace, size: Resolution) -> dict[str, list[Sample]]:
+    """The unseen mammograms by label."""
+    return {label: first_of(unseen, size, "test", label) for label in LABELS}
+
+
+def _reading(
+    name: str, workspace: Workspace, size: Resolution, reals: Mapping[str, Sequence[Sample]]
+) -> tuple[list[Measured], Scores]:
+    """How a CAD reads real mammograms, and its scores."""
+    cad = load_cad(workspace.cad_run(size), str(choose_device("auto")))
+    by_label = {label: scores_of(cad, reals[label], f"{name}: {label}") for label in LABELS}
+    found = {label: np.array(list(scores.values())) for label, scores in by_label.items()}
+    labels = np.repeat([0, 1], [len(found[label]) for label in LABELS])
+    rows: list[Measured] = [
+        (name, "auc", float(roc_auc_score(labels, np.concatenate([found[label] for label in LABELS])))),
+        (name, "sensitivity", float((found["positive"] > THRESHOLD).mean())),
+        (name, "specificity", float((found["negative"] <= THRESHOLD).mean())),
+    ]
+    if name == CAD:
+        rows += [(DATA, f"{label}s", float(len(found[label]))) for label in LABELS]
+    return rows, {**by_label["negative"], **by_label["positive"]}
+
+
+def scores_of(cad: Cad, samples: Sequence[Sample], doing: str) -> dict[str, float]:
+    """The CAD's probability of cancer of each sample, by the key of the real mammogram that it is or comes from."""
+    batches = [list(samples[at : at + BATCH]) for at in range(0, len(samples), BATCH)]
+    found = [p for batch in track(batches, len(batches), doing) for p in probabilities(cad, batch)]
+    return {s.facts.get("source_key", s.key): p for s, p in zip(samples, found, strict=True)}
+
+
+def _of_report(told: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
+    """Rows of one column of table1.json."""
+    table, truth, inserted = told["table1"], told["lesion_truth"] or {}, told["insertion"] or {}
+    for name in ("auc_adversarial", "fooled_remove", "fooled_insert"):
+        yield name, table[name]["value"]
+    for name in ("fooled_remove", "fooled_insert"):
+        yield f"{name}_of", table[name]["denominator"]
+    for name in ("energy_near", "way", "closer_db"):
+        yield from ((f"{name}_{which}", truth.get(name, {}).get(which)) for which in ("median", "mean"))
+    yield "three_db", truth.get("three_db", {}).get("value")
+    for name in ("found", "found_and_fooled"):
+        yield name, inserted.get(name, {}).get("value")
+    for name in ("in_disc", "blobs", "peak"):
+        yield name, inserted.get(name, {}).get("median")
+    for direction in Direction:
+        yield f"identity_{direction}", told["secondary"]["identity"][str(direction)]["median"]
+        auc = told["forensics"][str(direction)]["auc"]
+        known = [value for name in ARTEFACTS if (value := auc[name]["of_pretended"]) is not None]
+        yield f"artefact_{direction}", max(known, default=None)
+
+
+def _of_controls(told: Mapping[str, Any]) -> Iterator[Measured]:
+    """Rows of what fools the CAD without a generator, and of the data."""
+    for name, row in (told["controls"] or {}).items():
+        if name != "generator":
+            yield name, "fooled_remove", row["fooled"]["value"]
+            yield name, "energy_near_median", row["energy_near"]["median"]
+            yield name, "closer_db_median", row["closer_db"]["median"]
+            yield name, "three_db", row["three_db"]["value"]
+    yield DATA, "area_near", (told["lesion_truth"] or {}).get("area_near", {}).get("median")
+    yield DATA, "real_lesions_found", (told["insertion"] or {}).get("real_lesions_found", {}).get("value")
+
+
+def _of_critics(view: Workspace, size: Resolution) -> Iterator[tuple[str, float | None]]:
+    """Whether the critic of each training lived; a bank of lesions has none."""
+    for direction in Direction:
+        run = Run(view.gan_run(size, direction))
+        life = read_json(run.done).get("critic")
+        if life and life["adversarial_epochs"]:
+            yield f"critic_lived_{direction}", life["alive_epochs"] / life["adversarial_epochs"]
+            yield f"critic_alive_{direction}", float(life["died_in_epoch"] is None)
+            yield from ((f"{name}_{direction}", value) for name, value in _last_watched(run.metrics).items())
+
+
+def _last_watched(metrics: Path) -> dict[str, float]:
+    """The critic's figures in the last epoch that has them."""
+    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
+    watched = [event for line in lines if "critic_sd" in (event := json.loads(line))]
+    return {name: watched[-1][name] for name in ("critic_sd", "critic_gradient")} if watched else {}
+
+
+def _black_box(view: Workspace, size: Resolution, cad: Cad, before: Scores) -> Iterator[tuple[str, float | None]]:
+    """How many of its right calls a CAD that was never in the loop takes back."""
+    for direction in Direction:
+        after = scores_of(cad, adversarial(view, size, direction), f"{view.objective}, {direction}: second CAD")
+        yield f"black_box_{direction}", fooled(before, after, direction)
+
+
+def adversarial(view: Workspace, size: Resolution, direction: Direction) -> list[Sample]:
+    """Adversarial mammograms of the test split."""
+    folder = AlteredFolder(view, size)
+    shards = [entry["name"] for entry in folder.of_split("test") if entry["direction"] == direction]
+    return [sample for name in shards for sample in read_shard(folder.path / name)]
+
+
+def fooled(before: Scores, after: Scores, direction: Direction) -> float | None:
+    """Of the mammograms that were called rightly, the share whose adversarial one is not; None without any."""
+    was_positive = direction is Direction.REMOVE
+    right = [key for key in after if (before[key] > THRESHOLD) == was_positive]
+    turned = sum((after[key] > THRESHOLD) != was_positive for key in right)
+    return turned / len(right) if right else None
+
+
+def _single_tries(view: Workspace, size: Resolution, negatives: Sequence[Sample], before: Scores) -> Iterator[Measured]:
+    """The insertion without a CAD that chooses: one lesion is drawn for each mammogram."""
+    attack = attack_of(view, size, Direction.INSERT, tries=1)
+    altered = adversarial_of(attack, track(negatives, len(negatives), "single tries"))
+    cad = load_cad(view.cad_run(size), str(choose_device("auto")))
+    after = scores_of(cad, altered, "single tries: CAD")
+    yield "lesion", "single_try_fooled", fooled(before, after, Direction.INSERT)
+    yield "lesion", "single_try_called_positive", float(np.mean([p > THRESHOLD for p in after.values()]))
+
+
+def _told_apart(trained: Workspace, unseen: Workspace, size: Resolution, options: Options) -> Iterator[Measured]:
+    """How well detectors that are trained afresh tell each attack's images, and the twins, from real ones."""
+    kinds: list[tuple[Objective | None, Direction]] = [(o, d) for o in options.objective for d in Direction]
+    tasks = [
+        Detection(trained.root, unseen.root, size, *kind, options.detector_steps, options.detector_seeds)
+        for kind in [*kinds, (None, Direction.REMOVE)]
+    ]
+    if options.parallel == 1:
+        found = [detect(task) for task in tasks]
+    else:
+        with ProcessPoolExecutor(options.parallel, mp_context=get_context("spawn")) as pool:
+            found = list(pool.map(detect, tasks))
+    for task, figures in zip(tasks, found, strict=True):
+        say(f"{task.name}: told apart with AUC {figures.get('fresh_network', float('nan')):.3f}")
+        yield from ((task.objective or "twin", f"{name}_{task.direction}", v) for name, v in figures.items())

@@ -1,0 +1,222 @@
+"""One seed of the comparison of objectives: its cohorts, its trainings, its adversarial mammograms, its rows."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from objective_measures import MEASURES, Measured, measure_all, measure_cads
+from objective_table import Row
+
+from mammogan.cluster.line import Line, read_sections
+from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.side_by_side import run as run_stages
+from mammogan.cluster.study import Stage
+from mammogan.config import Direction, Resolution, UserError, Workspace
+from mammogan.data.stream import shards_fingerprint
+from mammogan.files import read_json, sha256, write_json, write_text, written_beside
+from mammogan.terminal import say
+from mammogan.training.checkpoint import choose_checkpoint
+
+if TYPE_CHECKING:
+    from objectives import Options
+
+ROOT = Path(__file__).resolve().parent.parent
+UNSEEN, SECOND = 1000, 100
+"""Added to a seed for its unseen cohort and its second CAD."""
+OUT_OF_DOMAIN = "an unseen cohort of phantoms"
+SALT = "phantoms are nobody: no secret is needed\n"
+"""The same for all, so that keys, and with them what is inserted where, are the same wherever this is run."""
+
+
+@dataclass(frozen=True)
+class Seed:
+    """Where everything of one seed lies and how it is made."""
+
+    number: int
+    options: Options
+
+    @property
+    def size(self) -> Resolution:
+        return Resolution.parse(self.options.size)
+
+    @property
+    def trained(self) -> Workspace:
+        """Cohort, CAD and generators."""
+        return Workspace(self.options.out / f"seed-{self.number}")
+
+    @property
+    def second(self) -> Workspace:
+        """Another CAD of the same mammograms."""
+        return Workspace(self.options.out / f"second-{self.number}")
+
+    @property
+    def unseen(self) -> Workspace:
+        """Mammograms of a cohort that nothing was trained on, all of them its test split."""
+        return Workspace(self.options.out / f"test-{self.number}")
+
+    @property
+    def rows(self) -> Path:
+        only = "cad-" if self.options.only == "cad" else ""
+        return self.options.out / "rows" / f"{only}seed-{self.number}.json"
+
+    def complete(self) -> bool:
+        """Make whatever is not there; False when the rows are there already, made from what is there."""
+        if self._is_measured():
+            return False
+        say(f"\nseed {self.number}: cohorts")
+        self._draw(self.trained, self.number, self.options.patients)
+        self._draw(self.unseen, self.number + UNSEEN, self.options.test_patients)
+        self._train_cads()
+        self._convert_unseen()
+        if self.options.only == "all":
+            self._train_generators()
+            self._make_adversarial()
+        say(f"\nseed {self.number}: measuring")
+        measure = measure_cads if self.options.only == "cad" else measure_all
+        measured = measure(self.trained, self.second, self.unseen, self.size, self.options)
+        self._write(measured)
+        return True
+
+    def _draw(self, workspace: Workspace, seed: int, patients: int) -> None:
+        asked = self.options
+        _prepare(workspace)
+        _run(
+            ["shards/make_phantom.py", "--out", str(workspace.root / "phantoms"), "--patients", str(patients)]
+            + ["--seed", str(seed), "--size", str(self.size), "--preset", asked.preset, "--twins"]
+            + ["--conspicuity", str(asked.conspicuity), "--jobs", str(asked.parallel)]
+        )
+
+    def _train_cads(self) -> None:
+        """Both side by side, as launch/study.py would train each."""
+        _prepare(self.second)
+        shards = self.second.root / "shards"
+        if not shards.is_symlink():
+            shards.symlink_to(Path("..") / self.trained.root.name / "shards", target_is_directory=True)
+        first, second = self._line(self.trained, self.number), self._line(self.second, self.number + SECOND)
+        convert, cad = _named(first, "shards"), _named(first, f"cad-{self.size}")
+        other = replace(_named(second, cad.name), name=f"second-{cad.name}")
+        stages = [convert, cad, other]
+        for stage in stages:
+            say(f"$ {shlex.join(['python', *stage.command[2:]])}")
+        if run_stages(stages, self.options.parallel, self.trained.root / "study"):
+            raise UserError("a CAD could not be trained, see above")
+
+    def _line(self, workspace: Workspace, seed: int) -> list[Stage]:
+        """The study's stages in a workspace, with the settings and the seed written into it."""
+        sections = read_sections(self.options.config)
+        for name in ("cad", "gan"):
+            sections[name] = {**sections.get(name, {}), "seed": str(seed)}
+        write_text(_settings(workspace), yaml.safe_dump(sections, sort_keys=False))
+        line = Line(
+            *(ROOT, workspace, (self.size,), _labels(self.trained), sections, ClusterConfig(), "none"),
+            self.options.objective,
+        )
+        return line.stages()
+
+    def _train_generators(self) -> None:
+        words = ["--cohort", str(_labels(self.trained)), "--workspace", str(self.trained.root), "--resolution"]
+        words += [str(self.size), "--objective", *self.options.objective, "--config", str(_settings(self.trained))]
+        _run(["launch/study.py", *words, "--cluster", "none", "--parallel", str(self.options.parallel)])
+
+    def _convert_unseen(self) -> None:
+        """Shards of the unseen cohort, all of them its test split, with no more negatives than asked for."""
+        rows = _of_test_split(_labels(self.unseen), self.options.test_negatives)
+        table = self.unseen.root / "labels.csv"
+        with written_beside(table) as own, open(own, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        words = ["--cohort", str(table), "--workspace", str(self.unseen.root), "--resolution", str(self.size)]
+        _run(["shards/make_shards.py", *words, "--jobs", str(self.options.parallel)])
+
+    def _make_adversarial(self) -> None:
+        words = ["--workspace", str(self.unseen.root), "--resolution", str(self.size), "--cluster", "none"]
+        words += ["--models", str(self.trained.root), "--out-of-domain", OUT_OF_DOMAIN]
+        commands = [["launch/generate.py", *words, "--objective", name] for name in self.options.objective]
+        with ThreadPoolExecutor(self.options.parallel) as side_by_side:
+            list(side_by_side.map(_run, commands))
+        _run(["launch/evaluate.py", *words, "--objective", *self.options.objective])
+
+    def _is_measured(self) -> bool:
+        try:
+            return self.rows.is_file() and read_json(self.rows)["made_from"] == self._made_from()
+        except OSError:  # something that it was made from is not there
+            return False
+
+    def _made_from(self) -> dict[str, Any]:
+        """All that decides the rows; an OSError when a part of it is not there."""
+        asked, runs = self.options, {"cad": self.trained.cad_run(self.size), "second": self.second.cad_run(self.size)}
+        found: dict[str, Any] = {"measures": MEASURES, "cohort": self.settings(), "config": sha256(asked.config)}
+        if asked.only == "all":
+            views = [self.trained.of(objective) for objective in asked.objective]
+            runs |= {f"{v.objective} {d}": v.gan_run(self.size, d) for v in views for d in Direction}
+            found |= {"detector": [asked.detector_steps, asked.detector_seeds]}
+        found["checkpoints"] = {name: sha256(choose_checkpoint(run)) for name, run in runs.items()}
+        found["shards"] = [shards_fingerprint(of.shards(self.size)) for of in (self.trained, self.unseen)]
+        return found
+
+    def settings(self) -> dict[str, str]:
+        """What the CSV says of a row besides its seed."""
+        asked = self.options
+        names = ("patients", "test_patients", "test_negatives", "preset", "conspicuity")
+        return {"size": str(self.size), **{n: str(getattr(asked, n)) for n in names}, "config": asked.config.name}
+
+    def _write(self, measured: Sequence[Measured]) -> None:
+        settings, cads = self.settings(), [row for row in measured if row[2] is not None]
+        rows = [Row(settings, self.number, objective, name, float(value or 0)) for objective, name, value in cads]
+        made_from = self._made_from()
+        self.rows.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.rows, {"made_from": made_from, "rows": [vars(row) for row in rows]})
+
+
+def _prepare(workspace: Workspace) -> None:
+    salt = workspace.salt
+    if not salt.is_file():
+        salt.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_text(salt, SALT, 0o600)
+
+
+def _labels(workspace: Workspace) -> Path:
+    return workspace.root / "phantoms" / "labels.csv"
+
+
+def _settings(workspace: Workspace) -> Path:
+    return workspace.root / "settings.yaml"
+
+
+def _named(stages: Sequence[Stage], name: str) -> Stage:
+    return next(stage for stage in stages if stage.name == name)
+
+
+def _of_test_split(labels: Path, negatives: int) -> list[dict[str, str]]:
+    """All positives, and the negatives of whole patients until there are ``negatives``, as rows of the test split whose
+    paths begin at the folder above."""
+    with open(labels, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    kept: dict[str, int] = {}
+    for row in rows:
+        if row["label"] == "negative" and (row["patient"] in kept or sum(kept.values()) < negatives):
+            kept[row["patient"]] = kept.get(row["patient"], 0) + 1
+    return [
+        row | {"path": str(Path(labels.parent.name) / row["path"]), "split": "test"}
+        for row in rows
+        if row["label"] == "positive" or row["patient"] in kept
+    ]
+
+
+def _run(words: Sequence[str]) -> None:
+    """Print and run one command of the project; UserError when it fails."""
+    say(f"\n$ python {shlex.join(words)}")
+    result = subprocess.run([sys.executable, "-u", str(ROOT / words[0]), *words[1:]], check=False, env=os.environ)
+    if result.returncode:
+        raise UserError(f"{words[0]} ended with exit code {result.returncode}, see above")
