@@ -36,7 +36,11 @@ def trained(converted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> W
 
 
 def run_of(kind: str, workspace: Workspace) -> Run:
-    path = workspace.cad_run(SMALL) if kind == "cad" else workspace.gan_run(SMALL, Direction(kind.removesuffix(SUFFIX)))
+    path = (
+        workspace.cad_run(SMALL)
+        if kind.startswith("cad")
+        else workspace.gan_run(SMALL, Direction(kind.removesuffix(SUFFIX)))
+    )
     return Run(path)
 
 

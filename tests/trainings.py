@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ CAD = CadConfig(
     penalty=PenaltyConfig(of="margin"),
     compute=COMPUTE,
 )
+AVERAGED = replace(CAD, average=0.5, lr_decay="cosine", warm_up=2, keep="loss")
 GAN = GanConfig(
     resolution="96x96",
     width=0.05,
@@ -88,7 +90,7 @@ def signalled(number: int, batches: Collection[int]) -> Iterator[None]:
 
 
 def main(kind: str, root: str, exact: bool) -> None:
-    """Train in this process: kind is cad, remove, insert, remove-lesion or insert-lesion."""
+    """Train in this process: kind is cad, cad-averaged, remove, insert, remove-lesion or insert-lesion."""
     from mammogan.training import shared_folder
 
     shared_folder.LAG_SECONDS = 1.0  # a disk of this machine is never late
@@ -98,13 +100,12 @@ def main(kind: str, root: str, exact: bool) -> None:
 
 
 def train(kind: str, root: str, exact: bool) -> None:
-    from dataclasses import replace
-
     from mammogan.training import cad, gan
 
     workspace = Workspace(Path(root))
-    if kind == "cad":
-        config = replace(CAD, compute=EXACT) if exact else CAD
+    if kind in ("cad", "cad-averaged"):
+        config = CAD if kind == "cad" else AVERAGED
+        config = replace(config, compute=EXACT) if exact else config
         if exact:  # Vnet is frozen in the first epoch, so that the second needs a new wrapping
             weights = write_vgg_weights(workspace.root.parent / "vgg.pth")
             config = replace(config, fnet_epochs=1, vgg_weights=str(weights))
