@@ -33,7 +33,8 @@ class Samples:
 
 def choose(scored: Sequence[Scored], direction: Direction, threshold: float, wanted: int) -> list[tuple[Scored, str]]:
     """Up to ``wanted`` altered mammograms with the name of their place: the largest change of the CAD's probability
-    in the generator's sense, the smallest, and evenly spread ranks between, among those called rightly before.
+    in the generator's sense, the smallest, and evenly spread ranks between, among those called rightly before. One
+    alone is the median.
 
     Among all where fewer than ``wanted`` were.
     """
@@ -41,7 +42,8 @@ def choose(scored: Sequence[Scored], direction: Direction, threshold: float, wan
     right = [s for s in altered if (s.real.probability > threshold) == (s.real.label == "positive")]
     ordered = sorted(right if len(right) >= wanted else altered, key=lambda s: -_change(s, direction))
     last = len(ordered) - 1
-    places = sorted({round(place) for place in np.linspace(0, last, min(wanted, len(ordered)))}) if ordered else []
+    spread = np.linspace(0, last, min(wanted, len(ordered))) if wanted > 1 else [last / 2]
+    places = sorted({round(place) for place in spread}) if ordered else []
     return [(ordered[place], _name(place, last)) for place in places]
 
 

@@ -115,7 +115,8 @@ class EvaluateConfig:
     """Marks table, page and JSON; needed where CAD or generators were trained on other mammograms than these: say how
     these differ."""
     examples: int = 3
-    """Triplets real, fake, difference in each figure: from the largest to the smallest change of the CAD's mind."""
+    """Triplets real, fake, difference in each figure: from the largest to the smallest change of the CAD's mind. 1: the
+    median."""
     controls: bool = True
     """Also measure what fools the CAD without being an attack on the lesion: its lesion-free twin, less contrast,
     gradient descent on the CAD, an identity-trained generator. Without these rows a fooled rate tells nothing of
