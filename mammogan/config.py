@@ -192,6 +192,9 @@ class CadConfig:
     lr_decay: Literal["none", "cosine"] = "none"
     """cosine: rates fall to 0 at the last of ``epochs``. A training that ends at full rate calls its last images cancer
     more often, or less, by chance. none as in the study."""
+    last_scale: float = 1.0
+    """Multiplies the initial weights of the last layer. With full-sized ones the first steps undo random calls, and may
+    flatten all layers while they do; .1 begins at a probability of about .5. 1 as in the study."""
     warm_up: int = 0
     """Batches over which the rates rise to their values."""
     average: float = 0.0
@@ -220,7 +223,7 @@ class CadConfig:
         at_least(self, 0, "warm_up")
         if not 0 <= self.average < 1:
             raise UserError(f"--average {self.average:g}: expected 0 to below 1")
-        at_least(self, 0, "seed", "fnet_epochs", "lr_fnet", "lr_vnet", "focal_gamma", "focal_alpha")
+        at_least(self, 0, "seed", "fnet_epochs", "lr_fnet", "lr_vnet", "focal_gamma", "focal_alpha", "last_scale")
         check_width(self.width)
         check_affine(self.rotation, self.shear, self.scale)
 

@@ -93,6 +93,8 @@ class CadTraining:
             cad = Cad(self.config.width)
         if not resumes:
             load_vgg_weights(cad.vnet, self.config.vgg_weights, self.config.width)
+            with torch.no_grad():
+                cad.last.weight.mul_(self.config.last_scale)  # type: ignore[operator]
         return self.precision.place(cad)
 
     def state(self) -> dict[str, Any]:
