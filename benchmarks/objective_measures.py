@@ -32,7 +32,7 @@ from mammogan.training.distributed import choose_device
 if TYPE_CHECKING:
     from objectives import Options
 
-MEASURES = 1
+MEASURING = 1
 """Counts up when the same networks give other rows."""
 Measured = tuple[str, str, float | None]
 """What was measured (an objective, a CAD, a control), the measure's name, and its value; None: it has none."""

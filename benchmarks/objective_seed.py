@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from objective_measures import MEASURES, Measured, measure_all, measure_cads
+from objective_measures import MEASURING, Measured, measure_all, measure_cads
 from objective_table import Row
 
 from mammogan.cluster.line import Line, read_sections
@@ -154,7 +154,7 @@ class Seed:
     def _made_from(self) -> dict[str, Any]:
         """All that decides the rows; an OSError when a part of it is not there."""
         asked, runs = self.options, {"cad": self.trained.cad_run(self.size), "second": self.second.cad_run(self.size)}
-        found: dict[str, Any] = {"measures": MEASURES, "cohort": self.settings(), "config": sha256(asked.config)}
+        found: dict[str, Any] = {"measures": MEASURING, "cohort": self.settings(), "config": sha256(asked.config)}
         if asked.only == "all":
             views = [self.trained.of(objective) for objective in asked.objective]
             runs |= {f"{v.objective} {d}": v.gan_run(self.size, d) for v in views for d in Direction}
