@@ -70,7 +70,7 @@ def measure_all(
         rows += [(objective, *row) for row in _black_box(unseen.of(objective), size, cad, scores[SECOND_CAD])]
     if "lesion" in options.objective:
         rows += _single_tries(trained.of("lesion"), size, reals["negative"], scores[CAD])
-    return rows + _told_apart(trained, unseen, size, options)
+    return [*rows, *_told_apart(trained, unseen, size, options)]
 
 
 def _reals(unseen: Workspace, size: Resolution) -> dict[str, list[Sample]]:
