@@ -32,7 +32,7 @@ from mammogan.training.distributed import choose_device
 if TYPE_CHECKING:
     from objectives import Options
 
-MEASURES = 1
+MEASURING = 1
 """Counts up when the same networks give other rows."""
 Measured = tuple[str, str, float | None]
 """What was measured (an objective, a CAD, a control), the measure's name, and its value; None: it has none."""
@@ -70,7 +70,7 @@ def measure_all(
         rows += [(objective, *row) for row in _black_box(unseen.of(objective), size, cad, scores[SECOND_CAD])]
     if "lesion" in options.objective:
         rows += _single_tries(trained.of("lesion"), size, reals["negative"], scores[CAD])
-    return rows + _told_apart(trained, unseen, size, options)
+    return [*rows, *_told_apart(trained, unseen, size, options)]
 
 
 def _reals(unseen: Workspace, size: Resolution) -> dict[str, list[Sample]]:

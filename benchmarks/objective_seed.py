@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import csv
-import os
 import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from objective_measures import MEASURES, Measured, measure_all, measure_cads
+from objective_measures import MEASURING, Measured, measure_all, measure_cads
 from objective_table import Row
 
 from mammogan.cluster.line import Line, read_sections
+from mammogan.cluster.processes import exit_code, start, stopping_on_exit
 from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.side_by_side import PATIENCE
 from mammogan.cluster.side_by_side import run as run_stages
 from mammogan.cluster.study import Stage
 from mammogan.config import Direction, Resolution, UserError, Workspace
@@ -90,11 +90,9 @@ class Seed:
     def _draw(self, workspace: Workspace, seed: int, patients: int) -> None:
         asked = self.options
         _prepare(workspace)
-        _run(
-            ["shards/make_phantom.py", "--out", str(workspace.root / "phantoms"), "--patients", str(patients)]
-            + ["--seed", str(seed), "--size", str(self.size), "--preset", asked.preset, "--twins"]
-            + ["--conspicuity", str(asked.conspicuity), "--jobs", str(asked.parallel)]
-        )
+        words = ["--out", str(workspace.root / "phantoms"), "--patients", str(patients), "--seed", str(seed)]
+        words += ["--size", str(self.size), "--preset", asked.preset, "--conspicuity", str(asked.conspicuity)]
+        _run(["shards/make_phantom.py", *words, "--twins", "--jobs", str(asked.parallel)])
 
     def _train_cads(self) -> None:
         """Both side by side, as launch/study.py would train each."""
@@ -143,8 +141,8 @@ class Seed:
         words = ["--workspace", str(self.unseen.root), "--resolution", str(self.size), "--cluster", "none"]
         words += ["--models", str(self.trained.root), "--out-of-domain", OUT_OF_DOMAIN]
         commands = [["launch/generate.py", *words, "--objective", name] for name in self.options.objective]
-        with ThreadPoolExecutor(self.options.parallel) as side_by_side:
-            list(side_by_side.map(_run, commands))
+        for at in range(0, len(commands), self.options.parallel):
+            _run(*commands[at : at + self.options.parallel])
         _run(["launch/evaluate.py", *words, "--objective", *self.options.objective])
 
     def _is_measured(self) -> bool:
@@ -156,7 +154,7 @@ class Seed:
     def _made_from(self) -> dict[str, Any]:
         """All that decides the rows; an OSError when a part of it is not there."""
         asked, runs = self.options, {"cad": self.trained.cad_run(self.size), "second": self.second.cad_run(self.size)}
-        found: dict[str, Any] = {"measures": MEASURES, "cohort": self.settings(), "config": sha256(asked.config)}
+        found: dict[str, Any] = {"measures": MEASURING, "cohort": self.settings(), "config": sha256(asked.config)}
         if asked.only == "all":
             views = [self.trained.of(objective) for objective in asked.objective]
             runs |= {f"{v.objective} {d}": v.gan_run(self.size, d) for v in views for d in Direction}
@@ -172,8 +170,8 @@ class Seed:
         return {"size": str(self.size), **{n: str(getattr(asked, n)) for n in names}, "config": asked.config.name}
 
     def _write(self, measured: Sequence[Measured]) -> None:
-        settings, cads = self.settings(), [row for row in measured if row[2] is not None]
-        rows = [Row(settings, self.number, objective, name, float(value or 0)) for objective, name, value in cads]
+        settings = self.settings()
+        rows = [Row(settings, self.number, of, name, value) for of, name, value in measured if value is not None]
         made_from = self._made_from()
         self.rows.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.rows, {"made_from": made_from, "rows": [vars(row) for row in rows]})
@@ -214,9 +212,14 @@ def _of_test_split(labels: Path, negatives: int) -> list[dict[str, str]]:
     ]
 
 
-def _run(words: Sequence[str]) -> None:
-    """Print and run one command of the project; UserError when it fails."""
-    say(f"\n$ python {shlex.join(words)}")
-    result = subprocess.run([sys.executable, "-u", str(ROOT / words[0]), *words[1:]], check=False, env=os.environ)
-    if result.returncode:
-        raise UserError(f"{words[0]} ended with exit code {result.returncode}, see above")
+def _run(*commands: Sequence[str]) -> None:
+    """Print and run commands of the project side by side, which end when this does; UserError when one fails."""
+    children: list[subprocess.Popen[str]] = []
+    with stopping_on_exit(children, PATIENCE):
+        for words in commands:
+            say(f"\n$ python {shlex.join(words)}")
+            children.append(start([sys.executable, "-u", str(ROOT / words[0]), *words[1:]], {}, None))
+        codes = [exit_code(child) for child in children]
+    for words, code in zip(commands, codes, strict=True):
+        if code:
+            raise UserError(f"{words[0]} ended with exit code {code}, see above")

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -97,6 +97,9 @@ def done(seed: int, options: Options) -> bool:
         made = Seed(seed, options).complete()
     except (UserError, OSError) as error:
         print(f"seed {seed}: {error}", file=sys.stderr, flush=True)
+        return False
+    except Exception:  # a fault of ours, which need not keep the other seeds from being measured
+        traceback.print_exc()
         return False
     say(f"seed {seed}: {f'done in {duration(time.monotonic() - began)}' if made else 'measured before'}")
     return True
