@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from mammogan.attack.background import as_saved
 from mammogan.attack.kept import keep, read_kept
 from mammogan.attack.methods import NetworkAttack
 from mammogan.attack.scores import probabilities
@@ -154,7 +155,8 @@ def _descended(reals: Sequence[Sample], cad: Cad, budget: float) -> list[Pixels 
 
 def _altered(reals: Sequence[Sample], gnet: nn.Module) -> list[Pixels | None]:
     pixels = torch.from_numpy(np.stack([real.pixels for real in reals]))[:, None]
-    return list(NetworkAttack(gnet).alter(pixels, [real.key for real in reals])[:, 0].numpy())
+    made = NetworkAttack(gnet).alter(pixels, [real.key for real in reals])[:, 0].numpy()
+    return [as_saved(real.pixels, one, "original") for real, one in zip(reals, made, strict=True)]
 
 
 def _load_identity(task: ControlTask, cad: Cad) -> nn.Module:
