@@ -7,12 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from mammogan.attack.change_measures import Insertion, RealBlob, best_disc, count_blobs, measure_insertion
+from mammogan.attack.change_measures import DISC_MM, Insertion, RealBlob, count_blobs, measure_insertion
 from mammogan.attack.controls import ControlScore
 from mammogan.attack.lesion_summary import control_summary, insertion_summary, removal_summary, spread
 from mammogan.attack.predictions import Prediction
 from mammogan.attack.scores import Change, Scored
 from mammogan.attack.truth import STEP, LesionTruth, Removal, compare_with_truth
+from mammogan.data.disc import best_disc
 from mammogan.data.stream import Sample
 
 SHAPE = (100, 80)
@@ -74,7 +75,7 @@ def test_a_compact_change_is_one_blob_in_one_disc() -> None:
     assert found.in_disc == pytest.approx(1.0) and found.blobs == 1
     assert found.peak == pytest.approx(5000 / 65535)
     assert found.at_centre is True and found.response is not None and found.response > 0
-    share, centre = best_disc((fake - even().astype(float)) ** 2, SPACING)
+    share, centre = best_disc((fake - even().astype(float)) ** 2, SPACING, DISC_MM)
     assert share == pytest.approx(1.0) and math.dist(centre, (30, 50)) <= 12.75 - 6
 
 
@@ -87,17 +88,17 @@ def test_two_equal_changes_far_apart_are_two_blobs_with_half_of_the_energy_each(
 
 
 def test_an_even_change_has_the_share_of_the_discs_area() -> None:
-    share, _ = best_disc(np.ones(SHAPE), SPACING)
+    share, _ = best_disc(np.ones(SHAPE), SPACING, DISC_MM)
     assert share == pytest.approx(disc(50, 40, 12.75).sum() / (100 * 80))
-    assert count_blobs(np.ones(SHAPE), SPACING) == 1
+    assert count_blobs(np.ones(SHAPE), SPACING, DISC_MM) == 1
 
 
 def test_fine_pixels_give_the_measures_of_coarse_ones() -> None:
     energy = (disc(30, 50, 6) + 0.5 * disc(80, 20, 4)).astype(float)
     fine = np.kron(energy, np.ones((5, 5)))
-    share, centre = best_disc(energy, SPACING)
-    assert best_disc(fine, [0.2, 0.2])[0] == pytest.approx(share)
-    assert best_disc(fine, [0.2, 0.2])[1] == (centre[0] * 5 + 2, centre[1] * 5 + 2)
+    share, centre = best_disc(energy, SPACING, DISC_MM)
+    assert best_disc(fine, [0.2, 0.2], DISC_MM)[0] == pytest.approx(share)
+    assert best_disc(fine, [0.2, 0.2], DISC_MM)[1] == (centre[0] * 5 + 2, centre[1] * 5 + 2)
     assert count_blobs(fine, [0.2, 0.2]) == count_blobs(energy, SPACING) == 2
 
 

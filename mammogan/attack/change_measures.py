@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.signal import fftconvolve
 
 from mammogan.attack.truth import NEAR, PhantomTruth
 from mammogan.data.blob_detector import Blob, averaged, breast_of, largest_blob, pooling
+from mammogan.data.disc import best_disc
 from mammogan.data.stream import Sample
 
 Pixels = NDArray[np.uint16]
@@ -66,7 +66,7 @@ def measure_insertion(real: Sample, adversarial: Sample) -> Insertion:
     response = blob.response if blob else None
     if not peak:
         return Insertion(None, None, 0.0, response, None)
-    share, centre = best_disc(difference**2, spacing)
+    share, centre = best_disc(difference**2, spacing, DISC_MM)
     return Insertion(
         in_disc=share,
         blobs=count_blobs(difference**2, spacing),
@@ -86,33 +86,12 @@ def look_at_real(real: Sample, truth: PhantomTruth) -> RealBlob | None:
     return RealBlob(blob.response, None if near is None else bool(near[round(blob.row), round(blob.column)]))
 
 
-def best_disc(energy: Energy, spacing: Spacing, radius_mm: float = DISC_MM) -> tuple[float, tuple[float, float]]:
-    """The largest share of ``energy`` (H,W) in a disc, and that disc's centre (row, column), a pixel of the picture.
-
-    Fine pixels are summed up in cells of up to 1 mm first. The energy may not be 0 everywhere.
-    """
-    cell = pooling(spacing)
-    coarse = averaged(energy / energy.sum(), cell).astype(float)
-    coarse /= coarse.sum()
-    within = fftconvolve(coarse, _disc([mm * n for mm, n in zip(spacing, cell, strict=True)], radius_mm), mode="same")
-    row, column = np.unravel_index(int(within.argmax()), within.shape)
-    centre = tuple(float(at * n + (n - 1) / 2) for at, n in zip((row, column), cell, strict=True))
-    return float(min(within[row, column], 1.0)), (centre[0], centre[1])
-
-
 def count_blobs(energy: Energy, spacing: Spacing) -> int:
     """Connected pieces of the smoothed energy above a quarter of its maximum."""
     cell = pooling(spacing)
     sigma = [SMOOTH_MM / (mm * n) for mm, n in zip(spacing, cell, strict=True)]
     smooth = ndimage.gaussian_filter(averaged(energy / energy.max(), cell), sigma)
     return int(ndimage.label(smooth > OF_PEAK * smooth.max())[1])
-
-
-def _disc(sides: Sequence[float], radius_mm: float) -> Energy:
-    """A disc of ones, its middle in the middle of an array with odd sides."""
-    reach = [int(radius_mm / side) for side in sides]
-    rows, columns = np.ogrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1]
-    return (np.hypot(rows * sides[0], columns * sides[1]) <= radius_mm).astype(float)
 
 
 def _distance_mm(blob: Blob, centre: tuple[float, float], spacing: Spacing) -> float:

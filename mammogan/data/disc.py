@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
+from mammogan.data.blob_detector import averaged, pooling
 
-def best_disc(energy: NDArray[Any], radius: float) -> tuple[float, tuple[int, int]]:
-    """Largest share of ``energy`` (h,w), at least 0, within a disc of ``radius`` pixels, and its centre (row, column).
+Floats = NDArray[np.float64]
 
-    The share is 0 where there is no energy.
+
+def best_disc(energy: NDArray[Any], spacing: Sequence[float], radius: float) -> tuple[float, tuple[float, float]]:
+    """Largest share of ``energy`` (h,w), at least 0, in a disc, and that disc's centre (row, column) in pixels.
+
+    ``spacing`` is the size of a pixel (y, x) in mm, as ``radius``; pixels finer than 1 mm are summed up in cells of up
+    to 1 mm first. Without energy the share is 0.
     """
-    reach = int(np.ceil(radius))
-    line = np.arange(-reach, reach + 1)
-    disc = (np.hypot(line[:, None], line) <= radius).astype(np.float32)
-    sums = fftconvolve(energy, disc, mode="same")
-    row, column = np.unravel_index(int(sums.argmax()), sums.shape)
     total = float(energy.sum())
-    return (float(sums[row, column]) / total if total else 0.0), (int(row), int(column))
+    if not total:
+        return 0.0, (0.0, 0.0)
+    cell = pooling(spacing)
+    coarse = averaged(energy / total, cell).astype(float)
+    coarse /= coarse.sum()
+    within = fftconvolve(coarse, _disc([mm * n for mm, n in zip(spacing, cell, strict=True)], radius), mode="same")
+    row, column = np.unravel_index(int(within.argmax()), within.shape)
+    centre = tuple(float(at * n + (n - 1) / 2) for at, n in zip((row, column), cell, strict=True))
+    return float(min(within[row, column], 1.0)), (centre[0], centre[1])
+
+
+def _disc(sides: Sequence[float], radius: float) -> Floats:
+    """A disc of ones, its middle in the middle of an array with odd sides."""
+    reach = [int(radius / side) for side in sides]
+    rows, columns = np.ogrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1]
+    return (np.hypot(rows * sides[0], columns * sides[1]) <= radius).astype(float)

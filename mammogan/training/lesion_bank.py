@@ -112,8 +112,8 @@ def _taken(generator: LesionGenerator, samples: Iterator[Sample], scale: Scale) 
         maps = generator.map(pixels)
         changes = enlarged(maps, generator.grid.cell)[:, 0].cpu().numpy()
         for sample, change, own in zip(several, changes, maps[:, 0].cpu().numpy(), strict=True):
-            share, cell = best_disc(own**2, NEAR * scale.radius / scale.cell)
-            centre = (cell[0] * scale.cell + scale.cell // 2, cell[1] * scale.cell + scale.cell // 2)
+            share, (row, column) = best_disc(own**2, (1, 1), NEAR * scale.radius / scale.cell)  # lengths in cells
+            centre = (int((row + 0.5) * scale.cell), int((column + 0.5) * scale.cell))
             picture = unit_pixels(torch.from_numpy(sample.pixels)).numpy()
             yield cut_out(picture, change, centre, scale), share, float(-np.minimum(own, 0).mean())
 
