@@ -183,7 +183,7 @@ def generate_shard(task: ShardTask) -> bool:
         say(f"{task.resolution}, {task.name}: up to date")
         return False
     say(f"{task.resolution}, {task.name}: {reason}; altering {task.count} mammograms")
-    attack = _load_pinned(task.generator, task.choosing, str(choose_device(task.device)))
+    attack = _load_pinned(task.generator, task.choosing, str(choose_device(task.device)), task.background)
     task.folder.remove(task.name)
     patients: dict[str, str] = {}
     with written_beside(task.folder.path / task.name) as own:
@@ -286,5 +286,5 @@ def _made_by(task: ShardTask) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=2)
-def _load_pinned(generator: CheckpointFacts, choosing: Choosing, device: str) -> Attack:
-    return load_attack(generator, choosing, device)
+def _load_pinned(generator: CheckpointFacts, choosing: Choosing, device: str, background: Background) -> Attack:
+    return load_attack(generator, choosing, device, background)

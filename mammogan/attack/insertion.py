@@ -12,12 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from mammogan.models.networks import AIR, Cad, to_uint16, unit_pixels
-from mammogan.models.transplant import Lesion, Picture, Place, Scale, put_in
+from mammogan.attack.background import as_saved
+from mammogan.attack.settings import Background
+from mammogan.models.lesion import AIR_CELL
+from mammogan.models.networks import Cad, to_uint16, unit_pixels
+from mammogan.models.transplant import Lesion, Picture, Scale, put_in
 
 SPOTS = 64
 """Places that are drawn for a lesion; the one whose surroundings are most like its own is taken."""
@@ -35,37 +39,40 @@ class Bank:
     @classmethod
     def of_state(cls, state: dict[str, Any]) -> Bank:
         """Of a checkpoint of training/lesion_bank.py."""
-        return cls([Lesion.of_state(s) for s in state["lesions"]], Scale(state["radius"], state["cell"]))
+        return cls([Lesion.of_state(s) for s in state["lesions"]], Scale(state["cell"], state["radius"]))
 
 
 @dataclass(frozen=True)
 class Transplant:
     """The attack: at most ``tries`` lesions an image; the first that the CAD calls positive, else its favourite.
 
-    With one try the CAD is not asked.
+    With one try the CAD is not asked. It is shown what would be saved with this ``background``.
     """
 
     bank: Bank
     tries: int
     seed: int
     cad: Cad | None
+    background: Background = "original"
 
     def alter(self, pixels: Tensor, keys: Sequence[str]) -> Tensor:
         """uint16 (N,1,H,W) with their keys -> uint16 (N,1,H,W) on the CPU."""
-        return torch.stack([self._one(image, key) for image, key in zip(pixels, keys, strict=True)])
+        made = [self._one(image[0].cpu().numpy(), key) for image, key in zip(pixels, keys, strict=True)]
+        return torch.from_numpy(np.stack(made))[:, None]
 
-    def _one(self, image: Tensor, key: str) -> Tensor:
-        candidates = to_uint16(torch.from_numpy(np.stack(self.candidates(unit_pixels(image)[0].cpu().numpy(), key))))
-        chosen = self._favourite(candidates[:, None]) if len(candidates) > 1 and self.cad else 0
-        return candidates[chosen][None]
+    def _one(self, image: NDArray[np.uint16], key: str) -> NDArray[np.uint16]:
+        made = self.candidates(unit_pixels(torch.from_numpy(image)).numpy(), key)
+        saved = [as_saved(image, to_uint16(torch.from_numpy(one)).numpy(), self.background) for one in made]
+        return saved[self._favourite(saved) if len(saved) > 1 and self.cad else 0]
 
     def candidates(self, picture: Picture, key: str) -> list[Picture]:
-        """``picture`` (h,w) in [0,1] with each of the lesions that its key draws; untouched where none has room."""
-        random = drawn_for(key, self.seed)
-        inside = _inside(picture, self.bank.scale)
-        if not inside.any():
+        """``picture`` (H,W) in [0,1] with each of the lesions that its key draws; untouched where none has room."""
+        random, scale = drawn_for(key, self.seed), self.bank.scale
+        cells = F.avg_pool2d(torch.from_numpy(picture)[None, None], scale.cell)[0, 0].numpy()
+        spots = np.argwhere(_inside(cells, scale))
+        if not len(spots):
             return [picture]
-        like, spots = self.bank.scale.surroundings(picture), np.argwhere(inside)
+        like = scale.surroundings(cells)
         chosen = random.permutation(len(self.bank.lesions))[: self.tries]
         return [self._grown(picture, self.bank.lesions[i], spots, like, random) for i in chosen]
 
@@ -74,16 +81,14 @@ class Transplant:
     ) -> Picture:
         some = spots[random.integers(len(spots), size=SPOTS)]
         row, column = some[np.abs(like[some[:, 0], some[:, 1]] - lesion.surroundings).argmin()]
-        place: Place = int(row), int(column)
-        return put_in(picture, lesion, place)
+        return put_in(picture, lesion, (int(row), int(column)), self.bank.scale.cell)
 
     @torch.no_grad()
-    def _favourite(self, candidates: Tensor) -> int:
+    def _favourite(self, saved: Sequence[NDArray[np.uint16]]) -> int:
         assert self.cad is not None
         device = next(self.cad.parameters()).device
-        found = torch.cat([self.cad.positive_probability(c[None].to(device)) for c in candidates])
-        over = (found > 0.5).nonzero()
-        return int(over[0]) if len(over) else int(found.argmax())
+        found = [float(self.cad.positive_probability(torch.from_numpy(one)[None, None].to(device))) for one in saved]
+        return next((place for place, p in enumerate(found) if p > 0.5), int(np.argmax(found)))
 
 
 def drawn_for(key: str, seed: int) -> np.random.Generator:
@@ -92,9 +97,8 @@ def drawn_for(key: str, seed: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
-def _inside(picture: Picture, scale: Scale) -> NDArray[np.bool_]:
-    """Places far enough inside the breast; the chest wall, at column 0, counts as breast."""
-    tissue = ndimage.binary_fill_holes(picture > AIR)
-    reach = max(1, round(FROM_RIM * scale.radius))
+def _inside(cells: Picture, scale: Scale) -> NDArray[np.bool_]:
+    """Cells far enough inside the breast; the chest wall, at column 0, counts as breast."""
+    tissue = ndimage.binary_fill_holes(cells > AIR_CELL)
     away = ndimage.distance_transform_edt(np.pad(tissue, ((1, 1), (0, 1))))[1:-1, :-1]
-    return np.asarray(away > reach)
+    return np.asarray(away > max(1.0, FROM_RIM * scale.radius))

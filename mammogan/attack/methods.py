@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mammogan.attack.insertion import Bank, Transplant
+from mammogan.attack.settings import Background
 from mammogan.config import MissingInput, UserError
 from mammogan.files import sha256
 from mammogan.models.networks import to_uint16
@@ -80,7 +81,9 @@ class Choosing:
 NOTHING_TO_CHOOSE = Choosing()
 
 
-def load_attack(generator: CheckpointFacts, choosing: Choosing, device: str) -> Attack:
+def load_attack(
+    generator: CheckpointFacts, choosing: Choosing, device: str, background: Background = "original"
+) -> Attack:
     """The very attack that was planned with; UserError when a file of it has changed since."""
     state, found = read_generator(generator.path.parent, str(generator.path))
     refuse_another(generator.path, found.sha256, generator.sha256)
@@ -92,4 +95,4 @@ def load_attack(generator: CheckpointFacts, choosing: Choosing, device: str) -> 
         refuse_another(choosing.cad, sha256(choosing.cad), choosing.cad_sha256)
     if not state["lesions"]:
         raise UserError(f"{generator.path} holds no lesion; make the bank anew with launch/train_gan.py")
-    return Transplant(Bank.of_state(state), choosing.tries, choosing.seed, cad)
+    return Transplant(Bank.of_state(state), choosing.tries, choosing.seed, cad, background)

@@ -19,8 +19,7 @@ from mammogan.data.disc import best_disc
 from mammogan.data.phantom.settings import FIELD_HEIGHT_MM
 from mammogan.data.stream import Sample, read_shard, shards_fingerprint
 from mammogan.files import read_json, sha256
-from mammogan.models.lesion import Grid, LesionGenerator, enlarged
-from mammogan.models.networks import unit_pixels
+from mammogan.models.lesion import Grid, LesionGenerator
 from mammogan.models.transplant import Lesion, Scale, cut_out
 from mammogan.terminal import say, track
 from mammogan.training.checkpoint import Run, choose_checkpoint, load, save
@@ -65,8 +64,8 @@ def _make(config: GanConfig, shards: Path, remover: Path, inputs: dict[str, Any]
     generator = Precision.choose("fp32", ranks.device).place(LesionGenerator.of_state(load(remover))).eval()
     positives = sum(s["count"] for s in _shards_of_positives(shards))
     samples = track(_positives(shards), positives, f"{run.path.name}: taking lesions")
-    scale = scale_of(config, generator.grid)
-    found = list(_taken(generator, samples, scale))
+    scale = scale_of(config, generator.grid, FIELD_HEIGHT_MM / Resolution.parse(config.resolution).height)
+    found = list(_taken(generator, samples, config))
     share, strength = (np.array([entry[n] for entry in found]) for n in (1, 2))
     compact = share >= config.lesion.bank_share
     faintest = np.quantile(strength[compact], config.lesion.bank_faintest) if compact.any() else np.inf
@@ -94,10 +93,9 @@ def _make(config: GanConfig, shards: Path, remover: Path, inputs: dict[str, Any]
     say(f"{run.path.name}: {len(kept)} lesions of {len(found)} training positives ({int(compact.sum())} compact)")
 
 
-def scale_of(config: GanConfig, grid: Grid) -> Scale:
-    """Lengths in pixels of pictures that show a detector's whole height."""
-    spacing = FIELD_HEIGHT_MM / Resolution.parse(config.resolution).height
-    return Scale(config.lesion.radius_mm / spacing, grid.cell)
+def scale_of(config: GanConfig, grid: Grid, spacing_mm: float) -> Scale:
+    """Cells of a picture with pixels of this size."""
+    return Scale(grid.cell, config.lesion.radius_mm / spacing_mm / grid.cell)
 
 
 Taken = tuple[Lesion, float, float]
@@ -105,17 +103,22 @@ Taken = tuple[Lesion, float, float]
 
 
 @torch.no_grad()
-def _taken(generator: LesionGenerator, samples: Iterator[Sample], scale: Scale) -> Iterator[Taken]:
-    device = next(generator.parameters()).device
+def _taken(generator: LesionGenerator, samples: Iterator[Sample], config: GanConfig) -> Iterator[Taken]:
+    device, grid = next(generator.parameters()).device, generator.grid
     while several := list(islice(samples, BATCH)):
         pixels = torch.from_numpy(np.stack([sample.pixels for sample in several]))[:, None].to(device)
-        maps = generator.map(pixels)
-        changes = enlarged(maps, generator.grid.cell)[:, 0].cpu().numpy()
-        for sample, change, own in zip(several, changes, maps[:, 0].cpu().numpy(), strict=True):
-            share, (row, column) = best_disc(own**2, (1, 1), NEAR * scale.radius / scale.cell)  # lengths in cells
-            centre = (int((row + 0.5) * scale.cell), int((column + 0.5) * scale.cell))
-            picture = unit_pixels(torch.from_numpy(sample.pixels)).numpy()
-            yield cut_out(picture, change, centre, scale), share, float(-np.minimum(own, 0).mean())
+        maps, cells = (made[:, 0].cpu().numpy() for made in (generator.map(pixels), grid.pooled(pixels)))
+        for sample, change, means in zip(several, maps, cells, strict=True):
+            scale = scale_of(config, grid, mm_a_pixel(sample))
+            share, (row, column) = best_disc(change**2, (1, 1), NEAR * scale.radius)  # lengths in cells
+            strength = float(-np.minimum(change, 0).mean())
+            yield cut_out(means, change, (round(row), round(column)), scale), share, strength
+
+
+def mm_a_pixel(sample: Sample) -> float:
+    """Of a shard's picture; of one that does not say, as if it showed the whole height of a large detector."""
+    spacing = sample.facts.get("spacing_mm")
+    return float(spacing[0]) if spacing else FIELD_HEIGHT_MM / sample.pixels.shape[0]
 
 
 def _shards_of_positives(folder: Path) -> list[dict[str, Any]]:
