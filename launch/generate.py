@@ -119,7 +119,7 @@ def array_of(
     from mammogan.attack.dicom_export import finish_dicom
     from mammogan.attack.generate import finish
 
-    name, folder = f"generate-{resolution}", workspace.adversarial(resolution)
+    name, folder = f"generate-{resolution}{workspace.suffix}", workspace.adversarial(resolution)
     complete = files[0].folder.complete if files else folder / "index.json"
     index = Job(f"{name}-index", Series((Call(finish, (tasks,)), Call(finish_dicom, (files,)))), folder, complete)
     recorded = of_altering(workspace, resolution)

@@ -8,6 +8,7 @@ was trained to change nothing.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,12 +34,13 @@ from mammogan.training.checkpoint import load_gnet, refuse_another
 
 Pixels = NDArray[np.uint16]
 
-CONTROLS = 1
+CONTROLS = 2
 """Counts up when the same inputs give other scores of controls."""
 CONTRAST = 0.8
 STEPS = 3
 BUDGETS = {"l2-1": 1.0, "l2-2": 2.0}
-"""L2 norms of the whole change, of pixels in [0,1]."""
+"""L2 norms of the whole change, of pixels in [0,1], in a picture of BUDGET_PIXELS."""
+BUDGET_PIXELS = 192 * 160
 TWIN, DIMMED, IDENTITY = "twin", "contrast", "identity"
 NAMES = (TWIN, DIMMED, *BUDGETS, IDENTITY)
 
@@ -150,7 +152,9 @@ def _normalised(change: torch.Tensor) -> torch.Tensor:
 
 
 def _descended(reals: Sequence[Sample], cad: Cad, budget: float) -> list[Pixels | None]:
-    return list(descend(np.stack([real.pixels for real in reals]), cad, budget))
+    """With more pixels than BUDGET_PIXELS the same change has a larger norm, and so has the budget."""
+    pixels = np.stack([real.pixels for real in reals])
+    return list(descend(pixels, cad, budget * math.sqrt(pixels[0].size / BUDGET_PIXELS)))
 
 
 def _altered(reals: Sequence[Sample], gnet: nn.Module) -> list[Pixels | None]:

@@ -155,7 +155,8 @@ def _files(task: DicomTask, real: Sample, fake: Sample, shown: Shown) -> Iterato
     if task.folder.key:
         yield from _blinded_files(task.folder.key, real, fake, shown)
     else:
-        yield _marked_file(real, fake, shown, (task.folder.name, str(EXPORT)))
+        pixels = (task.shard.background, *map(str, task.shard.choosing.made_from.values()))
+        yield _marked_file(real, fake, shown, (task.folder.name, str(EXPORT), *pixels))
 
 
 def _marked_file(real: Sample, fake: Sample, shown: Shown, version: Sequence[str]) -> File:

@@ -126,10 +126,15 @@ def measure(
 def provenance(workspace: Workspace, resolution: Resolution, split: str, task: ScoreTask) -> dict[str, Any]:
     """sha256 of what the figures come from: CAD, generators, and both indexes, which hold those of all shards."""
     altered = AlteredFolder(workspace, resolution)
+    made = {entry["direction"]: entry["made_from"] for entry in altered.of_split(split)}
     return {
         "cad_sha256": task.made_from["cad_sha256"],
         "generators": {entry["direction"]: entry["generator"] for entry in altered.of_split(split)},
-        "background": {entry["direction"]: entry["made_from"]["background"] for entry in altered.of_split(split)},
+        "background": {
+            entry["direction"]: entry["made_from"].get("background", "as-generated")
+            for entry in altered.of_split(split)
+        },
+        "tries": {entry["direction"]: entry["made_from"].get("tries", 0) for entry in altered.of_split(split)},
         "shards_index_sha256": ShardIndex.load(workspace.shards(resolution)).sha256,
         "adversarial_index_sha256": sha256(altered.index),
     }

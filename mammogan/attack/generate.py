@@ -168,6 +168,11 @@ def _find_generator(models: Workspace, resolution: Resolution, direction: Direct
             f"--direction {direction}{objective}\n"
             "or name with --models the workspace whose generators are to be used"
         ) from None
+    if (found.arch == "unet") != (models.objective == "study"):
+        raise UserError(
+            f"{found.path} is a generator of the other objective ({found.arch}) than --objective {models.objective}: "
+            "give the other --objective, or another --checkpoint"
+        )
     if found.direction not in (direction, None):
         raise UserError(
             f"{found.path} was trained to {found.direction} and is asked to {direction}: "
@@ -186,6 +191,7 @@ def generate_shard(task: ShardTask) -> bool:
     attack = _load_pinned(task.generator, task.choosing, str(choose_device(task.device)), task.background)
     task.folder.remove(task.name)
     patients: dict[str, str] = {}
+    unchanged = 0
     with written_beside(task.folder.path / task.name) as own:
         with (
             open(own, "wb") as file,
@@ -193,10 +199,13 @@ def generate_shard(task: ShardTask) -> bool:
         ):
             for sample in track(alter(task, attack), task.count, f"altering {task.name}"):
                 patients[sample.key] = sample.facts["patient"]
+                unchanged += sample.facts["unchanged"]
                 facts = json.dumps(sample.facts, allow_nan=False).encode()
                 tar.write({"__key__": sample.key, "png": encode(sample.pixels, "png"), "json": facts})
         entry = _entry(task, patients, own)  # of our own file: another process may make the same shard
     write_json(task.folder.marker(task.name), entry)
+    if unchanged:
+        say(f"{task.resolution}, {task.name}: {unchanged} of {task.count} mammograms were left as they are")
     return True
 
 
@@ -207,7 +216,8 @@ def alter(task: ShardTask, attack: Attack) -> Iterator[Sample]:
         pixels = torch.from_numpy(np.stack([sample.pixels for sample in batch]))[:, None]
         for real, fake in zip(batch, attack.alter(pixels, [real.key for real in batch]), strict=True):
             saved = as_saved(real.pixels, fake[0].numpy(), task.background)
-            yield Sample(f"{real.key}-{task.direction}", saved, altered_facts(real, task))
+            facts = altered_facts(real, task) | {"unchanged": bool(np.array_equal(saved, real.pixels))}
+            yield Sample(f"{real.key}-{task.direction}", saved, facts)
 
 
 def altered_facts(real: Sample, task: ShardTask) -> dict[str, Any]:

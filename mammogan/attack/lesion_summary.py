@@ -60,6 +60,9 @@ def three_db(removals: Sequence[Removal | None]) -> Figure:
     return Figure(closer / len(known), numerator=closer, denominator=len(known))
 
 
+NOT_MEASURED = "the blob detector needs pixels of a known size and negatives that it can be compared with"
+
+
 def insertion_summary(scored: Sequence[Scored], threshold: float, draws: int, seed: int) -> dict[str, Any] | None:
     """Shape of what was inserted, and how often the blob detector finds it there, beside how often it finds real
     lesions; None without insertions. It finds what responds more than 80% of the real negatives do."""
@@ -68,16 +71,17 @@ def insertion_summary(scored: Sequence[Scored], threshold: float, draws: int, se
         return None
     level = blob_threshold(s.blob.response for s in scored if s.real.label == "negative" and s.blob)
     bootstrap = PatientBootstrap([s.real.patient for s in scored], draws, seed)
-    own = np.array([bool(s.change and s.change.insertion) for s in scored])
+    seen = level is not None
+    own = np.array([bool(seen and s.change and (i := s.change.insertion) and i.response is not None) for s in scored])
     found = np.array([_found(s, level) for s in scored])
     right = np.array([s.real.label == "negative" and s.real.probability <= threshold for s in scored])
     turned = np.array([s.fake is not None and s.fake.probability > threshold for s in scored])
-    lesion = np.array([bool(s.blob and s.blob.at_lesion is not None) for s in scored])
+    lesion = np.array([bool(seen and s.blob and s.blob.at_lesion is not None) for s in scored])
     at_lesion = np.array([bool(s.blob and s.blob.at_lesion and _above(s.blob.response, level)) for s in scored])
     figures = {
-        "found": bootstrap.share(found, own, "no insertion"),
+        "found": bootstrap.share(found, own, NOT_MEASURED),
         "found_and_fooled": bootstrap.share(
-            found & turned, own & right, "the CAD called no negative mammogram rightly"
+            found & turned, own & right, "the CAD called no negative rightly" if own.any() else NOT_MEASURED
         ),
         "real_lesions_found": bootstrap.share(at_lesion, lesion, "no lesion's place is known"),
     }

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from mammogan.attack.giveaways import ARTEFACTS, BOUND
+from mammogan.attack.page_parts import head
 from mammogan.attack.result import Result
 from mammogan.config import Direction
 
@@ -49,7 +50,7 @@ def _meaning() -> str:
 
 
 def _head(result: Result) -> str:
-    return f"<h3>{result.resolution.height} × {result.resolution.width}</h3>"
+    return f"<h3>{head(result)}</h3>"
 
 
 def _verdict(result: Result) -> str:

@@ -66,6 +66,8 @@ class GenerateConfig:
                 "altered training mammograms overstate what a generator can do, since it was trained on them; "
                 "add --allow-train if you want them all the same (a reader study's training sessions do)"
             )
+        if self.objective == "study" and (self.tries, self.seed) != (GenerateConfig.tries, GenerateConfig.seed):
+            raise UserError("--tries and --seed are of --objective lesion: the study's generators have one answer each")
         for name, least in (("batch", 1), ("tries", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise UserError(f"--{name} {getattr(self, name)}: expected {least} or more")

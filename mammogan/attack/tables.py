@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,18 @@ def notes(results: Sequence[Result]) -> list[str]:
             if reason := figure.reason or figure.interval_reason:
                 what = "interval: " if not figure.reason else ""
                 rows.setdefault(f"{result.name}, {what}{reason}", []).append(ROWS[name].removeprefix("… of those, "))
-    return [f"{reason} ({'; '.join(names)})." for reason, names in rows.items()]
+    return [f"{reason} ({'; '.join(names)})." for reason, names in rows.items()] + list(_tries(results))
+
+
+def _tries(results: Sequence[Result]) -> Iterator[str]:
+    """Where a CAD has chosen among several insertions, its figures are of the chosen ones."""
+    for result in results:
+        tries = max(result.provenance.get("tries", {}).values(), default=0)
+        if tries > 1:
+            yield (
+                f"{result.name}: of up to {tries} lesions that were tried for each negative, the first that a CAD "
+                "called positive was inserted (generate.py --tries 1 asks none)."
+            )
 
 
 def paper_columns() -> list[str]:

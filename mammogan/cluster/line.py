@@ -154,14 +154,16 @@ class Line:
             needs = tuple(name for name, found in splits.items() if split in found)
             made = report_folder(self.workspace, split) / "done.json"
             name = "evaluate" if len(chosen) == 1 else f"evaluate-{split}"
-            stage = self._stage(name, "evaluate", ["--split", split], needs, (made,))
+            words = [] if "objective" in self.sections.get("evaluate", {}) else ["--objective", *self.objectives]
+            stage = self._stage(name, "evaluate", ["--split", split, *words], needs, (made,))
             stage = dataclasses.replace(stage, recorded=of_scoring(self.workspace, split))
             stages.append(self._scored_as_array(stage, split, expected))
         return stages
 
     def _scored_as_array(self, evaluate: Stage, split: str, expected: ExpectedShards) -> Stage:
         """One task a shard of the resolutions that it was asked for, else of all that are altered, highest first."""
-        asked = [Resolution.parse(text) for text in self._parsed(evaluate, "evaluate").evaluation.resolution]
+        config = self._parsed(evaluate, "evaluate").evaluation
+        asked, objectives = [Resolution.parse(text) for text in config.resolution], config.objective
         sizes = asked or sorted(self.resolutions, reverse=True)
         altered = {size for size in self.workspace.resolutions() if any(map(Path.is_file, self._all_altered(size)))}
         known = expected.there >= set(sizes) and (bool(asked) or altered <= set(sizes))
@@ -170,7 +172,7 @@ class Line:
             shards = [(size, *shard) for size in sizes for shard in expected.of(size) if shard[0] == split]
             return [
                 f"{size}{self.workspace.of(objective).suffix}/{'-'.join(shard)}.tar"
-                for objective in self.objectives
+                for objective in objectives
                 for size, *shard in shards
             ]
 
@@ -238,6 +240,8 @@ class Line:
         if section == "generate":
             runs = [models.gan_run(size, direction) for size in sizes for direction in asked.direction]
             found = [choose_checkpoint(run, asked.checkpoint) for run in runs]
+            if asked.objective == "lesion" and asked.tries > 1:  # a CAD chooses what is inserted
+                found += [choose_checkpoint(models.cad_run(size)) for size in sizes]
         else:
             found = [choose_checkpoint(models.cad_run(size)) for size in sizes or self.resolutions]
         return [path for path in found if path.is_file()]

@@ -111,7 +111,11 @@ def _gan_config(config: Facts) -> GanConfig:
     try:
         if config.get("objective") == "lesion":
             return GanConfig(objective="lesion", lesion=LesionConfig(epochs=int(config["lesion"]["epochs"])))
-        return GanConfig(epochs=tuple(config["epochs"]), stop_rules=bool(config["stop_rules"]))
+        return GanConfig(
+            epochs=tuple(config["epochs"]),
+            stop_rules=bool(config["stop_rules"]),
+            stop_identity=float(config.get("stop_identity", GanConfig.stop_identity)),
+        )
     except (UserError, TypeError, ValueError, KeyError):
         return GanConfig()
 

@@ -41,7 +41,7 @@ def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
             job.settings()
     if config.dry_run:
         for job in found:
-            print(script(job, config))
+            print(script(job, replace(config, dependency=f"afterok:JOB-{job.after}") if job.after else config))
         return 0
     refuse_queued({job.folder: job.name for job in found})
     submitted: dict[str, Submitted] = {}

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mammogan.config import CadConfig, Resolution, Workspace
+from mammogan.config import CadConfig, Resolution, UserError, Workspace
 from mammogan.data.augment import Augmentation
 from mammogan.data.stream import PairedStream, ShardImages, shards_fingerprint
 from mammogan.models.networks import Cad
@@ -157,7 +157,18 @@ def train(config: CadConfig, workspace: Workspace) -> None:
         if ranks.any(run.is_finished(config)):
             say(f"{run.path.name}: trained before, nothing to do.")
             return
+        _refuse_another_length(config, run)
         _train(config, workspace, run, inputs, ranks)
+
+
+def _refuse_another_length(config: CadConfig, run: Run) -> None:
+    """UserError when rates that fall to 0 at the last epoch were begun with another number of epochs."""
+    begun = run.epochs
+    if config.lr_decay == "cosine" and begun not in (None, config.epochs):
+        raise UserError(
+            f"{run.path} was begun with --epochs {begun}, at the last of which its rates are 0 (--lr-decay cosine), and "
+            f"cannot go on to {config.epochs} as if it had always been so. Remove the folder to train anew"
+        )
 
 
 def _train(config: CadConfig, workspace: Workspace, run: Run, inputs: dict[str, Any], ranks: Ranks) -> None:

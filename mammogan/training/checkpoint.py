@@ -11,7 +11,7 @@ import torch
 import yaml
 from torch import nn
 
-from mammogan.config import MissingInput, UserError, to_dict
+from mammogan.config import Direction, MissingInput, UserError, to_dict
 from mammogan.files import sha256, write_json, write_text, written_beside
 from mammogan.models.lesion import LesionGenerator
 from mammogan.models.networks import Cad, Gnet
@@ -21,6 +21,8 @@ from mammogan.writers import remove_torn, remove_torn_of, temporary
 
 LENGTHS = ("epochs", "stop_rules", "stop_identity", "lesion.epochs")
 """Settings that say how long a training takes."""
+OF_BANK = ("lesion.radius_mm", "lesion.bank_share", "lesion.bank_faintest", "lesion.bank_least")
+"""Settings of the lesion objective's insertion alone."""
 MAY_CHANGE = (*LENGTHS, "compute", "validate_every")
 """Settings with which a training may go on although it was begun with others."""
 
@@ -81,24 +83,37 @@ class Run:
         found: str | None = self._record().get("shards_sha256")
         return found
 
+    @property
+    def epochs(self) -> int | None:
+        """What it was begun with, or last asked for; None where it has not begun."""
+        found: int | None = self._record().get("config", {}).get("epochs")
+        return found
+
     def check(self, config: Any, inputs: dict[str, Any]) -> None:
-        """Refuse to go on with settings that would learn something else, or with other inputs than at the start."""
+        """Refuse to go on with settings that would learn something else, or with other inputs than at the start.
+
+        A bank of lesions is never gone on with but made anew, in minutes: nothing is refused.
+        """
+        if not _is_bank(self._record()) and (changed := self.changes(config, inputs)):
+            raise UserError(
+                f"{self.path} was begun with other settings or inputs: {'; '.join(changed)}. "
+                "Go back to those, or remove the folder to train anew"
+            )
+
+    def changes(self, config: Any, inputs: dict[str, Any]) -> list[str]:
+        """What of settings and inputs is not as at the start, in words, of what decides the result; none where the run
+        has not begun."""
         if not self._record():
-            return
+            return []
         recorded, asked = self._record(), _settings(to_dict(config))
         before = _settings(to_dict(type(config)())) | _settings(recorded["config"])  # earlier versions had fewer
         changed = [
             f"{name} was {before.get(name)}, now {value}"
             for name, value in asked.items()
-            if not {name, name.partition(".")[0]} & set(MAY_CHANGE) and before.get(name) != value
+            if not {name, name.partition(".")[0]} & {*MAY_CHANGE, *_unused(recorded)} and before.get(name) != value
         ]
         told = [name for name in inputs if name in recorded or name not in UNTOLD]
-        changed += [INPUTS.get(name, f"{name} changed") for name in told if recorded.get(name) != inputs[name]]
-        if changed:
-            raise UserError(
-                f"{self.path} was begun with other settings or inputs: {'; '.join(changed)}. "
-                "Go back to those, or remove the folder to train anew"
-            )
+        return changed + [INPUTS.get(name, f"{name} changed") for name in told if recorded.get(name) != inputs[name]]
 
     def begin(self, config: Any, inputs: dict[str, Any]) -> None:
         """Write config.yaml, and beside it what tells of the code. A run that goes on with more epochs is not done any
@@ -124,6 +139,20 @@ class Run:
 
     def finish(self, facts: dict[str, Any]) -> None:
         write_json(self.done, facts)
+
+
+def _is_bank(recorded: dict[str, Any]) -> bool:
+    """Whether a record is of the lesion objective's insertion."""
+    lesion = recorded.get("config", {}).get("objective") == "lesion"
+    return lesion and recorded.get("direction") == str(Direction.INSERT)
+
+
+def _unused(recorded: dict[str, Any]) -> tuple[str, ...]:
+    """Settings that have no effect on the run of this record: the lesion objective's remover makes no bank, and its
+    bank learns nothing but what its remover, an input, has learned."""
+    lesion = recorded.get("config", {}).get("lesion", {})
+    names = tuple(f"lesion.{name}" for name in lesion)
+    return tuple(name for name in names if (name in OF_BANK) != _is_bank(recorded))
 
 
 def _settings(config: dict[str, Any], before: str = "") -> dict[str, Any]:

@@ -249,10 +249,12 @@ def _train_epoch(training: LesionTraining, keeper: Keeper, reporter: Reporter) -
 
 
 def _validate(training: LesionTraining, keeper: Keeper, reporter: Reporter) -> None:
+    """Report the epoch: what the critic sees, and how the CAD fares.
+
+    All that is measured is measured before anything is noted: whoever is stopped in between does all of it again.
+    """
     skipped = training.critic_stepper.skipped + training.generator_stepper.skipped
     facts: dict[str, Any] = {"phase": PHASE, **training.means(), "skipped": skipped, **_watch(training, keeper)}
-    if training.epoch_learns:
-        facts["critic_alive"] = _judge_critic(training, facts, keeper, reporter)
     if (training.epoch + 1) % training.config.validate_every == 0:
         by = (training.precision, training.ranks, keeper.pause)
         odds = training.targets_log_odds(keeper.pause)
@@ -264,6 +266,8 @@ def _validate(training: LesionTraining, keeper: Keeper, reporter: Reporter) -> N
             "validation_identity": found.identity,
         }
         _show(training, reporter)
+    if training.epoch_learns:
+        facts["critic_alive"] = _judge_critic(training, facts, keeper, reporter)
     reporter.epoch(training.epoch, **facts)
 
 

@@ -51,10 +51,12 @@ def train(config: GanConfig, workspace: Workspace) -> None:
             "cad_sha256": sha256(choose_checkpoint(workspace.cad_run(resolution))),
             "remover_sha256": sha256(remover),
         }
-        run.check(config, inputs)
-        if ranks.any(run.is_finished(config)):
+        changed = run.changes(config, inputs)
+        if run.done.is_file() and not changed:
             say(f"{run.path.name}: made before, nothing to do.")
         elif ranks.first:
+            if changed:
+                say(f"{run.path.name}: made anew, since {'; '.join(changed)}")
             _make(config, workspace.shards(resolution), remover, inputs, run, ranks)
         ranks.wait()
 
