@@ -67,6 +67,12 @@ def test_killed_with_9_and_resumed_the_average_ends_bit_identical(averaged: Run,
     assert_same(load(Run(workspace.cad_run(SMALL)).newest), load(averaged.newest))
 
 
+def test_rates_that_fall_to_nothing_at_an_epoch_cannot_go_on_beyond_it(averaged: Run) -> None:
+    workspace = Workspace(averaged.path.parent.parent)
+    with pytest.raises(UserError, match=r"begun with --epochs 2.*cannot go on to 3"):
+        cad.train(replace(AVERAGED, epochs=3), workspace)
+
+
 def test_an_average_of_1_is_refused() -> None:
     with pytest.raises(UserError, match="--average 1"):
         replace(CAD, average=1.0)

@@ -130,11 +130,8 @@ def provenance(workspace: Workspace, resolution: Resolution, split: str, task: S
     return {
         "cad_sha256": task.made_from["cad_sha256"],
         "generators": {entry["direction"]: entry["generator"] for entry in altered.of_split(split)},
-        "background": {
-            entry["direction"]: entry["made_from"].get("background", "as-generated")
-            for entry in altered.of_split(split)
-        },
-        "tries": {entry["direction"]: entry["made_from"].get("tries", 0) for entry in altered.of_split(split)},
+        "background": {direction: of.get("background", "as-generated") for direction, of in made.items()},
+        "tries": {direction: of.get("tries", 0) for direction, of in made.items()},
         "shards_index_sha256": ShardIndex.load(workspace.shards(resolution)).sha256,
         "adversarial_index_sha256": sha256(altered.index),
     }

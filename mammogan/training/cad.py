@@ -166,7 +166,7 @@ def _refuse_another_length(config: CadConfig, run: Run) -> None:
     begun = run.epochs
     if config.lr_decay == "cosine" and begun not in (None, config.epochs):
         raise UserError(
-            f"{run.path} was begun with --epochs {begun}, at the last of which its rates are 0 (--lr-decay cosine), and "
+            f"{run.path} was begun with --epochs {begun}, at the last of which its rates are 0 (--lr-decay cosine): it "
             f"cannot go on to {config.epochs} as if it had always been so. Remove the folder to train anew"
         )
 
