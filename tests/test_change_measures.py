@@ -90,7 +90,7 @@ def test_two_equal_changes_far_apart_are_two_blobs_with_half_of_the_energy_each(
 def test_an_even_change_has_the_share_of_the_discs_area() -> None:
     share, _ = best_disc(np.ones(SHAPE), SPACING, DISC_MM)
     assert share == pytest.approx(disc(50, 40, 12.75).sum() / (100 * 80))
-    assert count_blobs(np.ones(SHAPE), SPACING, DISC_MM) == 1
+    assert count_blobs(np.ones(SHAPE), SPACING) == 1
 
 
 def test_fine_pixels_give_the_measures_of_coarse_ones() -> None:
@@ -115,7 +115,7 @@ def scored(name: str, label: str, before: float, after: float, blob: RealBlob | 
     direction = "remove" if label == "positive" else "insert"
     real = Prediction("96x96", name, name, label, before, "real")
     fake = Prediction("96x96", f"{name}-x", name, "", after, "adversarial", direction, name)
-    return Scored(real, fake, "", change, blob)
+    return Scored(real, fake, "", change, blob=blob)
 
 
 def inserted(name: str, before: float, after: float, own: float, response: float, at_centre: bool) -> Scored:
