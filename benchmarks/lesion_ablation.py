@@ -3,8 +3,8 @@
     python benchmarks/lesion_ablation.py --workspace work/demo --unseen work/unseen --seeds 0 1 2
 
 WORKSPACE holds shards and a CAD, such as the demo's; UNSEEN the shards of another phantom cohort with twins, of the
-same size. Every training is kept in OUT and goes on where it was stopped; a row is written to the CSV once it is
-complete, and the table is made from it. docs/lesion_objective.md has the result.
+same size. Every training is kept in OUT, goes on where it was stopped, and has its row beside it; CSV and table are made of
+the rows that are there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mammogan.command_line import run
 from mammogan.config import ComputeConfig, Direction, GanConfig, LesionConfig, Resolution, UserError, Workspace
 from mammogan.data.index import ShardIndex
 from mammogan.data.stream import Sample, read_shard
-from mammogan.files import written_beside
+from mammogan.files import read_json, write_json, written_beside
 from mammogan.models.networks import Cad
 from mammogan.terminal import say
 from mammogan.training import gan
@@ -42,7 +42,18 @@ VARIANTS: dict[str, dict[str, float]] = {
     "critic not first": {"critic_first": 0},
     "no averaging": {"average": 0.0},
 }
-COLUMNS = ("variant", "seed", "epochs", "images", "fooled", "near_median", "near_mean", "db_median", "share_3db")
+COLUMNS = (
+    "variant",
+    "seed",
+    "epochs",
+    "cells",
+    "images",
+    "fooled",
+    "near_median",
+    "near_mean",
+    "db_median",
+    "share_3db",
+)
 BATCH = 8
 
 
@@ -67,23 +78,28 @@ class Options:
 
 
 def main(options: Options) -> None:
-    rows = read_rows(options.csv)
     wanted = [(variant, seed) for seed in options.seeds for variant in options.variants]
     if unknown := set(options.variants) - set(VARIANTS):
         raise UserError(f"--variants {', '.join(sorted(unknown))}: expected some of {', '.join(VARIANTS)}")
     first, of = map(int, options.share.split("/"))
     for variant, seed in wanted[first - 1 :: of]:
-        if not any((row["variant"], row["seed"]) == (variant, str(seed)) for row in rows):
-            row = measured(options, variant, seed, trained(options, variant, seed))
-            rows = [*read_rows(options.csv), row]  # which another process may have written to
-            write_rows(options.csv, rows)
-            say(f"{variant}, seed {seed}: {row}")
-    say(table(read_rows(options.csv)))
+        kept = folder_of(options, variant, seed) / "row.json"
+        if not kept.is_file():
+            write_json(kept, measured(options, variant, seed, trained(options, variant, seed)))
+            say(f"{variant}, seed {seed}: {read_json(kept)}")
+    rows = [read_json(row) for row in sorted(options.out.glob(f"*-{options.epochs}-{options.cells}/row.json"))]
+    write_rows(options.csv, rows)
+    say(table(rows))
+
+
+def folder_of(options: Options, variant: str, seed: int) -> Path:
+    """One training's; those of another length or grid have others."""
+    return options.out / f"{variant.replace(' ', '-')}-{seed}-{options.epochs}-{options.cells}"
 
 
 def trained(options: Options, variant: str, seed: int) -> Path:
     """The run of a variant, trained or trained before."""
-    workspace = Workspace(options.out / f"{variant.replace(' ', '-')}-{seed}", "lesion")
+    workspace = Workspace(folder_of(options, variant, seed), "lesion")
     resolution = Resolution.parse(options.resolution)
     for made in ("shards", f"runs/cad-{resolution}"):
         link = workspace.root / made
@@ -123,17 +139,17 @@ def measured(options: Options, variant: str, seed: int, remover: Path) -> dict[s
             if known is None or known.twin is None:
                 raise UserError(f"{options.unseen}: expected phantoms with twins (make_phantom.py --twins)")
             removal = compare_with_truth(sample.pixels, adversarial, known)
-            near.append(removal.energy_near or 0.0)
+            near += [] if removal.energy_near is None else [removal.energy_near]  # None: nothing was changed
             db.append(removal.closer_db or 0.0)
     figures = (
-        len(near),
+        len(db),
         turned / max(right, 1),
         np.median(near),
         np.mean(near),
         np.median(db),
         np.mean(np.array(db) >= 3),
     )
-    values = (variant, seed, options.epochs, figures[0], *(f"{value:.4f}" for value in figures[1:]))
+    values = (variant, seed, options.epochs, options.cells, figures[0], *(f"{value:.4f}" for value in figures[1:]))
     return dict(zip(COLUMNS, map(str, values), strict=True))
 
 
@@ -150,13 +166,6 @@ def called_positive(cad: Cad, pixels: torch.Tensor) -> torch.Tensor:
     return cad.positive_probability(pixels) > 0.5
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
     with written_beside(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
@@ -166,11 +175,12 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
 
 def table(rows: list[dict[str, str]]) -> str:
     """Markdown: a line a variant, mean and range over the seeds."""
-    lines = ["| | seeds | " + " | ".join(COLUMNS[4:]) + " |", "|---" * (2 + len(COLUMNS[4:])) + "|"]
+    figures = COLUMNS[5:]
+    lines = ["| | seeds | " + " | ".join(figures) + " |", "|---" * (2 + len(figures)) + "|"]
     for variant in VARIANTS:
         own = [row for row in rows if row["variant"] == variant]
         if own:
-            cells = [_range([float(row[name]) for row in own]) for name in COLUMNS[4:]]
+            cells = [_range([float(row[name]) for row in own]) for name in figures]
             lines.append(f"| {variant} | {len(own)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -166,8 +166,9 @@ class Seed:
     def settings(self) -> dict[str, str]:
         """What the CSV says of a row besides its seed."""
         asked = self.options
-        names = ("patients", "test_patients", "test_negatives", "preset", "conspicuity")
-        return {"size": str(self.size), **{n: str(getattr(asked, n)) for n in names}, "config": asked.config.name}
+        names = ("patients", "test_patients", "test_negatives", "preset", "conspicuity", "detector_steps")
+        config = f"{asked.config.name} {sha256(asked.config)[:8]}"
+        return {"size": str(self.size), **{n: str(getattr(asked, n)) for n in names}, "config": config}
 
     def _write(self, measured: Sequence[Measured]) -> None:
         settings = self.settings()
