@@ -3,8 +3,8 @@
     python benchmarks/lesion_ablation.py --workspace work/demo --unseen work/unseen --seeds 0 1 2
 
 WORKSPACE holds shards and a CAD, such as the demo's; UNSEEN the shards of another phantom cohort with twins, of the
-same size. Every training is kept in OUT, goes on where it was stopped, and has its row beside it; CSV and table are made of
-the rows that are there.
+same size. Every training is kept in OUT, goes on where it was stopped, and has its row beside it; CSV and table are
+made of the rows that are there.
 """
 
 from __future__ import annotations
