@@ -29,6 +29,8 @@ from mammogan.training.shared_folder import check_shared
 from mammogan.training.validation import Fooled, fooled
 
 SHOWN = 4
+SELDOM = 5
+"""Validations are so many times rarer in the identity phase, from which no generator is chosen."""
 
 
 def train(config: GanConfig, direction: Direction, workspace: Workspace) -> None:
@@ -165,7 +167,8 @@ def _validate(training: GanTraining, phase: Phase, means: dict[str, float], keep
     skipped = training.critic_stepper.skipped + training.gnet_stepper.skipped
     facts: dict[str, Any] = {"phase": phase.name, **means, "skipped": skipped, **_watch(training, phase, keeper)}
     found: Fooled | None = None
-    if phase.trains_gnet and training.phase_epoch % training.config.validate_every == 0:
+    every = training.config.validate_every * (1 if phase.adversarial else SELDOM)
+    if phase.trains_gnet and training.phase_epoch % every == 0:
         found = _fooled(training, keeper)
         facts |= {
             "validation_fooled": found.rate,
