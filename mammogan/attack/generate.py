@@ -168,7 +168,8 @@ def _find_generator(models: Workspace, resolution: Resolution, direction: Direct
             f"--direction {direction}{objective}\n"
             "or name with --models the workspace whose generators are to be used"
         ) from None
-    if (found.arch == "unet") != (models.objective == "study"):
+    named = which not in ("best", "newest")
+    if named and (found.arch == "unet") != (models.objective == "study"):
         raise UserError(
             f"{found.path} is a generator of the other objective ({found.arch}) than --objective {models.objective}: "
             "give the other --objective, or another --checkpoint"
