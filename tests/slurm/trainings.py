@@ -86,7 +86,7 @@ def same(first: Any, second: Any) -> bool:
 
 def logs(folder: Path) -> str:
     """The ends of all that jobs have said, for a failed assertion."""
-    return "\n".join(f"{log}:\n{log.read_text(errors='replace')[-3000:]}" for log in sorted(folder.rglob("*_log.out")))
+    return "\n".join(f"{log}:\n{log.read_text(errors='replace')[-9000:]}" for log in sorted(folder.rglob("*_log.out")))
 
 
 def said_by_first_rank(workspace: Workspace) -> str:
