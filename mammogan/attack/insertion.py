@@ -6,7 +6,7 @@ What is drawn depends on the image's key and a seed alone, so it is the same in 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,21 +60,35 @@ class Transplant:
         made = [self._one(image[0].cpu().numpy(), key) for image, key in zip(pixels, keys, strict=True)]
         return torch.from_numpy(np.stack(made))[:, None]
 
+    @torch.no_grad()
     def _one(self, image: NDArray[np.uint16], key: str) -> NDArray[np.uint16]:
-        made = self.candidates(unit_pixels(torch.from_numpy(image)).numpy(), key)
-        saved = [as_saved(image, to_uint16(torch.from_numpy(one)).numpy(), self.background) for one in made]
-        return saved[self._favourite(saved) if len(saved) > 1 and self.cad else 0]
+        """Lesions are put in one after the other, until the CAD calls one positive."""
+        picture, asked = unit_pixels(torch.from_numpy(image)).numpy(), []
+        for made in self.candidates(picture, key):
+            saved = as_saved(image, to_uint16(torch.from_numpy(made)).numpy(), self.background)
+            asked.append((self._probability(saved), saved))
+            if asked[-1][0] > 0.5:
+                return saved
+        return max(asked, key=lambda found: found[0])[1]
 
-    def candidates(self, picture: Picture, key: str) -> list[Picture]:
+    def _probability(self, saved: NDArray[np.uint16]) -> float:
+        """The CAD's, of cancer; 0 where none is asked."""
+        if self.cad is None:
+            return 0.0
+        device = next(self.cad.parameters()).device
+        return float(self.cad.positive_probability(torch.from_numpy(saved)[None, None].to(device)))
+
+    def candidates(self, picture: Picture, key: str) -> Iterator[Picture]:
         """``picture`` (H,W) in [0,1] with each of the lesions that its key draws; untouched where none has room."""
         random, scale = drawn_for(key, self.seed), self.bank.scale
         cells = F.avg_pool2d(torch.from_numpy(picture)[None, None], scale.cell)[0, 0].numpy()
         spots = np.argwhere(_inside(cells, scale))
         if not len(spots):
-            return [picture]
+            yield picture
+            return
         like = scale.surroundings(cells)
-        chosen = random.permutation(len(self.bank.lesions))[: self.tries]
-        return [self._grown(picture, self.bank.lesions[i], spots, like, random) for i in chosen]
+        for chosen in random.permutation(len(self.bank.lesions))[: self.tries]:
+            yield self._grown(picture, self.bank.lesions[chosen], spots, like, random)
 
     def _grown(
         self, picture: Picture, lesion: Lesion, spots: NDArray[np.intp], like: Picture, random: np.random.Generator
@@ -82,13 +96,6 @@ class Transplant:
         some = spots[random.integers(len(spots), size=SPOTS)]
         row, column = some[np.abs(like[some[:, 0], some[:, 1]] - lesion.surroundings).argmin()]
         return put_in(picture, lesion, (int(row), int(column)), self.bank.scale.cell)
-
-    @torch.no_grad()
-    def _favourite(self, saved: Sequence[NDArray[np.uint16]]) -> int:
-        assert self.cad is not None
-        device = next(self.cad.parameters()).device
-        found = [float(self.cad.positive_probability(torch.from_numpy(one)[None, None].to(device))) for one in saved]
-        return next((place for place, p in enumerate(found) if p > 0.5), int(np.argmax(found)))
 
 
 def drawn_for(key: str, seed: int) -> np.random.Generator:
