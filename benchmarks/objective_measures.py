@@ -6,7 +6,6 @@ try, detectors that are trained afresh to tell adversarial from real, and whethe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -28,6 +27,7 @@ from mammogan.models.networks import Cad
 from mammogan.terminal import say, track
 from mammogan.training.checkpoint import Run, load_cad
 from mammogan.training.distributed import choose_device
+from mammogan.training.events import read_events
 
 if TYPE_CHECKING:
     from objectives import Options
@@ -149,8 +149,7 @@ def _of_critics(view: Workspace, size: Resolution) -> Iterator[tuple[str, float 
 
 def _last_watched(metrics: Path) -> dict[str, float]:
     """The critic's figures in the last epoch that has them."""
-    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
-    watched = [event for line in lines if "critic_sd" in (event := json.loads(line))]
+    watched = [event for event in read_events(metrics) if "critic_sd" in event]
     return {name: watched[-1][name] for name in ("critic_sd", "critic_gradient")} if watched else {}
 
 

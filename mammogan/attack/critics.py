@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from mammogan.training.checkpoint import Run
+from mammogan.training.events import read_events
 
 Facts = dict[str, Any]
 
@@ -23,7 +23,7 @@ def notices_of_dead_critics(runs: Path, generators: Iterable[Facts]) -> list[str
 
 
 def _notice(run: Run, finished: int) -> str:
-    events = _events(run.metrics)
+    events = read_events(run.metrics)
     watched = [event for event in events if isinstance(event.get("critic_alive"), bool)]
     own = [event["critic_alive"] for event in watched if event.get("epoch") == finished - 1]
     if own != [False]:
@@ -34,20 +34,3 @@ def _notice(run: Run, finished: int) -> str:
         f"The generator of {run.path.name} had no adversary in the epoch that it comes from (a living critic in "
         f"{alive} of {len(watched)} epochs), so what it does is not what a critic taught it{told}."
     )
-
-
-def _events(metrics: Path) -> list[Facts]:
-    """Lines that can be read."""
-    try:
-        lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    return [event for line in lines if (event := _event(line))]
-
-
-def _event(line: str) -> Facts:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return {}
-    return event if isinstance(event, dict) else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 
 from mammogan.config import GanConfig, LesionConfig, UserError
+from mammogan.training.events import read_events
 from mammogan.training.phases import Phase, Stop, phases
 from mammogan.training.status import Status, read_status
 
@@ -40,7 +40,7 @@ class Progress:
 
 def progress_of(run: Path, kind: str) -> Progress:
     """Of a 'cad' or a 'gan'; empty where the run has not begun, or where its files cannot be read."""
-    config, events = _config(run), _events(run)
+    config, events = _config(run), read_events(run / "metrics.jsonl")
     if not config:
         return Progress()
     status = read_status(run)
@@ -118,20 +118,3 @@ def _gan_config(config: Facts) -> GanConfig:
         )
     except (UserError, TypeError, ValueError, KeyError):
         return GanConfig()
-
-
-def _events(run: Path) -> list[Facts]:
-    """Lines of metrics.jsonl; one that is being written, or is damaged, is left out."""
-    try:
-        lines = (run / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    return [event for line in lines if (event := _event(line))]
-
-
-def _event(line: str) -> Facts:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return {}
-    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else {}
