@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from mammogan.config import Direction, GanConfig, Resolution, Workspace
-from mammogan.data.stream import shards_fingerprint
-from mammogan.files import sha256
 from mammogan.models.networks import unit_pixels
 from mammogan.terminal import say
-from mammogan.training.checkpoint import Run, choose_checkpoint
+from mammogan.training.both_objectives import gan_inputs, judge
+from mammogan.training.checkpoint import Run
 from mammogan.training.critic_watch import as_judged, change, watch
 from mammogan.training.distributed import joined
 from mammogan.training.gan_state import Best, GanTraining
@@ -52,11 +51,7 @@ def train(config: GanConfig, direction: Direction, workspace: Workspace) -> None
     with joined(config.compute.device) as ranks:
         check_shared(run.newest.parent, ranks)
         check_gan_inputs(config, workspace)
-        inputs = {
-            "direction": str(direction),
-            "shards_sha256": shards_fingerprint(workspace.shards(resolution)),
-            "cad_sha256": sha256(choose_checkpoint(workspace.cad_run(resolution))),
-        }
+        inputs = gan_inputs(direction, workspace, resolution)
         run.check(config, inputs)
         if ranks.any(run.is_finished(config)):
             say(f"{run.path.name}: trained before, nothing to do.")
@@ -106,7 +101,7 @@ def _train_phase(training: GanTraining, keeper: Keeper, reporter: Reporter) -> N
     critic_step, gnet_step = training.steps_of(phase)
     while training.ended_by is None and training.phase_epoch < phase.epochs:
         _train_epoch(training, phase, critic_step, gnet_step, keeper, reporter)
-        means = training.means()
+        means = training.figures.means()
         _validate(training, phase, means, keeper, reporter)
         # Stop rule.
         if phase.stop is not None and phase.stop.holds(means):
@@ -141,7 +136,7 @@ def _train_epoch(
             with training.precision.autocast():
                 fake = fakes_without_graph(training.gnet, source)
                 losses = critic_step(target, fake, keep)
-            training.add(losses, training.critic_stepper.step(losses["loss"]))
+            training.figures.add(losses, training.critic_stepper.step(losses["loss"]))
             del losses  # and with them what the graph still holds
         # Update generator.
         batches_before = training.epoch * training.stream.batches + training.batch
@@ -149,7 +144,7 @@ def _train_epoch(
             keep = training.batches.keep(training.critic.fnet, 1, *place, "dropout of the generator's step")
             with training.precision.autocast():
                 losses = gnet_step(source, keep)
-            training.add({"identity": losses["identity"]}, training.gnet_stepper.step(losses["loss"]))
+            training.figures.add({"identity": losses["identity"]}, training.gnet_stepper.step(losses["loss"]))
             del losses
         training.batch += 1
         done = batches_before + 1
@@ -170,17 +165,13 @@ def _validate(training: GanTraining, phase: Phase, means: dict[str, float], keep
     every = training.config.validate_every * (1 if phase.adversarial else SELDOM)
     if phase.trains_gnet and training.phase_epoch % every == 0:
         found = _fooled(training, keeper)
-        facts |= {
-            "validation_fooled": found.rate,
-            "validation_right": found.right,
-            "validation_movement": found.movement,
-            "validation_identity": found.identity,
-        }
+        facts |= found.facts()
         _show(training, reporter)
     if not phase.adversarial:
         training.reproduction = facts["change"]
     elif phase.trains_gnet:
-        facts["critic_alive"] = _judge_critic(training, facts, keeper, reporter)
+        told = (training.reproduction, _advice(training.config), reporter)
+        facts["critic_alive"] = judge(training.critic_life, training.epoch, facts, *told)
         if facts["critic_alive"] and found:
             _keep_best(training, found, keeper)
     reporter.epoch(training.epoch, **facts)
@@ -194,15 +185,6 @@ def _watch(training: GanTraining, phase: Phase, keeper: Keeper) -> dict[str, Any
         if phase.adversarial:
             return vars(watch(critic.score, gnet, targets, sources, prepare=critic.normalise, **how))
         return {"change": change(gnet, sources, **how)}
-
-
-def _judge_critic(training: GanTraining, facts: dict[str, Any], keeper: Keeper, reporter: Reporter) -> bool:
-    """Whether the critic lived in this epoch; that it died is told once."""
-    told = training.critic_life.count(training.epoch, facts, training.reproduction, _advice(training.config))
-    if told:
-        reporter.event("critic", epoch=training.epoch, told=told)
-        reporter.note(f"{keeper.name}: {told}")
-    return training.critic_life.died_in_epoch is None
 
 
 def _advice(config: GanConfig) -> str:

@@ -19,6 +19,7 @@ from mammogan.training.checkpoint import load_cad
 from mammogan.training.critic_life import CriticLife
 from mammogan.training.critic_watch import WATCHED, own_pictures
 from mammogan.training.distributed import Ranks
+from mammogan.training.epoch_means import EpochMeans
 from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep
 from mammogan.training.optimisation import Precision, Stepper
 from mammogan.training.phases import Phase, phases
@@ -80,7 +81,7 @@ class GanTraining:
         self.phase = self.phase_epoch = self.epoch = self.batch = self.lines = 0
         self.ended_by: str | None = None
         """The stop rule that has ended the phase, if one has."""
-        self.sums = torch.zeros(len(FIGURES), 2, dtype=torch.float64, device=ranks.device)
+        self.figures = EpochMeans(FIGURES, ranks)
         self.best: Best | None = None
         self.critic_life = CriticLife()
         self.reproduction: float | None = None
@@ -121,7 +122,7 @@ class GanTraining:
             "phase_epoch": self.phase_epoch,
             "ended_by": self.ended_by,
             "batch": self.batch,
-            "sums": self.ranks.gather(self.sums.tolist()),
+            "sums": self.figures.state(),
             "best": vars(self.best) if self.best else None,
             "critic_life": vars(self.critic_life),
             "reproduction": self.reproduction,
@@ -137,7 +138,7 @@ class GanTraining:
         self.best = Best.of_state(state["best"])
         self.critic_life = CriticLife(**state.get("critic_life", {}))
         self.reproduction = state.get("reproduction")
-        self.sums.copy_(self.ranks.own_part(state["sums"]))
+        self.figures.restore(state["sums"])
 
     def adopt(self, best: dict[str, Any]) -> None:
         if best["epoch"] > self.epoch:
@@ -175,20 +176,9 @@ class GanTraining:
             self._targets_log_odds = mean_log_odds(self.cad, *about)
         return self._targets_log_odds
 
-    def add(self, losses: dict[str, Tensor], taken: Tensor) -> None:
-        """Add one batch's figures to the sums of the epoch if its step was taken, without waiting for the device."""
-        for row, name in enumerate(FIGURES):
-            if name in losses:
-                self.sums[row] += torch.stack([losses[name].detach().double(), self.sums.new_ones(())]).where(taken, 0)
-
-    def means(self) -> dict[str, float]:
-        """Epoch means over all ranks of the figures that this phase has."""
-        sums = self.ranks.mean(self.sums).tolist()
-        return {name: total / count for name, (total, count) in zip(FIGURES, sums, strict=True) if count}
-
     def next_epoch(self) -> None:
         self.epoch, self.phase_epoch, self.batch = self.epoch + 1, self.phase_epoch + 1, 0
-        self.sums.zero_()
+        self.figures.clear()
 
     def next_phase(self) -> None:
         """Only when the next phase starts: a finished run goes on in its last phase when that phase's cap is raised."""

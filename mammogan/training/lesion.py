@@ -10,19 +10,20 @@ import copy
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mammogan.config import Direction, GanConfig, Resolution, Workspace
 from mammogan.data.augment import Augmentation
-from mammogan.data.stream import PairedStream, ShardImages, shards_fingerprint
-from mammogan.files import sha256
+from mammogan.data.stream import PairedStream, ShardImages
 from mammogan.models.lesion import Grid, LesionCritic, LesionGenerator
 from mammogan.terminal import say
 from mammogan.training.batches import Batches
-from mammogan.training.checkpoint import Run, choose_checkpoint, load_cad
+from mammogan.training.both_objectives import gan_inputs, judge
+from mammogan.training.checkpoint import Run, load_cad
 from mammogan.training.critic_life import CriticLife
 from mammogan.training.critic_watch import WATCHED, as_judged, own_pictures, watch
 from mammogan.training.distributed import Ranks, joined
+from mammogan.training.epoch_means import EpochMeans
 from mammogan.training.inputs import check_gan_inputs
 from mammogan.training.keeping import Keeper
 from mammogan.training.lesion_steps import LesionCriticStep, LesionGeneratorStep
@@ -78,7 +79,7 @@ class LesionTraining:
         self.generator_stepper = self._stepper(self.generator)
         self.epoch = self.batch = self.lines = 0
         self.critic_life = CriticLife()
-        self.sums = torch.zeros(len(FIGURES), 2, dtype=torch.float64, device=ranks.device)
+        self.figures = EpochMeans(FIGURES, ranks)
 
     def _build_networks(self) -> None:
         with torch.random.fork_rng(devices=[]):
@@ -111,7 +112,7 @@ class LesionTraining:
             "phase": PHASE,
             "epoch": self.epoch,
             "batch": self.batch,
-            "sums": self.ranks.gather(self.sums.tolist()),
+            "sums": self.figures.state(),
             "critic_life": vars(self.critic_life),
             "lines": self.lines,
         }
@@ -124,7 +125,7 @@ class LesionTraining:
         self.critic_stepper.load_state_dict(state["critic_stepper"])
         self.epoch, self.batch, self.lines = state["epoch"], state["batch"], state["lines"]
         self.critic_life = CriticLife(**state["critic_life"])
-        self.sums.copy_(self.ranks.own_part(state["sums"]))
+        self.figures.restore(state["sums"])
 
     def adopt(self, best: dict[str, Any]) -> None:
         """There is no best one: the last averaged state is the result."""
@@ -145,17 +146,6 @@ class LesionTraining:
     def batches_before(self) -> int:
         return self.epoch * self.stream.batches + self.batch
 
-    def add(self, losses: dict[str, Tensor], taken: Tensor) -> None:
-        """Add one batch's figures to the sums of the epoch if its step was taken, without waiting for the device."""
-        for row, name in enumerate(FIGURES):
-            if name in losses:
-                self.sums[row] += torch.stack([losses[name].detach().double(), self.sums.new_ones(())]).where(taken, 0)
-
-    def means(self) -> dict[str, float]:
-        """Epoch means over all ranks of the figures that this epoch has."""
-        sums = self.ranks.mean(self.sums).tolist()
-        return {name: total / count for name, (total, count) in zip(FIGURES, sums, strict=True) if count}
-
     @torch.no_grad()
     def follow(self) -> None:
         """Move the averaged weights towards those that learn."""
@@ -174,11 +164,7 @@ def train(config: GanConfig, workspace: Workspace) -> None:
     with joined(config.compute.device) as ranks:
         check_shared(run.newest.parent, ranks)
         check_gan_inputs(config, workspace)
-        inputs = {
-            "direction": str(Direction.REMOVE),
-            "shards_sha256": shards_fingerprint(workspace.shards(resolution)),
-            "cad_sha256": sha256(choose_checkpoint(workspace.cad_run(resolution))),
-        }
+        inputs = gan_inputs(Direction.REMOVE, workspace, resolution)
         run.check(config, inputs)
         if ranks.any(run.is_finished(config)):
             say(f"{run.path.name}: trained before, nothing to do.")
@@ -209,7 +195,7 @@ def _train(training: LesionTraining, inputs: dict[str, Any], run: Run) -> None:
                 _validate(training, keeper, reporter)
                 # Save state.
                 training.epoch, training.batch = training.epoch + 1, 0
-                training.sums.zero_()
+                training.figures.clear()
                 keeper.save()
                 keeper.pause()
             # Finish.
@@ -233,12 +219,12 @@ def _train_epoch(training: LesionTraining, keeper: Keeper, reporter: Reporter) -
             with torch.no_grad():
                 adversarial = training.generator(source)
             losses = critic_step(target, source, adversarial, before % lesion.r1_every == 0)
-        training.add(losses, training.critic_stepper.step(losses["loss"]))
+        training.figures.add(losses, training.critic_stepper.step(losses["loss"]))
         # Update generator.
         if before >= lesion.critic_first:
             with training.precision.autocast():
                 losses = generator_step(target, source)
-            training.add(losses, training.generator_stepper.step(losses["loss"]))
+            training.figures.add(losses, training.generator_stepper.step(losses["loss"]))
             training.follow()
         del losses  # and with them what the graph still holds
         training.batch += 1
@@ -254,20 +240,15 @@ def _validate(training: LesionTraining, keeper: Keeper, reporter: Reporter) -> N
     All that is measured is measured before anything is noted: whoever is stopped in between does all of it again.
     """
     skipped = training.critic_stepper.skipped + training.generator_stepper.skipped
-    facts: dict[str, Any] = {"phase": PHASE, **training.means(), "skipped": skipped, **_watch(training, keeper)}
+    facts: dict[str, Any] = {"phase": PHASE, **training.figures.means(), "skipped": skipped, **_watch(training, keeper)}
     if (training.epoch + 1) % training.config.validate_every == 0:
         by = (training.precision, training.ranks, keeper.pause)
         odds = training.targets_log_odds(keeper.pause)
         found = fooled(training.average, training.cad, training.validation, 1, *by, odds)
-        facts |= {
-            "validation_fooled": found.rate,
-            "validation_right": found.right,
-            "validation_movement": found.movement,
-            "validation_identity": found.identity,
-        }
+        facts |= found.facts()
         _show(training, reporter)
     if training.epoch_learns:
-        facts["critic_alive"] = _judge_critic(training, facts, keeper, reporter)
+        facts["critic_alive"] = judge(training.critic_life, training.epoch, facts, 0.0, ADVICE, reporter)
     reporter.epoch(training.epoch, **facts)
 
 
@@ -277,15 +258,6 @@ def _watch(training: LesionTraining, keeper: Keeper) -> dict[str, Any]:
     how: dict[str, Any] = {"ranks": training.ranks, "dtype": training.precision.full, "pause": keeper.pause}
     with as_judged(training.critic, training.average):
         return vars(watch(training.critic.judge, training.average, targets, sources, prepare=grid.pooled, **how))
-
-
-def _judge_critic(training: LesionTraining, facts: dict[str, Any], keeper: Keeper, reporter: Reporter) -> bool:
-    """Whether the critic lived in this epoch; that it died is told once."""
-    told = training.critic_life.count(training.epoch, facts, 0.0, ADVICE)
-    if told:
-        reporter.event("critic", epoch=training.epoch, told=told)
-        reporter.note(f"{keeper.name}: {told}")
-    return training.critic_life.died_in_epoch is None
 
 
 @torch.no_grad()

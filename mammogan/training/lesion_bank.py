@@ -17,11 +17,12 @@ import torch
 from mammogan.config import Direction, GanConfig, Resolution, UserError, Workspace
 from mammogan.data.disc import best_disc
 from mammogan.data.phantom.settings import FIELD_HEIGHT_MM
-from mammogan.data.stream import Sample, read_shard, shards_fingerprint
+from mammogan.data.stream import Sample, read_shard
 from mammogan.files import read_json, sha256
 from mammogan.models.lesion import Grid, LesionGenerator
 from mammogan.models.transplant import Lesion, Scale, cut_out
 from mammogan.terminal import say, track
+from mammogan.training.both_objectives import gan_inputs
 from mammogan.training.checkpoint import Run, choose_checkpoint, load, save
 from mammogan.training.distributed import Ranks, joined
 from mammogan.training.inputs import check_gan_inputs, check_remover
@@ -45,12 +46,7 @@ def train(config: GanConfig, workspace: Workspace) -> None:
         check_gan_inputs(config, workspace)
         check_remover(resolution, workspace)
         remover = choose_checkpoint(workspace.gan_run(resolution, Direction.REMOVE))
-        inputs = {
-            "direction": str(Direction.INSERT),
-            "shards_sha256": shards_fingerprint(workspace.shards(resolution)),
-            "cad_sha256": sha256(choose_checkpoint(workspace.cad_run(resolution))),
-            "remover_sha256": sha256(remover),
-        }
+        inputs = gan_inputs(Direction.INSERT, workspace, resolution) | {"remover_sha256": sha256(remover)}
         changed = run.changes(config, inputs)
         if run.done.is_file() and not changed:
             say(f"{run.path.name}: made before, nothing to do.")

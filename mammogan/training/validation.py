@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,6 +85,15 @@ class Fooled:
     @property
     def rate(self) -> float | None:
         return self.fooled / self.right if self.right else None
+
+    def facts(self) -> dict[str, Any]:
+        """As an epoch's event tells it."""
+        return {
+            "validation_fooled": self.rate,
+            "validation_right": self.right,
+            "validation_movement": self.movement,
+            "validation_identity": self.identity,
+        }
 
     @property
     def rank(self) -> float:
