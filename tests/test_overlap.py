@@ -35,8 +35,10 @@ def events_of(kind: str, ranks: Ranks) -> list[str]:
 
     def average(bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
         events.append(SENT)
-        averaged = dist.all_reduce(bucket.buffer().div_(ranks.size), async_op=True).get_future()
-        return averaged.then(lambda done: done.value()[0])
+        dist.all_reduce(bucket.buffer().div_(ranks.size))
+        averaged: torch.futures.Future[Tensor] = torch.futures.Future()
+        averaged.set_result(bucket.buffer())  # not .then(): gloo's thread would free its callback while Python ends
+        return averaged
 
     wrapped.register_comm_hook(None, lambda state, bucket: average(bucket))
     for name, weight in network.named_parameters():
