@@ -20,7 +20,7 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 demo: install
-	$(BIN)/python launch/demo.py --workspace $(DEMO)
+	$(BIN)/mammogan demo --workspace $(DEMO)
 
 lint: install
 	$(BIN)/ruff check .

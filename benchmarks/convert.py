@@ -33,25 +33,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from measuring import machine
 from phantoms import DETECTOR, draw_phantoms
 
-from mammogan.config import HIGH, LOW
-from mammogan.data.codec import CODECS, Codec, encode
-from mammogan.data.cohort import Mammogram, assign
-from mammogan.data.convert import Converted, Task, convert
-from mammogan.data.dicom import _decoded
-from mammogan.data.header import read
-from mammogan.data.placement import Placement, content
-from mammogan.data.pseudonyms import Pseudonyms
-from mammogan.data.resample import bicubic
-from mammogan.data.shard_folder import OpenShard
-from mammogan.data.table import read_table
+from mammogan.data.cohort.cohort import Mammogram, assign
+from mammogan.data.cohort.pseudonyms import Pseudonyms
+from mammogan.data.cohort.table import read_table
+from mammogan.data.conversion.convert_image import Converted, Task, convert
+from mammogan.data.conversion.shard_folder import OpenShard
+from mammogan.data.dicom.kind import read
+from mammogan.data.dicom.placement import Placement, content
+from mammogan.data.dicom.read import _decoded
+from mammogan.data.dicom.resample import bicubic
+from mammogan.data.shards.codec import CODECS, Codec, encode
+from mammogan.workspace import HIGH, LOW
 
 SYNTAXES = {"uncompressed": "", "JPEG-LS": JPEGLSLossless, "JPEG 2000": JPEG2000Lossless}
 BOTH = (HIGH, LOW)
-Way = Callable[[Mammogram], object]
+PenaltyMethod = Callable[[Mammogram], object]
 Resize = Callable[[NDArray[np.float32], tuple[int, int]], NDArray[np.float32]]
 
 
-def plain(folder: Path) -> Way:
+def plain(folder: Path) -> PenaltyMethod:
     writers = {r: wds.ShardWriter(f"{folder}/{r}-%06d.tar", verbose=0) for r in BOTH}
 
     def work(row: Mammogram) -> None:
@@ -69,7 +69,7 @@ def plain(folder: Path) -> Way:
     return work
 
 
-def floor(codec: Codec, resize: Resize) -> Way:
+def floor(codec: Codec, resize: Resize) -> PenaltyMethod:
     def work(row: Mammogram) -> None:
         dataset = read(row.path)
         pixels = _decoded(dataset, correct=False).astype(np.float32)
@@ -90,7 +90,7 @@ def torchs(pixels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.fl
     return found
 
 
-def ours(folder: Path, codec: Codec) -> Way:
+def ours(folder: Path, codec: Codec) -> PenaltyMethod:
     folder.mkdir()
     tars = {r: wds.TarWriter(str(folder / f"{r}.tar"), mtime=0, encoder=False) for r in BOTH}
     shards = {r: OpenShard(tar, codec) for r, tar in tars.items()}
@@ -134,7 +134,7 @@ def main() -> None:
         for name, syntax in SYNTAXES.items():
             folder = root / name
             made = compressed(rows, folder, syntax)
-            ways: dict[str, Way] = {"plain": plain(folder)}
+            ways: dict[str, PenaltyMethod] = {"plain": plain(folder)}
             for codec in CODECS:
                 ways[f"ours, {codec}"] = ours(folder / codec, codec)
                 ways[f"floor, {codec}"] = floor(codec, torchs)
@@ -142,7 +142,7 @@ def main() -> None:
             report(name, ways, made, asked.rounds)
 
 
-def report(stored_as: str, ways: dict[str, Way], rows: list[Mammogram], rounds: int) -> None:
+def report(stored_as: str, ways: dict[str, PenaltyMethod], rows: list[Mammogram], rounds: int) -> None:
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
         for name, way in ways.items():

@@ -23,11 +23,12 @@ from measuring import stand_in_for_torchvision
 
 stand_in_for_torchvision()
 
-from mammogan.config import CadConfig, ComputeConfig, GanConfig, Resolution
+from mammogan.config import CadConfig, ComputeConfig, GanConfig
 from mammogan.models.networks import Cad, Discriminator, Gnet
 from mammogan.training.cad_step import CadStep
 from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep, fakes_without_graph
 from mammogan.training.phases import Part
+from mammogan.workspace import Resolution
 
 COMPUTE = ComputeConfig(kernels=False)
 """Of our own kernels nobody can count the arithmetic; it is the same."""

@@ -19,18 +19,20 @@ from statistics import mean
 import numpy as np
 import torch
 
-from mammogan.attack.background import as_saved
 from mammogan.attack.methods import NetworkAttack
-from mammogan.attack.truth import compare_with_truth, phantom_truth
-from mammogan.command_line import run
-from mammogan.config import ComputeConfig, Direction, GanConfig, LesionConfig, Resolution, UserError, Workspace
-from mammogan.data.index import ShardIndex
-from mammogan.data.stream import Sample, read_shard
-from mammogan.files import read_json, write_json, written_beside
+from mammogan.attack.original_background import with_original_background
+from mammogan.config import ComputeConfig, GanConfig, LesionConfig
+from mammogan.data.shards.index import ShardIndex
+from mammogan.data.shards.reader import Sample, read_shard
+from mammogan.errors import UserError
+from mammogan.evaluation.phantom_truth import compare_with_truth, phantom_truth
+from mammogan.io.atomic import read_json, replaced_atomically, write_json
+from mammogan.io.options import run
+from mammogan.io.terminal import say
 from mammogan.models.networks import Cad
-from mammogan.terminal import say
 from mammogan.training import gan
-from mammogan.training.checkpoint import load_cad, load_gnet
+from mammogan.training.run.checkpoint import load_cad, load_generator
+from mammogan.workspace import Direction, Resolution, Workspace
 
 FULL = LesionConfig()
 VARIANTS: dict[str, dict[str, float]] = {
@@ -117,7 +119,7 @@ def trained(options: Options, variant: str, seed: int) -> Path:
         compute=compute,
         seed=seed,
     )
-    gan.train(config, Direction.REMOVE, workspace)
+    gan.train_gan(config, Direction.REMOVE, workspace)
     return workspace.gan_run(resolution, Direction.REMOVE)
 
 
@@ -125,13 +127,15 @@ def measured(options: Options, variant: str, seed: int, remover: Path) -> dict[s
     """One row: removals of the unseen positives against their twins, and against the CAD."""
     resolution = Resolution.parse(options.resolution)
     unseen, cad = Workspace(options.unseen), load_cad(Workspace(options.workspace).cad_run(resolution))
-    attack, truth = NetworkAttack(load_gnet(remover)[0]), phantom_truth(unseen.cohort)
+    attack, truth = NetworkAttack(load_generator(remover)), phantom_truth(unseen.cohort)
     right, turned, near, db = 0, 0, [], []
     samples = positives(unseen, resolution)
     while several := list(islice(samples, BATCH)):
         pixels = torch.from_numpy(np.stack([sample.pixels for sample in several]))[:, None]
-        made = attack.alter(pixels, [sample.key for sample in several])[:, 0].numpy()
-        saved = np.stack([as_saved(s.pixels, m, "original") for s, m in zip(several, made, strict=True)])
+        made = attack.alter(pixels, [sample.facts for sample in several])[:, 0].numpy()
+        saved = np.stack(
+            [with_original_background(s.pixels, m, "original") for s, m in zip(several, made, strict=True)]
+        )
         before, after = called_positive(cad, pixels), called_positive(cad, torch.from_numpy(saved)[:, None])
         right, turned = right + int(before.sum()), turned + int((before & ~after).sum())
         for sample, adversarial in zip(several, saved, strict=True):
@@ -167,7 +171,7 @@ def called_positive(cad: Cad, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
-    with written_beside(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with replaced_atomically(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)

@@ -32,18 +32,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from measuring import machine, seconds
 from phantoms import draw_phantoms
 
-from mammogan.config import Resolution, Workspace
-from mammogan.data.codec import CODECS
-from mammogan.data.shards import write_shards
-from mammogan.data.stream import PairedStream, ShardImages
+from mammogan.data.conversion.convert_cohort import convert_cohort
+from mammogan.data.loading.pairs import PairedStream
+from mammogan.data.shards.codec import CODECS
+from mammogan.data.shards.reader import ShardImages
+from mammogan.workspace import Resolution, Workspace
 
 PAIRS = 4
 CPU = torch.device("cpu")
 PLAIN = "plain: webdataset, Pillow, floats"
-Way = Callable[[], Iterator[Tensor]]
+PenaltyMethod = Callable[[], Iterator[Tensor]]
 
 
-def plain(folder: Path) -> Way:
+def plain(folder: Path) -> PenaltyMethod:
     """Sequential, as webdataset's documentation has it; the decoder is Pillow, since its own ones cut to 8 bits."""
 
     def to_float(sample: dict[str, bytes]) -> Tensor:
@@ -55,22 +56,22 @@ def plain(folder: Path) -> Way:
     return lambda: iter(DataLoader(dataset, batch_size=2 * PAIRS))
 
 
-def ours(folder: Path, batches: int | None = None) -> Way:
+def ours(folder: Path, batches: int | None = None) -> PenaltyMethod:
     stream = PairedStream(
         ShardImages(folder, "train", "positive"), ShardImages(folder, "train", "negative"), PAIRS, 0, batches=batches
     )
     return lambda: (side for pair in stream.epoch(0) for side in pair)
 
 
-def as_floats(way: Way) -> Way:
+def as_floats(way: PenaltyMethod) -> PenaltyMethod:
     return lambda: (batch.float().div_(65535) for batch in way())
 
 
-def read(way: Way) -> int:
+def read(way: PenaltyMethod) -> int:
     return sum(len(batch) for batch in way())
 
 
-def pixel_sets(way: Way) -> set[bytes]:
+def pixel_sets(way: PenaltyMethod) -> set[bytes]:
     """The distinct mammograms of a way, as bytes of 16-bit pixels."""
     found = set()
     for batch in way():
@@ -91,7 +92,7 @@ def main() -> None:
         folders = {}
         for codec in CODECS:
             workspace = Workspace(Path(temporary) / codec)
-            write_shards(table, workspace, [asked.size], codec=codec, salt_file=Path(temporary) / "salt")
+            convert_cohort(table, workspace, [asked.size], codec=codec, salt_file=Path(temporary) / "salt")
             folders[codec] = workspace.shards(asked.size)
         ways = {PLAIN: plain(folders["png"])}
         for codec in CODECS:
@@ -105,7 +106,7 @@ def main() -> None:
         report(ways, asked.rounds, asked.size, bytes_each)
 
 
-def report(ways: dict[str, Way], rounds: int, size: Resolution, bytes_each: dict[str, float]) -> None:
+def report(ways: dict[str, PenaltyMethod], rounds: int, size: Resolution, bytes_each: dict[str, float]) -> None:
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():

@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mammogan.attack.background import as_saved
-from mammogan.attack.fresh_detector import Images, Pixels, Told, detect_afresh
-from mammogan.attack.methods import Attack, Choosing, load_attack
-from mammogan.attack.settings import GenerateConfig
-from mammogan.attack.truth import phantom_truth
-from mammogan.config import Direction, Label, Objective, Resolution, Workspace
-from mammogan.data.index import ShardIndex
-from mammogan.data.stream import Sample, read_shard
-from mammogan.terminal import say
-from mammogan.training.checkpoint import choose_checkpoint, read_generator
-from mammogan.training.distributed import choose_device
+from mammogan.attack.config import GenerateConfig
+from mammogan.attack.methods import Attack, InsertionChoice, load_attack
+from mammogan.attack.original_background import with_original_background
+from mammogan.data.shards.index import ShardIndex
+from mammogan.data.shards.reader import Sample, read_shard
+from mammogan.evaluation.forensics.fresh_detector import DetectorAuc, Images, Pixels, train_and_test_detectors
+from mammogan.evaluation.phantom_truth import phantom_truth
+from mammogan.io.terminal import say
+from mammogan.training.parallel.ranks import choose_device
+from mammogan.training.run.checkpoint import choose_checkpoint, read_generator
+from mammogan.workspace import Direction, Label, Objective, Resolution, Workspace
 
 IMAGES = 276
 """Most of each class that a detector learns from: the training positives of 600 patients."""
@@ -55,8 +55,8 @@ def detect(task: Detection) -> dict[str, float]:
     trained, unseen = _images(task, Workspace(task.trained), "train"), _images(task, Workspace(task.unseen), "test")
     if not all(map(len, (trained.real, trained.adversarial, unseen.real, unseen.adversarial))):
         return {}
-    found = detect_afresh(trained, unseen, range(task.seeds), task.steps, device)
-    networks: list[Told] = list(found.network.values())
+    found = train_and_test_detectors(trained, unseen, range(task.seeds), task.steps, device)
+    networks: list[DetectorAuc] = list(found.network.values())
     return {
         "fresh_network": float(np.mean([told.test for told in networks])),
         "fresh_network_train": float(np.mean([told.train for told in networks])),
@@ -92,9 +92,9 @@ def first_of(workspace: Workspace, size: Resolution, split: str, label: Label, m
 
 
 def attack_of(view: Workspace, size: Resolution, direction: Direction, tries: int) -> Attack:
-    """The attack that a training has left, as launch/generate.py would load it."""
+    """The attack that a training has left, as mammogan generate would load it."""
     generator = read_generator(view.gan_run(size, direction))[1]
-    choosing = Choosing.of(generator, tries, GenerateConfig().seed, choose_checkpoint(view.cad_run(size)))
+    choosing = InsertionChoice.of(generator, tries, GenerateConfig().seed, choose_checkpoint(view.cad_run(size)))
     return load_attack(generator, choosing, str(choose_device("auto")))
 
 
@@ -103,9 +103,9 @@ def adversarial_of(attack: Attack, samples: Iterable[Sample]) -> list[Sample]:
     made: list[Sample] = []
     for several in _batches(samples):
         pixels = torch.from_numpy(np.stack([sample.pixels for sample in several]))[:, None]
-        altered = attack.alter(pixels, [sample.key for sample in several])
+        altered = attack.alter(pixels, [sample.facts for sample in several])
         made += [
-            replace(real, pixels=as_saved(real.pixels, new[0].numpy(), "original"))
+            replace(real, pixels=with_original_background(real.pixels, new[0].numpy(), "original"))
             for real, new in zip(several, altered, strict=True)
         ]
     return made

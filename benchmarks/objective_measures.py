@@ -16,18 +16,18 @@ import numpy as np
 from objective_detection import Detection, adversarial_of, attack_of, detect, first_of
 from sklearn.metrics import roc_auc_score
 
-from mammogan.attack.adversarial import AlteredFolder
-from mammogan.attack.giveaways import ARTEFACTS
-from mammogan.attack.scores import probabilities
-from mammogan.attack.settings import column_name
-from mammogan.config import LABELS, Direction, Objective, Resolution, Workspace
-from mammogan.data.stream import Sample, read_shard
-from mammogan.files import read_json
+from mammogan.attack.config import column_name
+from mammogan.attack.folder import AdversarialFolder
+from mammogan.data.shards.reader import Sample, read_shard
+from mammogan.evaluation.forensics.giveaways import ARTEFACTS
+from mammogan.evaluation.scores import probabilities
+from mammogan.io.atomic import read_json
+from mammogan.io.terminal import say, track
 from mammogan.models.networks import Cad
-from mammogan.terminal import say, track
-from mammogan.training.checkpoint import Run, load_cad
-from mammogan.training.distributed import choose_device
-from mammogan.training.events import read_events
+from mammogan.training.parallel.ranks import choose_device
+from mammogan.training.run.checkpoint import Run, load_cad
+from mammogan.training.run.metrics_log import read_events
+from mammogan.workspace import LABELS, Direction, Objective, Resolution, Workspace
 
 if TYPE_CHECKING:
     from objectives import Options
@@ -162,7 +162,7 @@ def _black_box(view: Workspace, size: Resolution, cad: Cad, before: Scores) -> I
 
 def adversarial(view: Workspace, size: Resolution, direction: Direction) -> list[Sample]:
     """Adversarial mammograms of the test split."""
-    folder = AlteredFolder(view, size)
+    folder = AdversarialFolder(view, size)
     shards = [entry["name"] for entry in folder.of_split("test") if entry["direction"] == direction]
     return [sample for name in shards for sample in read_shard(folder.path / name)]
 

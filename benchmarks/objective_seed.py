@@ -15,17 +15,18 @@ import yaml
 from objective_measures import MEASURING, Measured, measure_all, measure_cads
 from objective_table import Row
 
-from mammogan.cluster.line import Line, read_sections
 from mammogan.cluster.processes import exit_code, start, stopping_on_exit
-from mammogan.cluster.profile import ClusterConfig
-from mammogan.cluster.side_by_side import PATIENCE
-from mammogan.cluster.side_by_side import run as run_stages
-from mammogan.cluster.study import Stage
-from mammogan.config import Direction, Resolution, UserError, Workspace
-from mammogan.data.stream import shards_fingerprint
-from mammogan.files import read_json, sha256, write_json, write_text, written_beside
-from mammogan.terminal import say
-from mammogan.training.checkpoint import choose_checkpoint
+from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.data.shards.reader import shards_fingerprint
+from mammogan.errors import UserError
+from mammogan.io.atomic import read_json, replaced_atomically, sha256, write_json, write_text
+from mammogan.io.terminal import say
+from mammogan.study.pipeline import StudyPlan, read_sections
+from mammogan.study.run_local import PATIENCE
+from mammogan.study.run_local import run as run_stages
+from mammogan.study.stage import Stage
+from mammogan.training.run.checkpoint import choose_checkpoint
+from mammogan.workspace import Direction, Resolution, Workspace
 
 if TYPE_CHECKING:
     from objectives import Options
@@ -95,7 +96,7 @@ class Seed:
         _run(["shards/make_phantom.py", *words, "--twins", "--jobs", str(asked.parallel)])
 
     def _train_cads(self) -> None:
-        """Both side by side, as launch/study.py would train each."""
+        """Both side by side, as mammogan study would train each."""
         _prepare(self.second)
         shards = self.second.root / "shards"
         if not shards.is_symlink():
@@ -115,8 +116,8 @@ class Seed:
         for name in ("cad", "gan"):
             sections[name] = {**sections.get(name, {}), "seed": str(seed)}
         write_text(_settings(workspace), yaml.safe_dump(sections, sort_keys=False))
-        line = Line(
-            *(ROOT, workspace, (self.size,), _labels(self.trained), sections, ClusterConfig(), "none"),
+        line = StudyPlan(
+            *(workspace, (self.size,), _labels(self.trained), sections, ClusterConfig(), "none"),
             self.options.objective,
         )
         return line.stages()
@@ -130,7 +131,7 @@ class Seed:
         """Shards of the unseen cohort, all of them its test split, with no more negatives than asked for."""
         rows = _of_test_split(_labels(self.unseen), self.options.test_negatives)
         table = self.unseen.root / "labels.csv"
-        with written_beside(table) as own, open(own, "w", newline="", encoding="utf-8") as file:
+        with replaced_atomically(table) as own, open(own, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from mammogan.files import read_json, written_beside
+from mammogan.io.atomic import read_json, replaced_atomically
 
 MEASURES: dict[str, str] = {
     "fooled_remove": "removal: CAD fooled, of its right calls",
@@ -101,7 +101,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     ours = [{**r.settings, **{name: str(getattr(r, name)) for name in header[-4:]}} for r in rows]
     kept = [line for line in _lines(path) if list(line) == header and not _of_settings(line, rows)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_beside(path) as own, open(own, "w", newline="", encoding="utf-8") as file:
+    with replaced_atomically(path) as own, open(own, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, header, lineterminator="\n")
         writer.writeheader()
         writer.writerows([*kept, *ours])

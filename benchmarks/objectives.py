@@ -27,11 +27,12 @@ sys.path.insert(0, str(ROOT))
 
 from objective_table import read_rows, table, write_csv
 
-from mammogan.command_line import run
-from mammogan.config import OBJECTIVES, Objective, Resolution, UserError
 from mammogan.data.phantom.settings import PresetName
-from mammogan.files import write_text
-from mammogan.terminal import duration, say
+from mammogan.errors import UserError
+from mammogan.io.atomic import write_text
+from mammogan.io.options import run
+from mammogan.io.terminal import duration, say
+from mammogan.workspace import OBJECTIVES, Objective, Resolution
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Options:
     conspicuity: float = 1.0
     """Multiplies the excess attenuation of the lesions on top of the preset."""
     config: Path = ROOT / "launch" / "demo.yaml"
-    """Settings of the trainings, as launch/study.py takes them; seeds are laid over it."""
+    """Settings of the trainings, as mammogan study takes them; seeds are laid over it."""
     parallel: int = 2
     """Processes side by side; more than one have a core each."""
     objective: tuple[Objective, ...] = OBJECTIVES

@@ -25,17 +25,17 @@ from measuring import machine, peak_mebibytes, seconds, stand_in_for_torchvision
 
 stand_in_for_torchvision()
 
-from mammogan.config import Resolution
 from mammogan.models.losses import focal
 from mammogan.models.networks import Cad
-from mammogan.models.penalty import Way, penalty, scores_and_powers
-from mammogan.training.distributed import choose_device
-from mammogan.training.optimisation import Precision
+from mammogan.models.penalty import PenaltyMethod, penalty, scores_and_powers
+from mammogan.training.parallel.ranks import choose_device
+from mammogan.training.run.optimizer import Precision
+from mammogan.workspace import Resolution
 
-WAYS = {"reference": Way("reference"), "fast": Way(), "recompute": Way(recompute=True)}
+WAYS = {"reference": PenaltyMethod("reference"), "fast": PenaltyMethod(), "recompute": PenaltyMethod(recompute=True)}
 if torch.cuda.is_available():
     torch.backends.cudnn.benchmark = True
-    WAYS["without own kernels"] = Way(kernels=False)
+    WAYS["without own kernels"] = PenaltyMethod(kernels=False)
 
 
 @dataclass(frozen=True)

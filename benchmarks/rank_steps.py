@@ -18,13 +18,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 stand_in_for_torchvision()
 
-from mammogan.config import CadConfig, ComputeConfig, GanConfig, Resolution
+from mammogan.config import CadConfig, ComputeConfig, GanConfig
 from mammogan.models.networks import Cad, Discriminator, Gnet
-from mammogan.training.batch_norm import synchronise_batch_norm
 from mammogan.training.cad_step import CadStep
-from mammogan.training.distributed import Ranks, joined
 from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep, fakes_without_graph
-from mammogan.training.optimisation import Precision, Stepper
+from mammogan.training.parallel.batch_norm import synchronise_batch_norm
+from mammogan.training.parallel.ranks import Ranks, joined
+from mammogan.training.run.optimizer import Precision, Stepper
+from mammogan.workspace import Resolution
 
 KINDS = ("CAD, everything", "CAD, Vnet frozen", "GAN, everything")
 COMPUTE = ComputeConfig()

@@ -34,8 +34,8 @@ from rank_steps import KINDS, measured
 from step import CAD_PAIRS, GAN_PAIRS, STEPS, Bench, milliseconds, ways
 
 from mammogan.cluster.local import free_port
-from mammogan.config import Resolution
-from mammogan.training.distributed import choose_device
+from mammogan.training.parallel.ranks import choose_device
+from mammogan.workspace import Resolution
 
 GPUS = (1, 2, 4, 8, 16, 32, 64)
 RANKS = 2

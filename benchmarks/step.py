@@ -26,13 +26,14 @@ from measuring import machine, peak_mebibytes, seconds, stand_in_for_torchvision
 
 stand_in_for_torchvision()
 
-from mammogan.config import CadConfig, ComputeConfig, GanConfig, PenaltyConfig, Resolution
+from mammogan.config import CadConfig, ComputeConfig, GanConfig, PenaltyConfig
 from mammogan.models.losses import alone
 from mammogan.models.networks import Cad, Discriminator, Gnet
 from mammogan.training.cad_step import CadStep
-from mammogan.training.distributed import choose_device
 from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep, fakes_without_graph
-from mammogan.training.optimisation import Precision
+from mammogan.training.parallel.ranks import choose_device
+from mammogan.training.run.optimizer import Precision
+from mammogan.workspace import Resolution
 
 STEPS = ("CAD, everything trained", "CAD, Vnet frozen", "D, everything trained", "D, Vnet frozen", "G")
 CAD_PAIRS, GAN_PAIRS = 4, 2
@@ -40,7 +41,7 @@ SETTLING, ENOUGH_SECONDS, MOST_TIMES = 2, 1.0, 10
 
 
 @dataclass(frozen=True)
-class Way:
+class PenaltyMethod:
     """How a step is taken: precision, layout, the penalty by hand or by autograd, or none of it."""
 
     name: str
@@ -51,21 +52,23 @@ class Way:
     kernels: bool = True
 
 
-def ways(precision: str) -> list[Way]:
-    plain = [Way("ours, torch's kernels", precision, True, kernels=False)] if torch.cuda.is_available() else []
+def ways(precision: str) -> list[PenaltyMethod]:
+    plain = (
+        [PenaltyMethod("ours, torch's kernels", precision, True, kernels=False)] if torch.cuda.is_available() else []
+    )
     return [
-        Way("ours", precision, True),
+        PenaltyMethod("ours", precision, True),
         *plain,
-        Way("stock autograd", precision, True, "reference"),
-        Way("without penalty", precision, True, k=0.0),
-        Way("as published", "fp32", False, "reference"),
+        PenaltyMethod("stock autograd", precision, True, "reference"),
+        PenaltyMethod("without penalty", precision, True, k=0.0),
+        PenaltyMethod("as published", "fp32", False, "reference"),
     ]
 
 
 class Bench:
     """The networks at one resolution, and the steps over them."""
 
-    def __init__(self, resolution: Resolution, width: float, way: Way, device: torch.device) -> None:
+    def __init__(self, resolution: Resolution, width: float, way: PenaltyMethod, device: torch.device) -> None:
         torch.manual_seed(0)
         self.way, self.device = way, device
         self.precision = Precision.choose(way.precision, device)
@@ -173,7 +176,9 @@ def rows(resolution: Resolution, width: float, precision: str, device: torch.dev
             yield f"| {resolution} | {name} | {way.name} | {ms:.1f} | {speed} | {memory / 1024:.2f} | {ms / ours:.2f} |"
 
 
-def _measured(resolution: Resolution, width: float, way: Way, device: torch.device, name: str) -> tuple[float, float]:
+def _measured(
+    resolution: Resolution, width: float, way: PenaltyMethod, device: torch.device, name: str
+) -> tuple[float, float]:
     step = Bench(resolution, width, way, device).step(name)
     return milliseconds(step, device), peak_mebibytes(step, device)
 

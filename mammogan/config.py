@@ -1,222 +1,125 @@
-"""Names and settings shared by every stage, with the study's values as defaults.
+"""Settings of the trainings as frozen dataclasses; the defaults are the study's values.
 
-Nothing here imports more than the standard library, so that ``--help`` answers at once.
+This module imports nothing heavy, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 from typing import Literal
 
 from mammogan.errors import MissingInput as MissingInput
 from mammogan.errors import UserError
 from mammogan.setting_limits import at_least, check_affine, check_width
+from mammogan.workspace import Objective
 
-SPLITS = ("train", "validation", "test")
-LABELS = ("negative", "positive")
-Label = Literal["negative", "positive"]
-
-
-@dataclass(frozen=True, order=True)
-class Resolution:
-    """Image size in pixels. Both sides are multiples of 32 and at least 96 (five poolings and a stride)."""
-
-    height: int
-    width: int
-
-    def __post_init__(self) -> None:
-        for side in (self.height, self.width):
-            if side < 96 or side % 32:
-                raise UserError(
-                    f"resolution {self.height}x{self.width}: both sides must be multiples of 32 and at least 96; "
-                    "the study's are high = 1728x1408 and low = 1024x832"
-                )
-
-    @classmethod
-    def parse(cls, text: str) -> Resolution:
-        """Read 'high', 'low' or 'HEIGHTxWIDTH'."""
-        named = {"high": HIGH, "low": LOW}
-        if text in named:
-            return named[text]
-        match = re.fullmatch(r"(\d+)x(\d+)", text)
-        if not match:
-            raise UserError(f"resolution {text!r}: expected high, low or HEIGHTxWIDTH such as 1024x832")
-        return cls(int(match[1]), int(match[2]))
-
-    def __str__(self) -> str:
-        return f"{self.height}x{self.width}"
-
-
-HIGH = Resolution(1728, 1408)
-LOW = Resolution(1024, 832)
-
-
-class Direction(StrEnum):
-    """What a generator does: ``remove`` makes positives look negative, ``insert`` the other way (study, section 4)."""
-
-    REMOVE = "remove"
-    INSERT = "insert"
-
-    @property
-    def source(self) -> Label:
-        """Label of the mammograms that are altered (the study's y)."""
-        return "positive" if self is Direction.REMOVE else "negative"
-
-    @property
-    def target(self) -> Label:
-        """Label that the altered mammograms should seem to have (the study's x are real mammograms of it)."""
-        return "negative" if self is Direction.REMOVE else "positive"
-
-
-Objective = Literal["study", "lesion"]
-"""What a generator is trained for. study: Eq. 8 of the paper, against a discriminator born from the CAD. lesion: a
-small, sparse change after which a fresh critic finds no lesion (docs/lesion_objective.md)."""
-OBJECTIVES: tuple[Objective, ...] = ("study", "lesion")
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """The folder that holds everything; each stage finds its input here by convention.
-
-    Shards and CADs are shared by all objectives. Generators, adversarial images, scores and reports of another
-    objective than the study's have its name in their folder's: runs/gan-<size>-remove-lesion, adversarial-lesion/.
-    """
-
-    root: Path
-    objective: Objective = "study"
-
-    @property
-    def suffix(self) -> str:
-        """What the names of an objective's folders and stages end in; nothing for the study's."""
-        return "" if self.objective == "study" else f"-{self.objective}"
-
-    def of(self, objective: Objective) -> Workspace:
-        """The same folder, seen by another objective."""
-        return Workspace(self.root, objective)
-
-    @property
-    def cohort(self) -> Path:
-        return self.root / "cohort.csv"
-
-    @property
-    def salt(self) -> Path:
-        """Secret that makes pseudonyms; mode 600, never inside the shards."""
-        return self.root / "private" / "salt"
-
-    def shards(self, resolution: Resolution) -> Path:
-        return self.root / "shards" / str(resolution)
-
-    def cad_run(self, resolution: Resolution) -> Path:
-        return self.root / "runs" / f"cad-{resolution}"
-
-    def gan_run(self, resolution: Resolution, direction: Direction) -> Path:
-        return self.root / "runs" / f"gan-{resolution}-{direction}{self.suffix}"
-
-    def adversarial(self, resolution: Resolution) -> Path:
-        return self.root / f"adversarial{self.suffix}" / str(resolution)
-
-    def scores(self, split: str) -> Path:
-        return self.root / f"scores{self.suffix}" / split
-
-    @property
-    def report(self) -> Path:
-        return self.root / f"report{self.suffix}"
-
-    def resolutions(self) -> list[Resolution]:
-        """Resolutions for which finished shards exist, highest first."""
-        found = [Resolution.parse(index.parent.name) for index in self.root.glob("shards/*x*/index.json")]
-        return sorted(found, reverse=True)
+CLASSIFIER, GENERATOR = "vgg11-cad", "unet"
+"""Names of the study's architectures."""
 
 
 @dataclass(frozen=True)
 class PenaltyConfig:
-    """The gradient penalty of Eq. 3 and 4: (k/2) mean ||g||^o."""
+    """The gradient penalty of Eq. 3 and 4: (k/2) mean ||g||^o, with g the gradient of the network's output by its
+    input."""
 
     k: float = 10.0
+    """Weight of the penalty."""
     o: float = 4.0
+    """Exponent of the gradient's norm."""
     of: Literal["sum", "margin", "target"] = "sum"
-    """Which scalar of the CAD is differentiated. sum: both logits, as published, blind to the decision margin.
-    margin: positive minus negative logit, the one that bounds what an attack can use. target: the own class's logit.
-    A discriminator has one logit, so this has no effect on it."""
+    """Output of the CAD that is differentiated. sum: the sum of both logits, as published; it does not see the decision
+    margin. margin: positive minus negative logit, which bounds what an attack can use. target: the logit of the
+    mammogram's own class. A discriminator has one logit, so this has no effect on it."""
 
 
 @dataclass(frozen=True)
 class ComputeConfig:
-    """How a training uses the machine. None of it changes what is learned beyond rounding."""
+    """How a training uses the machine. None of these settings changes what is learned beyond rounding."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: a GPU where there is one, else the CPU."""
     precision: Literal["auto", "fp32", "bf16", "fp16", "fp64"] = "auto"
-    """auto: bf16 on GPUs that have it, else fp16 with a loss scaler; fp32 on CPU. fp64 is for tests."""
+    """Number format of the computation. auto: bf16 on GPUs that have it, fp16 with a loss scaler on other GPUs, fp32 on
+    the CPU. fp64 is for tests."""
     optimizer: Literal["auto", "torch", "apex"] = "auto"
-    """auto takes NVIDIA apex's FusedAdam where its kernels are built and the weights are on CUDA, else torch's."""
+    """auto: NVIDIA apex's FusedAdam where its kernels are built and the weights are on CUDA, else torch's Adam."""
     penalty: Literal["fast", "reference"] = "fast"
-    """How the gradient penalty is differentiated: by hand where the critic is piecewise linear, or automatically."""
+    """How the gradient penalty is differentiated. fast: by explicit formulas, where the critic is piecewise linear.
+    reference: by torch's automatic differentiation."""
     kernels: bool = True
-    """Use our own kernels for the fast penalty on CUDA, where triton is there; else torch's."""
+    """Use fused kernels for the fast penalty on CUDA if triton is installed; otherwise torch's operations."""
     recompute: bool = False
-    """For small GPUs: differentiate the critic image by image and compute again what would have to be kept. A step
-    takes about a third longer; its memory hardly grows with the batch. Of the fast penalty only."""
+    """For small GPUs, with the fast penalty only: differentiate the critic one image at a time, and recompute
+    intermediate values instead of keeping them. A step takes about a third longer; its memory hardly grows with the
+    batch."""
     loader_workers: int = 2
     """Processes that read shards, per rank; 0 reads in the training process."""
     save_minutes: float = 10.0
-    """A checkpoint is written at least this often, and at the end of every epoch."""
+    """Most minutes between two checkpoints; one is also written at the end of every epoch."""
     max_nonfinite: int = 20
-    """Stop after this many steps in a row whose gradients are not finite; fewer are skipped and counted. On a GPU that
-    is looked at once in as many steps, so that none has to be waited for."""
+    """Stop after this many consecutive steps whose gradients are not finite; fewer are skipped and counted. On a GPU
+    this is checked once in as many steps, so that no step waits for the check."""
     tensorboard: bool = True
+    """Write figures and pictures for TensorBoard too, into the run folder."""
 
 
 @dataclass(frozen=True)
 class CadConfig:
-    """Training of the classifier (study, sections 3 to 5)."""
+    """Training of the classifier, the CAD (study, sections 3 to 5)."""
 
     resolution: str = "high"
+    """high, low or HEIGHTxWIDTH; auto takes the highest that has shards."""
+    classifier: str = CLASSIFIER
+    """Architecture: vgg11-cad is the study's; MODULE:CLASS is one of your own (docs/extending.md)."""
     width: float = 1.0
     """Multiplies every channel count; 1 is the study's network."""
     vgg_weights: str = "auto"
-    """ImageNet weights of Vnet. auto: downloaded by torchvision. A path: that file. none: random, fnet_epochs = 0."""
+    """ImageNet weights of Vnet. auto: torchvision downloads them. A path: that file. none: random weights, which are
+    trained from the first epoch (as with --fnet-epochs 0)."""
     pairs: int = 4
-    """Positives, and as many negatives, in a batch over all ranks."""
+    """Positive mammograms in a batch over all ranks, and as many negatives."""
     epoch_batches: int | None = None
-    """Batches in an epoch; None: as many as it takes to see every mammogram of the commoner label, as in the study."""
+    """Batches in an epoch; None: enough to see every mammogram of the more common label, as in the study."""
     fnet_epochs: int = 41
-    """First epochs train Fnet alone, Vnet frozen."""
+    """The first epochs, in which Fnet is trained alone and Vnet is frozen."""
     epochs: int = 100
-    """All epochs. The study gives only the first phase's 41 and says that the best validation AUC is kept."""
+    """Number of all epochs. The study gives only the 41 of the first phase, and says that the best validation AUC is
+    kept."""
     lr_fnet: float = 1e-4
+    """Learning rate of Fnet and the last layer."""
     lr_vnet: float = 1e-5
+    """Learning rate of Vnet, once it is trained."""
     lr_decay: Literal["none", "cosine"] = "none"
-    """cosine: rates fall to 0 at the last of ``epochs``. A training that ends at full rate calls its last images cancer
-    more often, or less, by chance. none as in the study."""
+    """cosine: the learning rates fall to 0 at the last of --epochs. A training that ends at the full rate calls images
+    cancer too often, or too rarely, by chance. none: as in the study."""
     last_scale: float = 1.0
-    """Multiplies the initial weights of the last layer. With full-sized ones the first steps undo random calls, and may
-    flatten all layers while they do; .1 begins at a probability of about .5. 1 as in the study."""
+    """Multiplies the initial weights of the last layer. With full-sized weights the first steps undo random decisions,
+    and may flatten all layers while they do; 0.1 begins at a probability of about 0.5. 1: as in the study."""
     warm_up: int = 0
-    """Batches over which the rates rise to their values."""
+    """Batches over which the learning rates rise to their values."""
     average: float = 0.0
-    """Exponential moving average of the weights, such as .98 a batch: what is validated and kept. 0: the weights
-    themselves, as in the study."""
+    """Decay per batch of the exponential moving average of the weights, such as 0.98; the average is validated and
+    kept. 0: no average, as in the study."""
     keep: Literal["auc", "loss"] = "auc"
-    """Which epoch is kept: auc, the highest validation AUC, as in the study; loss, the lowest validation cross-entropy
-    (both classes weighing the same), which judges the threshold .5 too."""
+    """Which epoch is kept. auc: that of the highest validation AUC, as in the study. loss: that of the lowest
+    validation cross-entropy (both classes weigh the same), which also judges the threshold 0.5."""
     focal_gamma: float = 2.0
+    """Exponent of the focal weight (1-p)^gamma of Eq. 1."""
     focal_alpha: float = 0.5
-    """.5 as in the published code; 1 as in the paper."""
+    """Factor of the focal loss: 0.5 as in the published code, 1 as in the paper."""
     focal_detach: bool = True
     """Treat the focal weight (1-p)^gamma as a constant, as the published code does; False follows the paper."""
     rotation: float = 45.0
-    """Augmentation: degrees either way."""
+    """Augmentation: largest rotation in degrees, in both directions."""
     shear: float = 45.0
-    """Augmentation: degrees either way."""
+    """Augmentation: largest shear in degrees, in both directions."""
     scale: tuple[float, float] = (0.5, 2.0)
-    """Augmentation: range of the size factor."""
+    """Augmentation: smallest and largest factor of the size."""
     penalty: PenaltyConfig = PenaltyConfig()
     compute: ComputeConfig = ComputeConfig()
     seed: int = 0
+    """Seed of everything random in the training."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "pairs", "epoch_batches", "epochs")
@@ -230,42 +133,45 @@ class CadConfig:
 
 @dataclass(frozen=True)
 class LesionConfig:
-    """Training of the lesion objective (docs/lesion_objective.md); used with ``--objective lesion`` alone."""
+    """Training with the lesion objective (docs/lesion_objective.md); used only with ``--objective lesion``."""
 
     cells: int = 96
-    """Height of the map in cells: 96 are 2.4 mm each on a whole mammogram. A cell is a power of two pixels. 48 take
-    half the time and draw coarser lesions."""
+    """Height of the map in cells. With 96, a cell is 2.4 mm high on a complete mammogram. A cell's side is a power of
+    two pixels. 48 takes half the time and draws coarser lesions."""
     pairs: int = 8
-    """Source mammograms, and as many targets, in a batch over all ranks."""
+    """Source mammograms in a batch over all ranks, and as many targets."""
     epochs: int = 24
+    """Number of epochs."""
     epoch_batches: int = 50
     """Batches in an epoch; the critic and the generator learn in each."""
     critic_first: int = 60
-    """Batches in which the critic learns alone."""
+    """The first batches, in which only the critic learns."""
     sparse: float = 20.0
-    """Weight of the mean absolute change of sources, in parts of the grey range: changes have to be small and few."""
+    """Weight of the mean absolute change of sources, as a fraction of the grey range: changes must be small and few."""
     fixed_point: float = 100.0
-    """Weight of the mean absolute change of targets, which are to stay as they are."""
+    """Weight of the mean absolute change of targets, which must stay as they are."""
     untouched: float = 1.0
-    """Weight of untouched sources among what the critic is to recognise: it goes on to look for lesions when the
-    adversarial images have none."""
+    """Weight of unchanged sources among the images that the critic must distinguish from targets: it continues to look
+    for lesions when the adversarial images have none."""
     r1: float = 0.0625
-    """Weight of the critic's squared gradient by the cells of targets, halved."""
+    """Weight r of R1, which is r/2 times the squared gradient of the critic by the cells of targets."""
     r1_every: int = 4
-    """Batches for each R1, which is then weighted by as much."""
+    """Compute R1 once in this many batches, and multiply it by this number."""
     lr: float = 4e-4
+    """Learning rate of the critic and the generator."""
     average: float = 0.99
-    """Of the generator's weights over steps: the exponential moving average is what is kept."""
+    """Decay per step of the exponential moving average of the generator's weights; the average is kept."""
     shift: float = 0.0625
-    """Augmentation: mammograms are shifted up or down by up to this part of their height."""
+    """Augmentation: mammograms are shifted up or down by up to this fraction of their height."""
     radius_mm: float = 8.5
-    """Insertion: of the lesions that are transplanted, the geometric middle of 6 to 12 mm."""
+    """Insertion: radius of the lesions that are transplanted, in mm; the geometric mean of 6 and 12 mm."""
     bank_share: float = 0.85
-    """Insertion: a removal is banked when this share of its energy lies within 1.5 radii of one place."""
+    """Insertion: a removal enters the lesion bank when this share of its energy lies within 1.5 radii of one place."""
     bank_faintest: float = 0.0
-    """Insertion: this part of those, the faintest, is left out."""
+    """Insertion: share of these removals that is left out, the faintest first."""
     bank_least: int = 10
-    """Insertion: with fewer lesions than this there is nothing to draw from."""
+    """Insertion: fewest lesions in the bank; with fewer the training stops with an error, as there is too little to
+    draw from."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "cells", "pairs", "epochs", "epoch_batches", "r1_every")
@@ -287,45 +193,54 @@ class GanConfig:
     """Training of one generator against its discriminator (study, sections 3 to 5)."""
 
     resolution: str = "high"
+    """high, low or HEIGHTxWIDTH; auto takes the highest that has shards."""
     objective: Objective = "study"
-    """study: as published. lesion: a sparse change that acts on the lesion, with the settings --lesion.*; those of the
-    study's objective do not apply to it."""
+    """study: as published. lesion: a sparse change that acts on the lesion, with the settings --lesion.*; the settings
+    of the study's objective do not apply to it."""
+    generator: str = GENERATOR
+    """Architecture: unet is the study's Gnet; MODULE:CLASS is one of your own (docs/extending.md)."""
     width: float = 1.0
-    """Multiplies Gnet's channel counts. The discriminator has its CAD's width."""
+    """Multiplies the channel counts of Gnet, the generator. The discriminator has the width of its CAD."""
     gnet_norm: Literal["batch", "group"] = "batch"
-    """batch as in the published code, group (32 groups) as in the paper."""
+    """Normalisation in Gnet: batch as in the published code, group (32 groups) as in the paper."""
     pairs: int = 2
-    """Source mammograms, and as many targets, in a batch over all ranks."""
+    """Source mammograms in a batch over all ranks, and as many targets."""
     epoch_batches: int | None = None
-    """Batches in an epoch; None: as many as it takes to see every mammogram of the commoner label, as in the study."""
+    """Batches in an epoch; None: enough to see every mammogram of the more common label, as in the study."""
     gnet_every: int = 5
-    """Batches for each step of Gnet in the adversarial phases."""
+    """Batches per step of Gnet in the adversarial phases."""
     stabiliser: Literal["hinge", "paper"] = "hinge"
-    """S of Eq. 4. hinge: |mean(-Dis(x)) - 1| as in the published code. paper: mean |Dis(x) - 1|."""
+    """Term S of Eq. 4. hinge: |mean(-Dis(x)) - 1| as in the published code. paper: mean |Dis(x) - 1|."""
     identity_weight: float = 1.0
     """Weight of Eq. 7 in Eq. 8; 1 in the study."""
     lr_warm: float = 1e-4
-    """Gnet in the identity phase, and Dnet's last layer in the phase that warms it."""
+    """Learning rate of Gnet in the phase warm-gnet, and of Dnet's last layer in the phase warm-dnet."""
     lr_gnet: float = 1e-5
+    """Learning rate of Gnet in the adversarial phases."""
     lr_dnet: float = 1e-4
+    """Learning rate of Dnet in the adversarial phases."""
     lr_vnet: float = 1e-5
+    """Learning rate of the discriminator's Vnet, which learns in the phase all."""
     epochs: tuple[int, int, int, int, int] = (11, 10, 10, 300, 270)
-    """Caps of the phases warm-gnet, warm-dnet, last-layer, head, all. 0 leaves a phase out."""
+    """Most epochs of the phases warm-gnet, warm-dnet, last-layer, head and all. 0 leaves a phase out."""
     stop_rules: bool = True
-    """End phases early by the paper's rules as well as by the published caps."""
+    """End phases early by the paper's rules, as well as by --epochs."""
     stop_identity: float = 0.002
-    """The rule for the identity phase: it ends when Eq. 7, epoch mean, is below this."""
+    """Stop rule of the phase warm-gnet: it ends when the epoch mean of Eq. 7 is below this."""
     rotation: float = 45.0
+    """Augmentation: largest rotation in degrees, in both directions."""
     shear: float = 45.0
+    """Augmentation: largest shear in degrees, in both directions."""
     gan_scale: bool = False
-    """Augment sizes too (.5 to 2): the paper says so, the published code leaves it out."""
+    """Augmentation: vary the size too (factor 0.5 to 2), as the paper says; the published code does not."""
     validate_every: int = 1
-    """Epochs between measurements of the fooled rate on the validation split; five times as many while Gnet learns to
-    reproduce."""
+    """Epochs between two measurements of the fooled rate on the validation split; five times as many in the phase
+    warm-gnet, in which Gnet learns to reproduce its input."""
     lesion: LesionConfig = LesionConfig()
     penalty: PenaltyConfig = PenaltyConfig()
     compute: ComputeConfig = ComputeConfig()
     seed: int = 0
+    """Seed of everything random in the training."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "pairs", "epoch_batches", "gnet_every", "validate_every")
@@ -337,12 +252,13 @@ class GanConfig:
         _refuse_settings_without_effect(self)
 
 
-OF_BOTH_OBJECTIVES = ("resolution", "objective", "width", "validate_every", "compute", "seed")
+SHARED_SETTINGS = ("resolution", "objective", "width", "validate_every", "compute", "seed")
+"""Settings that apply to both objectives."""
 
 
 def _refuse_settings_without_effect(config: GanConfig) -> None:
-    """UserError naming settings of the other objective that differ from their defaults: they would change nothing."""
-    fields = [f for f in dataclasses.fields(config) if f.name not in OF_BOTH_OBJECTIVES]
+    """Raise UserError naming changed settings of the other objective, since they would have no effect."""
+    fields = [f for f in dataclasses.fields(config) if f.name not in SHARED_SETTINGS]
     foreign = f"--objective {'lesion' if config.objective == 'study' else 'study'}"
     without_effect = [f for f in fields if (f.name == "lesion") == (config.objective == "study")]
     changed = [f.name for f in without_effect if getattr(config, f.name) != f.default]
@@ -356,5 +272,5 @@ def _refuse_settings_without_effect(config: GanConfig) -> None:
 
 
 def to_dict(config: object) -> dict[str, object]:
-    """A config as plain YAML- and JSON-ready values."""
+    """Return a config as plain values, ready for YAML and JSON."""
     return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}  # type: ignore[call-overload]

@@ -1,11 +1,11 @@
-"""What a user can mend, told without a traceback."""
+"""Errors that a user can correct; the commands print them without a traceback."""
 
 from __future__ import annotations
 
 
 class UserError(ValueError):
-    """Something a user can mend: the message says what was expected, what was found and what to do."""
+    """Reports something that a user can correct: what was expected, what was found and what to do."""
 
 
 class MissingInput(UserError, FileNotFoundError):
-    """A stage's input is not there yet; the message names the command that makes it."""
+    """Reports that a stage's input does not exist yet; the message names the command that makes it."""

@@ -1,4 +1,4 @@
-"""Checks that several settings share: each raises UserError with what was expected and what was found."""
+"""Checks that several settings share. Each raises UserError with what was expected and what was found."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from mammogan.errors import UserError
 
 
 def check_width(width: float) -> None:
-    """Below a twentieth hardly a channel is left, and all smaller widths are one and the same network."""
+    """Check the width of a network. Below 0.05 hardly a channel is left, and all smaller widths give the same
+    network."""
     if not 0.05 <= width <= 8:
         raise UserError(f"--width {width:g}: expected 0.05 to 8; it multiplies every channel count")
 
 
 def check_affine(rotation: float, shear: float, scale: tuple[float, float] = (1.0, 1.0)) -> None:
+    """Check the ranges of the augmentation: rotation and shear in degrees, scale as smallest and largest factor."""
     if not (0 <= rotation <= 180 and 0 <= shear < 90):
         raise UserError(f"--rotation {rotation:g} --shear {shear:g}: expected degrees from 0 to 180, and to below 90")
     if not 0 < scale[0] <= scale[1]:
@@ -19,7 +21,7 @@ def check_affine(rotation: float, shear: float, scale: tuple[float, float] = (1.
 
 
 def at_least(config: object, limit: int, *names: str) -> None:
-    """UserError naming every one of these settings that is below the limit; None passes."""
+    """Raise UserError naming every one of these settings that is below the limit; None passes."""
     wrong = [
         f"{n} {getattr(config, n)}" for n in names if (getattr(config, n) is not None and getattr(config, n) < limit)
     ]

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mammogan import files
-from mammogan.cluster.profile import ClusterConfig
-from mammogan.command_line import Flat
-from mammogan.config import CadConfig, Resolution, Workspace
+from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.config import CadConfig
+from mammogan.io import atomic
+from mammogan.io.options import Flat
+from mammogan.workspace import Resolution, Workspace
 
 RANK_NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -45,8 +46,8 @@ def ready_workspace(root: Path) -> Workspace:
         "excluded": [],
         "shards": [],
     }
-    files.write_json(workspace.shards(size) / "index.json", index)
-    files.write_json(workspace.cad_run(size) / "done.json", {})
+    atomic.write_json(workspace.shards(size) / "index.json", index)
+    atomic.write_json(workspace.cad_run(size) / "done.json", {})
     return workspace
 
 

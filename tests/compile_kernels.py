@@ -22,7 +22,7 @@ CONSTANTS: dict[str, dict[str, Any]] = {
     "leak": {"P": 4096},
     "stem": {"INS": 3, "K": 32, "P": 64, "B": 64},
     "stem_gradient": {"INS": 3, "K": 32, "STEPS": 30, "P": 64, "B": 64},
-    "stem_pull": {"INS": 3, "BLOCKS": 1, "P": 64, "B": 64},
+    "stem_vjp": {"INS": 3, "BLOCKS": 1, "P": 64, "B": 64},
 }
 
 

@@ -15,14 +15,14 @@ os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("TRITON_INTERPRET", "1")  # triton reads it when it is imported
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # so does Hugging Face's datasets: nothing is asked of the network
 
-from mammogan.config import Resolution, Workspace
+from mammogan.workspace import Resolution, Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = Resolution(96, 96)
 
 
-def front_door(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a front door as a user does: front_door('shards/make_shards.py', '--workspace', ...)."""
+def run_script(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a front door as a user does: run_script('shards/make_shards.py', '--workspace', ...)."""
     script, *rest = map(str, words)
     return subprocess.run(
         [sys.executable, str(ROOT / script), *rest], capture_output=True, text=True, timeout=300, cwd=cwd or ROOT
@@ -31,7 +31,7 @@ def front_door(*words: str | Path, cwd: Path | None = None) -> subprocess.Comple
 
 def checked(*words: str | Path) -> str:
     """Standard output of a front door that must succeed."""
-    result = front_door(*words)
+    result = run_script(*words)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
     return result.stdout
 

@@ -8,13 +8,13 @@ import numpy as np
 from conftest import checked
 from generators import save_gnet
 
-from mammogan.attack.dicom_export import DicomTask, finish_dicom, make_keys, plan_dicom, write_dicom
+from mammogan.attack.config import DicomConfig, GenerateConfig
+from mammogan.attack.dicom.export import DicomTask, finish_dicom, make_keys, plan_dicom, write_dicom
 from mammogan.attack.generate import generate, plan
-from mammogan.attack.settings import DicomConfig, GenerateConfig
-from mammogan.config import Direction, Resolution, Workspace
-from mammogan.data.shards import write_shards
-from mammogan.data.stream import read_shard
-from mammogan.files import read_json, sha256
+from mammogan.data.conversion.convert_cohort import convert_cohort
+from mammogan.data.shards.reader import read_shard
+from mammogan.io.atomic import read_json, sha256
+from mammogan.workspace import Direction, Resolution, Workspace
 
 CONFIG = GenerateConfig(device="cpu")
 SIZED, NATIVE = DicomConfig(dicom=True), DicomConfig(dicom=True, native=True)
@@ -29,7 +29,7 @@ def altered_phantoms(folder: Path) -> Workspace:
         "--preset", "demo", "--jobs", "1",
     )  # fmt: skip
     workspace = Workspace(folder / "work")
-    write_shards(folder / "phantom" / "labels.csv", workspace, [FLAT], jobs=1)
+    convert_cohort(folder / "phantom" / "labels.csv", workspace, [FLAT], jobs=1)
     for direction in Direction:
         save_gnet(workspace, FLAT, direction)
     generate(workspace, CONFIG)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from mammogan.config import Direction, Resolution, Workspace
 from mammogan.models.networks import IMAGENET_MEAN, IMAGENET_STD, LEAK, Cad, Gnet
-from mammogan.training.checkpoint import Run, save
+from mammogan.training.run.checkpoint import Run, save
+from mammogan.workspace import Direction, Resolution, Workspace
 
 WIDTH = 0.05
 LIFT, NOISE = 20.0, 0.01

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from mammogan.attack.predictions import Prediction
+from mammogan.evaluation.predictions import Prediction
 
 
 def read_predictions(path: Path) -> list[Prediction]:

@@ -13,16 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mammogan.config import (
-    CadConfig,
-    ComputeConfig,
-    Direction,
-    GanConfig,
-    LesionConfig,
-    PenaltyConfig,
-    Workspace,
-)
-from mammogan.files import written_beside
+from mammogan.config import CadConfig, ComputeConfig, GanConfig, LesionConfig, PenaltyConfig
+from mammogan.io.atomic import replaced_atomically
+from mammogan.workspace import Direction, Workspace
 
 COMPUTE = ComputeConfig(device="cpu", loader_workers=0, save_minutes=0.0, tensorboard=False)
 """Saves after every batch."""
@@ -72,7 +65,7 @@ SIGNAL = "TEST_SIGNAL"
 @contextmanager
 def signalled(number: int, batches: Collection[int]) -> Iterator[None]:
     """In this block this process sends itself a signal when it reads these batches, counted from 0."""
-    from mammogan.data.stream import PairedStream
+    from mammogan.data.loading.pairs import PairedStream
 
     real, count = PairedStream.epoch, itertools.count()
 
@@ -91,7 +84,7 @@ def signalled(number: int, batches: Collection[int]) -> Iterator[None]:
 
 def main(kind: str, root: str, exact: bool) -> None:
     """Train in this process: kind is cad, cad-averaged, remove, insert, remove-lesion or insert-lesion."""
-    from mammogan.training import shared_folder
+    from mammogan.training.run import shared_folder
 
     shared_folder.LAG_SECONDS = 1.0  # a disk of this machine is never late
     number, _, batch = os.environ.get(SIGNAL, "0@-1").partition("@")
@@ -109,11 +102,11 @@ def train(kind: str, root: str, exact: bool) -> None:
         if exact:  # Vnet is frozen in the first epoch, so that the second needs a new wrapping
             weights = write_vgg_weights(workspace.root.parent / "vgg.pth")
             config = replace(config, fnet_epochs=1, vgg_weights=str(weights))
-        cad.train(config, workspace)
+        cad.train_cad(config, workspace)
     else:
         config = LESION if kind.endswith(SUFFIX) else GAN
         config = replace(config, compute=EXACT) if exact else config
-        gan.train(config, Direction(kind.removesuffix(SUFFIX)), workspace.of(config.objective))
+        gan.train_gan(config, Direction(kind.removesuffix(SUFFIX)), workspace.of(config.objective))
 
 
 def write_vgg_weights(path: Path, width: float = CAD.width) -> Path:
@@ -125,7 +118,10 @@ def write_vgg_weights(path: Path, width: float = CAD.width) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(5)
         weights = build_vnet(width).state_dict()
-    with written_beside(path) as temporary, open(temporary, "wb") as file:  # given a path, torch writes its name too
+    with (
+        replaced_atomically(path) as temporary,
+        open(temporary, "wb") as file,
+    ):  # given a path, torch writes its name too
         torch.save({f"features.{name}": value for name, value in weights.items()}, file)
     return path
 
@@ -150,6 +146,8 @@ def start_ranks(
     for rank, words in enumerate(commands):
         places = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(len(commands))}
         joining = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+        shared = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        joining["PYTHONPATH"] = os.pathsep.join(shared)  # a test that runs itself finds there what tests share
         own = {SIGNAL: signals[rank]} if signals else {}
         environment = os.environ | places | joining | own
         processes.append(subprocess.Popen(words, env=environment, text=True, **others))

@@ -1,6 +1,7 @@
-"""Shard in, altered shard out: every mammogram becomes its counterpart, with the flipped label (study, section 6).
+"""Make adversarial shards from real ones: each mammogram gets a counterpart with the flipped label (study, section 6).
 
-``plan`` lists the tasks, one a shard; ``generate_shard`` does one and may be repeated; ``finish`` writes the index.
+``plan`` lists the tasks, one per shard; ``generate_shard`` executes one and can be repeated; ``finish`` writes the
+index.
 """
 
 from __future__ import annotations
@@ -17,27 +18,28 @@ import numpy as np
 import torch
 import webdataset as wds
 
-from mammogan.attack.adversarial import SETTINGS, AlteredFolder, Entry, whole_shard
-from mammogan.attack.background import as_saved
-from mammogan.attack.domain import check_domain
-from mammogan.attack.methods import NOTHING_TO_CHOOSE, Attack, Choosing, load_attack
-from mammogan.attack.settings import Background, GenerateConfig
-from mammogan.config import Direction, MissingInput, Resolution, UserError, Workspace
-from mammogan.data.codec import encode
-from mammogan.data.index import ShardIndex
-from mammogan.data.shard_folder import member_places
-from mammogan.data.stream import Sample
-from mammogan.files import sha256, write_json, written_beside
-from mammogan.terminal import say, track
-from mammogan.training.checkpoint import CheckpointFacts, choose_checkpoint, read_generator
-from mammogan.training.distributed import choose_device
+from mammogan.attack.config import Background, GenerateConfig
+from mammogan.attack.domain_check import check_domain
+from mammogan.attack.folder import SETTINGS, AdversarialFolder, Entry, real_shard
+from mammogan.attack.methods import NO_CHOICE, Attack, InsertionChoice, load_attack, plan_own_attack
+from mammogan.attack.original_background import with_original_background
+from mammogan.data.conversion.shard_folder import member_places
+from mammogan.data.shards.codec import encode
+from mammogan.data.shards.index import ShardIndex
+from mammogan.data.shards.reader import Sample
+from mammogan.errors import MissingInput, UserError
+from mammogan.io.atomic import replaced_atomically, sha256, write_json
+from mammogan.io.terminal import say, track
+from mammogan.training.parallel.ranks import choose_device
+from mammogan.training.run.checkpoint import CheckpointFacts, choose_checkpoint, read_generator
+from mammogan.workspace import Direction, Resolution, Workspace
 
 NOTICE = "synthetic: altered by MammoGAN, not a clinical image"
 
 
 @dataclass(frozen=True)
 class ShardTask:
-    """One shard to be altered by one generator; small enough to be pickled for a cluster."""
+    """One real shard to be made adversarial by one generator; small enough to be pickled for a cluster job."""
 
     workspace: Workspace
     resolution: Resolution
@@ -52,20 +54,20 @@ class ShardTask:
     batch: int = 4
     device: str = "auto"
     background: Background = "original"
-    choosing: Choosing = NOTHING_TO_CHOOSE
+    choosing: InsertionChoice = NO_CHOICE
 
     @property
-    def folder(self) -> AlteredFolder:
-        return AlteredFolder(self.workspace, self.resolution)
+    def folder(self) -> AdversarialFolder:
+        return AdversarialFolder(self.workspace, self.resolution)
 
     @property
     def name(self) -> str:
-        """test-positive-000003.tar becomes test-remove-000003.tar."""
+        """File name of the adversarial shard: test-positive-000003.tar becomes test-remove-000003.tar."""
         return f"{self.split}-{self.direction}-{self.source.rpartition('-')[2]}"
 
     @property
     def made_from(self) -> dict[str, Any]:
-        """All that decides the pixels: a shard made from the same needs not be made again."""
+        """Everything that decides the pixels. A shard that was made from the same values need not be made again."""
         return {
             **SETTINGS,
             "source_shard_sha256": self.source_sha256,
@@ -75,7 +77,7 @@ class ShardTask:
         }
 
     def outdated(self) -> str:
-        """Why the shard has to be made; empty when it is there and current."""
+        """Return why the shard has to be made, or "" if it exists and is current."""
         entry = self.folder.entry(self.name)
         if entry is None:
             return "not made yet"
@@ -88,13 +90,16 @@ class ShardTask:
             "tries": f"--tries is now {self.choosing.tries}",
             "seed": f"--seed is now {self.choosing.seed}",
             "choosing_cad_sha256": "the CAD that chooses among tries changed",
+            "attacked_cad_sha256": "the CAD that is attacked changed",
+            "attack_settings": "the settings of the attack changed",
         }
         changed = [name for name, value in self.made_from.items() if entry["made_from"].get(name) != value]
         return ", ".join(dict.fromkeys(reasons.get(name, "made by another version") for name in changed))
 
 
 def generate(workspace: Workspace, config: GenerateConfig) -> None:
-    """Everything in this process: plan, alter what is not current, write the index of each resolution."""
+    """Do everything in this process: plan, make each shard that is not current, and write the index of each
+    resolution."""
     for resolution in resolutions(workspace, config):
         tasks = plan(workspace, resolution, config)
         for task in tasks:
@@ -103,12 +108,12 @@ def generate(workspace: Workspace, config: GenerateConfig) -> None:
 
 
 def resolutions(workspace: Workspace, config: GenerateConfig) -> list[Resolution]:
-    """Those asked for, else all that have shards and generators. MissingInput when there is none."""
+    """Return the requested resolutions, or all with shards and generators. Raise MissingInput if there are none."""
     found = [Resolution.parse(text) for text in config.resolution] or _with_generators(workspace, config)
     if not found:
         raise MissingInput(
             f"no shards in {workspace.root / 'shards'}; run\n"
-            f"  python shards/make_shards.py --cohort labels.csv --workspace {workspace.root}"
+            f"  mammogan make-shards --cohort labels.csv --workspace {workspace.root}"
         )
     if config.checkpoint not in ("best", "newest") and len(found) > 1:
         names = ", ".join(map(str, found))
@@ -117,20 +122,28 @@ def resolutions(workspace: Workspace, config: GenerateConfig) -> list[Resolution
 
 
 def _with_generators(workspace: Workspace, config: GenerateConfig) -> list[Resolution]:
-    """Resolutions that have a generator; those that have shards alone are told. All, when none has a generator."""
-    models, there = Workspace(config.models, config.objective) if config.models else workspace, workspace.resolutions()
+    """Return the resolutions that have a generator, reporting those that have only shards; all if none has a
+    generator."""
+    models, there = _models(workspace, config), workspace.resolutions()
+    if config.factory:
+        return there
     trained = [r for r in there if any(models.gan_run(r, d).is_dir() for d in config.direction)]
     for left_out in set(there) - set(trained) if trained else ():
-        say(f"{left_out}: left out, since no generators are there (launch/train_gan.py --resolution {left_out})")
+        say(f"{left_out}: left out, since no generators are there (mammogan train-gan --resolution {left_out})")
     return trained or there
 
 
-def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -> list[ShardTask]:
-    """One task for each real shard of the splits and directions asked for, its generator pinned by sha256.
+def _models(workspace: Workspace, config: GenerateConfig) -> Workspace:
+    """Return the workspace whose runs/ hold the generators, or the CAD that an attack of your own is given."""
+    return Workspace(config.models, config.objective) if config.models else workspace
 
-    MissingInput names the command to run when shards or a generator are missing.
+
+def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -> list[ShardTask]:
+    """Return one task for each real shard of the requested splits and directions, with its generator pinned by sha256.
+
+    Raise MissingInput, naming the command to run, if shards or a generator are missing.
     """
-    models = Workspace(config.models, config.objective) if config.models else workspace
+    models = _models(workspace, config)
     index = ShardIndex.load(workspace.shards(resolution))
     shards = [shard for split in config.split for shard in index.of_split(split)]
     tasks = []
@@ -139,10 +152,13 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
         if not own:
             say(f"{resolution}, {direction}: no {direction.source} mammograms in split {', '.join(config.split)}")
             continue
-        generator = _find_generator(models, resolution, direction, config.checkpoint)
-        check_domain([(generator.run, generator.shards_sha256)], index, config.out_of_domain)
         cad = choose_checkpoint(models.cad_run(resolution))
-        choosing = Choosing.of(generator, config.tries, config.seed, cad)
+        if config.factory:
+            generator, choosing = plan_own_attack(config.factory, direction, cad)
+        else:
+            generator = _find_generator(models, resolution, direction, config.checkpoint)
+            choosing = InsertionChoice.of(generator, config.tries, config.seed, cad)
+        check_domain([(generator.run, generator.shards_sha256)], index, config.out_of_domain)
         tasks += [
             ShardTask(
                 *(workspace, resolution, direction, s.split, s.name, s.sha256, s.count),
@@ -154,7 +170,8 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
 
 
 def _find_generator(models: Workspace, resolution: Resolution, direction: Direction, which: str) -> CheckpointFacts:
-    """UserError when the checkpoint says that it does the opposite."""
+    """Find the generator of a direction. Raise MissingInput if there is none, and UserError if its checkpoint records
+    the other direction or, when given by path, the other objective."""
     run = models.gan_run(resolution, direction)
     try:
         found = read_generator(run, which)[1]
@@ -164,7 +181,7 @@ def _find_generator(models: Workspace, resolution: Resolution, direction: Direct
         objective = "" if models.objective == "study" else f" --objective {models.objective}"
         raise MissingInput(
             f"no generator ({direction}) for {resolution} in {run}; run\n"
-            f"  python launch/train_gan.py --workspace {models.root} --resolution {resolution} "
+            f"  mammogan train-gan --workspace {models.root} --resolution {resolution} "
             f"--direction {direction}{objective}\n"
             "or name with --models the workspace whose generators are to be used"
         ) from None
@@ -183,7 +200,7 @@ def _find_generator(models: Workspace, resolution: Resolution, direction: Direct
 
 
 def generate_shard(task: ShardTask) -> bool:
-    """Make one altered shard; False, and nothing is touched, when it is there and current."""
+    """Make one adversarial shard. Return False, and change nothing, if it exists and is current."""
     reason = task.outdated()
     if not reason:
         say(f"{task.resolution}, {task.name}: up to date")
@@ -193,7 +210,7 @@ def generate_shard(task: ShardTask) -> bool:
     task.folder.remove(task.name)
     patients: dict[str, str] = {}
     unchanged = 0
-    with written_beside(task.folder.path / task.name) as own:
+    with replaced_atomically(task.folder.path / task.name) as own:
         with (
             open(own, "wb") as file,
             wds.TarWriter(file, user="mammogan", group="mammogan", mtime=0, encoder=False) as tar,
@@ -203,7 +220,7 @@ def generate_shard(task: ShardTask) -> bool:
                 unchanged += sample.facts["unchanged"]
                 facts = json.dumps(sample.facts, allow_nan=False).encode()
                 tar.write({"__key__": sample.key, "png": encode(sample.pixels, "png"), "json": facts})
-        entry = _entry(task, patients, own)  # of our own file: another process may make the same shard
+        entry = _entry(task, patients, own)  # hash our own file: another process may be making the same shard
     write_json(task.folder.marker(task.name), entry)
     if unchanged:
         say(f"{task.resolution}, {task.name}: {unchanged} of {task.count} mammograms were left as they are")
@@ -211,18 +228,18 @@ def generate_shard(task: ShardTask) -> bool:
 
 
 def alter(task: ShardTask, attack: Attack) -> Iterator[Sample]:
-    """The fakes of a shard, in its order."""
-    reals = iter(whole_shard(task.workspace, task.resolution, task.source, task.count))
+    """Yield the adversarial mammograms of a shard, in the order of the originals."""
+    reals = iter(real_shard(task.workspace, task.resolution, task.source, task.count))
     while batch := list(islice(reals, task.batch)):
         pixels = torch.from_numpy(np.stack([sample.pixels for sample in batch]))[:, None]
-        for real, fake in zip(batch, attack.alter(pixels, [real.key for real in batch]), strict=True):
-            saved = as_saved(real.pixels, fake[0].numpy(), task.background)
-            facts = altered_facts(real, task) | {"unchanged": bool(np.array_equal(saved, real.pixels))}
+        for real, fake in zip(batch, attack.alter(pixels, [real.facts for real in batch]), strict=True):
+            saved = with_original_background(real.pixels, fake[0].numpy(), task.background)
+            facts = adversarial_facts(real, task) | {"unchanged": bool(np.array_equal(saved, real.pixels))}
             yield Sample(f"{real.key}-{task.direction}", saved, facts)
 
 
-def altered_facts(real: Sample, task: ShardTask) -> dict[str, Any]:
-    """JSON of a fake: its original's, the label flipped, and where it comes from."""
+def adversarial_facts(real: Sample, task: ShardTask) -> dict[str, Any]:
+    """Return the JSON of an adversarial mammogram: its original's, with the flipped label and where it comes from."""
     target = task.direction.target
     return {
         **real.facts,
@@ -236,15 +253,15 @@ def altered_facts(real: Sample, task: ShardTask) -> dict[str, Any]:
         "generator": _made_by(task),
         "background": task.background,
         "objective": task.workspace.objective,
-        **({"tries": task.choosing.tries} if task.choosing.made_from else {}),
+        **({"tries": task.choosing.tries} if task.choosing.tries else {}),
         "notice": NOTICE,
     }
 
 
 def finish(tasks: Sequence[ShardTask]) -> None:
-    """Write index.json of all altered shards that still match the real ones; UserError when a task is not done.
+    """Write index.json of all adversarial shards that still match the real ones. Raise UserError if a task is not done.
 
-    Shards of other splits and directions stay; those whose real shard is gone or has changed are removed.
+    Shards of other splits and directions are kept. Those whose real shard is gone or has changed are removed.
     """
     if undone := [f"{task.name} ({reason})" for task in tasks if (reason := task.outdated())]:
         raise UserError(f"not all mammograms are altered: {', '.join(undone)}; run the same command again")
@@ -254,7 +271,7 @@ def finish(tasks: Sequence[ShardTask]) -> None:
             say(f"{folder.index}: {sum(e['count'] for e in current)} altered mammograms in {len(current)} shards")
 
 
-def _drop_leftovers(folder: AlteredFolder) -> list[Entry]:
+def _drop_leftovers(folder: AdversarialFolder) -> list[Entry]:
     entries, kept = folder.entries(), []
     shards = ShardIndex.load(folder.workspace.shards(folder.resolution)).shards if entries else ()
     real = {shard.name: shard.sha256 for shard in shards}
@@ -297,5 +314,5 @@ def _made_by(task: ShardTask) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=2)
-def _load_pinned(generator: CheckpointFacts, choosing: Choosing, device: str, background: Background) -> Attack:
+def _load_pinned(generator: CheckpointFacts, choosing: InsertionChoice, device: str, background: Background) -> Attack:
     return load_attack(generator, choosing, device, background)

@@ -1,8 +1,7 @@
-"""What an attack is: something that makes mammograms adversarial. Here the two that trainings leave behind."""
+"""Define what an attack is, and the two attacks that training produces: a generator network and a lesion bank."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,89 +9,102 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from mammogan.attack.insertion import Bank, Transplant
-from mammogan.attack.settings import Background
-from mammogan.config import MissingInput, UserError
-from mammogan.files import sha256
+from mammogan.attack import own_attack
+from mammogan.attack.config import Background
+from mammogan.attack.insertion import Bank, Facts, Transplant
+from mammogan.errors import MissingInput, UserError
+from mammogan.io.atomic import sha256
 from mammogan.models.networks import to_uint16
-from mammogan.training.checkpoint import (
-    CheckpointFacts,
-    load_cad,
-    network_of,
-    read_generator,
-    refuse_another,
-)
+from mammogan.training.run.checkpoint import CheckpointFacts, check_same_file, load_cad, network_of, read_generator
+from mammogan.workspace import Direction
 
 
 class Attack(Protocol):
-    """Makes adversarial mammograms."""
+    """Interface of an attack, which makes mammograms adversarial.
 
-    def alter(self, pixels: Tensor, keys: Sequence[str]) -> Tensor:
-        """uint16 (N,1,H,W) and the images' keys -> uint16 (N,1,H,W) on the CPU."""
+    An attack of your own also has ``settings``, a dict of plain values that, with its source file and the CAD, decides
+    the pixels: they are recorded, and when they change, the adversarial mammograms are made again.
+    """
+
+    def alter(self, pixels: Tensor, facts: Facts) -> Tensor:
+        """Make adversarial: uint16 (N,1,H,W) and each image's JSON facts -> uint16 (N,1,H,W) on the CPU."""
 
 
 @dataclass(frozen=True)
 class NetworkAttack:
-    """A generator that maps pixels to pixels."""
+    """Attack by a generator network that maps pixels to pixels."""
 
     network: nn.Module
 
     @torch.no_grad()
-    def alter(self, pixels: Tensor, keys: Sequence[str]) -> Tensor:
-        """round(G(x) 65535), half to even. TF32 is off: it would round away the lower bits of 16."""
+    def alter(self, pixels: Tensor, facts: Facts) -> Tensor:
+        """Return round(65535 G(x)), half to even. TF32 is off, because it would lose the lower of the 16 bits."""
         device = next(self.network.parameters()).device
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             return to_uint16(self.network(pixels.to(device))).cpu()
 
 
 @dataclass(frozen=True)
-class Choosing:
-    """How one of several tries is chosen; a network has one answer, and no tries."""
+class InsertionChoice:
+    """How one of several insertions is chosen. A network gives only one result, so it needs no tries."""
 
     tries: int = 0
     seed: int = 0
     cad: Path | None = None
-    """Checkpoint of the CAD that is asked; None with one try."""
+    """Checkpoint of the CAD that scores the tries; None if there is only one try."""
     cad_sha256: str = ""
+    settings: str = ""
+    """Settings of an attack of your own, as JSON."""
 
     @classmethod
-    def of(cls, generator: CheckpointFacts, tries: int, seed: int, cad: Path) -> Choosing:
-        """For a generator found: nothing to choose unless it is a bank. MissingInput when a CAD is needed and none is
-        there."""
+    def of(cls, generator: CheckpointFacts, tries: int, seed: int, cad: Path) -> InsertionChoice:
+        """Return the settings for a generator: NO_CHOICE unless it is a lesion bank. Raise MissingInput if a
+        CAD is needed and missing."""
         if generator.arch != "transplant":
-            return NOTHING_TO_CHOOSE
+            return NO_CHOICE
         if tries == 1:
             return cls(1, seed)
         if not cad.is_file():
             raise MissingInput(
-                f"no CAD in {cad}, which --tries {tries} asks which lesion to take; train it (launch/train_cad.py), or "
+                f"no CAD in {cad}, which --tries {tries} asks which lesion to take; train it (mammogan train-cad), or "
                 "give --tries 1"
             )
         return cls(tries, seed, cad, sha256(cad))
 
     @property
     def made_from(self) -> dict[str, str | int]:
-        """What of it decides the pixels, by name; nothing of a network's."""
-        if self == NOTHING_TO_CHOOSE:
+        """The values that decide the pixels, by name; empty for a network."""
+        if self == NO_CHOICE:
             return {}
+        if self.settings:
+            return {"attack_settings": self.settings, "attacked_cad_sha256": self.cad_sha256}
         return {"tries": self.tries, "seed": self.seed, "choosing_cad_sha256": self.cad_sha256}
 
 
-NOTHING_TO_CHOOSE = Choosing()
+NO_CHOICE = InsertionChoice()
+
+
+def plan_own_attack(path: str, direction: Direction, cad: Path) -> tuple[CheckpointFacts, InsertionChoice]:
+    """Plan the attack MODULE:CLASS: what identifies it, in the form that a trained generator has."""
+    facts, settings, cad_sha256 = own_attack.identify(path, direction, cad)
+    return facts, InsertionChoice(cad=cad, cad_sha256=cad_sha256, settings=settings)
 
 
 def load_attack(
-    generator: CheckpointFacts, choosing: Choosing, device: str, background: Background = "original"
+    generator: CheckpointFacts, choosing: InsertionChoice, device: str, background: Background = "original"
 ) -> Attack:
-    """The very attack that was planned with; UserError when a file of it has changed since."""
+    """Load exactly the attack that was planned. Raise UserError if one of its files has changed since."""
+    if generator.arch.startswith(own_attack.KIND) and choosing.cad is not None:
+        attack: Attack = own_attack.load(generator, choosing.cad, choosing.cad_sha256, device)
+        return attack
     state, found = read_generator(generator.path.parent, str(generator.path))
-    refuse_another(generator.path, found.sha256, generator.sha256)
+    check_same_file(generator.path, found.sha256, generator.sha256)
     if found.arch != "transplant":
         return NetworkAttack(network_of(state).to(device).eval())
     cad = None
     if choosing.cad is not None:
         cad = load_cad(choosing.cad.parent, device, which=str(choosing.cad))
-        refuse_another(choosing.cad, sha256(choosing.cad), choosing.cad_sha256)
+        check_same_file(choosing.cad, sha256(choosing.cad), choosing.cad_sha256)
     if not state["lesions"]:
-        raise UserError(f"{generator.path} holds no lesion; make the bank anew with launch/train_gan.py")
+        raise UserError(f"{generator.path} holds no lesion; make the bank anew with mammogan train-gan")
     return Transplant(Bank.of_state(state), choosing.tries, choosing.seed, cad, background)

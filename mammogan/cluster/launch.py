@@ -1,67 +1,30 @@
-"""Run work where the user wants it: in this process, in several on this machine, or as SLURM jobs.
+"""Runs work where the user wants it: in this process, in several on this machine, or as SLURM jobs.
 
-``launch(jobs, config)`` is for stages, ``launch_array(array, config)`` for independent tasks and what finishes them.
+``launch(jobs, config)`` is for stages, ``launch_array(array, config)`` for independent tasks and the job that follows.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from mammogan.attack.settings import EvaluateConfig, GenerateConfig
-from mammogan.cluster.profile import ClusterConfig
+from mammogan.attack.config import EvaluateConfig, GenerateConfig
+from mammogan.cluster.backend import check_shared, choose, note, ranks_here, started_by_torchrun, workers_here
+from mammogan.cluster.job import Array, Job
+from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Series, Task
-from mammogan.cluster.where import check_shared, choose, note, ranks_here, started_by_torchrun, workers_here
-from mammogan.config import CadConfig, ComputeConfig, GanConfig, Resolution, UserError, Workspace
+from mammogan.config import CadConfig, ComputeConfig, GanConfig
+from mammogan.errors import UserError
+from mammogan.workspace import Resolution, Workspace
 
 Computes = TypeVar("Computes", ComputeConfig, GenerateConfig, EvaluateConfig)
-"""Settings that say on which device to compute."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One stage's work."""
-
-    name: str
-    """Short and without blanks, such as cad-1024x832."""
-    task: Task
-    folder: Path
-    """Its run folder; the scheduler's files go to submit/ in it."""
-    complete: Path
-    """What is there once the work is done, and not before."""
-    pairs: int = 1
-    """What its ranks share evenly; 1 for work of one process."""
-    check: Callable[[], None] | None = None
-    """Raises MissingInput when the work cannot begin yet; not asked when other jobs will make the input first."""
-    settings: Callable[[], None] | None = None
-    """Raises UserError when the work would refuse its settings; asked before submission, not hours later in a log."""
-    after: str = ""
-    """Name of the one of the jobs launched with it that has to end well first; empty when it can begin at once."""
-    asks: str | None = None
-    """Of a study's stage, what of its command decides what is made; recorded with its jobs."""
-
-
-@dataclass(frozen=True)
-class Array:
-    """Independent tasks of one process each, safe to repeat, and the job that follows when all are done."""
-
-    name: str
-    tasks: Sequence[Task]
-    folder: Path
-    finish: Job
-    at_once: int = 64
-    """Tasks that run at the same time on SLURM."""
-    makes: Sequence[str] = ()
-    """What each task makes, by name, for who watches them."""
-    recorded: Sequence[Path] = ()
-    """Folders besides its own in which jobs may be recorded that do the same work."""
+"""Settings with a field ``device``."""
 
 
 def launch(jobs: Sequence[Job], config: ClusterConfig) -> int:
-    """Run the jobs in order here, or submit them all; exit code 0 when they did well, or are on their way."""
+    """Run the jobs in order here, or submit them all; return 0 when they succeeded or were submitted."""
     for job in jobs:
         if job.check:
             job.check()
@@ -70,7 +33,7 @@ def launch(jobs: Sequence[Job], config: ClusterConfig) -> int:
         raise UserError(f"torchrun's ranks can meet for one training, not for {names}: choose one")
     where = choose(config)
     if where.name == "slurm":
-        from mammogan.cluster import submit
+        from mammogan.cluster.slurm import submit
 
         note(f"--cluster slurm ({where.why})")
         return submit.jobs(jobs, config)
@@ -81,10 +44,10 @@ def launch(jobs: Sequence[Job], config: ClusterConfig) -> int:
 
 
 def launch_array(array: Array, config: ClusterConfig) -> int:
-    """Run the tasks, then ``finish``: here, shared out over local processes, or as a SLURM array and a job after it."""
+    """Run the tasks, then ``finish``: here, divided among local processes, or as a SLURM array and a job after it."""
     where = choose(config)
     if where.name == "slurm":
-        from mammogan.cluster import submit
+        from mammogan.cluster.slurm import submit
 
         note(f"--cluster slurm ({where.why})")
         return submit.array(array, config)
@@ -109,7 +72,7 @@ def launch_array(array: Array, config: ClusterConfig) -> int:
 
 
 def choose_resolution(text: str, workspace: Workspace) -> Resolution:
-    """``text``, or for 'auto' the highest resolution that has shards, high when there is none; says what it chose."""
+    """Return the resolution ``text``; for 'auto' the highest that has shards (high when none has), with a note."""
     if text != "auto":
         return Resolution.parse(text)
     found = workspace.resolutions()
@@ -121,8 +84,8 @@ def choose_resolution(text: str, workspace: Workspace) -> Resolution:
     return chosen
 
 
-def on_asked_device(compute: Computes, cluster: ClusterConfig) -> Computes:
-    """CPU for work whose ranks were asked for on CPU cores."""
+def on_requested_device(compute: Computes, cluster: ClusterConfig) -> Computes:
+    """Return the settings with the CPU as device if the ranks were requested on CPU cores."""
     if not cluster.on_cpu:
         return compute
     if compute.device == "cuda":
@@ -131,6 +94,7 @@ def on_asked_device(compute: Computes, cluster: ClusterConfig) -> Computes:
 
 
 def _run_here(job: Job, config: ClusterConfig, name: str, why: str) -> int:
+    """Run one job on this machine; return its exit code."""
     if config.dry_run:
         note(f"--cluster {name}: would run {job.name} here")
         return 0
@@ -149,6 +113,7 @@ def _run_here(job: Job, config: ClusterConfig, name: str, why: str) -> int:
 
 
 def _check_alone(config: ClusterConfig) -> None:
+    """Raise UserError when several ranks are requested of this single process."""
     asked = max(config.cpu_ranks or 1, config.gpus_per_node or 1)
     if asked > 1 and not started_by_torchrun():
         raise UserError(
@@ -163,17 +128,9 @@ def _called(task: Task) -> int:
 
 
 def refuse_other_settings(run: Path, config: CadConfig | GanConfig) -> None:
-    """UserError when the run was begun with settings that learn something else than ``config``."""
+    """Raise UserError when the run was begun with settings that lead to a different result than ``config``."""
     if (run / "config.yaml").is_file():
-        from mammogan.training.checkpoint import Run
-        from mammogan.training.inputs import named_weights
+        from mammogan.training.run.checkpoint import Run
+        from mammogan.training.run.preflight import named_weights
 
         Run(run).check(config, named_weights(config))
-
-
-def for_one_process(config: ClusterConfig, gpus: int) -> ClusterConfig:
-    """The same requests for work of one process with ``gpus`` GPUs, 0 or 1."""
-    if gpus == 0 or config.on_cpu:
-        return replace(config, nodes=1, cpu_ranks=1, gpus_per_node=None, gres=None)
-    gres = re.sub(r"\bgpu((?::[A-Za-z]\w*)?)(?::\d+)?", r"gpu\1:1", config.gres) if config.gres else None
-    return replace(config, nodes=1, gpus_per_node=1, gres=gres)

@@ -1,7 +1,7 @@
-"""Several processes on this machine: the ranks of one training, or workers that share out independent tasks.
+"""Runs several processes on this machine: the ranks of one training, or workers that share independent tasks.
 
-The first process keeps our terminal; the others write to logs, of which the end is shown when one fails.
-``python -m mammogan.cluster.local TASK.pkl`` is what each process runs.
+The first process keeps our terminal; the others write to logs, and the end of a log is shown when its process fails.
+Each process runs ``python -m mammogan.cluster.local TASK.pkl``.
 """
 
 from __future__ import annotations
@@ -20,21 +20,27 @@ from pathlib import Path
 
 from mammogan.cluster.processes import exit_code, start, stopping_on_exit
 from mammogan.cluster.tasks import Task
-from mammogan.command_line import INTERRUPTED, MISTAKE, guarded
-from mammogan.data.workers import cores
-from mammogan.files import written_beside
+from mammogan.data.parallel.pool import cores
+from mammogan.io.atomic import replaced_atomically
+from mammogan.io.options import INTERRUPTED, MISTAKE, guarded
 
 PATIENCE = 30.0
 """Seconds that ranks get to stop by themselves."""
 SETTLE = 1.0
-"""Seconds after the first failure in which the ranks it takes along may end."""
+"""Seconds after the first failure in which ranks that fail because of it may end."""
 POLL = 0.1
+"""Seconds between two looks at the processes."""
 LOG_LINES = 20
+"""Number of last lines shown of a failed process's log."""
 PR_SET_PDEATHSIG = 1
+"""Linux's number for the prctl option that sends a signal to a process when its parent dies."""
 
 
 def run_ranks(task: Task, ranks: int, folder: Path) -> int:
-    """Run ``task`` in as many processes, each told its rank as torchrun would; exit code 0 or the first failure's."""
+    """Run ``task`` in ``ranks`` processes, each with its rank in the environment as torchrun sets it.
+
+    Returns 0, or the exit code of the first process that failed.
+    """
     port = os.environ.get("MASTER_PORT") or str(free_port())
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(ranks)}
     environments = [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
@@ -42,7 +48,7 @@ def run_ranks(task: Task, ranks: int, folder: Path) -> int:
 
 
 def run_side_by_side(tasks: Sequence[Task], environments: Sequence[dict[str, str]], folder: Path) -> int:
-    """Run each task in a process of its own with the cores shared out; one failure stops them all."""
+    """Run each task in a separate process, sharing the cores; the failure of one stops all."""
     threads = str(max(1, cores() // len(tasks)))
     children: list[subprocess.Popen[str]] = []
     with ExitStack() as stack:
@@ -57,13 +63,14 @@ def run_side_by_side(tasks: Sequence[Task], environments: Sequence[dict[str, str
 
 
 def free_port() -> int:
+    """Return a TCP port that is free now."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return int(listening.getsockname()[1])
 
 
 def _watched(children: list[subprocess.Popen[str]], folder: Path) -> int:
-    """Wait until all have ended or one has failed."""
+    """Wait until all have ended or one has failed; return 0 or a failed process's exit code."""
     while any(child.poll() is None for child in children):
         if any(child.poll() for child in children):
             time.sleep(SETTLE)
@@ -76,6 +83,7 @@ def _watched(children: list[subprocess.Popen[str]], folder: Path) -> int:
 
 
 def _tell(failed: dict[int, int], folder: Path) -> None:
+    """Print how processes failed, and the ends of their logs."""
     for number, code in failed.items():
         how = f"was ended by signal {code - 128}" if code > 128 else f"failed with exit code {code}"
         print(f"process {number} {how}", file=sys.stderr)
@@ -85,7 +93,7 @@ def _tell(failed: dict[int, int], folder: Path) -> None:
 
 
 def _pickled(task: Task, path: Path) -> Path:
-    with written_beside(path) as temporary:
+    with replaced_atomically(path) as temporary:
         temporary.write_bytes(pickle.dumps(task))
     return path
 
@@ -95,19 +103,20 @@ def _log(folder: Path, number: int) -> Path:
 
 
 def _end_with_parent() -> None:
-    """Have Linux end this process when its parent is killed: a rank left behind would write into the next run."""
+    """Make Linux end this process when its parent is killed: a rank left behind would write into the next run."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def main(path: str) -> int:
+    """Run the pickled task; return its exit code."""
     _end_with_parent()
     task: Task = pickle.loads(Path(path).read_bytes())
     return guarded(lambda: _quietly_interrupted(task))
 
 
 def _quietly_interrupted(task: Task) -> int:
-    """Run it; the launcher tells of an interruption, once."""
+    """Run the task. After Ctrl-C it prints nothing, since the launcher does."""
     try:
         task()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Child processes that never outlive a decision to stop: asked first, then ended, then killed with all they started."""
+"""Starts child processes and stops them all when this process ends: first a signal, then SIGTERM, then kill."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Terminated(SystemExit):
-    """One of ENDING came; exit code 128 + its number, 143 or 129, as a shell would tell it."""
+    """Raised when one of ENDING arrives; exit code 128 + its number (143 or 129), as in a shell."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
 
 
 def start(words: Sequence[str], environment: dict[str, str], output: IO[Any] | int | None) -> subprocess.Popen[str]:
-    """A child in a session of its own, so that Ctrl-C reaches it through us, once; its errors go where its output goes.
+    """Start a child in its own session, so that Ctrl-C reaches it only through us, and once.
 
-    ``output`` None leaves it our own stdout and stderr.
+    ``output``: where its stdout and stderr go; None: to our own.
     """
     return subprocess.Popen(
         words,
@@ -40,7 +40,7 @@ def start(words: Sequence[str], environment: dict[str, str], output: IO[Any] | i
 
 
 def stop(children: Iterable[subprocess.Popen[str]], first: signal.Signals, patience: float) -> None:
-    """Ask with ``first``, after ``patience`` seconds with SIGTERM, then kill what is left of each child's session."""
+    """Send ``first``, after ``patience`` seconds SIGTERM, then kill everything left in each child's session."""
     stopped = [child for child in children if child.poll() is None]
     for number, seconds in ((first, patience), (signal.SIGTERM, 5.0)):
         for child in stopped:
@@ -55,16 +55,16 @@ def stop(children: Iterable[subprocess.Popen[str]], first: signal.Signals, patie
 
 
 def exit_code(child: subprocess.Popen[str]) -> int:
-    """As a shell tells it: 128 + the signal that ended it."""
+    """Return a child's exit code as a shell does: 128 + the number of the signal that ended it."""
     code = child.wait()
     return 128 - code if code < 0 else code
 
 
 @contextmanager
 def stopping_on_exit(children: list[subprocess.Popen[str]], patience: float) -> Iterator[None]:
-    """Whatever ends the block, Ctrl-C, SIGTERM and a closed terminal too, ends the children as well.
+    """Stop the children when the block ends for any reason: Ctrl-C, SIGTERM and a closed terminal too.
 
-    What is ignored stays so: under nohup the work outlives its terminal.
+    Signals that are ignored stay ignored: under nohup the work outlives its terminal.
     """
 
     def terminate(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Work that can be pickled, queued, requeued and run on another machine. Heavy imports sit inside."""
+"""Work that can be pickled, queued, requeued and run on another machine. Heavy imports are inside the functions."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from mammogan.config import CadConfig, Direction, GanConfig, Workspace
-from mammogan.terminal import say
+from mammogan.config import CadConfig, GanConfig
+from mammogan.io.terminal import say
+from mammogan.workspace import Direction, Workspace
 
 PORTS = range(10000, 32768)
-"""Below Linux's ephemeral ports, which any connection may have taken."""
+"""Ports on which ranks may meet: below Linux's ephemeral ports, which any connection may have taken."""
 
 
 class Task:
-    """Base of all work. Whoever runs it calls it; what it computes is found on disk, complete or absent."""
+    """Base class of all work: calling it runs it, and its results are on disk, complete or absent."""
 
     def __call__(self) -> None:
         take_rank()
         self.work()
 
     def work(self) -> None:
+        """Do the work, without setting the rank."""
         raise NotImplementedError
 
     def checkpoint(self) -> Any:
-        """What goes back to the queue on a time limit or pre-emption: the same, which resumes from its run folder."""
+        """Return what submitit puts back into the queue at a time limit or pre-emption: this task, which resumes from
+        its run folder."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -47,30 +50,34 @@ class Training(Task):
 
 @dataclass(frozen=True)
 class TrainCad(Training):
+    """The training of a CAD."""
+
     config: CadConfig
     workspace: Workspace
 
     def work(self) -> None:
-        from mammogan.training.cad import train
+        from mammogan.training.cad import train_cad
 
-        train(self.config, self.workspace)
+        train_cad(self.config, self.workspace)
 
 
 @dataclass(frozen=True)
 class TrainGan(Training):
+    """The training of one generator."""
+
     config: GanConfig
     direction: Direction
     workspace: Workspace
 
     def work(self) -> None:
-        from mammogan.training.gan import train
+        from mammogan.training.gan import train_gan
 
-        train(self.config, self.direction, self.workspace)
+        train_gan(self.config, self.direction, self.workspace)
 
 
 @dataclass(frozen=True)
 class Call(Task):
-    """A module's function with its arguments; unpickling imports the module."""
+    """A call of a module's function with arguments; unpickling imports the module."""
 
     function: Callable[..., object]
     arguments: tuple[Any, ...] = ()
@@ -81,7 +88,7 @@ class Call(Task):
 
 @dataclass(frozen=True)
 class Command(Task):
-    """A program of one process; an exit code that is not in ``fine`` is an error here."""
+    """A program of one process; an exit code that is not in ``fine`` is an error."""
 
     words: tuple[str, ...]
     fine: tuple[int, ...] = (0,)
@@ -104,10 +111,10 @@ class Series(Task):
 
 
 def take_rank() -> None:
-    """Inside a submitit job, name this process's rank as torchrun would; elsewhere, or where it has one, do nothing.
+    """Inside a submitit job, set this process's rank in the environment as torchrun does; elsewhere do nothing.
 
-    It has one when a process with a rank, or torchrun, started it within the job; none comes in from outside, since
-    submission leaves them out. CUDA_VISIBLE_DEVICES is left as SLURM made it.
+    It also does nothing when a rank is set: then torchrun, or a process with a rank, started this one within the job.
+    No rank can come from outside the job, since submission removes it. CUDA_VISIBLE_DEVICES stays as SLURM set it.
     """
     if "RANK" in os.environ or not os.environ.get("SUBMITIT_EXECUTOR"):
         return
@@ -124,16 +131,17 @@ def take_rank() -> None:
 
 
 class Leaving(SystemExit):
-    """The work has saved what it has and ends in this rank, and in all others, to go back to the queue."""
+    """Ends the work of this rank, and of all others, after it was saved, so that the job goes back to the queue."""
 
 
 @contextmanager
 def leaving_before_requeue() -> Iterator[None]:
-    """In a process that submitit started, have its signal end the work in this block first, then requeue the job.
+    """In a process that submitit started, let its signal end the work in this block first, then requeue the job.
 
     submitit's own handler requeues at once, wherever the first rank's code is; the other ranks then lose their peer and
-    record an error. Here all ranks leave where the work lets the signal through (training/preemption.py), then the
-    first one requeues. The others end with 0 and no result: for any other code srun might kill the first too early.
+    record an error. Here all ranks leave at a point where the work lets the signal through
+    (training/run/preemption.py), then the first rank requeues. The others end with 0 and no result: for any other code
+    srun might kill the first rank too early.
     """
     number = _submitit_signal()
     requeue = signal.getsignal(number) if number else None
@@ -151,7 +159,7 @@ def leaving_before_requeue() -> Iterator[None]:
 
 
 def _submitit_signal() -> int | None:
-    """The signal that puts a job back to the queue; None outside of submitit's jobs."""
+    """Return the signal that puts a job back into the queue; None outside submitit's jobs."""
     if not os.environ.get("SUBMITIT_EXECUTOR"):
         return None
     import submitit
@@ -160,8 +168,10 @@ def _submitit_signal() -> int | None:
 
 
 class _Leave:
-    """Handler that ends the work at the first signal. Another on the way out must not cut the requeueing short: the job
-    would then have ended well, its work undone."""
+    """Signal handler that ends the work at the first signal and ignores later ones.
+
+    A later signal must not interrupt the requeueing: the job would end as a success with its work undone.
+    """
 
     def __init__(self) -> None:
         self._leaving = False
@@ -173,6 +183,6 @@ class _Leave:
 
 
 def master_port(job_id: str, restarts: int) -> int:
-    """Port on which ranks meet. A requeued job keeps its id, so the count of restarts keeps it off the old meeting."""
+    """Return the port on which ranks meet. A requeued job keeps its id; the count of restarts gives it another port."""
     digest = hashlib.sha256(f"{job_id}.{restarts}".encode()).digest()
     return PORTS[int.from_bytes(digest[:8], "big") % len(PORTS)]

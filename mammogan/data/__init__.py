@@ -1,0 +1,1 @@
+"""Turn DICOM files into batches of 16-bit mammograms."""

@@ -1,7 +1,8 @@
 """Networks of the lesion objective: a generator that adds a small map to a mammogram, and its critic.
 
-Both look at the picture averaged over squares of ``cell`` pixels, where a lesion is a few cells wide. Pictures are
-pixels in [0, 1] of shape (N, 1, H, W), or uint16 as input. docs/lesion_objective.md has the equations.
+Both networks see the mammogram averaged over squares (cells) of ``cell`` x ``cell`` pixels; a lesion is a few cells
+wide. Pictures are pixels in [0, 1] of shape (N, 1, H, W); inputs may also be uint16. docs/lesion_objective.md has the
+equations.
 """
 
 from __future__ import annotations
@@ -17,50 +18,55 @@ from torch import Tensor, nn
 from mammogan.models.networks import LEAK, at_least_float32, tissue, unit_pixels
 
 AIR_CELL = 0.01
-"""Mean of a cell at or below which it holds no breast."""
+"""A cell with a mean up to this value contains no breast."""
 LARGEST_CHANGE = 0.5
-"""A map cannot change a pixel by more than this part of the grey range."""
+"""A map changes a pixel by at most this fraction of the grey range."""
 GREY, CONTRAST = 0.45, 4.0
 """The networks see (pixel - GREY) * CONTRAST."""
 COARSE = (48, 64, 96, 128)
-"""Channels of the generator's levels at width 1; a finer grid adds a level of FINE channels in front."""
+"""Channels of the generator's levels at width 1; a finer grid puts levels of FINE channels in front."""
 FINE = 32
 CRITIC = (48, 96, 128, 128, 128)
 COARSE_CELLS = 72
-"""A picture that is at least this many cells high gets the additional level."""
+"""A picture at least this many cells high gets the additional levels."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Squares of ``cell`` x ``cell`` pixels, and how many halvings of a fine grid come before the coarse levels."""
+    """How a picture is divided into cells of ``cell`` x ``cell`` pixels, and how many extra levels a fine grid needs.
+
+    Each of the ``fine_levels`` halves the grid of cells once, before the coarse levels.
+    """
 
     cell: int
     fine_levels: int
 
     @classmethod
     def of(cls, height: int, cells: int) -> Grid:
-        """The grid for pictures ``height`` pixels high that are to be about ``cells`` cells high: the cell is the power
-        of two that comes nearest, at most 32."""
+        """Choose the grid for pictures ``height`` pixels high that should be about ``cells`` cells high.
+
+        The cell is the nearest power of two, at most 32 pixels.
+        """
         cell = 2 ** min(5, max(0, round(math.log2(height / cells))))
         return cls(cell, max(0, round(math.log2(height / cell / 48))) if height / cell >= COARSE_CELLS else 0)
 
     def pooled(self, pixels: Tensor) -> Tensor:
-        """Means of the cells: (N,1,H,W) in [0,1] or uint16 -> (N,1,H/cell,W/cell) in [0,1]."""
+        """Average the pixels of each cell: (N,1,H,W) in [0,1] or uint16 -> (N,1,H/cell,W/cell) in [0,1]."""
         return F.avg_pool2d(unit_pixels(pixels), self.cell)
 
     @staticmethod
     def seen(pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """What a network sees, (N,2,h,w): grey values and a mask of the breast; and that mask, (N,1,h,w) floats."""
+        """Return the networks' input (N,2,h,w), grey values and breast mask, and the mask alone (N,1,h,w); floats."""
         breast = (pooled > AIR_CELL).to(pooled.dtype)
         return torch.cat([(pooled - GREY) * CONTRAST, breast], 1), breast
 
 
 class LesionGenerator(nn.Module):
-    """U-Net that draws a map of what to add to a mammogram's breast; at the start it adds nothing.
+    """U-Net that predicts a map to add to the breast of a mammogram; untrained, it adds almost nothing.
 
-    x' = clip(x + [x > AIR] up(m)), m = LARGEST_CHANGE tanh(a) sigmoid(b), with a and b two outputs for each cell and up
-    the bilinear enlargement. Without normalisation layers, and without a path by which the picture itself would have to
-    be reproduced: what is not changed keeps its bits.
+    x' = clip(x + [x > AIR] up(m)), m = LARGEST_CHANGE tanh(a) sigmoid(b). a and b are the network's two outputs per
+    cell; up is bilinear enlargement. It has no normalisation layers, and it never has to reproduce the picture itself:
+    pixels that it does not change keep their exact bits.
     """
 
     def __init__(self, grid: Grid, width: float = 1.0) -> None:
@@ -72,18 +78,21 @@ class LesionGenerator(nn.Module):
         self.decoder = nn.ModuleList(_block(b + s, s) for b, s in zip(below, skips, strict=True))
         self.last = nn.Conv2d(down[0], 2, 3, padding=1)
         nn.init.normal_(self.last.weight, 0, 0.02)
-        with torch.no_grad():  # sigmoid(-2) is .12: changes must be worth opening the mask
+        with torch.no_grad():  # sigmoid(-2) is .12: the mask starts nearly closed, and only useful changes open it
             self.last.bias.copy_(torch.tensor([0.0, -2.0]))  # type: ignore[union-attr]
 
     @classmethod
     def of_state(cls, state: dict[str, Any]) -> LesionGenerator:
-        """The averaged generator of a checkpoint of training/lesion.py."""
+        """Build the averaged generator from a checkpoint of training/lesion.py."""
         generator = cls(Grid(state["cell"], state["fine_levels"]), state["width"])
         generator.load_state_dict(state["gnet"])
         return generator
 
     def map(self, pixels: Tensor) -> Tensor:
-        """What to add to each cell: (N,1,H,W) -> (N,1,H/cell,W/cell) in [-.5,.5], 0 in the air, at least float32."""
+        """Predict what to add to each cell: (N,1,H,W) -> (N,1,H/cell,W/cell) in [-.5,.5].
+
+        0 in air; at least float32.
+        """
         value, breast = self.grid.seen(self.grid.pooled(pixels))
         value, skips = value.to(self.last.weight.dtype), []
         for level, block in enumerate(self.encoder):
@@ -98,7 +107,7 @@ class LesionGenerator(nn.Module):
         return LARGEST_CHANGE * torch.tanh(change) * torch.sigmoid(mask) * breast
 
     def apply_map(self, pixels: Tensor, change: Tensor) -> Tensor:
-        """The picture with a map of its cells added to the breast: pixels in [0,1], air untouched."""
+        """Add a map of cells to the breast of a picture: pixels in [0,1]; air is unchanged."""
         unit = unit_pixels(pixels)
         return (unit + enlarged(change, self.grid.cell) * tissue(unit)).clamp(0, 1)
 
@@ -107,9 +116,9 @@ class LesionGenerator(nn.Module):
 
 
 class LesionCritic(nn.Module):
-    """Tells targets from adversarial images by the averaged picture: pixels (N,1,H,W) -> one logit (N,1).
+    """Distinguishes targets from adversarial mammograms by the means of cells: pixels (N,1,H,W) -> one logit (N,1).
 
-    Its head sees the mean and the maximum of every feature over the picture: a lesion is one place among many.
+    Its head sees the mean and the maximum of each feature over the picture, because a lesion is one place among many.
     """
 
     def __init__(self, grid: Grid, width: float = 1.0) -> None:
@@ -138,14 +147,14 @@ class LesionCritic(nn.Module):
         return self.judge(self.grid.pooled(pixels))
 
     def judge(self, pooled: Tensor) -> Tensor:
-        """The same of pictures that are averaged already, (N,1,h,w): R1 differentiates this by its input."""
+        """Compute the logit (N,1) from means of cells (N,1,h,w). R1 differentiates this with respect to its input."""
         seen, _ = self.grid.seen(pooled)
         features = self.features(seen.to(self.last.weight.dtype)).flatten(2)
         return self.last(torch.cat([features.mean(2) * 4, features.amax(2)], 1))
 
 
 def enlarged(cells: Tensor, cell: int) -> Tensor:
-    """A map of cells (N,1,h,w) at the size of the pixels, bilinear."""
+    """Enlarge a map of cells (N,1,h,w) to pixel size, bilinearly."""
     return F.interpolate(cells, scale_factor=cell, mode="bilinear") if cell > 1 else cells
 
 

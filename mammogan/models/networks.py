@@ -1,6 +1,6 @@
-"""The study's networks (section 3): Vnet, Fnet, CAD, discriminator, Gnet.
+"""The networks of the study (section 3): Vnet, Fnet, CAD, discriminator, Gnet.
 
-All public calls take pixels in [0, 1] of shape (N, 1, H, W), or uint16; normalisation happens inside.
+Public functions take pixels in [0, 1] of shape (N, 1, H, W), or uint16; the networks normalise them themselves.
 """
 
 from __future__ import annotations
@@ -14,47 +14,50 @@ from mammogan.models.torchvision_import import import_torchvision
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 AIR = 0.005
-"""Of full scale: pixels up to it are air, not breast; 327 of 65535."""
+"""Pixels up to this fraction of full scale are air, not breast (327 of 65535)."""
 DROPOUT = 0.2
 LEAK = 0.2
 
 
 def channels(count: int, width: float) -> int:
-    """A channel count of the study scaled by ``width``: a multiple of 8, at least 16, exact at width 1."""
+    """Scale a channel count of the study by ``width``: a multiple of 8, at least 16; unchanged at width 1."""
     return count if width == 1 else max(16, 8 * round(count * width / 8))
 
 
 def group_count(count: int, width: float) -> int:
-    """Groups of a GroupNorm over ``count`` channels: the study's 32, fewer in narrower networks.
+    """Number of groups of a GroupNorm over ``count`` channels: the study's 32, fewer in narrower networks.
 
-    With one value a group, GroupNorm outputs its bias whatever comes in; 8 values a group keep the head alive.
+    With one value per group, GroupNorm outputs its bias for any input; 8 values per group keep the head trainable.
     """
     limit = 32 if width >= 1 else min(32, count // 8)
     return max(g for g in range(1, limit + 1) if count % g == 0)
 
 
 def unit_pixels(pixels: Tensor) -> Tensor:
-    """uint16 in [0, 65535] as float32 in [0, 1]; floats are returned as they are."""
+    """Convert uint16 in [0, 65535] to float32 in [0, 1]; floats are returned unchanged."""
     return pixels.to(torch.float32) / 65535 if pixels.dtype == torch.uint16 else pixels
 
 
 def tissue(pixels: Tensor) -> Tensor:
-    """Where there is breast, not air: bool, of the shape of ``pixels``, which are in [0, 1] or uint16."""
+    """Return a bool mask of breast (not air) with the shape of ``pixels``, which are in [0, 1] or uint16."""
     return unit_pixels(pixels) > AIR
 
 
 def at_least_float32(value: Tensor) -> Tensor:
-    """Half precision as float32, anything wider as it is: for what does not fit a half (sums, exponentials, powers)."""
+    """Convert half precision to float32 and leave wider types unchanged.
+
+    For sums, exponentials and powers, which overflow or lose accuracy in half precision.
+    """
     return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
 
 
 def to_uint16(pixels: Tensor) -> Tensor:
-    """Floats in [0, 1] as uint16, rounded half to even: how an altered mammogram is saved (section 2)."""
+    """Convert floats in [0, 1] to uint16, rounding half to even: how an adversarial mammogram is saved (section 2)."""
     return (pixels.float() * 65535).round_().clamp_(0, 65535).to(torch.uint16)
 
 
 def xavier_(module: nn.Module) -> nn.Module:
-    """Xavier-normal weights and zero bias in every conv and linear layer of ``module``."""
+    """Set Xavier-normal weights and zero bias in every conv and linear layer of ``module``."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.xavier_normal_(layer.weight)
@@ -64,14 +67,14 @@ def xavier_(module: nn.Module) -> nn.Module:
 
 
 def build_vnet(width: float = 1.0) -> nn.Sequential:
-    """Vnet: torchvision's VGG11 features with all five max-pools. (N,3,H,W) -> (N, 512 width, H/32, W/32)."""
+    """Build Vnet: torchvision's VGG11 features with all five max-pools. (N,3,H,W) -> (N, 512 width, H/32, W/32)."""
     import_torchvision()
     from torchvision.models import vgg
 
     layout = [c if c == "M" else channels(int(c), width) for c in vgg.cfgs["A"]]
     vnet = vgg.make_layers(layout)
     for layer in vnet:
-        if isinstance(layer, nn.Conv2d):  # what torchvision's VGG does without weights
+        if isinstance(layer, nn.Conv2d):  # as torchvision's VGG without pretrained weights
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
@@ -79,9 +82,9 @@ def build_vnet(width: float = 1.0) -> nn.Sequential:
 
 
 class Fnet(nn.Module):
-    """Convolutions with a receptive field of 406 px on Vnet's, global max pool, and the fully connected part.
+    """Convolutions that widen the receptive field to 406 px, a global max pool, and the fully connected part.
 
-    (N, 512 width, h, w) -> (N, 256 width). ``keep`` is a mask of the one dropout, see ``draw_keep``.
+    Vnet's features (N, 512 width, h, w) -> (N, 256 width). ``keep`` is the mask of the only dropout, see ``draw_keep``.
     """
 
     def __init__(self, width: float = 1.0) -> None:
@@ -109,27 +112,56 @@ class Fnet(nn.Module):
         xavier_(self)
 
     def forward(self, features: Tensor, keep: Tensor | None = None) -> Tensor:
-        vector = self.convs(features).flatten(2).max(2).values  # amax would share the gradient among equals
+        vector = self.convs(features).flatten(2).max(2).values  # amax would split the gradient among equal maxima
         return self.head(vector, keep)
 
     def head(self, vector: Tensor, keep: Tensor | None = None) -> Tensor:
-        """The fully connected part alone. (N, 2048 width) -> (N, 256 width)."""
+        """Apply the fully connected part alone: (N, 2048 width) -> (N, 256 width)."""
         wide = self.widen_norm(self.widen(vector))
-        return self.narrow(self._dropout(wide, keep))
-
-    def _dropout(self, wide: Tensor, keep: Tensor | None) -> Tensor:
-        if keep is None:
-            return F.dropout(wide, DROPOUT, self.training)
-        return wide * keep.to(wide.dtype) / (1 - DROPOUT) if self.training else wide
+        return self.narrow(_dropout(wide, keep, self.training))
 
     def draw_keep(self, samples: int, generator: torch.Generator) -> Tensor:
-        """Dropout mask (samples, hidden), bool. Drawn outside the network so that it depends on the sample's place in
-        the global batch alone, not on the rank or on global state, and one mask serves forward and penalty."""
+        """Draw the dropout mask (samples, hidden), bool.
+
+        It is drawn outside the network, so that it depends only on the sample's position in the global batch, not on
+        the rank or on global random state, and one mask serves both the forward pass and the penalty.
+        """
+        return torch.rand(samples, self.hidden, generator=generator) >= DROPOUT
+
+
+def _dropout(value: Tensor, keep: Tensor | None, training: bool) -> Tensor:
+    """Dropout with the mask ``keep``, or with a mask that torch draws if there is none."""
+    if keep is None:
+        return F.dropout(value, DROPOUT, training)
+    return value * keep.to(value.dtype) / (1 - DROPOUT) if training else value
+
+
+class Neck(nn.Module):
+    """A small neck for other bodies: global max pool, dropout, one linear layer. (N,C,h,w) -> (N, out).
+
+    ``keep`` is the mask of its one dropout, see ``draw_keep``.
+    """
+
+    def __init__(self, inside: int, out: int = 256) -> None:
+        super().__init__()
+        self.hidden, self.out = inside, out
+        self.widen = xavier_(nn.Sequential(nn.Linear(inside, out), nn.GroupNorm(8, out), nn.LeakyReLU(LEAK)))
+
+    def forward(self, features: Tensor, keep: Tensor | None = None) -> Tensor:
+        vector = features.flatten(2).max(2).values
+        return self.widen(_dropout(vector, keep, self.training))
+
+    def draw_keep(self, samples: int, generator: torch.Generator) -> Tensor:
+        """Draw the dropout mask (samples, hidden), bool, as ``Fnet.draw_keep`` does."""
         return torch.rand(samples, self.hidden, generator=generator) >= DROPOUT
 
 
 class Critic(nn.Module):
-    """Vnet, Fnet and a last linear layer: what the CAD and the discriminator have in common."""
+    """A body, a neck and a last linear layer: the architecture shared by the CAD and the discriminator.
+
+    The study's body is Vnet, its neck Fnet. A classifier with other parts overrides ``make_body`` and ``make_neck``;
+    whatever they are, they are called ``vnet`` and ``fnet`` in checkpoints, in options and in the study's phases.
+    """
 
     mean: Tensor
     std: Tensor
@@ -137,14 +169,40 @@ class Critic(nn.Module):
     def __init__(self, outputs: int, width: float = 1.0) -> None:
         super().__init__()
         self.width = width
-        self.vnet = build_vnet(width)
-        self.fnet = Fnet(width)
+        self.vnet = self.make_body(width)
+        self.fnet = self.make_neck(width)
         self.last = xavier_(nn.Linear(self.fnet.out, outputs))
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
+    def make_body(self, width: float) -> nn.Module:
+        """Build what maps normalised mammograms (N,3,H,W) to features (N,C,h,w)."""
+        return build_vnet(width)
+
+    def make_neck(self, width: float) -> Fnet | Neck:
+        """Build what maps those features to one vector (N, out) for each mammogram."""
+        return Fnet(width)
+
+    @classmethod
+    def classifier(cls, width: float = 1.0) -> Critic:
+        """Build a classifier of this architecture, with two logits."""
+        return cls(2, width)
+
+    def discriminator(self) -> Critic:
+        """Build a discriminator of this architecture: one logit; body and neck as they are here, a new last layer.
+
+        The last layer's weights are Xavier, drawn from torch's global random generator.
+        """
+        built = self._with_one_logit()
+        built.vnet.load_state_dict(self.vnet.state_dict())
+        built.fnet.load_state_dict(self.fnet.state_dict())
+        return built
+
+    def _with_one_logit(self) -> Critic:
+        return type(self)(1, self.width)
+
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Pixels (N,1,H,W) in [0,1] or uint16 -> (N,3,H,W): repeated to three channels, ImageNet mean and std."""
+        """Repeat pixels (N,1,H,W), in [0,1] or uint16, to three channels (N,3,H,W) and apply ImageNet mean and std."""
         return (unit_pixels(pixels) - self.mean) / self.std
 
     def score(self, normalised: Tensor, keep: Tensor | None = None) -> Tensor:
@@ -154,40 +212,40 @@ class Critic(nn.Module):
     def forward(self, pixels: Tensor, keep: Tensor | None = None) -> Tensor:
         return self.score(self.normalise(pixels), keep)
 
+    @torch.inference_mode()
+    def positive_probability(self, pixels: Tensor) -> Tensor:
+        """Probability of cancer (N,) in [0,1] of a classifier: the softmax of its logits at class positive, float32."""
+        return at_least_float32(self(pixels)).softmax(1)[:, 1]
+
 
 class Cad(Critic):
-    """The classifier. Pixels (N,1,H,W) in [0,1] or uint16 -> logits (N,2), negative 0, positive 1.
+    """The classifier (CAD). Pixels (N,1,H,W) in [0,1] or uint16 -> logits (N,2): class 0 negative, class 1 positive.
 
-    55,130,242 parameters at width 1. The published code has the classes the other way round.
+    55,130,242 parameters at width 1. The published code has the classes in the opposite order.
     """
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__(2, width)
 
-    def positive_probability(self, pixels: Tensor) -> Tensor:
-        """(N,) in [0,1]: softmax of the logits at class positive, in float32."""
-        return at_least_float32(self(pixels)).softmax(1)[:, 1]
+    @classmethod
+    def classifier(cls, width: float = 1.0) -> Critic:
+        return cls(width)
+
+    def _with_one_logit(self) -> Critic:
+        return Discriminator(self.width)
 
 
 class Discriminator(Critic):
-    """Dnet on Vnet: pixels -> one logit (N,1) per mammogram; Vnet and Fnet start as the trained CAD's."""
+    """Dnet on Vnet: pixels -> one logit (N,1) per mammogram. Vnet and Fnet start with the trained CAD's weights."""
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__(1, width)
 
-    @classmethod
-    def born_from(cls, cad: Cad) -> Discriminator:
-        """A discriminator with the CAD's Vnet and Fnet and a new last layer (Xavier, from the global generator)."""
-        born = cls(cad.width)
-        born.vnet.load_state_dict(cad.vnet.state_dict())
-        born.fnet.load_state_dict(cad.fnet.state_dict())
-        return born
-
 
 class Gnet(nn.Module):
-    """U-Net that alters mammograms. Pixels (N,1,H,W) in [0,1] or uint16 -> altered pixels in [0,1], float32.
+    """U-Net that makes adversarial mammograms. Pixels (N,1,H,W) in [0,1] or uint16 -> (N,1,H,W) in [0,1].
 
-    25,197,313 parameters at width 1 with batch norm. H and W are multiples of 32.
+    The output is at least float32. 25,197,313 parameters at width 1 with batch norm. H and W are multiples of 32.
     """
 
     ENCODER = (64, 128, 256, 512, 512, 512)
@@ -212,7 +270,7 @@ class Gnet(nn.Module):
         return torch.sigmoid(at_least_float32(self.logit(normalised.to(self.last.weight.dtype))))
 
     def logit(self, normalised: Tensor) -> Tensor:
-        """First-channel normalised (N,1,H,W) -> logits of the altered pixels, same shape."""
+        """Pixels (N,1,H,W), normalised like the first input channel -> logits of the adversarial pixels, same shape."""
         skips = []
         value = normalised
         for level, block in enumerate(self.encoder):
@@ -237,19 +295,3 @@ def _block(ins: int, outs: int, width: float, norm: str) -> nn.Sequential:
         normed(),
         nn.LeakyReLU(LEAK, inplace=True),
     )
-
-
-def receptive_field(*parts: nn.Module) -> tuple[int, int]:
-    """Receptive field and stride, in input pixels, of convolutions and poolings applied one after the other."""
-    field, stride = 1, 1
-    for part in parts:
-        for layer in part.modules():
-            if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
-                kernel, step = _side(layer.kernel_size), _side(layer.stride)
-                field += (kernel - 1) * stride
-                stride *= step
-    return field, stride
-
-
-def _side(value: int | tuple[int, ...]) -> int:
-    return value if isinstance(value, int) else value[0]

@@ -1,9 +1,9 @@
-"""Import torchvision also where its compiled operators cannot load.
+"""Import torchvision even where its compiled operators cannot be loaded.
 
-The wheel in the public index is built for CUDA. On a CPU build of torch its library does not load, and the import then
-fails with "operator torchvision::nms does not exist". Declaring the two missing operators first lets everything that is
-pure Python import: models, transforms, their weights. A failed first import leaves half-registered operators behind,
-so this is the only way in which the package imports torchvision.
+The wheel in the public index is built for CUDA. On a CPU build of torch its library does not load, and the import fails
+with "operator torchvision::nms does not exist". Declaring the two missing operators first lets all pure Python parts
+import: models, transforms, their weights. A failed first import leaves half-registered operators behind, so the package
+imports torchvision only through this module.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from types import ModuleType
 import torch
 
 MISSING = ("nms", "qnms")
-_declared: torch.library.Library | None = None  # the operators vanish with this object
+_declared: torch.library.Library | None = None  # the operators are removed when this object is freed
 
 
 def import_torchvision() -> ModuleType:
-    """The torchvision module. ImportError when it is not installed."""
+    """Import and return torchvision. Raises ImportError if it is not installed."""
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:
         raise ImportError("torchvision is not installed; install it in one pip command with torch so that they match")

@@ -1,8 +1,8 @@
-"""Lesions that were taken from one mammogram, and how one is put into another: docs/lesion_objective.md, Eq. L3.
+"""Cut a lesion out of one mammogram and put it into another: docs/lesion_objective.md, Eq. L3.
 
-A picture x is seen as 1 - t, t the light that its tissue lets through. A lesion multiplies t by exp(-growth), growth at
-least 0: whatever is put on whatever, nothing becomes whiter than tissue can be. All of it is in cells, the squares of
-pixels that its remover sees: nothing finer than these is taken from the source mammogram.
+A picture x is treated as 1 - t, where t is the fraction of light that its tissue transmits. A lesion multiplies t by
+exp(-growth) with growth >= 0, so no combination of lesion and tissue becomes whiter than tissue can be. All lesions are
+stored in cells, the squares of pixels that the remover sees: no finer detail is taken from the source mammogram.
 """
 
 from __future__ import annotations
@@ -24,22 +24,25 @@ Place = tuple[int, int]
 """Row and column, in cells."""
 
 REACH = 2.0
-"""Lesion radii around the centre within which growth is taken over."""
+"""Growth is copied up to this many lesion radii from the centre."""
 WHITEST = 0.97
-"""Tissue brighter than this cannot tell how much light it lets through."""
+"""Brightness is capped here before growth is computed: brighter tissue does not show how much light it transmits."""
 
 
 @dataclass(frozen=True)
 class Lesion:
-    """A lesion around its own centre."""
+    """A lesion cut out around its centre."""
 
     growth: Picture
-    """How much the tissue's transparency fell by it: -ln of a factor, at least 0. A square, odd cells a side."""
+    """-ln of the factor by which the lesion reduces the tissue's transparency, at least 0.
+
+    A square with an odd number of cells per side.
+    """
     surroundings: float
-    """Mean of the source without its lesion, weighted around the centre, in [0,1]."""
+    """Mean of the source mammogram without its lesion, weighted around the centre, in [0,1]."""
 
     def state(self) -> dict[str, Any]:
-        """Tensors and plain values; half precision is enough."""
+        """Return tensors and plain values for a checkpoint; half precision is enough."""
         return {"growth": torch.from_numpy(self.growth).half(), "surroundings": self.surroundings}
 
     @classmethod
@@ -49,22 +52,22 @@ class Lesion:
 
 @dataclass(frozen=True)
 class Scale:
-    """How many pixels a cell is wide, and how many cells a lesion's radius."""
+    """Cell size in pixels, and lesion radius in cells."""
 
     cell: int
     radius: float
 
     def surroundings(self, cells: Picture) -> Picture:
-        """Gaussian mean over about a lesion, of tissue alone; 0 in the air. Of means of cells (h,w), as the result."""
+        """Gaussian mean of the tissue over about a lesion's size, 0 in air. Takes and returns means of cells (h,w)."""
         tissue = (cells > AIR_CELL).astype(np.float32)
         weight = np.maximum(ndimage.gaussian_filter(tissue, self.radius), 1e-3)
         return np.asarray(ndimage.gaussian_filter(cells * tissue, self.radius) / weight * tissue)
 
 
 def cut_out(cells: Picture, change: Picture, centre: Place, scale: Scale) -> Lesion:
-    """The lesion that a remover's map ``change`` (h,w; below 0 where it darkens) takes from a picture.
+    """Cut out the lesion that a remover's map ``change`` (h,w; below 0 where it darkens) takes from a picture.
 
-    ``cells`` (h,w) are the picture's means in [0,1]. What it brightens is no part of a lesion.
+    ``cells`` (h,w) are the picture's means in [0,1]. Places that the map brightens do not count as lesion.
     """
     cleaned = np.clip(cells + np.minimum(change, 0), 0, 1)
     before, after = 1 - np.minimum(cells, WHITEST), 1 - np.minimum(cleaned, WHITEST)
@@ -74,9 +77,10 @@ def cut_out(cells: Picture, change: Picture, centre: Place, scale: Scale) -> Les
 
 
 def put_in(picture: Picture, lesion: Lesion, place: Place, cell: int) -> Picture:
-    """Eq. L3, 1 - x' = (1 - x) exp(-up(growth)): ``picture`` (H,W) in [0,1] with the lesion's middle cell at ``place``.
+    """Put the lesion into ``picture`` (H,W) in [0,1] with its middle cell at ``place``.
 
-    Air stays as it is, and so does the noise of what the lesion lies on, less what a denser tissue dampens.
+    Eq. L3: 1 - x' = (1 - x) exp(-up(growth)). Air is unchanged. The noise of the tissue below the lesion stays too,
+    damped as denser tissue damps it.
     """
     growth = enlarged(torch.from_numpy(lesion.growth)[None, None], cell)[0, 0].numpy()
     half = lesion.growth.shape[0] // 2
@@ -90,14 +94,14 @@ def put_in(picture: Picture, lesion: Lesion, place: Place, cell: int) -> Picture
 
 
 def _soft_disc(side: int, scale: Scale) -> Picture:
-    """1 within REACH radii of the middle of a square, falling to 0 over a cell."""
+    """A square mask: 1 within REACH radii of its middle, falling to 0 over one cell."""
     line = np.arange(side, dtype=np.float32) - side // 2
     away = np.hypot(line[:, None], line)
     return np.clip(REACH * scale.radius - away + 0.5, 0, 1).astype(np.float32)
 
 
 def _square(cells: Picture, centre: Place, half: int) -> Picture:
-    """The square around ``centre``, 0 beyond the picture's borders."""
+    """Return the square around ``centre``, 0 beyond the picture's borders."""
     side = 2 * half + 1
     square = np.zeros((side, side), np.float32)
     rows, own_rows = _common(centre[0] - half, side, cells.shape[0])
@@ -107,6 +111,6 @@ def _square(cells: Picture, centre: Place, half: int) -> Picture:
 
 
 def _common(start: int, length: int, size: int) -> tuple[slice, slice]:
-    """Of a stretch of ``length`` from ``start`` on: what lies within ``size``, and which part of it that is."""
+    """Clip the range of ``length`` from ``start`` to [0, size); return it, and the same range relative to ``start``."""
     first, last = max(0, start), max(0, min(size, start + length))
     return slice(first, last), slice(first - start, last - start)

@@ -1,4 +1,4 @@
-"""ImageNet weights for Vnet: downloaded, from a file, or explicitly none. Never silently random."""
+"""Load ImageNet weights into Vnet: downloaded, from a file, or none if requested. Vnet is never random by accident."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
-from mammogan.config import UserError
+from mammogan.errors import UserError
 from mammogan.models.torchvision_import import import_torchvision
 
 FILE_NAME = "vgg11-8a719046.pth"
 
 
 def load_vgg_weights(vnet: nn.Module, which: str, width: float) -> None:
-    """Fill Vnet in place. ``which``: 'auto' (torchvision's download and cache), 'none' (left random) or a file."""
+    """Fill Vnet in place. ``which`` is 'auto' (torchvision's download and cache), 'none' (stays random) or a file.
+
+    Raises UserError when the weights cannot be found, downloaded or read, or do not fit Vnet.
+    """
     if which == "none":
         return
     if which == "auto" and width != 1:
@@ -47,7 +50,7 @@ def _from_file(path: Path) -> dict[str, Tensor]:
         raise UserError(f"--vgg-weights {path}: no such file; expected torchvision's {FILE_NAME}, or auto, or none")
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises a dozen kinds on a foreign file
+    except Exception as error:  # torch.load raises many kinds of errors for other files
         raise UserError(
             f"--vgg-weights {path}: not a torch weight file ({type(error).__name__}); expected {FILE_NAME}"
         ) from error

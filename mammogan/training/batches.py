@@ -1,7 +1,7 @@
 """This rank's share of a global batch: augmented pixels and dropout masks.
 
-What is drawn depends on (seed, epoch, batch, purpose) and on the sample's place in the global batch, so a training is
-the same on any number of ranks and goes on from any batch.
+All random draws depend only on (seed, epoch, batch, purpose) and on the sample's position in the global batch. So a
+training gives the same result on any number of ranks and can resume at any batch.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mammogan.data.augment import Augmentation
-from mammogan.data.stream import PairedStream
-from mammogan.data.transfer import onto
-from mammogan.models.networks import Fnet, unit_pixels
-from mammogan.training.optimisation import Precision, generator_for
+from mammogan.data.loading.augment import Augmentation
+from mammogan.data.loading.pairs import PairedStream
+from mammogan.data.loading.to_device import onto
+from mammogan.models.networks import Fnet, Neck, unit_pixels
+from mammogan.training.run.optimizer import Precision, generator_for
 
 
 @dataclass(frozen=True)
 class Batches:
-    """A paired stream with its augmentation."""
+    """A paired stream of mammograms with its augmentation."""
 
     stream: PairedStream
     augmentation: Augmentation
@@ -27,14 +27,14 @@ class Batches:
     seed: int
 
     def pixels(self, pair: tuple[Tensor, Tensor], epoch: int, batch: int) -> tuple[Tensor, Tensor]:
-        """Two uint16 shares (n,1,H,W) of the stream as augmented floats in [0,1] on the device."""
+        """Augment the stream's two uint16 shares (n,1,H,W): floats in [0,1] on the device."""
         drawn = self.augmentation.draw(2 * self.stream.pairs, generator_for(self.seed, epoch, batch, "augment"))
         low, n = self.stream.rank * self.stream.share, self.stream.share
         first, second = (self.as_floats(share) for share in pair)
         return drawn[low : low + n].apply(first), drawn[self.stream.pairs + low :][:n].apply(second)
 
-    def keep(self, fnet: Fnet, parts: int, epoch: int, batch: int, purpose: str) -> Tensor:
-        """Dropout mask (parts * n, hidden) for ``parts`` shares of n mammograms."""
+    def keep(self, fnet: Fnet | Neck, parts: int, epoch: int, batch: int, purpose: str) -> Tensor:
+        """Return this rank's dropout mask (parts * n, hidden) for ``parts`` shares of n mammograms."""
         mask = fnet.draw_keep(parts * self.stream.pairs, generator_for(self.seed, epoch, batch, purpose))
         low = self.stream.rank * self.stream.share
         own = mask.view(parts, self.stream.pairs, -1)[:, low : low + self.stream.share]

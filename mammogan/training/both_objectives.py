@@ -1,19 +1,19 @@
-"""What the trainings of both objectives share beside their run folders: inputs, and the verdict on a critic."""
+"""Shared by the trainings of both objectives: the record of a run's inputs, and the judgement of its critic."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mammogan.config import Direction, Resolution, Workspace
-from mammogan.data.stream import shards_fingerprint
-from mammogan.files import sha256
-from mammogan.training.checkpoint import choose_checkpoint
+from mammogan.data.shards.reader import shards_fingerprint
+from mammogan.io.atomic import sha256
 from mammogan.training.critic_life import CriticLife
-from mammogan.training.progress import Reporter
+from mammogan.training.run.checkpoint import choose_checkpoint
+from mammogan.training.run.reporter import Reporter
+from mammogan.workspace import Direction, Resolution, Workspace
 
 
 def gan_inputs(direction: Direction, workspace: Workspace, resolution: Resolution) -> dict[str, Any]:
-    """What a run is begun with besides its settings, as it is recorded: direction, shards and CAD."""
+    """Return what config.yaml records of a run's inputs, besides its settings: direction, shards and CAD."""
     return {
         "direction": str(direction),
         "shards_sha256": shards_fingerprint(workspace.shards(resolution)),
@@ -29,7 +29,7 @@ def judge(
     advice: str,
     reporter: Reporter,
 ) -> bool:
-    """Whether the critic lived in this epoch; that it died is told once, with the advice."""
+    """Return whether the critic is alive in this epoch; its first death is reported once, with the advice."""
     told = life.count(epoch, figures, reproduction, advice)
     if told:
         reporter.event("critic", epoch=epoch, told=told)

@@ -8,30 +8,39 @@ import time
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from mammogan.config import CadConfig, Resolution, UserError, Workspace
-from mammogan.data.augment import Augmentation
-from mammogan.data.stream import PairedStream, ShardImages, shards_fingerprint
-from mammogan.models.networks import Cad
+from mammogan.config import CadConfig
+from mammogan.data.loading.augment import Augmentation
+from mammogan.data.loading.pairs import PairedStream
+from mammogan.data.shards.reader import ShardImages, shards_fingerprint
+from mammogan.errors import UserError
+from mammogan.io.terminal import say
+from mammogan.models.networks import Critic
+from mammogan.models.penalty import method_for
+from mammogan.models.registry import build_classifier
 from mammogan.models.vgg_weights import load_vgg_weights
-from mammogan.terminal import say
 from mammogan.training.batches import Batches
 from mammogan.training.cad_step import CadStep
-from mammogan.training.checkpoint import Run
-from mammogan.training.distributed import Ranks, joined
-from mammogan.training.inputs import as_learned, check_cad_inputs, named_weights
-from mammogan.training.keeping import Keeper
-from mammogan.training.optimisation import Precision, Stepper
-from mammogan.training.preemption import sheltered
-from mammogan.training.progress import Reporter
-from mammogan.training.saving import resume
-from mammogan.training.shared_folder import check_shared
+from mammogan.training.epoch_means import EpochMeans
+from mammogan.training.parallel.ranks import Ranks, joined
+from mammogan.training.run.async_save import resume
+from mammogan.training.run.checkpoint import Run
+from mammogan.training.run.checkpointer import Checkpointer
+from mammogan.training.run.optimizer import Precision, Stepper
+from mammogan.training.run.preemption import with_signals_blocked_at_start
+from mammogan.training.run.preflight import as_learned, check_cad_inputs, named_weights
+from mammogan.training.run.reporter import Reporter
+from mammogan.training.run.shared_folder import check_shared
 from mammogan.training.validation import auc, cross_entropy, probabilities
+from mammogan.workspace import Resolution, Workspace
+
+FIGURES = ("focal", "penalty")
+"""Figures of an epoch that are always logged; whatever else a step returns is logged too."""
 
 
 class CadTraining:
-    """Everything one training of the CAD consists of; ``state`` and ``restore`` are what survives a restart."""
+    """All objects of one training of the CAD; ``state`` and ``restore`` define what survives a restart."""
 
     def __init__(self, config: CadConfig, workspace: Workspace, ranks: Ranks, resumes: bool = False) -> None:
         self.config, self.ranks = config, ranks
@@ -58,28 +67,32 @@ class CadTraining:
         self.stepper = Stepper(groups, config.compute, self.precision, ranks)
         self.average = copy.deepcopy(self.cad).requires_grad_(False) if config.average else None
         self.epoch = self.batch = 0
-        self.sums = torch.zeros(3, dtype=torch.float64, device=ranks.device)
+        self.figures = EpochMeans(FIGURES, ranks)
         self.best: float | None = None
-        """Of the epoch that is kept: its validation AUC, or its loss, as ``config.keep`` says."""
+        """Figure of the epoch that is kept: its validation AUC or loss, as ``config.keep`` says."""
         self.lines = 0
 
     @property
-    def kept(self) -> Cad:
-        """The network that is validated and kept: the average, or the one that learns where none is asked for."""
+    def kept(self) -> Critic:
+        """The network that is validated and kept: the averaged one, or the learning one without averaging."""
         return self.average or self.cad
 
     @property
     def batches_before(self) -> int:
+        """Finished batches of the whole training."""
         return self.epoch * self.stream.batches + self.batch
 
     def set_rates(self) -> None:
-        """Learning rates of the next batch."""
+        """Set the learning rates of the next batch."""
         factor = rate_factor(self.config, self.batches_before, self.config.epochs * self.stream.batches)
         self.stepper.learning_rates(self.config.lr_fnet * factor, self.config.lr_vnet * factor)
 
     @torch.no_grad()
     def follow(self) -> None:
-        """Move the averaged weights towards those that learn; faster in the first batches, whose weights are noise."""
+        """Move the averaged weights towards the learning ones.
+
+        The first batches move them faster, because their weights are mostly noise.
+        """
         if self.average is None:
             return
         done = self.batches_before
@@ -87,27 +100,30 @@ class CadTraining:
         for kept, now in zip(self.average.parameters(), self.cad.parameters(), strict=True):
             kept.lerp_(now, weight)
 
-    def _network(self, resumes: bool) -> Cad:
+    def _network(self, resumes: bool) -> Critic:
+        """Build the CAD from the seed; a new training also loads ImageNet weights and scales the last layer."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            cad = Cad(self.config.width)
+            cad = build_classifier(self.config.classifier, self.config.width)
         if not resumes:
-            load_vgg_weights(cad.vnet, self.config.vgg_weights, self.config.width)
+            if self.config.vgg_weights != "none":
+                load_vgg_weights(cad.vnet, self.config.vgg_weights, self.config.width)
             with torch.no_grad():
                 cad.last.weight.mul_(self.config.last_scale)  # type: ignore[operator]
         return self.precision.place(cad)
 
     def state(self) -> dict[str, Any]:
-        """To be called by all ranks together."""
+        """Return the state for a checkpoint. All ranks must call it together."""
         return {
             "kind": "cad",
+            "arch": self.config.classifier,
             "width": self.config.width,
             "cad": self.kept.state_dict(),
             **({"learning": self.cad.state_dict()} if self.average else {}),
             "stepper": self.stepper.state_dict(),
             "epoch": self.epoch,
             "batch": self.batch,
-            "sums": self.ranks.gather(self.sums.tolist()),
+            "sums": self.figures.state(),
             "best": self.best,
             "lines": self.lines,
         }
@@ -117,34 +133,30 @@ class CadTraining:
         self.cad.load_state_dict(state.get("learning", state["cad"]))
         self.stepper.load_state_dict(state["stepper"])
         self.epoch, self.batch, self.best, self.lines = (state[k] for k in ("epoch", "batch", "best", "lines"))
-        self.sums.copy_(self.ranks.own_part(state["sums"]))
+        self.figures.restore(_sums_of(state))
 
     def adopt(self, best: dict[str, Any]) -> None:
+        """Take the best validation figure from best.pt if it is newer than the restored state."""
         if best["epoch"] > self.epoch:
             self.best = best[f"validation_{self.config.keep}"]
 
-    def add(self, losses: dict[str, Tensor], taken: Tensor) -> None:
-        """Add one batch's figures to the sums of the epoch if its step was taken, without waiting for the device."""
-        figures = [losses["focal"], losses["penalty"], torch.ones_like(losses["focal"])]
-        self.sums += torch.stack(figures).detach().where(taken, 0)
-
     def wrapped_step(self) -> nn.Module:
-        """The step with Vnet frozen or not, as this epoch has it, wrapped anew for the ranks."""
+        """Wrap the step for the ranks again, with Vnet frozen or not, as this epoch needs."""
         self.cad.vnet.requires_grad_(self.epoch >= self.config.fnet_epochs)
         return self.ranks.wrap(CadStep(self.cad, self.config, averaged=self.ranks.size > 1))
 
 
 def rate_factor(config: CadConfig, batch: int, batches: int) -> float:
-    """What the learning rates are multiplied by in a batch, counted from 0, of so many."""
+    """Return the factor of the learning rates for batch number ``batch`` (from 0) of ``batches``."""
     rise = min(1.0, (batch + 1) / config.warm_up) if config.warm_up else 1.0
     return rise * (0.5 * (1 + math.cos(math.pi * batch / batches)) if config.lr_decay == "cosine" else 1.0)
 
 
-def train(config: CadConfig, workspace: Workspace) -> None:
-    """Train, or go on from the newest checkpoint, until the last epoch; done.json is written last.
+def train_cad(config: CadConfig, workspace: Workspace) -> None:
+    """Train, or resume from the newest checkpoint, until the last epoch; done.json is written last.
 
-    Raises MissingInput when there are no shards, UserError for settings that do not fit, a run begun with others, or a
-    run folder that ranks do not share.
+    Raises MissingInput when there are no shards. Raises UserError for settings that do not fit, for a run that was
+    started with other settings, or for a run folder that the ranks do not share.
     """
     config = as_learned(config)
     resolution = Resolution.parse(config.resolution)
@@ -162,7 +174,7 @@ def train(config: CadConfig, workspace: Workspace) -> None:
 
 
 def _refuse_another_length(config: CadConfig, run: Run) -> None:
-    """UserError when rates that fall to 0 at the last epoch were begun with another number of epochs."""
+    """Raise UserError if the number of epochs changed and the learning rates fall to 0 at the last epoch."""
     begun = run.epochs
     if config.lr_decay == "cosine" and begun not in (None, config.epochs):
         raise UserError(
@@ -175,7 +187,7 @@ def _train(config: CadConfig, workspace: Workspace, run: Run, inputs: dict[str, 
     # Load data and network.
     resumes = ranks.any(run.has_state)
     training = CadTraining(config, workspace, ranks, resumes)
-    # Resume. What is there of a run is left as it is until it is sure that it can go on.
+    # Resume. An existing run is left unchanged until it is certain that it can continue.
     told = resume(training, run) if resumes else []
     if ranks.first:
         run.begin(config, inputs)
@@ -188,8 +200,11 @@ def _train(config: CadConfig, workspace: Workspace, run: Run, inputs: dict[str, 
         reporter.note(f"{run.path.name}: {sentence}")
     if config.vgg_weights == "none":
         reporter.note("Vnet starts random, so everything is trained from the first epoch.")
+    method = method_for(training.cad, config.compute).method
+    if method != config.compute.penalty:
+        reporter.note(f"{config.classifier} cannot take the fast gradient penalty; plain autograd computes it instead.")
     # Train.
-    keeper = Keeper(training, run, reporter, config.compute.save_minutes)
+    keeper = Checkpointer(training, run, reporter, config.compute.save_minutes)
     try:
         with keeper.asked.listening():
             while training.epoch < config.epochs:
@@ -197,18 +212,20 @@ def _train(config: CadConfig, workspace: Workspace, run: Run, inputs: dict[str, 
             # Finish.
             keeper.wait()
             if ranks.first:
-                run.finish({"epochs": training.epoch, f"best_validation_{config.keep}": training.best})
+                best = {f"best_validation_{config.keep}": training.best}
+                run.finish({"epochs": training.epoch, **best, "penalty_method": method})
     finally:
         reporter.close()
 
 
-def _train_epoch(training: CadTraining, keeper: Keeper, reporter: Reporter) -> None:
+def _train_epoch(training: CadTraining, keeper: Checkpointer, reporter: Reporter) -> None:
+    """Train the remaining batches of an epoch, validate, report, and save."""
     config, stream, ranks = training.config, training.stream, training.ranks
     step = training.wrapped_step()
     training.cad.train()
     began = time.monotonic()
     resumed_at = training.batch
-    for batch in sheltered(stream.epoch(training.epoch, training.batch)):
+    for batch in with_signals_blocked_at_start(stream.epoch(training.epoch, training.batch)):
         # Update weights.
         place = (training.epoch, training.batch)
         training.set_rates()
@@ -216,9 +233,9 @@ def _train_epoch(training: CadTraining, keeper: Keeper, reporter: Reporter) -> N
         keep = training.batches.keep(training.cad.fnet, 2, *place, "dropout")
         with training.precision.autocast():
             losses = step(positives, negatives, keep)
-        training.add(losses, training.stepper.step(losses["loss"]))
+        training.figures.add(losses, training.stepper.step(losses["loss"]))
         training.follow()
-        del losses  # and with them what the graph still holds
+        del losses  # frees the tensors that its graph holds
         training.batch += 1
         reporter.batch(
             training.epoch * stream.batches + training.batch,
@@ -234,12 +251,10 @@ def _train_epoch(training: CadTraining, keeper: Keeper, reporter: Reporter) -> N
         probabilities(training.kept, images, training.precision, ranks, keeper.pause) for images in training.validation
     ]
     validated = {"auc": auc(*scores), "loss": cross_entropy(*scores)}
-    focal_mean, penalty_mean, steps = ranks.mean(training.sums).tolist()
     reporter.epoch(
         training.epoch,
         phase="fnet" if training.epoch < config.fnet_epochs else "all",
-        focal=focal_mean / max(steps, 1),
-        penalty=penalty_mean / max(steps, 1),
+        **dict.fromkeys(FIGURES, 0.0) | training.figures.means(),
         validation_auc=validated["auc"],
         validation_loss=validated["loss"],
         images_per_second=(training.batch - resumed_at) * 2 * config.pairs / seconds,
@@ -247,15 +262,21 @@ def _train_epoch(training: CadTraining, keeper: Keeper, reporter: Reporter) -> N
     )
     # Save state.
     training.epoch, training.batch = training.epoch + 1, 0
-    training.sums.zero_()
+    training.figures.clear()
     value = validated[config.keep]
     if training.best is None or (value is not None and _is_better(value, training.best, config)):
         training.best = value
         facts = {f"validation_{name}": figure for name, figure in validated.items()}
-        origin = {"kind": "cad", "width": config.width, "epoch": training.epoch}
+        origin = {"kind": "cad", "arch": config.classifier, "width": config.width, "epoch": training.epoch}
         keeper.best({**origin, **facts, "cad": training.kept.state_dict()})
     keeper.save()
     keeper.pause()
+
+
+def _sums_of(state: dict[str, Any]) -> Any:
+    """The sums in a checkpoint. Version 0.1 had, for each rank, focal, penalty and the number of batches."""
+    sums = state["sums"]
+    return [[[focal, n], [penalty, n]] for focal, penalty, n in sums] if isinstance(sums, list) else sums
 
 
 def _is_better(value: float, best: float, config: CadConfig) -> bool:

@@ -1,4 +1,4 @@
-"""The loss of one batch of the classifier's training as a module: Eq. 1-3."""
+"""The loss of one batch of the classifier's training (Eq. 1-3), as a module."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from torch import Tensor, nn
 
 from mammogan.config import CadConfig
 from mammogan.models.losses import focal
-from mammogan.models.networks import Cad
-from mammogan.models.penalty import Way, penalty, scores, scores_and_powers
+from mammogan.models.networks import Critic
+from mammogan.models.penalty import method_for, penalty, scores, scores_and_powers
 
 
 class CadStep(nn.Module):
-    """Loss of one batch, Eq. 1-3: FL(pos) + FL(neg) + GP(pos, neg). This is what DistributedDataParallel wraps.
+    """Loss of one batch, Eq. 1-3: FL(pos) + FL(neg) + GP(pos, neg). DistributedDataParallel wraps this module.
 
-    ``averaged`` where its gradients are averaged over several ranks: they are then complete as early as can be.
+    Set ``averaged`` if gradients are averaged over several ranks: they then become complete as early as possible.
     """
 
-    def __init__(self, cad: Cad, config: CadConfig, averaged: bool = False) -> None:
+    def __init__(self, cad: Critic, config: CadConfig, averaged: bool = False) -> None:
         super().__init__()
         self.cad, self.config = cad, config
-        self.way = Way.of(config.compute, in_stretches=averaged)
+        self.way = method_for(cad, config.compute, staged=averaged)
 
     def forward(self, positives: Tensor, negatives: Tensor, keep: Tensor) -> dict[str, Tensor]:
-        """Pixels (n,1,H,W) of each label, dropout mask (2n, hidden) -> total, focal, penalty."""
+        """Pixels (n,1,H,W) of each label, dropout mask (2n, hidden) -> total, focal and penalty losses."""
         config, n = self.config, len(positives)
         pixels = torch.cat([positives, negatives])
         if config.penalty.k:

@@ -1,4 +1,7 @@
-"""Whether a GAN's critic lives, what became of it so far, and what to tell when it dies. Imports nothing heavy."""
+"""Judges whether a GAN's critic is alive, records its history, and says what to change when it dies.
+
+It imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 ALIVE = 0.05
-"""A living critic's logits have a larger standard deviation than this, and its gradient a larger norm. Of critics of
-the demo, those that flattened had .002 to .04 and .001 to .02, those that lived .1 to .2 and .2 to .6."""
+"""A live critic's logits have a larger standard deviation than this, and its gradient a larger norm.
+
+Among critics of the demo, those that flattened had .002 to .04 and .001 to .02; live ones had .1 to .2 and .2 to .6.
+"""
 Figures = Mapping[str, Any]
-"""critic_sd, critic_gradient and change, as ``critic_watch.Watched`` has them."""
+"""critic_sd, critic_gradient and change, as in ``critic_watch.Watched``."""
 
 
 def faults(figures: Figures, reproduction: float | None) -> list[str]:
-    """What of an epoch's figures says that the critic is dead; empty: it lives. One that is no number is a fault.
+    """Return the figures of an epoch that show a dead critic, in words; an empty list means that it is alive.
 
-    A generator that learns from a critic changes more than it did when it learned to reproduce; ``reproduction`` is
-    that error (Eq. 7, same mammograms), None where it was never measured: then this is not asked.
+    A figure that is not a number (NaN) is a fault. A generator that learns from its critic changes more than when it
+    learned to reproduce. ``reproduction`` is that earlier error (Eq. 7, same mammograms); None, where it was never
+    measured, skips this check.
     """
     found = [
         f"{name} is {figures[figure]:.2g}, alive above {ALIVE:g}"
@@ -34,20 +40,22 @@ def faults(figures: Figures, reproduction: float | None) -> list[str]:
 
 @dataclass
 class CriticLife:
-    """The critic's life over the adversarial epochs, those in which the generator learns from it. Plain values: part of
-    a checkpoint as ``vars``."""
+    """The critic's history over the adversarial epochs, those in which the generator learns from it.
+
+    It has plain values only; a checkpoint stores them as ``vars``.
+    """
 
     alive_epochs: int = 0
     adversarial_epochs: int = 0
     died_in_epoch: int | None = None
-    """The first of the dead epochs that have lasted until now, counted as in metrics.jsonl; None while it lives."""
+    """The first of the latest consecutive dead epochs, counted as in metrics.jsonl; None while the critic is alive."""
     told: str = ""
-    """The sentence on its first death."""
+    """The message about its first death."""
 
     def count(self, epoch: int, figures: Figures, reproduction: float | None, advice: str) -> str:
-        """Take down one epoch. A sentence when the critic dies for the first time, with what to change; else nothing.
+        """Record one epoch; return a message with advice if the critic dies for the first time, else "".
 
-        Call it once an epoch, on all ranks.
+        Call it once per epoch, on all ranks.
         """
         wrong = faults(figures, reproduction)
         self.adversarial_epochs += 1
@@ -59,7 +67,7 @@ class CriticLife:
         return self.told
 
     def summary(self) -> dict[str, Any]:
-        """For done.json; ``notice`` is what a reader should know, None when there is nothing."""
+        """Return the facts for done.json; ``notice`` is what a reader should know, or None."""
         lived, of = self.alive_epochs, self.adversarial_epochs
         notice = self.told if self.died_in_epoch is not None else None
         if of and not lived:

@@ -1,7 +1,7 @@
-"""Does the critic of a GAN still see anything? Measured once an epoch on the same few mammograms, with any networks.
+"""Measures once per epoch, on the same few mammograms, whether a GAN's critic still distinguishes them.
 
-A critic that gives every picture the same logit teaches its generator nothing, however well the losses look: what the
-generator then does is its identity term's work alone. ``critic_life`` judges the figures.
+A critic that gives every mammogram the same logit teaches its generator nothing, even if the losses look good: the
+generator then only learns from its identity term. ``critic_life`` judges these figures. Any networks can be measured.
 """
 
 from __future__ import annotations
@@ -16,40 +16,43 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from mammogan.data.transfer import onto
+from mammogan.data.loading.to_device import onto
 from mammogan.models.losses import identity_parts
 from mammogan.models.networks import unit_pixels
-from mammogan.training.distributed import Ranks
+from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.validation import Pause, auc, no_pause
 
 WATCHED = 32
-"""Mammograms of each label that are looked at."""
+"""Number of mammograms of each label that are measured."""
 Network = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Watched:
-    """How critic and generator fared on the fixed mammograms. The same on every rank."""
+    """Figures of critic and generator on the fixed mammograms; the same on every rank."""
 
     critic_sd: float
-    """Standard deviation (of the population) of the logits of targets, sources and adversarial pictures together: a
-    critic that has been beaten still tells sources, a dead one nothing."""
+    """Standard deviation (of the population) of the logits of targets, sources and adversarial mammograms together.
+
+    A critic that its generator has beaten still recognises sources; a dead one recognises nothing.
+    """
     critic_sd_sources: float
-    """Of the logits of the sources, untouched."""
+    """Standard deviation of the logits of the unchanged sources."""
     critic_gradient: float
-    """Mean norm of the gradient of a logit by the critic's whole input, of targets and adversarial pictures."""
+    """Mean norm of the gradient of a logit with respect to the critic's input; targets and adversarial mammograms."""
     auc_source: float | None
-    """Of the logits, targets against sources: .5 when the critic cannot tell them. None for logits that are no
-    numbers."""
+    """AUC of the logits, targets against sources: .5 if the critic cannot distinguish them, None for NaN logits."""
     auc_adversarial: float | None
-    """Of the logits, targets against adversarial pictures."""
+    """AUC of the logits, targets against adversarial mammograms."""
     change: float
-    """Eq. 7 of the adversarial pictures, all sources together."""
+    """Eq. 7 of the adversarial mammograms, over all sources together."""
 
 
 def own_pictures(images: Dataset[Tensor], count: int, ranks: Ranks) -> Tensor:
-    """This rank's share of the first ``count`` of ``images`` or all if there are fewer: every ``size``-th from ``rank``
-    on, uint16 (n,1,H,W) in the host's memory, never augmented."""
+    """Return this rank's share of the first ``count`` images (or of all, if there are fewer).
+
+    The share is every ``size``-th image starting at ``rank``: uint16 (n,1,H,W) in host memory, never augmented.
+    """
     size = min(count, len(images))  # type: ignore[arg-type]
     own = [images[index] for index in range(ranks.rank, size, ranks.size)]
     return torch.stack(own) if own else torch.zeros(0, 1, 1, 1, dtype=torch.uint16)
@@ -65,13 +68,15 @@ def watch(
     dtype: torch.dtype = torch.float32,
     pause: Pause = no_pause,
 ) -> Watched:
-    """Show the critic targets, sources and what the generator makes of the sources.
+    """Measure critic and generator on targets, sources and the adversarial mammograms made from the sources.
 
-    ``critic`` maps its input to logits (N,1), ``prepare`` pixels (N,1,H,W) in [0,1] to that input, by which the logit
-    is differentiated (for a critic of pixels it stays out); ``generator`` maps pixels to pixels. Both as they are
-    judged: without dropout, with fixed statistics (``as_judged``). ``targets`` and ``sources`` are this rank's
-    ``own_pictures``; figures are of all ranks'. One picture at a time, so that how they are divided changes nothing
-    but, on some devices, the last bits. All ranks ``pause`` equally often.
+    ``critic`` maps its input to logits (N,1). ``prepare`` maps pixels (N,1,H,W) in [0,1] to that input, with respect to
+    which the logit is differentiated; a critic that takes pixels needs no ``prepare``. ``generator`` maps pixels to
+    pixels. Both networks must be in eval mode, without dropout and with fixed statistics (``as_judged``).
+
+    ``targets`` and ``sources`` are this rank's ``own_pictures``; the figures are over all ranks. Mammograms are
+    processed one by one, so their division over ranks changes at most the last bits, on some devices. All ranks call
+    ``pause`` equally often.
     """
     rows = []
     for target, source in _on_device(targets, sources, ranks, dtype, pause):
@@ -95,7 +100,7 @@ def change(
     dtype: torch.dtype = torch.float32,
     pause: Pause = no_pause,
 ) -> float:
-    """``Watched.change`` alone: of a generator that reproduces, its error."""
+    """Compute ``Watched.change`` alone; for a generator that only reproduces, this is its reproduction error."""
     rows = []
     for _, source in _on_device(sources[:0], sources, ranks, dtype, pause):
         if source is not None:
@@ -106,7 +111,7 @@ def change(
 
 @contextmanager
 def as_judged(*networks: nn.Module) -> Iterator[None]:
-    """In this block the networks are in eval mode."""
+    """Put the networks in eval mode inside this block."""
     before = [network.training for network in networks]
     for network in networks:
         network.eval()
@@ -120,7 +125,7 @@ def as_judged(*networks: nn.Module) -> Iterator[None]:
 def _on_device(
     targets: Tensor, sources: Tensor, ranks: Ranks, dtype: torch.dtype, pause: Pause
 ) -> Iterator[tuple[Tensor | None, Tensor | None]]:
-    """A target and a source at a time, as pixels (1,1,H,W); None where a rank has no more of them."""
+    """Yield one target and one source at a time, as pixels (1,1,H,W); None when this rank has no more of them."""
     for index in range(ranks.highest(max(len(targets), len(sources)))):
         pause()
         yield tuple(  # type: ignore[misc]
@@ -130,7 +135,7 @@ def _on_device(
 
 
 def _logit_and_gradient(critic: Network, given: Tensor) -> tuple[float, float]:
-    """The logit of one picture, and the norm of its gradient over all values of the critic's input."""
+    """Return the logit of one mammogram, and the norm of its gradient over all values of the critic's input."""
     given = given.detach().requires_grad_(True)
     with torch.enable_grad():
         logit = critic(given)
@@ -139,7 +144,7 @@ def _logit_and_gradient(critic: Network, given: Tensor) -> tuple[float, float]:
 
 
 def _figures(rows: Sequence[dict[str, Any]]) -> Watched:
-    """Of the pictures of all ranks, in the order of the fixed mammograms."""
+    """Compute the figures from the rows of all ranks, in the order of the fixed mammograms."""
     of = {name: [row[name] for row in rows if name in row] for name in ("target", "source", "adversarial", "change")}
     target, source, adversarial = ([part[0] for part in of[name]] for name in ("target", "source", "adversarial"))
     gradients = [part[1] for part in (*of["target"], *of["adversarial"])]

@@ -7,38 +7,40 @@ from typing import Any
 import torch
 from torch import nn
 
-from mammogan.config import Direction, GanConfig, Resolution, Workspace
+from mammogan.config import GanConfig
+from mammogan.io.terminal import say
 from mammogan.models.networks import unit_pixels
-from mammogan.terminal import say
 from mammogan.training.both_objectives import gan_inputs, judge
-from mammogan.training.checkpoint import Run
 from mammogan.training.critic_watch import as_judged, change, watch
-from mammogan.training.distributed import joined
 from mammogan.training.gan_state import Best, GanTraining
 from mammogan.training.gan_steps import fakes_without_graph
-from mammogan.training.inputs import check_gan_inputs
-from mammogan.training.keeping import Keeper
 from mammogan.training.lesion import train as train_lesion
 from mammogan.training.lesion_bank import train as bank_lesions
+from mammogan.training.parallel.ranks import joined
 from mammogan.training.phases import Phase
-from mammogan.training.preemption import sheltered
-from mammogan.training.progress import Reporter
-from mammogan.training.saving import resume
-from mammogan.training.shared_folder import check_shared
+from mammogan.training.run.async_save import resume
+from mammogan.training.run.checkpoint import Run
+from mammogan.training.run.checkpointer import Checkpointer
+from mammogan.training.run.preemption import with_signals_blocked_at_start
+from mammogan.training.run.preflight import check_gan_inputs
+from mammogan.training.run.reporter import Reporter
+from mammogan.training.run.shared_folder import check_shared
 from mammogan.training.validation import Fooled, fooled
+from mammogan.workspace import Direction, Resolution, Workspace
 
 SHOWN = 4
+"""Number of validation mammograms in the pictures of an epoch."""
 SELDOM = 5
-"""Validations are so many times rarer in the identity phase, from which no generator is chosen."""
+"""The identity phase validates this many times less often, since no best generator is chosen from it."""
 
 
-def train(config: GanConfig, direction: Direction, workspace: Workspace) -> None:
-    """Train, or go on from the newest checkpoint, until the last phase has ended; done.json is written last.
+def train_gan(config: GanConfig, direction: Direction, workspace: Workspace) -> None:
+    """Train, or resume from the newest checkpoint, until the last phase has ended; done.json is written last.
 
-    With the lesion objective it is lesion.py that trains the remover, and lesion_bank.py that makes the inserter.
+    With the lesion objective, lesion.py trains the remover and lesion_bank.py makes the inserter.
 
-    Raises MissingInput when shards or CAD are missing, UserError for a run begun with other settings or a run folder
-    that ranks do not share.
+    Raises MissingInput when shards or CAD are missing. Raises UserError for a run that was started with other settings,
+    or for a run folder that the ranks do not share.
     """
     if config.objective == "lesion":
         if direction is Direction.INSERT:
@@ -74,7 +76,7 @@ def _train(training: GanTraining, inputs: dict[str, Any], run: Run) -> None:
     for sentence in told:
         reporter.note(f"{run.path.name}: {sentence}")
     # Train.
-    keeper = Keeper(training, run, reporter, training.config.compute.save_minutes)
+    keeper = Checkpointer(training, run, reporter, training.config.compute.save_minutes)
     try:
         with keeper.asked.listening():
             _train_phase(training, keeper, reporter)
@@ -90,13 +92,14 @@ def _train(training: GanTraining, inputs: dict[str, Any], run: Run) -> None:
 
 
 def _summary(training: GanTraining) -> dict[str, Any]:
-    """What done.json says. Without a living critic there is no best."""
+    """Return the facts for done.json. If the critic was never alive, there is no best generator."""
     best = training.best
     told = {"fooled": best.fooled, "identity": best.identity} if best else None
     return {"epochs": training.epoch, "best_on_validation": told, "critic": training.critic_life.summary()}
 
 
-def _train_phase(training: GanTraining, keeper: Keeper, reporter: Reporter) -> None:
+def _train_phase(training: GanTraining, keeper: Checkpointer, reporter: Reporter) -> None:
+    """Train the current phase until its stop rule holds or its epochs are over."""
     phase = training.phases[training.phase]
     critic_step, gnet_step = training.steps_of(phase)
     while training.ended_by is None and training.phase_epoch < phase.epochs:
@@ -123,11 +126,12 @@ def _train_epoch(
     phase: Phase,
     critic_step: nn.Module,
     gnet_step: nn.Module,
-    keeper: Keeper,
+    keeper: Checkpointer,
     reporter: Reporter,
 ) -> None:
+    """Train the remaining batches of an epoch: each updates the discriminator, the generator, or both."""
     config = training.config
-    for batch in sheltered(training.stream.epoch(training.epoch, training.batch)):
+    for batch in with_signals_blocked_at_start(training.stream.epoch(training.epoch, training.batch)):
         place = (training.epoch, training.batch)
         target, source = training.batches.pixels(batch, *place)
         # Update discriminator.
@@ -137,14 +141,14 @@ def _train_epoch(
                 fake = fakes_without_graph(training.gnet, source)
                 losses = critic_step(target, fake, keep)
             training.figures.add(losses, training.critic_stepper.step(losses["loss"]))
-            del losses  # and with them what the graph still holds
+            del losses  # frees the tensors that its graph holds
         # Update generator.
         batches_before = training.epoch * training.stream.batches + training.batch
         if phase.trains_gnet and batches_before % phase.gnet_every == phase.gnet_every - 1:
             keep = training.batches.keep(training.critic.fnet, 1, *place, "dropout of the generator's step")
             with training.precision.autocast():
                 losses = gnet_step(source, keep)
-            training.figures.add({"identity": losses["identity"]}, training.gnet_stepper.step(losses["loss"]))
+            training.figures.add(losses, training.gnet_stepper.step(losses["loss"]))
             del losses
         training.batch += 1
         done = batches_before + 1
@@ -154,10 +158,12 @@ def _train_epoch(
         keeper.pause()
 
 
-def _validate(training: GanTraining, phase: Phase, means: dict[str, float], keeper: Keeper, reporter: Reporter) -> None:
-    """Report the epoch: what the critic sees, and how the CAD fares; keep the best generator of a living critic.
+def _validate(
+    training: GanTraining, phase: Phase, means: dict[str, float], keeper: Checkpointer, reporter: Reporter
+) -> None:
+    """Report the epoch: what the critic sees and how often the CAD is fooled; keep the best generator of a live critic.
 
-    All that is measured is measured before anything is noted: whoever is stopped in between does all of it again.
+    All measurements come before anything is recorded: if the training is stopped in between, it repeats all of them.
     """
     skipped = training.critic_stepper.skipped + training.gnet_stepper.skipped
     facts: dict[str, Any] = {"phase": phase.name, **means, "skipped": skipped, **_watch(training, phase, keeper)}
@@ -177,8 +183,8 @@ def _validate(training: GanTraining, phase: Phase, means: dict[str, float], keep
     reporter.epoch(training.epoch, **facts)
 
 
-def _watch(training: GanTraining, phase: Phase, keeper: Keeper) -> dict[str, Any]:
-    """The critic's figures and Gnet's change on the watched mammograms; before there is an adversary, the change."""
+def _watch(training: GanTraining, phase: Phase, keeper: Checkpointer) -> dict[str, Any]:
+    """Measure the critic and Gnet's change on the watched mammograms; before the adversarial phases only the change."""
     (targets, sources), critic, gnet = training.watched, training.critic, training.gnet
     how: dict[str, Any] = {"ranks": training.ranks, "dtype": training.precision.full, "pause": keeper.pause}
     with as_judged(critic, gnet):
@@ -188,7 +194,7 @@ def _watch(training: GanTraining, phase: Phase, keeper: Keeper) -> dict[str, Any
 
 
 def _advice(config: GanConfig) -> str:
-    """What may keep the critic alive, of what is not done yet."""
+    """Return advice on what may keep the critic alive, leaving out what this configuration already does."""
     frozen = "" if config.epochs[-1] == 0 else "Vnet frozen (0 as the last of --epochs), "
     return (
         f"train anew with more identity epochs (the first of --epochs, now {config.epochs[0]}), --lr-dnet below "
@@ -196,15 +202,15 @@ def _advice(config: GanConfig) -> str:
     )
 
 
-def _fooled(training: GanTraining, keeper: Keeper) -> Fooled:
-    """How the CAD fares with Gnet on validation."""
+def _fooled(training: GanTraining, keeper: Checkpointer) -> Fooled:
+    """Measure on validation how often Gnet fools the CAD."""
     label = int(training.direction.source == "positive")
     by = (training.precision, training.ranks, keeper.pause)
     return fooled(training.gnet, training.cad, training.validation, label, *by, training.targets_log_odds(keeper.pause))
 
 
-def _keep_best(training: GanTraining, found: Fooled, keeper: Keeper) -> None:
-    """Best is what ranks highest on validation, by fooled rate, movement and change; the first among equals."""
+def _keep_best(training: GanTraining, found: Fooled, keeper: Checkpointer) -> None:
+    """Keep the generator with the highest rank on validation (fooled rate, movement, change); of equals, the first."""
     if found.identity is None:
         return
     if training.best is None or found.rank > training.best.rank:
@@ -215,7 +221,7 @@ def _keep_best(training: GanTraining, found: Fooled, keeper: Keeper) -> None:
 
 @torch.no_grad()
 def _show(training: GanTraining, reporter: Reporter) -> None:
-    """A few validation mammograms, altered: real | fake | difference."""
+    """Save a picture of a few validation mammograms: real | fake | difference."""
     if training.ranks.first and len(training.validation):
         shown = torch.stack([training.validation[i] for i in range(min(SHOWN, len(training.validation)))])
         real = unit_pixels(shown.to(training.ranks.device)).to(training.precision.full)

@@ -1,4 +1,4 @@
-"""Everything one GAN training consists of, and what of it survives a restart."""
+"""All objects of one GAN training, and its state that survives a restart."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mammogan.config import Direction, GanConfig, Resolution, Workspace
-from mammogan.data.augment import Augmentation
-from mammogan.data.stream import PairedStream, ShardImages
-from mammogan.models.networks import Discriminator, Gnet
-from mammogan.training.batch_norm import synchronise_batch_norm
+from mammogan.config import GanConfig
+from mammogan.data.loading.augment import Augmentation
+from mammogan.data.loading.pairs import PairedStream
+from mammogan.data.shards.reader import ShardImages
+from mammogan.models.registry import build_generator
 from mammogan.training.batches import Batches
-from mammogan.training.checkpoint import load_cad
 from mammogan.training.critic_life import CriticLife
 from mammogan.training.critic_watch import WATCHED, own_pictures
-from mammogan.training.distributed import Ranks
 from mammogan.training.epoch_means import EpochMeans
 from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep
-from mammogan.training.optimisation import Precision, Stepper
+from mammogan.training.parallel.batch_norm import synchronise_batch_norm
+from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.phases import Phase, phases
+from mammogan.training.run.checkpoint import load_cad
+from mammogan.training.run.optimizer import Precision, Stepper
 from mammogan.training.validation import Pause, mean_log_odds, no_pause
+from mammogan.workspace import Direction, Resolution, Workspace
 
 FIGURES = ("identity", "gap", "dis_real", "dis_fake", "penalty")
 UNWATCHED = float("-inf")
-"""Rank of a best generator that an earlier version chose without watching the critic: any watched one is better."""
+"""Rank of a best generator that an earlier version chose without watching the critic; any watched one is better."""
 
 
 @dataclass(frozen=True)
 class Best:
-    """How the best generator so far fared on validation."""
+    """Validation figures of the best generator so far."""
 
     fooled: float | None
     identity: float | None
@@ -42,12 +44,12 @@ class Best:
 
     @classmethod
     def of_state(cls, state: Any) -> Best | None:
-        """From a checkpoint, where earlier versions had [fooled, identity]."""
+        """Read it from a checkpoint; earlier versions stored [fooled, identity]."""
         return cls(*state) if isinstance(state, list) else cls(**state) if state else None
 
 
 class GanTraining:
-    """Everything one GAN training consists of; ``state`` and ``restore`` are what survives a restart."""
+    """All objects of one GAN training; ``state`` and ``restore`` define what survives a restart."""
 
     def __init__(self, config: GanConfig, direction: Direction, workspace: Workspace, ranks: Ranks) -> None:
         self.config, self.direction, self.ranks = config, direction, ranks
@@ -80,29 +82,29 @@ class GanTraining:
         self.gnet_stepper = Stepper([{"params": list(self.gnet.parameters())}], config.compute, self.precision, ranks)
         self.phase = self.phase_epoch = self.epoch = self.batch = self.lines = 0
         self.ended_by: str | None = None
-        """The stop rule that has ended the phase, if one has."""
+        """The stop rule that has ended the phase; None if no rule has."""
         self.figures = EpochMeans(FIGURES, ranks)
         self.best: Best | None = None
         self.critic_life = CriticLife()
         self.reproduction: float | None = None
-        """Gnet's change (Eq. 7, the watched sources) at the end of the identity phase, once it has come so far."""
+        """Gnet's change (Eq. 7, the watched sources) at the end of the identity phase; None until it is measured."""
 
     def _build_networks(self, cad_run: Any) -> None:
-        """Gnet, and a discriminator born from the CAD; the CAD itself stays as it is, to be fooled."""
+        """Build Gnet and a discriminator with the CAD's weights; the CAD itself stays unchanged, as the one to fool."""
         cad = load_cad(cad_run)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            gnet = Gnet(self.config.width, self.config.gnet_norm)
-            critic = Discriminator.born_from(cad)
+            gnet = build_generator(self.config.generator, self.config.width, self.config.gnet_norm)
+            critic = cad.discriminator()
         synchronise_batch_norm(gnet, self.ranks)
         self.cad, self.critic = self.precision.place(cad), self.precision.place(critic)
         self.gnet = self.precision.place(gnet)
 
     def generator(self) -> dict[str, Any]:
-        """What a checkpoint holds that is used rather than gone on from. ``epoch`` counts the finished ones."""
+        """Return the part of a checkpoint that is needed to use the generator. ``epoch`` counts finished epochs."""
         return {
             "kind": "gan",
-            "arch": "unet",
+            "arch": self.config.generator,
             "direction": str(self.direction),
             "width": self.config.width,
             "gnet_norm": self.config.gnet_norm,
@@ -112,7 +114,7 @@ class GanTraining:
         }
 
     def state(self) -> dict[str, Any]:
-        """To be called by all ranks together."""
+        """Return the state for a checkpoint. All ranks must call it together."""
         return {
             **self.generator(),
             "critic": self.critic.state_dict(),
@@ -130,7 +132,7 @@ class GanTraining:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """A state of a version that did not watch the critic is gone on from: what it lacks counts from here on."""
+        """Restore a state. In one of a version that did not watch the critic, missing values start from here."""
         for name in ("gnet", "critic", "gnet_stepper", "critic_stepper"):
             getattr(self, name).load_state_dict(state[name])
         self.phase, self.phase_epoch, self.epoch = state["phase_number"], state["phase_epoch"], state["epoch"]
@@ -141,12 +143,16 @@ class GanTraining:
         self.figures.restore(state["sums"])
 
     def adopt(self, best: dict[str, Any]) -> None:
+        """Take the best generator's figures from best.pt if it is newer than the restored state."""
         if best["epoch"] > self.epoch:
             told = (best["validation_fooled"], best["validation_identity"], best.get("validation_rank", UNWATCHED))
             self.best = Best(*told)
 
     def steps_of(self, phase: Phase) -> tuple[nn.Module, nn.Module]:
-        """Discriminator's and generator's step, frozen and rated as ``phase`` says, wrapped anew for the ranks."""
+        """Return the discriminator's and the generator's step, wrapped again for the ranks.
+
+        Frozen parts and learning rates are set as ``phase`` says.
+        """
         config, critic = self.config, self.critic
         for name, part in (("last", critic.last), ("fnet", critic.fnet), ("vnet", critic.vnet)):
             part.requires_grad_(name in phase.critic_parts)
@@ -170,7 +176,7 @@ class GanTraining:
         return targets, sources
 
     def targets_log_odds(self, pause: Pause = no_pause) -> float | None:
-        """The CAD's mean log-odds of the real validation targets, None without any; measured once."""
+        """Return the CAD's mean log-odds of the real validation targets, None without any; measured once."""
         if self._targets_log_odds is None and len(self.validation_targets):
             about = (self.validation_targets, self.precision, self.ranks, pause)
             self._targets_log_odds = mean_log_odds(self.cad, *about)
@@ -181,10 +187,14 @@ class GanTraining:
         self.figures.clear()
 
     def next_phase(self) -> None:
-        """Only when the next phase starts: a finished run goes on in its last phase when that phase's cap is raised."""
+        """Start the next phase.
+
+        Call it only when that phase starts: a finished run stays in its last phase, and continues there if the phase's
+        cap is raised.
+        """
         self.phase, self.phase_epoch, self.ended_by = self.phase + 1, 0, None
 
     def batches_left_at_most(self) -> int:
-        """Batches until every remaining cap is reached, those of the current epoch included."""
+        """Return the number of batches until every remaining cap is reached, including those of the current epoch."""
         caps = sum(phase.epochs for phase in self.phases[self.phase :])
         return (caps - self.phase_epoch) * self.stream.batches - self.batch

@@ -1,4 +1,4 @@
-"""The losses of one GAN batch as modules, the form that DistributedDataParallel wraps: Eq. 4, 7 and 8."""
+"""The losses of one GAN batch (Eq. 4, 7 and 8), as modules for DistributedDataParallel to wrap."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from torch.func import functional_call
 
 from mammogan.config import ComputeConfig, GanConfig
 from mammogan.models.losses import OverRanks, dis, discriminator_loss, generator_loss, identity
-from mammogan.models.networks import Discriminator, Gnet
-from mammogan.models.penalty import Way, penalty, scores, scores_and_powers
+from mammogan.models.networks import Critic
+from mammogan.models.penalty import method_for, penalty, scores, scores_and_powers
 
 
 class DiscriminatorStep(nn.Module):
-    """Eq. 4: -Dis(x) + Dis(y_fn) + S + GP(x), the penalty on real mammograms x only.
+    """Eq. 4: -Dis(x) + Dis(y_fn) + S + GP(x), with the penalty on real mammograms x only.
 
-    ``averaged`` where its gradients are averaged over several ranks: they are then complete as early as can be.
+    Set ``averaged`` if gradients are averaged over several ranks: they then become complete as early as possible.
     """
 
-    def __init__(self, critic: Discriminator, config: GanConfig, over_ranks: OverRanks, averaged: bool = False) -> None:
+    def __init__(self, critic: Critic, config: GanConfig, over_ranks: OverRanks, averaged: bool = False) -> None:
         super().__init__()
         self.critic, self.config, self.over_ranks = critic, config, over_ranks
-        self.way = Way.of(config.compute, in_stretches=averaged)
+        self.way = method_for(critic, config.compute, staged=averaged)
 
     def forward(self, real: Tensor, fake: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Pixels (n,1,H,W) of targets and fakes, mask (2n, hidden) -> loss, gap, dis_real, dis_fake, penalty."""
@@ -40,17 +40,17 @@ class DiscriminatorStep(nn.Module):
 class GeneratorStep(nn.Module):
     """Eq. 8, -Dis(y_fn) + Eq. 7, or Eq. 7 alone in the identity phase.
 
-    The discriminator is called with detached weights and is no submodule: it takes no gradients in this step, and
+    The discriminator is called with detached weights and is not a submodule: it gets no gradients in this step, and
     DistributedDataParallel does not see it.
     """
 
-    def __init__(self, gnet: Gnet, critic: Discriminator, config: GanConfig, adversarial: bool, over_ranks: OverRanks):
+    def __init__(self, gnet: nn.Module, critic: Critic, config: GanConfig, adversarial: bool, over_ranks: OverRanks):
         super().__init__()
         self.gnet, self.config, self.adversarial, self.over_ranks = gnet, config, adversarial, over_ranks
         self._judge = (_Judge(critic, config.compute),)
 
     def forward(self, source: Tensor, keep: Tensor) -> dict[str, Tensor]:
-        """Pixels (n,1,H,W) to alter, dropout mask (n, hidden) -> loss, identity."""
+        """Source pixels (n,1,H,W), dropout mask (n, hidden) -> loss, identity."""
         fake = self.gnet(source)
         same = identity(fake, source, self.over_ranks)
         if not self.adversarial:
@@ -62,19 +62,22 @@ class GeneratorStep(nn.Module):
 
 
 class _Judge(nn.Module):
-    """The discriminator's logits as a module, so that they can be had with other weights in place of its own."""
+    """The discriminator's logits as a module, so that they can be computed with other weights than its own."""
 
-    def __init__(self, critic: Discriminator, compute: ComputeConfig) -> None:
+    def __init__(self, critic: Critic, compute: ComputeConfig) -> None:
         super().__init__()
-        self.critic, self.way = critic, Way.of(compute)
+        self.critic, self.way = critic, method_for(critic, compute)
 
     def forward(self, fake: Tensor, keep: Tensor) -> Tensor:
         return scores(self.critic, fake, keep, self.way)
 
 
 @torch.no_grad()
-def fakes_without_graph(gnet: Gnet, source: Tensor) -> Tensor:
-    """Fakes for the discriminator's step. Gnet stays in training mode: its batch norm normalises as in its own step,
-    and its running statistics follow the networks that the epochs after this one will see."""
+def fakes_without_graph(gnet: nn.Module, source: Tensor) -> Tensor:
+    """Make fakes for the discriminator's step, without a graph.
+
+    Gnet stays in training mode: its batch norm normalises as in its own step, and its running statistics follow the
+    networks that later epochs will see.
+    """
     fake: Tensor = gnet(source)
     return fake

@@ -1,7 +1,7 @@
-"""Training of the lesion objective's remover: its changes are small and sparse, its critic is a fresh one.
+"""Training of the lesion objective's remover: its changes are small and sparse, and its critic is a new network.
 
-The same run folder, checkpoints, ranks, precision and pre-emption as the study's objective (gan.py); its networks,
-losses and one phase are its own. docs/lesion_objective.md has the equations and what each term is good for.
+Run folder, checkpoints, ranks, precision and pre-emption are as for the study's objective (gan.py); networks, losses
+and the single phase are its own. docs/lesion_objective.md has the equations and the purpose of each term.
 """
 
 from __future__ import annotations
@@ -12,27 +12,29 @@ from typing import Any
 import torch
 from torch import nn
 
-from mammogan.config import Direction, GanConfig, Resolution, Workspace
-from mammogan.data.augment import Augmentation
-from mammogan.data.stream import PairedStream, ShardImages
+from mammogan.config import GanConfig
+from mammogan.data.loading.augment import Augmentation
+from mammogan.data.loading.pairs import PairedStream
+from mammogan.data.shards.reader import ShardImages
+from mammogan.io.terminal import say
 from mammogan.models.lesion import Grid, LesionCritic, LesionGenerator
-from mammogan.terminal import say
 from mammogan.training.batches import Batches
 from mammogan.training.both_objectives import gan_inputs, judge
-from mammogan.training.checkpoint import Run, load_cad
 from mammogan.training.critic_life import CriticLife
 from mammogan.training.critic_watch import WATCHED, as_judged, own_pictures, watch
-from mammogan.training.distributed import Ranks, joined
 from mammogan.training.epoch_means import EpochMeans
-from mammogan.training.inputs import check_gan_inputs
-from mammogan.training.keeping import Keeper
 from mammogan.training.lesion_steps import LesionCriticStep, LesionGeneratorStep
-from mammogan.training.optimisation import Precision, Stepper
-from mammogan.training.preemption import sheltered
-from mammogan.training.progress import Reporter
-from mammogan.training.saving import resume
-from mammogan.training.shared_folder import check_shared
+from mammogan.training.parallel.ranks import Ranks, joined
+from mammogan.training.run.async_save import resume
+from mammogan.training.run.checkpoint import Run, load_cad
+from mammogan.training.run.checkpointer import Checkpointer
+from mammogan.training.run.optimizer import Precision, Stepper
+from mammogan.training.run.preemption import with_signals_blocked_at_start
+from mammogan.training.run.preflight import check_gan_inputs
+from mammogan.training.run.reporter import Reporter
+from mammogan.training.run.shared_folder import check_shared
 from mammogan.training.validation import Pause, fooled, mean_log_odds
+from mammogan.workspace import Direction, Resolution, Workspace
 
 ARCH = "residual-map"
 PHASE = "lesion"
@@ -45,7 +47,7 @@ ADVICE = (
 
 
 class LesionTraining:
-    """Everything one training consists of; ``state`` and ``restore`` are what survives a restart."""
+    """All objects of one training; ``state`` and ``restore`` define what survives a restart."""
 
     def __init__(self, config: GanConfig, workspace: Workspace, ranks: Ranks) -> None:
         self.config, self.lesion, self.direction, self.ranks = config, config.lesion, Direction.REMOVE, ranks
@@ -88,14 +90,17 @@ class LesionTraining:
             critic = LesionCritic(self.grid, self.config.width)
         self.generator, self.critic = self.precision.place(generator), self.precision.place(critic)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        """The moving average of the generator's weights: what is validated and kept."""
+        """The moving average of the generator's weights, which is validated and kept."""
 
     def _stepper(self, network: nn.Module) -> Stepper:
         groups = [{"params": list(network.parameters()), "lr": self.lesion.lr}]
         return Stepper(groups, self.config.compute, self.precision, self.ranks)
 
     def state(self) -> dict[str, Any]:
-        """To be called by all ranks together. ``gnet`` is the averaged generator, ``generator`` the one that learns."""
+        """Return the state for a checkpoint. All ranks must call it together.
+
+        ``gnet`` is the averaged generator, ``generator`` the one that learns.
+        """
         return {
             "kind": "gan",
             "arch": ARCH,
@@ -128,10 +133,10 @@ class LesionTraining:
         self.figures.restore(state["sums"])
 
     def adopt(self, best: dict[str, Any]) -> None:
-        """There is no best one: the last averaged state is the result."""
+        """Do nothing: there is no best generator, the last averaged one is the result."""
 
     def targets_log_odds(self, pause: Pause) -> float | None:
-        """The CAD's mean log-odds of validation targets, to which a movement is measured; asked once."""
+        """Return the CAD's mean log-odds of validation targets, the reference for movements; measured once."""
         if self._targets_log_odds is None:
             images = self.validation_targets
             self._targets_log_odds = mean_log_odds(self.cad, images, self.precision, self.ranks, pause)
@@ -139,25 +144,26 @@ class LesionTraining:
 
     @property
     def epoch_learns(self) -> bool:
-        """Whether the generator learns in all of this epoch."""
+        """Whether the generator learns during all of this epoch."""
         return self.epoch * self.stream.batches >= self.lesion.critic_first
 
     @property
     def batches_before(self) -> int:
+        """Finished batches of the whole training."""
         return self.epoch * self.stream.batches + self.batch
 
     @torch.no_grad()
     def follow(self) -> None:
-        """Move the averaged weights towards those that learn."""
+        """Move the averaged weights towards the learning ones."""
         for kept, now in zip(self.average.parameters(), self.generator.parameters(), strict=True):
             kept.lerp_(now, 1 - self.lesion.average)
 
 
 def train(config: GanConfig, workspace: Workspace) -> None:
-    """Train the remover of lesions, or go on from the newest checkpoint; done.json is written last.
+    """Train the remover of lesions, or resume from the newest checkpoint; done.json is written last.
 
-    Raises MissingInput when shards or CAD are missing, UserError for a run begun with other settings or a run folder
-    that ranks do not share.
+    Raises MissingInput when shards or CAD are missing. Raises UserError for a run that was started with other settings,
+    or for a run folder that the ranks do not share.
     """
     resolution = Resolution.parse(config.resolution)
     run = Run(workspace.gan_run(resolution, Direction.REMOVE))
@@ -187,7 +193,7 @@ def _train(training: LesionTraining, inputs: dict[str, Any], run: Run) -> None:
     for sentence in told:
         reporter.note(f"{run.path.name}: {sentence}")
     # Train.
-    keeper = Keeper(training, run, reporter, training.config.compute.save_minutes)
+    keeper = Checkpointer(training, run, reporter, training.config.compute.save_minutes)
     try:
         with keeper.asked.listening():
             while training.epoch < training.lesion.epochs:
@@ -207,11 +213,11 @@ def _train(training: LesionTraining, inputs: dict[str, Any], run: Run) -> None:
         reporter.close()
 
 
-def _train_epoch(training: LesionTraining, keeper: Keeper, reporter: Reporter) -> None:
+def _train_epoch(training: LesionTraining, keeper: Checkpointer, reporter: Reporter) -> None:
     lesion, ranks = training.lesion, training.ranks
     critic_step = ranks.wrap(LesionCriticStep(training.critic, lesion))
     generator_step = ranks.wrap(LesionGeneratorStep(training.generator, training.critic, lesion))
-    for batch in sheltered(training.stream.epoch(training.epoch, training.batch)):
+    for batch in with_signals_blocked_at_start(training.stream.epoch(training.epoch, training.batch)):
         before = training.batches_before
         target, source = training.batches.pixels(batch, training.epoch, training.batch)
         # Update critic.
@@ -226,7 +232,7 @@ def _train_epoch(training: LesionTraining, keeper: Keeper, reporter: Reporter) -
                 losses = generator_step(target, source)
             training.figures.add(losses, training.generator_stepper.step(losses["loss"]))
             training.follow()
-        del losses  # and with them what the graph still holds
+        del losses  # frees the tensors that its graph holds
         training.batch += 1
         total = lesion.epochs * training.stream.batches
         reporter.batch(before + 1, total, 2 * lesion.pairs, training.epoch, PHASE)
@@ -234,10 +240,10 @@ def _train_epoch(training: LesionTraining, keeper: Keeper, reporter: Reporter) -
         keeper.pause()
 
 
-def _validate(training: LesionTraining, keeper: Keeper, reporter: Reporter) -> None:
-    """Report the epoch: what the critic sees, and how the CAD fares.
+def _validate(training: LesionTraining, keeper: Checkpointer, reporter: Reporter) -> None:
+    """Report the epoch: what the critic sees and how often the CAD is fooled.
 
-    All that is measured is measured before anything is noted: whoever is stopped in between does all of it again.
+    All measurements come before anything is recorded: if the training is stopped in between, it repeats all of them.
     """
     skipped = training.critic_stepper.skipped + training.generator_stepper.skipped
     facts: dict[str, Any] = {"phase": PHASE, **training.figures.means(), "skipped": skipped, **_watch(training, keeper)}
@@ -252,8 +258,8 @@ def _validate(training: LesionTraining, keeper: Keeper, reporter: Reporter) -> N
     reporter.epoch(training.epoch, **facts)
 
 
-def _watch(training: LesionTraining, keeper: Keeper) -> dict[str, Any]:
-    """The critic's figures on the watched mammograms; its gradient is by the cells, which it looks at."""
+def _watch(training: LesionTraining, keeper: Checkpointer) -> dict[str, Any]:
+    """Measure the critic on the watched mammograms; its gradient is with respect to the cells, which are its input."""
     (targets, sources), grid = training.watched, training.grid
     how: dict[str, Any] = {"ranks": training.ranks, "dtype": training.precision.full, "pause": keeper.pause}
     with as_judged(training.critic, training.average):
@@ -262,7 +268,7 @@ def _watch(training: LesionTraining, keeper: Keeper) -> dict[str, Any]:
 
 @torch.no_grad()
 def _show(training: LesionTraining, reporter: Reporter) -> None:
-    """A few validation mammograms: original | adversarial | difference."""
+    """Save a picture of a few validation mammograms: original | adversarial | difference."""
     images = training.validation
     if training.ranks.first and len(images):
         shown = torch.stack([images[i] for i in range(min(SHOWN, len(images)))])

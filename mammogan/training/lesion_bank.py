@@ -1,7 +1,7 @@
-"""The lesion objective's way to insert: a bank of the lesions that its remover takes from training positives.
+"""Make the lesion bank of the lesion objective: lesions that its remover takes from training positives, to be inserted.
 
-Which of them are banked is decided by labels alone: a change that lies in one disc of a lesion's size, and is not among
-the faintest. No CAD is asked, and no outline of a lesion is known. docs/lesion_objective.md, Eq. L3.
+Labels alone decide which lesions are banked: the change must lie within one disc of a lesion's size and must not be
+among the faintest. No CAD takes part, and no outline of a lesion is known. docs/lesion_objective.md, Eq. L3.
 """
 
 from __future__ import annotations
@@ -14,31 +14,33 @@ from typing import Any
 import numpy as np
 import torch
 
-from mammogan.config import Direction, GanConfig, Resolution, UserError, Workspace
-from mammogan.data.disc import best_disc
+from mammogan.config import GanConfig
+from mammogan.data.blobs.disc import best_disc
 from mammogan.data.phantom.settings import FIELD_HEIGHT_MM
-from mammogan.data.stream import Sample, read_shard
-from mammogan.files import read_json, sha256
+from mammogan.data.shards.reader import Sample, read_shard
+from mammogan.errors import UserError
+from mammogan.io.atomic import read_json, sha256
+from mammogan.io.terminal import say, track
 from mammogan.models.lesion import Grid, LesionGenerator
 from mammogan.models.transplant import Lesion, Scale, cut_out
-from mammogan.terminal import say, track
 from mammogan.training.both_objectives import gan_inputs
-from mammogan.training.checkpoint import Run, choose_checkpoint, load, save
-from mammogan.training.distributed import Ranks, joined
-from mammogan.training.inputs import check_gan_inputs, check_remover
-from mammogan.training.optimisation import Precision
+from mammogan.training.parallel.ranks import Ranks, joined
+from mammogan.training.run.checkpoint import Run, choose_checkpoint, load, save
+from mammogan.training.run.optimizer import Precision
+from mammogan.training.run.preflight import check_gan_inputs, check_remover
+from mammogan.workspace import Direction, Resolution, Workspace
 
 ARCH = "transplant"
 BATCH = 8
 NEAR = 1.5
-"""Lesion radii of the disc that must hold most of a change."""
+"""Radius, in lesion radii, of the disc that must contain most of a change."""
 
 
 def train(config: GanConfig, workspace: Workspace) -> None:
     """Make the bank, in minutes; done.json is written last.
 
-    Raises MissingInput when the shards, the CAD or the remover are missing, UserError when the remover found too few
-    lesions to be transplanted.
+    Raises MissingInput when the shards, the CAD or the remover are missing. Raises UserError when the remover found too
+    few lesions.
     """
     resolution = Resolution.parse(config.resolution)
     run = Run(workspace.gan_run(resolution, Direction.INSERT))
@@ -58,6 +60,7 @@ def train(config: GanConfig, workspace: Workspace) -> None:
 
 
 def _make(config: GanConfig, shards: Path, remover: Path, inputs: dict[str, Any], run: Run, ranks: Ranks) -> None:
+    """Take the lesions, choose those for the bank, and save it."""
     run.begin(config, inputs)
     generator = Precision.choose("fp32", ranks.device).place(LesionGenerator.of_state(load(remover))).eval()
     positives = sum(s["count"] for s in _shards_of_positives(shards))
@@ -92,16 +95,17 @@ def _make(config: GanConfig, shards: Path, remover: Path, inputs: dict[str, Any]
 
 
 def scale_of(config: GanConfig, grid: Grid, spacing_mm: float) -> Scale:
-    """Cells of a picture with pixels of this size."""
+    """Return cell size and lesion radius in cells for a picture with pixels of ``spacing_mm``."""
     return Scale(grid.cell, config.lesion.radius_mm / spacing_mm / grid.cell)
 
 
 Taken = tuple[Lesion, float, float]
-"""A lesion, the share of its change in one disc, and its strength: mean darkening of the picture."""
+"""A lesion, the share of its change within one disc, and its strength: the mean darkening of the picture."""
 
 
 @torch.no_grad()
 def _taken(generator: LesionGenerator, samples: Iterator[Sample], config: GanConfig) -> Iterator[Taken]:
+    """Yield the lesion that the remover takes from each sample."""
     device, grid = next(generator.parameters()).device, generator.grid
     while several := list(islice(samples, BATCH)):
         pixels = torch.from_numpy(np.stack([sample.pixels for sample in several]))[:, None].to(device)
@@ -114,7 +118,10 @@ def _taken(generator: LesionGenerator, samples: Iterator[Sample], config: GanCon
 
 
 def mm_a_pixel(sample: Sample) -> float:
-    """Of a shard's picture; of one that does not say, as if it showed the whole height of a large detector."""
+    """Return the pixel size of a shard's mammogram, in mm.
+
+    If the shard does not record it, assume that the picture shows the full height of a large detector.
+    """
     spacing = sample.facts.get("spacing_mm")
     return float(spacing[0]) if spacing else FIELD_HEIGHT_MM / sample.pixels.shape[0]
 

@@ -1,4 +1,4 @@
-"""The losses of one batch of the lesion objective as modules, the form that DistributedDataParallel wraps.
+"""The losses of one batch of the lesion objective, as modules for DistributedDataParallel to wrap.
 
 docs/lesion_objective.md, Eq. L1 (critic) and L2 (generator). x are targets, y sources, m the generator's map.
 """
@@ -23,7 +23,10 @@ class LesionCriticStep(nn.Module):
         self.critic, self.config = critic, config
 
     def forward(self, target: Tensor, source: Tensor, adversarial: Tensor, with_r1: bool) -> dict[str, Tensor]:
-        """Pixels (n,1,H,W) each; ``with_r1`` in every r1_every-th batch -> loss, gap, r1."""
+        """Pixels (n,1,H,W) of each -> loss, critic (the loss, detached), gap, r1.
+
+        ``with_r1`` is true in every r1_every-th batch; the loss then contains r1_every times R1.
+        """
         n, config = len(target), self.config
         logits = at_least_float32(self.critic(torch.cat([target, adversarial, source])))
         real, made, untouched = logits.split(n)
@@ -36,7 +39,10 @@ class LesionCriticStep(nn.Module):
         return {"loss": loss, "critic": loss.detach(), **figures}
 
     def _squared_gradient(self, target: Tensor) -> Tensor:
-        """(n,): summed over the cells. In full precision: squares of half-precision gradients would vanish."""
+        """Squared norm (n,) of the gradient with respect to the cells.
+
+        In full precision: squares of half-precision gradients would underflow to zero.
+        """
         with torch.autocast(target.device.type, enabled=False):
             cells = self.critic.grid.pooled(target).detach().requires_grad_()
             logits = self.critic.judge(cells)
@@ -45,9 +51,9 @@ class LesionCriticStep(nn.Module):
 
 
 class LesionGeneratorStep(nn.Module):
-    """Eq. L2: softplus(-D(G(y))) + sparse mean|m(y)| + fixed_point mean|m(x)|, means over the cells.
+    """Eq. L2: softplus(-D(G(y))) + sparse mean|m(y)| + fixed_point mean|m(x)|, with means over the cells.
 
-    The critic is called with detached weights and is no submodule: it takes no gradients in this step.
+    The critic is called with detached weights and is not a submodule: it gets no gradients in this step.
     """
 
     def __init__(self, generator: LesionGenerator, critic: LesionCritic, config: LesionConfig) -> None:
@@ -56,7 +62,10 @@ class LesionGeneratorStep(nn.Module):
         self._critic = (critic,)
 
     def forward(self, target: Tensor, source: Tensor) -> dict[str, Tensor]:
-        """Pixels (n,1,H,W) of each -> loss, map (mean|m(y)|), map_of_targets (mean|m(x)|)."""
+        """Pixels (n,1,H,W) of each -> loss, generator (the loss, detached), map and map_of_targets.
+
+        The last two are mean|m(y)| and mean|m(x)|.
+        """
         n, config, critic = len(source), self.config, self._critic[0]
         maps = self.generator.map(torch.cat([source, target]))
         adversarial = self.generator.apply_map(source, maps[:n])

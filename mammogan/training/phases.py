@@ -1,4 +1,4 @@
-"""The schedule of the GAN training as data (study, section 5). gan.py walks it with one loop."""
+"""The schedule of the GAN training as data (study, section 5). gan.py runs it in one loop."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ Part = Literal["last", "fnet", "vnet"]
 
 @dataclass(frozen=True)
 class Stop:
-    """A phase ends when the epoch mean of ``figure`` is ``side`` the limit."""
+    """A stop rule: a phase ends when the epoch mean of ``figure`` is above or below the limit, as ``side`` says."""
 
     figure: Literal["identity", "gap"]
     side: Literal["below", "above"]
     limit: float
 
     def holds(self, means: dict[str, float]) -> bool:
+        """Return whether the rule is met by an epoch's means."""
         value = means.get(self.figure)  # absent when every step of the epoch was skipped
         if value is None:
             return False
@@ -30,7 +31,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Phase:
-    """Who learns, how fast, and when it ends: at its rule or after ``epochs``, whichever is first."""
+    """Which parts learn, their learning rates, and the end: by the stop rule or after ``epochs``, whatever is first."""
 
     name: str
     epochs: int
@@ -40,19 +41,19 @@ class Phase:
     gnet_every: int = 1
     lr_gnet: float = 0.0
     lr_critic: float = 0.0
-    """Of the last layer and Fnet; Vnet has its own."""
+    """For the last layer and Fnet; Vnet has its own learning rate."""
     stop: Stop | None = None
 
     @property
     def adversarial(self) -> bool:
-        """Gnet learns Eq. 8; without, it learns Eq. 7 alone."""
+        """Whether Gnet learns with Eq. 8; otherwise it learns with Eq. 7 alone."""
         return bool(self.critic_parts)
 
 
 def phases(config: GanConfig) -> tuple[Phase, ...]:
-    """The study's five phases with this config's caps, rates and, if asked for, the paper's stop rules.
+    """Return the study's five phases with this config's caps, learning rates and, if requested, the paper's stop rules.
 
-    The lesion objective has one phase, whose learning rates are its own.
+    The lesion objective has one phase, with its own learning rates.
     """
     if config.objective == "lesion":
         return (Phase("lesion", config.lesion.epochs, critic_parts=("last", "fnet")),)

@@ -1,4 +1,4 @@
-"""Scores on the validation split, each mammogram exactly once, divided over the ranks."""
+"""Scores on the validation split; each mammogram is scored exactly once, by one of the ranks."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from mammogan.data.stream import ShardImages
-from mammogan.data.transfer import onto
+from mammogan.data.loading.to_device import onto
+from mammogan.data.shards.reader import ShardImages
 from mammogan.models.losses import identity_parts
-from mammogan.models.networks import Cad, at_least_float32, tissue, to_uint16, unit_pixels
-from mammogan.training.distributed import Ranks
-from mammogan.training.optimisation import Precision
+from mammogan.models.networks import Critic, at_least_float32, tissue, to_uint16, unit_pixels
+from mammogan.training.parallel.ranks import Ranks
+from mammogan.training.run.optimizer import Precision
 
 BATCH = 8
 TRUSTED = 10
-"""As many mammograms called rightly count as much as the movement of all."""
+"""The mean movement counts as much as this many mammograms that the CAD classified correctly."""
 CHANGE_COSTS = 10.0
-"""Fooled rate that a generator has to be ahead by for each unit of Eq. 7."""
+"""One unit of Eq. 7 must be compensated by this much fooled rate."""
 Pause = Callable[[], None]
-"""What is called before every batch, on all ranks equally often; it may end the training."""
+"""Called before every batch, on all ranks equally often; it may end the training."""
 
 
 def no_pause() -> None: ...
 
 
 def own_share(images: ShardImages, ranks: Ranks, pause: Pause = no_pause) -> Iterator[Tensor]:
-    """Batches of this rank's mammograms: every ``size``-th from ``rank`` on. All ranks pause equally often."""
+    """Yield batches of this rank's mammograms (every ``size``-th from ``rank`` on). All ranks pause equally often."""
     own = iter(DataLoader(Subset(images, range(ranks.rank, len(images), ranks.size)), batch_size=BATCH))
     for _ in range(-(-len(images) // (ranks.size * BATCH))):
         pause()
@@ -42,9 +42,9 @@ def own_share(images: ShardImages, ranks: Ranks, pause: Pause = no_pause) -> Ite
 
 @torch.no_grad()
 def probabilities(
-    cad: Cad, images: ShardImages, precision: Precision, ranks: Ranks, pause: Pause = no_pause
+    cad: Critic, images: ShardImages, precision: Precision, ranks: Ranks, pause: Pause = no_pause
 ) -> list[float]:
-    """The CAD's probability of positive for every mammogram; the order is the same on every rank."""
+    """Return the CAD's probability of cancer for every mammogram; the order is the same on every rank."""
     cad.eval()
     own = [torch.zeros(0, device=ranks.device)]
     for batch in own_share(images, ranks, pause):
@@ -54,7 +54,7 @@ def probabilities(
 
 
 def auc(positive: list[float], negative: list[float]) -> float | None:
-    """Area under the ROC curve, or None when a class has no mammogram or a probability is not a number."""
+    """Area under the ROC curve; None when a class has no mammogram or a score is NaN."""
     scores = positive + negative
     if not positive or not negative or any(p != p for p in scores):
         return None
@@ -62,7 +62,7 @@ def auc(positive: list[float], negative: list[float]) -> float | None:
 
 
 def cross_entropy(positive: list[float], negative: list[float]) -> float | None:
-    """Mean of -ln p of the right class, both classes weighing the same; None as for ``auc``."""
+    """Mean of -ln p of the correct class, with equal weight for both classes; None as for ``auc``."""
     if not positive or not negative or any(p != p for p in positive + negative):
         return None
     right = [np.clip(p, 1e-7, 1) for p in (np.array(positive), 1 - np.array(negative))]
@@ -71,23 +71,26 @@ def cross_entropy(positive: list[float], negative: list[float]) -> float | None:
 
 @dataclass(frozen=True)
 class Fooled:
-    """How a generator fares on validation: of ``right`` mammograms that the CAD got right, ``fooled`` fakes flip it."""
+    """Results of a generator on validation: its fakes flip ``fooled`` of ``right`` correctly classified mammograms."""
 
     right: int
     fooled: int
     identity: float | None
-    """Eq. 7 over all of them; None when there are none."""
+    """Eq. 7 over all mammograms; None when there are none."""
     movement: float | None = None
-    """How far the CAD's log-odds move towards the class pretended, mean over all mammograms, right or not: 0 not at
-    all, 1 as far as the other label's mean is away, or farther. None where that is not known, or where the CAD's means
-    do not tell the labels apart."""
+    """How far the CAD's log-odds move towards the target label: mean over all mammograms, correctly classified or not.
+
+    0 is no movement; 1 reaches or exceeds the mean log-odds of the other label. None where that mean is unknown, or
+    where the CAD's means do not separate the labels.
+    """
 
     @property
     def rate(self) -> float | None:
+        """Fooled rate, or None when the CAD classified no mammogram correctly."""
         return self.fooled / self.right if self.right else None
 
     def facts(self) -> dict[str, Any]:
-        """As an epoch's event tells it."""
+        """Return the figures for an epoch's event."""
         return {
             "validation_fooled": self.rate,
             "validation_right": self.right,
@@ -97,11 +100,11 @@ class Fooled:
 
     @property
     def rank(self) -> float:
-        """What the best generator has most of: (fooled + 10 movement) / (right + 10) - 10 Eq. 7.
+        """Rank for choosing the best generator: (fooled + 10 movement) / (right + 10) - 10 Eq. 7.
 
-        The fraction is the fooled rate as one expects it who knew the movement before, and trusted that as much as 10
-        mammograms: 7 fooled of 7 that the CAD got right say little, 190 of 200 nearly all. The change costs as much as
-        the study asks of a generator that reproduces: .02 for its Eq. 7 of .002, a tenth of the rate for .01.
+        The fraction is the expected fooled rate if the movement is a prior estimate worth 10 mammograms: 7 fooled of 7
+        that the CAD got right say little, 190 of 200 nearly all. The change costs .02 for an Eq. 7 of .002, which the
+        study requires of a generator that reproduces, and a tenth of the rate for .01.
         """
         expected = (self.fooled + TRUSTED * (self.movement or 0.0)) / (self.right + TRUSTED)
         return expected - CHANGE_COSTS * (self.identity or 0.0)
@@ -109,9 +112,9 @@ class Fooled:
 
 @torch.no_grad()
 def mean_log_odds(
-    cad: Cad, images: ShardImages, precision: Precision, ranks: Ranks, pause: Pause = no_pause
+    cad: Critic, images: ShardImages, precision: Precision, ranks: Ranks, pause: Pause = no_pause
 ) -> float | None:
-    """The CAD's log-odds of positive, mean over all mammograms; None when there are none."""
+    """Return the CAD's mean log-odds of positive over all mammograms; None when there are none."""
     cad.eval()
     total = torch.zeros((), dtype=torch.float64, device=ranks.device)
     for batch in own_share(images, ranks, pause):
@@ -122,14 +125,14 @@ def mean_log_odds(
 
 
 def _log_odds(logits: Tensor) -> Tensor:
-    """Of positive, (N,), from the CAD's logits (N,2)."""
+    """Log-odds of positive (N,) from the CAD's logits (N,2)."""
     return logits[:, 1] - logits[:, 0]
 
 
 @torch.no_grad()
 def fooled(
     gnet: nn.Module,
-    cad: Cad,
+    cad: Critic,
     images: ShardImages,
     source_label: int,
     precision: Precision,
@@ -137,10 +140,11 @@ def fooled(
     pause: Pause = no_pause,
     targets_log_odds: float | None = None,
 ) -> Fooled:
-    """Alter every mammogram of ``images`` (all of one label, 0 or 1) as it would be saved, and ask the CAD again.
+    """Make every mammogram of ``images`` adversarial, as it would be saved, and score it with the CAD again.
 
-    ``targets_log_odds`` is ``mean_log_odds`` of the other label's: where the movement is measured to.
-    The air stays the original's, as generate.py has it by default; the source's grey grid is left out.
+    All ``images`` have one label (0 or 1). ``targets_log_odds`` is ``mean_log_odds`` of the other label, the reference
+    for the movement. Air keeps the original's pixels, as ``mammogan generate`` does by default; the original's grey
+    grid is not applied.
     """
     was_training = gnet.training
     gnet.eval()

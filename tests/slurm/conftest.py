@@ -12,7 +12,7 @@ import pytest
 from clusters import leave_clusters
 from conftest import ROOT, SMALL, checked
 
-from mammogan.config import Workspace
+from mammogan.workspace import Workspace
 from slurm.trainings import CAD_WORDS, Reference, undisturbed_training
 
 DEVCLUSTER = ROOT / "slurm" / "devcluster"

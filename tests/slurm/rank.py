@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mammogan.cluster.front_door import FrontDoor
-from mammogan.command_line import parse
+from mammogan.io.options import parse
+from mammogan.study.commands import StudyCommand
 from mammogan.training import gan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +27,7 @@ class Kept(gan.GanTraining):
 
 def main(folder: Path, words: list[str]) -> None:
     gan.GanTraining = Kept  # type: ignore[misc]
-    door = FrontDoor.load(ROOT / "launch" / "train_gan.py")
+    door = StudyCommand.load("train-gan")
     assert door.jobs
     [job] = door.jobs(parse(door.options, words))
     job.task.work()

@@ -6,17 +6,18 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, checked, front_door
+from conftest import SMALL, checked, run_script
 from generators import save_all
 
+from mammogan.attack.config import GenerateConfig
 from mammogan.attack.generate import generate
-from mammogan.attack.settings import GenerateConfig
-from mammogan.cluster import submit
-from mammogan.cluster.launch import Array, Job, launch_array
-from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.job import Array, Job
+from mammogan.cluster.launch import launch_array
+from mammogan.cluster.slurm import submit
+from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Command
-from mammogan.config import Workspace
-from mammogan.files import read_json
+from mammogan.io.atomic import read_json
+from mammogan.workspace import Workspace
 
 pytestmark = pytest.mark.slurm
 CPU = ("--cluster", "slurm", "--cpu-ranks", "1", "--cpus-per-task", "1", "--time", "20", "--wait", "--device", "cpu")
@@ -49,7 +50,7 @@ def test_a_damaged_shard_fails_alone_and_once_mended_is_submitted_alone(many_sha
     altered = many_shards.adversarial(SMALL)
     shards = len(list(many_shards.shards(SMALL).glob("test-*.tar")))
 
-    result = front_door(*words)
+    result = run_script(*words)
     assert result.returncode == 1 and f"submitted {shards} tasks" in result.stdout, result.stdout + result.stderr
     failed = re.findall(
         r"job (\d+_\d) \(generate-96x96: test-insert-000001.tar\) did not finish its work; its log: (\S+)",
@@ -61,7 +62,7 @@ def test_a_damaged_shard_fails_alone_and_once_mended_is_submitted_alone(many_sha
     assert len(made) == shards - 1 and "test-insert-000001.tar" not in made and "test-remove-000000.tar" in made
 
     damaged.write_bytes(whole)
-    result = front_door(*words)
+    result = run_script(*words)
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"{shards - 1} of {shards} shards are up to date" in result.stdout and "submitted 1 tasks" in result.stdout
     assert (altered / "index.json").is_file() and len(list(altered.glob("*.tar"))) == shards
@@ -74,7 +75,7 @@ def test_a_shard_that_cannot_be_scored_fails_alone_and_the_report_is_written_onc
     damaged.write_bytes(whole[: len(whole) // 2])
     shards = len(list(altered.shards(SMALL).glob("test-*.tar")))
 
-    result = front_door(*words)
+    result = run_script(*words)
     assert result.returncode == 1 and f"submitted {shards} tasks of evaluate" in result.stdout, result.stderr
     failed = re.findall(
         r"job (\d+_\d) \(evaluate: 96x96/test-negative-000001.tar\) did not finish its work; its log: (\S+)",
@@ -83,12 +84,12 @@ def test_a_shard_that_cannot_be_scored_fails_alone_and_the_report_is_written_onc
     assert len(failed) == 1 and "test-insert-000001.tar is damaged" in Path(failed[0][1]).read_text()
     assert "(evaluate-report) never began" in result.stderr
     assert not (altered.report / "done.json").exists()
-    watched = front_door("launch/watch.py", "--workspace", altered.root)
+    watched = run_script("launch/watch.py", "--workspace", altered.root)
     assert f"tasks: {shards - 1} of {shards} done, 1 failed" in watched.stdout
     assert "shards  96x96/test-negative-000001.tar" in watched.stdout
 
     damaged.write_bytes(whole)
-    result = front_door(*words)
+    result = run_script(*words)
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"{shards - 1} of {shards} shards are scored" in result.stdout and "submitted 1 tasks" in result.stdout
     assert "positives called positive" in (altered.report / "table1.md").read_text()

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from mammogan.cluster import submit
-from mammogan.cluster.launch import Job
-from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.job import Job
+from mammogan.cluster.slurm import submit
+from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Command
-from mammogan.config import Workspace
+from mammogan.workspace import Workspace
 from slurm.conftest import started
 from slurm.trainings import (
     Reference,

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import front_door
+from conftest import run_script
 
-from mammogan.cluster.launch import Job, launch
-from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.backend import choose
+from mammogan.cluster.job import Job
+from mammogan.cluster.launch import launch
+from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Command
-from mammogan.cluster.where import choose
-from mammogan.config import Workspace
+from mammogan.workspace import Workspace
 from slurm.conftest import started
 from slurm.trainings import gan_run, gan_words, wait_for
 
@@ -34,7 +35,7 @@ def test_what_the_cluster_cannot_give_is_refused_with_what_it_has(
     ready: Workspace, words: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
     cpu = ("--cluster", "slurm", "--cpu-ranks", "1", "--cpus-per-task", "1")
-    result = front_door("launch/train_gan.py", *gan_words(ready), *cpu, *words)
+    result = run_script("launch/train_gan.py", *gan_words(ready), *cpu, *words)
     assert result.returncode == 2 and "Traceback" not in result.stderr
     for part in ("error: sbatch refused gan-96x96-remove: ", *expected):
         assert part in result.stderr

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMALL, front_door
+from conftest import ROOT, SMALL, run_script
 
-from mammogan.config import Direction, Workspace
-from mammogan.training.checkpoint import Run
+from mammogan.training.run.checkpoint import Run
+from mammogan.workspace import Direction, Workspace
 from slurm.trainings import logs, slurm, wait_for, wait_for_end
 
 pytestmark = pytest.mark.slurm
@@ -23,7 +23,7 @@ def test_the_study_goes_from_dicoms_to_table_1_past_a_requeued_stage_and_once_do
         *("--resolution", "96x96", "--config", ROOT / "slurm" / "devcluster" / "study.yaml"),
         *("--cluster", "slurm", "--cpu-ranks", "1", "--cpus-per-task", "1", "--time", "30"),
     )
-    first = front_door(*words)
+    first = run_script(*words)
     assert first.returncode == 0, first.stdout + first.stderr
     submitted = [line for line in first.stdout.splitlines() if line.startswith("submitted job ")]
     ids = {line.split(": ")[1].split(" ")[0]: line.split(" ")[2].rstrip(":") for line in submitted}
@@ -45,14 +45,14 @@ def test_the_study_goes_from_dicoms_to_table_1_past_a_requeued_stage_and_once_do
     assert f"Dependency=afterok:{remove}" in slurm("scontrol", "show", "job", f"{array}_0")
     assert f"Dependency=afterok:{ids['generate-96x96-index']}" in slurm("scontrol", "show", "job", f"{scoring}_0")
     slurm("scancel", scoring)
-    again = front_door(*words)
+    again = run_script(*words)
     assert again.returncode == 0, again.stdout + again.stderr
     told = dict(re.findall(r"^ *(\S+) +(job .*)$", again.stdout, re.MULTILINE))
-    on_their_way = {
+    active_jobs = {
         **{name: ids[name] for name in ("shards", "cad-96x96", "gan-96x96-remove", "gan-96x96-insert")},
         "generate-96x96": f"{array}, {ids['generate-96x96-index']}",
     }
-    for name, numbers in on_their_way.items():
+    for name, numbers in active_jobs.items():
         assert name not in told or re.fullmatch(f"job {numbers}, (queued|running)", told[name]), again.stdout
     [second] = re.findall(r"submitted 2 tasks of evaluate as job (\d+);", again.stdout)
     assert again.stdout.count("submitted job ") == 1, "the report"
@@ -64,5 +64,5 @@ def test_the_study_goes_from_dicoms_to_table_1_past_a_requeued_stage_and_once_do
     assert wait_for_end(report) == "COMPLETED", logs(tmp_path)
     assert f"SLURM job {insert}, restarts: 1" in logs(requeued.path)
     assert "positives called positive" in (tmp_path / "work" / "report" / "table1.md").read_text()
-    again = front_door(*words)
+    again = run_script(*words)
     assert again.returncode == 0 and "submitted" not in again.stdout, again.stdout

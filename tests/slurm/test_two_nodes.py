@@ -10,7 +10,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from mammogan.config import Workspace
+from mammogan.workspace import Workspace
 from slurm.trainings import (
     Reference,
     assert_bit_identical,

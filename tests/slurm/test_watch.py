@@ -7,22 +7,23 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from conftest import SMALL, front_door
+from conftest import SMALL, run_script
 
-from mammogan.cluster.launch import Job, launch
-from mammogan.cluster.profile import ClusterConfig
-from mammogan.cluster.standing import Standing
+from mammogan.cluster.job import Job
+from mammogan.cluster.launch import launch
+from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Command
-from mammogan.cluster.watch import Watcher
-from mammogan.config import Workspace
+from mammogan.watch.stage_status import StageStatus
+from mammogan.watch.watch import Watcher
+from mammogan.workspace import Workspace
 from slurm.trainings import gan_run, logs, slurm, train_gan, wait_for, wait_for_next_checkpoint
 
 pytestmark = pytest.mark.slurm
 
 
-def wait_for_standing(watcher: Watcher, name: str, condition: Callable[[Standing], bool]) -> Standing:
+def wait_for_standing(watcher: Watcher, name: str, condition: Callable[[StageStatus], bool]) -> StageStatus:
     """A stage, once it stands so."""
-    seen: list[Standing] = []
+    seen: list[StageStatus] = []
 
     def holds() -> bool:
         seen.extend(found for found in watcher.look().standings if found.stage.name == name)
@@ -47,7 +48,7 @@ def test_a_training_on_two_nodes_is_followed_over_a_requeue_to_its_cancellation(
     slurm("scancel", job)
     cancelled = wait_for_standing(watcher, name, lambda found: found.state == "cancelled")
     assert (cancelled.told, cancelled.restarts) == ("CANCELLED", 1)
-    told = front_door("launch/watch.py", "--workspace", ready.root, "--json")
+    told = run_script("launch/watch.py", "--workspace", ready.root, "--json")
     stages = {stage["name"]: stage for stage in json.loads(told.stdout)["stages"]}
     assert told.returncode == 1 and stages[name]["told"] == "CANCELLED" and stages[name]["restarts"] == 1
     assert stages[f"cad-{SMALL}"]["state"] == "done"

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from conftest import front_door
+from conftest import run_script
 
-from mammogan.cluster.launch import Job, launch
-from mammogan.cluster.profile import ClusterConfig
+from mammogan.cluster.job import Job
+from mammogan.cluster.launch import launch
+from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Command
-from mammogan.config import Direction, Resolution, Workspace
-from mammogan.training.checkpoint import Run, load
+from mammogan.training.run.checkpoint import Run, load
+from mammogan.workspace import Direction, Resolution, Workspace
 
 SHAPE = ("--resolution", "96x96", "--width", "0.08", "--pairs", "2", "--epoch-batches", "6")
 QUIET = ("--compute.device", "cpu", "--compute.loader-workers", "0", "--compute.no-tensorboard")
@@ -56,7 +57,7 @@ def gan_words(workspace: Workspace) -> tuple[str, ...]:
 
 def train_gan(workspace: Workspace, *words: str) -> str:
     """Submit the training on two nodes as a user does; the job's id. With --wait, after its end."""
-    result = front_door("launch/train_gan.py", *gan_words(workspace), *TWO_NODES, *words)
+    result = run_script("launch/train_gan.py", *gan_words(workspace), *TWO_NODES, *words)
     assert result.returncode == 0, result.stdout + result.stderr + logs(workspace.root)
     return result.stdout.partition("submitted job ")[2].partition(":")[0]
 

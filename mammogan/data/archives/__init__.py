@@ -1,0 +1,1 @@
+"""Scan public archives, or your own folder of mammograms, and write the cohort table."""

@@ -1,4 +1,4 @@
-"""What lies under an archive's folder: files that could be images, tables, texts. Nothing is passed over in silence."""
+"""List all files under an archive's folder as possible images, tables or texts; none is skipped silently."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
-from mammogan.config import UserError
-from mammogan.data.archives.archive import Found
+from mammogan.data.archives.base import Found
 from mammogan.data.archives.tables import SUFFIXES, Table, open_table
+from mammogan.errors import UserError
 
 TEXTS = {".json", ".xml", ".txt", ".md", ".html", ".htm", ".pdf", ".doc", ".docx", ".xls", ".tcia", ".yaml", ".yml",
          ".log", ".sha256", ".md5", ".roi", ".ini", ".py", ".ipynb", ".sh"}  # fmt: skip
-"""Endings of files that are neither images nor tables. Everything else, whatever its name, could be an image."""
+"""Suffixes of files that are neither images nor tables. Any other file, whatever its name, could be an image."""
 NAMED_TEXTS = {"LICENSE", "README", "CHANGELOG", "SHA256SUMS.txt", ".DS_Store", "Thumbs.db"}
 SIGN_OF_OURS = "label_source"
-"""A column of the tables that a scan writes: where they are found beside an archive's, they are not the archive's."""
+"""A column of every table that a scan writes; it keeps such a table from being read as one of the archive's."""
 
 
 def look_into(root: Path, tables: Sequence[Path] = ()) -> Found:
-    """List everything under ``root``, links to folders followed. ``tables`` replaces the search for tables."""
+    """List everything under ``root``, following links to folders. If ``tables`` are given, only these are read.
+
+    Raises UserError if ``root`` is not a folder or holds no image, or if one of ``tables`` cannot be read.
+    """
     if not root.is_dir():
         raise UserError(f"{root}: expected the folder of an archive, found {'a file' if root.exists() else 'nothing'}")
     closed: list[PurePath] = []
@@ -47,7 +50,7 @@ def look_into(root: Path, tables: Sequence[Path] = ()) -> Found:
 
 
 def _files(root: Path, closed: list[PurePath]) -> Iterator[PurePath]:
-    """Paths relative to ``root``; folders that may not be entered go to ``closed``."""
+    """Yield the files' paths relative to ``root``; folders that cannot be opened are added to ``closed``."""
     seen: set[tuple[int, int]] = set()
 
     def note(error: OSError) -> None:
@@ -55,7 +58,7 @@ def _files(root: Path, closed: list[PurePath]) -> Iterator[PurePath]:
 
     for folder, below, names in os.walk(root, onerror=note, followlinks=True):
         place = Path(folder).stat()
-        if (place.st_dev, place.st_ino) in seen:  # a link back up
+        if (place.st_dev, place.st_ino) in seen:  # a link to a folder listed already
             below.clear()
             continue
         seen.add((place.st_dev, place.st_ino))
@@ -63,7 +66,7 @@ def _files(root: Path, closed: list[PurePath]) -> Iterator[PurePath]:
 
 
 def _asked(tables: Sequence[Path]) -> Iterator[Table]:
-    """The tables that a user names, whatever columns they have; UserError where one cannot be read."""
+    """Open the tables of --tables, whatever their columns; UserError if one cannot be read."""
     for path in tables:
         if path.suffix.lower() not in SUFFIXES:
             raise UserError(f"--tables {path}: expected {', '.join(SUFFIXES)}; save it as CSV")

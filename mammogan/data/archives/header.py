@@ -1,6 +1,6 @@
-"""One DICOM header: whether the file holds a mammogram to use, and of which side and view.
+"""Read one DICOM header and decide whether the file is a usable mammogram, and of which side and view.
 
-Light on purpose (pydicom alone): it runs in many processes over many files.
+It imports nothing heavier than pydicom, because it runs in many processes over many files.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from mammogan.data.archives.archive import Header
+from mammogan.data.archives.base import Header
 from mammogan.data.archives.views import (
     MODIFIER_REASONS,
     VIEW_CODES,
@@ -23,7 +23,7 @@ from mammogan.data.archives.views import (
     view_in,
     view_meant,
 )
-from mammogan.data.quiet import NO_DICM, quiet_pydicom
+from mammogan.data.dicom.quiet import NO_DICM, quiet_pydicom
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 FOR_PRESENTATION, FOR_PROCESSING = f"{STORAGE}1.2", f"{STORAGE}1.2.1"
@@ -31,7 +31,7 @@ SECONDARY_CAPTURE = f"{STORAGE}7"
 TOMOSYNTHESIS = f"{STORAGE}13.1."
 MAMMOGRAPHY_CAD = f"{STORAGE}88.50"
 IMAGES = {FOR_PRESENTATION, FOR_PROCESSING, f"{STORAGE}1", f"{STORAGE}1.1"}
-"""Digital mammography, and the computed and digital radiography as which some devices store mammograms."""
+"""SOP classes of usable images: digital mammography, and computed and digital radiography, which some devices use."""
 SMALLEST_SIDE = 64
 LARGEST_MAGNIFICATION = 1.1
 TEXTS = (
@@ -54,7 +54,7 @@ WANTED = (
 
 
 def read_header(path: Path) -> Header:
-    """Read one file up to its pixels. Whatever is wrong with it comes back as the header's reason."""
+    """Read one file up to its pixels. If something is wrong with it, the header's ``reason`` says what."""
     try:
         with quiet_pydicom():
             if not path.is_file():
@@ -90,7 +90,7 @@ def _described(header: Dataset, path: Path) -> Header:
 
 
 def _another_kind(header: Dataset, sop_class: str, path: Path) -> tuple[str, str] | None:
-    """Reason and detail when the file is no single mammogram for presentation with pixels that could be converted."""
+    """Return reason and detail unless the file is a single mammogram FOR PRESENTATION with convertible pixels."""
     modality = _text(header, "Modality") or "MG"
     rows, columns = _whole(header, "Rows"), _whole(header, "Columns")
     size = path.stat().st_size
@@ -110,13 +110,13 @@ def _another_kind(header: Dataset, sop_class: str, path: Path) -> tuple[str, str
 
 
 def _may_be_image(sop_class: str) -> bool:
-    """Classes that are replaced or left out by de-identification say nothing, and so exclude nothing."""
+    """Return whether the SOP class allows an image. Unknown classes do: de-identification may replace or remove it."""
     known = sop_class.startswith(STORAGE)
     return not known or sop_class in IMAGES or sop_class.startswith(SECONDARY_CAPTURE)
 
 
 def _is_raw(header: Dataset, sop_class: str) -> bool:
-    """By its intent or, where that is not said, by its class."""
+    """Return whether the image is raw detector data, by PresentationIntentType or, if that is missing, SOP class."""
     intent = _text(header, "PresentationIntentType")
     return intent == "FOR PROCESSING" if intent else sop_class == FOR_PROCESSING
 
@@ -129,7 +129,7 @@ def _fewest_bytes(header: Dataset, pixels: int) -> int:
 
 
 def _another_view(header: Dataset) -> tuple[str, str] | None:
-    """Reason and detail when this is an image, but not a plain view of a whole breast."""
+    """Return reason and detail if the image is not a plain view of a complete breast."""
     for code in _modifiers(header):
         return MODIFIER_REASONS.get(code, "view_modifier"), f"view modifier {code}"
     if SPOT_PADDLE.search(paddle := _text(header, "PaddleDescription")):
@@ -144,7 +144,7 @@ def _another_view(header: Dataset) -> tuple[str, str] | None:
 
 
 def _modifiers(header: Dataset) -> Iterator[str]:
-    """Codes of the view's modifiers, at the top or inside the view's item."""
+    """Yield the codes of the view's modifiers, from the header itself or from the items of ViewCodeSequence."""
     for holder in (header, *_items(header, "ViewCodeSequence")):
         yield from filter(None, (_text(item, "CodeValue") for item in _items(holder, "ViewModifierCodeSequence")))
 
@@ -161,7 +161,7 @@ def _lateralities(header: Dataset) -> Iterator[tuple[str, str]]:
 
 
 def _frame_laterality(header: Dataset) -> str:
-    """Of the header itself, or of the groups that all frames share."""
+    """Return FrameLaterality of the header itself, or of the functional groups that all frames share."""
     holders = [item for group in _items(header, "SharedFunctionalGroupsSequence") for item in _anatomy(group)]
     return next(filter(None, (_text(holder, "FrameLaterality") for holder in (header, *holders))), "")
 

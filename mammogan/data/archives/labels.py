@@ -1,4 +1,4 @@
-"""From what was found in a breast to the label of its images, by rules that the user can see and choose."""
+"""Derive the label of an image from the finding in its breast, by rules that the user can choose."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from mammogan.config import Label
+from mammogan.workspace import Label
 
 Finding = Literal[
     "cancer", "interval", "prior", "benign", "recalled", "uncertain", "contralateral", "unlisted", "normal", "unknown"
 ]  # fmt: skip
-"""cancer: positive by the basis chosen. normal: negative. unknown: nothing is said. The others are left to the user."""
+"""What an archive's tables say of a breast. cancer: positive by the chosen basis. normal: negative. unknown: the tables
+do not say. For each of the others, the user chooses the label."""
 Basis = Literal["biopsy", "birads5", "birads45", "table"]
 Choice = Literal["exclude", "negative", "positive"]
 
@@ -31,28 +32,28 @@ OTHER_SIDE = {"L": "R", "R": "L"}
 
 @dataclass(frozen=True)
 class Policy:
-    """What the images of a breast are labelled. exclude leaves them out, with the reason label_<finding>."""
+    """The label of a breast's images, by finding. exclude leaves them out, with the reason label_<finding>."""
 
     positive: Literal["auto", "biopsy", "birads5", "birads45"] = "auto"
-    """What makes a positive. auto: cancer proven by biopsy or pathology where the archive knows it, else BI-RADS 5 and
-    6. birads45: BI-RADS 4, 5 and 6, as a radiologist gave it."""
+    """What counts as positive. auto: cancer proven by biopsy or pathology if the archive records it, else BI-RADS 5 and
+    6. biopsy: proven cancer only. birads5, birads45: also BI-RADS 5 and 6, or 4 to 6, as a radiologist assessed it."""
     benign: Choice = "exclude"
-    """Benign by biopsy or pathology."""
+    """Label of findings that are benign by biopsy or pathology."""
     recalled: Choice = "exclude"
-    """Recalled from screening, no cancer found."""
+    """Label of breasts recalled from screening without a cancer found."""
     uncertain: Choice = "exclude"
-    """Assessed but not settled: BI-RADS 3 or 4 or a recall of which no more is known."""
+    """Label of breasts with an unsettled assessment: BI-RADS 3 or 4, or a recall without a known result."""
     interval: Choice = "exclude"
-    """Screening images of a breast in which cancer was found before the next screening."""
+    """Label of screening images of a breast in which cancer was found before the next screening."""
     prior: Choice = "exclude"
-    """Images from other exams of a breast with cancer."""
+    """Label of images from other exams of a breast with cancer."""
     contralateral: Choice = "exclude"
-    """The other breast of a woman with cancer; the study leaves it out."""
+    """Label of the other breast of a woman with cancer; the study leaves it out."""
     unlisted: Choice = "exclude"
-    """A breast that the tables do not mention, of a woman whom they do; presumed normal by those who use it."""
+    """Label of a breast that the tables do not mention, of a woman whom they do; negative presumes it to be normal."""
 
     def label(self, finding: Finding) -> Label | None:
-        """None: not used."""
+        """Return the label for a finding; None means that the image is not used."""
         if finding == "cancer":
             return "positive"
         if finding == "normal":
@@ -62,7 +63,10 @@ class Policy:
 
 
 def finding_of_birads(category: str, basis: Basis) -> Finding:
-    """BI-RADS 0 to 6, also as '4a' or 'BI-RADS 4': the finding when nothing else is known of the breast."""
+    """Return the finding for a BI-RADS category, 0 to 6, if nothing else is known of the breast.
+
+    '4a' and 'BI-RADS 4' are understood too; any other text gives unknown.
+    """
     digit = next((sign for sign in category if sign.isdigit()), "")
     positive = {"birads5": "56", "birads45": "456"}.get(basis, "")
     if not digit or digit not in "0123456":
@@ -73,19 +77,24 @@ def finding_of_birads(category: str, basis: Basis) -> Finding:
 
 
 class Cases:
-    """The breasts with cancer of an archive, and what that means for the other images of the same women."""
+    """The breasts with cancer in an archive, and what they mean for other images of the same women."""
 
     def __init__(self) -> None:
         self.studies: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
 
     def add(self, findings: Iterable[tuple[str, str, str, Finding]]) -> None:
-        """Take in findings as (patient, laterality, study, finding)."""
+        """Add findings, given as (patient, laterality, study, finding)."""
         for patient, laterality, study, finding in findings:
             if finding in WITH_CANCER and laterality:
                 self.studies[patient, laterality].add(study)
 
     def settled(self, patient: str, laterality: str, study: str, finding: Finding) -> Finding:
-        """The finding in the light of the woman's other images; cancer is of the breast, whichever view shows it."""
+        """Correct the finding of an image by the cancers found in the woman's other images.
+
+        A cancer is a property of the breast, not of the view. An image of a breast with cancer becomes uncertain in the
+        exam of the cancer and prior in another exam; an image of the other breast becomes contralateral. Cancers and
+        unknown findings are kept.
+        """
         if finding in WITH_CANCER or finding == "unknown":
             return finding
         if studies := self.studies.get((patient, laterality)):

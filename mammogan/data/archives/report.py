@@ -1,4 +1,4 @@
-"""What a scan tells its user: files in, files used, why the others were not, and what the labels come to."""
+"""The report of a scan: how many files were found and used, why others were left out, and the counts of labels."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammogan.config import LABELS, SPLITS
-from mammogan.data.archives.archive import Archive, Catalogue, Found
-from mammogan.data.archives.images import Image
+from mammogan.data.archives.base import Archive, Catalogue, Found
+from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.labels import OPEN_TO_CHOICE
-from mammogan.data.doctor import Diagnosis
+from mammogan.data.dicom.decodability import Decodability
+from mammogan.workspace import LABELS, SPLITS
 
 MEANING = {
     "bad_name": "a path that a table cannot hold: not UTF-8, or a space at its end",
@@ -56,7 +56,7 @@ MEANING = {
 
 @dataclass(frozen=True)
 class ScanReport:
-    """``counts`` and ``patients`` are by split (an empty one: not split yet) and label."""
+    """The numbers of a scan. ``counts`` (images) and ``patients`` are by split ("": not split yet) and label."""
 
     archive: Archive
     files: int
@@ -66,12 +66,12 @@ class ScanReport:
     patients: dict[tuple[str, str], int]
     label_sources: dict[str, int]
     doubts: dict[str, int]
-    diagnosis: Diagnosis
+    diagnosis: Decodability
     unmatched: int
-    """Entries of the tables to which no file belongs."""
+    """Number of entries of the tables without a file."""
     other_files: int
     both_breasts: tuple[int, int]
-    """Women with positive images of both breasts, and all with positive images."""
+    """Number of women with positive images of both breasts, and of all women with positive images."""
     out: Path
     excluded_list: Path
 
@@ -79,6 +79,7 @@ class ScanReport:
     def of(
         cls, archive: Archive, images: Sequence[Image], catalogue: Catalogue, found: Found, out: Path, excluded: Path
     ) -> ScanReport:
+        """Count the images of a scan; ``out`` is the cohort table and ``excluded`` the list of excluded files."""
         used = [image for image in images if not image.reason]
         cells: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         positive: defaultdict[str, set[str]] = defaultdict(set)
@@ -95,7 +96,7 @@ class ScanReport:
             patients={cell: len(set(patients)) for cell, patients in cells.items()},
             label_sources=dict(Counter(image.entry.label_source for image in used if image.entry)),
             doubts=dict(Counter(doubt for image in used for doubt in image.doubts)),
-            diagnosis=Diagnosis(Counter(image.header.syntax for image in used)),
+            diagnosis=Decodability(Counter(image.header.syntax for image in used)),
             unmatched=len(set(catalogue.entries) - {image.key for image in images}),
             other_files=len(found.texts) + len(found.tables),
             both_breasts=(sum(len(sides) == 2 for sides in positive.values()), len(positive)),
@@ -104,7 +105,7 @@ class ScanReport:
         )
 
     def lines(self) -> Iterator[str]:
-        """The report as a person reads it."""
+        """Yield the lines of the report."""
         yield f"{self.files} files in, {self.used} used ({self.other_files} tables and texts beside them)"
         yield from self.why_excluded()
         if self.unmatched:
@@ -125,14 +126,14 @@ class ScanReport:
         yield f"written to {self.out} (private)"
 
     def why_excluded(self) -> Iterator[str]:
-        """One line for each reason; nothing when every file was used."""
+        """Yield one line for each reason why files were left out; no line if every file was used."""
         for code, number in sorted(self.excluded.items()):
             yield f"  {number} left out: {code}, {MEANING.get(code, 'see the list')}"
         if self.excluded:
             yield f"  which ones (private): {self.excluded_list}"
 
     def advice(self) -> Iterator[str]:
-        """What to look at before the table is used."""
+        """Yield notes on what the user should check before using the table."""
         labels = {label for (_, label), number in self.counts.items() if number}
         choices = [code.removeprefix("label_") for code in self.excluded if code.startswith("label_")]
         if missing := [label for label in LABELS if label not in labels]:

@@ -1,4 +1,4 @@
-"""An archive on disk to the cohort table, and beside it the list of what was left out and why."""
+"""Scan an archive on disk: write its cohort table, and beside it the list of excluded files with reasons."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mammogan import files, terminal
-from mammogan.config import UserError
-from mammogan.data.archives.archive import Dataset, Found
+from mammogan.data.archives.base import Dataset, Found
+from mammogan.data.archives.candidates import Image, read_images
 from mammogan.data.archives.folder import look_into
-from mammogan.data.archives.images import Image, read_images
-from mammogan.data.archives.recognise import basis_of, recognise
+from mammogan.data.archives.registry import basis_of, recognise
 from mammogan.data.archives.report import ScanReport
 from mammogan.data.archives.selection import Selection, select
-from mammogan.data.conversion_report import LONGEST_DETAIL
+from mammogan.data.conversion.report import LONGEST_DETAIL
+from mammogan.errors import UserError
+from mammogan.io import atomic, terminal
 
 COLUMNS = (
     "path", "patient", "laterality", "view", "label", "split", "density",
@@ -35,10 +35,10 @@ def scan(
     seconds: float | None = 30.0,
     overwrite: bool = False,
 ) -> ScanReport:
-    """Write ``out``, the table that shards/make_shards.py reads, and <out without .csv>.excluded.csv; both mode 600.
+    """Write ``out``, the table that mammogan make-shards reads, and <out without .csv>.excluded.csv; both mode 600.
 
-    Headers alone are read, each in at most ``seconds`` (None: no limit); ``jobs`` 0: one process for each core. Raises
-    UserError when the archive is not recognised or lacks a table, and when no file can be used.
+    Only headers are read, each within ``seconds`` (None: no limit); ``jobs`` 0 means one process for each core. Raises
+    UserError if the archive is not recognised or lacks a table, or if no file can be used.
     """
     asked = selection or Selection()
     if out.exists() and not overwrite:
@@ -61,7 +61,7 @@ def scan(
 
 
 def _refuse_unwritable(out: Path) -> None:
-    """Before hours of reading, not after them."""
+    """Raise UserError if ``out`` cannot be written; checked first, because reading can take hours."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out.parent):
@@ -73,6 +73,7 @@ def _refuse_unwritable(out: Path) -> None:
 
 
 def excluded_list(out: Path) -> Path:
+    """Return the path of the list of excluded files beside the cohort table ``out``."""
     return out.with_name(f"{out.stem}.excluded.csv")
 
 
@@ -94,13 +95,13 @@ def _cell(image: Image, column: str, out: Path, found: Found) -> str:
         return _path(image, out, found)
     if column in ("density", "label_source"):
         return str(getattr(entry, column))
-    if column == "study":  # not the folder that stands for it where repeated views are looked for
+    if column == "study":  # image.study may be the file's folder, a substitute that serves only to find repeated views
         return (entry.study if entry else "") or image.header.study
     return ";".join(image.doubts) if column == "doubts" else str(getattr(image, column))
 
 
 def _path(image: Image, out: Path, found: Found) -> str:
-    """Relative to the table's folder where the file lies under it, so that both can be moved together."""
+    """Return the path relative to the table's folder if the file is under it, so that both can be moved together."""
     path, folder = (found.root / image.path).absolute(), out.parent.absolute()
     return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
@@ -110,6 +111,6 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    # A file's name need not be UTF-8, nor what its header says.
+    # File names and header texts may not be valid UTF-8.
     printable = text.getvalue().encode("utf-8", "backslashreplace").decode()
-    files.write_text(path, printable, files.PRIVATE)
+    atomic.write_text(path, printable, atomic.PRIVATE)

@@ -1,4 +1,4 @@
-"""Which of an archive's images make the cohort: film, labels, repeated views, official splits."""
+"""Select an archive's images for the cohort: digitised film, labels, copies, repeated views, official splits."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from mammogan.config import UserError
-from mammogan.data.archives.archive import Archive, Catalogue
-from mammogan.data.archives.images import Image
+from mammogan.data.archives.base import Archive, Catalogue
+from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.labels import Cases, Finding, Policy
-from mammogan.data.split import divide
-from mammogan.data.table import patient_of
+from mammogan.data.cohort.split import divide
+from mammogan.data.cohort.table import patient_of
+from mammogan.errors import UserError
 
 TRAINING_TENTHS = {"validation": 1, "train": 9}
-"""How an official training part is divided."""
+"""How many tenths of an official training part go to validation and to train."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What is taken from an archive into the cohort."""
+    """Options that decide which of an archive's images get into the cohort."""
 
     policy: Policy = field(default_factory=Policy)
     allow_film: bool = False
@@ -30,7 +30,7 @@ class Selection:
 
 
 def select(images: Sequence[Image], archive: Archive, catalogue: Catalogue, asked: Selection) -> list[Image]:
-    """All images again, in order, labelled or with the reason why they are left out."""
+    """Return all images in the same order, each with its label or with the reason why it is left out."""
     chosen = [without_film(image, archive, asked.allow_film) for image in images]
     chosen = labelled(chosen, catalogue, asked.policy, archive)
     chosen = without_copies(chosen)
@@ -42,7 +42,7 @@ def select(images: Sequence[Image], archive: Archive, catalogue: Catalogue, aske
 
 
 def without_film(image: Image, archive: Archive, allowed: bool) -> Image:
-    """Digitised film and secondary captures are another kind of image, to be asked for."""
+    """Leave out digitised film and secondary captures, another kind of image, unless they are ``allowed``."""
     if allowed or not (archive.is_film or image.header.is_film or image.header.is_secondary):
         return image
     is_film = archive.is_film or image.header.is_film
@@ -50,7 +50,10 @@ def without_film(image: Image, archive: Archive, allowed: bool) -> Image:
 
 
 def labelled(images: Sequence[Image], catalogue: Catalogue, policy: Policy, archive: Archive) -> list[Image]:
-    """Labels by the findings, each seen in the light of all that a public archive's tables say of the woman."""
+    """Label the images by their findings.
+
+    In a public archive, a finding is first corrected by what the tables say of the woman's other images.
+    """
     if archive.is_own:
         return [_labelled(image, Cases(), policy) for image in images]
     cases = Cases()
@@ -72,7 +75,7 @@ def _labelled(image: Image, cases: Cases, policy: Policy) -> Image:
 
 
 def without_copies(images: Sequence[Image]) -> list[Image]:
-    """The first of files with the same SOPInstanceUID stays."""
+    """Of the usable files with the same SOPInstanceUID, keep only the first."""
     first: dict[str, Image] = {}
     kept = []
     for image in images:
@@ -92,7 +95,7 @@ def _copy(image: Image, earlier: Image) -> Image:
 
 
 def best_of_repeats(images: Sequence[Image]) -> list[Image]:
-    """One image for each exam, side and view: the larger, then the later one."""
+    """Keep one image for each exam, side and view: the largest, and of equally large ones the latest."""
     by_view: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for position, image in enumerate(images):
         if not image.reason:
@@ -104,10 +107,10 @@ def best_of_repeats(images: Sequence[Image]) -> list[Image]:
 
 
 def officially_split(images: Sequence[Image], archive: Archive, seed: int) -> list[Image]:
-    """The archive's own parts. Validation, where it has none, is taken out of its training part by patient and label.
+    """Use the archive's own split; if it has no validation part, take one from the training part by patient and label.
 
-    A patient who is in the test part and in another stays in the test part alone; in a user's own table, where she may
-    be a mistake of its author's, she is a UserError.
+    If a patient is in the test part and in another one, only her test images are used. In a user's own table this may
+    be a mistake of the author, and raises UserError.
     """
     if not archive.has_split:
         raise UserError(f"--split official: {archive.name} has none; leave it out to have one made by patient")
@@ -144,7 +147,10 @@ def _refuse_divided_patients(images: Sequence[Image]) -> None:
 
 
 def _tenth(labels: Iterable[tuple[str, str]], seed: int) -> set[str]:
-    """About a tenth of the patients with a positive image and of those without, at least one, each by her own hash."""
+    """Choose about a tenth of the patients with a positive image and of those without, by a hash of each patient.
+
+    At least one of each group is chosen, unless the group has fewer than two patients.
+    """
     is_positive: dict[str, bool] = {}
     for patient, label in labels:
         is_positive[patient] = is_positive.get(patient, False) or label == "positive"

@@ -1,4 +1,4 @@
-"""The tables of other people: any separator, any encoding, column names with spaces, underscores and capitals."""
+"""Read tables of any origin: any separator, any encoding, column names with spaces, underscores and capitals."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammogan.config import UserError
 from mammogan.data.archives.workbook import workbook_rows
+from mammogan.errors import UserError
 
 SUFFIXES = (".csv", ".tsv", ".xlsx")
 SEPARATORS = (",", ";", "\t")
@@ -18,13 +18,13 @@ NOTHING = ("", "nan", "null", "none", "n/a", "na")
 
 @dataclass(frozen=True)
 class Table:
-    """A table and the names of its columns as ``plain`` writes them."""
+    """The path of a table and its column names as ``plain`` writes them."""
 
     path: Path
     columns: frozenset[str]
 
     def rows(self) -> Iterator[dict[str, str]]:
-        """Each row by plain column name; spaces around cells and words for 'nothing' are taken away."""
+        """Yield each row by plain column name; spaces around cells are removed, words such as 'nan' become empty."""
         lines = _lines(self.path)
         header = [plain(name) for name in next(lines)]
         for cells in lines:
@@ -34,7 +34,7 @@ class Table:
 
 
 def open_table(path: Path) -> Table | None:
-    """The table, its header read; None when the file is none."""
+    """Read the header of a table; None if the file is not a table."""
     try:
         header = next(_lines(path), [])
     except (OSError, ValueError, csv.Error):
@@ -43,36 +43,36 @@ def open_table(path: Path) -> Table | None:
 
 
 def plain(name: str) -> str:
-    """'breast density', 'Breast_Density ' and 'BREAST-DENSITY' as breast_density."""
+    """Normalise a column name: 'breast density', 'Breast_Density ' and 'BREAST-DENSITY' become breast_density."""
     return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
 
 
 def known(cell: str) -> str:
-    """The cell, or nothing where it says that there is nothing."""
+    """Return the cell without surrounding spaces; empty if it is a word for 'no value', such as 'nan' or 'none'."""
     cell = cell.strip()
     return "" if cell.lower() in NOTHING else cell
 
 
 def number(cell: str) -> int | None:
-    """'1', '1.0' and ' 1 ' as 1; None where no whole number is given."""
+    """Read an integer: '1', '1.0' and ' 1 ' give 1; None if the cell is not an integer."""
     match = re.fullmatch(r"(-?\d+)(\.0*)?", cell.strip())
     return int(match[1]) if match else None
 
 
 def density_of(cell: str) -> str:
-    """BI-RADS density A to D from 'B', '2', '2.0' or 'DENSITY B'; empty for anything else."""
+    """Read the BI-RADS density, A to D, from 'B', '2', '2.0' or 'DENSITY B'; empty for anything else."""
     last = cell.upper().split()[-1] if cell.split() else ""
     last = {1: "A", 2: "B", 3: "C", 4: "D"}.get(number(last) or 0, last)
     return last if last in ("A", "B", "C", "D") else ""
 
 
 def tail(path: str, parts: int) -> str:
-    """The last parts of a path that may be written with either slash, in lower case."""
+    """Return the last ``parts`` parts of a path in lower case; the path may have slashes or backslashes."""
     return "/".join(re.split(r"[\\/]+", path.strip())[-parts:]).lower()
 
 
 def cell_of(row: Mapping[str, str], *names: str) -> str:
-    """The first of several columns that says something."""
+    """Return the first non-empty cell among the columns ``names``, or an empty string."""
     return next((row[name] for name in names if row.get(name)), "")
 
 
@@ -91,7 +91,7 @@ def _lines(path: Path) -> Iterator[Sequence[str]]:
 
 
 def _encoding(path: Path) -> str:
-    """UTF-8 with or without a byte order mark, UTF-16, or else what Western spreadsheets write."""
+    """Guess the encoding: UTF-8 with or without a byte order mark, UTF-16, else cp1252 (Western spreadsheets)."""
     with open(path, "rb") as file:
         start = file.read(1 << 16)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):

@@ -1,4 +1,4 @@
-"""Views and sides as headers, tables and file names write them (CID 4014 and 4015; SNOMED CT and the older SRT)."""
+"""Read views and sides from codes, texts and file names (DICOM CID 4014 and 4015; SNOMED CT and the older SRT)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODIFIER_REASONS = {
     "399055006": "spot_mag", "R-102D7": "spot_mag",
     "399209000": "implant_displaced", "R-102D5": "implant_displaced",
 }  # fmt: skip
-"""Reason codes; every other modifier makes a view_modifier."""
+"""Code of the reason for leaving an image out, by view modifier; every other modifier gives view_modifier."""
 MEANINGS = {
     "craniocaudal": "CC",
     "mediolateraloblique": "MLO",
@@ -40,24 +40,24 @@ WORD = re.compile(r"([A-Z]+)\d{0,2}")
 
 
 def view_in(text: str) -> str:
-    """The one view that a text such as 'RIGHT CC', 'LMLO' or '1234_L_CC_1.dcm' names; empty when none or several."""
+    """Return the view that a text such as 'RIGHT CC', 'LMLO' or '1234_L_CC_1.dcm' names; empty if none or several."""
     return _only({view for _, view in _words(text) if view})
 
 
 def laterality_in(text: str) -> str:
-    """The one side, L or R, that a text names; empty when none or both."""
+    """Return the side, L or R, that a text names; empty if none or both."""
     return _only({side for side, _ in _words(text) if side})
 
 
 def view_meant(meaning: str) -> str:
-    """The view of a code's meaning, such as 'medio-lateral oblique'."""
+    """Return the view that a CodeMeaning such as 'medio-lateral oblique' names; empty if it is not known."""
     return MEANINGS.get(re.sub(r"[^a-z]", "", meaning.lower()), "")
 
 
 def laterality_of_orientation(orientation: tuple[str, ...]) -> str:
-    """From PatientOrientation (row, column): A with R is a left breast, P with L a right one; anything else is nothing.
+    """Return the side from PatientOrientation (row, column): A with R is a left breast, P with L a right one.
 
-    Some archives write the view into this attribute.
+    Any other value gives an empty string, because some archives write the view into this attribute.
     """
     if len(orientation) != 2 or not all(re.fullmatch(r"[APRLHF]{1,3}", part) for part in orientation):
         return ""
@@ -68,13 +68,13 @@ def laterality_of_orientation(orientation: tuple[str, ...]) -> str:
 
 
 def clues_in_name(path: str) -> tuple[str, str]:
-    """Side and view that a file's name and folders give. A bare letter is a side only where a view stands beside it."""
+    """Return side and view from a file's name and folders; the side counts only if they name a view too."""
     view = view_in(path)
     return (laterality_in(path) if view else "", view)
 
 
 def _words(text: str) -> Iterator[tuple[str, str]]:
-    """(side, view) of each word; either may be empty. LM and LMO are views, LML and LMLO a side and a view."""
+    """Yield (side, view) for each word; either may be empty. LM and LMO are views, LML and LMLO a side and a view."""
     for token in TOKEN.findall(text.upper()):
         word = match[1] if (match := WORD.fullmatch(token)) else ""
         if word in VIEWS:

@@ -1,4 +1,4 @@
-"""Rows of the first sheet of an .xlsx workbook, also of one that declares itself wrongly, as that of CMMD does."""
+"""Read the rows of the first sheet of an .xlsx workbook, even if its declarations are wrong, as in CMMD's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ STRINGS = "xl/sharedStrings.xml"
 
 
 def workbook_rows(path: Path) -> Iterator[Sequence[str]]:
-    """Cells as text. ValueError when the file is no workbook. Namespaces and the declared size are not looked at."""
+    """Yield each row's cells as text; ValueError if the file is not a workbook.
+
+    Namespaces and the declared size of the sheet are ignored, because they may be wrong.
+    """
     try:
         with zipfile.ZipFile(path) as book:
             names = book.namelist()
@@ -43,7 +46,7 @@ def _shared_strings(xml: bytes) -> list[str]:
 
 
 def _column(reference: str, position: int) -> int:
-    """Column 0 for 'A7', 27 for 'AB7'; the cell's position in its row when it has no reference."""
+    """Return the column of a cell: 0 for 'A7', 27 for 'AB7'; its position in the row if it has no reference."""
     letters = re.match(r"[A-Z]+", reference)
     if not letters:
         return position

@@ -1,7 +1,7 @@
-"""The phantom cohort: mammograms of nobody, as true DICOM files, with every lesion known (docs/phantom.md).
+"""Draw a phantom cohort: synthetic mammograms in real DICOM files, with all lesions known (docs/phantom.md).
 
-settings   what can be asked for, and the presets          plan       who is in the cohort, decided before any pixel
-streams    independent random draws for every purpose      cohort     the folder: files, table, truth, resuming
+settings   the options and the presets                     plan       patients and images, decided before any drawing
+streams    independent random streams for each purpose     cohort     the folder: files, table, truth, resuming
 texture, anatomy, lesions, detector -> picture             dicom      one picture -> one DICOM file
-calibrate  measures what the pictures are like             sheet      the contact sheet
+calibrate  measures the pictures' properties               sheet      the contact sheet
 """

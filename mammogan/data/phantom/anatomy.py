@@ -1,4 +1,4 @@
-"""A patient, and one view of one breast of hers, as maps on a grid: distances, thickness and what the ray crosses.
+"""Draw a patient and one view of her breast, as maps on a grid: distance to the skin, thickness, share of gland.
 
 All lengths are in mm. Views are drawn as left breasts: chest wall at column 0, nipple to the right, head at the top.
 Sources of the parameters: docs/phantom.md.
@@ -20,29 +20,30 @@ GLAND_FRACTION = {"A": 0.06, "B": 0.13, "C": 0.24, "D": 0.42}
 THINNER_MM = {"A": 0.0, "B": 0.0, "C": 4.0, "D": 10.0}
 
 FINEST_GRID_MM = 0.25
-"""Tissue is drawn no finer than this: below, quantum noise hides it."""
+"""Finest grid on which tissue is drawn; quantum noise hides finer detail."""
 EXPONENT_SHIFT = -0.15
-"""Input minus measured exponent: sigmoid, ray sum and tone curve steepen the spectrum (calibrate.py measures it)."""
+"""Added to the wanted exponent, because sigmoid, ray sum and tone curve steepen the spectrum (see calibrate.py)."""
 
 
 @dataclass(frozen=True)
 class Patient:
-    """What both breasts and both views share."""
+    """The properties that both breasts and both views of a patient share."""
 
     density: str
     gland_fraction: float
-    """Of the breast's volume."""
+    """Share of gland in the breast's volume."""
     thickness_mm: float
     depth_mm: float
-    """Chest wall to nipple."""
+    """Distance from chest wall to nipple."""
     half_width_mm: float
     roundness: float
-    """Exponent of the outline's super-ellipse."""
+    """Exponent of the super-ellipse that is the breast's outline."""
     texture_exponent: float
-    """The spectrum's, as it should be measured."""
+    """Exponent of the power spectrum that the finished picture should have when measured."""
 
 
 def draw_patient(rng: np.random.Generator, field_width_mm: float) -> Patient:
+    """Draw a patient's properties at random; the breast fits into a field of ``field_width_mm``."""
     density = str(rng.choice(DENSITIES, p=DENSITY_SHARES))
     return Patient(
         density=density,
@@ -57,32 +58,32 @@ def draw_patient(rng: np.random.Generator, field_width_mm: float) -> Patient:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """One view without any finding, on a grid of ``pitch`` mm."""
+    """One view without findings, as maps on a grid of ``pitch`` mm."""
 
     pitch: float
     depth: Field
     """Distance to the skin, negative outside."""
     thickness: Field
-    """Of compressed tissue along the ray, skin apart."""
+    """Thickness of the compressed tissue along the ray, without skin."""
     gland: Field
-    """Share of the ray's tissue that attenuates like gland, pectoral muscle included."""
+    """Share of the tissue along the ray that attenuates like gland, including pectoral muscle."""
     habitat: Field
-    """Where findings may sit: a weight, 0 outside the gland's disc."""
+    """Weight with which findings are placed: high in gland, 0 in the pectoral muscle and within 10 mm of the skin."""
     nipple: tuple[float, float]
-    """Row and column in mm."""
+    """Row and column of the nipple, in mm."""
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """The grid of one view: its coordinates in mm, and where the nipple is."""
+    """The grid of one view: its coordinates in mm, and the nipple's row."""
 
     patient: Patient
     view: str
     pitch: float
     y: Field
-    """Column of rows' middles."""
+    """Middles of the rows, (H,1)."""
     x: Field
-    """Row of columns' middles."""
+    """Middles of the columns, (1,W)."""
     nipple_row: float
 
     @property
@@ -93,7 +94,7 @@ class _Frame:
 def draw_anatomy(
     rng: np.random.Generator, patient: Patient, view: str, shape: tuple[int, int], spacing_mm: float
 ) -> Anatomy:
-    """Draw one view for an image of ``shape`` pixels of ``spacing_mm``."""
+    """Draw the anatomy of one view for an image of ``shape`` pixels of ``spacing_mm``."""
     frame = _frame(rng, patient, view, shape, spacing_mm)
     depth = _skin_distance(rng, frame)
     pectoral = _pectoral(rng, frame) if view == "MLO" else np.zeros(frame.shape, np.float32)
@@ -109,7 +110,10 @@ def draw_anatomy(
 
 
 def _frame(rng: np.random.Generator, patient: Patient, view: str, shape: tuple[int, int], spacing_mm: float) -> _Frame:
-    """The image's own pixels, or where those are finer a grid of FINEST_GRID_MM that reaches beyond them."""
+    """Return the grid: the image's pixels or, if these are finer than FINEST_GRID_MM, a grid of that pitch.
+
+    The coarser grid extends a little beyond the image.
+    """
     pitch, rows, columns = spacing_mm, *shape
     if spacing_mm < FINEST_GRID_MM:
         pitch = FINEST_GRID_MM
@@ -121,9 +125,10 @@ def _frame(rng: np.random.Generator, patient: Patient, view: str, shape: tuple[i
 
 
 def _skin_distance(rng: np.random.Generator, frame: _Frame) -> Field:
-    """Signed distance to a super-ellipse with a nipple; in MLO the upper branch runs on to the axilla.
+    """Return the signed distance to a super-ellipse with a nipple; in MLO its upper part extends to the axilla.
 
-    With the gauge G (1 on the outline, of degree one) the distance is about (1 - G) / |grad G|, smooth everywhere.
+    With the gauge G (1 on the outline, homogeneous of degree one), the distance is about (1 - G) / |grad G|, which is
+    smooth everywhere.
     """
     patient, n = frame.patient, frame.patient.roundness
     below = above = patient.half_width_mm
@@ -140,13 +145,13 @@ def _skin_distance(rng: np.random.Generator, frame: _Frame) -> Field:
 
 
 def _thickness(depth: Field, full_mm: float) -> Field:
-    """Full under the paddle, rounding off to nothing at the skin over the outer 45% of the thickness."""
+    """Return the thickness: ``full_mm`` under the paddle, falling to 0 at the skin in a rim 0.45 ``full_mm`` wide."""
     rim = 1 - np.clip(depth / (0.45 * full_mm), 0, 1)
     return np.asarray(full_mm * np.sqrt(1 - rim * rim), dtype=np.float32)
 
 
 def _pectoral(rng: np.random.Generator, frame: _Frame) -> Field:
-    """The muscle's triangle in the upper corner at the chest wall: 1 inside, softly to 0 at its curved edge."""
+    """Return the pectoral muscle, a triangle in the upper corner at the chest wall: 1 inside, with a soft edge."""
     top, length, bend = rng.uniform(35, 70), rng.uniform(110, 160), rng.uniform(0.9, 1.35)
     edge = top * (1 - np.clip(frame.y / length, 0, 1) ** bend)
     within = (edge - frame.x) / max(1.5, frame.pitch)
@@ -154,7 +159,7 @@ def _pectoral(rng: np.random.Generator, frame: _Frame) -> Field:
 
 
 def _gland_envelope(rng: np.random.Generator, frame: _Frame, depth: Field, pectoral: Field) -> Field:
-    """How likely gland is: a disc behind the nipple, free of the fat under the skin and before the chest wall."""
+    """Return how likely gland is: high in a disc behind the nipple, low in the fat under the skin and at the chest."""
     patient = frame.patient
     under_skin = np.clip((depth - 4) / 12, 0, 1)
     before_chest = 1 - np.exp(-((frame.x / 16) ** 2))
@@ -165,9 +170,9 @@ def _gland_envelope(rng: np.random.Generator, frame: _Frame, depth: Field, pecto
 
 
 def _gland(rng: np.random.Generator, frame: _Frame, envelope: Field, weight: Field) -> Field:
-    """Gland along the ray: three layers of tissue that share their ducts, and strands in the fat around them.
+    """Return the share of gland along the ray: three layers of tissue with the same ducts, and strands in the fat.
 
-    The layers are offset so that gland has the patient's share of the volume, whose thickness is ``weight``.
+    An offset of the layers gives gland the patient's share of the volume; ``weight`` is the thickness of the tissue.
     """
     exponent = frame.patient.texture_exponent + EXPONENT_SHIFT
     ducts = _towards_nipple(power_law(rng, frame.shape, frame.pitch, exponent, 30.0), frame)
@@ -182,7 +187,7 @@ def _gland(rng: np.random.Generator, frame: _Frame, envelope: Field, weight: Fie
 
 
 def _towards_nipple(field: Field, frame: _Frame) -> Field:
-    """Bend a field so that it runs, 2.5 times stretched, to a point behind the nipple, as ducts and ligaments do."""
+    """Bend a field, stretched 2.5 times, towards a point behind the nipple, as ducts and ligaments run."""
     dx, dy = frame.patient.depth_mm + 15 - frame.x, frame.y - frame.nipple_row
     along = np.log(np.hypot(dx, dy) + 1) * 28
     across = np.arctan2(dy, dx) * 70 + FIELD_HEIGHT_MM / 2
@@ -191,13 +196,16 @@ def _towards_nipple(field: Field, frame: _Frame) -> Field:
 
 
 def _tissue(layers: list[Field], fullest: Field, offset: float) -> Field:
-    """Mean of the layers' soft thresholds, at most ``fullest``."""
+    """Return the mean of the layers after a soft threshold (a sigmoid at ``offset``), times ``fullest``."""
     total = sum(1 / (1 + np.exp(np.float32(-1.7) * (layer - np.float32(offset)))) for layer in layers)
     return np.asarray(total / len(layers) * fullest, dtype=np.float32)
 
 
 def _offset_for(fraction: float, layers: list[Field], fullest: Field, weight: Field) -> float:
-    """Bisect on every fourth row and column: the fraction is the patient's, not the pixel's."""
+    """Find by bisection the offset that gives the wanted fraction of gland.
+
+    Every fourth row and column is enough, because the fraction is an average over the breast.
+    """
     few = [layer[::4, ::4] for layer in layers]
     fullest, weight = fullest[::4, ::4], weight[::4, ::4]
     low, high = -9.0, 9.0

@@ -1,6 +1,6 @@
-"""Measure what the pictures are like: spectrum, how visible the lesions are, use of the grey scale, time.
+"""Measure properties of the phantom pictures: spectrum, visibility of the lesions, use of the grey scale, time.
 
-``python -m mammogan.data.phantom.calibrate`` prints the numbers of docs/phantom.md; the tests hold them to bands.
+``python -m mammogan.data.phantom.calibrate`` prints the numbers of docs/phantom.md; the tests check their ranges.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tyro
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mammogan.data.blob_detector import blob
+from mammogan.data.blobs.blob_detector import blob
 from mammogan.data.phantom.anatomy import draw_anatomy, draw_patient
 from mammogan.data.phantom.detector import WHITE
 from mammogan.data.phantom.dicom import encode
@@ -22,16 +22,16 @@ from mammogan.data.phantom.picture import Mask, Picture, Pixels, draw
 from mammogan.data.phantom.plan import plan_cohort
 from mammogan.data.phantom.settings import PRESETS, PhantomConfig
 from mammogan.data.phantom.streams import VIEWS, Purpose, stream
-from mammogan.terminal import say
+from mammogan.io.terminal import say
 
 REGION = 128
-"""Side of the regions whose spectrum is measured, in pixels."""
+"""Side in pixels of the regions in which the spectrum is measured."""
 BAND = (0.1, 0.7)
-"""Cycles per mm between which the exponent is fitted (Chen et al. 2012)."""
+"""Range of frequencies, in cycles per mm, in which the exponent is fitted (Chen et al. 2012)."""
 
 
 def pictures(config: PhantomConfig, label: str, views: Sequence[str] = ("CC", "MLO")) -> Iterator[Picture]:
-    """Pictures of the cohort's patients with one label, at most one breast of each."""
+    """Draw pictures of the cohort's patients with one label, at most one breast of each."""
     for patient in plan_cohort(config):
         if patient.label == label:
             for image in patient.images[:2]:
@@ -40,9 +40,10 @@ def pictures(config: PhantomConfig, label: str, views: Sequence[str] = ("CC", "M
 
 
 def spectrum_exponent(pixels: Pixels, breast: Mask, spacing_mm: float) -> float | None:
-    """b of P(f) = K / f^b over all regions inside the breast; None where none fits.
+    """Return b of the power spectrum P(f) = K / f^b over all regions inside the breast; None if no region fits.
 
-    Regions of 128 x 128, half overlapping, at least 5 mm from the skin, mean removed, Hann window.
+    The regions are 128 x 128 pixels, overlap by half and keep 5 mm from the skin; the mean is removed, and a Hann
+    window applied.
     """
     inside = ndimage.binary_erosion(breast, iterations=max(1, round(5 / spacing_mm)), border_value=1)
     power = [
@@ -64,7 +65,7 @@ def _power(region: NDArray[np.generic]) -> NDArray[np.float64]:
 
 
 def _slope(frequency: NDArray[np.float64], power: NDArray[np.float64], step: float) -> float:
-    """Straight line through log power against log frequency, each ring of one step weighing the same."""
+    """Fit a straight line to log power against log frequency, with equal weight for each ring of width ``step``."""
     rings = np.arange(BAND[0], BAND[1], step)
     which = np.digitize(frequency, rings)
     middle = [frequency[which == ring].mean() for ring in range(1, len(rings))]
@@ -73,13 +74,13 @@ def _slope(frequency: NDArray[np.float64], power: NDArray[np.float64], step: flo
 
 
 def auc(positive: Sequence[float], negative: Sequence[float]) -> float:
-    """Probability that a positive scores above a negative."""
+    """Return the probability that a positive scores above a negative; ties count half."""
     wins = np.sign(np.subtract.outer(np.asarray(positive), np.asarray(negative)))
     return float((wins.mean() + 1) / 2)
 
 
 def blob_auc(config: PhantomConfig, images: int) -> float:
-    """AUC of the blob over as many images of each label."""
+    """Return the AUC of the blob detector on ``images`` images of each label."""
     scores = [
         [blob(p.pixels, p.breast, config.spacing_mm) for p in islice(pictures(config, label), images)]
         for label in ("positive", "negative")
@@ -88,20 +89,20 @@ def blob_auc(config: PhantomConfig, images: int) -> float:
 
 
 def exponents(config: PhantomConfig, images: int, view: str = "CC") -> list[float]:
-    """Measured spectrum exponents of negative pictures of one view that are large enough for a region."""
+    """Return measured spectrum exponents of negative pictures of one view; those too small for a region are skipped."""
     drawn = islice(pictures(config, "negative", (view,)), images)
     measured = (spectrum_exponent(picture.pixels, picture.breast, config.spacing_mm) for picture in drawn)
     return [exponent for exponent in measured if exponent is not None]
 
 
 def clipped_share(picture: Picture) -> float:
-    """Share of the breast's pixels at either end of the 12 bits."""
+    """Return the share of the breast's pixels at either end of the 12-bit range."""
     inside = picture.pixels[picture.breast]
     return float(((inside <= 1) | (inside >= WHITE)).mean())
 
 
 def lesion_contrast(picture: Picture, spacing_mm: float) -> float:
-    """How much brighter the lesions made the picture, in deviations of its twin within 10 mm of them."""
+    """Return how much the lesions brighten the picture, in standard deviations of its twin within 10 mm of them."""
     if picture.twin is None:
         raise ValueError("lesion_contrast: expected a positive picture, found one without a twin")
     near = ndimage.binary_dilation(picture.lesion, iterations=max(1, round(10 / spacing_mm))) & picture.breast
@@ -110,7 +111,7 @@ def lesion_contrast(picture: Picture, spacing_mm: float) -> float:
 
 
 def gland_share(config: PhantomConfig, patients: int) -> list[float]:
-    """Volume that attenuates like gland in the left CC of the cohort's first patients."""
+    """Return the share of the volume that attenuates like gland, for the left CC of the cohort's first patients."""
     shares = []
     for index in range(patients):
         patient = draw_patient(stream(config.seed, Purpose.PATIENT, index), config.width * config.spacing_mm)
@@ -121,7 +122,7 @@ def gland_share(config: PhantomConfig, patients: int) -> list[float]:
 
 
 def report(images: int = 200, seed: int = 3) -> None:
-    """Print every number; ``images`` of each label for the blob."""
+    """Print all numbers; the blob AUC uses ``images`` images of each label."""
     for height, width in ((512, 416), (1024, 832)):
         for view in VIEWS:
             found = exponents(PhantomConfig(100, seed, height, width, "demo"), 30, view)
@@ -146,7 +147,7 @@ def _say(what: str, value: str) -> None:
 
 
 def _seconds(config: PhantomConfig) -> float:
-    """Processor time: median over four positive images, drawn with their twins and encoded."""
+    """Return the processor time to draw a positive image with its twin and encode it: the median of four times."""
     taken = []
     positive = next(patient for patient in plan_cohort(config) if patient.label == "positive")
     for image in positive.images * 2:

@@ -1,8 +1,8 @@
-"""The cohort's folder: DICOM files, the table, and the truth beside them.
+"""Write the folder of a phantom cohort: DICOM files, the cohort table, and the truth.
 
-DIR/settings.json   what was asked for; a run with other settings is refused
-DIR/dicom, masks, twins, and DIR/drawn/<patient>.json   as patients are drawn: a run that was stopped goes on from there
-DIR/truth.json, then DIR/labels.csv   written last: the table's presence means that the cohort is complete
+DIR/settings.json   the requested settings; a run with other settings is refused
+DIR/dicom, masks, twins, and DIR/drawn/<patient>.json   written patient by patient; a stopped run resumes from there
+DIR/truth.json, then DIR/labels.csv   written last: if the table exists, the cohort is complete
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Any
 
 from PIL import Image
 
-from mammogan import files, terminal
-from mammogan.config import UserError
 from mammogan.data.phantom import dicom
 from mammogan.data.phantom.picture import Mask, Placed, draw
 from mammogan.data.phantom.plan import PlannedImage, PlannedPatient, plan_cohort
 from mammogan.data.phantom.settings import GENERATOR_VERSION, PhantomConfig
+from mammogan.errors import UserError
+from mammogan.io import atomic, terminal
 
 SETTINGS, TRUTH, TABLE = "settings.json", "truth.json", "labels.csv"
 COLUMNS = ("path", "patient", "laterality", "view", "label", "density")
@@ -34,20 +34,20 @@ WRITERS = 4
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """What a finished cohort holds."""
+    """The numbers of images and patients in a finished cohort."""
 
     images: int
     patients: int
     positive_images: int
     positive_patients: int
     drawn_now: int
-    """Patients that this run had to draw; the others were there."""
+    """Number of patients that this run drew; the others existed already."""
 
 
 def make_cohort(config: PhantomConfig, out: Path, jobs: int = 0) -> Made:
-    """Draw the cohort into ``out``, or what is missing of it; bytes do not depend on ``jobs`` (0: one for each core).
+    """Draw the cohort, or its missing patients, into ``out``. The bytes do not depend on ``jobs`` (0: one per core).
 
-    Raises UserError when ``out`` holds a cohort of other settings.
+    Raises UserError if ``out`` holds a cohort with other settings, or other files.
     """
     plan = plan_cohort(config)
     claim(config, out)
@@ -69,10 +69,10 @@ def make_cohort(config: PhantomConfig, out: Path, jobs: int = 0) -> Made:
 
 
 def claim(config: PhantomConfig, out: Path) -> None:
-    """Write the settings into a new folder, or make sure that the folder was made with the same."""
+    """Write the settings into a new folder; UserError if the folder has other settings or other files."""
     asked = {"generator": GENERATOR_VERSION, **dataclasses.asdict(config)}
     if (out / SETTINGS).exists():
-        held = files.read_json(out / SETTINGS)
+        held = atomic.read_json(out / SETTINGS)
         differing = [
             f"{name} {held.get(name)} there, {asked.get(name)} asked for"
             for name in sorted({*held, *asked})
@@ -86,7 +86,7 @@ def claim(config: PhantomConfig, out: Path) -> None:
     elif out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty and holds no phantom cohort: give a new or empty folder as --out")
     else:
-        files.write_json(out / SETTINGS, asked)
+        atomic.write_json(out / SETTINGS, asked)
 
 
 def _draw_all(config: PhantomConfig, patients: list[PlannedPatient], out: Path, jobs: int) -> Iterator[None]:
@@ -110,7 +110,7 @@ def _leave_interrupts_to_the_parent() -> None:
 
 
 def _paths(config: PhantomConfig, patient: PlannedPatient, image: PlannedImage) -> dict[str, str | None]:
-    """The image's files, relative to the cohort's folder."""
+    """Return the paths of the image's files, relative to the cohort's folder; None for files it does not have."""
     positive = patient.label == "positive"
     return {
         "file": f"dicom/{image.name}.dcm",
@@ -129,7 +129,7 @@ def _complete(config: PhantomConfig, patient: PlannedPatient, out: Path) -> bool
 
 
 def draw_patient_files(config: PhantomConfig, patient: PlannedPatient, out: Path) -> None:
-    """Draw and write all of one patient; her record last. The disk syncs one image while the next is drawn."""
+    """Draw and write all files of one patient, her record last. One image is written while the next is drawn."""
     truth, writing = {}, []
     with ThreadPoolExecutor(WRITERS) as disk:
         for image in patient.images:
@@ -137,13 +137,13 @@ def draw_patient_files(config: PhantomConfig, patient: PlannedPatient, out: Path
             writing += [disk.submit(_write, out / path, content) for path, content in contents.items()]
     for written in writing:
         written.result()
-    files.write_json(_record(patient, out), truth)
+    atomic.write_json(_record(patient, out), truth)
 
 
 def _draw_image(
     config: PhantomConfig, patient: PlannedPatient, image: PlannedImage
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The files of one image, by path, and its truth."""
+    """Return the contents of the files of one image, by path, and its truth."""
     drawn = draw(config, patient, image)
     paths = _paths(config, patient, image)
     contents = {paths["file"]: dicom.encode(config, patient, image, drawn.pixels, twin=False)}
@@ -166,7 +166,7 @@ def _draw_image(
 
 
 def _png(mask: Mask) -> bytes:
-    """8 bits, 0 and 255."""
+    """Encode a mask as an 8-bit PNG with values 0 and 255."""
     png = io.BytesIO()
     Image.fromarray(mask).convert("L").save(png, "PNG")
     return png.getvalue()
@@ -177,19 +177,19 @@ def _rounded(value: Any) -> Any:
 
 
 def _where(placed: Placed, image: PlannedImage, config: PhantomConfig) -> dict[str, Any]:
-    """A finding in the stored pixel frame."""
+    """Return a finding's kind, place and radius; rows and columns are those of the stored pixels."""
     column = placed.column if image.breast == "L" else config.width - 1 - placed.column
     return {"kind": placed.kind, "row": placed.row, "col": column, "radius_mm": placed.radius_mm}
 
 
 def _write(path: Path, content: bytes) -> None:
-    with files.written_beside(path) as temporary:
+    with atomic.replaced_atomically(path) as temporary:
         temporary.write_bytes(content)
 
 
 def _write_truth_and_table(config: PhantomConfig, plan: list[PlannedPatient], out: Path) -> None:
-    images = {name: truth for patient in plan for name, truth in files.read_json(_record(patient, out)).items()}
-    files.write_json(
+    images = {name: truth for patient in plan for name, truth in atomic.read_json(_record(patient, out)).items()}
+    atomic.write_json(
         out / TRUTH,
         {
             "schema": 1,
@@ -209,4 +209,4 @@ def _write_truth_and_table(config: PhantomConfig, plan: list[PlannedPatient], ou
     table.writerow(COLUMNS)
     for truth in images.values():
         table.writerow([truth["file"], *(truth[column] for column in COLUMNS[1:])])
-    files.write_text(out / TABLE, text.getvalue())
+    atomic.write_text(out / TABLE, text.getvalue())

@@ -1,6 +1,6 @@
-"""One picture as a DICOM file: Digital Mammography X-Ray Image - For Presentation, marked as synthetic throughout.
+"""Encode one picture as a DICOM file: Digital Mammography X-Ray Image - For Presentation, marked as synthetic.
 
-The file says who made it and that nobody was imaged. It says nothing of findings: those stand beside it.
+The file says what made it and that no person was imaged. It says nothing of findings: truth.json and the masks do.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 import mammogan
-from mammogan.data import mg_object
+from mammogan.data.dicom import write
 from mammogan.data.phantom.detector import BITS, WHITE
 from mammogan.data.phantom.picture import Pixels
 from mammogan.data.phantom.plan import PlannedImage, PlannedPatient
@@ -20,12 +20,12 @@ NOTICE = "RESEARCH - SYNTHETIC - NOT FOR DIAGNOSIS"
 
 
 def stored(pixels: np.ndarray, breast: str) -> np.ndarray:
-    """A picture (or its mask) turned as scanners store it: chest wall left for left breasts, right for right ones."""
+    """Mirror a picture (or its mask) as scanners store it: chest wall left for left breasts, right for right ones."""
     return np.ascontiguousarray(pixels if breast == "L" else pixels[:, ::-1])
 
 
 def encode(config: PhantomConfig, patient: PlannedPatient, image: PlannedImage, pixels: Pixels, twin: bool) -> bytes:
-    """The whole DICOM file; equal for equal arguments."""
+    """Return the bytes of the complete DICOM file; equal arguments give equal bytes."""
     held = stored(pixels, image.breast)
     if patient.monochrome1:
         held = np.uint16(WHITE) - held
@@ -35,13 +35,13 @@ def encode(config: PhantomConfig, patient: PlannedPatient, image: PlannedImage, 
     _describe_study(dataset, config, patient, image, twin)
     _describe_view(dataset, config, image)
     _describe_pixels(dataset, held, patient.monochrome1)
-    return mg_object.file_bytes(dataset)
+    return write.file_bytes(dataset)
 
 
 def _say_synthetic(ds: Dataset) -> None:
     ds.ImageType = ["DERIVED", "PRIMARY", "", "SYNTHETIC"]
-    mg_object.say_research(ds, True, "phantom", [mammogan.__version__, f"phantom {GENERATOR_VERSION}"])
-    mg_object.name_synthesizer(ds, "Procedural phantom, wholly synthetic")
+    write.mark_as_research(ds, True, "phantom", [mammogan.__version__, f"phantom {GENERATOR_VERSION}"])
+    write.name_synthesizer(ds, "Procedural phantom, wholly synthetic")
     ds.DerivationDescription = "Drawn by a program from random numbers; no person was imaged"
 
 
@@ -64,18 +64,18 @@ def _describe_study(
         patient.patient_id,
     ]
     own = [*made_from, image.name, "twin" if twin else "image"]
-    mg_object.describe_series(ds, made_from, own)
+    write.describe_series(ds, made_from, own)
     ds.StudyDescription = NOTICE
     ds.SeriesDescription = f"SYNTHETIC {image.breast} {image.view}"
 
 
 def _describe_view(ds: Dataset, config: PhantomConfig, image: PlannedImage) -> None:
     spacing = [config.spacing_mm, config.spacing_mm]
-    mg_object.describe_view(ds, image.breast, image.view, image.breast == "R", False, spacing)
+    write.describe_view(ds, image.breast, image.view, image.breast == "R", False, spacing)
     ds.BreastImplantPresent = "NO"
     ds.PartialView = "NO"
 
 
 def _describe_pixels(ds: Dataset, held: np.ndarray, monochrome1: bool) -> None:
-    mg_object.describe_pixels(ds, held, BITS, monochrome1)
+    write.describe_pixels(ds, held, BITS, monochrome1)
     ds.BurnedInAnnotation = "NO"

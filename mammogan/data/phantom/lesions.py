@@ -1,6 +1,7 @@
-"""Findings as maps of thickness: how many mm of them the ray of each pixel crosses.
+"""Draw findings (masses and calcifications) as maps of their thickness: the mm that each pixel's ray crosses.
 
-They are drawn on squares about three or more times finer than the pixels and averaged, as a detector does.
+Masses are drawn on a grid of 0.3 mm or finer, calcifications with 4 x 4 samples per pixel; both are then averaged over
+the pixels, as a detector does.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from scipy import ndimage
 from mammogan.data.phantom.texture import Field, power_law
 
 THINNEST_MM = 0.15
-"""Masses end where they would be thinner."""
+"""Smallest thickness of a mass; where it would be thinner, it ends."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding around its own middle."""
+    """One finding, centred in its map."""
 
     kind: str
     radius_mm: float
     crossed: Field
-    """mm along the ray, a square of pixels with an odd side."""
+    """Thickness in mm along the ray of each pixel; a square with an odd side."""
 
 
 def spiculated_mass(rng: np.random.Generator, radius_mm: float, spacing_mm: float) -> Finding:
-    """A malignant mass: a lumpy body with an ill-defined rim and 14 to 29 tapering spicules."""
+    """Draw a malignant mass: a lumpy body with an ill-defined rim and 14 to 29 tapering spicules."""
     fine, pitch, x, y = _square(3.0 * radius_mm, spacing_mm)
     body = _body(rng, x, y, radius_mm, lumpiness=0.30)
     body *= 1 + 0.15 * power_law(rng, body.shape, pitch, 3.0, radius_mm).clip(-2, 2)
@@ -37,7 +38,7 @@ def spiculated_mass(rng: np.random.Generator, radius_mm: float, spacing_mm: floa
 
 
 def circumscribed_mass(rng: np.random.Generator, radius_mm: float, spacing_mm: float) -> Finding:
-    """A benign mass: smooth, oval, well defined."""
+    """Draw a benign mass: smooth, oval, well defined."""
     fine, _, x, y = _square(1.7 * radius_mm, spacing_mm)
     turn, squeeze = rng.uniform(0, np.pi), rng.uniform(0.7, 1.0)
     u = x * np.cos(turn) + y * np.sin(turn)
@@ -46,17 +47,17 @@ def circumscribed_mass(rng: np.random.Generator, radius_mm: float, spacing_mm: f
 
 
 def malignant_cluster(rng: np.random.Generator, spacing_mm: float) -> Finding:
-    """8 to 25 calcifications of many shapes, median 0.33 mm, within 6 mm."""
+    """Draw 8 to 25 calcifications of many shapes, of median size 0.33 mm, within 6 mm."""
     return _calcifications(rng, int(rng.integers(8, 26)), 6.0, 0.33, 2.6, spacing_mm)
 
 
 def benign_calcifications(rng: np.random.Generator, spacing_mm: float) -> Finding:
-    """2 to 6 round calcifications, median 0.55 mm, within 9 mm."""
+    """Draw 2 to 6 round calcifications, of median size 0.55 mm, within 9 mm."""
     return _calcifications(rng, int(rng.integers(2, 7)), 9.0, 0.55, 1.15, spacing_mm)
 
 
 def _square(reach_mm: float, spacing_mm: float) -> tuple[int, float, Field, Field]:
-    """Refinement, pitch and coordinates (mm, around the middle) of a square of an odd number of pixels."""
+    """Return refinement, pitch and coordinates (in mm from the middle) of a square with an odd number of pixels."""
     fine = max(1, int(np.ceil(spacing_mm / 0.3)))
     half = int(np.ceil(reach_mm / spacing_mm)) + 1
     pitch = spacing_mm / fine
@@ -70,12 +71,12 @@ def _averaged(crossed: Field, fine: int) -> Field:
 
 
 def _trimmed(crossed: Field) -> Field:
-    """Nothing where it would be thinner than THINNEST_MM, so that a finding has an end and its mask can be exact."""
+    """Set the thickness to 0 below THINNEST_MM, so that a finding ends somewhere and its mask is exact."""
     return np.where(crossed < THINNEST_MM, np.float32(0), crossed)
 
 
 def _body(rng: np.random.Generator, x: Field, y: Field, radius_mm: float, lumpiness: float) -> Field:
-    """A ball whose outline wanders: r (1 + sum a_k cos(k phi + p_k)), a_k falling as k^-1.4."""
+    """Draw a ball with an irregular outline: r (1 + sum a_k cos(k phi + p_k)), a_k falling as k^-1.4."""
     order = np.arange(2, 9)
     height = rng.normal(0, lumpiness, order.size) * order**-1.4
     phase = rng.uniform(0, 2 * np.pi, order.size)
@@ -86,7 +87,7 @@ def _body(rng: np.random.Generator, x: Field, y: Field, radius_mm: float, lumpin
 
 
 def _spicules(rng: np.random.Generator, x: Field, y: Field, radius_mm: float, pitch: float) -> Field:
-    """Cones from within the body outwards, slightly bent, about as thick as they are wide."""
+    """Draw spicules: slightly bent cones from inside the body outwards, about as thick as they are wide."""
     crossed = np.zeros((y.size, x.size), np.float32)
     for _ in range(int(rng.integers(14, 30))):
         towards, start, length = rng.uniform(-np.pi, np.pi), 0.6 * radius_mm, radius_mm * rng.uniform(0.6, 1.7)
@@ -106,7 +107,7 @@ def _spicules(rng: np.random.Generator, x: Field, y: Field, radius_mm: float, pi
 
 
 def _between(line: Field, start: float, end: float, margin: float) -> slice:
-    """The part of an ascending line of coordinates from start to end in either order, and a margin."""
+    """Return the slice of ascending coordinates between ``start`` and ``end`` (in either order) plus a margin."""
     low, high = np.searchsorted(line.ravel(), [min(start, end) - margin, max(start, end) + margin])
     return slice(int(low), int(high))
 
@@ -114,7 +115,7 @@ def _between(line: Field, start: float, end: float, margin: float) -> slice:
 def _calcifications(
     rng: np.random.Generator, count: int, reach_mm: float, median_mm: float, longest: float, spacing_mm: float
 ) -> Finding:
-    """Grains of log-normal size, the longer axis up to ``longest`` times the shorter. Their volume is conserved."""
+    """Draw grains of log-normal size, the longer axis up to ``longest`` times the shorter; their volume is exact."""
     half = int(np.ceil((reach_mm + 2) / spacing_mm))
     crossed = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
     for _ in range(count):
@@ -128,7 +129,7 @@ def _calcifications(
 def _add_grain(
     crossed: Field, row: float, column: float, size: float, ratio: float, turn: float, spacing_mm: float
 ) -> None:
-    """Add an ellipsoid of ``size`` pixels across: sampled finely, then scaled to its exact volume."""
+    """Add an ellipsoid ``size`` pixels wide: sampled finely, then scaled to its exact volume."""
     reach = int(np.ceil(size * ratio / 2)) + 1
     top, left = round(row) - reach, round(column) - reach
     line = (np.arange((2 * reach + 1) * 4) + 0.5) / 4 - 0.5
@@ -136,7 +137,7 @@ def _add_grain(
     u = (dx * np.cos(turn) + dy * np.sin(turn)) / (size * ratio / 2)
     v = (dy * np.cos(turn) - dx * np.sin(turn)) / (size / 2)
     grain = np.sqrt(np.clip(1 - u * u - v * v, 0, 1)).reshape(2 * reach + 1, 4, 2 * reach + 1, 4).mean((1, 3))
-    if grain.sum() == 0:  # smaller than a quarter of a pixel and between the samples
+    if grain.sum() == 0:  # smaller than a quarter of a pixel, so no sample is inside
         grain[reach, reach] = 1
     volume = np.pi / 6 * size**3 * ratio * spacing_mm  # mm of thickness, summed over pixels
     part = crossed[top : top + grain.shape[0], left : left + grain.shape[1]]

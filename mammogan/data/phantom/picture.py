@@ -1,4 +1,4 @@
-"""One image of the plan, drawn: pixels, its lesion-free twin, masks, and where every finding lies."""
+"""Draw one image of the plan: pixels, lesion-free twin, masks, and the place of every finding."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Placed:
-    """A finding and its middle in pixels of the picture."""
+    """A finding and its centre, in pixels of the picture."""
 
     kind: str
     row: float
@@ -32,12 +32,12 @@ class Placed:
 
 @dataclass(frozen=True)
 class Picture:
-    """Drawn as a left breast in the sense of MONOCHROME2; the DICOM writer turns and inverts it."""
+    """One drawn image, as a left breast in MONOCHROME2; the DICOM writer mirrors and inverts it if needed."""
 
     pixels: Pixels
-    """12 bits; 0 outside the skin."""
+    """uint16 (H,W) with 12 bits; 0 outside the skin."""
     twin: Pixels | None
-    """The same without the lesions, from the same quanta; None for negatives."""
+    """The same image without the lesions, with the same random noise; None for negatives."""
     breast: Mask
     lesion: Mask
     lesions: tuple[Placed, ...]
@@ -47,11 +47,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class _Canvas:
-    """The view at the image's own pixels, while findings are added to it."""
+    """The view at the pixels of the image, to which findings are added."""
 
     spacing_mm: float
     excess: Field
-    """Attenuation over fat of full thickness, along each ray."""
+    """Attenuation along each ray minus that of fat of full thickness."""
     thickness: Field
     gland: Field
     depth: Field
@@ -59,7 +59,7 @@ class _Canvas:
 
 
 def draw(config: PhantomConfig, planned: PlannedPatient, image: PlannedImage) -> Picture:
-    """Draw one image; depends on the configuration, the patient's number, the breast and the view."""
+    """Draw one image; the result depends only on the configuration and the image's place in the plan."""
     at = (planned.index, image.breast, image.view)
     patient = draw_patient(stream(config.seed, Purpose.PATIENT, planned.index), config.width * config.spacing_mm)
     shape = (config.height, config.width)
@@ -103,7 +103,7 @@ def _expose(config: PhantomConfig, at: tuple[int, str, str], canvas: _Canvas, ex
 def _add_distractor(
     config: PhantomConfig, at: tuple[int, str, str], anatomy: Anatomy, canvas: _Canvas
 ) -> tuple[Placed, ...]:
-    """One benign finding; its contrast is the preset's, whatever the conspicuity of lesions."""
+    """Add one benign finding; its contrast is the preset's, whatever the conspicuity of lesions."""
     rng, preset = stream(config.seed, Purpose.DISTRACTOR, *at), PRESETS[config.preset]
     if rng.uniform() < preset.benign_mass_share:
         found = lesions.circumscribed_mass(rng, _log_uniform(rng, preset.benign_radius_mm), config.spacing_mm)
@@ -116,7 +116,7 @@ def _add_distractor(
 def _add_lesions(
     config: PhantomConfig, at: tuple[int, str, str], anatomy: Anatomy, canvas: _Canvas, mask: Mask
 ) -> tuple[Placed, ...]:
-    """The patient's findings in this view: same kinds, size and distance to the nipple in both, as they should be."""
+    """Add the patient's findings: both views have the same kinds, about the same size and distance to the nipple."""
     preset = PRESETS[config.preset]
     shared = stream(config.seed, Purpose.FINDING, at[0])
     kinds = preset.findings[int(shared.choice(len(preset.findings), p=[share for _, share in preset.findings]))][0]
@@ -139,7 +139,11 @@ def _log_uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float
 
 
 def _site(rng: np.random.Generator, anatomy: Anatomy, from_nipple: float | None = None) -> tuple[float, float]:
-    """Row and column in mm, drawn by the habitat's weight, near an arc around the nipple if one is given."""
+    """Draw a place (row, column) in mm with the habitat's weight.
+
+    If ``from_nipple`` is given, the place is near an arc around the nipple with this share of the breast's depth as
+    its radius.
+    """
     weight = anatomy.habitat
     if from_nipple is not None:
         row, column = anatomy.nipple
@@ -154,11 +158,13 @@ def _site(rng: np.random.Generator, anatomy: Anatomy, from_nipple: float | None 
 
 @dataclass(frozen=True)
 class _Attenuation:
-    """What a mm of a finding adds to a ray: ``of_mm``, less that of the tissue it replaces if it does."""
+    """The attenuation that each mm of a finding adds to a ray."""
 
     of_mm: float
+    """Attenuation of a mm of the finding."""
     least: float | None
-    """Replaces tissue, adding at least this; None adds to it."""
+    """If it is a number, the finding replaces tissue: that tissue's attenuation is subtracted, but at least this much
+    is added. None: the finding is added to the tissue."""
 
 
 _CALCIFICATION = _Attenuation(1.0, None)
@@ -171,7 +177,7 @@ def _replacing(over_gland: float) -> _Attenuation:
 def _add(
     canvas: _Canvas, found: Finding, site_mm: tuple[float, float], attenuation: _Attenuation, mask: Mask | None = None
 ) -> Placed:
-    """Put a finding into the canvas (and its outline into ``mask``), cut at the image's and the breast's border."""
+    """Add a finding to the canvas (and its area to ``mask``), clipped at the borders of the image and the breast."""
     row, column = (int(mm / canvas.spacing_mm) for mm in site_mm)
     half = found.crossed.shape[0] // 2
     top, left = max(0, row - half), max(0, column - half)
@@ -191,7 +197,7 @@ def _add(
 
 
 def _outline(crossed: Field, kind: str, spacing_mm: float) -> Mask:
-    """All of a mass; grains with 0.3 mm around them."""
+    """Return the mask of a finding: the complete mass, or grains with a margin of 0.3 mm."""
     if kind == "mass":
         return np.asarray(crossed > 0)
     return np.asarray(ndimage.binary_dilation(crossed > 0, iterations=max(1, round(0.3 / spacing_mm))))

@@ -1,6 +1,7 @@
-"""Who is in a cohort, decided before any pixel is drawn, by seeded permutations rather than coin flips.
+"""Plan the patients and images of a phantom cohort before any pixel is drawn.
 
-So shares are exact to rounding and a cohort of ten patients has its positives.
+Seeded permutations choose them, not independent coin flips, so shares are exact up to rounding and even a cohort of ten
+patients has positives.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mammogan.config import Label
 from mammogan.data.phantom.settings import DISTRACTOR_SHARE, MONOCHROME1_SHARE, POSITIVE_SHARE, PhantomConfig
 from mammogan.data.phantom.streams import BREASTS, VIEWS, Purpose, stream
+from mammogan.workspace import Label
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class PlannedPatient:
 
 
 def plan_cohort(config: PhantomConfig) -> list[PlannedPatient]:
-    """The patients in order; depends on the number of patients and the seed alone."""
+    """Return the patients in order; the plan depends only on the number of patients and the seed."""
     rng = stream(config.seed, Purpose.PLAN)
     positives = _chosen(rng, config.patients, POSITIVE_SHARE, at_least=1)
     inverted = set(_chosen(rng, config.patients, MONOCHROME1_SHARE))
@@ -70,7 +71,7 @@ def _slots(patient: int, affected: str | None) -> list[tuple[str, str, str]]:
 def _distracting(
     rng: np.random.Generator, slots: list[list[tuple[str, str, str]]], affected: dict[int, str]
 ) -> set[str]:
-    """Names of images with a benign distractor: the same share of both labels."""
+    """Return the names of images with a benign distractor: the same share in both labels."""
     names: set[str] = set()
     for positive in (True, False):
         images = [slot[0] for patient, own in enumerate(slots) if (patient in affected) is positive for slot in own]

@@ -1,4 +1,4 @@
-"""What a phantom cohort can be asked for. Standard library only, so that ``--help`` answers at once."""
+"""The settings and presets of a phantom cohort. Imports no heavy package, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from mammogan.config import UserError
+from mammogan.errors import UserError
 
 GENERATOR_VERSION = "1"
-"""Changes whenever the same settings give other pixels."""
+"""Must change whenever the same settings give different pixels."""
 
 FIELD_HEIGHT_MM = 233.0
-"""Height of the imaged field, whatever the image size: 3328 pixels of 0.07 mm."""
+"""Height of the imaged field at any image size: 3328 pixels of 0.07 mm."""
 PHYSICAL_MASS_OVER_GLAND = 1.08
-"""Attenuation of a malignant mass over that of gland: 1.06 to 1.11 (Johns and Yaffe; VICTRE)."""
+"""Attenuation of a malignant mass divided by that of gland: 1.06 to 1.11 (Johns and Yaffe; VICTRE)."""
 POSITIVE_SHARE = 0.285
-"""366 of the study's 1284 patients."""
+"""Share of positive patients: 366 of 1284, as in the study."""
 DISTRACTOR_SHARE = 0.30
-"""Images of either label that show something benign."""
+"""Share of images of each label that show a benign finding."""
 MONOCHROME1_SHARE = 0.20
-"""Patients imaged by the phantom device that stores inverted pixels."""
+"""Share of patients imaged by the phantom device that stores inverted pixels."""
 
 PresetName = Literal["demo", "physical"]
 
 
 @dataclass(frozen=True)
 class Preset:
-    """How conspicuous lesions are, and which kinds there are."""
+    """The contrast, sizes and kinds of findings."""
 
     mass_over_gland: float
     benign_over_gland: float
     radius_mm: tuple[float, float]
-    """Malignant masses: smallest and largest radius, log-uniform."""
+    """Smallest and largest radius of malignant masses, drawn log-uniformly."""
     benign_radius_mm: tuple[float, float]
     findings: tuple[tuple[tuple[str, ...], float], ...]
-    """What a positive patient has, with its probability."""
+    """The possible sets of findings of a positive patient, with their probabilities."""
     benign_mass_share: float
-    """Distractors that are circumscribed masses; the others are a few round calcifications."""
+    """Share of distractors that are circumscribed masses; the others are a few round calcifications."""
 
 
 PRESETS: dict[PresetName, Preset] = {
@@ -55,7 +55,7 @@ PRESETS: dict[PresetName, Preset] = {
 
 @dataclass(frozen=True)
 class PhantomConfig:
-    """Everything that decides the pixels of a cohort."""
+    """All settings of a cohort: they decide its pixels and files."""
 
     patients: int
     seed: int
@@ -85,22 +85,22 @@ class PhantomConfig:
 
     @property
     def spacing_mm(self) -> float:
-        """Pixel pitch in mm, rounded as the DICOM file says it."""
+        """Pixel spacing in mm, rounded as in the DICOM file."""
         return round(FIELD_HEIGHT_MM / self.height, 6)
 
     @property
     def mass_over_gland(self) -> float:
-        """Attenuation of malignant masses over that of gland: the preset's excess times the conspicuity."""
+        """Attenuation of malignant masses divided by that of gland: 1 + the preset's excess times the conspicuity."""
         return 1.0 + (PRESETS[self.preset].mass_over_gland - 1.0) * self.conspicuity
 
     @property
     def contrast_gain(self) -> float:
-        """How many times the physical excess over gland the masses have: 1 in the preset 'physical'."""
+        """Excess attenuation of masses over gland, relative to the physical one: 1 in the preset 'physical'."""
         return round((self.mass_over_gland - 1.0) / (PHYSICAL_MASS_OVER_GLAND - 1.0), 6)
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Read 'HEIGHTxWIDTH'."""
+    """Read 'HEIGHTxWIDTH' as (height, width); UserError for any other text."""
     match = re.fullmatch(r"(\d+)x(\d+)", text.strip())
     if not match:
         raise UserError(f"--size {text!r}: expected HEIGHTxWIDTH in pixels, such as 3328x2560")

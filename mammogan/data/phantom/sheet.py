@@ -1,4 +1,4 @@
-"""The contact sheet: densities and views, positives with their lesions outlined, twins and differences, details."""
+"""Draw the phantoms' contact sheet: densities, views, positives with outlined lesions, twins, differences, details."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from mammogan import files
 from mammogan.data.phantom.anatomy import DENSITIES, draw_patient
 from mammogan.data.phantom.detector import WHITE
 from mammogan.data.phantom.picture import Picture, draw
 from mammogan.data.phantom.plan import PlannedImage, PlannedPatient, plan_cohort
 from mammogan.data.phantom.settings import PhantomConfig, PresetName
 from mammogan.data.phantom.streams import Purpose, stream
+from mammogan.io import atomic
 
 PATIENTS = 200
 SIZE = (512, 416)
@@ -24,7 +24,7 @@ DETAIL_MM = 30.0
 
 
 def write_sheet(png: Path, seed: int) -> None:
-    """Draw the sheet from a cohort of ``seed`` in both presets."""
+    """Draw the sheet from cohorts of both presets with ``seed``, and write it to ``png``."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(16, 11.2), dpi=90, facecolor="black", layout="constrained")
@@ -36,7 +36,7 @@ def write_sheet(png: Path, seed: int) -> None:
     _removal(rows[1], seed, "demo")
     _removal(rows[2], seed, "physical")
     _details(rows[3], seed)
-    with files.written_beside(png) as temporary:
+    with atomic.replaced_atomically(png) as temporary:
         figure.savefig(temporary, format="png")
 
 
@@ -66,7 +66,7 @@ def _densities(axes: Any, seed: int) -> None:
 
 
 def _removal(axes: Any, seed: int, preset: PresetName) -> None:
-    """CC and MLO of one positive patient with a mass: image, lesion, twin, difference."""
+    """Show CC and MLO of a positive patient with a mass: image, outlined lesion, twin, difference."""
     config = _config(preset, seed)
 
     def has_mass(patient: PlannedPatient) -> bool:
@@ -87,7 +87,7 @@ def _removal(axes: Any, seed: int, preset: PresetName) -> None:
 
 
 def _details(axes: Any, seed: int) -> None:
-    """Findings at full size, 30 mm across."""
+    """Show findings at full resolution, in crops 30 mm wide."""
     sought: list[tuple[PresetName, str, str, int]] = [
         ("demo", "malignant", "mass", 2),
         ("demo", "benign", "mass", 1),
@@ -107,7 +107,7 @@ def _details(axes: Any, seed: int) -> None:
 
 
 def _crops(config: PhantomConfig, nature: str, kind: str) -> Iterator[Any]:
-    """The surroundings of findings of one kind: lesions of positives or distractors of negatives."""
+    """Yield crops around findings of one kind: lesions of positives or distractors of negatives."""
     label = "positive" if nature == "malignant" else "negative"
     for patient in plan_cohort(config):
         for image in patient.images:

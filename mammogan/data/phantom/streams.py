@@ -1,7 +1,7 @@
-"""Independent random draws for every purpose, so that one choice never shifts another.
+"""Independent random streams for every purpose, so that draws for one purpose never change those for another.
 
-A patient's draws depend on the seed and the patient's number only; an image's on the breast and view as well. Lesions,
-distractors and noise have streams of their own: a lesion-free twin sees the same anatomy and the same quanta.
+A patient's draws depend only on the seed and the patient's number; an image's also on the breast and view. Lesions,
+distractors and noise have separate streams, so a lesion-free twin has the same anatomy and the same noise.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import numpy as np
 
 
 class Purpose(IntEnum):
+    """What a random stream is for."""
+
     PLAN = 1
     PATIENT = 2
     ANATOMY = 3
@@ -26,6 +28,6 @@ VIEWS = ("CC", "MLO")
 
 
 def stream(seed: int, purpose: Purpose, patient: int = 0, breast: str = "L", view: str = "CC") -> np.random.Generator:
-    """The generator of one purpose for one patient, breast and view."""
+    """Return the random generator of one purpose for one patient, breast and view."""
     key = (int(purpose), patient, BREASTS.index(breast), VIEWS.index(view))
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))

@@ -1,4 +1,4 @@
-"""Random fields with power-law spectra, the texture of breasts (Burgess; Chen et al. 2012), and resampling of grids."""
+"""Draw random fields with power-law spectra, like breast texture (Burgess; Chen et al. 2012), and resample grids."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ Field = NDArray[np.float32]
 def power_law(
     rng: np.random.Generator, shape: tuple[int, int], pitch: float, exponent: float, outer_mm: float = 40.0
 ) -> Field:
-    """A field with mean 0 and deviation 1 whose power falls as 1/f^exponent above one cycle in ``outer_mm``.
+    """Draw a random field with mean 0 and standard deviation 1.
 
-    ``pitch`` is the grid's in mm. The field repeats at its borders.
+    Its power falls as 1/f^exponent above one cycle per ``outer_mm``. ``pitch`` is the spacing of the grid in mm. The
+    field repeats at its borders, unless it had to be cropped to ``shape`` from a size that suits the FFT.
     """
     height, width = (fft.next_fast_len(side, real=True) for side in shape)
     fy = np.fft.fftfreq(height, pitch).astype(np.float32)[:, None]
@@ -27,7 +28,10 @@ def power_law(
 
 
 def resample(grid: Field, shape: tuple[int, int], factor: float) -> Field:
-    """Cubic interpolation to ``shape`` pixels that are ``factor`` (at most 1) grid steps wide, both from the corner."""
+    """Resample a grid by cubic interpolation to ``shape`` pixels that are ``factor`` (at most 1) grid steps wide.
+
+    Grid and pixels start at the same corner.
+    """
     if factor == 1.0:
         return grid[: shape[0], : shape[1]]
     down = _cubic(grid.shape[0], shape[0], factor)
@@ -36,7 +40,7 @@ def resample(grid: Field, shape: tuple[int, int], factor: float) -> Field:
 
 
 def _cubic(source: int, target: int, factor: float) -> sparse.csr_matrix:
-    """Catmull-Rom weights, one row for each target position; borders repeat."""
+    """Return Catmull-Rom weights, one row for each target position; border values are repeated."""
     position = (np.arange(target) + 0.5) * factor - 0.5
     first = np.floor(position).astype(int)
     t = position - first

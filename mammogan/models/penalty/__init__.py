@@ -5,20 +5,33 @@ g is the gradient of a scalar of the critic's output with respect to its normali
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
+from mammogan.config import ComputeConfig
 from mammogan.models.networks import Critic
 from mammogan.models.penalty import fast, reference
-from mammogan.models.penalty.scalars import differentiated, penalty
-from mammogan.models.penalty.way import FAST, Way
+from mammogan.models.penalty.norm import differentiated, penalty
+from mammogan.models.penalty.options import FAST, PenaltyMethod
+from mammogan.models.penalty.two_stage import supports
 
-__all__ = ["Way", "differentiated", "penalty", "scores", "scores_and_powers"]
+__all__ = ["Way", "differentiated", "method_for", "penalty", "scores", "scores_and_powers"]
 
 
-def scores(critic: Critic, pixels: Tensor, keep: Tensor | None = None, way: Way = FAST) -> Tensor:
-    """Logits (N, outputs), differentiable once in the critic's weights and in ``pixels`` (N,1,H,W) in [0,1].
+def method_for(critic: Critic, compute: ComputeConfig, staged: bool = False) -> PenaltyMethod:
+    """Choose how a critic's penalty is computed: as requested, or by plain autograd if the fast path cannot take it.
 
-    The critic's own forward pass, with less kept for the backward pass when ``way`` is fast.
+    The fast path knows the layers of Vnet and Fnet, and any body that is a chain of the same kinds of layers.
+    """
+    requested = PenaltyMethod.of(compute, staged)
+    return requested if requested.method == "reference" or supports(critic) else replace(requested, method="reference")
+
+
+def scores(critic: Critic, pixels: Tensor, keep: Tensor | None = None, way: PenaltyMethod = FAST) -> Tensor:
+    """Compute logits (N, outputs), differentiable once in the critic's weights and in ``pixels`` (N,1,H,W) in [0,1].
+
+    This is the critic's own forward pass; when ``way.method`` is fast, less memory is kept for the backward pass.
     """
     return critic(pixels, keep) if way.method == "reference" else fast.scores(critic, pixels, keep, way)
 
@@ -30,13 +43,13 @@ def scores_and_powers(
     of: str = "sum",
     o: float = 4.0,
     labels: Tensor | None = None,
-    way: Way = FAST,
+    way: PenaltyMethod = FAST,
 ) -> tuple[Tensor, Tensor]:
-    """Logits (N, outputs) and ||g||^o (N,), both differentiable, from one shared forward pass.
+    """Compute logits (N, outputs) and ||g||^o (N,), both differentiable, from one shared forward pass.
 
-    ``pixels`` (N,1,H,W) in [0,1]; ``keep`` the dropout mask of both passes; ``labels`` (N,) for ``of='target'``.
-    The ways agree to rounding. Add the penalty to the loss and call backward once on the total: a backward of the
-    penalty alone leaves gradients unsynchronised under DistributedDataParallel.
+    ``pixels`` are (N,1,H,W) in [0,1], ``keep`` is the dropout mask of both passes, ``labels`` (N,) are needed for
+    ``of='target'``. Both methods agree up to rounding. Add the penalty to the loss and call backward once on the total:
+    under DistributedDataParallel, a backward of the penalty alone leaves gradients unsynchronised.
     """
     if way.method == "reference":
         return reference.scores_and_powers(critic, pixels, keep, of, o, labels)

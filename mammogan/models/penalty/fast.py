@@ -1,4 +1,4 @@
-"""The gradient penalty with the convolutional part of the critic differentiated by hand."""
+"""The fast gradient penalty: explicit jvp and vjp code differentiates the convolutional part of the critic."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ import torch
 from torch import Tensor
 
 from mammogan.models.networks import Critic
-from mammogan.models.penalty.scalars import differentiated, power
-from mammogan.models.penalty.stretches import run
-from mammogan.models.penalty.way import Way
+from mammogan.models.penalty.norm import differentiated, power
+from mammogan.models.penalty.options import PenaltyMethod
+from mammogan.models.penalty.two_stage import fnet_of, run
 
 
-def scores(critic: Critic, pixels: Tensor, keep: Tensor | None, way: Way) -> Tensor:
+def scores(critic: Critic, pixels: Tensor, keep: Tensor | None, way: PenaltyMethod) -> Tensor:
     """Logits (N, outputs), differentiable in weights and pixels; see ``mammogan.models.penalty.scores``."""
     vector = run(critic, critic.normalise(pixels), way).output
     with _full_precision(vector.device.type):
-        return critic.last(critic.fnet.head(vector, keep))
+        return critic.last(fnet_of(critic).head(vector, keep))
 
 
 def scores_and_powers(
-    critic: Critic, pixels: Tensor, keep: Tensor | None, of: str, o: float, labels: Tensor | None, way: Way
+    critic: Critic, pixels: Tensor, keep: Tensor | None, of: str, o: float, labels: Tensor | None, way: PenaltyMethod
 ) -> tuple[Tensor, Tensor]:
     """Logits (N, outputs) and ||g||^o (N,); see ``mammogan.models.penalty.scores_and_powers``.
 
-    All curvature sits in the head, tiny beside the trunk: its gradient at the trunk's output is taken with a graph, and
-    pulled back to the input by a map that is linear in it.
+    All curvature is in the head, which is tiny compared with the trunk. The gradient at the trunk's output is computed
+    with a graph; the trunk's vjp, which is linear in it, takes it to the input.
     """
     passed = run(critic, critic.normalise(pixels).detach(), way)
     vector = passed.output if passed.output.requires_grad else passed.output.detach().requires_grad_(True)
-    with _full_precision(vector.device.type):  # what the penalty sends through the head fits no half
-        logits = critic.last(critic.fnet.head(vector, keep))
+    with _full_precision(vector.device.type):  # half precision cannot represent the penalty's values in the head
+        logits = critic.last(fnet_of(critic).head(vector, keep))
         (at_vector,) = torch.autograd.grad(differentiated(logits, of, labels).sum(), vector, create_graph=True)
-    return logits, power(passed.pull(at_vector), o)
+    return logits, power(passed.vjp(at_vector), o)
 
 
 def _full_precision(kind: str) -> AbstractContextManager[Any]:
-    """Without autocast, on devices that know it."""
+    """Switch autocast off, on devices that have it."""
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

@@ -1,7 +1,8 @@
-"""Kernels of our own as torch operations, ``torch.ops.mammogan.*``, for CUDA.
+"""Fused CUDA kernels as torch operations, ``torch.ops.mammogan.*``.
 
-Triton rather than CUDA C++: nothing is compiled at install time, no compiler is needed on the cluster, and its
-interpreter runs the very kernels on a CPU, which is how they are tested. ``code`` is as in ``layers.ReluPool``.
+They are in Triton rather than CUDA C++: nothing is compiled at install time, the cluster needs no compiler for them,
+and Triton's interpreter runs the same kernels on a CPU, which is how they are tested. ``code`` is as in
+``layers.ReluPool``.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import torch
 from torch import Tensor
 
 TILE = 4096
-"""Values of a tile of the elementwise kernels."""
+"""Values per tile of the elementwise kernels."""
 WINDOWS = 1024
-"""Pooled values of a tile of the kernels over windows."""
+"""Pooled values per tile of the kernels over pooling windows."""
 STEM_PIXELS = 64
 STEM_PROGRAMS = 1024
 _log = logging.getLogger(__name__)
@@ -27,20 +28,23 @@ _library = torch.library.Library("mammogan", "DEF")
 
 @cache
 def available() -> bool:
-    """Whether the kernels run on the current GPU: triton comes with torch's CUDA builds, but at first use it needs a C
-    compiler and Python's headers for the small program that launches a kernel."""
+    """Return whether the kernels run on the current GPU.
+
+    Triton comes with torch's CUDA builds, but at first use it needs a C compiler and Python's headers for the small
+    program that launches a kernel.
+    """
     if importlib.util.find_spec("triton") is None:
         return False
     ones = torch.ones(1, 1, 2, 2, device="cuda")
     try:
         return bool(relu_pool(ones, True)[0].item() == 1)
-    except Exception as error:  # whatever a compiler or driver that does not fit leads to
+    except Exception as error:  # a wrong compiler or driver can raise anything
         _log.warning("own kernels do not run here, torch's are used instead: %s", error)
         return False
 
 
 def _operation(schema: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make the decorated function a torch operation. On meta tensors it allocates and does nothing else."""
+    """Make the decorated function a torch operation. On meta tensors it allocates its results and does nothing else."""
     name = _library.define(schema)
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,7 +57,7 @@ def _operation(schema: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 @_operation("relu_pool(Tensor value, bool relu) -> (Tensor, Tensor)")
 def relu_pool(value: Tensor, relu: bool) -> tuple[Tensor, Tensor]:
-    """2x2 max pool, after a ReLU or not, of (N,C,H,W): pooled values and code."""
+    """2x2 max pool of (N,C,H,W), after a ReLU if ``relu``: returns pooled values and code."""
     n, c, height, width = value.shape
     pooled = _like(value, (n, c, height // 2, width // 2))
     code = torch.empty_like(pooled, dtype=torch.uint8)
@@ -63,7 +67,7 @@ def relu_pool(value: Tensor, relu: bool) -> tuple[Tensor, Tensor]:
 
 @_operation("gather(Tensor tangent, Tensor code) -> Tensor")
 def gather(tangent: Tensor, code: Tensor) -> Tensor:
-    """The values (N,C,H,W) at the winners of ``code``."""
+    """Return the values of (N,C,H,W) at the winners of ``code``."""
     out = torch.empty_like(code, dtype=tangent.dtype)
     _over_windows("gather", tangent, out, (tangent, code, out))
     return out
@@ -71,7 +75,7 @@ def gather(tangent: Tensor, code: Tensor) -> Tensor:
 
 @_operation("scatter(Tensor cotangent, Tensor code, int height, int width) -> Tensor")
 def scatter(cotangent: Tensor, code: Tensor, height: int, width: int) -> Tensor:
-    """Pooled values at their winners' places in (N,C,height,width), zero elsewhere."""
+    """Put pooled values at their winners' places in (N,C,height,width), zero elsewhere."""
     out = _like(code, (*code.shape[:2], height, width), cotangent.dtype)
     if height % 2 or width % 2:
         out.zero_()
@@ -81,7 +85,7 @@ def scatter(cotangent: Tensor, code: Tensor, height: int, width: int) -> Tensor:
 
 @_operation("leak(Tensor tangent, Tensor out, float slope) -> Tensor")
 def leak(tangent: Tensor, out: Tensor, slope: float) -> Tensor:
-    """``tangent`` where ``out`` is positive or true, ``slope`` times it elsewhere; both dense and of equal strides."""
+    """Return ``tangent`` where ``out`` is positive or true, else ``slope`` times it; both dense, with equal strides."""
     pushed = torch.empty_like(tangent)
     if not tangent.is_meta:
         total, chosen = tangent.numel(), out.view(torch.uint8) if out.dtype == torch.bool else out
@@ -91,8 +95,8 @@ def leak(tangent: Tensor, out: Tensor, slope: float) -> Tensor:
 
 @_operation("stem(Tensor value, Tensor weight, Tensor? bias) -> (Tensor, Tensor)")
 def stem(value: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """3x3 convolution of at most 3 channels, ReLU and 2x2 max pool as one: pooled values and code."""
-    # The layout that the next convolution wants; the image's own says nothing, having been one channel.
+    """3x3 convolution of at most 3 input channels, ReLU and 2x2 max pool in one: returns pooled values and code."""
+    # The layout for the next convolution; the image's own is ambiguous, since it had one channel.
     pooled = _like(weight, (len(value), len(weight), value.shape[2] // 2, value.shape[3] // 2))
     code = torch.empty_like(pooled, dtype=torch.uint8)
     bias = weight.new_zeros(len(weight)) if bias is None else bias
@@ -100,17 +104,17 @@ def stem(value: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Te
     return pooled, code
 
 
-@_operation("stem_push(Tensor tangent, Tensor weight, Tensor code) -> Tensor")
-def stem_push(tangent: Tensor, weight: Tensor, code: Tensor) -> Tensor:
-    """The linear part of ``stem`` at the selections ``code``."""
+@_operation("stem_jvp(Tensor tangent, Tensor weight, Tensor code) -> Tensor")
+def stem_jvp(tangent: Tensor, weight: Tensor, code: Tensor) -> Tensor:
+    """Apply the linear part (jvp) of ``stem`` at the selections ``code``."""
     out = torch.empty_like(code, dtype=tangent.dtype)
     _run_stem(tangent, weight, weight, code, out, chooses=False)
     return out
 
 
-@_operation("stem_pull(Tensor cotangent, Tensor weight, Tensor code, int height, int width) -> Tensor")
-def stem_pull(cotangent: Tensor, weight: Tensor, code: Tensor, height: int, width: int) -> Tensor:
-    """The adjoint of ``stem_push``, (N,channels in,height,width)."""
+@_operation("stem_vjp(Tensor cotangent, Tensor weight, Tensor code, int height, int width) -> Tensor")
+def stem_vjp(cotangent: Tensor, weight: Tensor, code: Tensor, height: int, width: int) -> Tensor:
+    """Apply the vjp of ``stem`` at the selections ``code``: -> (N, input channels, height, width)."""
     out = _like(code, (len(code), weight.shape[1], height, width), cotangent.dtype)
     if code.is_meta:
         return out
@@ -119,7 +123,7 @@ def stem_pull(cotangent: Tensor, weight: Tensor, code: Tensor, height: int, widt
     tensors = (_laid_as(cotangent, code), code, weight.contiguous(), out)
     sizes = (total, *blocks, *code.shape[2:], height, width, channels, *code.stride(), *out.stride())
     constants = {"INS": weight.shape[1], "BLOCKS": -(-channels // block), **_stem_constants(cotangent, block)}
-    _launch("stem_pull", (-(-total // STEM_PIXELS),), *tensors, *sizes, **constants)
+    _launch("stem_vjp", (-(-total // STEM_PIXELS),), *tensors, *sizes, **constants)
     return out
 
 
@@ -135,7 +139,7 @@ def stem_gradient(cotangent: Tensor, value: Tensor, code: Tensor) -> tuple[Tenso
     if not code.is_meta:
         tensors = (_laid_as(cotangent, code), value, code, partial)
         sizes = (total, height, width, *value.shape[2:], channels, *code.stride(), *value.stride())
-        # In single precision one stage is as much as every GPU has shared memory for.
+        # In single precision some GPUs have shared memory for one stage only.
         stages = {"num_stages": 1} if value.dtype == torch.float32 else {}
         constants: dict[str, Any] = {"INS": ins, "K": k, "STEPS": steps, **_stem_constants(value, block), **stages}
         _launch("stem_gradient", (programs, -(-channels // block)), *tensors, *sizes, **constants)
@@ -155,7 +159,7 @@ def _run_stem(value: Tensor, weight: Tensor, bias: Tensor, code: Tensor, out: Te
 
 
 def _stem_columns(ins: int) -> int:
-    """The 9 ins weights of an output channel and its bias, filled up to a power of 2."""
+    """Number of columns for the 9 ins weights of an output channel and its bias, rounded up to a power of 2."""
     return 32 if ins > 1 else 16
 
 
@@ -164,7 +168,7 @@ def _stem_constants(value: Tensor, block: int) -> dict[str, Any]:
 
 
 def _over_windows(name: str, full: Tensor, pooled: Tensor, tensors: tuple[Tensor, ...], **constants: Any) -> None:
-    """Run a kernel over all windows of ``full``, tiles of some pixels by some channels."""
+    """Run a kernel over all pooling windows of ``full``, in tiles of some pixels by some channels."""
     if full.is_meta:
         return
     n, channels, height, width = pooled.shape
@@ -176,25 +180,25 @@ def _over_windows(name: str, full: Tensor, pooled: Tensor, tensors: tuple[Tensor
 
 
 def _launch(name: str, grid: tuple[int, ...], first: Tensor, *rest: Any, **constants: Any) -> None:
-    """Run a kernel on the device of ``first``: triton takes the current one."""
-    from mammogan.models.penalty import triton_kernels  # only where a kernel runs need triton be there
+    """Run a kernel on the device of ``first``; triton alone would use the current device."""
+    from mammogan.models.penalty import triton_kernels  # triton is only needed where a kernel runs
 
     with torch.cuda.device_of(first):
         getattr(triton_kernels, name)[grid](first, *rest, **constants)
 
 
 def _block(channels: int) -> int:
-    """Channels of a tile: a power of 2 from 16 to 64."""
+    """Return the channels per tile: a power of 2 from 16 to 64."""
     return min(64, max(16, 1 << (channels - 1).bit_length()))
 
 
 def _like(model: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
-    """An empty tensor of ``shape`` laid out as ``model`` is."""
+    """Allocate an empty tensor of ``shape`` with the memory layout of ``model``."""
     last = model.is_contiguous(memory_format=torch.channels_last) and not model.is_contiguous()
     layout = torch.channels_last if last else torch.contiguous_format
     return torch.empty(shape, dtype=dtype or model.dtype, device=model.device, memory_format=layout)
 
 
 def _laid_as(value: Tensor, model: Tensor) -> Tensor:
-    """``value`` with the strides of ``model``: the kernels take one set of strides for both."""
+    """Return ``value`` with the strides of ``model``: the kernels take one set of strides for both."""
     return value if value.stride() == model.stride() else torch.empty_like(model, dtype=value.dtype).copy_(value)

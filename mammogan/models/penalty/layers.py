@@ -1,7 +1,10 @@
-"""The layers a trunk may consist of, each with its linear part applied both ways at the selections of a forward pass.
+"""The layers a trunk may contain, each with jvp and vjp of its linear part at the selections of a forward pass.
 
-forward: value -> (value, what was selected). push: J, from a tangent of the input to that of the output. pull: J^T,
-from the cotangent of the output to that of the input. ``shape`` is always the input's, ``w`` weight and bias.
+- forward: value -> (value, selection). The selection is what ReLUs and max pools decided.
+- push: the jvp J, from a tangent of the input to one of the output.
+- pull: the vjp J^T, from a cotangent of the output to one of the input.
+
+``shape`` is always the input's, ``w`` is weight and bias.
 """
 
 from __future__ import annotations
@@ -23,38 +26,41 @@ Wants = tuple[bool, bool, bool]
 
 
 class Layer:
-    """What every layer can do."""
+    """The interface of a trunk's layers."""
 
     @property
     def number(self) -> int | None:
-        """Which of the trunk's convolutions it holds, if any."""
+        """Index of the trunk's convolution that this layer contains, or None."""
         return None
 
     def forward(self, value: Tensor, w: W) -> tuple[Tensor, Any]:
+        """Return the layer's value and the selection made for it."""
         raise NotImplementedError
 
-    def push(self, tangent: Tensor, selected: Any, w: W) -> Tensor:
+    def jvp(self, tangent: Tensor, selected: Any, w: W) -> Tensor:
+        """Apply the jvp J at a given selection: tangent of the input -> tangent of the output."""
         raise NotImplementedError
 
-    def pull(self, cotangent: Tensor, selected: Any, shape: torch.Size, w: W) -> Tensor:
+    def vjp(self, cotangent: Tensor, selected: Any, shape: torch.Size, w: W) -> Tensor:
+        """Apply the vjp J^T at a given selection: cotangent of the output -> cotangent of the input (``shape``)."""
         raise NotImplementedError
 
     def compact(self, selected: Any) -> Any:
-        """The selection in as little memory as it takes, for when nobody else keeps what it is."""
+        """Return the selection in as little memory as possible, for when nothing else keeps its tensor."""
         return selected
 
     def replay(self, value: Tensor, selected: Any, w: W) -> Tensor:
-        """``forward`` with selections made before."""
-        return self.push(value, selected, w)
+        """Run ``forward`` with the selection of an earlier pass."""
+        return self.jvp(value, selected, w)
 
-    def adjoint(self, g: Tensor, selected: Any, value: Tensor | None, shape: torch.Size, w: W, wants: Wants) -> Any:
-        """Gradients (input, weight, bias) of <g, forward(value)>, None for those not in ``wants``."""
-        return (self.pull(g, selected, shape, w) if wants[0] else None), None, None
+    def gradients(self, g: Tensor, selected: Any, value: Tensor | None, shape: torch.Size, w: W, wants: Wants) -> Any:
+        """Return gradients (input, weight, bias) of <g, forward(value)>; None for those not in ``wants``."""
+        return (self.vjp(g, selected, shape, w) if wants[0] else None), None, None
 
 
 @dataclass(frozen=True)
 class Conv(Layer):
-    """Convolution ``place`` of the trunk."""
+    """Convolution number ``place`` of the trunk."""
 
     place: int
     stride: tuple[int, int]
@@ -67,18 +73,21 @@ class Conv(Layer):
     def forward(self, value: Tensor, w: W) -> tuple[Tensor, None]:
         return F.conv2d(value, *w, self.stride, self.padding), None
 
-    def push(self, tangent: Tensor, selected: None, w: W) -> Tensor:
+    def jvp(self, tangent: Tensor, selected: None, w: W) -> Tensor:
         return F.conv2d(tangent, w[0], None, self.stride, self.padding)
 
     def replay(self, value: Tensor, selected: None, w: W) -> Tensor:
         return self.forward(value, w)[0]
 
-    def pull(self, cotangent: Tensor, selected: None, shape: torch.Size, w: W) -> Tensor:
-        found: Tensor = self.adjoint(cotangent, None, None, shape, w, (True, False, False))[0]
+    def vjp(self, cotangent: Tensor, selected: None, shape: torch.Size, w: W) -> Tensor:
+        found: Tensor = self.gradients(cotangent, None, None, shape, w, (True, False, False))[0]
         return found
 
-    def adjoint(self, g: Tensor, selected: None, value: Tensor | None, shape: torch.Size, w: W, wants: Wants) -> Any:
-        """The weight's gradient comes from the convolution's own kernel: autograd's, twice over, is another one."""
+    def gradients(self, g: Tensor, selected: None, value: Tensor | None, shape: torch.Size, w: W, wants: Wants) -> Any:
+        """Gradients of the convolution, the weight's by the convolution's own kernel.
+
+        Double backward in autograd would compute the weight's gradient with another kernel.
+        """
         if value is None:
             value = g.new_empty(1).expand(shape)  # never read
         fixed = ((1, 1), False, (0, 0), 1)  # dilation, transposed, output padding, groups
@@ -90,7 +99,7 @@ class Conv(Layer):
 
 @dataclass(frozen=True)
 class Leak(Layer):
-    """ReLU (slope 0) or leaky ReLU (slope above 0). The selection is where what it gave out is positive."""
+    """ReLU (slope 0) or leaky ReLU (slope above 0). The selection is where its output is positive."""
 
     slope: float
 
@@ -101,20 +110,20 @@ class Leak(Layer):
     def compact(self, out: Tensor) -> Tensor:
         return out > 0
 
-    def push(self, tangent: Tensor, out: Tensor, w: W) -> Tensor:
+    def jvp(self, tangent: Tensor, out: Tensor, w: W) -> Tensor:
         positive = out if out.dtype == torch.bool else out > 0
         return torch.where(positive, tangent, self.slope * tangent) if self.slope else tangent * positive
 
-    def pull(self, cotangent: Tensor, out: Tensor, shape: torch.Size, w: W) -> Tensor:
-        return self.push(cotangent, out, w)
+    def vjp(self, cotangent: Tensor, out: Tensor, shape: torch.Size, w: W) -> Tensor:
+        return self.jvp(cotangent, out, w)
 
 
 @dataclass(frozen=True)
 class ReluPool(Layer):
-    """Max pool over windows without overlap, after a ReLU or not.
+    """Max pool over windows that do not overlap, after a ReLU if ``relu``.
 
-    The selection is a byte a pooled value: the winner's place in its window, row by row, or the number of places where
-    the ReLU lets nothing through. ReLU and maximum commute, so the ReLU acts on the pooled values.
+    The selection (``code``) is one byte per pooled value: the winner's place in its window, counted row by row, or
+    kernel * kernel where the ReLU's output is zero. ReLU and maximum commute, so the ReLU acts on the pooled values.
     """
 
     kernel: int
@@ -130,13 +139,13 @@ class ReluPool(Layer):
             pooled = pooled.relu_()
         return pooled, code
 
-    def push(self, tangent: Tensor, code: Tensor, w: W) -> Tensor:
+    def jvp(self, tangent: Tensor, code: Tensor, w: W) -> Tensor:
         out = torch.zeros_like(code, dtype=tangent.dtype)
         for place, window in self._windows(tangent, code):
             out.addcmul_(window, (code == place).to(tangent.dtype))
         return out
 
-    def pull(self, cotangent: Tensor, code: Tensor, shape: torch.Size, w: W) -> Tensor:
+    def vjp(self, cotangent: Tensor, code: Tensor, shape: torch.Size, w: W) -> Tensor:
         height, width = (s // self.kernel * self.kernel for s in shape[2:])
         whole = (height, width) == tuple(shape[2:])
         out = cotangent.new_empty(shape) if whole else cotangent.new_zeros(shape)
@@ -145,7 +154,7 @@ class ReluPool(Layer):
         return out
 
     def _windows(self, value: Tensor, code: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Place and the values at that place of every window."""
+        """Yield each place in a window, and a view of the values at that place in all windows."""
         k, (height, width) = self.kernel, code.shape[2:]
         for place in range(k * k):
             yield place, value[:, :, place // k : height * k : k, place % k : width * k : k]
@@ -153,7 +162,7 @@ class ReluPool(Layer):
 
 @dataclass(frozen=True)
 class PooledConv(Layer):
-    """A convolution and the pool after it: what lies between them is large, and never kept."""
+    """A convolution and the pool after it; the large tensor between them is never kept."""
 
     conv: Conv
     pool: ReluPool
@@ -166,42 +175,42 @@ class PooledConv(Layer):
         return self.pool.forward(self.conv.forward(value, w)[0], w)
 
     def replay(self, value: Tensor, code: Tensor, w: W) -> Tensor:
-        return self.pool.push(self.conv.forward(value, w)[0], code, w)
+        return self.pool.jvp(self.conv.forward(value, w)[0], code, w)
 
-    def push(self, tangent: Tensor, code: Tensor, w: W) -> Tensor:
-        return self.pool.push(self.conv.push(tangent, None, w), code, w)
+    def jvp(self, tangent: Tensor, code: Tensor, w: W) -> Tensor:
+        return self.pool.jvp(self.conv.jvp(tangent, None, w), code, w)
 
-    def pull(self, cotangent: Tensor, code: Tensor, shape: torch.Size, w: W) -> Tensor:
-        return self.conv.pull(self._between(cotangent, code, shape, w), None, shape, w)
+    def vjp(self, cotangent: Tensor, code: Tensor, shape: torch.Size, w: W) -> Tensor:
+        return self.conv.vjp(self._between(cotangent, code, shape, w), None, shape, w)
 
-    def adjoint(self, g: Tensor, code: Tensor, value: Tensor | None, shape: torch.Size, w: W, wants: Wants) -> Any:
-        return self.conv.adjoint(self._between(g, code, shape, w), None, value, shape, w, wants)
+    def gradients(self, g: Tensor, code: Tensor, value: Tensor | None, shape: torch.Size, w: W, wants: Wants) -> Any:
+        return self.conv.gradients(self._between(g, code, shape, w), None, value, shape, w, wants)
 
     def _between(self, cotangent: Tensor, code: Tensor, shape: torch.Size, w: W) -> Tensor:
-        """The cotangent of what the convolution puts out."""
+        """Return the cotangent of the convolution's output."""
         size = [
             (side + 2 * padding - reach) // stride + 1
             for side, padding, reach, stride in zip(
                 shape[2:], self.conv.padding, w[0].shape[2:], self.conv.stride, strict=True
             )
         ]
-        return self.pool.pull(cotangent, code, torch.Size([*cotangent.shape[:2], *size]), w)
+        return self.pool.vjp(cotangent, code, torch.Size([*cotangent.shape[:2], *size]), w)
 
 
 @dataclass(frozen=True)
 class AveragePool(Layer):
-    """Average pool without padding; nothing is selected."""
+    """Average pool without padding; it selects nothing."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
 
     def forward(self, value: Tensor, w: W) -> tuple[Tensor, None]:
-        return self.push(value, None, w), None
+        return self.jvp(value, None, w), None
 
-    def push(self, tangent: Tensor, selected: None, w: W) -> Tensor:
+    def jvp(self, tangent: Tensor, selected: None, w: W) -> Tensor:
         return F.avg_pool2d(tangent, self.kernel, self.stride)
 
-    def pull(self, cotangent: Tensor, selected: None, shape: torch.Size, w: W) -> Tensor:
+    def vjp(self, cotangent: Tensor, selected: None, shape: torch.Size, w: W) -> Tensor:
         never_read = cotangent.new_empty(1).expand(shape)
         found: Tensor = torch.ops.aten.avg_pool2d_backward(
             cotangent.contiguous(), never_read, self.kernel, self.stride, (0, 0), False, True, None
@@ -211,19 +220,19 @@ class AveragePool(Layer):
 
 @dataclass(frozen=True)
 class GlobalMax(Layer):
-    """(N,C,H,W) -> (N,C): the largest value of each map. The selection is its index."""
+    """The largest value of each map: (N,C,H,W) -> (N,C). The selection is its index."""
 
     def forward(self, value: Tensor, w: W) -> tuple[Tensor, Tensor]:
         return value.flatten(2).max(2)
 
-    def push(self, tangent: Tensor, index: Tensor, w: W) -> Tensor:
+    def jvp(self, tangent: Tensor, index: Tensor, w: W) -> Tensor:
         return tangent.flatten(2).gather(2, index[:, :, None]).squeeze(2)
 
-    def pull(self, cotangent: Tensor, index: Tensor, shape: torch.Size, w: W) -> Tensor:
+    def vjp(self, cotangent: Tensor, index: Tensor, shape: torch.Size, w: W) -> Tensor:
         flat = cotangent.new_zeros(shape).flatten(2)
         return flat.scatter_(2, index[:, :, None], cotangent[:, :, None]).view(shape)
 
 
 def _summable(value: Tensor) -> torch.dtype:
-    """A sum over many halves is taken in float32."""
+    """Return the dtype for long sums: float32 for half precision, else the value's own."""
     return torch.float32 if value.dtype in (torch.float16, torch.bfloat16) else value.dtype

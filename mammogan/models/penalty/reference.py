@@ -1,4 +1,4 @@
-"""The gradient penalty by plain automatic differentiation twice over: what the fast path is tested against."""
+"""The gradient penalty by automatic differentiation applied twice. The fast method is tested against it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mammogan.models.networks import Critic
-from mammogan.models.penalty.scalars import differentiated, power
+from mammogan.models.penalty.norm import differentiated, power
 
 
 def scores_and_powers(

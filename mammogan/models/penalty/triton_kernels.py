@@ -1,10 +1,10 @@
-"""Kernels in Triton, compiled on first use.
+"""Fused kernels in Triton, compiled at first use.
 
-Tensors are (N,C,H,W) in any layout, given by their strides; channels are the fastest axis of a tile, as channels_last
-has them.
+Tensors are (N,C,H,W) in any layout, given by their strides. Channels are the fastest axis of a tile, as in
+channels_last.
 
-``code`` is a byte a pooled value: the winner's place in its 2x2 window (row * 2 + column), 4 where ReLU lets nothing
-through.
+``code`` is one byte per pooled value: the winner's place in its 2x2 window (row * 2 + column), or 4 where the ReLU's
+output is zero.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import triton.language as tl
 
 @triton.jit
 def cells_of(P: tl.constexpr, total, height, width):
-    """This program's pixels of a map: sample, row, column, and which of them exist."""
+    """Return this program's pixels of a map: sample, row, column, and which of them exist."""
     p = tl.program_id(0).to(tl.int64) * P + tl.arange(0, P)
     return p // (height * width), p % (height * width) // width, p % width, p < total
 
@@ -34,7 +34,7 @@ def relu_pool(
     place = tl.zeros([P, B], tl.int32)
     for i in tl.static_range(1, 4):
         v = tl.load(corner + (i // 2) * vy + (i % 2) * vx, mask=inside, other=0.0)
-        wins = (v > best) | (v != v)  # the first of equals wins, and NaN over all, as torch's pool has it
+        wins = (v > best) | (v != v)  # the first of equals wins, and NaN beats all, as in torch's pool
         best = tl.where(wins, v, best)
         place = tl.where(wins, i, place)
     if RELU:
@@ -51,7 +51,7 @@ def gather(
     tangent, code, out, total, height, width, channels,
     vn, vc, vy, vx, pn, pc, py, px, P: tl.constexpr, B: tl.constexpr,
 ):  # fmt: skip
-    """The value at each window's winner, 0 where there is none."""
+    """Read the value at each window's winner; 0 where there is no winner."""
     n, y, x, there = cells_of(P, total, height, width)
     c = tl.program_id(1) * B + tl.arange(0, B)
     inside = there[:, None] & (c < channels)[None, :]
@@ -68,7 +68,7 @@ def scatter(
     cotangent, code, out, total, height, width, channels,
     vn, vc, vy, vx, pn, pc, py, px, P: tl.constexpr, B: tl.constexpr,
 ):  # fmt: skip
-    """Each window's value to its winner, 0 to the other three."""
+    """Write each window's value to its winner, 0 to the other three places."""
     n, y, x, there = cells_of(P, total, height, width)
     c = tl.program_id(1) * B + tl.arange(0, B)
     inside = there[:, None] & (c < channels)[None, :]
@@ -82,7 +82,7 @@ def scatter(
 
 @triton.jit
 def leak(tangent, chosen, out, total, slope, P: tl.constexpr):
-    """The tangent where ``chosen`` is above 0, ``slope`` times it elsewhere; of dense memory in its own order."""
+    """Write the tangent where ``chosen`` is above 0, else ``slope`` times it. All memory is dense and in one order."""
     p = tl.program_id(0).to(tl.int64) * P + tl.arange(0, P)
     t = tl.load(tangent + p, mask=p < total, other=0.0)
     positive = tl.load(chosen + p, mask=p < total, other=0) > 0
@@ -95,10 +95,11 @@ def stem(
     vn, vc, vy, vx, pn, pc, py, px, CHOOSES: tl.constexpr, EXACT: tl.constexpr,
     INS: tl.constexpr, K: tl.constexpr, P: tl.constexpr, B: tl.constexpr,
 ):  # fmt: skip
-    """3x3 convolution of INS channels (padding 1), ReLU and 2x2 pool; what lies between never leaves the chip.
+    """3x3 convolution of INS channels (padding 1), ReLU and 2x2 pool; intermediate values never leave the chip.
 
-    CHOOSES: the winners are found, with the bias, and written to ``code``; else ``code`` chooses and there is no bias.
-    ``weight`` is contiguous (channels, INS, 3, 3); K a power of 2, at least 9 INS. height and width are the pooled.
+    With CHOOSES the bias is added, the winners are found and written to ``code``; otherwise ``code`` gives the winners
+    and there is no bias. ``weight`` is contiguous (channels, INS, 3, 3); K is a power of 2, at least 9 INS. height and
+    width are those of the pooled map.
     """
     n, y, x, there = cells_of(P, total, height, width)
     c = tl.program_id(1) * B + tl.arange(0, B)
@@ -137,15 +138,15 @@ def stem(
 
 
 @triton.jit
-def stem_pull(
+def stem_vjp(
     cotangent, code, weight, out, total, height, width, pooled_height, pooled_width, full_height, full_width, channels,
     pn, pc, py, px, vn, vc, vy, vx, EXACT: tl.constexpr, INS: tl.constexpr, BLOCKS: tl.constexpr,
     P: tl.constexpr, B: tl.constexpr,
 ):  # fmt: skip
-    """J^T of ``stem``. height and width are the 2x2 blocks of ``out``, those cut off by an odd side included.
+    """J^T (vjp) of ``stem``. height and width count 2x2 blocks of ``out``, including those cut off by an odd side.
 
-    A block's four pixels see the convolution's outputs in 4x4 places, which belong to 3x3 windows. For each place one
-    product gives what it sends to all four pixels and INS channels: columns of a tile of 16.
+    The four pixels of a block contribute to 4x4 outputs of the convolution, which belong to 3x3 windows. For each of
+    these outputs one product gives its contribution to all four pixels and INS channels: the columns of a tile of 16.
     """
     n, y, x, there = cells_of(P, total, height, width)
     column16 = tl.arange(0, 16)
@@ -182,9 +183,9 @@ def stem_gradient(
     pn, pc, py, px, vn, vc, vy, vx, EXACT: tl.constexpr, INS: tl.constexpr, K: tl.constexpr, STEPS: tl.constexpr,
     P: tl.constexpr, B: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of <cotangent, stem(value)>: sums (programs, channels, K), columns as in ``stem`` and then the bias.
+    """Gradients of <cotangent, stem(value)>: sums (programs, channels, K), columns as in ``stem``, then the bias.
 
-    Each program sums STEPS tiles of P windows; the sums are added outside, in an order that does not change.
+    Each program sums STEPS tiles of P windows; the caller adds these sums in a fixed order.
     """
     c = tl.program_id(1) * B + tl.arange(0, B)
     k = tl.arange(0, K)

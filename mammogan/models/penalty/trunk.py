@@ -1,4 +1,4 @@
-"""The convolutional part of a critic as a chain of layers that can be differentiated by hand."""
+"""The convolutional part of a critic as a chain of layers with explicit jvp and vjp."""
 
 from __future__ import annotations
 
@@ -7,36 +7,40 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from mammogan.config import UserError
+from mammogan.errors import UserError
+from mammogan.models.penalty.autograd import Pass
 from mammogan.models.penalty.layers import AveragePool, Conv, GlobalMax, Layer, Leak, PooledConv, ReluPool
-from mammogan.models.penalty.passes import Pass
-from mammogan.models.penalty.way import FAST, Way
+from mammogan.models.penalty.options import FAST, PenaltyMethod
 
 
 class Trunk:
-    """A chain of modules, ``closed`` by a global max pool. Holds no weights: it reads those of the modules at each
-    pass."""
+    """A chain of modules, followed by a global max pool if ``closed``.
+
+    It holds no weights: each pass reads those of the modules. Raises UserError for modules that it does not support.
+    """
 
     def __init__(self, *modules: nn.Module, closed: bool = True) -> None:
         leaves = [leaf for module in modules for leaf in _leaves(module)]
         self.convs = [leaf for leaf in leaves if type(leaf) is nn.Conv2d]
         self.layers = [*_fused(leaves), *([GlobalMax()] if closed else [])]
 
-    def run(self, value: Tensor, way: Way = FAST, replayed: Pass | None = None, together: int | None = None) -> Pass:
-        """One forward pass over (N,C,H,W). Under autocast it computes in half precision.
+    def run(
+        self, value: Tensor, way: PenaltyMethod = FAST, replayed: Pass | None = None, together: int | None = None
+    ) -> Pass:
+        """Run one forward pass over (N,C,H,W). Under autocast it computes in half precision.
 
-        ``replayed`` is an earlier pass over images of the same shape, whose selections are taken instead of new ones;
-        ``together`` the images that go through at a time, where that is not left to their size.
+        ``replayed`` is an earlier pass over images of the same shape, whose selections are reused. ``together`` is the
+        number of images processed at a time; None chooses it from their size.
         """
         return Pass(self.layers, self.weights(), value, way, replayed, together)
 
     def weights(self) -> list[Tensor | None]:
-        """Weight and bias of every convolution, in order."""
+        """Return weight and bias of every convolution, in order."""
         return [parameter for conv in self.convs for parameter in (conv.weight, conv.bias)]
 
 
 def _leaves(module: nn.Module) -> Iterator[nn.Module]:
-    """The modules of a chain, in order. Only of an nn.Sequential is it known that it is a chain of its children."""
+    """Yield the modules of a chain, in order. Only an nn.Sequential is known to be a chain of its children."""
     if _has_hooks(module):
         raise _unknown(module)
     if type(module) is nn.Sequential:
@@ -47,12 +51,12 @@ def _leaves(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _has_hooks(module: nn.Module) -> bool:
-    """Weight norm and its like act through hooks and parametrisations, which the trunk would pass by."""
+    """Whether a module has hooks or parametrisations (such as weight norm), which the trunk would ignore."""
     return bool(module._forward_hooks or module._forward_pre_hooks or is_parametrized(module))
 
 
 def _fused(leaves: Sequence[nn.Module]) -> Iterator[Layer]:
-    """The layers of ``leaves``: a ReLU and the max pool after it as one, and with the convolution before them."""
+    """Yield the layers for ``leaves``, fusing a ReLU with the max pool after it and the convolution before them."""
     number = 0
     queue = list(leaves)
     while queue:
@@ -76,7 +80,7 @@ def _fused(leaves: Sequence[nn.Module]) -> Iterator[Layer]:
 
 
 def _next_pool(queue: list[nn.Module]) -> ReluPool | None:
-    """The max pool that ``queue`` begins with, after a ReLU or not, taken from it; None when it begins otherwise."""
+    """Take a max pool, with a ReLU before it or not, from the front of ``queue``; None if there is none."""
     relu = bool(queue) and isinstance(queue[0], nn.ReLU)
     rest = queue[relu:]
     if not rest or not isinstance(rest[0], nn.MaxPool2d):

@@ -1,0 +1,1 @@
+"""Write adversarial mammograms as DICOM files."""

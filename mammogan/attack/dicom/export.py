@@ -1,0 +1,203 @@
+"""Write adversarial shards as DICOM files: plan, write shard by shard, resume, and list the files.
+
+``plan_dicom`` lists the tasks, one per shard; ``write_dicom`` executes one and can be repeated; ``finish_dicom`` writes
+the index or the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammogan.attack.config import DicomConfig
+from mammogan.attack.dicom.folder import DicomFolder, StudyKey
+from mammogan.attack.dicom.native import Originals
+from mammogan.attack.dicom.object import Picture, altered_names, blinded_names, contribution, encode
+from mammogan.attack.dicom.watermark import find_mark
+from mammogan.attack.folder import AdversarialFolder, Entry, real_shard
+from mammogan.attack.generate import ShardTask
+from mammogan.data.dicom.placement import Placement, content
+from mammogan.data.shards.checked import CheckedShard
+from mammogan.data.shards.reader import Sample
+from mammogan.errors import UserError
+from mammogan.io.atomic import replaced_atomically
+from mammogan.io.terminal import say, track
+
+EXPORT = 2
+"""Version of the export; increase it when the same adversarial shard gives other files."""
+File = tuple[str, bytes, Entry]
+"""File name, content, and its entry in the index."""
+NO_SPACING = "no_spacing"
+"""Reason for leaving a mammogram out: its original has no pixel spacing, which a DICOM mammography object must have."""
+
+Pixels = NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class DicomTask:
+    """The DICOM files of one adversarial shard; small enough to be pickled for a cluster job."""
+
+    shard: ShardTask
+    folder: DicomFolder
+
+    @property
+    def made_from(self) -> dict[str, Any]:
+        """Everything that decides the content of the files."""
+        altered = self.shard.folder.entry(self.shard.name)
+        return {
+            "export": EXPORT,
+            "altered_shard_sha256": altered["sha256"] if altered else "",
+            "study": self.folder.key.id if self.folder.key else "",
+        }
+
+    def outdated(self) -> bool:
+        """Return whether the files have to be written."""
+        entry = self.folder.entry(self.shard.name)
+        return bool(self.shard.outdated()) or entry is None or entry["made_from"] != self.made_from
+
+
+@dataclass(frozen=True)
+class DisplayedPair:
+    """An original and its adversarial counterpart as the files show them: uint16 (h,w), oriented as the scanner stored
+    them.
+
+    ``spacing`` is in mm per pixel (y, x). ``resampled``: the pixel grid is not the scanner's.
+    """
+
+    real: Pixels
+    fake: Pixels
+    spacing: Sequence[float]
+    resampled: bool
+
+
+def plan_dicom(shards: Sequence[ShardTask], config: DicomConfig) -> list[DicomTask]:
+    """Return one task per adversarial shard; none without --dicom. Raise UserError before anything is written."""
+    if not config.dicom:
+        return []
+    if config.blinded and len({task.resolution for task in shards}) > 1:
+        raise UserError(f"--blinded {config.blinded} is the key of one resolution's files: name one --resolution")
+    key = StudyKey(config.blinded) if config.blinded else None
+    tasks = [DicomTask(task, DicomFolder(task.workspace, task.resolution, config.native, key)) for task in shards]
+    for folder in dict.fromkeys(task.folder for task in tasks):
+        folder.check()
+        if config.native:
+            Originals(folder.workspace)
+    return tasks
+
+
+def make_keys(tasks: Sequence[DicomTask]) -> None:
+    """Create the secret of a blinded study, from which the file names are derived, before the first file is written."""
+    for folder in dict.fromkeys(task.folder for task in tasks):
+        if folder.key:
+            folder.key.make(folder)
+
+
+def write_dicom(task: DicomTask) -> bool:
+    """Write the files of one shard. Return False, and change nothing, if they exist and are current."""
+    shard, folder = task.shard, task.folder
+    if not task.outdated():
+        return False
+    folder.remove(shard.name)
+    originals = Originals(shard.workspace) if folder.native else None
+    files, left_out = [], []
+    for real, fake in track(_pairs(shard), shard.count, f"writing {shard.name} as DICOM"):
+        shown = _shown(real, fake, originals)
+        if shown is None:
+            left_out.append({"key": fake.key, "reason": NO_SPACING})
+        else:
+            files += [_write(folder, *file) for file in _files(task, real, fake, shown)]
+    if left_out:
+        say(f"{shard.resolution}, {shard.name}: {len(left_out)} left out, their originals tell no pixel spacing")
+    folder.finish_shard(
+        shard.name, {"shard": shard.name, "made_from": task.made_from, "files": files, "left_out": left_out}
+    )
+    return True
+
+
+def finish_dicom(tasks: Sequence[DicomTask]) -> None:
+    """List all files that still match the adversarial shards. Raise UserError if a task is not done."""
+    if undone := [task.shard.name for task in tasks if task.outdated()]:
+        raise UserError(f"not all shards are written as DICOM: {', '.join(undone)}; run the same command again")
+    for folder in dict.fromkeys(task.folder for task in tasks):
+        folder.drop_leftovers()
+        if (count := folder.write_index()) is not None:
+            say(f"{folder.complete}: {count} DICOM files in {folder.path}")
+
+
+def _pairs(shard: ShardTask) -> Iterator[tuple[Sample, Sample]]:
+    """Yield each original of a shard with its adversarial mammogram, in order."""
+    altered = AdversarialFolder(shard.workspace, shard.resolution)
+    reals = real_shard(shard.workspace, shard.resolution, shard.source, shard.count)
+    fakes = CheckedShard(altered.path / shard.name, shard.count, altered.command(shard.split))
+    for real, fake in zip(reals, fakes, strict=True):
+        if fake.facts["source_key"] != real.key:
+            raise fakes.damaged(f"{fake.key} where {real.key} was altered")
+        yield real, fake
+
+
+def _shown(real: Sample, fake: Sample, originals: Originals | None) -> DisplayedPair | None:
+    """Return the pixels to write; None if the original has no pixel spacing.
+
+    With ``originals`` they have the original's size, otherwise the shard's without its padding.
+    """
+    facts, placement = real.facts, Placement.from_json(real.facts["placement"])
+    if not facts["source_spacing_mm"]:
+        return None
+    if originals:
+        pair, spacing = originals.pair(real, fake), facts["source_spacing_mm"]
+        return DisplayedPair(placement.canonical(pair.real), placement.canonical(pair.fake), spacing, False)
+    # canonical() also restores the scanner's orientation, because a flip is its own inverse.
+    before, after = (placement.canonical(content(sample.pixels, placement)) for sample in (real, fake))
+    return DisplayedPair(before, after, facts["spacing_mm"], placement.scale != (1, 1))
+
+
+def _files(task: DicomTask, real: Sample, fake: Sample, shown: DisplayedPair) -> Iterator[File]:
+    if task.folder.key:
+        yield from _blinded_files(task.folder.key, real, fake, shown)
+    else:
+        pixels = (task.shard.background, *map(str, task.shard.choosing.made_from.values()))
+        yield _marked_file(real, fake, shown, (task.folder.name, str(EXPORT), *pixels))
+
+
+def _marked_file(real: Sample, fake: Sample, shown: DisplayedPair, version: Sequence[str]) -> File:
+    mark = find_mark(shown.real, real.facts["placement"]["flip_h"])
+    picture = Picture(mark.burn(shown.fake), shown.spacing, shown.resampled, marked=True)
+    held = encode(picture, real.facts, altered_names(fake.facts, version), contribution(fake.facts))
+    name = f"SYNTHETIC_{fake.facts['direction']}-{real.key}.dcm"
+    return name, held, _told(fake) | {"mark": mark.to_json()}
+
+
+def _blinded_files(key: StudyKey, real: Sample, fake: Sample, shown: DisplayedPair) -> Iterator[File]:
+    """Yield both files without a mark, equal in all that a reader sees. Only the header and the key say which is
+    adversarial."""
+    how = f"direction {fake.facts['direction']}"
+    for sample, pixels, altered in ((fake, shown.fake, how), (real, shown.real, "")):
+        code = key.code(sample.key)
+        picture = Picture(pixels, shown.spacing, shown.resampled, marked=False)
+        yield f"STUDY_{code}.dcm", encode(picture, real.facts, blinded_names(code, key.secret), altered), _told(sample)
+
+
+def _told(sample: Sample) -> Entry:
+    """Return what the index or the key records about a mammogram."""
+    facts = sample.facts
+    altered = "source_key" in facts
+    return {
+        "altered": altered,
+        "key": sample.key,
+        "source_key": facts.get("source_key", sample.key),
+        "source_label": facts.get("source_label", facts["label"]),
+        "direction": facts.get("direction"),
+        "split": facts["split"],
+        "checkpoint_sha256": facts["generator"]["checkpoint_sha256"] if altered else None,
+    }
+
+
+def _write(folder: DicomFolder, name: str, held: bytes, told: Entry) -> Entry:
+    with replaced_atomically(folder.path / name) as temporary:
+        temporary.write_bytes(held)
+    return {"file": name, "bytes": len(held), "sha256": hashlib.sha256(held).hexdigest(), **told}

@@ -1,0 +1,134 @@
+"""Encode one mammogram of an attack as a DICOM object that says what it is and contains nothing of the patient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+import mammogan
+from mammogan.data.dicom import write
+
+BITS = 16
+MODEL = "generator of altered mammograms"
+ISSUER = "MammoGAN"
+RESAMPLED = Code("113085", "DCM", "Spatial resampling")
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names and identifiers of a DICOM object; none of them is the patient's."""
+
+    patient_id: str
+    patient_name: str
+    study: str
+    """StudyDescription."""
+    series: str
+    """Text before side and view in SeriesDescription."""
+    study_words: tuple[str, ...]
+    """Words from which the study's UID is derived."""
+    own_words: tuple[str, ...]
+    """Words from which the UIDs of series and image are derived."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels as the scanner stored them, uint16 (h,w), with their spacing in mm per pixel (y, x)."""
+
+    pixels: NDArray[np.uint16]
+    spacing: Sequence[float]
+    resampled: bool
+    marked: bool
+
+
+def altered_names(facts: dict[str, Any], version: Sequence[str]) -> Names:
+    """Return the names of an adversarial mammogram, given its JSON: the pseudonym together with the word SYNTHETIC.
+
+    ``version``: what its pixels depend on besides key and generator.
+    """
+    patient, made = facts["patient"], (facts["generator"]["checkpoint_sha256"], *version)
+    return Names(
+        patient_id=f"SYN-{patient}",
+        patient_name=f"SYNTHETIC^NOT A PATIENT^{patient}",
+        study="RESEARCH - SYNTHETIC - NOT FOR CLINICAL USE",
+        series="SYNTHETIC",
+        study_words=("mammogan altered", patient, *made),
+        own_words=("mammogan altered", facts["key"], *made),
+    )
+
+
+def blinded_names(code: str, secret: str) -> Names:
+    """Return the names of a mammogram in a reader study. They reveal neither whether it is adversarial nor its
+    patient's other mammograms."""
+    return Names(
+        patient_id=f"SYN-STUDY-{code}",
+        patient_name="PARTLY SYNTHETIC^READER STUDY",
+        study="RESEARCH - PARTLY SYNTHETIC STUDY - NOT FOR CLINICAL USE",
+        series="PARTLY SYNTHETIC STUDY",
+        study_words=("mammogan reader study", secret, code),
+        own_words=("mammogan reader study", secret, code),
+    )
+
+
+def contribution(facts: dict[str, Any]) -> str:
+    """Return the text for ContributionDescription: what the generator did."""
+    made = facts["generator"]
+    return (
+        f"direction {facts['direction']}; generator weights sha256 {made['checkpoint_sha256']}, phase {made['phase']}, "
+        f"epoch {made['epoch']}; made from mammogram {facts['source_key']}"
+    )
+
+
+def encode(picture: Picture, real: dict[str, Any], names: Names, altered: str) -> bytes:
+    """Return the complete DICOM file as bytes; the same arguments give the same bytes.
+
+    ``real`` is the original's JSON. ``altered`` describes how the mammogram was made adversarial; empty for an
+    original.
+    """
+    ds = Dataset()
+    write.mark_as_research(ds, bool(altered) or real["synthetic"], MODEL, [mammogan.__version__])
+    ds.ImageType = ["DERIVED", "SECONDARY", *(["", "SYNTHETIC"] if altered else [])]
+    if altered:
+        write.name_synthesizer(ds, altered)
+    _describe_derivation(ds, picture, bool(altered))
+    _describe_patient(ds, names, real)
+    write.describe_series(ds, names.study_words, names.own_words)
+    ds.StudyDescription = names.study
+    ds.SeriesDescription = f"{names.series} {real['laterality']} {real['view']}"
+    flips = real["placement"]["flip_h"], real["placement"]["flip_v"]
+    write.describe_view(ds, real["laterality"], real["view"], *flips, picture.spacing)
+    write.describe_pixels(ds, picture.pixels, BITS)
+    ds.BurnedInAnnotation = "YES" if picture.marked or _may_hold_text(real) else "NO"
+    return write.file_bytes(ds)
+
+
+def _describe_derivation(ds: Dataset, picture: Picture, altered: bool) -> None:
+    how = ["grey scale of the presentation"]
+    if picture.resampled:
+        how.append("resampled")
+        ds.DerivationCodeSequence = [write.code_item(RESAMPLED)]
+    if altered:
+        how.append("altered by a generative network to change what a classifier sees")
+    ds.DerivationDescription = f"Research, not for clinical use: {', '.join(how)}"
+
+
+def _describe_patient(ds: Dataset, names: Names, real: dict[str, Any]) -> None:
+    ds.PatientName = names.patient_name
+    ds.PatientID = names.patient_id
+    ds.IssuerOfPatientID = ISSUER
+    ds.PatientBirthDate = ds.PatientSex = ""
+    if _may_hold_text(real):  # no header is copied, but text burnt into the pixels may be a name
+        ds.PatientIdentityRemoved = "NO"
+        return
+    ds.PatientIdentityRemoved = "YES"
+    drawn = "Pixels derive from a drawn phantom; no header was copied"
+    ds.DeidentificationMethod = drawn if real["synthetic"] else "Pixels derive from a real image; no header was copied"
+
+
+def _may_hold_text(real: dict[str, Any]) -> bool:
+    return "burned_in_annotation" in real["flags"]

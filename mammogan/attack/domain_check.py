@@ -1,0 +1,53 @@
+"""Check that the models were trained on these mammograms, and that the generators were trained against this CAD.
+
+If not, results are still possible, but must be labelled as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from mammogan.data.shards.index import ShardIndex
+from mammogan.errors import UserError
+
+
+def check_domain(models: Iterable[tuple[str, str | None]], shards: ShardIndex, out_of_domain: str) -> None:
+    """Raise UserError if a model was trained on other shards than these and ``out_of_domain`` is empty.
+
+    ``models`` gives each model's name and the shards_sha256 of its run; None, for a run without a record, is accepted.
+    """
+    found = shards.fingerprint
+    for model, trained_on in models:
+        if not out_of_domain and trained_on not in (found, None):
+            raise UserError(
+                f"{model} was trained on other mammograms than those in {shards.folder}: its shards have "
+                f"the fingerprint {str(trained_on)[:12]}, these {found[:12]}. Remove its run folder and train it anew, "
+                "or give --models the workspace whose runs/ were trained on these. If it shall read what it was not "
+                'made for, say how that differs, as in --out-of-domain "film, models from phantoms"'
+            )
+
+
+def notice_of_another_cad(generators: Iterable[Path], cad_sha256: str) -> str:
+    """Return a notice if any of the generators (given by their run folders) was trained against another CAD; otherwise
+    "".
+
+    A run that does not record its CAD is accepted.
+    """
+    other = sorted(run.name for run in generators if _trained_against(run) not in (cad_sha256, None))
+    if not other:
+        return ""
+    return (
+        f"The generators were trained against another state of this CAD ({', '.join(other)}), as when it was trained "
+        "on afterwards: the figures show how well they fool a CAD that they did not learn from. Remove their run "
+        "folders and train them anew for figures of an attack on this one."
+    )
+
+
+def _trained_against(run: Path) -> str | None:
+    record = run / "config.yaml"
+    read = yaml.safe_load(record.read_text(encoding="utf-8")) if record.is_file() else None
+    found: str | None = (read or {}).get("cad_sha256")
+    return found

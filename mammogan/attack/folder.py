@@ -1,0 +1,166 @@
+"""Manage the folder of adversarial mammograms: which shard was made from which, by what, and whether that is current.
+
+.done/<shard>.json is the marker of a shard and is written after it. index.json is written last: if it is there, the
+folder is complete.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mammogan.data.shards.checked import CheckedShard
+from mammogan.data.shards.index import INDEX, SCHEMA, IndexedShard, ShardIndex
+from mammogan.errors import MissingInput, UserError
+from mammogan.io.atomic import read_json, version, write_json
+from mammogan.io.provenance import made_by
+from mammogan.io.temporary import remove_abandoned_of
+from mammogan.workspace import LABELS, SPLITS, Resolution, Workspace
+
+Entry = dict[str, Any]
+"""One shard of index.json: direction, source_shard, source_shard_sha256 and generator, in addition to the usual
+fields."""
+
+DONE = ".done"
+SETTINGS = {"alteration": 2, "rounding": "half to even"}
+"""How adversarial pixels are made besides the generator. Increase ``alteration`` when the same inputs give other
+pixels."""
+
+
+@dataclass(frozen=True)
+class ShardPair:
+    """A shard of real mammograms and, if it exists, the shard of their adversarial images in the same order."""
+
+    real: CheckedShard
+    fake: CheckedShard | None
+
+
+@dataclass(frozen=True)
+class AdversarialFolder:
+    """The adversarial mammograms of one resolution, of any splits and directions."""
+
+    workspace: Workspace
+    resolution: Resolution
+
+    @property
+    def path(self) -> Path:
+        return self.workspace.adversarial(self.resolution)
+
+    @property
+    def index(self) -> Path:
+        return self.path / INDEX
+
+    def marker(self, name: str) -> Path:
+        return self.path / DONE / f"{Path(name).stem}.json"
+
+    def entry(self, name: str) -> Entry | None:
+        """Return the entry in a finished shard's marker; None if marker or tar is missing, or the tar has another
+        size."""
+        if not self.marker(name).is_file():
+            return None
+        entry: Entry = read_json(self.marker(name))
+        tar = self.path / name
+        return entry if tar.is_file() and tar.stat().st_size == entry["bytes"] else None
+
+    def entries(self) -> list[Entry]:
+        """Return the entries of all finished shards, in order of split, then direction, then number."""
+        markers = sorted(self.path.glob(f"{DONE}/*.json"), key=_order)
+        found = [self.entry(f"{marker.stem}.tar") for marker in markers]
+        return [entry for entry in found if entry]
+
+    def remove(self, name: str) -> None:
+        """Delete a shard, its marker, and the index that lists them."""
+        for path in (self.index, self.marker(name), self.path / name):
+            path.unlink(missing_ok=True)
+            remove_abandoned_of(path)
+
+    def write_index(self, shards: Sequence[Entry]) -> bool:
+        """Write index.json for these shards. Return False, without writing, if it already lists exactly these."""
+        if self.index.is_file() and read_json(self.index)["shards"] == list(shards):
+            return False
+        index = {
+            "schema": SCHEMA,
+            "kind": "adversarial",
+            "resolution": str(self.resolution),
+            "settings": SETTINGS,
+            "settings_sha256": hashlib.sha256(json.dumps(SETTINGS, sort_keys=True).encode()).hexdigest(),
+            "made_by": made_by(),
+            "counts": _counts(shards),
+            "excluded": [],
+            "shards": list(shards),
+        }
+        remove_abandoned_of(self.index)
+        write_json(self.index, index)
+        return True
+
+    def holds(self, split: str) -> bool:
+        """Return whether index.json exists and lists a shard of this split."""
+        return bool(self._indexed(split))
+
+    def of_split(self, split: str) -> list[Entry]:
+        """Return the entries of one split. Raise MissingInput if index.json is missing or lists none."""
+        found = self._indexed(split)
+        if not found:
+            raise MissingInput(f"no altered mammograms of split {split} in {self.path}; run\n{self.command(split)}")
+        return found
+
+    def _indexed(self, split: str) -> list[Entry]:
+        if not self.index.is_file():
+            return []
+        return [entry for entry in _entries(self.index, version(self.index)) if entry["split"] == split]
+
+    def command(self, split: str) -> str:
+        objective = self.workspace.objective
+        wanted = "" if split == "test" else f" --split {split}"
+        wanted += "" if objective == "study" else f" --objective {objective}"
+        return f"  mammogan generate --workspace {self.workspace.root} --resolution {self.resolution}{wanted}"
+
+
+def real_shard(workspace: Workspace, resolution: Resolution, name: str, count: int) -> CheckedShard:
+    """Return a shard of real mammograms, given its file name."""
+    again = f"  mammogan make-shards --cohort labels.csv --workspace {workspace.root} --resolution {resolution}"
+    return CheckedShard(workspace.shards(resolution) / name, count, again)
+
+
+def pair_shards(index: ShardIndex, altered: AdversarialFolder, split: str) -> list[tuple[IndexedShard, ShardPair]]:
+    """Pair every real shard of a split with its adversarial shard, if any. Raise UserError if a real shard changed
+    since."""
+    fakes, pairs = {entry["source_shard"]: entry for entry in altered.of_split(split)}, []
+    for real in index.of_split(split):
+        fake = fakes.get(real.name)
+        if fake and fake["source_shard_sha256"] != real.sha256:
+            raise UserError(
+                f"{fake['name']} was made from an earlier {real.name}; bring the altered mammograms up to date:\n"
+                f"{altered.command(split)}"
+            )
+        altered_one = CheckedShard(altered.path / fake["name"], real.count, altered.command(split)) if fake else None
+        real_one = real_shard(altered.workspace, altered.resolution, real.name, real.count)
+        pairs.append((real, ShardPair(real_one, altered_one)))
+    return pairs
+
+
+@functools.lru_cache(maxsize=4)
+def _entries(index: Path, version: tuple[int, ...]) -> list[Entry]:
+    """Return all entries of an index, cached until the file changes."""
+    entries: list[Entry] = read_json(index)["shards"]
+    return entries
+
+
+def _order(marker: Path) -> tuple[int, str]:
+    split, _, rest = marker.stem.partition("-")
+    return SPLITS.index(split), rest
+
+
+def _counts(shards: Sequence[Entry]) -> dict[str, dict[str, int]]:
+    """Count adversarial mammograms by split and by their new label."""
+    return {
+        split: {
+            label: sum(s["count"] for s in shards if (s["split"], s["label"]) == (split, label)) for label in LABELS
+        }
+        for split in SPLITS
+    }

@@ -1,0 +1,39 @@
+"""Decide which generated pixels are saved: only the breast, on the original's air and grey grid, or all as generated.
+
+Saved as generated, an adversarial image gives itself away at a glance, by light in the air and by grey values between
+the source's. A reader or a detector that recognises it by these has learned nothing about the lesion.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammogan.attack.config import Background
+from mammogan.attack.grey_grid import GreyGrid
+from mammogan.models.networks import AIR
+
+Pixels = NDArray[np.uint16]
+
+
+def breast_of(pixels: Pixels) -> NDArray[np.bool_]:
+    """Return which pixels are tissue, not air: ``models.networks.tissue`` for uint16 arrays of any shape."""
+    return pixels > AIR * 65535
+
+
+def with_original_background(original: Pixels, generated: Pixels, background: Background) -> Pixels:
+    """Return the pixels to save where ``generated`` was made from ``original``; all uint16 (H,W).
+
+    "original": the original's air is kept bit for bit, and so are the darkest pixels of its breast. The other pixels of
+    the breast are the generator's, never darker than the darkest, on the original's grey grid if it has one; an
+    unchanged pixel keeps its value. "as-generated": the generator's pixels everywhere.
+    """
+    if background == "as-generated":
+        return generated
+    breast = breast_of(original)
+    if not breast.any():
+        return original
+    darkest = original[breast].min()
+    altered = np.maximum(generated, darkest)
+    grid = GreyGrid.of(original)
+    return np.where(original > darkest, grid.snap(altered) if grid else altered, original)

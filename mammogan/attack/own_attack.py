@@ -1,0 +1,67 @@
+"""Attacks of your own: a class by its import path, identified by its source file, its settings and the CAD.
+
+The class is built as ``Class(cad, direction)`` and has ``alter`` (see ``methods.Attack``) and, as a class attribute,
+``settings``: plain values that decide what it does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mammogan.errors import MissingInput, UserError
+from mammogan.io.atomic import sha256
+from mammogan.training.run.checkpoint import CheckpointFacts, check_same_file, load_cad, run_of
+from mammogan.workspace import Direction
+
+KIND = "attack "
+"""Beginning of the ``arch`` of an attack of your own; its import path follows."""
+
+
+def identify(path: str, direction: Direction, cad: Path) -> tuple[CheckpointFacts, str, str]:
+    """Identify the attack MODULE:CLASS: its facts, its settings as JSON, and the CAD's sha256. Nothing heavy is loaded.
+
+    Raises UserError if it cannot be imported, MissingInput if there is no CAD to give it.
+    """
+    if not cad.is_file():
+        raise MissingInput(
+            f"no CAD in {cad}, which an attack of your own is given; train it first (mammogan train-cad)"
+        )
+    attack = imported(path)
+    source = Path(inspect.getsourcefile(attack) or "")
+    try:
+        settings = json.dumps(getattr(attack, "settings", {}), sort_keys=True)
+    except TypeError as error:
+        raise UserError(f"--attack {path}: its settings must be plain values that JSON can hold ({error})") from error
+    shards = run_of(cad).shards_sha256
+    return (
+        CheckpointFacts(source, sha256(source), "", 0, str(direction), shards, f"{KIND}{path}"),
+        settings,
+        sha256(cad),
+    )
+
+
+def load(facts: CheckpointFacts, cad: Path, cad_sha256: str, device: str) -> Any:
+    """Build the attack that was identified; UserError if its source file or the CAD has changed since."""
+    check_same_file(facts.path, sha256(facts.path), facts.sha256)
+    check_same_file(cad, sha256(cad), cad_sha256)
+    attack = imported(facts.arch.removeprefix(KIND))
+    return attack(load_cad(cad.parent, device, which=str(cad)), Direction(facts.direction or ""))
+
+
+def imported(path: str) -> Callable[..., Any]:
+    """Import MODULE:CLASS."""
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"--attack: {path} cannot be imported here ({error}); is its folder in PYTHONPATH, and on every node?"
+        ) from error
+    if not isinstance(found, type):
+        raise UserError(f"--attack: expected {path} to be a class with a method alter, found {type(found).__name__}")
+    return found

@@ -1,0 +1,1 @@
+"""One module per command, with its options and what it runs. mammogan, launch/ and shards/ start them."""

@@ -1,0 +1,102 @@
+"""Score original and adversarial mammograms with the CAD, and write the report with Table 1.
+
+    mammogan evaluate --workspace work
+    mammogan evaluate --workspace work --split validation --profile slurm/example.yaml
+    mammogan evaluate --workspace films/work --models work --out-of-domain "film, models from phantoms"
+
+The report goes to WORKSPACE/report/: open index.html. The numbers, with intervals, are in table1.json, table1.csv,
+table1.md and predictions.csv beside it.
+
+Each task scores one shard. Scores that exist and still match their mammograms and their CAD are kept, so the same
+command continues a stopped run. On SLURM the tasks are an array, followed by a job that writes the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from mammogan.attack.config import EvaluateConfig, report_folder
+from mammogan.cluster.job import Array, Job
+from mammogan.cluster.launch import launch_array, on_requested_device
+from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.cluster.slurm.submission_record import folders_of_evaluate
+from mammogan.cluster.tasks import Call
+from mammogan.io.options import Flat, run
+from mammogan.io.terminal import say
+from mammogan.study.shares import share_of, work_through
+from mammogan.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mammogan.evaluation.scoring import ScoreTask
+
+
+@dataclass(frozen=True)
+class Options:
+    workspace: Path = Path("work")
+    """Folder that holds shards, runs and adversarial mammograms; the report is written there too."""
+    config: Path | None = None
+    """YAML file with values for these options."""
+    evaluation: Flat[EvaluateConfig] = field(default=EvaluateConfig())
+    share: str = ""
+    """K/N: score every N-th shard, starting with the K-th (counted from 1), in this process and without a report. If
+    one shard fails, the others are still scored. Each task of a study's array does this; the same command without
+    --share completes the work."""
+    cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
+
+
+def execute(options: Options) -> int:
+    """Score what is missing and write the report, here or as SLURM jobs."""
+    from mammogan.evaluation.evaluate import report
+    from mammogan.evaluation.scoring import score_shard, withdraw_report
+
+    workspace, config, tasks = plans(options)
+    if options.share:
+        work_through({task.title: Call(score_shard, (task,)) for task in tasks})
+        return 0
+    missing = [task for task in tasks if task.outdated()]
+    say(f"{len(tasks) - len(missing)} of {len(tasks)} shards are scored")
+    if missing:
+        if not options.cluster.dry_run:
+            withdraw_report(workspace, config.split)
+        return launch_array(array_of(workspace, config, missing), options.cluster)
+    if not options.cluster.dry_run:
+        report(workspace, config)
+    return 0
+
+
+def arrays(options: Options) -> list[Array]:
+    """Return the missing scores as an array; nothing if none is missing."""
+    workspace, config, tasks = plans(options)
+    missing = [task for task in tasks if task.outdated()]
+    return [array_of(workspace, config, missing)] if missing else []
+
+
+def plans(options: Options) -> tuple[Workspace, EvaluateConfig, list[ScoreTask]]:
+    """Return the workspace, the settings and one task per shard: all shards, or those of the share."""
+    from mammogan.evaluation.evaluate import scorings
+
+    workspace = Workspace(options.workspace)
+    config = on_requested_device(options.evaluation, options.cluster)
+    shards = [(scoring, shard) for scoring in scorings(workspace, config) for shard in scoring.shards]
+    own = share_of(shards, options.share) if options.share else shards
+    return workspace, config, [scoring.task(shard) for scoring, shard in own]
+
+
+def array_of(workspace: Workspace, config: EvaluateConfig, missing: Sequence[ScoreTask]) -> Array:
+    """Return an array that scores the missing shards, with a last job that reports on all scores."""
+    from mammogan.evaluation.evaluate import report
+    from mammogan.evaluation.scoring import score_shard
+
+    folder = workspace.scores(config.split)
+    done = report_folder(workspace, config.split) / "done.json"
+    last = Job("evaluate-report", Call(report, (workspace, config)), folder, done)
+    makes = [task.title for task in missing]
+    tasks, recorded = [Call(score_shard, (task,)) for task in missing], folders_of_evaluate(workspace, config.split)
+    return Array("evaluate", tasks, folder, last, makes=makes, recorded=recorded)
+
+
+def main() -> NoReturn:
+    run(Options, execute, __doc__)

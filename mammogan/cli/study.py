@@ -1,0 +1,106 @@
+"""Run the complete study: shards, CAD, both GANs, adversarial mammograms, evaluation. Stages that are done are skipped.
+
+    mammogan study --cohort labels.csv --workspace work --resolution low
+    mammogan study --profile slurm/example.yaml --dry-run
+
+On one machine the stages run one after the other, or several at once with --parallel; on SLURM all are submitted at
+once, each waiting for the stages it needs, and stages with queued or running jobs are left alone. A stage whose
+settings have changed runs again: it continues, makes its results again, or says why it cannot. Trainings that you
+started yourself count if their settings are the same. A YAML file given with --config has each stage's own options in a
+section, with parts for a direction or a resolution:
+
+    cad: {epochs: 60, time: 12:00:00}
+    gan: {pairs: 4, gpus-per-node: 4, insert: {gnet-every: 3}, low: {pairs: 8}}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from mammogan.cluster.backend import choose, note
+from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.errors import UserError
+from mammogan.io.options import Flat, run
+from mammogan.io.terminal import say
+from mammogan.study.pipeline import StudyPlan, read_sections
+from mammogan.study.run_local import run as run_stages
+from mammogan.study.stage import Stage, check_writable, done_before, plan_state, tree
+from mammogan.study.stage_jobs import check_trainings, job_of, work_of
+from mammogan.workspace import HIGH, LOW, Objective, Resolution, Workspace
+
+
+@dataclass(frozen=True)
+class Options:
+    cohort: Path | None = None
+    """Table of the mammograms (path, patient, laterality, view, label); needed until the shards are made."""
+    workspace: Path = Path("work")
+    """Folder that holds everything that the study makes."""
+    resolution: tuple[str, ...] = ()
+    """high, low or HEIGHTxWIDTH, one or more; when not given, those that have shards, else high and low."""
+    objective: tuple[Objective, ...] = ("study",)
+    """What generators are trained for, one or both: study (as published), lesion (changes that act on the lesion)."""
+    config: Path | None = None
+    """YAML file with sections shards, cad, gan, generate, evaluate; a section wins over the options here."""
+    parallel: int = 1
+    """Stages that run at the same time on this machine and share its cores; 2 trains both GANs at once."""
+    cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
+
+
+def execute(options: Options) -> int:
+    """Run or submit the stages that are not done, and print the state of all."""
+    if options.parallel < 1:
+        raise UserError(f"--parallel {options.parallel}: expected 1 or more")
+    workspace = Workspace(options.workspace)
+    where = choose(options.cluster)
+    note(f"--cluster {where.name} ({where.why})")
+    sections = read_sections(options.config)
+    chosen = resolutions(options.resolution, workspace)
+    objectives = tuple(dict.fromkeys(options.objective))
+    line = StudyPlan(workspace, chosen, options.cohort, sections, options.cluster, where.name, objectives)
+    stages = line.stages()
+    folder = workspace.root / "study"
+    done = done_before(stages, folder)
+    check_trainings(stages, done, workspace)
+    say(tree(stages, lambda stage: plan_state(stage, stages, done, folder)))
+    if not options.cluster.dry_run:
+        check_writable(folder)
+    if where.name == "slurm":
+        return on_slurm(stages, done, options)
+    if options.cluster.dry_run:
+        say("\n".join(" ".join(stage.command) for stage in stages if stage.name not in done))
+        return 0
+    return run_stages(stages, options.parallel, folder)
+
+
+def resolutions(asked: tuple[str, ...], workspace: Workspace) -> tuple[Resolution, ...]:
+    """Return the requested resolutions, else those that have shards, else high and low."""
+    if asked:
+        return tuple(dict.fromkeys(map(Resolution.parse, asked)))
+    return tuple(workspace.resolutions()) or (HIGH, LOW)
+
+
+def on_slurm(stages: list[Stage], done: set[str], options: Options) -> int:
+    """Submit the stages that are neither done, queued nor running, each after those it needs; print all stages with job
+    ids.
+
+    With --dry-run it prints the scripts instead.
+    """
+    from mammogan.cluster.slurm.wait import waited
+    from mammogan.study.submit import scripts, submit_stages
+
+    workspace = Workspace(options.workspace)
+    work = partial(work_of, stages, workspace)
+    if options.cluster.dry_run:
+        say("\n".join(scripts(stages, done, work)))
+        return 0
+    jobs = {stage.name: job_of(stage, stages, workspace)[0] for stage in stages}
+    found = submit_stages(stages, done, work, jobs, workspace.root / "study")
+    say(tree(stages, found.told))
+    return waited(found.awaited(jobs)) if options.cluster.wait else 0
+
+
+def main() -> NoReturn:
+    run(Options, execute, __doc__, files=("profile",))

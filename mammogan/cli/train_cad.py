@@ -1,0 +1,53 @@
+"""Train the classifier (CAD) of one resolution on the shards of a workspace.
+
+    mammogan train-cad --workspace work --resolution low
+    mammogan train-cad --nodes 2 --gpus-per-node 2 --profile slurm/example.yaml --dry-run
+
+The run folder is WORKSPACE/runs/cad-<resolution>; the same command continues a stopped run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from mammogan.cluster.job import Job
+from mammogan.cluster.launch import choose_resolution, launch, on_requested_device, refuse_other_settings
+from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.cluster.tasks import TrainCad
+from mammogan.config import CadConfig
+from mammogan.io.options import Flat, run
+from mammogan.training.run.preflight import as_learned, check_cad_inputs
+from mammogan.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Options:
+    workspace: Path = Path("work")
+    """Folder that holds the shards; the run folder is made in its runs/."""
+    config: Path | None = None
+    """YAML file with values for these options, such as a run's config.yaml."""
+    training: Flat[CadConfig] = field(default=CadConfig(resolution="auto"))
+    cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
+
+
+def jobs(options: Options) -> list[Job]:
+    """Return the training as a job, the only one of this command."""
+    workspace = Workspace(options.workspace)
+    resolution = choose_resolution(options.training.resolution, workspace)
+    compute = on_requested_device(options.training.compute, options.cluster)
+    config = replace(options.training, resolution=str(resolution), compute=compute)
+    folder = workspace.cad_run(resolution)
+    check = partial(check_cad_inputs, config, workspace)
+    settings = partial(refuse_other_settings, folder, as_learned(config))
+    return [Job(folder.name, TrainCad(config, workspace), folder, folder / "done.json", config.pairs, check, settings)]
+
+
+def execute(options: Options) -> int:
+    return launch(jobs(options), options.cluster)
+
+
+def main() -> NoReturn:
+    run(Options, execute, __doc__)

@@ -1,0 +1,83 @@
+"""Train the generators of one resolution against their discriminators, starting from the trained classifier.
+
+    mammogan train-gan --nodes 2
+    mammogan train-gan --workspace work --resolution low --direction remove --cluster local
+
+Each direction is a separate training; the run folders are WORKSPACE/runs/gan-<resolution>-<direction>. The same command
+continues a stopped run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from mammogan.cluster.job import Job
+from mammogan.cluster.launch import choose_resolution, launch, on_requested_device, refuse_other_settings
+from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.cluster.tasks import TrainGan
+from mammogan.config import GanConfig
+from mammogan.io.options import Flat, run
+from mammogan.training.run.preflight import check_gan_inputs, check_remover
+from mammogan.workspace import Direction, Resolution, Workspace
+
+
+@dataclass(frozen=True)
+class Options:
+    workspace: Path = Path("work")
+    """Folder that holds the shards and the trained CAD; the run folders are made in its runs/."""
+    direction: Literal["remove", "insert", "both"] = "both"
+    """remove: positives are made to look negative. insert: negatives are made to look positive. both: one after the
+    other; on SLURM two jobs, and with the lesion objective the job of insert waits for that of remove."""
+    config: Path | None = None
+    """YAML file with values for these options, such as a run's config.yaml."""
+    training: Flat[GanConfig] = field(default=GanConfig(resolution="auto"))
+    cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
+
+
+def jobs(options: Options) -> list[Job]:
+    """Return one job for each requested direction."""
+    workspace = Workspace(options.workspace, options.training.objective)
+    resolution = choose_resolution(options.training.resolution, workspace)
+    compute = on_requested_device(options.training.compute, options.cluster)
+    config = replace(options.training, resolution=str(resolution), compute=compute)
+    chosen = list(Direction) if options.direction == "both" else [Direction(options.direction)]
+    return [_job(config, direction, workspace, resolution, chosen) for direction in chosen]
+
+
+def _job(
+    config: GanConfig, direction: Direction, workspace: Workspace, resolution: Resolution, chosen: Sequence[Direction]
+) -> Job:
+    """Return one training as a job. With the lesion objective, insertion uses the trained remover, so removal comes
+    first."""
+    folder, lesion = workspace.gan_run(resolution, direction), config.objective == "lesion"
+    remover = workspace.gan_run(resolution, Direction.REMOVE).name if lesion and direction is Direction.INSERT else ""
+    comes_first = Direction.REMOVE in chosen
+    return Job(
+        name=folder.name,
+        task=TrainGan(config, direction, workspace),
+        folder=folder,
+        complete=folder / "done.json",
+        pairs=config.lesion.pairs if lesion else config.pairs,
+        check=partial(check, config, workspace, needs_remover=bool(remover) and not comes_first),
+        settings=partial(refuse_other_settings, folder, config),
+        after=remover if comes_first else "",
+    )
+
+
+def check(config: GanConfig, workspace: Workspace, needs_remover: bool) -> None:
+    """Raise MissingInput naming the command to run when an input does not exist."""
+    check_gan_inputs(config, workspace)
+    if needs_remover:
+        check_remover(Resolution.parse(config.resolution), workspace)
+
+
+def execute(options: Options) -> int:
+    return launch(jobs(options), options.cluster)
+
+
+def main() -> NoReturn:
+    run(Options, execute, __doc__)

@@ -1,0 +1,156 @@
+"""Reads what a submission left in a run folder: launch.json, and in submit/ the logs and results of its jobs."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mammogan.cluster.slurm.commands import RECORD
+from mammogan.io.atomic import read_json
+from mammogan.workspace import Resolution, Workspace
+
+LOG = re.compile(r"(\d+(?:_\d+)?)_(\d+)_log\.out")
+"""Name of a log file: a job, such as 12 or 12_3, and its rank."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files in the folder of a job, or of all tasks of an array."""
+
+    logs: dict[str, list[str]]
+    """Names of the log files by job, in the order of its ranks."""
+    results: set[str]
+    """Names of the files in which submitit wrote how jobs ended."""
+
+    @classmethod
+    def of(cls, folder: Path) -> Listing:
+        """List a folder; empty where there is none."""
+        try:
+            with os.scandir(folder) as found:
+                names = [entry.name for entry in found]
+        except OSError:
+            return cls({}, set())
+        logs: dict[str, list[tuple[int, str]]] = {}
+        for name in names:
+            if match := LOG.fullmatch(name):
+                logs.setdefault(match[1], []).append((int(match[2]), name))
+        return cls(
+            {job: [name for _, name in sorted(of_job)] for job, of_job in logs.items()},
+            {name for name in names if name.endswith("_result.pkl")},
+        )
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The jobs that were last submitted for one folder."""
+
+    folder: Path
+    job_ids: tuple[str, ...]
+    """Ids of the jobs, as scancel takes them."""
+    arrays: dict[str, list[str]]
+    """By job id, what each task of an array makes."""
+    submitted: float
+    """When they were submitted, in seconds since 1970."""
+    asks: str | None = None
+    """The part of a study stage's command that decides what is made; None for a job that was submitted manually."""
+    succeeded: set[Path] = field(default_factory=set, compare=False, repr=False)
+    """Results that are known to be successes; they are not read again."""
+    listings: dict[Path, Listing] = field(default_factory=dict, compare=False, repr=False)
+    """Folders of jobs, each listed once, however many tasks it has."""
+
+    @property
+    def made_by_task(self) -> dict[str, str]:
+        """What each task of an array makes, by the task's name such as 12_3; a single task is a job, such as 12."""
+        return {
+            number if len(makes) == 1 else f"{number}_{task}": made
+            for number, makes in self.arrays.items()
+            for task, made in enumerate(makes)
+        }
+
+    @property
+    def jobs(self) -> list[str]:
+        """All jobs, with each task of an array."""
+        return [*self.made_by_task, *(number for number in self.job_ids if number not in self.arrays)]
+
+    def logs(self, job: str) -> list[Path]:
+        """Return the logs of a job's ranks, the first rank's first; logs that were never written are left out."""
+        return [self._files(job) / name for name in self._listed(job).logs.get(job, ())]
+
+    def files_of(self, job: str) -> tuple[Path, Path]:
+        """Return the paths of the first rank's log and result, whether they exist or not."""
+        return self._files(job) / f"{job}_0_log.out", self._files(job) / f"{job}_0_result.pkl"
+
+    def result(self, job: str) -> str | None:
+        """Return 'success' or 'error' as submitit wrote it at the end; None when it wrote nothing, as after a kill."""
+        _, path = self.files_of(job)
+        if path in self.succeeded:
+            return "success"
+        if path.name not in self._listed(job).results:
+            return None
+        try:
+            how: str = pickle.loads(path.read_bytes())[0]
+        except Exception:  # a damaged pickle can raise anything
+            return None
+        if how == "success":
+            self.succeeded.add(path)
+        return how
+
+    def _listed(self, job: str) -> Listing:
+        folder = self._files(job)
+        if folder not in self.listings:
+            self.listings[folder] = Listing.of(folder)
+        return self.listings[folder]
+
+    def _files(self, job: str) -> Path:
+        return self.folder / "submit" / job.partition("_")[0]
+
+
+def folders_of_generate(workspace: Workspace, resolution: Resolution) -> tuple[Path, ...]:
+    """Return the folders that may record jobs making adversarial mammograms of this resolution, manual or of a
+    study."""
+    stage = f"generate-{resolution}{workspace.suffix}"
+    return workspace.adversarial(resolution), workspace.root / "study" / stage
+
+
+def folders_of_evaluate(workspace: Workspace, split: str) -> tuple[Path, ...]:
+    """Return the folders that may record jobs scoring mammograms of this split, submitted manually or by a study."""
+    study = workspace.root / "study"
+    names = [f"evaluate-{split}", *(["evaluate"] if split == split_of_study(workspace) else [])]
+    return workspace.scores(split), *(study / name for name in names)
+
+
+def split_of_study(workspace: Workspace) -> str:
+    """Return the split of a stage called just 'evaluate': a study that evaluates one split, any of them, names it
+    so."""
+    folder = workspace.root / "study" / "evaluate"
+    submission, kept = submission_of(folder), folder.with_name("evaluate.command")
+    asks = (submission.asks or "") if submission else kept.read_text(encoding="utf-8") if kept.is_file() else ""
+    found = re.search(r"--split[ =](\w+)", asks)
+    return found[1] if found else "test"
+
+
+def newest_submission(folders: Sequence[Path], succeeded: set[Path] | None = None) -> Submission | None:
+    """Return the newest submission for any of these folders; a record that cannot be read counts as none.
+
+    ``succeeded`` collects results that are known to be successes, for the next call.
+    """
+    known = set() if succeeded is None else succeeded
+    found = [replace(submission, succeeded=known) for folder in folders if (submission := submission_of(folder))]
+    return max(found, key=lambda submission: submission.submitted, default=None)
+
+
+def submission_of(folder: Path) -> Submission | None:
+    """Return the last submission for this folder; None where there is none, or its record cannot be read."""
+    try:
+        record: dict[str, Any] = read_json(folder / RECORD)
+        submitted = datetime.fromisoformat(record["submitted"]).timestamp()
+        ids, arrays = tuple(map(str, record["job_ids"])), dict(record.get("arrays", {}))
+        return Submission(folder, ids, arrays, submitted, record.get("asks"))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None

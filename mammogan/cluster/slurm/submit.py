@@ -1,0 +1,223 @@
+"""Submits jobs to SLURM through submitit, and prints how to follow them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stderr
+from dataclasses import replace
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from mammogan.cluster.backend import check_shared, note
+from mammogan.cluster.job import Array, Job
+from mammogan.cluster.slurm.commands import RECORD, max_array, refuse_queued
+from mammogan.cluster.slurm.profile import ClusterConfig, for_one_process, python, sbatch_parameters, sbatch_text
+from mammogan.cluster.slurm.rejection import refusal
+from mammogan.cluster.slurm.wait import Submitted, waited
+from mammogan.cluster.tasks import Task
+from mammogan.errors import UserError
+from mammogan.io import atomic, provenance
+from mammogan.io.terminal import say
+
+SHORT_MINUTES = 10
+"""Up to this time limit, submitit counts a pre-emption as one of --max-requeues."""
+RANK_NAMES = (
+    *("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"),
+    *("ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR"),
+)
+"""Environment variables that torchrun and our own launcher set for a rank."""
+
+
+def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
+    """Submit each job, or print its script with --dry-run; wait for the jobs with --wait.
+
+    Work that is done is submitted too: only the job itself can find out whether it was done with these settings.
+    """
+    for job in found:
+        if job.settings:
+            job.settings()
+    if config.dry_run:
+        for job in found:
+            print(script(job, replace(config, dependency=f"afterok:JOB-{job.after}") if job.after else config))
+        return 0
+    refuse_queued({job.folder: job.name for job in found})
+    submitted: dict[str, Submitted] = {}
+    for job in found:
+        submitted[job.name] = submit(job, _after(job, submitted, config))
+    return waited(list(submitted.values())) if config.wait else 0
+
+
+def _after(job: Job, submitted: Mapping[str, Submitted], config: ClusterConfig) -> ClusterConfig:
+    """Return the same requests, to begin after the job that must succeed first and after --dependency."""
+    if not job.after:
+        return config
+    own = f"afterok:{submitted[job.after].job_id}"
+    return replace(config, dependency=f"{config.dependency},{own}" if config.dependency else own)
+
+
+def script(job: Job, config: ClusterConfig) -> str:
+    """Return the sbatch script of one job."""
+    check_shared(job.pairs, config.nodes * config.ranks_per_node)
+    return sbatch_text(config, job.name, _folder(job.folder))
+
+
+def submit(job: Job, config: ClusterConfig, after: Mapping[str, Sequence[str]] | None = None) -> Submitted:
+    """Submit one job, record it in the run folder's launch.json, and print how to follow it.
+
+    ``after``: the arrays that it waits for, by id, with what each of their tasks makes; they are recorded too.
+    """
+    check_shared(job.pairs, config.nodes * config.ranks_per_node)
+    [handle] = _handed_over([job.task], job.name, _folder(job.folder), config)
+    paths = handle.paths
+    submitted = Submitted(handle.job_id, job.name, paths.stdout, paths.result_pickle, job.complete)
+    _record(job.folder, [*(after or ()), submitted.job_id], job, config, after or {})
+    _tell(submitted, job.folder, config)
+    return submitted
+
+
+def array(work: Array, config: ClusterConfig) -> int:
+    """Submit the tasks as arrays no longer than the cluster allows, and a final job after all of them."""
+    config = for_one_process(config, gpus=1)
+    if config.dry_run:
+        print("\n".join(array_scripts(work, config)))
+        return 0
+    refuse_queued(dict.fromkeys((work.folder, *work.recorded), work.name))
+    submitted = submit_array(work, config)
+    return waited(submitted) if config.wait else 0
+
+
+def array_scripts(work: Array, config: ClusterConfig) -> list[str]:
+    """Return the sbatch scripts of an array, in parts no longer than the cluster allows, and of the job after it."""
+    parts = _parts(work)
+    arrays = [
+        sbatch_text(config, work.name, _array_folder(work, len(part.tasks)), len(part.tasks), part.at_once)
+        for part in parts
+    ]
+    ids = [f"JOB-{work.name}" + (f"-{number}" if number else "") for number in range(len(parts))]
+    after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids))
+    return [*arrays, sbatch_text(after, work.finish.name, _folder(work.finish.folder))]
+
+
+def submit_array(work: Array, config: ClusterConfig) -> list[Submitted]:
+    """Submit the tasks of an array and the job that follows; that job comes last in the list."""
+    tasks: list[Submitted] = []
+    makes: dict[str, Sequence[str]] = {}
+    for part in _parts(work):
+        handles = _handed_over(part.tasks, work.name, _array_folder(work, len(part.tasks)), config, part.at_once)
+        makes[handles[0].job_id.partition("_")[0]] = part.makes
+        _record(work.folder, list(makes), replace(work.finish, name=work.name), config, makes)
+        names = [f"{work.name}: {made}" if work.makes else work.name for made in part.makes]
+        tasks += [
+            Submitted(handle.job_id, name, handle.paths.stdout, handle.paths.result_pickle, None)
+            for handle, name in zip(handles, names, strict=True)
+        ]
+    ids = list(makes)
+    say(f"submitted {len(tasks)} tasks of {work.name} as job {', '.join(ids)}; logs in {work.folder / 'submit'}")
+    after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids) if ids else None)
+    return [*tasks, submit(work.finish, after, makes)]
+
+
+def _parts(work: Array) -> list[Array]:
+    """Split the array into parts that the cluster allows; the parts share the number of tasks that may run at once."""
+    longest, makes = max_array(), list(work.makes) or [work.name] * len(work.tasks)
+    firsts = range(0, len(work.tasks), longest)
+    return [
+        replace(
+            work,
+            tasks=work.tasks[first : first + longest],
+            makes=makes[first : first + longest],
+            at_once=max(1, work.at_once // len(firsts)),
+        )
+        for first in firsts
+    ]
+
+
+def _folder(run: Path, job: str = "%j") -> Path:
+    """Return the folder of a job's submission files; SLURM replaces %j by the job's id."""
+    return run.absolute() / "submit" / job
+
+
+def _array_folder(work: Array, tasks: int) -> Path:
+    """Return one folder for all tasks of an array; submitit makes a plain job of a single task."""
+    return _folder(work.folder, "%A" if tasks > 1 else "%j")
+
+
+def _handed_over(
+    tasks: Sequence[Task], name: str, folder: Path, config: ClusterConfig, at_once: int = 256
+) -> list[Any]:
+    """Submit the tasks with submitit, several as one array. A refusal by sbatch is a UserError with sbatch's words."""
+    import submitit
+
+    if config.max_requeues and sbatch_parameters(config, name)["time"] <= SHORT_MINUTES:
+        note(f"--time {config.time}: with a limit this short every pre-emption counts as one of --max-requeues")
+    executor = submitit.SlurmExecutor(folder, max_num_timeout=config.max_requeues, python=python())
+    executor.update_parameters(**sbatch_parameters(config, name), array_parallelism=at_once)
+    with _clean_environment(), _nothing_left_of_a_refusal(folder.parent), redirect_stderr(StringIO()):
+        try:
+            return list(executor.submit_array(tasks))
+        except submitit.core.utils.FailedJobError as error:
+            raise UserError(refusal(name, str(error), config)) from error
+
+
+@contextmanager
+def _nothing_left_of_a_refusal(folder: Path) -> Iterator[None]:
+    """Remove what submitit wrote into ``folder`` for a job that was refused."""
+    before = set(folder.iterdir()) if folder.is_dir() else set()
+    try:
+        yield
+    except UserError:
+        for written in set(folder.iterdir()) - before:
+            written.unlink()
+        raise
+
+
+@contextmanager
+def _clean_environment() -> Iterator[None]:
+    """Hide our own rank from the new job and, inside a job, that job's variables, except the path of SLURM's
+    configuration.
+
+    MASTER_PORT is kept as the user's choice for the job, unless it came with our rank.
+    """
+    from submitit.helpers import clean_env
+
+    ours = {*RANK_NAMES, *(["MASTER_PORT"] if "RANK" in os.environ else [])}
+    hidden = {name: os.environ.pop(name) for name in ours & os.environ.keys()}
+    configuration = os.environ.get("SLURM_CONF")
+    try:
+        with clean_env() if "SLURM_JOB_ID" in os.environ else nullcontext():
+            if configuration:
+                os.environ["SLURM_CONF"] = configuration
+            yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _record(run: Path, ids: list[str], job: Job, config: ClusterConfig, arrays: Mapping[str, Sequence[str]]) -> None:
+    """Write launch.json into the run folder."""
+    made = {
+        "name": job.name,
+        "asks": job.asks,
+        "job_ids": ids,
+        "arrays": {number: list(makes) for number, makes in arrays.items()},
+        "submitted": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "sbatch": sbatch_parameters(config, job.name),
+        "made_by": provenance.made_by(),
+    }
+    atomic.write_json(run / RECORD, made)
+
+
+def _tell(job: Submitted, run: Path, config: ClusterConfig) -> None:
+    """Print a submitted job, and how to follow and cancel it."""
+    processor = "CPU rank" if config.on_cpu else "GPU"
+    size = f"{config.nodes} node(s) with {config.ranks_per_node} {processor}(s), at most {config.time}"
+    after = f", after {config.dependency}" if config.dependency else ""
+    say(f"submitted job {job.job_id}: {job.name} on {size}{after}")
+    say(f"  run     {run}")
+    say(f"  log     {job.log}")
+    say(f"  watch   mammogan watch --workspace {run.parent.parent}")
+    say(f"  cancel  scancel {job.job_id}")

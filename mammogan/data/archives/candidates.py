@@ -1,0 +1,135 @@
+"""Collect for each file of an archive what header, tables and file name say, or the reason why it is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header
+from mammogan.data.archives.header import read_header
+from mammogan.data.archives.views import clues_in_name
+from mammogan.data.parallel.pool import Lost, in_order, processes
+from mammogan.io.atomic import is_file
+from mammogan.io.terminal import track
+
+USED_VIEWS = ("CC", "MLO")
+HEADER_BYTES = 200 << 20
+"""Memory that one process needs to read headers, in bytes."""
+PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+Clue = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Image:
+    """One file of an archive. ``reason`` is empty if the image may be used; ``detail`` may quote the file."""
+
+    path: PurePath
+    header: Header
+    entry: Entry | None = None
+    key: str = ""
+    patient: str = ""
+    study: str = ""
+    laterality: str = ""
+    laterality_source: str = ""
+    view: str = ""
+    view_source: str = ""
+    doubts: tuple[str, ...] = ()
+    finding: str = ""
+    label: str = ""
+    split: str = ""
+    reason: str = ""
+    detail: str = ""
+
+    def out(self, reason: str, detail: str = "") -> Image:
+        """Return the image with the reason why it is left out; an earlier reason is kept."""
+        return self if self.reason else replace(self, reason=reason, detail=detail)
+
+
+def read_images(
+    found: Found, archive: Archive, catalogue: Catalogue, jobs: int, seconds: float | None
+) -> Iterator[Image]:
+    """Yield every file that could be an image, in order, with its header, its entry, and its side and view.
+
+    ``jobs`` 0 means one process for each core. ``seconds`` is the time limit for one header; None means no limit.
+    """
+    paths = [found.root / path for path in found.images]
+    headers = in_order(_header_of, paths, min(processes(jobs, HEADER_BYTES), len(paths)), seconds)
+    for header, path in zip(track(headers, len(paths), "headers read"), found.images, strict=True):
+        yield _image(path, _lost(header) if isinstance(header, Lost) else header, archive, catalogue)
+    for path in found.closed:
+        yield Image(path, Header(), reason="unreadable", detail="a folder that may not be entered")
+
+
+def _header_of(path: Path) -> Header:
+    if path.suffix.lower() in PACKED and is_file(path):
+        return Header("packed")
+    return read_header(path)
+
+
+def _lost(how: Lost) -> Header:
+    return Header("timeout" if how.why == "timeout" else "reader_crashed", how.detail)
+
+
+def _image(path: PurePath, header: Header, archive: Archive, catalogue: Catalogue) -> Image:
+    image = Image(path, header, reason=header.reason, detail=header.detail)
+    if not _fits_a_table(path.as_posix()):
+        image = image.out("bad_name")
+    listed = None if image.reason in NEVER_LISTED else catalogue.find(path, header)
+    if listed is None:
+        return image.out("not_listed")
+    key, entry = listed
+    image = replace(image, key=key, entry=entry, finding=entry.finding, split=entry.split)
+    image = _resolved(image, archive)
+    patient = entry.patient if archive.is_own or not entry.patient else f"{archive.name}:{entry.patient}"
+    image = replace(image, patient=patient, study=entry.study or header.study or path.parent.as_posix())
+    return _exclude_unusable(image, entry)
+
+
+NEVER_LISTED = ("not_dicom", "unreadable", "unreadable_header", "timeout", "reader_crashed", "packed")
+
+
+def _fits_a_table(path: str) -> bool:
+    """Return whether a CSV keeps the path unchanged: every character is printable, and no space is at either end."""
+    return path == path.strip() and path.isprintable()
+
+
+def _resolved(image: Image, archive: Archive) -> Image:
+    """Fill in side and view, each from its most trusted source, and note in ``doubts`` if other sources disagree."""
+    header, entry = image.header, image.entry
+    side_of_name, view_of_name = clues_in_name("/".join(image.path.parts[-3:]))
+    sides = _clues(entry.laterality if entry else "", header.lateralities, side_of_name)
+    views = _clues(entry.view if entry else "", header.views, view_of_name)
+    if archive.ml_means_mlo:
+        views = [(source, "MLO" if view == "ML" else view) for source, view in views]
+    laterality, view = (sides or [("", "")])[0], (views or [("", "")])[0]
+    doubts = [
+        *(["laterality_disagrees"] if len({value for _, value in sides}) > 1 else []),
+        *(["view_disagrees"] if len({value for _, value in views}) > 1 else []),
+    ]
+    return replace(
+        image,
+        laterality=laterality[1],
+        laterality_source=laterality[0],
+        view=view[1],
+        view_source=view[0],
+        doubts=tuple(doubts),
+    )
+
+
+def _clues(table: str, header: Sequence[Clue], name: str) -> list[Clue]:
+    return [(source, value) for source, value in (("table", table), *header, ("file_name", name)) if value]
+
+
+def _exclude_unusable(image: Image, entry: Entry) -> Image:
+    if entry.excluded:
+        image = image.out(entry.excluded, entry.why_excluded or "by the archive's table")
+    if not entry.patient:
+        image = image.out("no_patient")
+    if not image.laterality:
+        image = image.out("no_laterality")
+    if not image.view:
+        image = image.out("no_view")
+    if image.view not in USED_VIEWS:
+        image = image.out("view_excluded", image.view)
+    return image

@@ -1,0 +1,50 @@
+"""Merge the rows that an archive's tables have for the same image; exclude the image if the rows disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from mammogan.data.archives.base import Entry
+
+CONFLICT = "table_conflict"
+"""Code of the reason why an image is left out: its rows in the tables disagree."""
+FIELDS_THAT_MUST_AGREE = {
+    "patient": "patient",
+    "study": "exam",
+    "laterality": "side",
+    "view": "view",
+    "finding": "finding",
+    "split": "split",
+    "excluded": "kind of image",
+}
+"""The fields of an entry in which rows must agree, and their names in messages."""
+
+
+def merge_rows(rows: Iterable[tuple[str, Entry]]) -> dict[str, Entry]:
+    """Return one entry for each key, merged from all its rows.
+
+    If the rows of a key differ in a field of ``FIELDS_THAT_MUST_AGREE``, the entry is excluded and its finding
+    becomes unknown, so that it does not affect the patient's other images. If only the density differs, it becomes
+    empty (not known); if only the label source differs, it becomes "table".
+    """
+    entries: dict[str, Entry] = {}
+    for key, entry in rows:
+        entries[key] = _both(entries[key], entry) if key in entries else entry
+    return entries
+
+
+def _both(one: Entry, other: Entry) -> Entry:
+    if one.excluded == CONFLICT:
+        return one
+    if differing := [
+        words for field, words in FIELDS_THAT_MUST_AGREE.items() if getattr(one, field) != getattr(other, field)
+    ]:
+        return replace(
+            one, finding="unknown", excluded=CONFLICT, why_excluded=f"rows that differ in {', '.join(differing)}"
+        )
+    return replace(
+        one,
+        density=one.density if one.density == other.density else "",
+        label_source=one.label_source if one.label_source == other.label_source else "table",
+    )

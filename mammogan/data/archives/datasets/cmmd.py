@@ -1,0 +1,57 @@
+"""Read CMMD (TCIA): the NBIA retriever's folders and CMMD_clinicaldata_revision.xlsx, one row per labelled breast.
+
+Only ViewCodeSequence gives the view, and ImageLaterality the side. A woman's other breast has no row.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
+from mammogan.data.archives.labels import Basis, Finding
+from mammogan.data.archives.views import SIDES
+
+TABLE = TableSignature("CMMD_clinicaldata_revision.xlsx", frozenset({"id1", "leftright", "classification"}))
+FINDINGS: dict[str, Finding] = {"malignant": "cancer", "benign": "benign"}
+RANK = ("unknown", "benign", "cancer")
+PATIENT = re.compile(r"D[12]-\d{4}")
+
+
+def read(found: Found, basis: Basis) -> Catalogue:
+    """Read the table. The keys are <patient>/<side>; a breast without a row is unlisted. ``basis`` is ignored."""
+    entries: dict[str, Entry] = {}
+    for row in found.one(TABLE).rows():
+        entry = _entry(row)
+        key = f"{entry.patient}/{entry.laterality}"
+        entries[key] = max(entries.get(key, entry), entry, key=lambda one: RANK.index(one.finding))
+    women = {entry.patient for entry in entries.values()}
+
+    def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
+        patient = next(filter(PATIENT.fullmatch, (header.patient.upper(), *path.parts)), header.patient)
+        key = f"{patient}/{header.laterality}"
+        if key in entries:
+            return key, entries[key]
+        return (key, Entry(patient, "unlisted", "presumed", study=patient)) if patient in women else None
+
+    return Catalogue(entries, find)
+
+
+def _entry(row: dict[str, str]) -> Entry:
+    return Entry(
+        patient=row["id1"].upper(),
+        study=row["id1"].upper(),
+        laterality=SIDES.get(row["leftright"].upper(), ""),
+        finding=FINDINGS.get(row["classification"].lower(), "unknown"),
+        label_source="pathology",
+    )
+
+
+ARCHIVE = Archive(
+    name="cmmd",
+    title="CMMD, the Chinese Mammography Database (TCIA)",
+    bases=("biopsy",),
+    read=read,
+    marks=(TABLE,),
+    layout=re.compile(r"(^|/)D[12]-\d{4}/"),
+)

@@ -1,0 +1,158 @@
+"""Read EMBED (Emory): one table of files and one of findings, joined on patient, exam and side.
+
+Joining on the exam alone would give a cancer to both breasts. Pathology is often recorded only with the later
+diagnostic exam, so exams of the following year are searched too. A side of L or R means that breast; B or an empty
+cell means both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import PurePath
+
+from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
+from mammogan.data.archives.conflicts import merge_rows
+from mammogan.data.archives.labels import Basis, Finding
+from mammogan.data.archives.tables import density_of, number, tail
+from mammogan.data.archives.views import SIDES
+
+FILES = TableSignature(
+    "EMBED_OpenData_metadata.csv",
+    frozenset({"empi_anon", "acc_anon", "anon_dicom_path", "finalimagetype", "imagelateralityfinal", "viewposition"}),
+)
+FINDINGS = TableSignature(
+    "EMBED_OpenData_clinical.csv", frozenset({"empi_anon", "acc_anon", "side", "asses", "path_severity"})
+)
+NOT_2D = {"cview": "synthetic2d", "3d": "multiframe", "roi_ssc": "cad_or_sc", "roi_ss": "cad_or_sc"}
+CANCERS, BENIGN = (0, 1), (2, 3, 4, 5)
+"""Values of path_severity: 0 invasive, 1 in situ; 2 high-risk, 3 borderline, 4 benign, 5 normal tissue. 6, a cancer of
+another kind, is in neither group."""
+ASSESSED_POSITIVE = {"biopsy": "", "birads5": "MK", "birads45": "SMK"}
+"""Values of asses that count as positive, by basis. N and B are BI-RADS 1 and 2, A is 0, P, S, M and K are 3 to 6."""
+FORWARD_DAYS = 365
+
+
+@dataclass(frozen=True)
+class Report:
+    """One row of the table of findings. ``sides`` are the sides of the assessment, ``path_sides`` of the pathology."""
+
+    exam: str
+    day: date | None
+    sides: str
+    path_sides: str
+    assessment: str
+    severity: int | None
+    density: str
+
+
+def read(found: Found, basis: Basis) -> Catalogue:
+    """Read both tables. The keys are the last three path parts of a file; ``basis`` says which BI-RADS are cancer."""
+    reports: defaultdict[str, list[Report]] = defaultdict(list)
+    for row in found.one(FINDINGS).rows():
+        reports[_identifier(row["empi_anon"])].append(_report(row))
+    entries = merge_rows(
+        (tail(row["anon_dicom_path"], 3), _entry(row, reports[_identifier(row["empi_anon"])], basis))
+        for row in found.one(FILES).rows()
+    )
+
+    def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
+        key = tail(path.as_posix(), 3)
+        return (key, entries[key]) if key in entries else None
+
+    return Catalogue(entries, find)
+
+
+def _identifier(cell: str) -> str:
+    """Return an identifier as it was before a spreadsheet or pandas turned 12345 into 12345.0."""
+    whole = number(cell)
+    return cell if whole is None else str(whole)
+
+
+def _report(row: dict[str, str]) -> Report:
+    side = row["side"].upper()
+    return Report(
+        exam=_identifier(row["acc_anon"]),
+        day=_day(row.get("study_date_anon", "")),
+        sides=_sides(side),
+        path_sides=_sides(row.get("bside", "").upper() or side),
+        assessment=row["asses"].upper(),
+        severity=number(row["path_severity"]),
+        density=density_of(row.get("tissueden", "")),
+    )
+
+
+def _sides(cell: str) -> str:
+    return cell if cell in ("L", "R") else "LR"
+
+
+def _day(cell: str) -> date | None:
+    try:
+        return date.fromisoformat(cell[:10])
+    except ValueError:
+        return None
+
+
+def _entry(row: dict[str, str], reports: list[Report], basis: Basis) -> Entry:
+    exam = _identifier(row["acc_anon"])
+    side = SIDES.get(row["imagelateralityfinal"].upper(), "")
+    finding, source = _finding(side, [one for one in reports if one.exam == exam], reports, basis)
+    return Entry(
+        patient=_identifier(row["empi_anon"]),
+        study=exam,
+        laterality=side,
+        view=row["viewposition"].upper(),
+        finding=finding,
+        label_source=source,
+        density=next((one.density for one in reports if one.exam == exam and one.density), ""),
+        excluded=_excluded(row),
+    )
+
+
+def _excluded(row: dict[str, str]) -> str:
+    kind = row["finalimagetype"].lower()
+    if kind != "2d":
+        return NOT_2D.get(kind, "cad_or_sc")
+    return "spot_mag" if row.get("spot_mag") else ""
+
+
+def _finding(side: str, own: list[Report], all_reports: list[Report], basis: Basis) -> tuple[Finding, str]:
+    """Return the finding of one breast in one exam, and its source; ``own`` are the reports of this exam."""
+    assessments = {one.assessment for one in own if side in one.sides}
+    if not own or not side:
+        return "unknown", "none"
+    severities = set(_severities(side, own, all_reports))
+    if severities & set(CANCERS):
+        silent = bool(assessments) and assessments <= {"N", "B"}
+        here = any(one.severity in CANCERS and side in one.path_sides for one in own)
+        return ("interval" if silent and not here else "cancer"), "pathology"
+    if assessments & set(ASSESSED_POSITIVE[basis]):
+        return "cancer", "radiologist_birads"
+    if severities & set(BENIGN):
+        return "benign", "pathology"
+    if assessments <= {"N", "B"} and not severities:  # a breast without findings has no row
+        return "normal", "radiologist_birads" if assessments else "presumed"
+    return ("recalled" if assessments <= {"N", "B", "A"} and not severities else "uncertain"), "radiologist_birads"
+
+
+def _severities(side: str, own: list[Report], all_reports: Iterable[Report]) -> Iterator[int]:
+    """Yield the path_severity values of the breast from this exam and from exams of the year after it."""
+    exam, day = own[0].exam, own[0].day
+    for one in all_reports:
+        if one.severity is None or side not in one.path_sides:
+            continue
+        if one.exam == exam or (day and one.day and 0 <= (one.day - day).days <= FORWARD_DAYS):
+            yield one.severity
+
+
+ARCHIVE = Archive(
+    name="embed",
+    title="EMBED (Emory)",
+    bases=("biopsy", "birads5", "birads45"),
+    read=read,
+    marks=(FILES, FINDINGS),
+    layout=re.compile(r"(^|/)cohort_\d+/\d+/[\d.]+/[\d.]+\.dcm$"),
+)

@@ -1,0 +1,57 @@
+"""Read INbreast: AllDICOMs/<file>_<patient>_MG_<L|R>_<CC|ML>_ANON.dcm and INbreast.csv, separated by semicolons.
+
+It has BI-RADS only, with 4a to 4c. The table says 'removed' for every patient; the file names give the patient as a
+hash. The view that it calls ML is MLO.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import PurePath
+
+from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
+from mammogan.data.archives.conflicts import merge_rows
+from mammogan.data.archives.labels import Basis, finding_of_birads
+from mammogan.data.archives.tables import density_of, number
+from mammogan.data.archives.views import SIDES
+
+TABLE = TableSignature("INbreast.csv", frozenset({"file_name", "laterality", "view", "bi_rads"}))
+NAME = re.compile(r"(\d+)_([0-9a-f]+)_MG_[LR]_\w+?_ANON", re.I)
+
+
+def read(found: Found, basis: Basis) -> Catalogue:
+    """Read the table. The keys are the numbers at the start of the file names."""
+    rows = found.one(TABLE).rows()
+    entries = merge_rows((str(number(row["file_name"]) or row["file_name"]), _entry(row, basis)) for row in rows)
+
+    def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
+        match = NAME.search(path.name)
+        if not match or match[1] not in entries:
+            return None
+        return match[1], replace(entries[match[1]], patient=match[2].lower())
+
+    return Catalogue(entries, find)
+
+
+def _entry(row: dict[str, str], basis: Basis) -> Entry:
+    return Entry(
+        patient="",
+        laterality=SIDES.get(row["laterality"].upper(), ""),
+        view=row["view"].upper(),
+        finding=finding_of_birads(row["bi_rads"], basis),
+        label_source="radiologist_birads",
+        study=row.get("acquisition_date", ""),
+        density=density_of(row.get("acr", "")),
+    )
+
+
+ARCHIVE = Archive(
+    name="inbreast",
+    title="INbreast",
+    bases=("birads5", "birads45"),
+    read=read,
+    marks=(TABLE,),
+    layout=re.compile(r"(^|/)\d+_[0-9a-f]{16}_MG_[LR]_(CC|ML|MLO)_ANON\.dcm$", re.I),
+    ml_means_mlo=True,
+)

@@ -1,0 +1,100 @@
+"""Read OPTIMAM (OMI-DB): images/<client>/<study>/<image>.dcm, data/<client>/nbss_<client>.json, imagedb_<client>.json.
+
+imagedb gives the episode of each study. nbss gives what was found in the episode: for surgery and both kinds of biopsy,
+an opinion on each side. Most views exist twice, for processing and for presentation; PresentationIntentType in the
+header distinguishes them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import Any
+
+from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header
+from mammogan.data.archives.conflicts import merge_rows
+from mammogan.data.archives.labels import Basis, Finding
+from mammogan.errors import UserError
+
+CLIENT = re.compile(r"nbss_(.+)\.json", re.I)
+PATHOLOGY = ("SURGERY", "BIOPSYWIDE", "BIOPSYFINE")
+SIDES = {"L": "left_opinion", "R": "right_opinion"}
+MALIGNANT, BENIGN = ("OM", "Malignant"), ("OB", "Benign")
+INTERVAL = ("CI", "Interval case")
+
+
+def read(found: Found, basis: Basis) -> Catalogue:
+    """Read the clients' JSON files. The keys are <study>/<side>; ``basis`` is ignored. UserError if there are none."""
+    files: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in found.texts:
+        if path.suffix.lower() == ".json":
+            files[path.name.lower()].append(found.root / path)
+    clients = sorted(match[1] for name in files if (match := CLIENT.fullmatch(name)))
+    if not clients:
+        raise UserError(f"expected data/<client>/nbss_<client>.json under {found.root}, found none; ROOT is the folder "
+                        "that holds both images and data")  # fmt: skip
+    entries = merge_rows(
+        pair
+        for client in clients
+        for nbss in files[f"nbss_{client}.json"]
+        for imagedb in files[f"imagedb_{client}.json"]
+        for pair in _entries(client, _json(nbss), _json(imagedb))
+    )
+
+    def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
+        key = f"{path.parent.name}/{header.laterality}"
+        return (key, entries[key]) if key in entries else None
+
+    return Catalogue(entries, find)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def _entries(client: str, nbss: dict[str, Any], imagedb: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
+    """Yield key and entry for each side of each of the client's studies."""
+    studies = imagedb.get("STUDIES")
+    for study, described in studies.items() if isinstance(studies, dict) else ():
+        episode = nbss.get(str(described.get("EpisodeID", ""))) if isinstance(described, dict) else None
+        for side in SIDES:
+            finding = _finding(episode, side) if isinstance(episode, dict) else "unknown"
+            yield f"{study}/{side}", Entry(client, finding, _source(finding), study=study, laterality=side)
+
+
+def _finding(episode: dict[str, Any], side: str) -> Finding:
+    opinions = [_opinion(episode.get(event), side) for event in PATHOLOGY]
+    is_interval = episode.get("EpisodeType") in INTERVAL
+    if any(opinion in MALIGNANT for opinion in opinions):
+        return "interval" if is_interval else "cancer"
+    if any(opinion in BENIGN for opinion in opinions):
+        return "benign"
+    if is_interval or episode.get("SURGERY"):
+        return "uncertain"
+    if episode.get("ASSESSMENT"):
+        return "recalled"
+    return "normal" if episode.get("SCREENING") else "unknown"
+
+
+def _opinion(event: Any, side: str) -> str:
+    return str(event.get(SIDES[side]) or "") if isinstance(event, dict) else ""
+
+
+def _source(finding: Finding) -> str:
+    return "pathology" if finding in ("cancer", "interval", "benign") else "screening"
+
+
+ARCHIVE = Archive(
+    name="omi-db",
+    title="OPTIMAM, OMI-DB",
+    bases=("biopsy",),
+    read=read,
+    layout=re.compile(r"(^|/)nbss_[^/]+\.json$", re.I),
+)

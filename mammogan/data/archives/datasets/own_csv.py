@@ -1,0 +1,135 @@
+"""Read a user's own table, for any other archive.
+
+Its columns are path, patient, label and, if known, laterality, view, study, density, split (train, validation or test)
+and label_source (a word of label_sources.py). A missing side or view is taken from the header or the file name.
+
+label is a word (negative, positive, or a finding such as benign); a column ``cancer`` with 0 and 1 works as well. A
+label of 0 or 1 is refused, because in some lists 0 means cancer. Any other unknown word for the label, the side, the
+density or the split is refused too; empty cells are allowed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path, PurePath
+from typing import get_args
+
+from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
+from mammogan.data.archives.conflicts import merge_rows
+from mammogan.data.archives.labels import Basis, Finding
+from mammogan.data.archives.tables import Table, density_of
+from mammogan.data.archives.views import SIDES
+from mammogan.data.cohort.label_sources import known_source
+from mammogan.data.cohort.quoting import quoted
+from mammogan.errors import UserError
+
+LABELLED = TableSignature("", frozenset({"path", "patient", "label"}))
+CANCER = TableSignature("", frozenset({"path", "patient", "cancer"}), never=frozenset({"label"}))
+WORDS: dict[str, Finding] = {
+    "positive": "cancer",
+    "malignant": "cancer",
+    "negative": "normal",
+    **{finding: finding for finding in get_args(Finding)},
+    "": "unknown",
+}
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+OPTIONAL: dict[str, tuple[str, Callable[[str], object]]] = {
+    "laterality": (", ".join(SIDES), lambda cell: cell.upper() in SIDES),
+    "density": ("A to D, or 1 to 4", density_of),
+    "split": (", ".join(SPLIT_WORDS), lambda cell: cell.lower() in SPLIT_WORDS),
+}
+"""Columns whose cells may be empty: the other allowed values, in words and as a test."""
+SHOWN_KINDS = 5
+"""How many kinds of unknown words a message lists; of the other kinds it gives only the number of rows."""
+NUMBERS: dict[str, Finding] = {"1": "cancer", "1.0": "cancer", "0": "normal", "0.0": "normal", "": "unknown"}
+
+
+def read(found: Found, basis: Basis) -> Catalogue:
+    """Read the table. The keys are absolute paths; ``basis`` is ignored. UserError if a cell has an unknown word."""
+    mark = CANCER if found.matching(CANCER) and not found.matching(LABELLED) else LABELLED
+    table = found.one(mark)
+    words, column = (WORDS, "label") if mark is LABELLED else (NUMBERS, "cancer")
+    rows = list(table.rows())
+    _refuse_unknown_words(table, rows, column, words)
+    folder = table.path.parent
+    entries = merge_rows(
+        (_key(row["path"], folder, found.root), _entry(row, words[row[column].lower()])) for row in rows
+    )
+
+    def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
+        key = str((found.root / path).absolute())
+        return (key, entries[key]) if key in entries else None
+
+    return Catalogue(entries, find)
+
+
+def _refuse_unknown_words(table: Table, rows: Sequence[dict[str, str]], labels: str, words: dict[str, Finding]) -> None:
+    """Raise UserError, a line for each column with unknown words; ``words`` are allowed in column ``labels``."""
+    columns = {labels: (", ".join(filter(None, words)), lambda cell: cell.lower() in words), **OPTIONAL}
+    if lines := list(_unknown_words(table, rows, columns)):
+        raise UserError("\n".join(lines))
+
+
+def _unknown_words(
+    table: Table, rows: Sequence[dict[str, str]], columns: dict[str, tuple[str, Callable[[str], object]]]
+) -> Iterator[str]:
+    for column, (expected, is_known) in columns.items():
+        unknown = [cell for row in rows if (cell := row.get(column, "")) and not is_known(cell)]
+        if unknown:
+            is_number = column == "label" and set(unknown) <= {"0", "1"}
+            hint = "; name the column 'cancer' if 1 is a cancer" if is_number else ""
+            yield f"table {table.path.name}, {column}: expected {expected}; found {_counted(unknown)}{hint}"
+
+
+def _counted(cells: Iterable[str]) -> str:
+    """Say what was found and in how many rows, the most frequent first; a cell that may name a person is not quoted."""
+    kinds = Counter(map(quoted, cells)).most_common()
+    shown = [f"{kind} in {_rows(number)}" for kind, number in kinds[:SHOWN_KINDS]]
+    if others := sum(number for _, number in kinds[SHOWN_KINDS:]):
+        shown.append(f"others in {_rows(others)}")
+    return ", ".join(shown)
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number} rows"
+
+
+def _key(path: str, folder: Path, root: Path) -> str:
+    """Return the absolute path of a table's cell.
+
+    The cell may have slashes or backslashes and be absolute, or relative to the table's folder or to the root.
+    """
+    for way in (path, path.replace("\\", "/")):
+        for start in (folder, root):
+            if (start / way).is_file():
+                return str((start / way).absolute())
+    return str((folder / path).absolute())
+
+
+def _entry(row: dict[str, str], finding: Finding) -> Entry:
+    return Entry(
+        patient=row["patient"],
+        study=row.get("study", ""),
+        laterality=SIDES.get(row.get("laterality", "").upper(), ""),
+        view=row.get("view", "").upper(),
+        finding=finding,
+        label_source=known_source("label_source", row.get("label_source", "")) or "table",
+        density=density_of(row.get("density", "")),
+        split=SPLIT_WORDS.get(row.get("split", "").lower(), ""),
+    )
+
+
+ARCHIVE = Archive(
+    name="csv",
+    title="a table of your own",
+    bases=("table",),
+    read=read,
+    marks=(LABELLED, CANCER),
+    has_split=True,
+    is_own=True,
+)

@@ -1,0 +1,62 @@
+"""Read RSNA Screening Mammography Breast Cancer Detection (Kaggle 2022): train_images/<patient>/<image>.dcm, train.csv.
+
+``cancer`` is a label of the breast, proven by biopsy. A negative breast may have been biopsied (benign) or recalled
+(BI-RADS 0, not recorded for half of the images); otherwise it counts as normal because of its screening.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
+from mammogan.data.archives.conflicts import merge_rows
+from mammogan.data.archives.labels import Basis, Finding
+from mammogan.data.archives.tables import density_of, number
+from mammogan.data.archives.views import SIDES
+
+TABLE = TableSignature("train.csv", frozenset({"patient_id", "image_id", "laterality", "view", "cancer"}))
+
+
+def read(found: Found, basis: Basis) -> Catalogue:
+    """Read the table. The keys are file names without suffix; ``basis`` is ignored."""
+    entries = merge_rows((row["image_id"], _entry(row)) for row in found.one(TABLE).rows())
+
+    def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
+        return (path.stem, entries[path.stem]) if path.stem in entries else None
+
+    return Catalogue(entries, find)
+
+
+def _entry(row: dict[str, str]) -> Entry:
+    finding = _finding(row)
+    return Entry(
+        patient=row["patient_id"],
+        study=row["patient_id"],  # each patient has one exam
+        laterality=SIDES.get(row["laterality"].upper(), ""),
+        view=row["view"].upper(),
+        finding=finding,
+        label_source="biopsy" if finding in ("cancer", "benign") else "screening",
+        density=density_of(row.get("density", "")),
+    )
+
+
+def _finding(row: dict[str, str]) -> Finding:
+    cancer = number(row["cancer"])
+    if cancer is None:
+        return "unknown"
+    if cancer:
+        return "cancer"
+    if number(row.get("biopsy", "")):
+        return "benign"
+    return "recalled" if number(row.get("birads", "")) == 0 else "normal"
+
+
+ARCHIVE = Archive(
+    name="rsna",
+    title="RSNA Screening Mammography (Kaggle 2022)",
+    bases=("biopsy",),
+    read=read,
+    marks=(TABLE,),
+    layout=re.compile(r"(^|/)train_images/\d+/\d+\.dcm$"),
+)

@@ -1,0 +1,58 @@
+"""Read VinDr-Mammo (PhysioNet): images/<study>/<image>.dicom and breast-level_annotations.csv.
+
+It has no pathology, only BI-RADS by radiologists. It has no patients, so each study counts as one. De-identification
+replaced UIDs by hashes and removed SOP class and PatientID, so no file is left out for lacking these.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
+from mammogan.data.archives.conflicts import merge_rows
+from mammogan.data.archives.labels import Basis, finding_of_birads
+from mammogan.data.archives.tables import density_of
+from mammogan.data.archives.views import SIDES
+
+TABLE = TableSignature(
+    "breast-level_annotations.csv",
+    frozenset({"study_id", "image_id", "laterality", "view_position", "breast_birads"}),
+    never=frozenset({"finding_categories"}),
+)
+SPLITS = {"training": "train", "test": "test"}
+
+
+def read(found: Found, basis: Basis) -> Catalogue:
+    """Read the table. The keys are file names in lower case without suffix."""
+    entries = merge_rows((row["image_id"].lower(), _entry(row, basis)) for row in found.one(TABLE).rows())
+
+    def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
+        key = path.stem.lower()
+        return (key, entries[key]) if key in entries else None
+
+    return Catalogue(entries, find)
+
+
+def _entry(row: dict[str, str], basis: Basis) -> Entry:
+    return Entry(
+        patient=row["study_id"],
+        study=row["study_id"],
+        laterality=SIDES.get(row["laterality"].upper(), ""),
+        view=row["view_position"].upper(),
+        finding=finding_of_birads(row["breast_birads"], basis),
+        label_source="radiologist_birads",
+        density=density_of(row.get("breast_density", "")),
+        split=SPLITS.get(row.get("split", "").lower(), ""),
+    )
+
+
+ARCHIVE = Archive(
+    name="vindr",
+    title="VinDr-Mammo",
+    bases=("birads5", "birads45"),
+    read=read,
+    marks=(TABLE,),
+    layout=re.compile(r"(^|/)[0-9a-f]{32}/[0-9a-f]{32}\.dicom$"),
+    has_split=True,
+)

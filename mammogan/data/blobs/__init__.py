@@ -1,0 +1,1 @@
+"""Find bright blobs in a mammogram, and compact changes between two mammograms."""

@@ -1,0 +1,1 @@
+"""The cohort table: patient, side, view, label and split of every mammogram."""

@@ -1,0 +1,64 @@
+"""Pseudonyms of patients, images and exams: they reveal nothing and are the same in every run with the same salt."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mammogan.errors import UserError
+from mammogan.io import atomic
+
+SHORTEST_SALT = 16
+UID = re.compile(r"\d+(\.\d+){3,}")
+"""Pattern of a DICOM UID, which identifies an exam everywhere. Any other name of an exam, such as a date or a number,
+identifies it only among the exams of one patient."""
+
+
+@dataclass(frozen=True)
+class Pseudonyms:
+    """Pseudonyms by HMAC-SHA256 with a secret salt: without the salt, nobody can test names or record numbers."""
+
+    salt: bytes = field(repr=False)
+
+    def patient(self, identifier: str) -> str:
+        """Return 12 hex digits for a patient of the cohort table."""
+        return self._digest("patient", identifier)[:12]
+
+    def image(self, path: str) -> str:
+        """Return 8 hex digits for an image, from its path as the cohort table writes it."""
+        return self._digest("image", path)[:8]
+
+    def study(self, patient: str, identifier: str) -> str:
+        """Return 12 hex digits for an exam, from its StudyInstanceUID, or from the patient and any other identifier."""
+        return self._digest("study", identifier if UID.fullmatch(identifier) else f"{patient}\0{identifier}")[:12]
+
+    def source(self, fingerprint: bytes) -> str:
+        """Return 32 hex digits for stored pixels; without the salt, a file cannot be matched to a sample of a shard."""
+        return self._digest("source", fingerprint.hex())[:32]
+
+    def _digest(self, kind: str, text: str) -> str:
+        return hmac.new(self.salt, f"{kind}\0{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def load_salt(path: Path) -> bytes:
+    """Read the secret salt; create one, readable by its owner only, if the file does not exist.
+
+    Raises UserError if it is shorter than 16 bytes.
+    """
+    if not path.exists():
+        _make_salt(path)
+    salt = path.read_bytes().strip()
+    if len(salt) < SHORTEST_SALT:
+        raise UserError(
+            f"salt file {path}: expected at least {SHORTEST_SALT} bytes, found {len(salt)}; remove it to have one made"
+        )
+    return salt
+
+
+def _make_salt(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    atomic.write_text(path, secrets.token_hex(32) + "\n", atomic.PRIVATE)

@@ -1,0 +1,282 @@
+"""Read and check the user's cohort table; one error lists all faults without naming a patient."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import cast
+
+from mammogan.data.cohort.label_sources import SOURCES, known_source
+from mammogan.data.cohort.quoting import is_read_by_a_scan, quoted
+from mammogan.errors import UserError
+from mammogan.io.atomic import is_file
+from mammogan.workspace import LABELS, SPLITS, Label
+
+REQUIRED = ("path", "patient", "laterality", "view", "label")
+ALLOWED = {
+    "laterality": ("L", "R"),
+    "view": ("CC", "MLO"),
+    "label": LABELS,
+    "split": SPLITS,
+    "density": ("A", "B", "C", "D"),
+}
+OPTIONAL = ("split", "density")
+READ = (*REQUIRED, *OPTIONAL, "study", *SOURCES)
+OWNER = {value: column for column in ("laterality", "view", "label", "split") for value in ALLOWED[column]}
+"""The only column in which a value is allowed."""
+SEPARATORS = ",;\t"
+"""Possible separators of cells: spreadsheets write different ones in different languages. The first line decides."""
+COMMA_HINT = "is a comma not in quotes?"
+SHOWN_FAULTS = 10
+"""How many faults a message lists; if there are more, it adds the number of faults in each column."""
+NO_FILE = "no such file"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as the user wrote it; ``line`` is the line where it begins, as a text editor counts lines.
+
+    patient and study are private. The sources are words of label_sources.py; None if the table has other words or none.
+    """
+
+    line: int
+    path: str
+    patient: str
+    laterality: str
+    view: str
+    label: Label
+    split: str | None
+    density: str | None
+    study: str | None = None
+    label_source: str | None = None
+    laterality_source: str | None = None
+    view_source: str | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of a table; ``line`` is the line where its row begins."""
+
+    line: int
+    column: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}, {self.column}: expected {self.expected}, found {self.found}"
+
+
+class TableError(UserError):
+    """The table cannot be used; ``faults`` holds all its faults."""
+
+    def __init__(self, table: Path, faults: Sequence[Fault], hints: Sequence[str] = ()) -> None:
+        self.faults = list(faults)
+        shown = [f"  {fault}" for fault in self.faults[:SHOWN_FAULTS]]
+        if len(self.faults) > SHOWN_FAULTS:
+            by_column = Counter(fault.column for fault in self.faults).most_common()
+            counts = ", ".join(f"{column} {count}" for column, count in by_column)
+            shown.append(f"  and {len(self.faults) - SHOWN_FAULTS} more; faults by column: {counts}")
+        plural = "s" if len(self.faults) != 1 else ""
+        shown += [f"  {hint}" for hint in hints]
+        super().__init__("\n".join([f"{table.name}: {len(self.faults)} fault{plural}; nothing was written", *shown]))
+
+
+def read_table(table: Path) -> list[Row]:
+    """Read all rows of a CSV with columns path, patient, laterality, view, label and optionally split and density.
+
+    The columns study, label_source, laterality_source and view_source, which mammogan scan writes, are read too; all
+    other columns are ignored. Column names may be in upper or lower case; values must match exactly.
+    Raises TableError with all faults: unknown values, empty or surplus cells, files that do not exist or are listed
+    twice, a patient in two splits.
+    """
+    header, lines = _cells(table)
+    rows: list[Row] = []
+    faults: list[Fault] = []
+    for line, cells in lines:
+        record = {name: cell.strip() for name, cell in zip_longest(header, cells[: len(header)], fillvalue="")}
+        surplus = len(cells) - len(header)
+        found = _misaligned_cells(line, record, surplus) or _cell_faults(line, record, table.parent)
+        faults += found
+        if not found:
+            rows.append(_row(line, record))
+    faults += _repeated_files(rows) + _split_faults(rows)
+    if faults:
+        hints = list(_hints(table, faults, len(lines)))
+        raise TableError(table, sorted(faults, key=lambda fault: fault.line), hints)
+    return rows
+
+
+def _hints(table: Path, faults: Sequence[Fault], rows: int) -> Iterator[str]:
+    missing = sum(fault.found == NO_FILE for fault in faults)
+    if missing == rows > 1:
+        yield f"none of the {missing} files is there: is their disk mounted, and is the table in its folder?"
+    if any(is_read_by_a_scan(fault.column, fault.found) for fault in faults):
+        out = "labels.csv" if table.name != "labels.csv" else "cohort.csv"
+        yield f"such words are read by mammogan scan FOLDER --dataset csv --tables {table} --out {out}"
+
+
+def _cells(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the names of the columns, and for each row its cells and the line where it begins."""
+    text = _text(table)
+    first = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(SEPARATORS, key=first.count))
+    lines, begins = [], 1
+    try:
+        header = _column_names(table, [name.strip() for name in next(reader, [])])
+        begins = reader.line_num + 1
+        for cells in reader:
+            if cells:  # not a blank line
+                lines.append((begins, cells))
+            begins = reader.line_num + 1  # a cell in quotes can hold line breaks
+    except csv.Error as error:
+        raise UserError(f"cohort table {table.name}: line {begins}: {error}; is a quote left open?") from None
+    _check_header(table, header)
+    if not lines:
+        raise UserError(f"cohort table {table.name}: expected at least one row under the header, found none")
+    return header, lines
+
+
+def _column_names(table: Path, header: Sequence[str]) -> list[str]:
+    """Return the column names in the spelling of ``READ``, whatever their case.
+
+    If the exact name is there too, a column in another spelling is ignored.
+    """
+    names = [name.lower() if name.lower() in READ and name.lower() not in header else name for name in header]
+    if twice := [name for name in READ if names.count(name) > 1]:
+        raise UserError(f"cohort table {table.name}: column {', '.join(twice)} is there twice; which one counts?")
+    return names
+
+
+def _check_header(table: Path, header: Sequence[str]) -> None:
+    missing = [name for name in REQUIRED if name not in header]
+    if len(missing) == len(REQUIRED):  # the line may be a patient's row instead of a header, so it is not quoted
+        found = "none of them in the first line; is it a header, with commas, semicolons or tabs between?"
+    else:
+        found = ", ".join(header)
+    if missing:
+        raise UserError(
+            f"cohort table {table.name}: column {', '.join(missing)} missing; expected {_columns()}; found {found}"
+        )
+
+
+def refuse_folder(table: Path) -> None:
+    """Raise UserError if ``table`` is a folder."""
+    if table.is_dir():
+        raise UserError(
+            f"cohort table {table}: expected a CSV file, found a folder; name the table in it, or write one of its "
+            f"mammograms with\n  mammogan scan {table} --out labels.csv"
+        )
+
+
+def _text(table: Path) -> str:
+    try:
+        refuse_folder(table)
+        return table.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"cohort table {table}: no such file; --cohort names a CSV with columns {_columns()}") from None
+    except OSError as error:
+        raise UserError(
+            f"cohort table {table} cannot be read: {error.strerror}; --cohort names a CSV file on a disk that is "
+            "there, which you may read"
+        ) from error
+    except UnicodeDecodeError:
+        raise UserError(
+            f"cohort table {table}: expected UTF-8 text; save it as 'CSV UTF-8', or have it read, also if it is a "
+            f"workbook, by\n  mammogan scan FOLDER --dataset csv --tables {table} --out labels.csv"
+        ) from None
+
+
+def _columns() -> str:
+    return f"{', '.join(REQUIRED)} and, if you like, {', '.join(OPTIONAL)}"
+
+
+def _misaligned_cells(line: int, record: dict[str, str], surplus: int) -> list[Fault]:
+    """Return a fault if the row's cells are under the wrong headers, for example because a name contains a comma.
+
+    It is then the only fault of the row, and quotes nothing: the text under 'view' may be a part of the name.
+    """
+    if surplus > 0:
+        return [Fault(line, "row", "as many cells as the header has", f"{surplus} more; {COMMA_HINT}")]
+    if any(OWNER.get(record.get(column, ""), column) != column for column in ALLOWED):
+        return [Fault(line, "row", "each cell under its own header", f"cells of other columns; {COMMA_HINT}")]
+    return []
+
+
+def _cell_faults(line: int, record: dict[str, str], folder: Path) -> list[Fault]:
+    faults = []
+    for column, allowed in ALLOWED.items():
+        value = record.get(column, "")
+        if value not in allowed and not (column in OPTIONAL and not value):
+            faults.append(Fault(line, column, " or ".join(allowed), quoted(value)))
+    # Messages never quote paths or patients: both may name a person.
+    if not record["patient"]:
+        faults.append(Fault(line, "patient", "an identifier", "an empty cell"))
+    if not record["path"]:
+        faults.append(Fault(line, "path", "a DICOM file", "an empty cell"))
+    elif not is_file(file := folder / record["path"]):
+        found = "a folder" if _is_folder(file) else NO_FILE
+        faults.append(Fault(line, "path", "a file, absolute or relative to the table's folder", found))
+    return faults
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # for example, the disk does not answer
+        return False
+
+
+def _row(line: int, record: dict[str, str]) -> Row:
+    return Row(
+        line=line,
+        path=record["path"],
+        patient=patient_of(record["patient"]),
+        laterality=record["laterality"],
+        view=record["view"],
+        label=cast(Label, record["label"]),
+        split=record.get("split") or None,
+        density=record.get("density") or None,
+        study=record.get("study") or None,
+        **{column: known_source(column, record.get(column, "")) for column in SOURCES},
+    )
+
+
+def patient_of(identifier: str) -> str:
+    """Return the patient that an identifier belongs to.
+
+    CBIS-DDSM writes side and view into the identifier (Mass-Test_P_00820_LEFT_CC); without this function, one patient
+    would count as several.
+    """
+    match = re.search(r"(P_\d+)_(LEFT|RIGHT)_(CC|MLO)", identifier)
+    return match[1] if match else identifier
+
+
+def _repeated_files(rows: Sequence[Row]) -> list[Fault]:
+    first: dict[str, int] = {}
+    faults = []
+    for row in rows:
+        if row.path in first:
+            faults.append(Fault(row.line, "path", "each file once", f"the file of line {first[row.path]}"))
+        first.setdefault(row.path, row.line)
+    return faults
+
+
+def _split_faults(rows: Sequence[Row]) -> list[Fault]:
+    if not any(row.split for row in rows):
+        return []
+    faults = []
+    first: dict[str, Row] = {}
+    for row in rows:
+        earlier = first.setdefault(row.patient, row)
+        if row.split is None:
+            faults.append(Fault(row.line, "split", "a value in every row or in none", "an empty cell"))
+        elif earlier.split is not None and earlier.split != row.split:
+            here = f"{row.split}, but {earlier.split} in line {earlier.line}"
+            faults.append(Fault(row.line, "split", "one split for all images of a patient", here))
+    return faults

@@ -1,0 +1,191 @@
+"""Convert the cohort table to tar shards: plan them, convert in several processes, resume, and report.
+
+One shard holds mammograms of one split and one label, in the table's order. The shards are planned beforehand, so that
+their bytes depend only on the table and the settings, not on the number of processes or on interruptions.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mammogan.data.cohort.changes import changes
+from mammogan.data.cohort.cohort import Mammogram, assign, write_cohort
+from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
+from mammogan.data.cohort.table import read_table
+from mammogan.data.conversion.convert_image import Task
+from mammogan.data.conversion.failure_limit import Failures, TooMany, most_failures
+from mammogan.data.conversion.limits import RESUME_HINT, Running, writing_into
+from mammogan.data.conversion.report import ConversionReport, count_reasons, report_on, why_left_out, write_quarantine
+from mammogan.data.conversion.shard_folder import COHORT, SETTINGS, ShardFolder
+from mammogan.data.conversion.write_shards import Plan, Reasons, fill
+from mammogan.data.dicom.decodability import examine
+from mammogan.data.dicom.fit import Fit
+from mammogan.data.dicom.read import Reading, Voi
+from mammogan.data.inspect.verify import verify
+from mammogan.data.shards.codec import Codec
+from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
+from mammogan.errors import UserError
+from mammogan.io import atomic, terminal
+from mammogan.workspace import LABELS, SPLITS, Resolution, Workspace
+
+__all__ = ["ConversionReport", "IndexedSample", "IndexedShard", "ShardIndex", "convert_cohort", "verify"]
+
+CONVERSION = 4
+"""Version of the conversion; increased whenever the same file and settings give other pixels than before."""
+
+
+def convert_cohort(
+    cohort_csv: Path,
+    workspace: Workspace,
+    resolutions: Sequence[Resolution],
+    seed: int = 0,
+    jobs: int = 0,
+    shard_images: int = 256,
+    salt_file: Path | None = None,
+    overwrite: bool = False,
+    voi: Voi = "header",
+    voi_index: int = 0,
+    fit: Fit = "pad",
+    clean_background: bool = False,
+    file_seconds: float = 0,
+    max_failures: str = "",
+    codec: Codec = "zstd",
+) -> ConversionReport:
+    """Make the shards of a cohort, or resume making them. ``jobs``, ``file_seconds``, ``max_failures``: see Running.
+
+    A file that cannot be used is left out, counted and listed. Raises UserError before any shard is touched: for a
+    table with faults (all reported at once), and for folders with shards of other settings. Raises UserError later when
+    too many files are left out, and when the disk is full or gone: finished shards are complete and are kept.
+    """
+    if voi_index < 0:
+        raise UserError(f"--voi-index {voi_index}: expected 0, the first, or more")
+    if shard_images < 1:
+        raise UserError(f"--shard-images {shard_images}: expected at least 1 image")
+    running = Running(jobs, file_seconds, max_failures)
+    rows = read_table(cohort_csv)
+    with writing_into(workspace.root), _alone_in(workspace):
+        names = Pseudonyms(load_salt(salt_file or workspace.salt))
+        mammograms = assign(rows, cohort_csv.parent, names, seed)
+        plan = plan_shards(mammograms, shard_images)
+        settings = {
+            "conversion": CONVERSION,
+            "voi": voi,
+            "fit": fit,
+            "kernel": "bicubic, antialiased",
+            "shard_images": shard_images,
+            "split": "of the table" if rows[0].split else f"seed {seed}",
+            COHORT: fingerprint(mammograms),
+            # Only when requested, so that shards from before these settings existed can still be resumed.
+            **({"voi_index": voi_index} if voi_index else {}),
+            **({"clean_background": True} if clean_background else {}),
+            **({"codec": codec} if codec != "png" else {}),
+        }
+        folders = [ShardFolder(workspace.shards(r), r, settings) for r in sorted(set(resolutions), reverse=True)]
+        _refuse_other_settings(workspace, folders, overwrite, lambda: changes(workspace.cohort, mammograms))
+        for folder in folders:
+            folder.claim(plan, overwrite)
+        write_cohort(workspace.cohort, mammograms)
+        reading = Reading(voi, voi_index, clean_background)
+        tasks = _tasks(folders, plan, lambda row, sizes: Task(row, sizes, names, reading, fit, codec))
+        _say_what_decodes(tasks)
+        return _convert_all(workspace, folders, plan, tasks, running)
+
+
+def plan_shards(mammograms: Sequence[Mammogram], shard_images: int) -> Plan:
+    """Plan the shards: the name of each, <split>-<label>-<number>, and its rows."""
+    plan: Plan = {}
+    for split in SPLITS:
+        for label in reversed(LABELS):
+            rows = [row for row in mammograms if (row.split, row.label) == (split, label)]
+            for number, start in enumerate(range(0, len(rows), shard_images)):
+                plan[f"{split}-{label}-{number:06d}"] = rows[start : start + shard_images]
+    return plan
+
+
+def planned(cohort_csv: Path, seed: int, shard_images: int) -> list[str]:
+    """List the names of the shards that a table will give. Raises UserError for a table with faults.
+
+    A shard of this list is missing in the end if all its files are unusable.
+    """
+    rows = read_table(cohort_csv)
+    return list(plan_shards(assign(rows, cohort_csv.parent, Pseudonyms(b"names do not matter"), seed), shard_images))
+
+
+def fingerprint(mammograms: Sequence[Mammogram]) -> str:
+    """Hash (sha256) everything that the shards take from the table, and its order, but not paths and line numbers."""
+    taken = [[value for name, value in sorted(vars(m).items()) if name not in ("path", "line")] for m in mammograms]
+    return hashlib.sha256(json.dumps(taken).encode()).hexdigest()
+
+
+@contextmanager
+def _alone_in(workspace: Workspace) -> Iterator[None]:
+    """Lock the workspace, so that no second conversion writes into it; the lock ends with the process."""
+    private = workspace.salt.parent
+    private.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(private / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{workspace.root}: another make_shards.py is writing here; wait until it ends") from None
+        yield
+
+
+def _refuse_other_settings(
+    workspace: Workspace, folders: Sequence[ShardFolder], overwrite: bool, changed: Callable[[], str]
+) -> None:
+    if not overwrite:
+        for folder in folders:
+            folder.check(changed)
+    ours = {folder.path for folder in folders}
+    for other in workspace.root.glob(f"shards/*/{SETTINGS}"):
+        held = atomic.read_json(other)
+        if other.parent not in ours and held[COHORT] != folders[0].settings[COHORT]:
+            raise UserError(
+                f"{other.parent} holds shards of another cohort: {changed()}. One workspace has one split, or a "
+                "patient could be trained on at one resolution and tested at the other: convert all resolutions "
+                "together with --overwrite, or give another --workspace"
+            )
+
+
+def _say_what_decodes(tasks: Sequence[Task]) -> None:
+    """Report before the conversion starts which files cannot be decoded, instead of only after a long run."""
+    if tasks:
+        for line in examine([task.mammogram.path for task in tasks]).lines():
+            terminal.say(line)
+
+
+def _convert_all(
+    workspace: Workspace, folders: Sequence[ShardFolder], plan: Plan, tasks: Sequence[Task], running: Running
+) -> ConversionReport:
+    mammograms = [row for rows in plan.values() for row in rows]
+
+    def quarantine(reasons: Reasons) -> Path:
+        return write_quarantine(workspace, folders, mammograms, reasons)
+
+    listed = quarantine({})
+    failures = Failures(most_failures(running.max_failures, len(mammograms)), count_reasons(folders))
+    try:
+        failures.check()
+        fill(folders, plan, tasks, running.processes(len(tasks)), running.file_seconds or None, failures, quarantine)
+    except TooMany as stopped:
+        reasons = why_left_out(failures.by_reason, listed)
+        raise UserError("\n".join([str(stopped), *reasons, f"  {RESUME_HINT}"])) from None
+    report = report_on(folders, mammograms, len(tasks), listed)
+    if not report.used:
+        raise UserError("\n".join(["no file of the table could be used", *why_left_out(report.skipped, listed)]))
+    for folder in folders:
+        folder.write_index(list(plan))
+    return report
+
+
+def _tasks(
+    folders: Sequence[ShardFolder], plan: Plan, task: Callable[[Mammogram, tuple[Resolution, ...]], Task]
+) -> list[Task]:
+    """List the remaining tasks, shard by shard; a file is decoded once for all resolutions that still need it."""
+    missing = {name: tuple(folder.resolution for folder in folders if name not in folder.done) for name in plan}
+    return [task(row, missing[name]) for name, rows in plan.items() if missing[name] for row in rows]

@@ -1,0 +1,258 @@
+"""Make the folder of shards of one resolution: check what it holds, resume, write shards, write the index.
+
+.done/<shard>.json is the marker of a finished shard, written after the shard. index.json is written last: if it is
+there, the folder is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import webdataset as wds
+
+from mammogan.data.cohort.cohort import Mammogram
+from mammogan.data.conversion.convert_image import Members
+from mammogan.data.shards.codec import MEMBER, Codec, codec_of
+from mammogan.data.shards.index import INDEX, SCHEMA
+from mammogan.errors import UserError
+from mammogan.io import atomic, provenance
+from mammogan.io.temporary import remove_abandoned
+from mammogan.workspace import LABELS, SPLITS, Resolution
+
+SETTINGS, DONE = "settings.json", ".done"
+COHORT = "cohort_sha256"
+"""Name of the cohort's fingerprint among the settings."""
+OVERWRITE_TOKEN = ".anew"
+"""File that exists while --overwrite makes all shards again: the sha256 of its settings, so that it can be resumed."""
+TEMPORARY_REASONS = {
+    "unreadable",
+    "decoder_crashed",
+    "out_of_memory",
+    "timeout",
+}
+"""Reasons that may come from a temporary trouble of the machine, not from the file: such files are tried again."""
+
+
+class OpenShard:
+    """A shard that is being written: each row is added as a sample, or excluded with a reason that may be published."""
+
+    def __init__(self, tar: wds.TarWriter, codec: Codec) -> None:
+        self.tar, self.kind = tar, MEMBER[codec]
+        self.patients: dict[str, str] = {}
+        self.sources: dict[str, str] = {}
+        self.flags: dict[str, tuple[str, ...]] = {}
+        self.excluded: list[dict[str, Any]] = []
+
+    def add(self, row: Mammogram, members: Members, source_hmac: str) -> None:
+        """Write a sample to the tar."""
+        self.tar.write({"__key__": row.key, self.kind: members.pixels, "json": members.json})
+        self.patients[row.key] = row.patient
+        self.sources[row.key] = source_hmac
+        if members.flags:
+            self.flags[row.key] = members.flags
+
+    def exclude(self, row: Mammogram, reason: str) -> None:
+        """Record that a row has no sample, with the reason's code."""
+        self.excluded.append({"line": row.line, "key": row.key, "reason": reason})
+
+
+class ShardFolder:
+    """The folder of the shards of one resolution, all made with the same ``settings``."""
+
+    def __init__(self, path: Path, resolution: Resolution, settings: dict[str, Any]) -> None:
+        self.path, self.resolution = path, resolution
+        self.settings = {**settings, "resolution": str(resolution)}
+        self.settings_sha256 = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()
+        self.done: dict[str, dict[str, Any]] = {}
+
+    def check(self, changed: Callable[[], str]) -> None:
+        """Raise UserError when the folder holds shards of other settings (naming what differs) or without markers.
+
+        ``changed`` describes in words how the cohort has changed.
+        """
+        if not any(self.path.glob(f"{DONE}/*.json")):
+            self._refuse_lost_markers()
+            return
+        if not (self.path / SETTINGS).is_file():
+            return
+        held, ours = (
+            {"codec": codec_of(made), **made} for made in (atomic.read_json(self.path / SETTINGS), self.settings)
+        )
+        differing = [
+            changed() if name == COHORT else f"{name} was {held.get(name)}, is {ours.get(name)}"
+            for name in sorted({*held, *ours})
+            if held.get(name) != ours.get(name)
+        ]
+        if differing:
+            raise UserError(
+                f"{self.path} holds shards made with other settings or of another cohort: {'; '.join(differing)}. Give "
+                "--overwrite to convert all files anew, another --workspace to keep these shards too, or what it was "
+                "to resume"
+            )
+
+    def _refuse_lost_markers(self) -> None:
+        # A run that was killed before its first marker leaves at most one shard, and no index.
+        if (self.path / INDEX).is_file() or len(list(self.path.glob("*.tar"))) > 1:
+            raise UserError(
+                f"{self.path} holds shards, but its hidden folder {DONE}, which says how they were made, is missing or "
+                f"empty, as after a copy that left out dot-files. Copy {DONE} too (cp -a, rsync -a), or give "
+                "--overwrite to make the shards anew. Trainings need only what is there"
+            )
+
+    def claim(self, plan: Mapping[str, Sequence[Mammogram]], overwrite: bool) -> None:
+        """Prepare the folder for writing: clear it if requested, and find out which planned shards are finished.
+
+        An interrupted ``overwrite`` is resumed: its finished shards are kept if the settings are the same.
+        """
+        if (overwrite and not self._is_made_anew()) or not any(self.path.glob(f"{DONE}/*.json")):
+            self._clear()
+            if overwrite:
+                atomic.write_text(self.path / OVERWRITE_TOKEN, self.settings_sha256)
+        remove_abandoned(self.path)
+        atomic.write_json(self.path / SETTINGS, self.settings)
+        self.done = {name: marker for name, rows in plan.items() if (marker := self._marker(name, rows))}
+        if len(self.done) < len(plan):
+            (self.path / INDEX).unlink(missing_ok=True)
+
+    def _clear(self) -> None:
+        (self.path / INDEX).unlink(missing_ok=True)
+        # Shards are deleted before their markers: shards without markers would look like a copy without dot-files.
+        for made in [*self.path.glob("*.tar"), *self.path.glob(f"{DONE}/*.json"), self.path / SETTINGS]:
+            made.unlink(missing_ok=True)
+
+    def _is_made_anew(self) -> bool:
+        token = self.path / OVERWRITE_TOKEN
+        return token.is_file() and token.read_text(encoding="utf-8") == self.settings_sha256
+
+    def _marker(self, name: str, rows: Sequence[Mammogram]) -> dict[str, Any] | None:
+        """Read the marker of a finished shard; None when the shard has to be made (again)."""
+        path = self.path / DONE / f"{name}.json"
+        if not path.is_file():
+            return None
+        marker: dict[str, Any] = atomic.read_json(path)
+        shard, tar = marker["shard"], self.path / f"{name}.tar"
+        whole = shard is None or (tar.is_file() and tar.stat().st_size == shard["bytes"])
+        if not whole or marker["settings_sha256"] != self.settings_sha256:
+            return None
+        return None if _worth_another_try(marker, rows, path.stat().st_mtime) else marker
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[OpenShard]:
+        """Write one shard under a temporary name; at the end, rename it and write its marker."""
+        marker, final = self.path / DONE / f"{name}.json", self.path / f"{name}.tar"
+        marker.unlink(missing_ok=True)
+        with atomic.replaced_atomically(final) as temporary:
+            with open(temporary, "wb") as file:
+                # mtime 0 and fixed names: the same samples give the same bytes on any machine, at any time.
+                tar = wds.TarWriter(file, user="mammogan", group="mammogan", mtime=0, encoder=False)
+                shard = OpenShard(tar, codec_of(self.settings))
+                try:
+                    yield shard
+                except BaseException:
+                    # A full disk raises again here; unclosed, it would do so, with a traceback, when tar is deleted.
+                    with suppress(OSError):
+                        tar.close()
+                    raise
+                tar.close()
+        if not shard.patients:
+            final.unlink()
+        self.done[name] = {
+            "settings_sha256": self.settings_sha256,
+            "shard": self._entry(name, final, shard.patients) if shard.patients else None,
+            "sources": shard.sources,
+            "flags": shard.flags,
+            "excluded": shard.excluded,
+        }
+        atomic.write_json(marker, self.done[name])
+
+    def _entry(self, name: str, tar: Path, patients: dict[str, str]) -> dict[str, Any]:
+        split, label, _ = name.split("-")
+        return {
+            "name": tar.name,
+            "split": split,
+            "label": label,
+            "count": len(patients),
+            "bytes": tar.stat().st_size,
+            "sha256": atomic.sha256(tar),
+            "samples": [{"key": key, "patient": patients[key], **places} for key, places in member_places(tar).items()],
+        }
+
+    def write_index(self, planned: Sequence[str]) -> None:
+        """Write index.json from the markers; an existing one is kept, because no shard was made since.
+
+        So a damaged index.json must be deleted before it is written again.
+        """
+        if (self.path / INDEX).is_file():
+            return
+        shards = [self.done[name]["shard"] for name in planned if self.done[name]["shard"]]
+        index = {
+            "schema": SCHEMA,
+            "kind": "mammograms",
+            "resolution": str(self.resolution),
+            "settings": self.settings,
+            "settings_sha256": self.settings_sha256,
+            "made_by": provenance.made_by(),
+            "counts": counts(shards),
+            "excluded": self.excluded(),
+            "shards": shards,
+        }
+        atomic.write_json(self.path / INDEX, index)
+        (self.path / OVERWRITE_TOKEN).unlink(missing_ok=True)
+
+    def excluded(self) -> list[dict[str, Any]]:
+        """List the rows without a sample, in the table's order."""
+        return sorted((row for marker in self.done.values() for row in marker["excluded"]), key=lambda row: row["line"])
+
+    def flags(self) -> dict[str, Sequence[str]]:
+        """Map the key of each sample with flags, in finished shards, to its flags."""
+        return {key: flags for marker in self.done.values() for key, flags in marker["flags"].items()}
+
+    def sources(self) -> dict[str, str]:
+        """Map the keyed hash of the stored pixels to the sample's key, for all samples in finished shards."""
+        return {digest: key for marker in self.done.values() for key, digest in marker["sources"].items()}
+
+
+def _worth_another_try(marker: dict[str, Any], rows: Sequence[Mammogram], made: float) -> bool:
+    """Return whether a left-out row may work now: the trouble was temporary, or its file or file rights changed."""
+    reasons = {row["key"]: row["reason"] for row in marker["excluded"]}
+    left_out = [row for row in rows if row.key in reasons]
+    return any(reasons[row.key] in TEMPORARY_REASONS or _changed_since(made, row.path) for row in left_out)
+
+
+def _changed_since(made: float, path: Path) -> bool:
+    try:
+        return path.stat().st_ctime > made
+    except OSError:
+        return True
+
+
+def counts(shards: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """Count the samples by split and label."""
+    return {
+        split: {
+            label: sum(shard["count"] for shard in shards if (shard["split"], shard["label"]) == (split, label))
+            for label in LABELS
+        }
+        for split in SPLITS
+    }
+
+
+def member_places(tar: Path) -> dict[str, dict[str, int]]:
+    """Map each sample's key to the positions of its members in the tar, in bytes.
+
+    They are pixels_offset, pixels_size, json_offset and json_size.
+    """
+    places: dict[str, dict[str, int]] = {}
+    with tarfile.open(tar, "r:") as archive:
+        for member in archive:
+            key, _, kind = member.name.partition(".")
+            kind = "pixels" if kind in MEMBER.values() else kind
+            places.setdefault(key, {}).update({f"{kind}_offset": member.offset_data, f"{kind}_size": member.size})
+    order = ("pixels_offset", "pixels_size", "json_offset", "json_size")
+    return {key: {name: found[name] for name in order} for key, found in places.items()}

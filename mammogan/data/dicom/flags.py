@@ -1,0 +1,63 @@
+"""Flags mark what may deserve a look in a mammogram that is used; its JSON has them, and the conversion counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+Flag = Literal[
+    "background_not_cleaned",
+    "background_unknown",
+    "bits_exceeded",
+    "breast_not_found",
+    "bright_background",
+    "burned_in_annotation",
+    "detached",
+    "eight_bit_content",
+    "enlarged",
+    "header_warnings",
+    "larger_than_field",
+    "laterality_disagrees",
+    "orientation_disagrees",
+    "padding_in_breast",
+    "rescale_invalid",
+    "syntax_corrected",
+    "upside_down",
+    "view_disagrees",
+    "voi_index_absent",
+    "voi_lut_invalid",
+    "voi_lut_range",
+    "window_invalid",
+]
+FLAGS: tuple[Flag, ...] = get_args(Flag)
+ORIENTATION: tuple[Flag, ...] = ("orientation_disagrees", "upside_down", "detached", "breast_not_found")
+"""Flags that put the side of the chest wall or the vertical orientation in doubt."""
+MEANING: dict[Flag, str] = {
+    "background_not_cleaned": "the breast is not clearly told from its surroundings, which were left as they are",
+    "background_unknown": "no even and darkest part lies beside the breast, so the background was not made black",
+    "bits_exceeded": "stored numbers beyond the declared bits, which were kept",
+    "breast_not_found": "no breast is told from the background; the header's orientation was taken",
+    "bright_background": "the background was in the brighter half of the scale before it was made black",
+    "burned_in_annotation": "text is burnt into the pixels, by the header, and may show a name",
+    "detached": "the breast touches neither side, or both; the header's orientation was taken",
+    "eight_bit_content": "at most 256 different values in more than 8 bits",
+    "enlarged": "the original has fewer pixels than it takes up here",
+    "header_warnings": "the header breaks the standard somewhere, and was read all the same",
+    "larger_than_field": "a larger field than --fit physical has room for; made to fit",
+    "laterality_disagrees": "the header names the other side than the table, which is believed",
+    "orientation_disagrees": "the chest wall is seen on the other side than the header says; the pixels are believed",
+    "padding_in_breast": "the declared padding value occurs within the breast, so it was taken for brightness",
+    "rescale_invalid": "a rescale that cannot be applied, which was left out",
+    "syntax_corrected": "compressed otherwise than declared; read as what it is",
+    "upside_down": "upside down by the header, and turned",
+    "view_disagrees": "the header names another view than the table, which is believed",
+    "voi_index_absent": "fewer windows or LUTs than --voi-index asks for; the first was taken",
+    "voi_lut_invalid": "a VOI LUT that cannot be applied, which was left out",
+    "voi_lut_range": "the VOI LUT leaves the upper half of its range unused, so the image is dark",
+    "window_invalid": "a window that cannot be applied, which was left out",
+}
+
+
+def raised(asked: Mapping[Flag, bool]) -> list[Flag]:
+    """Return the flags whose value is True."""
+    return [flag for flag, holds in asked.items() if holds]

@@ -1,0 +1,273 @@
+"""Convert one DICOM file to canonical brightness, and that to shard pixels.
+
+Order: decode, modality LUT, VOI, photometric interpretation, background, orientation, scale, clip and round, pad.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from mammogan.data.dicom import greyscale
+from mammogan.data.dicom.background import Breast, replace_background, with_dark_background, with_value
+from mammogan.data.dicom.codestream import compressed, correct_syntax, refuse_incomplete
+from mammogan.data.dicom.decoders import only_decoder
+from mammogan.data.dicom.fit import Fit, fitted
+from mammogan.data.dicom.flags import Flag, raised
+from mammogan.data.dicom.greyscale import GreyCurve, Voi
+from mammogan.data.dicom.jpeg_lossless import is_read_wrongly
+from mammogan.data.dicom.kind import MOST_PIXELS, SMALLEST_SIDE, read
+from mammogan.data.dicom.orientation import Orientation, orient
+from mammogan.data.dicom.placement import Placement, Region, apply_placement_to_mask, place_pixels
+from mammogan.data.dicom.unusable import Unusable
+from mammogan.workspace import Resolution
+
+__all__ = ["Placement", "Reading", "Source", "Unusable", "Voi", "apply_placement_to_mask", "place", "read_mammogram"]
+
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+SYNTHETIC_DATA = 0x0008001C
+PASSED_ON = (MemoryError, KeyboardInterrupt, SystemExit)
+"""Exceptions that are not a decoder's fault. A panic of a decoder in Rust is its fault, though no Exception either."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The settings for computing brightness from a file."""
+
+    voi: Voi = "header"
+    """Policy of the grey curve, see greyscale.grey_curve."""
+    voi_index: int = 0
+    """Number of the LUT or window to use, counted from 0, when a header has several."""
+    clean_background: bool = False
+    """Replace everything away from the breast, such as burnt-in labels, by background."""
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Reading:
+        """Return the settings with which a sample's original was read, from the facts of its JSON."""
+        voi = facts["voi"]
+        return cls(voi["policy"], voi.get("asked_index", 0), facts.get("clean_background", False))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A mammogram at its own size: ``pixels`` float32 (h,w) in [0,top], canonical, bright tissue on dark background.
+
+    ``facts``: what a sample's JSON may contain about the file; no name, number, date, UID or path.
+    ``fingerprint``: hash of the stored pixels, equal for two files of one image. It is private, because anyone who has
+    the file can recognise it.
+    ``breast``: the region that contains the breast, None when it was not found.
+    """
+
+    pixels: NDArray[np.float32]
+    flip_h: bool
+    flip_v: bool
+    facts: dict[str, Any]
+    fingerprint: bytes
+    breast: Region | None = None
+    top: float = greyscale.TOP
+    """End of the grey scale: 65535, or the largest number that can be stored if the stored numbers are kept."""
+
+
+def read_mammogram(path: Path, laterality: str, view: str, reading: Reading = Reading()) -> Source:
+    """Decode one file and bring it into the canonical orientation. Raises Unusable with a reason code.
+
+    ``laterality`` (L or R) and ``view`` (CC or MLO) come from the table; a header that disagrees only raises a flag.
+    """
+    flags: list[Flag] = []
+    try:
+        with _header_warnings(flags):
+            header = read(path)
+            stored = _decode(header, flags)
+            source = _canonical(header, stored, laterality, view, reading, flags)
+    except MemoryError as error:  # not the file's fault: it may work when fewer files are converted at a time
+        raise Unusable("out_of_memory", repr(error)) from error
+    source.facts["flags"] = sorted(set(flags))
+    return source
+
+
+def place(source: Source, resolution: Resolution, fit: Fit = "pad") -> tuple[NDArray[np.uint16], Placement]:
+    """Scale and pad a mammogram to a shard image, uint16 (H,W).
+
+    Raises Unusable when only one brightness remains after rounding, and when ``fit`` needs a pixel size that is unknown
+    or implausible.
+    """
+    height, width = source.pixels.shape
+    flips, spacing = (source.flip_h, source.flip_v), source.facts["source_spacing_mm"]
+    placement = fitted(fit, (height, width), resolution, flips, spacing, source.breast)
+    pixels = place_pixels(source.pixels, placement, source.top)
+    if np.ptp(pixels) == 0:
+        raise Unusable("blank", "one brightness everywhere once rounded to 16 bits")
+    return pixels, placement
+
+
+@contextmanager
+def _header_warnings(flags: list[Flag]) -> Iterator[None]:
+    """Replace pydicom's warnings, which quote values of the header, by one flag."""
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+    finally:
+        logger.setLevel(level)
+    if any("pydicom" in warning.filename for warning in caught):
+        flags.append("header_warnings")
+
+
+def _decode(header: Dataset, flags: list[Flag]) -> NDArray[Any]:
+    """Decode the stored pixels (h,w). Raises Unusable when they are damaged, as far as that can be detected."""
+    stream = compressed(header)
+    if correct_syntax(header, stream):
+        flags.append("syntax_corrected")
+    refuse_incomplete(stream)
+    # Otherwise pydicom would cut values to the declared bits, which turns the brightest pixels of some scanners black.
+    correct = header.get("PixelRepresentation") == 1 or _has_overlay_bits(header)
+    try:
+        stored = _decoded(header, correct)
+    except PASSED_ON:
+        raise
+    except BaseException as error:  # on a damaged stream, decoders can raise anything
+        raise Unusable("decode_failed", repr(error)) from error
+    if stored.ndim != 2:
+        raise Unusable("multiframe", f"shape {stored.shape}")
+    if min(stored.shape) < SMALLEST_SIDE:
+        raise Unusable("too_small", f"shape {stored.shape}")
+    if stored.size > MOST_PIXELS:
+        raise Unusable("too_large", f"shape {stored.shape}")
+    if is_read_wrongly(stream, stored, int(header.BitsStored) if correct else 8 * stored.itemsize):
+        raise Unusable("decode_failed", "the compressed pixels are longer or shorter than what they were decoded to")
+    return stored
+
+
+def _decoded(header: Dataset, correct: bool) -> NDArray[Any]:
+    """Decode with one decoder only: what it refuses is damaged, and another decoder might turn it into noise."""
+    decoder = only_decoder(header.file_meta.TransferSyntaxUID)
+    header.pixel_array_options(decoding_plugin=decoder, correct_unused_bits=correct, view_only=not correct)
+    return header.pixel_array
+
+
+def _has_overlay_bits(header: Dataset) -> bool:
+    """Return whether the pixels' unused bits hold an overlay, as in old files."""
+    return any(header.get((group, 0x0102)) and header[group, 0x0102].value for group in range(0x6000, 0x6020, 2))
+
+
+def _canonical(
+    header: Dataset, stored: NDArray[Any], laterality: str, view: str, reading: Reading, flags: list[Flag]
+) -> Source:
+    patterns = greyscale.stored_patterns(stored)
+    padding = greyscale.padding(header)
+    present = greyscale.stored_values(patterns, thorough=padding.size > 0)
+    tones = greyscale.grey_curve(header, present, reading.voi, reading.voi_index)
+    present[padding] = False
+    shown = tones.curve[present]
+    # If only some stored values were searched for, a LUT could still give the others another brightness.
+    if not shown.size or (np.ptp(shown) == 0 and (padding.size or np.ptp(tones.curve[patterns]) == 0)):
+        raise Unusable("blank", "one brightness everywhere but for padding")
+    # Padding can be bright and large, so it must be dark before the largest bright region is taken for the breast. But
+    # not darker than everything else, or a lifted background would look bright beside it.
+    breast, way = _look(header, patterns, with_value(tones.curve, padding, shown.min()), laterality, view)
+    if breast.holds(padding, way):
+        flags.append("padding_in_breast")
+        padding = padding[:0]
+        breast, way = _look(header, patterns, tones.curve, laterality, view)
+    curve = with_dark_background(tones, padding, breast, way, flags)
+    pixels = greyscale.brightness(curve, way.canonical(patterns))
+    if reading.clean_background:
+        pixels = replace_background(pixels, tones, curve, padding, breast, way, flags)
+    if tones.top != greyscale.TOP:
+        pixels *= tones.top / greyscale.TOP
+    flags += tones.flags + way.flags + _doubts(header, laterality, view)
+    if shown.size <= 256 and int(header.BitsStored) > 8:
+        flags.append("eight_bit_content")
+    height, width = stored.shape
+    return Source(
+        pixels=pixels,
+        flip_h=way.flip_h,
+        flip_v=way.flip_v,
+        facts={**_facts(header, stored, tones, way), "clean_background": reading.clean_background},
+        fingerprint=_fingerprint(stored),
+        breast=breast.region((height, width), way),
+        top=tones.top,
+    )
+
+
+def _look(
+    header: Dataset, patterns: NDArray[np.uint16], curve: greyscale.Curve, laterality: str, view: str
+) -> tuple[Breast, Orientation]:
+    breast = Breast.find(patterns, curve)
+    return breast, orient(breast.mask, _declared_orientation(header), laterality, view)
+
+
+def _declared_orientation(header: Dataset) -> tuple[str, ...]:
+    value = header.get("PatientOrientation") or ()
+    return tuple(value.split("\\") if isinstance(value, str) else map(str, np.atleast_1d(value)))
+
+
+def _doubts(header: Dataset, laterality: str, view: str) -> list[Flag]:
+    """Return flags for a header whose side or view disagrees with the table, or that declares burnt-in text.
+
+    The table is believed. The text may be a name.
+    """
+    side = header.get("ImageLaterality") or header.get("Laterality")
+    position = header.get("ViewPosition")
+    return raised(
+        {
+            "laterality_disagrees": side in ("L", "R") and side != laterality,
+            "burned_in_annotation": header.get("BurnedInAnnotation") == "YES",
+            "view_disagrees": position in ("CC", "MLO") and position != view,
+        }
+    )
+
+
+def _facts(header: Dataset, stored: NDArray[Any], tones: GreyCurve, way: Orientation) -> dict[str, Any]:
+    return {
+        "source_shape": list(stored.shape),
+        "source_spacing_mm": _spacing(header),
+        "photometric": "MONOCHROME1" if header.get("PhotometricInterpretation") == "MONOCHROME1" else "MONOCHROME2",
+        "bits_stored": int(header.BitsStored),
+        "voi": tones.voi,
+        "flip_h": way.flip_h,
+        "synthetic": SYNTHETIC_DATA in header and header[SYNTHETIC_DATA].value == "YES",
+        "film": _is_film(header),
+    }
+
+
+def _is_film(header: Dataset) -> bool:
+    """Return whether the image is digitised film: a secondary capture, or declared as film."""
+    return header.get("SOPClassUID") == SECONDARY_CAPTURE or header.get("ConversionType") == "DF"
+
+
+def _spacing(header: Dataset) -> list[float] | None:
+    """Return the millimetres between pixels (y, x), at the detector if given, else PixelSpacing; None if unknown."""
+    for keyword in ("ImagerPixelSpacing", "PixelSpacing"):
+        try:
+            spacing = [float(part) for part in header.get(keyword) or ()]
+        except (TypeError, ValueError):
+            continue
+        if len(spacing) == 2 and all(math.isfinite(part) and part > 0 for part in spacing):
+            return spacing
+    return None
+
+
+def _fingerprint(stored: NDArray[Any]) -> bytes:
+    """Hash the stored pixels, their shape and dtype to 128 bits; both byte orders give the same hash.
+
+    XXH3 is ten times as fast as sha256. It only has to distinguish images; it protects no secret.
+    """
+    pixels = np.ascontiguousarray(stored, stored.dtype.newbyteorder("<"))
+    digest = xxhash.xxh3_128(f"{pixels.shape}{pixels.dtype.str}".encode())
+    digest.update(pixels.data)
+    return digest.digest()

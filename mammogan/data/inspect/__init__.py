@@ -1,0 +1,1 @@
+"""Inspect finished shards: checks, contact sheets, previews, near duplicates."""

@@ -1,0 +1,1 @@
+"""Run work on all cores, with limits on time and memory."""

@@ -1,0 +1,141 @@
+"""Score real and adversarial mammograms with the CAD of their resolution and report the results (study, section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mammogan.attack.config import EvaluateConfig, report_folder
+from mammogan.attack.domain_check import notice_of_another_cad
+from mammogan.attack.folder import AdversarialFolder
+from mammogan.data.shards.index import ShardIndex
+from mammogan.errors import MissingInput
+from mammogan.evaluation.critics import notices_of_dead_critics
+from mammogan.evaluation.examples import Samples, choose, collect
+from mammogan.evaluation.lesion.controls import ControlScore
+from mammogan.evaluation.phantom_truth import phantom_truth
+from mammogan.evaluation.report.report import write_report
+from mammogan.evaluation.result import Result, summarise
+from mammogan.evaluation.scores import Scored
+from mammogan.evaluation.scoring import ScoreTask, Scoring, control_scores, score_shard, scored, withdraw_report
+from mammogan.io.atomic import sha256, write_json
+from mammogan.io.provenance import made_by
+from mammogan.io.terminal import say
+from mammogan.training.run.checkpoint import run_of
+from mammogan.workspace import HIGH, Direction, Resolution, Workspace
+
+
+def evaluate(workspace: Workspace, config: EvaluateConfig) -> Path:
+    """Do everything in this process: score what is not scored yet, write the report, and return its index.html."""
+    for scoring in scorings(workspace, config):
+        for task in scoring.tasks():
+            score_shard(task)
+    return report(workspace, config)
+
+
+def report(workspace: Workspace, config: EvaluateConfig) -> Path:
+    """Write the report of one split, whose shards are all scored, and return its index.html. done.json is written last.
+
+    Raise UserError if some shards are not scored, and MissingInput if there is nothing to score.
+    """
+    folder = report_folder(workspace, config.split)
+    withdraw_report(workspace, config.split)
+    results = measure_all(scorings(workspace, config))
+    write_report(folder, results, config)
+    sizes = list(dict.fromkeys(str(r.resolution) for r in results))
+    done = {"resolutions": sizes, "columns": [r.name for r in results], "made_by": made_by()}
+    write_json(folder / "done.json", done)
+    say(f"report: {folder / 'index.html'}")
+    return folder / "index.html"
+
+
+def scorings(workspace: Workspace, config: EvaluateConfig) -> list[Scoring]:
+    """Return what has to be scored, one Scoring per report column. The controls do not depend on the objective, so they
+    are measured only with the first column of each resolution."""
+    found: list[Scoring] = []
+    for view, resolution in columns(workspace, config):
+        first = all(resolution != other.resolution for other in found)
+        own = config if first else replace(config, controls=False)
+        found.append(Scoring.of(view, resolution, own))
+    return found
+
+
+def columns(workspace: Workspace, config: EvaluateConfig) -> list[tuple[Workspace, Resolution]]:
+    """Return the report's columns: each resolution with the workspace of each objective.
+
+    They are the requested ones, in that order, or all that have adversarial mammograms of the split, highest resolution
+    first. Raise MissingInput if a requested one has none, or if there are none at all.
+    """
+    views = [Workspace(workspace.root, objective) for objective in config.objective or workspace.attacks()]
+    sizes = [Resolution.parse(text) for text in config.resolution] or workspace.resolutions()
+    there = [(view, size) for size in sizes for view in views if AdversarialFolder(view, size).holds(config.split)]
+    for size in sizes if config.resolution else ():
+        if size not in [found for _, found in there]:
+            AdversarialFolder(views[0], size).of_split(config.split)  # raises MissingInput with the command to run
+    for view in views if config.objective or not there else ():
+        if view not in [found for found, _ in there]:
+            raise _nothing_of(view, config.split)
+    return there
+
+
+def _nothing_of(view: Workspace, split: str) -> MissingInput:
+    wanted = "" if split == "test" else f" --split {split}"
+    wanted += "" if view.objective == "study" else f" --objective {view.objective}"
+    return MissingInput(
+        f"no altered mammograms of split {split} in {view.adversarial(HIGH).parent}; run\n"
+        f"  mammogan generate --workspace {view.root}{wanted}"
+    )
+
+
+def measure_all(columns: Sequence[Scoring]) -> list[Result]:
+    """Measure every column, each with the controls of its resolution."""
+    controls: dict[Resolution, list[ControlScore] | None] = {}
+    results = []
+    for scoring in columns:
+        tasks = scoring.tasks()
+        scores = scored(tasks)
+        controls.setdefault(scoring.resolution, control_scores(tasks))
+        results.append(measure(scoring, tasks[0], scores, controls[scoring.resolution]))
+    return results
+
+
+def measure(
+    scoring: Scoring, task: ScoreTask, scores: Sequence[Scored], controls: Sequence[ControlScore] | None
+) -> Result:
+    """Return all results of one resolution and objective; ``task`` is one of the tasks that made the scores."""
+    workspace, resolution, config = scoring.workspace, scoring.resolution, scoring.config
+    run, truth = run_of(task.cad), phantom_truth(workspace.cohort)
+    made = provenance(workspace, resolution, config.split, task)
+    result = summarise(
+        *(resolution, scores, config.threshold, config.bootstrap, config.seed, made),
+        *(workspace.objective, controls),
+    )
+    runs = {run.path.with_name(made["run"]) for made in made["generators"].values()}
+    another = notice_of_another_cad(runs, made["cad_sha256"])
+    notices = [another, *notices_of_dead_critics(run.path.parent, made["generators"].values())]
+    if notice := " ".join(filter(None, notices)):
+        say(f"note: {result.name}: {notice}")
+    real, fake = Samples(workspace.shards(resolution)), Samples(workspace.adversarial(resolution))
+    examples = {
+        direction: collect(
+            choose(scores, direction, config.threshold, config.examples), real, fake, truth, config.threshold
+        )
+        for direction in Direction
+    }
+    return replace(result, examples=examples, notice=notice)
+
+
+def provenance(workspace: Workspace, resolution: Resolution, split: str, task: ScoreTask) -> dict[str, Any]:
+    """Return the sha256 of all inputs: CAD, generators, and both indexes, which contain those of all shards."""
+    altered = AdversarialFolder(workspace, resolution)
+    made = {entry["direction"]: entry["made_from"] for entry in altered.of_split(split)}
+    return {
+        "cad_sha256": task.made_from["cad_sha256"],
+        "generators": {entry["direction"]: entry["generator"] for entry in altered.of_split(split)},
+        "background": {direction: of.get("background", "as-generated") for direction, of in made.items()},
+        "tries": {direction: of.get("tries", 0) for direction, of in made.items()},
+        "shards_index_sha256": ShardIndex.load(workspace.shards(resolution)).sha256,
+        "adversarial_index_sha256": sha256(altered.index),
+    }

@@ -1,0 +1,1 @@
+"""Measure whether the attack changes the lesion, and the controls needed to judge it."""

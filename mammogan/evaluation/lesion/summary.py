@@ -1,0 +1,140 @@
+"""Summarise, over many mammograms, whether the attack changes the lesion: removals, insertions and controls."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mammogan.data.blobs.blob_detector import blob_threshold
+from mammogan.evaluation.bootstrap import Figure, PatientBootstrap
+from mammogan.evaluation.lesion.controls import IDENTITY, NAMES, TWIN, ControlScore
+from mammogan.evaluation.phantom_truth import Removal
+from mammogan.evaluation.scores import Change, Scored
+from mammogan.workspace import Direction
+
+GENERATOR = "generator"
+CLOSER_DB = 3.0
+"""Minimum approach to the twin for a removal to count as one; after 3 dB, 71% of the distance is left."""
+MISSING = {
+    GENERATOR: "no adversarial images (remove)",
+    TWIN: "no lesion-free twin known",
+    IDENTITY: "not trained",
+}
+"""Why a row of the controls may be empty."""
+
+
+def spread(values: Sequence[float | None]) -> dict[str, float | int | None]:
+    """Return median, quartiles and mean of the known values."""
+    known = [v for v in values if v is not None]
+    if not known:
+        return {"images": 0, "median": None, "low_quartile": None, "high_quartile": None, "mean": None}
+    low, middle, high = np.quantile(known, (0.25, 0.5, 0.75))
+    return {
+        "images": len(known),
+        "median": float(middle),
+        "low_quartile": float(low),
+        "high_quartile": float(high),
+        "mean": float(np.mean(known)),
+    }
+
+
+def removal_summary(changes: Sequence[Change]) -> dict[str, Any] | None:
+    """Return the spread of each measure of Removal over the images that have it; None if no lesions are known."""
+    removals = [c.removal for c in changes if c.removal]
+    if not removals:
+        return None
+    names = ("energy_near", "area_near", "untouched", "removed", "way", "closer_db")
+    found = {name: spread([getattr(r, name) for r in removals]) for name in names}
+    return {"images": len(removals), **found, "three_db": dataclasses.asdict(three_db(removals))}
+
+
+def three_db(removals: Sequence[Removal | None]) -> Figure:
+    """Return the share of removals that came at least CLOSER_DB closer to the twin, among those with a twin."""
+    known = [r.closer_db for r in removals if r and r.closer_db is not None]
+    if not known:
+        return Figure(None, numerator=0, denominator=0, reason="no lesion-free twin known")
+    closer = sum(db >= CLOSER_DB for db in known)
+    return Figure(closer / len(known), numerator=closer, denominator=len(known))
+
+
+NOT_MEASURED = "the blob detector needs pixels of a known size and negatives that it can be compared with"
+
+
+def insertion_summary(scored: Sequence[Scored], threshold: float, draws: int, seed: int) -> dict[str, Any] | None:
+    """Summarise the shape of insertions, and compare how often the blob detector finds them and real lesions; None
+    without insertions. A blob counts as found if its response exceeds those of 80% of the real negatives."""
+    inserted = [s.change.insertion for s in scored if s.change and s.change.insertion]
+    if not inserted:
+        return None
+    level = blob_threshold(s.blob.response for s in scored if s.real.label == "negative" and s.blob)
+    bootstrap = PatientBootstrap([s.real.patient for s in scored], draws, seed)
+    seen = level is not None
+    own = np.array([bool(seen and s.change and (i := s.change.insertion) and i.response is not None) for s in scored])
+    found = np.array([_found(s, level) for s in scored])
+    right = np.array([s.real.label == "negative" and s.real.probability <= threshold for s in scored])
+    turned = np.array([s.fake is not None and s.fake.probability > threshold for s in scored])
+    lesion = np.array([bool(seen and s.blob and s.blob.at_lesion is not None) for s in scored])
+    at_lesion = np.array([bool(s.blob and s.blob.at_lesion and _above(s.blob.response, level)) for s in scored])
+    figures = {
+        "found": bootstrap.share(found, own, NOT_MEASURED),
+        "found_and_fooled": bootstrap.share(
+            found & turned, own & right, "the CAD called no negative rightly" if own.any() else NOT_MEASURED
+        ),
+        "real_lesions_found": bootstrap.share(at_lesion, lesion, "no lesion's place is known"),
+    }
+    return {
+        "images": len(inserted),
+        **{name: spread([getattr(i, name) for i in inserted]) for name in ("in_disc", "blobs", "peak")},
+        "blob_threshold": level,
+        **{name: dataclasses.asdict(figure) for name, figure in figures.items()},
+    }
+
+
+def _found(scored: Scored, level: float | None) -> bool:
+    insertion = scored.change.insertion if scored.change else None
+    return bool(insertion and insertion.at_centre and _above(insertion.response, level))
+
+
+def _above(response: float | None, level: float | None) -> bool:
+    return response is not None and level is not None and response > level
+
+
+def control_summary(
+    scored: Sequence[Scored], controls: Sequence[ControlScore] | None, threshold: float, draws: int, seed: int
+) -> dict[str, Any] | None:
+    """Summarise the generator's removals and each control by the same measures; None if no controls were measured.
+
+    A row without images has a reason, see MISSING.
+    """
+    real = {s.real.key: s for s in scored if s.real.label == "positive"}
+    if controls is None or not real:
+        return None
+    bootstrap = PatientBootstrap([s.real.patient for s in real.values()], draws, seed)
+    right = np.array([s.real.probability > threshold for s in real.values()])
+    generator = {
+        s.real.key: (s.fake.probability, s.change.removal if s.change else None)
+        for s in real.values()
+        if s.fake and s.fake.direction == Direction.REMOVE
+    }
+    kinds = {GENERATOR: generator} | {
+        name: {c.key: (c.probability, c.removal) for c in controls if c.control == name} for name in NAMES
+    }
+
+    def row(name: str, of: Mapping[str, tuple[float, Removal | None]]) -> dict[str, Any]:
+        there = np.array([key in of for key in real])
+        fooled = np.array([key in of and of[key][0] <= threshold for key in real])
+        removals = [removal for _, removal in of.values()]
+        why = "the CAD called no positive mammogram rightly"
+        return {
+            "images": len(of),
+            "reason": "" if of else MISSING.get(name, "not measured"),
+            "fooled": dataclasses.asdict(bootstrap.share(fooled, there & right, why if of else MISSING.get(name, why))),
+            "energy_near": spread([r.energy_near if r else None for r in removals]),
+            "closer_db": spread([r.closer_db if r else None for r in removals]),
+            "three_db": dataclasses.asdict(three_db(removals)),
+        }
+
+    return {name: row(name, of) for name, of in kinds.items()}

@@ -1,0 +1,199 @@
+"""Load what is known about a phantom's lesions, in the shards' frame, and compare a removal with it.
+
+Real mammograms have no truth.json; then there is nothing to measure, which is not an error.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammogan.data.dicom.placement import Placement, apply_placement_to_mask, place_pixels
+from mammogan.io.atomic import version
+
+Pixels = NDArray[np.uint16]
+Mask = NDArray[np.bool_]
+
+NEAR = 1.5
+"""Pixels within this many lesion radii of a lesion's centre count as near it."""
+STEP = 1 / 65535
+"""The smallest change of a pixel."""
+LEVELS_UP = 3
+"""Number of folders, from a DICOM file's own upwards, in which truth.json is looked for."""
+
+
+@dataclass(frozen=True)
+class LesionTruth:
+    """One mammogram's lesions at shard resolution: masks bool (H,W), and the lesion-free twin uint16 (H,W), if there is
+    one."""
+
+    lesion: Mask
+    near: Mask
+    twin: Pixels | None
+
+
+@dataclass(frozen=True)
+class Removal:
+    """How a removal compares with the truth. Distances are RMS inside the lesion, of pixels in [0,1]."""
+
+    energy_near: float | None
+    """Share of the change's energy (sum of squared differences) near a lesion; None if nothing changed."""
+    area_near: float
+    """Share of the image that is near a lesion: ``energy_near`` of an evenly spread change."""
+    untouched: float | None
+    """Distance from the real mammogram to its lesion-free twin; None without a twin."""
+    removed: float | None
+    """Distance from the adversarial mammogram to the twin."""
+
+    @property
+    def way(self) -> float | None:
+        """Fraction of the distance to the twin that the removal covered: 1 reaches it, 0 comes no closer, negative
+        moves away."""
+        if self.untouched is None or self.removed is None or self.untouched == 0:
+            return None
+        return 1 - self.removed / self.untouched
+
+    @property
+    def closer_db(self) -> float | None:
+        """How much closer to the twin the removal came inside the lesion, 20 log10(untouched / removed): 0 is no
+        closer, 6.0 halves the distance, negative moves away. Distances below one grey step of 16 bits count as one
+        step."""
+        if self.untouched is None or self.removed is None or self.untouched == 0:
+            return None
+        return 20 * math.log10(max(self.untouched, STEP) / max(self.removed, STEP))
+
+
+def compare_with_truth(real: Pixels, fake: Pixels, truth: LesionTruth) -> Removal:
+    """Compare one removal with the truth. All images are uint16 (H,W)."""
+    squared = (fake.astype(float) - real) ** 2
+    energy = float(squared.sum())
+    return Removal(
+        energy_near=float(squared[truth.near].sum()) / energy if energy else None,
+        area_near=float(truth.near.mean()),
+        untouched=_rms(real, truth.twin, truth.lesion),
+        removed=_rms(fake, truth.twin, truth.lesion),
+    )
+
+
+def _rms(pixels: Pixels, twin: Pixels | None, lesion: Mask) -> float | None:
+    if twin is None or not lesion.any():
+        return None
+    return float(np.sqrt(np.mean((pixels[lesion].astype(float) - twin[lesion]) ** 2))) / 65535
+
+
+class PhantomTruth:
+    """Finds truth.json from the file paths in a workspace's cohort table, and returns what it says about each key."""
+
+    def __init__(self, cohort: Path) -> None:
+        self._rows: dict[str, dict[str, str]] = {}
+        self._folders: dict[Path, Path | None] = {}
+        self._told: dict[Path, _Told] = {}
+        if cohort.is_file():
+            with open(cohort, newline="", encoding="utf-8") as file:
+                self._rows = {row["key"]: row for row in csv.DictReader(file)}
+
+    def of(self, key: str, facts: dict[str, Any]) -> LesionTruth | None:
+        """Return the truth of one sample (its key and JSON); None if it is no phantom or has no lesion."""
+        found = self._image(key)
+        if not found or not found[2].get("mask"):
+            return None
+        row, folder, known = found
+        placement = Placement.from_json(facts["placement"])
+        return LesionTruth(
+            lesion=apply_placement_to_mask(_read_mask(folder / known["mask"]), placement),
+            near=near_lesions(known["lesions"], placement, facts["spacing_mm"]),
+            twin=_read_twin(folder / known["twin"], row, facts) if known.get("twin") else None,
+        )
+
+    def near(self, key: str, facts: dict[str, Any]) -> Mask | None:
+        """Return the pixels (H,W) near a lesion of one sample, without reading its images; None as for ``of``."""
+        found = self._image(key)
+        if not found:
+            return None
+        return near_lesions(found[2]["lesions"], Placement.from_json(facts["placement"]), facts["spacing_mm"])
+
+    def _image(self, key: str) -> tuple[dict[str, str], Path, dict[str, Any]] | None:
+        """Return its row of the table, its phantom's folder, and its entry in truth.json; None if it has no known
+        lesion."""
+        row = self._rows.get(key)
+        folder = self._folder(Path(row["path"]).parent) if row else None
+        if row is None or folder is None:
+            return None
+        known = self._told_in(folder).images.get(Path(row["path"]).stem)
+        return (row, folder, known) if known and known["lesions"] else None
+
+    def sha256_of(self, keys: Iterable[str]) -> list[str]:
+        """Return the sha256 of every truth.json that covers some of these samples; empty if none is a phantom."""
+        parents = {Path(self._rows[key]["path"]).parent for key in keys if key in self._rows}
+        folders = {folder for parent in parents if (folder := self._folder(parent))}
+        return sorted(self._told_in(folder).sha256 for folder in folders)
+
+    def _told_in(self, folder: Path) -> _Told:
+        """Return the content of a folder's truth.json, read again if the file was rewritten."""
+        path = folder / "truth.json"
+        written = version(path)
+        if folder not in self._told or self._told[folder].written != written:
+            held = path.read_bytes()
+            self._told[folder] = _Told(written, hashlib.sha256(held).hexdigest(), json.loads(held)["images"])
+        return self._told[folder]
+
+    def _folder(self, folder: Path) -> Path | None:
+        """Return the nearest folder, from ``folder`` upwards, that holds a phantom's truth.json."""
+        if folder not in self._folders:
+            candidates = (folder, *folder.parents[: LEVELS_UP - 1])
+            self._folders[folder] = next((c for c in candidates if (c / "truth.json").is_file()), None)
+        return self._folders[folder]
+
+
+@dataclass(frozen=True)
+class _Told:
+    """The content of a truth.json, with the version of the file."""
+
+    written: tuple[int, ...]
+    sha256: str
+    images: dict[str, Any]
+
+
+def phantom_truth(cohort: Path) -> PhantomTruth:
+    """Return the truth for a cohort table, read once per process until the file changes."""
+    return _phantom_truth(cohort, version(cohort))
+
+
+@functools.lru_cache(maxsize=1)
+def _phantom_truth(cohort: Path, version: tuple[int, ...]) -> PhantomTruth:
+    return PhantomTruth(cohort)
+
+
+def near_lesions(lesions: Sequence[dict[str, Any]], placement: Placement, spacing: Sequence[float]) -> Mask:
+    """Return the pixels (H,W) within NEAR radii of a lesion's centre; ``spacing`` is in mm per shard pixel (y, x)."""
+    rows, columns = np.ogrid[: placement.shape[0], : placement.shape[1]]
+    near = np.zeros(placement.shape, bool)
+    for lesion in lesions:
+        row, column = placement.from_source(lesion["row"], lesion["col"])
+        distance = np.hypot((rows - row) * spacing[0], (columns - column) * spacing[1])
+        near |= distance <= NEAR * lesion["radius_mm"]
+    return near
+
+
+def _read_mask(path: Path) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    return np.array(Image.open(path))
+
+
+def _read_twin(path: Path, row: dict[str, str], facts: dict[str, Any]) -> Pixels:
+    """Read the twin and convert it as its positive was: same greyscale and same placement."""
+    from mammogan.data.dicom.read import Reading, read_mammogram
+
+    twin = read_mammogram(path, row["laterality"], row["view"], Reading.of(facts))
+    return place_pixels(twin.pixels, Placement.from_json(facts["placement"]), twin.top)

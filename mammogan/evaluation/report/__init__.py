@@ -1,0 +1,1 @@
+"""Write the report: tables, plots and the HTML page."""

@@ -1,0 +1,1 @@
+"""Files, command-line options, terminal output and provenance, for all other packages."""

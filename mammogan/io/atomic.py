@@ -1,0 +1,80 @@
+"""Reads and writes files that are either complete or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mammogan.io.temporary import temporary
+
+PRIVATE = 0o600
+"""Mode of a file that only its owner may read."""
+
+
+@contextmanager
+def replaced_atomically(final: Path, mode: int | None = None) -> Iterator[Path]:
+    """Give a temporary path beside ``final``; on success sync it to disk and rename it, on an exception remove it.
+
+    Readers of ``final`` see a complete file, even if the process is killed or another process writes it too. With
+    ``mode`` the temporary file is created empty with these rights first: nobody else can read a private file, even
+    while it is written.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    own = temporary(final)
+    try:
+        if mode is not None:
+            own.unlink(missing_ok=True)
+            own.touch(mode, exist_ok=False)
+        yield own
+        with open(own, "rb") as file:
+            os.fsync(file.fileno())
+        own.replace(final)
+    finally:
+        own.unlink(missing_ok=True)
+
+
+def write_text(final: Path, text: str, mode: int | None = None) -> None:
+    """Write a text file, UTF-8, complete or not at all."""
+    with replaced_atomically(final, mode) as own:
+        own.write_text(text, encoding="utf-8")
+
+
+def write_json(final: Path, value: Any) -> None:
+    """Write indented JSON, keys in the given order; NaN and infinity are refused."""
+    write_text(final, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file exists and can be reached; False where its disk does not answer, where Path.is_file
+    raises."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def version(path: Path) -> tuple[int, ...]:
+    """Return the file's inode, mtime in ns and size, which change when it is rewritten; () where there is no file.
+
+    A reader compares it to know whether what it has read is still current.
+    """
+    if not path.is_file():
+        return ()
+    written = path.stat()
+    return written.st_ino, written.st_mtime_ns, written.st_size
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file, UTF-8."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def sha256(path: Path) -> str:
+    """Return the file's SHA-256 as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

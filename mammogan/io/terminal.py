@@ -1,0 +1,65 @@
+"""Shows progress: a live bar on a terminal, a plain line from time to time in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def say(text: str) -> None:
+    """Print one line and flush, so that it appears in a log file at once."""
+    print(text, flush=True)
+
+
+def track(items: Iterable[T], total: int, doing: str, every_seconds: float = 15.0) -> Iterator[T]:
+    """Yield ``items``, showing how many of ``total`` are done, the rate and the time left.
+
+    On a terminal a bar is drawn; elsewhere (a SLURM log, CI) a line is printed every ``every_seconds`` and at the end.
+    """
+    if sys.stdout.isatty():
+        yield from _bar(items, total, doing)
+    else:
+        yield from _lines(items, total, doing, every_seconds)
+
+
+def _bar(items: Iterable[T], total: int, doing: str) -> Iterator[T]:
+    from rich import progress
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns) as bar:
+        yield from bar.track(items, total=total, description=doing)
+
+
+def _lines(items: Iterable[T], total: int, doing: str, every_seconds: float) -> Iterator[T]:
+    start = last = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        now = time.monotonic()
+        if now - last >= every_seconds and done < total:
+            last = now
+            rate = done / (now - start)
+            say(f"{doing}: {done} of {total}, {rate:.1f}/s, {duration((total - done) / rate)} left")
+    say(f"{doing}: {done} of {total} in {duration(time.monotonic() - start)}")
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as text: '42 s', '3 min 05 s' or '2 h 07 min'."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{seconds:.0f} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

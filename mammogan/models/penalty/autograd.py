@@ -1,0 +1,164 @@
+"""One pass of a batch through a trunk, as functions that autograd can differentiate twice.
+
+With fixed selections (signs of ReLUs, winners of pools) a chain of convolutions, ReLUs and pools is affine; J is its
+linear part. ``Pass.output`` is the chain's value. ``Pass.pull`` is the vjp: it applies J^T to a cotangent of the
+output. Both are ordinary differentiable functions of the weights, and the vjp also of its cotangent, so a loss may
+contain both and needs one backward.
+
+Compared with applying automatic differentiation twice: frozen layers get no weight gradients, nothing is computed below
+the lowest trained layer, weight gradients come from the convolution's own kernel, a pooled value needs one byte instead
+of an int64 index, and cotangents are kept at pooled size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from mammogan.models.penalty.batch_pass import BatchPass
+from mammogan.models.penalty.layers import Layer
+from mammogan.models.penalty.options import FAST, PenaltyMethod
+
+HEADROOM = 16.0
+"""Before a vjp in half precision, a cotangent is scaled to this largest magnitude, so its values stay in range."""
+
+
+class Pass:
+    """The value of a trunk for one batch, and the vjp of its linear part at the selections of that forward pass.
+
+    ``replayed`` is an earlier pass whose selections are reused; ``together`` is the number of images processed at a
+    time.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        originals: Sequence[Tensor | None],
+        value: Tensor,
+        way: PenaltyMethod = FAST,
+        replayed: Pass | None = None,
+        together: int | None = None,
+    ) -> None:
+        self.walk = BatchPass(layers, originals, value, way, together)
+        if replayed is not None:
+            for part, earlier in zip(self.walk.parts, replayed.walk.parts, strict=True):
+                part.selected = list(earlier.selected)
+        self.output: Tensor = _Forward.apply(self.walk, value, *originals)
+
+    @property
+    def images_together(self) -> int:
+        """How many images are processed at a time."""
+        return self.walk.each
+
+    def vjp(self, cotangent: Tensor) -> Tensor:
+        """Apply the vjp J^T to a cotangent: the output's shape -> the input's shape, in at least float32."""
+        pulled: Tensor = _Vjp.apply(self.walk, cotangent, self.output)
+        return pulled
+
+
+class _Forward(torch.autograd.Function):
+    """The trunk's value in at least float32. Its backward is one vjp pass for loss and curvature together."""
+
+    @staticmethod
+    def forward(ctx: Any, walk: BatchPass, value: Tensor, *originals: Tensor) -> Tensor:
+        ctx.walk, ctx.wants_input, ctx.dtype = walk, value.requires_grad, value.dtype
+        pieces = value.to(walk.weights.dtype).split(walk.each)
+        output = torch.cat([part.forward(piece, walk.keeps) for part, piece in zip(walk.parts, pieces, strict=True)])
+        _save(ctx, [part.inputs for part in walk.parts])
+        return output.float() if walk.halves else output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
+        walk: BatchPass = ctx.walk
+        found = walk.found()
+        scale = _sizes(cotangent).max() / HEADROOM if walk.halves else 1.0
+        pieces = (cotangent / scale).to(walk.weights.dtype).split(walk.each)
+        _restore(ctx, [part.inputs for part in walk.parts])
+        pulled = []
+        for part, piece in zip(walk.parts, pieces, strict=True):
+            if walk.recompute and walk.weights.any_trains:
+                part.again(found.lowest)
+            pulled.append(part.gradients(piece, found, scale, ctx.wants_input))
+        towards_input = torch.cat(pulled).to(ctx.dtype) * scale if ctx.wants_input else None
+        return None, towards_input, *walk.finished()
+
+
+class _Vjp(torch.autograd.Function):
+    """The vjp J^T. Its backward is a jvp with J that also computes the weight gradients of <J^T cotangent, tangent>.
+
+    These weight gradients are handed to the backward of ``output``, which adds its own: two sets never exist at the
+    same time. ``output`` is an input here only so that its backward runs, and runs later.
+
+    Half precision only sees cotangents and tangents scaled to one size; their true sizes are restored in float32. The
+    gradient may be small, and the penalty's tangent shrinks with the cube of its norm, below what half precision can
+    represent.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, walk: BatchPass, cotangent: Tensor, output: Tensor) -> Tensor:
+        ctx.walk, ctx.dtype, ctx.output = walk, cotangent.dtype, (output.dtype, output.requires_grad)
+        ctx.sizes = _sizes(cotangent) / HEADROOM if walk.halves else None
+        start = (cotangent / _of_images(ctx.sizes, cotangent) if walk.halves else cotangent).to(walk.weights.dtype)
+        pieces = zip(walk.parts, start.split(walk.each), strict=True)
+        pulled = torch.cat([part.vjp(piece, walk.keeps) for part, piece in pieces])
+        _save(ctx, [part.cotangents for part in walk.parts], start if walk.recompute else None)
+        return pulled.float() * _of_images(ctx.sizes, pulled) if walk.halves else pulled
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, tangent: Tensor) -> tuple[Any, ...]:
+        walk: BatchPass = ctx.walk
+        found = walk.found()
+        scale: Tensor | float = 1.0
+        if walk.halves:  # products with the cotangents kept by ``vjp`` then have one scale for all images
+            tangent = tangent * _of_images(ctx.sizes, tangent)
+            scale = _sizes(tangent).max()
+            tangent = tangent / scale
+        start = _restore(ctx, [part.cotangents for part in walk.parts])
+        starts = [None] * len(walk.parts) if start is None else start.split(walk.each)
+        pushed = []
+        for part, piece, one in zip(walk.parts, tangent.to(walk.weights.dtype).split(walk.each), starts, strict=True):
+            if one is not None and walk.weights.any_trains:
+                part.vjp(one, keeps=True, until=found.lowest)
+            pushed.append(part.jvp(piece, found, scale))
+        along = torch.cat(pushed)
+        if walk.halves:
+            along = along.float() * _of_images(scale / ctx.sizes, along)
+        dtype, follows = ctx.output
+        nothing = along.new_zeros(along.shape, dtype=dtype) if follows else None
+        return None, along.to(ctx.dtype), nothing
+
+
+def _save(ctx: Any, kept: Sequence[dict[int, Tensor]], whole: Tensor | None = None) -> None:
+    """Hand over the tensors of all parts to autograd, which frees them after the backward pass."""
+    ctx.keys = [list(one) for one in kept]
+    ctx.save_for_backward(whole, *(tensor for one in kept for tensor in one.values()))
+    for one in kept:
+        one.clear()
+
+
+def _restore(ctx: Any, kept: Sequence[dict[int, Tensor]]) -> Tensor | None:
+    """Give the tensors saved by ``_save`` back to the parts; return ``whole``."""
+    whole, *tensors = ctx.saved_tensors
+    for one, keys in zip(kept, ctx.keys, strict=True):
+        one.update(zip(keys, tensors[: len(keys)], strict=True))
+        del tensors[: len(keys)]
+    return whole
+
+
+def _of_images(sizes: Tensor, value: Tensor) -> Tensor:
+    """Reshape one number per image (N,) so that it can be multiplied with ``value`` (N, ...)."""
+    return sizes.view(-1, *(1,) * (value.dim() - 1))
+
+
+def _sizes(value: Tensor) -> Tensor:
+    """Return the largest magnitude of each sample (N,) in float32, never zero.
+
+    It is not the norm, because squares would leave float32's range.
+    """
+    return value.float().flatten(1).abs().amax(1).clamp_min(1e-30)

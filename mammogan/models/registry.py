@@ -1,0 +1,88 @@
+"""Classifiers and generators by name: the study's, and your own.
+
+``--classifier`` and ``--generator`` take a name of this registry or MODULE:CLASS, which is imported wherever the
+network is needed: in the training, in a job on another node, and when its checkpoint is loaded (docs/extending.md).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from torch import nn
+
+from mammogan.config import CLASSIFIER, GENERATOR
+from mammogan.errors import UserError
+from mammogan.models.networks import Cad, Critic, Gnet
+
+_CLASSIFIERS: dict[str, type[Critic]] = {CLASSIFIER: Cad}
+_GENERATORS: dict[str, Callable[..., nn.Module]] = {GENERATOR: Gnet}
+Class = TypeVar("Class", bound=type)
+
+
+def register_classifier(name: str) -> Callable[[Class], Class]:
+    """Register a subclass of ``Critic`` under a short name, as a decorator.
+
+    The module that does it must be imported before the name is used.
+    """
+    return _registering(_CLASSIFIERS, name)
+
+
+def register_generator(name: str) -> Callable[[Class], Class]:
+    """Register a class of generators under a short name, as a decorator; it is built with the width alone.
+
+    It maps pixels (N,1,H,W), uint16 or floats in [0,1], to adversarial pixels in [0,1] of the same shape.
+    """
+    return _registering(_GENERATORS, name)
+
+
+def build_classifier(name: str, width: float) -> Critic:
+    """Build a classifier with random weights: pixels (N,1,H,W) -> logits (N,2), negative 0, positive 1."""
+    found = _look_up(_CLASSIFIERS, name, "classifier")
+    if not (isinstance(found, type) and issubclass(found, Critic)):
+        raise UserError(f"classifier {name!r}: expected a subclass of mammogan.models.networks.Critic, found {found!r}")
+    built = found.classifier(width)
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in built.modules()):
+        raise UserError(
+            f"classifier {name!r} has batch norm, which makes one mammogram's logits depend on the others of its "
+            "batch, and the gradient penalty is taken for each alone. Use nn.GroupNorm, as docs/extending.md does"
+        )
+    return built
+
+
+def build_generator(name: str, width: float, norm: str = "batch") -> nn.Module:
+    """Build a generator with random weights; ``norm`` is Gnet's (``--gnet-norm``)."""
+    found = _look_up(_GENERATORS, name, "generator")
+    return Gnet(width, norm) if found is Gnet else found(width)
+
+
+def is_known_generator(name: str) -> bool:
+    """Whether a checkpoint's generator can be built here: a registered name, or MODULE:CLASS."""
+    return name in _GENERATORS or ":" in name
+
+
+def _registering(table: dict[str, Any], name: str) -> Callable[[Class], Class]:
+    def register(cls: Class) -> Class:
+        if table.setdefault(name, cls) is not cls and table[name].__qualname__ != cls.__qualname__:
+            raise ValueError(f"{name!r} is registered already, as {table[name]!r}: choose another name")
+        table[name] = cls
+        return cls
+
+    return register
+
+
+def _look_up(table: dict[str, Any], name: str, kind: str) -> Any:
+    if name in table:
+        return table[name]
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise UserError(
+            f"{kind} {name!r}: expected {', '.join(sorted(table))}, or MODULE:CLASS such as my_networks:MyNetwork"
+        )
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"{kind} {name!r} cannot be imported here ({error}); is its folder in PYTHONPATH, and on every node?"
+        ) from error

@@ -1,0 +1,47 @@
+"""The commands that a study consists of: their options, and the jobs that each would launch."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mammogan.cluster.job import Array, Job
+from mammogan.io.options import parse
+
+PYTHON = (sys.executable, "-u", "-m", "mammogan")
+"""The words before the command's name when a stage runs in a separate process."""
+
+
+@dataclass(frozen=True)
+class StudyCommand:
+    """One command of ``mammogan``. It is imported only when a study uses it: cli imports study, so study cannot import
+    cli."""
+
+    name: str
+    """Name on the command line, such as train-cad."""
+    options: type
+    """Dataclass of its options."""
+    jobs: Callable[[Any], list[Job]] | None
+    """Returns the jobs that it would launch; None for a command that launches none."""
+    arrays: Callable[[Any], list[Array]] | None
+    """For work on shards: returns the tasks that are not yet done."""
+
+    @classmethod
+    def load(cls, name: str) -> StudyCommand:
+        """Import the module of a command."""
+        module = importlib.import_module(f"mammogan.cli.{name.replace('-', '_')}")
+        return cls(name, module.Options, getattr(module, "jobs", None), getattr(module, "arrays", None))
+
+    def words(self, options: Sequence[str]) -> tuple[str, ...]:
+        """Return the complete command line that runs it with these options."""
+        return (*PYTHON, self.name, *options)
+
+
+def command_and_options(words: Sequence[str]) -> tuple[StudyCommand, Any]:
+    """Return the command that a command line runs, and its parsed options."""
+    name, *options = words[len(PYTHON) :]
+    command = StudyCommand.load(name)
+    return command, parse(command.options, options)

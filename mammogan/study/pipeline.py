@@ -1,0 +1,354 @@
+"""Builds the stages of a study: shards, then per resolution a CAD, two GANs and adversarial mammograms, then
+evaluation.
+
+Each stage runs one command of ``mammogan``, so that you can also do everything manually, one command after the other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from mammogan.attack.config import report_folder
+from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.cluster.slurm.submission_record import folders_of_evaluate, folders_of_generate
+from mammogan.cluster.tasks import TrainCad, TrainGan
+from mammogan.config import SHARED_SETTINGS
+from mammogan.data.cohort.table import refuse_folder
+from mammogan.errors import UserError
+from mammogan.io.options import keys, parse, read_yaml, words_of
+from mammogan.study.commands import StudyCommand, command_and_options
+from mammogan.study.fingerprints import by_content, file_by_content
+from mammogan.study.shares import ExpectedShards
+from mammogan.study.stage import Stage, why_again
+from mammogan.study.stage_jobs import would_continue
+from mammogan.workspace import Direction, Objective, Resolution, Workspace
+
+COMMANDS = {
+    "shards": "make-shards",
+    "cad": "train-cad",
+    "gan": "train-gan",
+    "generate": "generate",
+    "evaluate": "evaluate",
+}
+"""The command of each section of --config."""
+SOME_LEFT_OUT = 3
+"""Exit code of mammogan make-shards when it left out unreadable files, which it names: the study continues with the
+others."""
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What the study is about and how its stages run; ``stages()`` returns the graph."""
+
+    workspace: Workspace
+    resolutions: tuple[Resolution, ...]
+    cohort: Path | None
+    sections: dict[str, Settings]
+    """Options of the stages by section: shards, cad, gan, generate, evaluate."""
+    cluster: ClusterConfig
+    where: Literal["none", "local", "slurm"]
+    """Where the stages run."""
+    objectives: tuple[Objective, ...] = ("study",)
+
+    def stages(self) -> list[Stage]:
+        """Return the graph. Every stage's command line has been parsed, so that a mistake shows before anything
+        runs."""
+        stages = [shards := self._shards()]
+        expected = self._expected(shards)
+        for resolution in self.resolutions:
+            stages += self._of(resolution, expected)
+        generated = [stage for stage in stages if stage.name.startswith("generate-")]
+        return [*stages, *self._evaluations(generated, expected)]
+
+    def _shards(self) -> Stage:
+        if self.cohort:
+            refuse_folder(self.cohort)
+        makes = {r: self.workspace.shards(r) / "index.json" for r in self.resolutions}
+        missing = [r for r in self.resolutions if not makes[r].exists()]
+        if missing and not self.cohort:
+            raise UserError(
+                f"no shards at {', '.join(map(str, missing))} in {self.workspace.root}: give --cohort labels.csv, the "
+                "table of the mammograms (mammogan make-phantom --out phantom makes one of phantoms)"
+            )
+        words = ["--cohort", str(self.cohort or "labels.csv"), "--resolution", *map(str, self.resolutions)]
+        stage = self._stage(
+            "shards", "shards", words, (), tuple(makes.values()), kept=["--cohort", file_by_content(str(self.cohort))]
+        )
+        # Without a table shards cannot be made again, so existing ones are used with any settings.
+        return dataclasses.replace(stage, fine=(0, SOME_LEFT_OUT), asks=stage.asks if self.cohort else ())
+
+    def _expected(self, shards: Stage) -> ExpectedShards:
+        """Return the shards that will exist when all other stages begin."""
+        index_of = {r: self.workspace.shards(r) / "index.json" for r in self.resolutions}
+        alone = {r: dataclasses.replace(shards, makes=(index,)) for r, index in index_of.items()}
+        there = {r for r, stage in alone.items() if not why_again(stage, (), self.workspace.root / "study")}
+        return ExpectedShards(self.workspace, self.cohort, self._parsed(shards, "shards"), there)
+
+    def _of(self, resolution: Resolution, expected: ExpectedShards) -> list[Stage]:
+        cad, words = f"cad-{resolution}", ["--resolution", str(resolution)]
+        run = self.workspace.cad_run(resolution) / "done.json"
+        classify = self._stage(cad, "cad", words, ("shards",), (run,), resolution)
+        attacks = [self._attack(resolution, objective, expected) for objective in self.objectives]
+        return [
+            dataclasses.replace(classify, reads=(self.workspace.shards(resolution) / "index.json",)),
+            *(stage for gans, _ in attacks for stage in gans),
+            *(generate for _, generate in attacks),
+        ]
+
+    def _attack(
+        self, resolution: Resolution, objective: Objective, expected: ExpectedShards
+    ) -> tuple[list[Stage], Stage]:
+        """Return the trainings of one objective's generators, and the stage that writes their adversarial
+        mammograms."""
+        workspace = self.workspace.of(objective)
+        gans = [self._gan(resolution, direction, workspace) for direction in Direction]
+        words = ["--resolution", str(resolution), *_words_of_objective(objective)]
+        needs, made = tuple(gan.name for gan in gans), (self._altered(resolution, objective),)
+        name = f"generate-{resolution}{workspace.suffix}"
+        generate = self._stage(name, "generate", words, needs, made, resolution)
+        generate = dataclasses.replace(generate, recorded=folders_of_generate(workspace, resolution))
+        shards = partial(self._to_alter, generate, resolution, expected)
+        return gans, self._as_array(generate, "index", shards, known=resolution in expected.there)
+
+    def _as_array(self, stage: Stage, last: str, names: Callable[[], Sequence[str]], known: bool) -> Stage:
+        """Return the stage with one task per shard on SLURM, if there is more than one; elsewhere shards are not
+        counted.
+
+        Tasks have the names of their shards where these are ``known``, else numbers.
+        """
+        shards = list(names()) if self.where == "slurm" else []
+        told = shards if known else [f"share {number} of {len(shards)}" for number in range(1, len(shards) + 1)]
+        return dataclasses.replace(stage, shards=tuple(told), last=last) if len(shards) > 1 else stage
+
+    def _to_alter(self, generate: Stage, resolution: Resolution, expected: ExpectedShards) -> list[str]:
+        """Return the shards that are made side by side, in the order of mammogan generate.
+
+        There are none with --blinded: there one process writes all files, since it draws their names.
+        """
+        asked = self._parsed(generate, "generate")
+        return [
+            f"{split}-{direction}-{number}.tar"
+            for direction in ([] if asked.export.blinded else asked.generation.direction)
+            for wanted in asked.generation.split
+            for split, label, number in expected.of(resolution)
+            if (split, label) == (wanted, direction.source)
+        ]
+
+    def _gan(self, resolution: Resolution, direction: Direction, workspace: Workspace) -> Stage:
+        """Return one training. The lesion objective inserts what its remover has removed, so removal comes first."""
+        objective = _words_of_objective(workspace.objective)
+        words = ["--resolution", str(resolution), "--direction", str(direction), *objective]
+        run, needs = workspace.gan_run(resolution, direction), [f"cad-{resolution}"]
+        if objective and direction is Direction.INSERT:
+            needs.append(workspace.gan_run(resolution, Direction.REMOVE).name)
+        return self._stage(run.name, "gan", words, tuple(needs), (run / "done.json",), resolution, direction)
+
+    def _evaluations(self, generated: Sequence[Stage], expected: ExpectedShards) -> list[Stage]:
+        """Return one stage for each split with adversarial mammograms, or for the requested one; each has its own
+        report."""
+        splits = {stage.name: self._splits(stage) for stage in generated}
+        altered = list(dict.fromkeys(split for found in splits.values() for split in found))
+        asked = self.sections.get("evaluate", {}).get("split")
+        if asked and asked not in altered:
+            raise UserError(
+                f"evaluate: split {asked}: this study alters {', '.join(altered)}; name one of these, or have it "
+                f"altered too with generate: {{split: [{', '.join(altered)}, {asked}]}}"
+            )
+        chosen = [asked] if asked else altered
+        stages = []
+        for split in chosen:
+            needs = tuple(name for name, found in splits.items() if split in found)
+            made = report_folder(self.workspace, split) / "done.json"
+            name = "evaluate" if len(chosen) == 1 else f"evaluate-{split}"
+            words = [] if "objective" in self.sections.get("evaluate", {}) else ["--objective", *self.objectives]
+            stage = self._stage(name, "evaluate", ["--split", split, *words], needs, (made,))
+            stage = dataclasses.replace(stage, recorded=folders_of_evaluate(self.workspace, split))
+            stages.append(self._scored_as_array(stage, split, expected))
+        return stages
+
+    def _scored_as_array(self, evaluate: Stage, split: str, expected: ExpectedShards) -> Stage:
+        """Return the stage with one task per shard: of the requested resolutions, else of all attacked ones, highest
+        first."""
+        config = self._parsed(evaluate, "evaluate").evaluation
+        asked, objectives = [Resolution.parse(text) for text in config.resolution], config.objective
+        sizes = asked or sorted(self.resolutions, reverse=True)
+        altered = {size for size in self.workspace.resolutions() if any(map(Path.is_file, self._all_altered(size)))}
+        known = expected.there >= set(sizes) and (bool(asked) or altered <= set(sizes))
+
+        def names() -> list[str]:
+            shards = [(size, *shard) for size in sizes for shard in expected.of(size) if shard[0] == split]
+            return [
+                f"{size}{self.workspace.of(objective).suffix}/{'-'.join(shard)}.tar"
+                for objective in objectives
+                for size, *shard in shards
+            ]
+
+        reads = tuple(path for size in asked for path in self._all_altered(size)) if asked else None
+        return self._as_array(dataclasses.replace(evaluate, reads=reads), "report", names, known)
+
+    def _altered(self, resolution: Resolution, objective: Objective) -> Path:
+        return self.workspace.of(objective).adversarial(resolution) / "index.json"
+
+    def _all_altered(self, resolution: Resolution) -> list[Path]:
+        return [self._altered(resolution, objective) for objective in self.objectives]
+
+    def _splits(self, generate: Stage) -> tuple[str, ...]:
+        """Return the splits whose mammograms a generate stage attacks, its defaults included."""
+        splits: tuple[str, ...] = self._parsed(generate, "generate").generation.split
+        return splits
+
+    def _parsed(self, stage: Stage, section: str) -> Any:
+        """Return the parsed options of a stage's command line."""
+        return command_and_options(stage.command)[1]
+
+    def _stage(
+        self,
+        name: str,
+        section: str,
+        words: Sequence[str],
+        needs: tuple[str, ...],
+        makes: tuple[Path, ...],
+        resolution: Resolution | None = None,
+        direction: Direction | None = None,
+        kept: Sequence[str] | None = None,
+    ) -> Stage:
+        """Return a stage whose command line has the section's settings and ``words``.
+
+        The stage's record of the request (``asks``) has ``kept`` in place of ``words``. It leaves out the interpreter,
+        the folders and where the stage runs, since they change nothing that is made.
+        """
+        stage_command = StudyCommand.load(COMMANDS[section])
+        own, requests = self._settings(stage_command, section, resolution, direction, words)
+        cluster = _requests_over(self.cluster, requests)
+        own_words = words_of(stage_command.options, own, section)
+        here = ["--workspace", str(self.workspace.root), *words]
+        if "cluster" in keys(stage_command.options):
+            here += _cluster_words(cluster, "none" if self.where == "slurm" else self.where)
+        meant: Any = parse(stage_command.options, [*own_words, *here])
+        would_do_more = None
+        if stage_command.jobs:
+            [job] = stage_command.jobs(meant)
+            if isinstance(job.task, TrainCad | TrainGan):
+                would_do_more = partial(would_continue, job.folder, job.task.config)
+        command = stage_command.words([*own_words, *here])
+        decisive = by_content(own_words, partial(self._used_models, section, meant))
+        asks = (COMMANDS[section], *decisive, *(words if kept is None else kept))
+        return Stage(
+            name,
+            command,
+            needs,
+            makes,
+            asks,
+            would_do_more,
+            gpus=int(section in ("generate", "evaluate")),
+            cluster=cluster,
+        )
+
+    def _used_models(self, section: str, parsed: Any) -> list[Path]:
+        """Return the checkpoints that a stage takes from another workspace (--models).
+
+        Empty when it is this workspace, whose models the study makes itself.
+        """
+        from mammogan.training.run.checkpoint import choose_checkpoint
+
+        asked = parsed.generation if section == "generate" else parsed.evaluation
+        if asked.models.resolve() == self.workspace.root.resolve():
+            return []
+        models = Workspace(asked.models, asked.objective if section == "generate" else "study")
+        sizes = [Resolution.parse(text) for text in asked.resolution]
+        if section == "generate":
+            runs = [models.gan_run(size, direction) for size in sizes for direction in asked.direction]
+            found = [choose_checkpoint(run, asked.checkpoint) for run in runs]
+            if asked.objective == "lesion" and asked.tries > 1:  # a CAD chooses what is inserted
+                found += [choose_checkpoint(models.cad_run(size)) for size in sizes]
+        else:
+            found = [choose_checkpoint(models.cad_run(size)) for size in sizes or self.resolutions]
+        return [path for path in found if path.is_file()]
+
+    def _settings(
+        self,
+        stage_command: StudyCommand,
+        section: str,
+        resolution: Resolution | None,
+        direction: Direction | None,
+        words: Sequence[str],
+    ) -> tuple[Settings, Settings]:
+        """Return the section's settings for this stage: its own options, and its requests to the cluster."""
+        settings = settings_for(self.sections.get(section, {}), resolution, direction)
+        if section == "gan":
+            settings = _of_objective(settings, "lesion" if "lesion" in words else "study")
+        requests = {key for key in settings if key.replace("-", "_") in keys(ClusterConfig)}
+        own = {key: value for key, value in settings.items() if key not in requests}
+        return own, {key: settings[key] for key in requests}
+
+
+def settings_for(section: Settings, resolution: Resolution | None, direction: Direction | None) -> Settings:
+    """Return a section's settings for a resolution (high, low, HxW) and a direction; their parts override the rest in
+    this order."""
+    of_resolutions = {key: value for key, value in section.items() if resolution and _names_resolution(key)}
+    directions = tuple(Direction) if direction else ()
+    plain = {key: value for key, value in section.items() if key not in (*of_resolutions, *directions)}
+    for key, value in of_resolutions.items():
+        if Resolution.parse(key) == resolution:
+            plain = merged(plain, settings_for(value, None, direction))
+    return merged(plain, section.get(direction, {})) if direction else plain
+
+
+def _of_objective(settings: Settings, objective: Objective) -> Settings:
+    """Return the settings of section 'gan' that apply to an objective: the shared ones and its own.
+
+    Those of the lesion objective are under ``lesion``.
+    """
+
+    def applies(key: str) -> bool:
+        name = key.partition(".")[0].replace("-", "_")
+        of_both = name in SHARED_SETTINGS or name in keys(ClusterConfig)
+        return of_both or (name == "lesion") == (objective == "lesion")
+
+    return {key: value for key, value in settings.items() if applies(key)}
+
+
+def _words_of_objective(objective: str) -> list[str]:
+    return [] if objective == "study" else ["--objective", objective]
+
+
+def merged(below: Settings, above: Settings) -> Settings:
+    """Return ``above`` over ``below``, with nested mappings merged key by key."""
+    both = {key: merged(below[key], above[key]) for key in below.keys() & above.keys() if isinstance(above[key], dict)}
+    return below | above | both
+
+
+def read_sections(file: Path | None) -> dict[str, Settings]:
+    """Read the stages' settings from the file of --config; an unknown section is an error that lists the valid ones."""
+    sections = read_yaml(file) if file else {}
+    if unknown := sorted(set(sections) - set(COMMANDS)):
+        raise UserError(f"{file}: unknown section {', '.join(unknown)}; valid sections are {', '.join(COMMANDS)}")
+    for name, section in sections.items():
+        if not isinstance(section, dict) and section != "":
+            raise UserError(f"{file}: section {name}: expected 'option: value' lines, found {section!r}")
+    return {name: section or {} for name, section in sections.items()}
+
+
+def _names_resolution(key: str) -> bool:
+    return key in ("high", "low") or key.replace("x", "").isdigit()
+
+
+def _requests_over(cluster: ClusterConfig, requests: Settings) -> ClusterConfig:
+    parsed = parse(ClusterConfig, words_of(ClusterConfig, requests, "cluster options"))
+    return dataclasses.replace(
+        cluster, **{key: getattr(parsed, key) for key in (k.replace("-", "_") for k in requests)}
+    )
+
+
+def _cluster_words(cluster: ClusterConfig, name: str) -> list[str]:
+    words = ["--cluster", name]
+    for key in ("gpus_per_node", "cpu_ranks"):
+        if getattr(cluster, key) is not None:
+            words += [f"--{key.replace('_', '-')}", str(getattr(cluster, key))]
+    return words

@@ -1,0 +1,195 @@
+"""The stages of a study as data, and whether each is done: by its results, their times, and the settings they had."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.cluster.tasks import Task
+from mammogan.errors import UserError
+from mammogan.io.atomic import write_text
+from mammogan.study.command_diff import differences
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a study: the command that it runs, what it needs and what it makes."""
+
+    name: str
+    command: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    """Stages that come before; all of them are earlier in the list."""
+    makes: tuple[Path, ...] = ()
+    """Files that exist when it is done, and not before."""
+    asks: tuple[str, ...] = ()
+    """The part of its command that decides what is made; recorded when it has completed. Empty: any existing result is
+    used."""
+    would_do_more: Callable[[], bool] | None = None
+    """Returns whether its command would do more than its result records; called for results that were made manually."""
+    reads: tuple[Path, ...] | None = None
+    """Files that it reads, of those that the stages it needs make; None: all of them."""
+    fine: tuple[int, ...] = (0,)
+    """Exit codes after which the study continues."""
+    gpus: int = 0
+    """GPUs that its single process needs on a cluster; trainings have requests of their own."""
+    shards: tuple[str, ...] = ()
+    """On a cluster: what each task of its array makes; after the array, the stage's command completes the work."""
+    last: str = ""
+    """What the job after the array makes, such as index."""
+    cluster: ClusterConfig = field(default=ClusterConfig())
+    """Its requests to the cluster."""
+    recorded: tuple[Path, ...] = ()
+    """On a cluster: other folders that may record jobs doing the same work, submitted manually or by a study."""
+
+    @property
+    def asked(self) -> str:
+        """``asks`` as one line of a shell."""
+        return shlex.join(self.asks)
+
+
+def done_before(stages: Sequence[Stage], folder: Path) -> set[str]:
+    """Return the names of stages whose results exist, were made as requested now, and are newer than their inputs.
+
+    The other stages run their command, which loses nothing: it finds that all is done, continues, or says why it
+    cannot. When a stage makes several files, such as shards of several resolutions, another stage that needs it can be
+    done even if files are missing that it does not read.
+    """
+    done: set[str] = set()
+    for stage in stages:
+        needs = [need for need in stages if need.name in stage.needs]
+        if all(inputs_ready(stage, need, stages, done, folder) for need in needs) and not why_again(
+            stage, inputs_of(stage, stages), folder
+        ):
+            done.add(stage.name)
+    return done
+
+
+def inputs_ready(stage: Stage, need: Stage, stages: Sequence[Stage], done: Set[str], folder: Path) -> bool:
+    """Return whether the files that ``stage`` reads from ``need`` exist and stay, even if ``need`` must make others."""
+    part = _as_read_by(stage, need)
+    stands = done >= set(need.needs) and not why_again(part, inputs_of(need, stages), folder)
+    return need.name in done or (stage.reads is not None and stands)
+
+
+def _as_read_by(stage: Stage, need: Stage) -> Stage:
+    """Return ``need``, a stage that ``stage`` needs, as if it made only the files that ``stage`` reads."""
+    return need if stage.reads is None else replace(need, makes=tuple(p for p in need.makes if p in stage.reads))
+
+
+def why_again(stage: Stage, inputs: Sequence[Path], folder: Path) -> str:
+    """Return why a stage's results cannot be kept as they are; empty when they can.
+
+    Results that were made manually are kept, unless they record less or more than is requested. Results of the study
+    that another command has made again are not kept, unless they record all that is requested.
+    """
+    if missing := [path.name for path in stage.makes if not path.exists()]:
+        return f"{', '.join(missing)} not there"
+    if not stage.makes:
+        return "it makes no file"
+    if _older(stage.makes, inputs):
+        return f"made before {max((p for p in inputs if p.exists()), key=_made_at)}"
+    kept = _kept(stage, folder)
+    by_hand = not kept.is_file() or max(map(_made_at, stage.makes)) > _made_at(kept)
+    if by_hand and (stage.would_do_more is not None or not kept.is_file()):
+        return "asked for more or less than it has" if stage.would_do_more is not None and stage.would_do_more() else ""
+    if not stage.asks:
+        return ""
+    if changed := differences(kept.read_text(encoding="utf-8"), stage.asked):
+        return f"asked for otherwise: {changed}"
+    return "made since by another command" if by_hand else ""
+
+
+def inputs_of(stage: Stage, stages: Sequence[Stage]) -> tuple[Path, ...]:
+    """Return the files that a stage reads, made by the stages that it needs."""
+    return tuple(path for other in stages if other.name in stage.needs for path in _as_read_by(stage, other).makes)
+
+
+def check_writable(folder: Path) -> None:
+    """Create ``folder``; raise UserError if nothing can be written into it, at once and not hours later."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"the study's folder {folder} cannot be written ({error.strerror}); give a --workspace on a disk that "
+            "you may write"
+        ) from error
+
+
+def complete(stage: Stage, inputs: Sequence[Path], folder: Path) -> None:
+    """Record in ``folder`` the settings requested of a stage, now that it has made everything; UserError when it has
+    not."""
+    if missing := [str(path) for path in stage.makes if not path.exists()]:
+        raise UserError(f"{stage.name} ended without making {', '.join(missing)}")
+    if _older(stage.makes, inputs):  # it found everything up to date and wrote nothing
+        for path in stage.makes:
+            path.touch()
+    if stage.asks:
+        write_text(kept := _kept(stage, folder), stage.asked + "\n")
+        if (newest := max(map(_made_at, stage.makes), default=0)) > _made_at(
+            kept
+        ):  # another machine's clock may be ahead
+            os.utime(kept, ns=(newest, newest))
+
+
+@dataclass(frozen=True)
+class CompletingTask(Task):
+    """A stage's work as a task on a cluster, which also records that the stage is complete, as on this machine."""
+
+    task: Task
+    stage: Stage
+    inputs: tuple[Path, ...]
+    folder: Path
+
+    def __call__(self) -> None:
+        self.task()  # may end the process here, to go back to the queue
+        self._complete()
+
+    def work(self) -> None:
+        self.task.work()
+        self._complete()
+
+    def _complete(self) -> None:
+        if os.environ.get("RANK", "0") == "0":
+            complete(self.stage, self.inputs, self.folder)
+
+
+def _kept(stage: Stage, folder: Path) -> Path:
+    return folder / f"{stage.name}.command"
+
+
+def tree(stages: Sequence[Stage], state: Callable[[Stage], str]) -> str:
+    """Return one line per stage, indented by the length of the longest chain of stages before it."""
+    depth: dict[str, int] = {}
+    lines = []
+    for stage in stages:
+        depth[stage.name] = max((depth[need] + 1 for need in stage.needs), default=0)
+        lines.append(("  " * depth[stage.name] + stage.name, state(stage)))
+    width = max((len(name) for name, _ in lines), default=0)
+    return "\n".join(f"{name:<{width}}  {told}" for name, told in lines)
+
+
+def plan_state(stage: Stage, stages: Sequence[Stage], done: set[str], folder: Path) -> str:
+    """Return 'done', 'to run' or 'waits for ...', and why."""
+    if stage.name in done:
+        return "done"
+    missing = [need for need in stage.needs if need not in done]
+    state = f"waits for {', '.join(missing)}" if missing else "to run"
+    why = why_again(stage, inputs_of(stage, stages), folder)
+    return f"{state}: {why}" if why else state
+
+
+def _older(made: Sequence[Path], inputs: Sequence[Path]) -> bool:
+    """Return whether a result is older than one of the inputs; missing files are ignored."""
+    times = [_made_at(path) for path in inputs if path.exists()]
+    return bool(times) and min((_made_at(path) for path in made if path.exists()), default=0) < max(times)
+
+
+def _made_at(path: Path) -> int:
+    return path.stat().st_mtime_ns

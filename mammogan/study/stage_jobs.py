@@ -1,0 +1,102 @@
+"""Turns stages of a study into jobs of a cluster, and checks the settings of its trainings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence, Set
+from pathlib import Path
+
+from mammogan.cluster.job import Array, Job
+from mammogan.cluster.slurm.profile import ClusterConfig, for_one_process
+from mammogan.cluster.tasks import Command, TrainCad
+from mammogan.config import CadConfig, GanConfig
+from mammogan.errors import UserError
+from mammogan.study.commands import command_and_options
+from mammogan.study.shares import share_commands
+from mammogan.study.stage import CompletingTask, Stage, inputs_of
+from mammogan.workspace import OBJECTIVES, Direction, Resolution, Workspace
+
+Work = Job | Array
+
+
+def job_of(stage: Stage, stages: Sequence[Stage], workspace: Workspace) -> tuple[Job, ClusterConfig]:
+    """Return a stage as a job for SLURM, with its requests.
+
+    A training is the job itself, so that it can be requeued; any other stage is its command as one process.
+    """
+    folder, job, requests = workspace.root / "study", _training(stage), stage.cluster
+    if job is None:
+        job = Job(stage.name, Command(stage.command, stage.fine), folder / stage.name, stage.makes[-1])
+        requests = for_one_process(stage.cluster, stage.gpus)
+    task = CompletingTask(job.task, stage, inputs_of(stage, stages), folder)
+    return dataclasses.replace(job, task=task, asks=stage.asked), requests
+
+
+def work_of(stages: Sequence[Stage], workspace: Workspace, stage: Stage, done: Set[str]) -> tuple[Work, ClusterConfig]:
+    """Return a stage as ``job_of`` does, or for work on shards an array and that job after it.
+
+    If all stages it needs are ``done``, the array has the shards that are not up to date, as the command itself would
+    submit them; otherwise it has shares of all shards.
+    """
+    job, requests = job_of(stage, stages, workspace)
+    if not stage.shards:
+        return job, requests
+    last = dataclasses.replace(job, name=f"{job.name}-{stage.last}")
+    if not done >= set(stage.needs):
+        shares = share_commands(stage.command, len(stage.shards))
+        return Array(job.name, shares, job.folder, last, makes=stage.shards), requests
+    command, options = command_and_options(stage.command)
+    arrays = command.arrays(options) if command.arrays else []
+    if not arrays:
+        return last, for_one_process(stage.cluster, 0)
+    [left] = arrays
+    return dataclasses.replace(left, name=job.name, folder=job.folder, finish=last), requests
+
+
+def check_trainings(stages: Sequence[Stage], done: set[str], workspace: Workspace) -> None:
+    """Raise UserError, before anything runs, if a training would refuse its settings or make other trainings unusable.
+
+    Every existing run must have been begun with the settings of this study, by the study or manually. A CAD that is not
+    ``done`` must not be trained further while GANs exist that were begun against it: they could not resume afterwards.
+    """
+    for stage in stages:
+        job = _training(stage)
+        if job and job.settings:
+            job.settings()
+        if job and isinstance(job.task, TrainCad) and stage.name not in done:
+            _refuse_leaving_gans(job.folder, job.task.config, workspace)
+
+
+def would_continue(run: Path, config: CadConfig | GanConfig) -> bool:
+    """Return whether the same training would continue, since more or less is requested than its run has.
+
+    False where there is no run.
+    """
+    if not (run / "config.yaml").is_file():
+        return False
+    from mammogan.training.run.checkpoint import Run
+
+    return not Run(run).is_finished(config)
+
+
+def _refuse_leaving_gans(cad: Path, config: CadConfig, workspace: Workspace) -> None:
+    """Raise UserError if training this CAD would change it while GANs exist that were begun against it."""
+    size = Resolution.parse(config.resolution)
+    runs = [workspace.of(objective).gan_run(size, direction) for objective in OBJECTIVES for direction in Direction]
+    begun = [run for run in runs if (run / "config.yaml").is_file()]
+    if begun and (not (cad / "done.json").is_file() or would_continue(cad, config)):
+        raise UserError(
+            f"{cad.name} would be trained for {config.epochs} epochs, which it was not so far, and "
+            f"{' and '.join(run.name for run in begun)} could not go on afterwards, being begun against it as it is. "
+            "Nothing was touched. Ask for the epochs that it has, give another --workspace, or remove first:\n"
+            + "\n".join(f"  {run}" for run in begun)
+        )
+
+
+def _training(stage: Stage) -> Job | None:
+    """Return the job of a stage whose command says what it would launch; None for other stages."""
+    command, options = command_and_options(stage.command)
+    if not command.jobs:
+        return None
+    [job] = command.jobs(options)
+    return job

@@ -1,0 +1,119 @@
+"""Submits the stages of a study, each with afterok on the stages it needs. Stages that are queued or running are
+skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mammogan.cluster.job import Array, Job
+from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.cluster.slurm.submit import array_scripts, script, submit, submit_array
+from mammogan.cluster.slurm.wait import Submitted, ids_in_words
+from mammogan.errors import UserError
+from mammogan.study.active_jobs import ActiveJobs, active_jobs
+from mammogan.study.command_diff import differences
+from mammogan.study.stage import Stage, inputs_ready
+
+WorkOf = Callable[[Stage, Set[str]], tuple[Job | Array, ClusterConfig]]
+"""Returns a stage as SLURM gets it, given the names of the stages that are done."""
+
+
+@dataclass
+class StudyJobs:
+    """The jobs of the stages that are not done."""
+
+    jobs: dict[str, list[Submitted]] = field(default_factory=dict)
+    """By stage, the submitted jobs; the stage is done after the last one."""
+    before: dict[str, ActiveJobs] = field(default_factory=dict)
+    """By stage, jobs that were queued or running before; they were left alone."""
+    held: dict[str, list[str]] = field(default_factory=dict)
+    """By stage, the needed stages that must end before it can be submitted."""
+
+    def told(self, stage: Stage) -> str:
+        """Return a stage's jobs, what it waits for, or 'done'."""
+        if stage.name in self.jobs:
+            return ids_in_words(self.jobs[stage.name])
+        if stage.name in self.before:
+            return self.before[stage.name].told
+        return f"waits for {', '.join(self.held[stage.name])}" if stage.name in self.held else "done"
+
+    def awaited(self, jobs: Mapping[str, Job]) -> list[Submitted]:
+        """Return all jobs that must end before the study has ended."""
+        before = [
+            Submitted(number, name, *submission.files_of(number), jobs[name].complete)
+            for name, found in self.before.items()
+            for number, submission in zip(found.completing, found.submissions, strict=False)
+        ]
+        return [*before, *(job for of_stage in self.jobs.values() for job in of_stage)]
+
+
+def scripts(stages: Sequence[Stage], done: Set[str], work_of: WorkOf) -> list[str]:
+    """Return the sbatch scripts of the stages that are not done, as if none were queued or running."""
+    found = []
+    for stage in stages:
+        if stage.name not in done:
+            work, config = work_of(stage, done)
+            config = _after([f"JOB-{need}" for need in stage.needs if need not in done], config)
+            found += array_scripts(work, config) if isinstance(work, Array) else [script(work, config)]
+    return found
+
+
+def submit_stages(
+    stages: Sequence[Stage], done: Set[str], work_of: WorkOf, jobs: Mapping[str, Job], folder: Path
+) -> StudyJobs:
+    """Submit, in order, the stages that are neither ``done`` nor queued or running.
+
+    ``jobs``: the jobs of all stages; ``folder``: the study's. UserError, before anything is submitted, when a queued or
+    running job has other settings than those requested now, or uses files that would be made again.
+    """
+    folders = {stage.name: dict.fromkeys((jobs[stage.name].folder, *stage.recorded)) for stage in stages}
+    found = StudyJobs(before=active_jobs(folders))
+    going: dict[str, tuple[Job | Array, ClusterConfig]] = {}
+    for stage in stages:
+        if stage.name in found.before:
+            remade = [need for need in stages if need.name in going and need.name in stage.needs]
+            anew = [need.name for need in remade if not inputs_ready(stage, need, stages, done, folder)]
+            _check(stage, found.before[stage.name], anew)
+        elif stage.name not in done:
+            if held := [need for need in stage.needs if need in found.held or _never_done(found.before.get(need))]:
+                found.held[stage.name] = held
+            else:
+                going[stage.name] = work_of(stage, done - found.before.keys())
+    for stage in stages:
+        if stage.name in going:
+            work, config = going[stage.name]
+            config = _after([number for need in stage.needs for number in _completing(found, need)], config)
+            found.jobs[stage.name] = submit_array(work, config) if isinstance(work, Array) else [submit(work, config)]
+    return found
+
+
+def _check(stage: Stage, jobs: ActiveJobs, made_anew: Sequence[str]) -> None:
+    """Raise UserError when a stage's queued or running jobs do not fit what is requested now."""
+    which, cancel = f"job {', '.join(jobs.job_ids)} ({stage.name})", f"  scancel {' '.join(jobs.job_ids)}"
+    otherwise = "Wait until it ends, or cancel it and give the same command again:"
+    for submission in jobs.submissions:
+        if submission.asks and (changed := differences(submission.asks, stage.asked)):
+            raise UserError(f"{which} is on its way and was asked for otherwise: {changed}. {otherwise}\n{cancel}")
+    if made_anew:
+        raise UserError(
+            f"{which} is on its way and uses what {', '.join(made_anew)} would make anew. {otherwise}\n{cancel}"
+        )
+
+
+def _never_done(jobs: ActiveJobs | None) -> bool:
+    """Return whether jobs are queued or running but will leave their stage incomplete."""
+    return jobs is not None and not jobs.completing
+
+
+def _completing(found: StudyJobs, need: str) -> Sequence[str]:
+    """Return the jobs after which a stage is done; none when it is done."""
+    if need in found.jobs:
+        return [found.jobs[need][-1].job_id]
+    return found.before[need].completing if need in found.before else ()
+
+
+def _after(ids: Sequence[str], config: ClusterConfig) -> ClusterConfig:
+    """Return the requests, to begin after these jobs have succeeded."""
+    return replace(config, dependency="afterok:" + ":".join(ids)) if ids else config

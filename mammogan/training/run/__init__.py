@@ -1,0 +1,1 @@
+"""Everything around a training's steps: checkpoints, resuming, logging, optimisers."""

@@ -1,0 +1,26 @@
+"""Read the events of a training from its metrics.jsonl. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+
+
+def read_events(metrics: Path) -> list[Event]:
+    """Return the lines of metrics.jsonl that name their event; unfinished and damaged lines are skipped."""
+    try:
+        lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    return [event for line in lines if (event := _event(line))]
+
+
+def _event(line: str) -> Event:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else {}

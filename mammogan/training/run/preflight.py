@@ -1,0 +1,116 @@
+"""Checks that everything a training needs is there. It runs before a job is submitted, so it imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from mammogan.config import CLASSIFIER, CadConfig, GanConfig
+from mammogan.errors import MissingInput, UserError
+from mammogan.io.atomic import read_json, sha256
+from mammogan.workspace import LABELS, Direction, Resolution, Workspace
+
+
+def check_cad_inputs(config: CadConfig, workspace: Workspace) -> None:
+    """Raise MissingInput, with the command to run, if there are no shards.
+
+    Raises UserError for shards that cannot be used, or if Vnet's weights cannot be loaded.
+    """
+    check_shards(Resolution.parse(config.resolution), workspace)
+    check_vgg_weights(config)
+
+
+def as_learned(config: CadConfig) -> CadConfig:
+    """Return the settings that the CAD's training follows.
+
+    A random body is not frozen, because it would be a bank of random filters. Only the study's has pretrained weights.
+    """
+    if config.classifier != CLASSIFIER:
+        config = replace(config, vgg_weights="none")
+    return replace(config, fnet_epochs=0) if config.vgg_weights == "none" else config
+
+
+def named_weights(config: CadConfig | GanConfig) -> dict[str, str]:
+    """Return the sha256 of the file of Vnet's weights if the settings name one: a path does not identify content."""
+    if not isinstance(config, CadConfig) or not Path(config.vgg_weights).is_file():
+        return {}
+    return {"vgg_weights_sha256": sha256(Path(config.vgg_weights))}
+
+
+def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
+    """Raise MissingInput, with the command to run, if the shards or a finished CAD are missing."""
+    resolution = Resolution.parse(config.resolution)
+    check_shards(resolution, workspace)
+    run = workspace.cad_run(resolution)
+    if not (run / "done.json").is_file():
+        state = "has not finished" if (run / "config.yaml").is_file() else "is not there"
+        raise MissingInput(
+            f"the classifier for {resolution} {state} ({run}); run\n"
+            f"  mammogan train-cad --workspace {workspace.root} --resolution {resolution}"
+        )
+
+
+def check_remover(resolution: Resolution, workspace: Workspace) -> None:
+    """Raise MissingInput, with the command to run, if the lesion objective's remover has not finished."""
+    run = workspace.of("lesion").gan_run(resolution, Direction.REMOVE)
+    if not (run / "done.json").is_file():
+        raise MissingInput(
+            f"the lesion objective inserts what its remover has removed, and {run} has not finished; run\n"
+            f"  mammogan train-gan --workspace {workspace.root} --resolution {resolution} --objective lesion "
+            "--direction remove"
+        )
+
+
+def check_shards(resolution: Resolution, workspace: Workspace) -> None:
+    """Raise MissingInput, with the command to run, if the shards of this resolution are not complete.
+
+    Raises UserError for shards that hold stored numbers, lack a class, or are damaged.
+    """
+    folder = workspace.shards(resolution)
+    if not (folder / "index.json").is_file():
+        others = ", ".join(map(str, workspace.resolutions())) or "none"
+        raise MissingInput(
+            f"no shards at {resolution} in {folder} (there: {others}); run\n"
+            f"  mammogan make-shards --cohort labels.csv --workspace {workspace.root} --resolution {resolution}"
+        )
+    index = read_json(folder / "index.json")
+    if index["settings"].get("voi") == "none":
+        raise UserError(
+            f"the shards at {resolution} hold stored numbers (--voi none), which are for other programs: networks "
+            "expect the full range of brightness. Make shards with --voi header, or linear_bits, in another --workspace"
+        )
+    check_classes(resolution, index["counts"])
+    damaged = [shard["name"] for shard in index["shards"] if not _is_whole(folder / shard["name"], shard["bytes"])]
+    if damaged:
+        raise UserError(
+            f"{len(damaged)} of the shards at {resolution} are missing or cut short, {damaged[0]} the first; run\n"
+            f"  mammogan check-shards --workspace {workspace.root} --resolution {resolution}\n"
+            "which says what to do"
+        )
+
+
+def _is_whole(tar: Path, size: int) -> bool:
+    return tar.is_file() and tar.stat().st_size == size
+
+
+def check_classes(resolution: Resolution, counts: dict[str, dict[str, int]]) -> None:
+    """Raise UserError if the train split lacks a class; ``counts`` are those of the index, by split and label."""
+    empty = [label for label in LABELS if not counts["train"][label]]
+    if empty:
+        raise UserError(
+            f"the shards at {resolution} hold no {' and no '.join(empty)} mammogram to train on; both classes are "
+            "needed. Mend the label or split column of your table and run mammogan make-shards again with --overwrite"
+        )
+
+
+def check_vgg_weights(config: CadConfig) -> None:
+    """Raise UserError if --vgg-weights names no file, or if ImageNet weights are requested at a width other than 1."""
+    if config.vgg_weights == "none":
+        return
+    if config.vgg_weights == "auto":
+        if config.width != 1:
+            raise UserError(
+                f"ImageNet weights fit width 1 only, not {config.width}; --vgg-weights none starts from random ones"
+            )
+    elif not Path(config.vgg_weights).is_file():
+        raise UserError(f"--vgg-weights {config.vgg_weights}: no such file; expected vgg11-8a719046.pth, auto, or none")

@@ -1,0 +1,196 @@
+"""Reports a training: one JSON line per event, a table for people, scalars and pictures for TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from torch import Tensor
+
+from mammogan.io.atomic import replaced_atomically, write_text
+from mammogan.io.terminal import duration, say
+from mammogan.training.run.checkpoint import Run
+from mammogan.training.run.status import EVERY_SECONDS, Status, remove_status
+
+LINE_SECONDS = 30.0
+TABLE_ROWS = 12
+NAMES = {
+    "identity": "Eq. 7",
+    "validation_fooled": "fooled",
+    "validation_movement": "moved",
+    "validation_auc": "AUC",
+    "critic_sd": "s.d.",
+    "critic_gradient": "grad",
+    "auc_adversarial": "AUC",
+    "critic_alive": "critic",
+}
+"""Short names of figures for the table on a terminal, which has 80 columns."""
+LEFT_OUT = (
+    *("dis_real", "dis_fake", "validation_right", "validation_identity"),
+    *("critic_sd_sources", "auc_source", "change"),
+)
+"""Figures that the table omits; the log has them.
+
+The table also omits the penalty if it shows the critic's gradient, and skipped steps while there are none.
+"""
+PICTURE_SIDE = 512
+"""Mammograms in the run folder's pictures are shrunk to about this many pixels."""
+
+
+class Reporter:
+    """Reports one training. Only the first rank's reporter writes; the calls of other ranks do nothing.
+
+    metrics.jsonl is the record. When a training resumes, it is cut to ``lines``, its length at the checkpoint, and
+    TensorBoard starts again from ``epoch``, so nothing appears twice. On a terminal the last epochs are a live table,
+    elsewhere plain lines. Until ``close``, status.json shows other programs the progress.
+    """
+
+    def __init__(self, run: Run, title: str, speaks: bool, tensorboard: bool, lines: int = 0, epoch: int = 0) -> None:
+        self.run, self.title, self.speaks, self.lines = run, title, speaks, 0
+        self._rows: list[dict[str, Any]] = []
+        self._live: Live | None = None
+        self._writer: Any = None
+        self._spoke = self._began = time.monotonic()
+        self._status_at = -EVERY_SECONDS
+        self._done_at_start: int | None = None
+        if speaks:
+            self._cut_metrics(lines)
+            Status(epoch).write(run.path)
+            self._writer = _tensorboard(run.path / "tensorboard", epoch) if tensorboard else None
+            if sys.stdout.isatty():
+                self._live = Live(console=Console(), refresh_per_second=4)
+                self._live.start()
+
+    def event(self, name: str, **facts: Any) -> None:
+        """Append one line to metrics.jsonl."""
+        if not self.speaks:
+            return
+        line = json.dumps({"event": name, "time": round(time.time(), 3), **facts})
+        with open(self.run.metrics, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        self.lines += 1
+
+    def note(self, text: str) -> None:
+        """Show a message to people, for things that happen once."""
+        if self.speaks and self._live is not None:
+            self._live.console.print(text)
+        elif self.speaks:
+            say(text)
+
+    def batch(self, done: int, total: int, images: int, epoch: int, phase: str | None = None) -> None:
+        """Record that ``done`` of ``total`` batches of the whole training are finished; report it if it is time to."""
+        if not self.speaks:
+            return
+        now = time.monotonic()
+        first = self._done_at_start is None
+        if self._done_at_start is None:
+            self._done_at_start, self._began = done - 1, now - 1e-3
+        rate = (done - self._done_at_start) / (now - self._began)
+        left = (total - done) / rate
+        if now - self._status_at >= EVERY_SECONDS:
+            self._status_at = now
+            speed = (None, None) if first else (rate * images, left)  # the first batch was not timed
+            Status(epoch, phase, done, total, *speed).write(self.run.path)
+        if now - self._spoke >= (0.25 if self._live else LINE_SECONDS):
+            self._spoke = now
+            self._tell(
+                f"{self.title} {phase or 'epoch'} {epoch}: batch {done} of {total}, {rate * images:.1f} images/s, "
+                f"at most {duration(left)} left"
+            )
+
+    def _tell(self, status: str) -> None:
+        if self._live:
+            self._live.update(self._table(status))
+        else:
+            say(status)
+
+    def epoch(self, epoch: int, **facts: Any) -> None:
+        """Write the figures of a finished epoch to metrics.jsonl, TensorBoard and the terminal."""
+        self.event("epoch", epoch=epoch, **facts)
+        if not self.speaks:
+            return
+        if self._writer is not None:
+            for name, value in facts.items():
+                if isinstance(value, int | float):
+                    self._writer.add_scalar(name, value, epoch)
+        self._rows = [*self._rows, {"epoch": epoch, **facts}][-TABLE_ROWS:]
+        if self._live:
+            self._live.update(self._table(""))
+        else:
+            say(f"{self.title} epoch {epoch}: " + ", ".join(f"{k} {_short(v)}" for k, v in facts.items()))
+
+    def triplets(self, epoch: int, real: Tensor, fake: Tensor) -> None:
+        """Save rows of real | fake | difference (grey is no change) from floats in [0,1] of shape (N,1,H,W)."""
+        if not self.speaks:
+            return
+        difference = (0.5 + 2 * (fake - real)).clamp(0, 1)
+        side_by_side = torch.cat([real, fake, difference], 3).float()
+        shrink = max(1, max(real.shape[2:]) // PICTURE_SIDE)
+        shrunk = F.avg_pool2d(side_by_side, shrink).cpu().numpy()
+        picture = (np.vstack(list(shrunk[:, 0])) * 255).round().astype(np.uint8)
+        with replaced_atomically(self.run.path / "pictures" / f"epoch-{epoch:04d}.png") as temporary:
+            Image.fromarray(picture).save(temporary, format="png")
+        if self._writer is not None:
+            self._writer.add_image("real, fake, difference", picture, epoch, dataformats="HW")
+
+    def close(self) -> None:
+        """Remove status.json, and stop the live table and TensorBoard."""
+        if self.speaks:
+            remove_status(self.run.path)
+        if self._live is not None:
+            self._live.stop()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _cut_metrics(self, lines: int) -> None:
+        """Cut metrics.jsonl to its first ``lines`` lines."""
+        if self.run.metrics.is_file():
+            kept = self.run.metrics.read_text(encoding="utf-8").splitlines(keepends=True)[:lines]
+            write_text(self.run.metrics, "".join(kept))
+            self.lines = len(kept)
+
+    def _table(self, status: str) -> Table:
+        table = Table(title=self.title, caption=status, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        names = _shown(self._rows)
+        for name in names:
+            table.add_column(NAMES.get(name, name), justify="right")
+        for row in self._rows:
+            table.add_row(*(_cell(name, row.get(name, "")) for name in names))
+        return table
+
+
+def _shown(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the columns of the table on a terminal."""
+    told = dict.fromkeys(name for row in rows for name in row if name not in LEFT_OUT)
+    spared = {"penalty"} if "critic_gradient" in told else set()
+    spared |= set() if any(row.get("skipped") for row in rows) else {"skipped"}
+    return [name for name in told if name not in spared]
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "critic_alive" and isinstance(value, bool):
+        return "alive" if value else "dead"
+    return f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _tensorboard(folder: Path, epoch: int) -> Any:
+    """Return a TensorBoard writer that replaces what a lost run wrote from ``epoch`` on."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=epoch)

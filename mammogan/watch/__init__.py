@@ -1,0 +1,1 @@
+"""Shows the status of every stage of a study, as a table or as JSON."""

@@ -1,0 +1,122 @@
+"""Finds the status of all stages of a workspace, once or again and again on a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mammogan.cluster.slurm.queue import JobStates
+from mammogan.cluster.slurm.submission_record import newest_submission
+from mammogan.errors import UserError
+from mammogan.watch.stage_status import StageStatus, standing
+from mammogan.watch.stages import stages_of
+from mammogan.watch.view import View, seconds_left
+from mammogan.workspace import Workspace
+
+SCHEMA = 1
+"""Version of the JSON document."""
+
+
+class Watcher:
+    """Watches a workspace; each look calls squeue at most once for all jobs together."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self._jobs = JobStates()
+        self._succeeded: set[Path] = set()
+
+    def look(self) -> View:
+        """Return the status of all stages; UserError when the folder is no workspace."""
+        stages = stages_of(self.workspace)
+        submissions = [newest_submission(stage.records, self._succeeded) for stage in stages]
+        asked = [job for submission in submissions if submission for job in submission.jobs]
+        known = self._jobs.ask(list(dict.fromkeys(asked)))
+        silent = bool(self._jobs.trouble)
+        found = [standing(*pair, known, silent) for pair in zip(stages, submissions, strict=True)]
+        return View(self.workspace, time.time(), found, self._source() if asked else "not asked")
+
+    def _source(self) -> str:
+        return self._jobs.trouble or ("squeue" if self._jobs.accounting else "squeue and sacct")
+
+
+def live(watcher: Watcher, every: float) -> int:
+    """Redraw the table every ``every`` seconds until Ctrl-C; return exit code 0."""
+    from rich.live import Live
+
+    from mammogan.watch.table import table
+
+    if every < 1:
+        raise UserError(f"--every {every:g}: expected 1 second or more, since squeue is asked each time")
+    try:
+        with Live(table(watcher.look()), auto_refresh=False, vertical_overflow="visible") as screen:
+            while True:
+                time.sleep(every)
+                screen.update(table(watcher.look()), refresh=True)
+    except KeyboardInterrupt:
+        return 0
+
+
+def document(view: View) -> dict[str, Any]:
+    """Return what --json prints. Every key is always present, with null (or empty) where there is nothing to report.
+
+    ``schema`` 1, ``workspace``, ``time`` (ISO 8601, UTC), ``slurm`` (where the states of jobs come from, or why there
+    are none) and ``stages``, each with:
+
+    name, kind (shards, cad, gan, generate, evaluate), resolution (HxW), folder
+    state       to do, waiting, running, done, failed, cancelled, stopped (it does not run and can be continued) or
+                unknown (it has jobs, and SLURM does not answer)
+    told        the same in SLURM's words, with the reason why a job waits: PENDING (Resources)
+    job_ids     as scancel takes them; empty when it was not submitted
+    restarts    how often its job went back to the queue
+    tasks       of an array: all, done, running, waiting, and failed, the names of the shards
+    phase, epoch, epochs   of a training; they count from 1, a GAN's within its phase; epochs is the maximum
+    rule        what may end the phase sooner: figure, side (below, above), limit and its value now
+    figures     means of the last epoch and the best on validation so far: focal, penalty, validation_auc, best_auc;
+                identity, gap, validation_fooled, best_fooled, and critic_alive, false when the critic is dead
+    images_per_second, seconds_left    of a running training; seconds_left is the maximum
+    shards      of a stage that makes shards: done, and all if it is known
+    error       the last error in its logs, one line; of a stage that failed, was cancelled or stopped
+    log         file
+    changed     when its files last changed, ISO 8601, UTC
+    """
+    return {
+        "schema": SCHEMA,
+        "workspace": str(view.workspace.root),
+        "time": _iso(view.time),
+        "slurm": view.slurm,
+        "stages": [_stage(standing, view.time) for standing in view.standings],
+    }
+
+
+def _stage(found: StageStatus, now: float) -> dict[str, Any]:
+    stage, progress, status = found.stage, found.progress, found.progress.status
+    rule = progress.rule
+    return {
+        "name": stage.name,
+        "kind": stage.kind,
+        "resolution": str(stage.resolution) if stage.resolution else None,
+        "folder": str(stage.folder),
+        "state": found.state,
+        "told": found.told,
+        "job_ids": list(found.submission.job_ids) if found.submission else [],
+        "restarts": found.restarts,
+        "tasks": dataclasses.asdict(found.tasks) if found.tasks else None,
+        "phase": progress.phase,
+        "epoch": progress.epoch,
+        "epochs": progress.epochs,
+        "rule": {**dataclasses.asdict(rule), "value": progress.figures.get(rule.figure)} if rule else None,
+        "figures": progress.figures,
+        "images_per_second": status.images_per_second if status else None,
+        "seconds_left": seconds_left(found, now),
+        "shards": dict(zip(("done", "all"), found.shards, strict=True)) if found.shards else None,
+        "error": found.error or None,
+        "log": str(found.log) if found.log else None,
+        "changed": _iso(found.changed) if found.changed else None,
+    }
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

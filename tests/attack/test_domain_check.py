@@ -1,0 +1,123 @@
+"""Models read the mammograms that they belong to; others only when the report says so."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import SMALL, run_script
+from generators import save_all
+
+from mammogan.attack.config import EvaluateConfig, GenerateConfig
+from mammogan.attack.generate import generate
+from mammogan.data.shards.reader import shards_fingerprint
+from mammogan.errors import UserError
+from mammogan.evaluation.evaluate import evaluate
+from mammogan.io.atomic import read_json, sha256
+from mammogan.training.run.checkpoint import Run
+from mammogan.workspace import Direction, Workspace
+
+FILM = "film, models from phantoms"
+GENERATE = GenerateConfig(device="cpu")
+EVALUATE = EvaluateConfig(bootstrap=100, examples=1, device="cpu")
+
+
+@pytest.fixture
+def ready(workspace: Workspace) -> Workspace:
+    """Models whose runs say that they were trained on the workspace's shards."""
+    save_all(workspace, SMALL)
+    runs = [workspace.cad_run(SMALL), *(workspace.gan_run(SMALL, direction) for direction in Direction)]
+    for run in runs:
+        say_trained_on(run, shards_fingerprint(workspace.shards(SMALL)))
+    return workspace
+
+
+@pytest.fixture
+def films(ready: Workspace, tmp_path: Path) -> Workspace:
+    """Another cohort: the same shards but one."""
+    shutil.copytree(ready.root / "shards", tmp_path / "films" / "shards")
+    index = tmp_path / "films" / "shards" / str(SMALL) / "index.json"
+    values = read_json(index)
+    values["shards"] = [shard for shard in values["shards"] if shard["split"] != "train"]
+    index.write_text(json.dumps(values))
+    return Workspace(tmp_path / "films")
+
+
+def say_trained_on(run: Path, fingerprint: str) -> None:
+    (run / "config.yaml").write_text(yaml.safe_dump({"config": {}, "shards_sha256": fingerprint}))
+
+
+def test_models_read_what_they_were_trained_on(ready: Workspace) -> None:
+    generate(ready, GENERATE)
+    assert evaluate(ready, EVALUATE).is_file()
+
+
+def test_generators_trained_on_other_mammograms_are_refused_unless_that_is_said(
+    ready: Workspace, films: Workspace
+) -> None:
+    words = ("launch/generate.py", "--workspace", films.root, "--models", ready.root, "--device", "cpu")
+    refused = run_script(*words, "--cluster", "none")
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    found, expected = shards_fingerprint(films.shards(SMALL)), shards_fingerprint(ready.shards(SMALL))
+    assert f"gan-{SMALL}-remove was trained on other mammograms" in refused.stderr
+    assert f"fingerprint {expected[:12]}, these {found[:12]}" in refused.stderr and "--out-of-domain" in refused.stderr
+    assert not films.adversarial(SMALL).exists()
+    said = run_script(*words, "--cluster", "none", "--out-of-domain", FILM)
+    assert said.returncode == 0, said.stderr
+    entries = read_json(films.adversarial(SMALL) / "index.json")["shards"]
+    assert {entry["out_of_domain"] for entry in entries} == {FILM}
+
+
+def test_a_cad_trained_on_other_mammograms_is_refused_unless_the_report_says_so(
+    ready: Workspace, films: Workspace
+) -> None:
+    generate(films, GenerateConfig(models=ready.root, out_of_domain=FILM, device="cpu"))
+    with pytest.raises(UserError, match=f"cad-{SMALL} was trained on other mammograms"):
+        evaluate(films, EvaluateConfig(models=ready.root, bootstrap=100))
+    page = evaluate(films, EvaluateConfig(models=ready.root, bootstrap=100, examples=1, out_of_domain=FILM))
+    assert FILM in page.read_text()
+
+
+def test_fakes_of_generators_from_another_domain_are_no_secret_to_a_cad_of_this_one(
+    ready: Workspace, films: Workspace
+) -> None:
+    generate(films, GenerateConfig(models=ready.root, out_of_domain=FILM, device="cpu"))
+    shutil.copytree(ready.root / "runs", films.root / "runs")
+    say_trained_on(films.cad_run(SMALL), shards_fingerprint(films.shards(SMALL)))
+    with pytest.raises(UserError, match=f"gan-{SMALL}-(remove|insert) was trained on other mammograms"):
+        evaluate(films, EVALUATE)
+
+
+def test_generators_trained_against_another_state_of_the_cad_are_noted_in_log_and_report(
+    ready: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate(ready, GENERATE)
+    trained_against = {Direction.REMOVE: sha256(Run(ready.cad_run(SMALL)).best), Direction.INSERT: "0" * 64}
+    for direction, cad in trained_against.items():
+        (ready.gan_run(SMALL, direction) / "config.yaml").write_text(yaml.safe_dump({"config": {}, "cad_sha256": cad}))
+    told = f"The generators were trained against another state of this CAD (gan-{SMALL}-insert)"
+    page = evaluate(ready, EVALUATE)
+    assert told in page.read_text() and f"note: {SMALL}: {told}" in capsys.readouterr().out
+    assert told in read_json(page.parent / "table1.json")["resolutions"][str(SMALL)]["notice"]
+    say_trained_on(ready.gan_run(SMALL, Direction.INSERT), shards_fingerprint(ready.shards(SMALL)))
+    assert "another state" not in evaluate(ready, EVALUATE).read_text()
+
+
+def test_a_generator_whose_critic_was_dead_is_noted_in_log_and_report(
+    ready: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate(ready, GENERATE)
+    event = {"event": "epoch", "epoch": -1, "critic_alive": False}  # before the first, of a generator after 0 epochs
+    (ready.gan_run(SMALL, Direction.INSERT) / "metrics.jsonl").write_text(json.dumps(event) + "\n")
+    told = f"The generator of gan-{SMALL}-insert had no adversary in the epoch that it comes from"
+    assert told in evaluate(ready, EVALUATE).read_text() and told in capsys.readouterr().out
+
+
+def test_runs_that_do_not_say_what_they_were_trained_on_are_accepted(ready: Workspace, films: Workspace) -> None:
+    for record in ready.root.glob("runs/*/config.yaml"):
+        record.unlink()
+    generate(films, GenerateConfig(models=ready.root, device="cpu"))
+    assert evaluate(films, EvaluateConfig(models=ready.root, bootstrap=100, examples=1)).is_file()

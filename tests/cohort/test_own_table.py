@@ -1,0 +1,144 @@
+"""A table of one's own: which words it may hold, and that a message about the others names nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from archives.miniature import Miniature
+from archives.scanning import rows_of, scanned
+
+from mammogan.errors import UserError
+
+Table = Callable[..., Miniature]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Table:
+    """An archive of as many mammograms as there are rows, 0.dcm and so on; columns that a row lacks are filled in."""
+
+    def write(*rows: dict[str, str], name: str = "mine.csv") -> Miniature:
+        made = Miniature(tmp_path / "archive")
+        columns = list(dict.fromkeys(("path", "patient", "label", *(name for row in rows for name in row))))
+        lines: list[Sequence[str]] = []
+        for number, row in enumerate(rows):
+            made.image(f"{number}.dcm", row.get("label", ""), "LR"[number % 2])
+            given = {"path": f"{number}.dcm", "patient": f"{number // 2}", "label": "negative"} | row
+            lines.append([given.get(column, "") for column in columns])
+        made.table(name, columns, lines)
+        return made
+
+    return write
+
+
+def refused(made: Miniature, tmp_path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        scanned(made.root, tmp_path / "labels.csv")
+    assert not (tmp_path / "labels.csv").exists()
+    return str(caught.value)
+
+
+def test_a_cell_that_may_be_a_name_is_not_quoted_and_the_rows_are_counted(archive: Table, tmp_path: Path) -> None:
+    words = ("Erika Mustermann", "erika mustermann", "MRN42", "yes", "yes", "negative", "yes")
+    said = refused(archive(*({"label": word} for word in words)), tmp_path)
+    assert said.startswith("table mine.csv, label: expected positive, malignant, negative, cancer, interval")
+    assert said.endswith("; found 'yes' in 3 rows, a text of 16 characters in 2 rows, a text of 5 characters in 1 row")
+
+
+def test_of_many_unknown_words_the_most_frequent_are_told(archive: Table, tmp_path: Path) -> None:
+    words = [*(word for word in ("yes", "no", "L", "R", "CC") for _ in range(2)), "MLO", "true", "somebody"]
+    said = refused(archive(*({"label": word} for word in words)), tmp_path)
+    assert said.endswith("'L' in 2 rows, 'R' in 2 rows, 'CC' in 2 rows, others in 3 rows")
+
+
+def test_every_usual_word_for_a_split_a_side_and_a_density_is_understood(archive: Table, tmp_path: Path) -> None:
+    splits = {
+        "train": ("train", "Training"),
+        "validation": ("validation", "val", "VALID", "dev"),
+        "test": ("test", "testing"),
+    }
+    rows = [
+        {"patient": str(number), "split": word, "laterality": side, "density": density}
+        for number, (word, side, density) in enumerate(
+            zip(
+                [word for words in splits.values() for word in words],
+                ["L", "left", "LEFT", "l", "R", "right", "", "r"],
+                ["a", "B", "3", "density d", "4.0", "", "1", "2"],
+                strict=True,
+            )
+        )
+    ]
+    scanned(archive(*rows).root, tmp_path / "labels.csv")
+    found = rows_of(tmp_path / "labels.csv")
+    assert [row["split"] for row in found] == [split for split, words in splits.items() for _ in words]
+    assert [row["laterality"] for row in found] == ["L", "L", "L", "L", "R", "R", "L", "R"]
+    assert [row["density"] for row in found] == ["A", "B", "C", "D", "D", "", "A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "said"),
+    [
+        (
+            "split",
+            "holdout",
+            "train, training, validation, val, valid, dev, test, testing; found 'holdout'",
+        ),
+        ("split", "Mustermann", "testing; found a text of 10 characters"),
+        ("density", "5", "density: expected A to D, or 1 to 4; found a text of 1 character"),
+        ("laterality", "both", "laterality: expected L, LEFT, R, RIGHT; found 'both'"),
+        ("laterality", "Erika", "laterality: expected L, LEFT, R, RIGHT; found a text of 5 characters"),
+    ],
+)
+def test_a_word_that_says_nothing_known_is_refused_and_not_passed_over(
+    column: str, cell: str, said: str, archive: Table, tmp_path: Path
+) -> None:
+    made = archive({column: cell}, {column: ""}, {column: cell})
+    message = refused(made, tmp_path)
+    assert message.startswith(f"table mine.csv, {column}: expected ") and message.endswith(f"{said} in 2 rows")
+
+
+def test_every_column_with_unknown_words_is_told_at_once(archive: Table, tmp_path: Path) -> None:
+    made = archive({"label": "yes", "split": "holdout", "density": "true"})
+    assert [line.split(":")[0] for line in refused(made, tmp_path).splitlines()] == [
+        f"table mine.csv, {column}" for column in ("label", "density", "split")
+    ]
+
+
+def test_rows_without_a_split_are_counted(archive: Table, tmp_path: Path) -> None:
+    made = archive({"split": "train"}, {}, {"patient": "7"}, {"patient": "8", "split": "test"})
+    said = "expected a split in every row of your table that is used, or in none; 2 of 4 have none"
+    assert refused(made, tmp_path) == said
+
+
+def test_patients_in_several_splits_are_counted_and_not_named(archive: Table, tmp_path: Path) -> None:
+    splits = ("train", "test", "val", "validation", "test", "val")  # of three patients, two images each
+    said = refused(archive(*({"split": split} for split in splits)), tmp_path)
+    assert said.startswith("2 patients are in more than one split of your table; give all")
+    films = [f"Mass-Test_P_00820_{side}_CC" for side in ("LEFT", "RIGHT")]  # by CBIS-DDSM's identifiers one woman
+    rows = [{"patient": film, "split": split} for film, split in zip(films, ("train", "test"), strict=True)]
+    said = refused(archive(*rows), tmp_path)
+    assert said.startswith("1 patient is in more than one split") and "P_00820" not in said
+
+
+def test_a_table_with_a_label_source_is_read_where_it_is_named_and_its_known_words_stay(
+    archive: Table, tmp_path: Path
+) -> None:
+    made = archive({"label_source": "biopsy"}, {"label_source": "told by Erika"}, {})
+    passed_over = r"mine\.csv is taken for the output of a scan, for it has a column label_source; if it is your table"
+    with pytest.raises(UserError, match=f"no archive is recognised.*{passed_over}, name it with --tables"):
+        scanned(made.root, tmp_path / "labels.csv")
+    with pytest.raises(UserError, match=f"expected a table of your own, with columns label, path.*{passed_over}"):
+        scanned(made.root, tmp_path / "labels.csv", dataset="csv")
+    scanned(made.root, tmp_path / "labels.csv", tables=[made.root / "mine.csv"])
+    assert [row["label_source"] for row in rows_of(tmp_path / "labels.csv")] == ["biopsy", "table", "table"]
+
+
+def test_a_missing_or_a_second_table_of_ones_own_is_told_in_words(archive: Table, tmp_path: Path) -> None:
+    made = archive({}, {})
+    (made.root / "second.csv").write_bytes((made.root / "mine.csv").read_bytes())
+    assert refused(made, tmp_path).startswith("expected one table of your own, found ")
+    for name in ("mine.csv", "second.csv"):
+        (made.root / name).unlink()
+    with pytest.raises(UserError, match=r"^expected a table of your own, with columns label, path, patient, in"):
+        scanned(made.root, tmp_path / "labels.csv", dataset="csv")

