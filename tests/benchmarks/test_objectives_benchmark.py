@@ -6,6 +6,8 @@ import csv
 from pathlib import Path
 
 import pytest
+import readme_figures
+from conftest import ROOT
 from objective_measures import fooled
 from objective_seed import _of_test_split
 from objective_table import Row, read_rows, spread, table, write_csv
@@ -94,3 +96,10 @@ def test_the_unseen_cohort_keeps_all_positives_and_whole_patients_of_negatives(t
     kept = _of_test_split(labels, negatives=1)
     assert [r["patient"] for r in kept] == ["a", "a", "b", "b", "d", "d"]
     assert kept[0]["path"] == "phantoms/dicom/a-1.dcm" and {r["split"] for r in kept} == {"test"}
+
+
+def test_readme_has_the_figures_of_the_committed_rows() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = text.partition(readme_figures.BEGIN)[2].partition(readme_figures.END)[0]
+    rows = readme_figures.read(ROOT / "benchmarks" / "objectives.csv")
+    assert shown.strip() == readme_figures.figures(rows).strip(), "run python benchmarks/readme_figures.py --write"
