@@ -133,8 +133,8 @@ def _of_cads(rows: Sequence[Row]) -> str:
     return (
         f"The CADs ({len(auc)} trainings) have an AUC of {spread(auc, two_digits)} and a sensitivity at 0.5 of\n"
         f"{spread(sensitivity, percent)}, at most {100 * farthest:.0f} points from their mean. An insertion is the\n"
-        "first of up to six transplanted lesions that the CAD calls positive; a single one, chosen without the CAD, is\n"
-        f"called positive in {spread(single, percent)}. The floor of the detector's AUC, lesion-free twins as\n"
+        "first of up to six transplanted lesions that the CAD calls positive; a single one, chosen without the CAD,\n"
+        f"is called positive in {spread(single, percent)}. The floor of the detector's AUC, lesion-free twins as\n"
         f"removals, is {spread(floor, two_digits)}."
     )
 
