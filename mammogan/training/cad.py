@@ -147,7 +147,7 @@ class CadTraining:
 
 
 def rate_factor(config: CadConfig, batch: int, batches: int) -> float:
-    """Return the factor of the learning rates for batch number ``batch`` (from 0) of ``batches``."""
+    """Return by what the learning rates are multiplied at ``batch`` (from 0) of ``batches``: warm-up times decay."""
     rise = min(1.0, (batch + 1) / config.warm_up) if config.warm_up else 1.0
     return rise * (0.5 * (1 + math.cos(math.pi * batch / batches)) if config.lr_decay == "cosine" else 1.0)
 

@@ -47,7 +47,7 @@ class Picture:
 
 
 def altered_names(facts: dict[str, Any], version: Sequence[str]) -> Names:
-    """Return the names of an adversarial mammogram, given its JSON: the pseudonym together with the word SYNTHETIC.
+    """Return patient ID, name and descriptions of an adversarial DICOM file: the pseudonym and the word SYNTHETIC.
 
     ``version``: what its pixels depend on besides key and generator.
     """

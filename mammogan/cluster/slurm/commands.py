@@ -27,7 +27,7 @@ class NoAnswer(UserError):
 
 
 def queued(ids: Sequence[str]) -> list[str]:
-    """Return those of these jobs that are still queued or running; a job that SLURM has forgotten is neither.
+    """Return those of these jobs that are queued or running; a job that SLURM no longer knows is left out.
 
     Only jobs with our names count: another cluster, or this one years later, gives the same numbers to other jobs.
     """

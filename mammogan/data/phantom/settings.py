@@ -90,7 +90,7 @@ class PhantomConfig:
 
     @property
     def mass_over_gland(self) -> float:
-        """Attenuation of malignant masses divided by that of gland: 1 + the preset's excess times the conspicuity."""
+        """Attenuation of malignant masses divided by that of gland: 1 + (the preset's ratio - 1) x conspicuity."""
         return 1.0 + (PRESETS[self.preset].mass_over_gland - 1.0) * self.conspicuity
 
     @property

@@ -35,7 +35,7 @@ class Sample:
 
 
 def shards_fingerprint(folder: Path) -> str:
-    """Compute one sha256 for all tars of a finished folder; it does not depend on when and by which version."""
+    """Compute one sha256 for all tars of a finished folder; when and by which version they were made has no effect."""
     return fingerprint((shard["name"], shard["sha256"]) for shard in read_json(folder / "index.json")["shards"])
 
 

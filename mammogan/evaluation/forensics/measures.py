@@ -74,7 +74,7 @@ class ForensicPair:
 
 
 def forensics(pixels: Pixels, grid: GreyGrid | None) -> Forensics:
-    """Return all numbers of an image, uint16 (H,W). ``grid`` is that of its original."""
+    """Measure the forensic numbers of one image, uint16 (H,W); ``grid`` is the grey grid of its original."""
     breast = breast_of(pixels)
     inside = pixels[breast]
     some = bool(inside.size)

@@ -58,7 +58,7 @@ class Run:
 
     @property
     def previous(self) -> Path:
-        """The content of newest.pt before its last save, a replacement if newest.pt is damaged."""
+        """Path of newest-1.pt, the newest.pt of the save before; it is used when newest.pt is damaged."""
         return self.path / "checkpoints" / "newest-1.pt"
 
     @property

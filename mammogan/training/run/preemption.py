@@ -1,7 +1,7 @@
 """Signals that request the end of a training: they are recorded at once and obeyed at the end of a batch.
 
 A scheduler that pre-empts sends SIGUSR2 or SIGTERM, a person Ctrl-C, a closed terminal SIGHUP. Each sets a flag. The
-training checks it where its state can be saved (``checkpointer.Keeper``), saves, and then obeys.
+training checks it where its state can be saved (``checkpointer.Checkpointer``), saves, and then obeys.
 """
 
 from __future__ import annotations
