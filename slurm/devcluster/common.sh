@@ -1,6 +1,6 @@
 # Defines names, addresses and small functions of the development cluster; up.sh and down.sh source this file.
 
-: "${DEVCLUSTER:=/var/lib/mammogan-devcluster}"   # all files of the cluster; munge requires a path that only root can change
+: "${DEVCLUSTER:=/var/lib/mammogan-devcluster}"   # all files; munge requires a path that only root can change
 NODES="node1 node2"
 MACHINES="head $NODES"
 NAMESPACE=mammogan-                               # prefix of our network namespaces and devices
