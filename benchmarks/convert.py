@@ -1,12 +1,12 @@
-"""Core seconds to bring a mammogram to both resolutions, beside the plain way and beside what no way can leave out.
+"""Measures the processor time to convert a mammogram to both resolutions, and compares it with simpler methods.
 
     python benchmarks/convert.py                       3328x2560 phantoms, as written and losslessly compressed
     python benchmarks/convert.py --rounds 15 --images 4
 
 Plain: pydicom's pixel_array, Pillow's bicubic twice, webdataset's ShardWriter. Floor: decode, two resizes by torch and
 the same encodings as ours, and nothing else: no grey scale, background, orientation, fingerprint or tar. Own floor: the
-same with our resize. All in one thread; rounds go through all ways in turn, and processor time is counted, so that
-other work on the machine counts little. Ratios are medians over the rounds' ratios.
+same with our resize. All run in one thread. Every round runs all methods in turn, and processor time is counted, so
+other work on the machine has little effect. Ratios are medians over the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ Resize = Callable[[NDArray[np.float32], tuple[int, int]], NDArray[np.float32]]
 
 
 def plain(folder: Path) -> PenaltyMethod:
+    """Convert with pydicom, Pillow and webdataset."""
     writers = {r: wds.ShardWriter(f"{folder}/{r}-%06d.tar", verbose=0) for r in BOTH}
 
     def work(row: Mammogram) -> None:
@@ -70,6 +71,8 @@ def plain(folder: Path) -> PenaltyMethod:
 
 
 def floor(codec: Codec, resize: Resize) -> PenaltyMethod:
+    """Only decode, resize twice and encode."""
+
     def work(row: Mammogram) -> None:
         dataset = read(row.path)
         pixels = _decoded(dataset, correct=False).astype(np.float32)
@@ -84,6 +87,7 @@ def floor(codec: Codec, resize: Resize) -> PenaltyMethod:
 
 
 def torchs(pixels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize with torch's antialiased bicubic."""
     image = torch.from_numpy(pixels)[None, None]
     scaled = torch.nn.functional.interpolate(image, shape, mode="bicubic", antialias=True)
     found: NDArray[np.float32] = scaled[0, 0].numpy()
@@ -91,6 +95,7 @@ def torchs(pixels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.fl
 
 
 def ours(folder: Path, codec: Codec) -> PenaltyMethod:
+    """Convert as mammogan make-shards does."""
     folder.mkdir()
     tars = {r: wds.TarWriter(str(folder / f"{r}.tar"), mtime=0, encoder=False) for r in BOTH}
     shards = {r: OpenShard(tar, codec) for r, tar in tars.items()}
@@ -106,7 +111,7 @@ def ours(folder: Path, codec: Codec) -> PenaltyMethod:
 
 
 def compressed(rows: list[Mammogram], folder: Path, syntax: Any) -> list[Mammogram]:
-    """The same mammograms with their pixels in another transfer syntax."""
+    """Write the same mammograms with their pixels in another transfer syntax."""
     made = []
     folder.mkdir()
     for row in rows:
@@ -143,13 +148,14 @@ def main() -> None:
 
 
 def report(stored_as: str, ways: dict[str, PenaltyMethod], rows: list[Mammogram], rounds: int) -> None:
+    """Run all methods in turn, and print a line of the table for each."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
         for name, way in ways.items():
             began = time.process_time()
             for row in rows:
                 way(row)
-            if turn:  # the first is for the caches
+            if turn:  # the first round only fills the caches
                 taken[name].append((time.process_time() - began) / len(rows))
     for name, times in taken.items():
         gain = _ratio(taken["plain"], times)
@@ -162,6 +168,7 @@ def report(stored_as: str, ways: dict[str, PenaltyMethod], rows: list[Mammogram]
 
 
 def _ratio(ones: list[float], others: list[float]) -> float:
+    """Return the median of the rounds' ratios."""
     return statistics.median(one / other for one, other in zip(ones, others, strict=True))
 
 

@@ -1,6 +1,6 @@
-"""What a batch of each phase computes, and which gradients it sends when, counted exactly on meta tensors.
+"""Counts on meta tensors what a batch of each phase computes, and when it sends which gradients.
 
-Nothing runs, so the counts hold for the study's networks and sizes on any machine and are free of noise.
+Meta tensors have no values, so nothing is really computed. The counts are exact and the same on every machine.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from mammogan.training.phases import Part
 from mammogan.workspace import Resolution
 
 COMPUTE = ComputeConfig(kernels=False)
-"""Of our own kernels nobody can count the arithmetic; it is the same."""
+"""Without our fused kernels, because their FLOPs cannot be counted; the arithmetic is the same."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A gradient of so many bytes is complete when so many FLOPs of the step are still to come."""
+    """The size of a gradient, and how many FLOPs of the step remain when it is complete."""
 
     bytes: int
     flops_left: float
@@ -44,25 +44,25 @@ class Ready:
 
 @dataclass
 class Counted:
-    """One step: its arithmetic, its gradients in the order in which they are sent, and what else the ranks exchange."""
+    """One step: its FLOPs, its gradients in the order in which they are sent, and the other exchanges of the ranks."""
 
     flops: float
     gradients: list[Ready] = field(default_factory=list)
     exchanges: int = 0
-    """Small ones that the device waits for: batch norms and means over the global batch."""
+    """Number of small exchanges that the device waits for: batch norms, and means over the global batch."""
 
     @property
     def bytes(self) -> int:
         return sum(gradient.bytes for gradient in self.gradients)
 
     def of_pairs(self, factor: float) -> Counted:
-        """The same step with ``factor`` times the mammograms: the gradients are as large as before."""
+        """Return the same step with ``factor`` times the mammograms; the gradients keep their size."""
         later = [replace(gradient, flops_left=gradient.flops_left * factor) for gradient in self.gradients]
         return Counted(self.flops * factor, later, self.exchanges)
 
 
 class Flops(TorchDispatchMode):
-    """FLOPs so far of convolutions and matrix products."""
+    """Counts the FLOPs of convolutions and matrix products."""
 
     total = 0
 
@@ -74,7 +74,7 @@ class Flops(TorchDispatchMode):
 
 
 class Networks:
-    """The study's networks without values, and the steps of one pair over them."""
+    """The study's networks without values, and the counts of their steps for one pair."""
 
     def __init__(self, resolution: Resolution, width: float = 1.0) -> None:
         with torch.device("meta"):
@@ -84,13 +84,14 @@ class Networks:
         self.means = 0
 
     def cad_step(self, frozen: bool) -> Counted:
+        """Count the CAD's step, with Vnet ``frozen`` or trained."""
         self.cad.requires_grad_(True)
         self.cad.vnet.requires_grad_(not frozen)
         step = CadStep(self.cad, CadConfig(compute=COMPUTE), averaged=True)
         return self._counted(lambda: step(self.pixels, self.pixels, self.keep), self.cad)
 
     def discriminator_step(self, parts: tuple[Part, ...]) -> Counted:
-        """With the fakes that it is shown, made by Gnet without a graph."""
+        """Count the discriminator's step, including Gnet's pass that makes its fakes (without a graph)."""
         for name in ("last", "fnet", "vnet"):
             self.critic.get_submodule(name).requires_grad_(name in parts)
         step = DiscriminatorStep(self.critic, GanConfig(compute=COMPUTE), self._mean, averaged=True)
@@ -101,13 +102,14 @@ class Networks:
         return counted
 
     def generator_step(self) -> Counted:
+        """Count the generator's step."""
         step = GeneratorStep(self.gnet, self.critic, GanConfig(compute=COMPUTE), True, self._mean)
         counted = self._counted(lambda: step(self.pixels, self.keep[:1]), self.gnet)
         counted.exchanges += 2 * self._norms()
         return counted
 
     def _norms(self) -> int:
-        """Exchanges of a pass through Gnet: one for each batch norm."""
+        """Return the number of exchanges in a pass through Gnet: one for each batch norm."""
         return sum(isinstance(layer, nn.BatchNorm2d) for layer in self.gnet.modules())
 
     def _mean(self, value: Tensor) -> Tensor:
@@ -124,7 +126,7 @@ class Networks:
 
 @contextmanager
 def _ready(network: nn.Module, flops: Flops) -> Iterator[list[tuple[int, float]]]:
-    """In this block, notes the bytes of each gradient as it is complete and the FLOPs until then."""
+    """Record, inside this block, the bytes of each gradient when it becomes complete, and the FLOPs until then."""
     found: list[tuple[int, float]] = []
 
     def note(weight: Tensor) -> None:
@@ -138,8 +140,10 @@ def _ready(network: nn.Module, flops: Flops) -> Iterator[list[tuple[int, float]]
 
 
 def phases(resolution: Resolution, width: float = 1.0) -> dict[str, list[tuple[str, float, Counted]]]:
-    """The steps of a batch in each long phase of the study: their names as benchmarks/step.py has them, how often a
-    batch takes one, and what one pair costs."""
+    """Return the steps of a batch in each long phase of the study.
+
+    Of each step: its name as in benchmarks/step.py, how often a batch takes it, and the counts for one pair.
+    """
     networks, every = Networks(resolution, width), GanConfig().gnet_every
     generator = ("G", 1 / every, networks.generator_step())
     last = networks.discriminator_step(("last",))

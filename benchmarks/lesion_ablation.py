@@ -1,10 +1,10 @@
-"""The lesion objective with each of its terms left out: what each is good for, on phantoms that no training has seen.
+"""Trains the lesion objective without each of its terms in turn, and measures it on phantoms that no training has seen.
 
     python benchmarks/lesion_ablation.py --workspace work/demo --unseen work/unseen --seeds 0 1 2
 
-WORKSPACE holds shards and a CAD, such as the demo's; UNSEEN the shards of another phantom cohort with twins, of the
-same size. Every training is kept in OUT, goes on where it was stopped, and has its row beside it; CSV and table are
-made of the rows that are there.
+WORKSPACE holds shards and a CAD, such as the demo's. UNSEEN holds the shards of another phantom cohort with twins, of
+the same size. Every training is kept in OUT with its row of the table; a stopped training resumes. The CSV and the
+table contain all rows that exist so far.
 """
 
 from __future__ import annotations
@@ -62,20 +62,20 @@ BATCH = 8
 @dataclass(frozen=True)
 class Options:
     workspace: Path = Path("work/demo")
-    """With shards and a CAD."""
+    """Workspace with shards and a CAD."""
     unseen: Path = Path("work/unseen")
-    """Workspace of another cohort of phantoms with twins: its positives of all splits are measured."""
+    """Workspace of another cohort of phantoms with twins; the positives of all its splits are measured."""
     out: Path = Path("work/ablation")
-    """Folder of the trainings."""
+    """Folder for the trainings."""
     resolution: str = "192x160"
     width: float = 0.25
     seeds: tuple[int, ...] = (0, 1, 2)
     variants: tuple[str, ...] = tuple(VARIANTS)
     epochs: int = FULL.epochs
     cells: int = 48
-    """Half the height of the objective's own grid, which takes twice the time."""
+    """Height of the map in cells: half the objective's default, which takes twice the time."""
     share: str = "1/1"
-    """K/N: train every N-th of the runs from the K-th on; two processes with 1/2 and 2/2 share the work."""
+    """K/N: train every N-th run, starting with the K-th; two processes with 1/2 and 2/2 share the work."""
     csv: Path = Path("benchmarks/lesion_ablation.csv")
 
 
@@ -95,12 +95,12 @@ def main(options: Options) -> None:
 
 
 def folder_of(options: Options, variant: str, seed: int) -> Path:
-    """One training's; those of another length or grid have others."""
+    """Return the folder of one training; a training of another length or grid has another folder."""
     return options.out / f"{variant.replace(' ', '-')}-{seed}-{options.epochs}-{options.cells}"
 
 
 def trained(options: Options, variant: str, seed: int) -> Path:
-    """The run of a variant, trained or trained before."""
+    """Train a variant, unless that was done before, and return its run folder."""
     workspace = Workspace(folder_of(options, variant, seed), "lesion")
     resolution = Resolution.parse(options.resolution)
     for made in ("shards", f"runs/cad-{resolution}"):
@@ -124,7 +124,7 @@ def trained(options: Options, variant: str, seed: int) -> Path:
 
 
 def measured(options: Options, variant: str, seed: int, remover: Path) -> dict[str, str]:
-    """One row: removals of the unseen positives against their twins, and against the CAD."""
+    """Return one row: removals of the unseen positives, compared with their twins and scored by the CAD."""
     resolution = Resolution.parse(options.resolution)
     unseen, cad = Workspace(options.unseen), load_cad(Workspace(options.workspace).cad_run(resolution))
     attack, truth = NetworkAttack(load_generator(remover)), phantom_truth(unseen.cohort)
@@ -143,7 +143,7 @@ def measured(options: Options, variant: str, seed: int, remover: Path) -> dict[s
             if known is None or known.twin is None:
                 raise UserError(f"{options.unseen}: expected phantoms with twins (make_phantom.py --twins)")
             removal = compare_with_truth(sample.pixels, adversarial, known)
-            near += [] if removal.energy_near is None else [removal.energy_near]  # None: nothing was changed
+            near += [] if removal.energy_near is None else [removal.energy_near]  # None: no pixel was changed
             db.append(removal.closer_db or 0.0)
     figures = (
         len(db),
@@ -158,7 +158,7 @@ def measured(options: Options, variant: str, seed: int, remover: Path) -> dict[s
 
 
 def positives(workspace: Workspace, resolution: Resolution) -> Iterator[Sample]:
-    """All positives of a workspace, whatever their split."""
+    """Yield all positives of a workspace, from every split."""
     folder = workspace.shards(resolution)
     for shard in ShardIndex.load(folder).shards:
         if shard.label == "positive":
@@ -167,10 +167,12 @@ def positives(workspace: Workspace, resolution: Resolution) -> Iterator[Sample]:
 
 @torch.no_grad()
 def called_positive(cad: Cad, pixels: torch.Tensor) -> torch.Tensor:
+    """Return which images (N,) the CAD calls positive."""
     return cad.positive_probability(pixels) > 0.5
 
 
 def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
+    """Write the CSV."""
     with replaced_atomically(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -178,7 +180,7 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
 
 
 def table(rows: list[dict[str, str]]) -> str:
-    """Markdown: a line a variant, mean and range over the seeds."""
+    """Return a Markdown table with a line per variant: mean and range over the seeds."""
     figures = COLUMNS[5:]
     lines = ["| | seeds | " + " | ".join(figures) + " |", "|---" * (2 + len(figures)) + "|"]
     for variant in VARIANTS:

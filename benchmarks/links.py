@@ -1,7 +1,7 @@
-"""How long ranks on some GPUs take for a step, computed from its counts and from the links between them.
+"""Computes how long ranks on several GPUs take for a step, from its counts and from the links between the GPUs.
 
-Gradients are averaged by a ring, in buckets, while the step goes on computing; what is not sent when it ends is waited
-for. Nothing here is measured.
+A ring averages the gradients, in buckets, while the step still computes. The ranks wait for buckets that are not sent
+when the step ends. Nothing here is measured.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from counted import Counted, Ready
 
 FIRST_BUCKET, BUCKET = 1 << 20, 25 << 20
-"""Bytes at which DistributedDataParallel closes a bucket."""
+"""Number of bytes at which DistributedDataParallel closes a bucket."""
 
 
 @dataclass(frozen=True)
 class Links:
-    """GPUs in nodes. Bandwidths in bytes/s as an all-reduce sees them, latencies in s of one hop."""
+    """How GPUs are connected within and between nodes.
+
+    Bandwidths are in bytes/s, as an all-reduce reaches them; latencies are in s per hop.
+    """
 
     gpus_per_node: int
     inside: float
@@ -27,10 +30,15 @@ class Links:
     between_latency: float
 
     def nodes(self, ranks: int) -> int:
+        """Return how many nodes the ranks need."""
         return -(-ranks // self.gpus_per_node)
 
     def all_reduce(self, size: float, ranks: int) -> float:
-        """2 (n-1)/n of the bytes pass the slowest link of the ring; up and down a tree of n go the latencies."""
+        """Return the seconds of an all-reduce of ``size`` bytes.
+
+        2 (n-1)/n of the bytes pass the slowest link of the ring. The latencies are those of a tree of n ranks, up and
+        down.
+        """
         if ranks == 1:
             return 0.0
         bandwidth = self.inside if self.nodes(ranks) == 1 else min(self.inside, self.between)
@@ -44,7 +52,7 @@ class Links:
 
 @dataclass(frozen=True)
 class Taken:
-    """Seconds of one step: computing, gradients sent in all, those of them that are waited for, small exchanges."""
+    """Seconds of one step: computing, sending all gradients, waiting for gradients (exposed), and small exchanges."""
 
     computing: float
     sending: float
@@ -57,7 +65,10 @@ class Taken:
 
 
 def taken(step: Counted, flops_per_second: float, fixed: float, ranks: int, links: Links) -> Taken:
-    """``fixed`` seconds of a step, its launches and the optimiser, are the same for any number of mammograms."""
+    """Return how long ``ranks`` ranks take for a step.
+
+    ``fixed`` seconds, for launches and the optimiser, are the same for any number of mammograms.
+    """
     computing = step.flops / flops_per_second
     sending = [(links.all_reduce(size, ranks), computing - left / flops_per_second) for size, left in buckets(step)]
     free = computing
@@ -70,13 +81,13 @@ def taken(step: Counted, flops_per_second: float, fixed: float, ranks: int, link
 
 
 def batch(steps: Sequence[tuple[float, Taken]]) -> Taken:
-    """The steps of a batch, each as often as it is taken."""
+    """Add the steps of a batch, each as often as the batch takes it."""
     names = ("computing", "sending", "exposed", "exchanges")
     return Taken(*(sum(often * getattr(step, name) for often, step in steps) for name in names))
 
 
 def buckets(step: Counted) -> Iterator[tuple[int, float]]:
-    """Bytes of each bucket and FLOPs still to come when it is complete, in the order of completion."""
+    """Yield, in the order of completion, the bytes of each bucket and the FLOPs that remain when it is complete."""
     held: list[Ready] = []
     limit = FIRST_BUCKET
     for gradient in step.gradients:

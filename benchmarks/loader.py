@@ -1,13 +1,14 @@
-"""How many mammograms a second one loader process reads, beside the plain way: webdataset, Pillow's PNG, floats.
+"""Measures how many mammograms per second a loader process reads, compared with a plain webdataset loader.
 
     python benchmarks/loader.py                         phantoms at 1024x832, about a minute
     python benchmarks/loader.py --size 1728x1408 --rounds 15
 
-Shards are made in a temporary folder, in both codecs, of the same phantoms. Every round reads as many mammograms each
-way, in turn, in this process with one thread; figures are medians over the rounds, and the ratio is the median of the
-rounds' ratios, so that what else the machine does meets all ways alike. Our streams give 16-bit tensors, which become
-floats on the training's device; "as floats" adds that conversion here, as the plain way has it. Before anything is
-timed, every way must give the same pixels.
+The plain method is webdataset, PNGs read by Pillow, and floats. Shards of the same phantoms are made in a temporary
+folder, in both codecs. Every round runs all methods in turn, on equally many mammograms, in this process with one
+thread. Figures are medians over the rounds, and the ratio is the median of the rounds' ratios, so other work on the
+machine affects all methods equally. Our streams return 16-bit tensors, which become floats on the training's device;
+"as floats" includes this conversion, as the plain method does. Before any timing, all methods must return the same
+pixels.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ PenaltyMethod = Callable[[], Iterator[Tensor]]
 
 
 def plain(folder: Path) -> PenaltyMethod:
-    """Sequential, as webdataset's documentation has it; the decoder is Pillow, since its own ones cut to 8 bits."""
+    """Read one after the other, as webdataset documents it; Pillow decodes, since webdataset itself cuts to 8 bits."""
 
     def to_float(sample: dict[str, bytes]) -> Tensor:
         image = np.array(Image.open(io.BytesIO(sample["png"])), dtype=np.float32)
@@ -57,6 +58,7 @@ def plain(folder: Path) -> PenaltyMethod:
 
 
 def ours(folder: Path, batches: int | None = None) -> PenaltyMethod:
+    """Read with the stream of pairs that the trainings use."""
     stream = PairedStream(
         ShardImages(folder, "train", "positive"), ShardImages(folder, "train", "negative"), PAIRS, 0, batches=batches
     )
@@ -64,15 +66,17 @@ def ours(folder: Path, batches: int | None = None) -> PenaltyMethod:
 
 
 def as_floats(way: PenaltyMethod) -> PenaltyMethod:
+    """Return the same method with its batches converted to floats."""
     return lambda: (batch.float().div_(65535) for batch in way())
 
 
 def read(way: PenaltyMethod) -> int:
+    """Read everything, and return the number of mammograms."""
     return sum(len(batch) for batch in way())
 
 
 def pixel_sets(way: PenaltyMethod) -> set[bytes]:
-    """The distinct mammograms of a way, as bytes of 16-bit pixels."""
+    """Return the different mammograms that a method reads, as bytes of 16-bit pixels."""
     found = set()
     for batch in way():
         exact = (batch * 65535).round() if batch.is_floating_point() else batch
@@ -107,6 +111,7 @@ def main() -> None:
 
 
 def report(ways: dict[str, PenaltyMethod], rounds: int, size: Resolution, bytes_each: dict[str, float]) -> None:
+    """Time all methods in turn, and print the table."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():

@@ -1,4 +1,4 @@
-"""What both benchmarks measure with: time, peak memory, and networks on machines without torchvision."""
+"""Measures time and peak memory for the benchmarks, and lets them build networks without torchvision."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VGG11 = [64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"]
 
 
 def stand_in_for_torchvision() -> None:
-    """Where torchvision is not installed, give the package the two names of it that networks are built from."""
+    """If torchvision is not installed, provide the two names of it that the networks need."""
     if importlib.util.find_spec("torchvision"):
         return
     names = ("torchvision", "torchvision.models", "torchvision.models.vgg")
@@ -41,6 +41,7 @@ def _make_layers(layout: list[int | str]) -> nn.Sequential:
 
 
 def seconds(step: Callable[[], object], device: torch.device) -> float:
+    """Return the time of one step, including all of its work on the device."""
     _wait(device)
     began = time.perf_counter()
     step()
@@ -49,7 +50,10 @@ def seconds(step: Callable[[], object], device: torch.device) -> float:
 
 
 def peak_mebibytes(step: Callable[[], object], device: torch.device) -> float:
-    """Memory of one step on top of what is there. On CPU that is the growth of this process: let it be a fresh one."""
+    """Return the peak memory of one step, in addition to the memory that was in use before.
+
+    On the CPU this is the growth of this process, so it should be a new process.
+    """
     gc.collect()
     if device.type == "cuda":
         _wait(device)
@@ -58,13 +62,14 @@ def peak_mebibytes(step: Callable[[], object], device: torch.device) -> float:
         step()
         _wait(device)
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what is resident now
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the present memory
     before = _peak_resident_kibibytes()
     step()
     return (_peak_resident_kibibytes() - before) / 2**10
 
 
 def machine(device: torch.device) -> str:
+    """Describe the device and the version of torch."""
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
     return f"{name}, torch {torch.__version__}"
 

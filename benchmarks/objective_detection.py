@@ -1,4 +1,4 @@
-"""Detectors that are trained afresh to tell one attack's images from real ones of the class they pretend to be."""
+"""Trains new detectors to distinguish an attack's images from real images of the class that they imitate."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from mammogan.training.run.checkpoint import choose_checkpoint, read_generator
 from mammogan.workspace import Direction, Label, Objective, Resolution, Workspace
 
 IMAGES = 276
-"""Most of each class that a detector learns from: the training positives of 600 patients."""
+"""Most training images of each class for a detector: the number of training positives of 600 patients."""
 BATCH = 8
 
 
 @dataclass(frozen=True)
 class Detection:
-    """One detection to be measured; small enough to be pickled for another process."""
+    """One detection to measure; small enough to be pickled for another process."""
 
     trained: Path
     """Workspace whose training split the detector learns from."""
     unseen: Path
-    """Workspace on whose test split it is asked."""
+    """Workspace whose test split the detector is tested on."""
     size: Resolution
     objective: Objective | None
-    """Whose images; None: the lesion-free twins of positives, which are the floor of removal."""
+    """Objective of the attack; None: the lesion-free twins of positives, the lower limit for removals."""
     direction: Direction
     steps: int
     seeds: int
@@ -48,8 +48,10 @@ class Detection:
 
 
 def detect(task: Detection) -> dict[str, float]:
-    """AUC of both detectors on the test split, and of the network on what it learned from; empty where there are no
-    twins, or no images of a class."""
+    """Return the AUC of both detectors on the test split, and of the network on its training images.
+
+    Empty if there are no twins, or no images of a class.
+    """
     say(f"{task.name}: training detectors")
     device = str(choose_device("auto"))
     trained, unseen = _images(task, Workspace(task.trained), "train"), _images(task, Workspace(task.unseen), "test")
@@ -65,7 +67,7 @@ def detect(task: Detection) -> dict[str, float]:
 
 
 def _images(task: Detection, workspace: Workspace, split: str) -> Images:
-    """Adversarial images of a split and as many real ones, of which the test split may have more."""
+    """Return adversarial images of a split, and as many real ones; in the test split there may be more real ones."""
     most = IMAGES if split == "train" else None
     sources = first_of(workspace, task.size, split, task.direction.source, most)
     reals = first_of(workspace, task.size, split, task.direction.target, most)
@@ -85,21 +87,21 @@ def _stacked(pixels: Iterable[Pixels]) -> Pixels:
 
 
 def first_of(workspace: Workspace, size: Resolution, split: str, label: Label, most: int | None = None) -> list[Sample]:
-    """The first mammograms of a split and label, at most so many; None: all."""
+    """Return the first ``most`` mammograms of a split and label; None: all."""
     folder = workspace.shards(size)
     shards = [shard for shard in ShardIndex.load(folder).of_split(split) if shard.label == label]
     return list(islice((sample for shard in shards for sample in read_shard(folder / shard.name)), most))
 
 
 def attack_of(view: Workspace, size: Resolution, direction: Direction, tries: int) -> Attack:
-    """The attack that a training has left, as mammogan generate would load it."""
+    """Load the attack that a training has made, as mammogan generate does."""
     generator = read_generator(view.gan_run(size, direction))[1]
     choosing = InsertionChoice.of(generator, tries, GenerateConfig().seed, choose_checkpoint(view.cad_run(size)))
     return load_attack(generator, choosing, str(choose_device("auto")))
 
 
 def adversarial_of(attack: Attack, samples: Iterable[Sample]) -> list[Sample]:
-    """What an attack makes of mammograms, with their keys and facts, the air and the grey grid kept."""
+    """Make adversarial mammograms with the originals' keys, facts, air and grey grid."""
     made: list[Sample] = []
     for several in _batches(samples):
         pixels = torch.from_numpy(np.stack([sample.pixels for sample in several]))[:, None]

@@ -1,7 +1,8 @@
-"""What is measured of one seed: figures of the report, and those that no report has.
+"""Collects the figures of one seed: those of the report, and some that no report has.
 
-The report's own come from its table1.json. Besides: what a CAD says that was never in the loop, insertions by a single
-try, detectors that are trained afresh to tell adversarial from real, and whether the critics lived.
+The report's figures come from its table1.json. The others are: how a second CAD responds that had no part in any
+training of a generator, insertions with a single try, newly trained detectors that distinguish adversarial from real
+images, and whether the critics were alive.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from objectives import Options
 
 MEASURING = 1
-"""Counts up when the same networks give other rows."""
+"""Version of the measures; increase it when the same networks give other rows."""
 Measured = tuple[str, str, float | None]
-"""What was measured (an objective, a CAD, a control), the measure's name, and its value; None: it has none."""
+"""What was measured (an objective, a CAD, a control), the name of the measure, and its value; None: no value."""
 Scores = Mapping[str, float]
 """Probability of cancer by the key of the real mammogram."""
 THRESHOLD = 0.5
@@ -46,7 +47,7 @@ CAD, SECOND_CAD, DATA = "cad", "second cad", "data"
 def measure_cads(
     trained: Workspace, second: Workspace, unseen: Workspace, size: Resolution, options: Options
 ) -> list[Measured]:
-    """How well both CADs read the unseen cohort."""
+    """Measure how well both CADs classify the unseen cohort."""
     reals = _reals(unseen, size)
     return [row for name, of in ((CAD, trained), (SECOND_CAD, second)) for row in _reading(name, of, size, reals)[0]]
 
@@ -54,7 +55,7 @@ def measure_cads(
 def measure_all(
     trained: Workspace, second: Workspace, unseen: Workspace, size: Resolution, options: Options
 ) -> list[Measured]:
-    """Every row of one seed, all trainings and the report of the unseen cohort being there."""
+    """Return every row of one seed. All trainings and the report of the unseen cohort must exist."""
     told = read_json(unseen.report / "table1.json")["resolutions"]
     reals, rows = _reals(unseen, size), []
     scores: dict[str, Scores] = {}
@@ -74,14 +75,14 @@ def measure_all(
 
 
 def _reals(unseen: Workspace, size: Resolution) -> dict[str, list[Sample]]:
-    """The unseen mammograms by label."""
+    """Return the unseen mammograms by label."""
     return {label: first_of(unseen, size, "test", label) for label in LABELS}
 
 
 def _reading(
     name: str, workspace: Workspace, size: Resolution, reals: Mapping[str, Sequence[Sample]]
 ) -> tuple[list[Measured], Scores]:
-    """How a CAD reads real mammograms, and its scores."""
+    """Measure how a CAD classifies real mammograms; return the rows and its scores."""
     cad = load_cad(workspace.cad_run(size), str(choose_device("auto")))
     by_label = {label: scores_of(cad, reals[label], f"{name}: {label}") for label in LABELS}
     found = {label: np.array(list(scores.values())) for label, scores in by_label.items()}
@@ -97,14 +98,14 @@ def _reading(
 
 
 def scores_of(cad: Cad, samples: Sequence[Sample], doing: str) -> dict[str, float]:
-    """The CAD's probability of cancer of each sample, by the key of the real mammogram that it is or comes from."""
+    """Return the CAD's probability of cancer for each sample, by the key of its real mammogram."""
     batches = [list(samples[at : at + BATCH]) for at in range(0, len(samples), BATCH)]
     found = [p for batch in track(batches, len(batches), doing) for p in probabilities(cad, batch)]
     return {s.facts.get("source_key", s.key): p for s, p in zip(samples, found, strict=True)}
 
 
 def _of_report(told: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
-    """Rows of one column of table1.json."""
+    """Yield the rows of one column of table1.json."""
     table, truth, inserted = told["table1"], told["lesion_truth"] or {}, told["insertion"] or {}
     for name in ("auc_adversarial", "fooled_remove", "fooled_insert"):
         yield name, table[name]["value"]
@@ -125,7 +126,7 @@ def _of_report(told: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
 
 
 def _of_controls(told: Mapping[str, Any]) -> Iterator[Measured]:
-    """Rows of what fools the CAD without a generator, and of the data."""
+    """Yield the rows of the controls, which change images without a trained attack, and of the data."""
     for name, row in (told["controls"] or {}).items():
         if name != "generator":
             yield name, "fooled_remove", row["fooled"]["value"]
@@ -137,7 +138,7 @@ def _of_controls(told: Mapping[str, Any]) -> Iterator[Measured]:
 
 
 def _of_critics(view: Workspace, size: Resolution) -> Iterator[tuple[str, float | None]]:
-    """Whether the critic of each training lived; a bank of lesions has none."""
+    """Yield whether the critic of each training was alive; a bank of lesions has no critic."""
     for direction in Direction:
         run = Run(view.gan_run(size, direction))
         life = read_json(run.done).get("critic")
@@ -148,27 +149,30 @@ def _of_critics(view: Workspace, size: Resolution) -> Iterator[tuple[str, float 
 
 
 def _last_watched(metrics: Path) -> dict[str, float]:
-    """The critic's figures in the last epoch that has them."""
+    """Return the critic's figures in the last epoch that has them."""
     watched = [event for event in read_events(metrics) if "critic_sd" in event]
     return {name: watched[-1][name] for name in ("critic_sd", "critic_gradient")} if watched else {}
 
 
 def _black_box(view: Workspace, size: Resolution, cad: Cad, before: Scores) -> Iterator[tuple[str, float | None]]:
-    """How many of its right calls a CAD that was never in the loop takes back."""
+    """Yield how often a second CAD, which had no part in the training of the generators, is fooled."""
     for direction in Direction:
         after = scores_of(cad, adversarial(view, size, direction), f"{view.objective}, {direction}: second CAD")
         yield f"black_box_{direction}", fooled(before, after, direction)
 
 
 def adversarial(view: Workspace, size: Resolution, direction: Direction) -> list[Sample]:
-    """Adversarial mammograms of the test split."""
+    """Return the adversarial mammograms of the test split."""
     folder = AdversarialFolder(view, size)
     shards = [entry["name"] for entry in folder.of_split("test") if entry["direction"] == direction]
     return [sample for name in shards for sample in read_shard(folder.path / name)]
 
 
 def fooled(before: Scores, after: Scores, direction: Direction) -> float | None:
-    """Of the mammograms that were called rightly, the share whose adversarial one is not; None without any."""
+    """Return the fooled rate: of the correctly classified mammograms, the share that are wrong after the attack.
+
+    None if no mammogram was classified correctly.
+    """
     was_positive = direction is Direction.REMOVE
     right = [key for key in after if (before[key] > THRESHOLD) == was_positive]
     turned = sum((after[key] > THRESHOLD) != was_positive for key in right)
@@ -176,7 +180,7 @@ def fooled(before: Scores, after: Scores, direction: Direction) -> float | None:
 
 
 def _single_tries(view: Workspace, size: Resolution, negatives: Sequence[Sample], before: Scores) -> Iterator[Measured]:
-    """The insertion without a CAD that chooses: one lesion is drawn for each mammogram."""
+    """Measure insertions without a CAD that chooses: one lesion is drawn for each mammogram."""
     attack = attack_of(view, size, Direction.INSERT, tries=1)
     altered = adversarial_of(attack, track(negatives, len(negatives), "single tries"))
     cad = load_cad(view.cad_run(size), str(choose_device("auto")))
@@ -186,7 +190,7 @@ def _single_tries(view: Workspace, size: Resolution, negatives: Sequence[Sample]
 
 
 def _told_apart(trained: Workspace, unseen: Workspace, size: Resolution, options: Options) -> Iterator[Measured]:
-    """How well detectors that are trained afresh tell each attack's images, and the twins, from real ones."""
+    """Measure how well newly trained detectors distinguish each attack's images, and the twins, from real ones."""
     kinds: list[tuple[Objective | None, Direction]] = [(o, d) for o in options.objective for d in Direction]
     tasks = [
         Detection(trained.root, unseen.root, size, *kind, options.detector_steps, options.detector_seeds)

@@ -1,4 +1,4 @@
-"""One seed of the comparison of objectives: its cohorts, its trainings, its adversarial mammograms, its rows."""
+"""Makes one seed of the comparison of objectives: cohorts, trainings, adversarial mammograms, rows of the table."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 UNSEEN, SECOND = 1000, 100
-"""Added to a seed for its unseen cohort and its second CAD."""
+"""Added to a seed to get the seeds of its unseen cohort and of its second CAD."""
 OUT_OF_DOMAIN = "an unseen cohort of phantoms"
 SALT = "phantoms are nobody: no secret is needed\n"
-"""The same for all, so that keys, and with them what is inserted where, are the same wherever this is run."""
+"""The same everywhere, so that the keys, which decide what is inserted where, are the same on every machine."""
 
 
 @dataclass(frozen=True)
 class Seed:
-    """Where everything of one seed lies and how it is made."""
+    """Where the files of one seed are, and how they are made."""
 
     number: int
     options: Options
@@ -52,26 +52,27 @@ class Seed:
 
     @property
     def trained(self) -> Workspace:
-        """Cohort, CAD and generators."""
+        """Workspace of the cohort, the CAD and the generators."""
         return Workspace(self.options.out / f"seed-{self.number}")
 
     @property
     def second(self) -> Workspace:
-        """Another CAD of the same mammograms."""
+        """Workspace of another CAD, trained on the same mammograms."""
         return Workspace(self.options.out / f"second-{self.number}")
 
     @property
     def unseen(self) -> Workspace:
-        """Mammograms of a cohort that nothing was trained on, all of them its test split."""
+        """Workspace of a cohort that nothing was trained on; all of it is the test split."""
         return Workspace(self.options.out / f"test-{self.number}")
 
     @property
     def rows(self) -> Path:
+        """File with the rows of this seed."""
         only = "cad-" if self.options.only == "cad" else ""
         return self.options.out / "rows" / f"{only}seed-{self.number}.json"
 
     def complete(self) -> bool:
-        """Make whatever is not there; False when the rows are there already, made from what is there."""
+        """Make everything that is missing, and measure it. Return False if the rows exist and are up to date."""
         if self._is_measured():
             return False
         say(f"\nseed {self.number}: cohorts")
@@ -96,7 +97,7 @@ class Seed:
         _run(["shards/make_phantom.py", *words, "--twins", "--jobs", str(asked.parallel)])
 
     def _train_cads(self) -> None:
-        """Both side by side, as mammogan study would train each."""
+        """Train both CADs side by side, as mammogan study would train each."""
         _prepare(self.second)
         shards = self.second.root / "shards"
         if not shards.is_symlink():
@@ -111,7 +112,7 @@ class Seed:
             raise UserError("a CAD could not be trained, see above")
 
     def _line(self, workspace: Workspace, seed: int) -> list[Stage]:
-        """The study's stages in a workspace, with the settings and the seed written into it."""
+        """Return the study's stages in a workspace; its settings, with the seed, are written into it."""
         sections = read_sections(self.options.config)
         for name in ("cad", "gan"):
             sections[name] = {**sections.get(name, {}), "seed": str(seed)}
@@ -128,7 +129,7 @@ class Seed:
         _run(["launch/study.py", *words, "--cluster", "none", "--parallel", str(self.options.parallel)])
 
     def _convert_unseen(self) -> None:
-        """Shards of the unseen cohort, all of them its test split, with no more negatives than asked for."""
+        """Make the shards of the unseen cohort, all in its test split, with at most --test-negatives negatives."""
         rows = _of_test_split(_labels(self.unseen), self.options.test_negatives)
         table = self.unseen.root / "labels.csv"
         with replaced_atomically(table) as own, open(own, "w", newline="", encoding="utf-8") as file:
@@ -149,11 +150,11 @@ class Seed:
     def _is_measured(self) -> bool:
         try:
             return self.rows.is_file() and read_json(self.rows)["made_from"] == self._made_from()
-        except OSError:  # something that it was made from is not there
+        except OSError:  # an input of the rows is missing
             return False
 
     def _made_from(self) -> dict[str, Any]:
-        """All that decides the rows; an OSError when a part of it is not there."""
+        """Return everything that decides the rows; OSError if a part of it is missing."""
         asked, runs = self.options, {"cad": self.trained.cad_run(self.size), "second": self.second.cad_run(self.size)}
         found: dict[str, Any] = {"measures": MEASURING, "cohort": self.settings(), "config": sha256(asked.config)}
         if asked.only == "all":
@@ -165,7 +166,7 @@ class Seed:
         return found
 
     def settings(self) -> dict[str, str]:
-        """What the CSV says of a row besides its seed."""
+        """Return the settings that the CSV records for each row, in addition to its seed."""
         asked = self.options
         names = ("patients", "test_patients", "test_negatives", "preset", "conspicuity", "detector_steps")
         config = f"{asked.config.name} {sha256(asked.config)[:8]}"
@@ -199,8 +200,10 @@ def _named(stages: Sequence[Stage], name: str) -> Stage:
 
 
 def _of_test_split(labels: Path, negatives: int) -> list[dict[str, str]]:
-    """All positives, and the negatives of whole patients until there are ``negatives``, as rows of the test split whose
-    paths begin at the folder above."""
+    """Return rows of the test split: all positives, and negatives of complete patients until there are ``negatives``.
+
+    Their paths are relative to the folder above.
+    """
     with open(labels, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     kept: dict[str, int] = {}
@@ -215,7 +218,10 @@ def _of_test_split(labels: Path, negatives: int) -> list[dict[str, str]]:
 
 
 def _run(*commands: Sequence[str]) -> None:
-    """Print and run commands of the project side by side, which end when this does; UserError when one fails."""
+    """Print commands of the project and run them side by side; they end when this process ends.
+
+    UserError when one fails.
+    """
     children: list[subprocess.Popen[str]] = []
     with stopping_on_exit(children, PATIENCE):
         for words in commands:

@@ -1,4 +1,4 @@
-"""Rows of all seeds as a CSV, and as a table of means and ranges."""
+"""Writes the rows of all seeds as a CSV, and as a table of means and ranges."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ MEASURES: dict[str, str] = {
     "critic_gradient_insert": "insertion: norm of the critic's gradient at the end",
     "auc_adversarial": "AUC of adversarial mammograms, flipped labels",
 }
-"""Measures of an objective, in the order of the table."""
+"""The measures of an objective with their names in the table, in its order."""
 CONTROLS: dict[str, str] = {
     "identity": "generator trained to change nothing",
     "contrast": "contrast x 0.8",
@@ -76,19 +76,19 @@ OF_DATA = {
 
 @dataclass(frozen=True)
 class Row:
-    """One value of one seed."""
+    """One measured value of one seed."""
 
     settings: dict[str, str]
-    """Of the cohorts and the trainings, by the CSV's columns."""
+    """Settings of the cohorts and the trainings, by the CSV's columns."""
     seed: int
     objective: str
-    """study, lesion, or what else was measured: cad, second cad, data, or a control."""
+    """study, lesion, or another thing that was measured: cad, second cad, data, or a control."""
     measure: str
     value: float
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """Rows of all seeds; of one whose CADs alone were measured, too, what was measured with all of it."""
+    """Read the rows of all seeds. If a seed has rows of its CADs alone and rows of everything, take the latter."""
     files = {path.stem.removeprefix("cad-"): path for path in sorted(folder.glob("cad-seed-*.json"))}
     files |= {path.stem: path for path in folder.glob("seed-*.json")}
     rows = [Row(**values) for path in files.values() for values in read_json(path)["rows"]]
@@ -96,7 +96,7 @@ def read_rows(folder: Path) -> list[Row]:
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """All rows, after those that the file has of other settings."""
+    """Write all rows, after the rows that the file already has for other settings."""
     header = [*rows[0].settings, "seed", "objective", "measure", "value"]
     ours = [{**r.settings, **{name: str(getattr(r, name)) for name in header[-4:]}} for r in rows]
     kept = [line for line in _lines(path) if list(line) == header and not _of_settings(line, rows)]
@@ -119,7 +119,7 @@ def _of_settings(line: dict[str, str], rows: Sequence[Row]) -> bool:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown: objectives side by side, controls, CADs; each value a mean over seeds, with its range."""
+    """Return Markdown tables of objectives, controls and CADs; each value is a mean over seeds with its range."""
     objectives = [name for name in ("study", "lesion") if any(row.objective == name for row in rows)]
     head = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in rows[0].settings.items())
     lines = [f"{head}. Mean over seeds (lowest to highest; number of seeds).\n"]
@@ -149,7 +149,7 @@ def _of_controls(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _cads(rows: Sequence[Row]) -> Iterator[str]:
-    """Both CADs of all seeds as one group of trainings."""
+    """Yield a table that treats both CADs of all seeds as one group of trainings."""
     yield "| CAD on the unseen cohort | mean (lowest to highest; trainings) | farthest from the mean |"
     yield "|---|---|---|"
     for name, label in OF_CADS.items():
@@ -158,12 +158,12 @@ def _cads(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def values_of(rows: Sequence[Row], objective: str, measure: str) -> list[float]:
-    """One value a seed."""
+    """Return the values of one measure, one per seed."""
     return [row.value for row in rows if (row.objective, row.measure) == (objective, measure)]
 
 
 def spread(values: Sequence[float]) -> str:
-    """mean (lowest to highest; n); empty without values."""
+    """Return "mean (lowest to highest; n)"; empty without values."""
     if not values:
         return ""
     mean, low, high = (_short(value) for value in (fmean(values), min(values), max(values)))

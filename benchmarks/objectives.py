@@ -1,9 +1,9 @@
-"""Both objectives compared on phantoms, over seeds: is the lesion removed, is one inserted, and can it be told?
+"""Compares both objectives on phantoms, over seeds: is the lesion removed, is one inserted, and can it be detected?
 
-Each seed has its own cohort, CAD and generators, a second CAD that nothing was trained against, and an unseen cohort on
-which all figures are taken. Every step is a command that you can run by hand, and is printed before it runs; what is
-there already is skipped, so the same command goes on where it was stopped. A seed that fails keeps none of the others
-from being measured.
+Each seed has its own cohort, CAD and generators, a second CAD that no generator was trained against, and an unseen
+cohort, on which all figures are measured. Every step is a command that you can also run manually; it is printed before
+it runs. Completed steps are skipped, so the same command continues a stopped run. If a seed fails, the others are still
+measured.
 
     python benchmarks/objectives.py --out work/objectives --seeds 1 2 3
     python benchmarks/objectives.py --out work/objectives --seeds 1 2 3 4 5 6 --only cad
@@ -38,37 +38,37 @@ from mammogan.workspace import OBJECTIVES, Objective, Resolution
 @dataclass(frozen=True)
 class Options:
     out: Path = Path("work/objectives")
-    """Folder of everything that is made."""
+    """Folder for all results."""
     seeds: tuple[int, ...] = (1, 2, 3)
-    """Of the cohorts and the trainings. The unseen cohort has 1000 more, the second CAD 100 more."""
+    """Seeds of the cohorts and the trainings. The unseen cohort's seed is 1000 higher, the second CAD's 100 higher."""
     patients: int = 600
-    """Of the cohort that is trained on; about 29% are positive."""
+    """Patients of the training cohort; about 29% are positive."""
     test_patients: int = 300
-    """Of the unseen cohort."""
+    """Patients of the unseen cohort."""
     test_negatives: int = 400
-    """Most negative mammograms of the unseen cohort, those of its first patients; all positives are kept."""
+    """Most negative mammograms of the unseen cohort, from its first patients; all positives are kept."""
     size: str = "192x160"
-    """Size of the phantoms and of the training, HEIGHTxWIDTH."""
+    """Size of the phantoms and of the images in training, HEIGHTxWIDTH."""
     preset: PresetName = "demo"
     """demo: masses of exaggerated contrast. physical: contrast of real masses, and calcifications."""
     conspicuity: float = 1.0
-    """Multiplies the excess attenuation of the lesions on top of the preset."""
+    """Multiplies the excess attenuation of the lesions, in addition to the preset."""
     config: Path = ROOT / "launch" / "demo.yaml"
-    """Settings of the trainings, as mammogan study takes them; seeds are laid over it."""
+    """YAML file with the settings of the trainings, as for mammogan study --config; the seeds here win over it."""
     parallel: int = 2
-    """Processes side by side; more than one have a core each."""
+    """Processes that run side by side; if there are several, each uses one core."""
     objective: tuple[Objective, ...] = OBJECTIVES
-    """What generators are trained for: study, lesion."""
+    """Objectives of the generators: study, lesion."""
     detector_steps: int = 600
-    """Of each detector that is trained afresh to tell adversarial from real."""
+    """Training steps of each new detector that distinguishes adversarial from real images."""
     detector_seeds: int = 1
-    """Trainings of each of these detectors; their mean is the figure of a seed."""
+    """Trainings of each of these detectors; a seed's figure is their mean."""
     only: Literal["all", "cad"] = "all"
-    """cad: train and measure the two CADs of each seed alone."""
+    """cad: train and measure only the two CADs of each seed."""
     csv: Path = ROOT / "benchmarks" / "objectives.csv"
-    """Table of all rows: those of these settings are replaced in it, those of others stay."""
+    """Table of all rows: rows with these settings are replaced, rows with other settings stay."""
     table_only: bool = False
-    """Write CSV and table from what was measured before, and do nothing else."""
+    """Only write the CSV and the table from earlier measurements."""
 
     def __post_init__(self) -> None:
         Resolution.parse(self.size)
@@ -90,7 +90,7 @@ def main(options: Options) -> int:
 
 
 def done(seed: int, options: Options) -> bool:
-    """Train and measure one seed; False when that fails, which is told."""
+    """Train and measure one seed. If that fails, print the error and return False."""
     from objective_seed import Seed
 
     began = time.monotonic()
@@ -99,7 +99,7 @@ def done(seed: int, options: Options) -> bool:
     except (UserError, OSError) as error:
         print(f"seed {seed}: {error}", file=sys.stderr, flush=True)
         return False
-    except Exception:  # a fault of ours, which need not keep the other seeds from being measured
+    except Exception:  # an error of this program: the other seeds are still measured
         traceback.print_exc()
         return False
     say(f"seed {seed}: {f'done in {duration(time.monotonic() - began)}' if made else 'measured before'}")
@@ -107,7 +107,7 @@ def done(seed: int, options: Options) -> bool:
 
 
 def summarise(options: Options) -> None:
-    """Write the CSV and the table of every seed in OUT that is measured."""
+    """Write the CSV and the table of all measured seeds in OUT."""
     rows = read_rows(options.out / "rows")
     if not rows:
         raise UserError(f"nothing is measured in {options.out / 'rows'}; run the command without --table-only")

@@ -1,7 +1,7 @@
-"""Time and memory of the gradient penalty, by automatic differentiation and by the fast path, in one run.
+"""Measures time and memory of the gradient penalty, with automatic differentiation and with the fast method.
 
-The ways take turns, so that a busy machine slows all; the ratio is given with its spread over the rounds. Memory is
-what a step needs on top of the network: on CPU the growth of a fresh process, on CUDA the allocator's peak.
+The methods alternate, so a busy machine slows all of them; the ratio is printed with its range over the rounds. Memory
+is what a step needs in addition to the network: on the CPU the growth of a new process, on CUDA the allocator's peak.
 
     python benchmarks/penalty.py                      the study's networks, small images, on this machine
     python benchmarks/penalty.py --size 1728x1408 --images 8 --precision bf16
@@ -40,7 +40,7 @@ if torch.cuda.is_available():
 
 @dataclass(frozen=True)
 class Case:
-    """A step to measure: images at a size through a network of a width, Vnet frozen or not."""
+    """A step to measure: number and size of the images, width of the network, Vnet frozen or not."""
 
     size: str
     images: int
@@ -51,7 +51,7 @@ class Case:
 
 
 def step_of(case: Case) -> Callable[[str], Callable[[], None]]:
-    """One training step of the CAD in a way: forward, penalty on all images, one backward."""
+    """Return, for each method, one training step of the CAD: forward, penalty on all images, one backward."""
     torch.manual_seed(0)
     resolution, device = Resolution.parse(case.size), torch.device(case.device)
     precision = Precision.choose(case.precision, device)
@@ -74,7 +74,7 @@ def step_of(case: Case) -> Callable[[str], Callable[[], None]]:
 
 
 def times(case: Case, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each way in each round, after one unmeasured round."""
+    """Return the seconds of each method in each round, after one round that is not measured."""
     in_way, device = step_of(case), torch.device(case.device)
     found: dict[str, list[float]] = {way: [] for way in WAYS}
     for number in range(rounds + 1):
@@ -86,13 +86,14 @@ def times(case: Case, rounds: int) -> dict[str, list[float]]:
 
 
 def memory(case: Case, way: str) -> float:
-    """Peak of a fresh process, as its own run prints it."""
+    """Return the peak memory of a new process, in MiB, as this file prints it there."""
     words = [f"--{n}={getattr(case, n)}" for n in ("size", "images", "width", "precision", "device")]
     command = [sys.executable, __file__, *words, f"--memory-of={way}", f"--frozen={int(case.frozen)}"]
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def report(case: Case, rounds: int) -> None:
+    """Measure all methods, and print a line of the table for each."""
     found = times(case, rounds)
     needed = {way: memory(case, way) for way in WAYS}
     for way in WAYS:

@@ -1,4 +1,4 @@
-"""Phantom mammograms at a detector's size, for benchmarks of the data's way."""
+"""Draws phantom mammograms at a detector's size, for benchmarks of conversion and loading."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DETECTOR = "3328x2560"
 
 
 def draw_phantoms(folder: Path, patients: int) -> Path:
-    """The table of ``patients``' DICOM files of DETECTOR size, all in the training split."""
+    """Draw ``patients`` patients at DETECTOR size, all in the training split; return the path of their table."""
     make = [sys.executable, str(ROOT / "shards" / "make_phantom.py"), "--out", str(folder), "--size", DETECTOR]
     subprocess.run([*make, "--patients", str(patients)], check=True, stdout=subprocess.DEVNULL)
     table = folder / "labels.csv"

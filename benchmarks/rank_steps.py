@@ -1,6 +1,6 @@
-"""The steps of real trainings on one rank and on several, measured in turns by the ranks themselves.
+"""Measures the steps of real trainings on one rank and on several; the ranks alternate and measure themselves.
 
-Run by benchmarks/scaling.py, once for each rank.
+benchmarks/scaling.py starts this once for each rank.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ COMPUTE = ComputeConfig()
 
 @dataclass
 class Batch:
-    """What a rank does with a batch: the steps, each with its wrapped module; and the bytes that they average."""
+    """The work of a rank for one batch, and the wrapped modules whose gradients it averages."""
 
     run: Callable[[], None]
     modules: list[nn.Module]
 
     @property
     def bytes(self) -> int:
+        """Number of bytes of the averaged gradients."""
         return sum(p.numel() * p.element_size() for m in self.modules for p in m.parameters() if p.requires_grad)
 
 
 def batch_of(kind: str, resolution: Resolution, width: float, pairs: int, ranks: Ranks) -> Batch:
-    """A batch of ``pairs`` pairs on this rank: forward, backward with the gradients averaged, update."""
+    """Return a batch of ``pairs`` pairs on this rank: forward, backward with averaged gradients, update."""
     torch.manual_seed(0)
     precision = Precision.choose("auto", ranks.device)
     pixels = torch.rand(2, pairs, 1, resolution.height, resolution.width, device=ranks.device)
@@ -95,7 +96,7 @@ def _keep(fnet: Any, pixels: Tensor) -> Tensor:
 
 
 class Watch:
-    """When each bucket of gradients was complete, and when its averages were there."""
+    """Records when each bucket of gradients was complete, and when its averages had arrived."""
 
     def __init__(self, modules: list[nn.Module]) -> None:
         self._spans: list[list[tuple[float, float]]] = [[] for _ in modules]
@@ -104,8 +105,10 @@ class Watch:
                 module.register_comm_hook(spans, lambda spans, bucket: _average(spans, bucket))  # type: ignore[no-untyped-call]
 
     def hidden(self) -> float:
-        """Of the time since the last call in which averages were under way, the share in which others were still being
-        computed."""
+        """Return the hidden share of the averaging time since the last call.
+
+        Averaging is hidden while other gradients are still being computed.
+        """
         while_computing = whole = 0.0
         for spans in self._spans:
             last = max((complete for complete, _ in spans), default=0.0)
@@ -116,7 +119,7 @@ class Watch:
 
 
 def _average(spans: list[tuple[float, float]], bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
-    """What DistributedDataParallel does by itself, with the times noted."""
+    """Average as DistributedDataParallel does, and record the times."""
     complete = time.perf_counter()
     under_way = dist.all_reduce(bucket.buffer().div_(dist.get_world_size()), async_op=True).get_future()
 
@@ -128,8 +131,10 @@ def _average(spans: list[tuple[float, float]], bucket: dist.GradBucket) -> torch
 
 
 def measured(kind: str, resolution: Resolution, width: float, pairs: int, rounds: int) -> dict[str, list[float]] | None:
-    """Seconds of each case in each round after one to settle, and the share of the averaging that was hidden, on the
-    first rank. ``pairs`` are those of a rank; in the strong case, of all ranks together."""
+    """Return, on the first rank, the seconds of each case in each round, and the hidden share of the averaging.
+
+    One round before them is not measured. ``pairs`` is the number per rank; in the strong case, of all ranks together.
+    """
     with joined("cpu") as ranks:
         alone = batch_of(kind, resolution, width, pairs, Ranks(0, 1, ranks.device))
         weak = batch_of(kind, resolution, width, pairs, ranks)
@@ -151,7 +156,7 @@ def measured(kind: str, resolution: Resolution, width: float, pairs: int, rounds
 
 
 def slowest(run: Callable[[], None], ranks: Ranks) -> float:
-    """Seconds until the last rank is through, all having begun together."""
+    """Return the seconds until the last rank has finished; all ranks start together."""
     ranks.wait()
     began = time.perf_counter()
     run()

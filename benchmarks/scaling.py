@@ -1,12 +1,12 @@
-"""One rank against two, measured on this machine's CPU; and what 1 to 64 GPUs would give, computed.
+"""Measures one rank against two on this machine's CPU, and computes what 1 to 64 GPUs would give.
 
-Measured: real steps over gloo, one thread a rank, in turns, so that a busy machine slows all. Strong: the pairs of a
-batch are divided over the ranks. Weak: each rank has as many. Hidden is the share of the averaging of gradients
-that goes on while others are still being computed.
+Measured: real steps over gloo, one thread per rank. The cases alternate, so a busy machine slows all of them. Strong:
+the pairs of a batch are divided over the ranks. Weak: each rank has that many pairs. Hidden is the share of the
+averaging of gradients that happens while other gradients are still being computed.
 
-Computed: exact counts of the study's steps, a speed of one GPU, and the links between them. On a GPU the steps are
-measured first. Elsewhere their speed is an assumption, --peak-tflops times --share, but for those that --step-ms tells:
-benchmarks/step.py prints them on a GPU.
+Computed from: exact counts of the study's steps, the speed of one GPU, and the links between GPUs. On a GPU the steps
+are measured first. Elsewhere their speed is an assumption, --peak-tflops times --share, except for the steps that
+--step-ms gives: benchmarks/step.py prints them on a GPU.
 
     python benchmarks/scaling.py                        both
     python benchmarks/scaling.py --only computed --network-gbps 100 400 --gpus-per-node 4
@@ -41,11 +41,11 @@ GPUS = (1, 2, 4, 8, 16, 32, 64)
 RANKS = 2
 Phases = dict[str, list[tuple[str, float, Counted]]]
 SENSIBLE = 0.8
-"""Efficiency from which on more GPUs are called sensible."""
+"""Smallest efficiency at which a number of GPUs is called sensible."""
 
 
 def run_ranks(chosen: argparse.Namespace, kind: str) -> dict[str, list[float]]:
-    """The measurement of one kind of batch in two processes of this file; the first prints what it found."""
+    """Measure one kind of batch in two processes of this file; the first one prints the result, which is returned."""
     words = ["--rank-of", kind, "--size", chosen.size, "--width", str(chosen.width)]
     words += ["--pairs", str(chosen.pairs), "--rounds", str(chosen.rounds)]
     joining = {"WORLD_SIZE": str(RANKS), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
@@ -66,7 +66,7 @@ def run_ranks(chosen: argparse.Namespace, kind: str) -> dict[str, list[float]]:
 
 
 def measured_rows(kind: str, seconds: dict[str, list[float]]) -> Iterator[str]:
-    """Efficiencies with their range over the rounds, and how much of the averaging is hidden."""
+    """Yield a line of the table: efficiencies with their range over the rounds, and the hidden share of averaging."""
     rounds = [dict(zip(seconds, values, strict=True)) for values in zip(*seconds.values(), strict=True)]
     strong = [r["alone"] / r["strong"] / RANKS for r in rounds]
     weak = [r["alone"] / r["weak"] for r in rounds]
@@ -86,6 +86,7 @@ def _share(shares: list[float]) -> str:
 
 
 def report_measured(chosen: argparse.Namespace) -> None:
+    """Measure every kind of batch on one rank and on two, and print the table."""
     print(
         f"Measured: {chosen.pairs} pairs of {chosen.size}, width {chosen.width:g}, {RANKS} ranks of one CPU thread, "
         f"{chosen.rounds} rounds\n\n"
@@ -99,7 +100,7 @@ def report_measured(chosen: argparse.Namespace) -> None:
 
 
 def speeds(chosen: argparse.Namespace, counted: Phases) -> dict[str, float]:
-    """FLOP/s of each kind of step: from what was measured where it was, else the share of the peak."""
+    """Return the FLOP/s of each kind of step: from its measured time if there is one, else the share of the peak."""
     given = steps_on_gpu(Resolution.parse(chosen.resolution)) if torch.cuda.is_available() else {}
     given |= {name: float(ms) for name, _, ms in (word.rpartition("=") for word in chosen.step_ms)}
     if unknown := given.keys() - set(STEPS):
@@ -113,19 +114,19 @@ def speeds(chosen: argparse.Namespace, counted: Phases) -> dict[str, float]:
 
 
 def steps_on_gpu(resolution: Resolution, width: float = 1.0) -> dict[str, float]:
-    """Milliseconds of each step of the study on this device, as the package takes it."""
+    """Measure the milliseconds of each step of the study on this device, with the package's default method."""
     device, way = choose_device("auto"), ways("auto")[0]
     return {name: milliseconds(Bench(resolution, width, way, device).step(name), device) for name in STEPS}
 
 
 def _pairs(name: str) -> int:
-    """Of the study's batch."""
+    """Return the number of pairs in the study's batch."""
     return CAD_PAIRS if name.startswith("CAD") else GAN_PAIRS
 
 
 @dataclass(frozen=True)
 class Model:
-    """The study's batches on any number of GPUs joined in one way."""
+    """Computes the study's batches on any number of GPUs with the same kind of links."""
 
     counted: Phases
     speeds: dict[str, float]
@@ -133,7 +134,7 @@ class Model:
     links: Links
 
     def batch(self, phase: str, pairs: float, ranks: int) -> Taken:
-        """One with ``pairs`` pairs on each rank."""
+        """Return the times of a batch with ``pairs`` pairs on each rank."""
         return batch(
             [
                 (often, taken(step.of_pairs(pairs), self.speeds[name], self.fixed, ranks, self.links))
@@ -142,17 +143,19 @@ class Model:
         )
 
     def strong(self, phase: str, ranks: int) -> float | None:
-        """Efficiency at the study's batch; None where it cannot be divided so."""
+        """Return the efficiency at the study's batch; None if this number of ranks cannot divide it."""
         pairs = _pairs(phase)
         if pairs % ranks:
             return None
         return self.batch(phase, pairs, 1).whole / self.batch(phase, pairs / ranks, ranks).whole / ranks
 
     def weak(self, phase: str, ranks: int) -> float:
+        """Return the efficiency with the study's batch on each rank."""
         pairs = _pairs(phase)
         return self.batch(phase, pairs, 1).whole / self.batch(phase, pairs, ranks).whole
 
     def row(self, phase: str, way: str) -> Row:
+        """Return a row of the table; ``way`` is strong or weak."""
         pairs = _pairs(phase)
         strong = way == "strong"
         efficiencies = [self.strong(phase, n) if strong else self.weak(phase, n) for n in GPUS]
@@ -163,7 +166,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Row:
-    """Efficiencies by number of GPUs, the most that are sensible, and what a batch takes on the last of them."""
+    """Efficiencies by number of GPUs, the largest sensible number, and the times of a batch on the last number."""
 
     efficiencies: list[float | None]
     most: int
@@ -176,6 +179,7 @@ class Row:
 
 
 def report_computed(chosen: argparse.Namespace) -> None:
+    """Compute the efficiencies for every phase and network, and print the table."""
     counted = phases(Resolution.parse(chosen.resolution))
     found = speeds(chosen, counted)
     models = {n: Model(counted, found, chosen.fixed_ms * 1e-3, _links(chosen, n)) for n in chosen.network_gbps}
@@ -196,7 +200,7 @@ def report_computed(chosen: argparse.Namespace) -> None:
                 row = model.row(phase, way)
                 print(f"| {phase} | {way} | {gbps:g} | {row.cells(model.links.nodes(row.most))} |")
                 if way == "strong" and model.links.nodes(_pairs(phase)) == 1:
-                    break  # all within a node
+                    break  # everything is within one node, so the network does not matter
     for gbps, model in models.items():
         print(f"\n{gbps:g} Gb/s: {conclusion(model)}")
 
@@ -209,7 +213,7 @@ def _links(chosen: argparse.Namespace, gbps: float) -> Links:
 
 
 def conclusion(model: Model) -> str:
-    """The largest sensible numbers of GPUs and nodes."""
+    """Return a sentence with the largest sensible numbers of GPUs and nodes."""
     strong, weak = ({phase: model.row(phase, way).most for phase in model.counted} for way in ("strong", "weak"))
     cad, gan = (min(most for phase, most in strong.items() if phase.startswith(kind)) for kind in ("CAD", "GAN"))
     found = f"at the study's batch at most {cad} GPUs for the CAD and {gan} for a GAN; with as many pairs on each GPU"

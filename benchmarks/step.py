@@ -1,7 +1,8 @@
-"""One training step of every kind: milliseconds, TFLOP/s, share of the arithmetic floor, peak memory.
+"""Measures one training step of every kind: milliseconds, TFLOP/s, share of the arithmetic floor, peak memory.
 
-Each step is measured four ways: as the package does it, with stock autograd in the same precision and layout, without
-the penalty, and as published (fp32, NCHW, stock autograd). The floor is the step's least arithmetic at --peak-tflops.
+Each step is measured with several methods: as the package does it, on a GPU also with torch's kernels instead of our
+own, with stock autograd in the same precision and layout, without the penalty, and as published (fp32, NCHW, stock
+autograd). The floor is the least arithmetic of the step at --peak-tflops.
 
     python benchmarks/step.py                                  on a GPU: the study's networks and both resolutions
     python benchmarks/step.py --size 192x160 --width 0.25      on a CPU: that it works
@@ -42,7 +43,7 @@ SETTLING, ENOUGH_SECONDS, MOST_TIMES = 2, 1.0, 10
 
 @dataclass(frozen=True)
 class PenaltyMethod:
-    """How a step is taken: precision, layout, the penalty by hand or by autograd, or none of it."""
+    """How a step is computed: precision, memory layout, and the penalty (fast, by autograd, or none)."""
 
     name: str
     precision: str
@@ -53,6 +54,7 @@ class PenaltyMethod:
 
 
 def ways(precision: str) -> list[PenaltyMethod]:
+    """Return the methods to compare; the package's own comes first."""
     plain = (
         [PenaltyMethod("ours, torch's kernels", precision, True, kernels=False)] if torch.cuda.is_available() else []
     )
@@ -66,7 +68,7 @@ def ways(precision: str) -> list[PenaltyMethod]:
 
 
 class Bench:
-    """The networks at one resolution, and the steps over them."""
+    """The networks at one resolution, and their training steps."""
 
     def __init__(self, resolution: Resolution, width: float, way: PenaltyMethod, device: torch.device) -> None:
         torch.manual_seed(0)
@@ -84,6 +86,7 @@ class Bench:
         return network if self.way.channels_last else network.to(memory_format=torch.contiguous_format)
 
     def step(self, name: str) -> Callable[[], None]:
+        """Return the step with this name, one of STEPS."""
         frozen = name.endswith("frozen")
         for critic in (self.cad, self.critic):
             critic.get_submodule("vnet").requires_grad_(not frozen)
@@ -121,7 +124,10 @@ class Bench:
 
 
 def least_tflop(name: str, resolution: Resolution, width: float) -> float:
-    """The least arithmetic of a step: a forward pass is 1, its gradient by the input 1, by the weights 1."""
+    """Return the least arithmetic of a step, in TFLOP.
+
+    A forward pass counts 1, its gradient with respect to the input 1, and with respect to the weights 1.
+    """
     with torch.device("meta"):
         critic, gnet = Discriminator(width), Gnet(width)
     pixels = torch.empty(1, 1, resolution.height, resolution.width, device="meta")
@@ -135,7 +141,7 @@ def least_tflop(name: str, resolution: Resolution, width: float) -> float:
 
 
 def _flops(network: nn.Module, pixels: Tensor, part: str) -> int:
-    """FLOPs of the convolutions of a part in one forward pass."""
+    """Return the FLOPs of the convolutions of a part of the network in one forward pass."""
     found: list[int] = []
 
     def count(layer: nn.Module, taken: object, given: Tensor) -> None:
@@ -150,7 +156,7 @@ def _flops(network: nn.Module, pixels: Tensor, part: str) -> int:
 
 
 def milliseconds(step: Callable[[], None], device: torch.device) -> float:
-    """Median of some steps after a few to settle."""
+    """Return the median time of several steps, after a few that are not measured."""
     for _ in range(SETTLING):
         seconds(step, device)
     taken: list[float] = []
@@ -160,6 +166,7 @@ def milliseconds(step: Callable[[], None], device: torch.device) -> float:
 
 
 def rows(resolution: Resolution, width: float, precision: str, device: torch.device, peak: float) -> Iterator[str]:
+    """Measure every step with every method, and yield the lines of the table."""
     for name in STEPS:
         least = least_tflop(name, resolution, width)
         ours = 0.0

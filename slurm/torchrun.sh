@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Train on the nodes of an allocation you hold already, with torchrun and without submitit:
+# Trains on the nodes of your existing SLURM allocation, with torchrun and without submitit:
 #
 #   salloc --nodes 2 --gpus-per-node 4 --cpus-per-task 32 --time 4:00:00
 #   slurm/torchrun.sh launch/train_gan.py --resolution low --direction remove
 #
-# or as the last line of an sbatch script of your own. Ranks on a node: its GPUs, or RANKS_PER_NODE. The port comes from
-# the job's id and its number of restarts, so that a requeued job does not meet its own past; MASTER_PORT overrides it.
+# It can also be the last line of your own sbatch script. Each node has one rank per GPU, or RANKS_PER_NODE ranks. The
+# port is computed from the job's id and its number of restarts, so that a requeued job does not meet processes of its
+# earlier start. MASTER_PORT overrides it.
 set -euo pipefail
 : "${SLURM_JOB_ID:?run this inside salloc or sbatch; on one machine use: python launch/... --cluster local}"
 

@@ -1,5 +1,5 @@
-# Starting each daemon of the cluster, if it does not run; sourced by up.sh.
-# 9>&- keeps up.sh's lock from living on in them.
+# Starts each daemon of the cluster that is not running; up.sh sources this file.
+# 9>&- closes up.sh's lock in the daemons; otherwise they would hold it as long as they run.
 
 start_munge() {
   if ! runs munged munged; then
@@ -27,7 +27,8 @@ write_configuration() {
   done
 }
 
-# From 23.02 on the same choice has a parameter of its own, which 22.05 refuses.
+# Print the setting that sends the user's signal at a pre-emption. From 23.02 on it is another parameter, which 22.05
+# refuses.
 send_user_signal() {
   local version
   version=$(slurmctld -V | sed 's/[^0-9]*\([0-9]*\).*/\1/')
@@ -58,7 +59,7 @@ start_accounting() {
   [ -n "$(sacctmgr -n list assoc user=root account=study)" ] || make_accounts
 }
 
-# Who names no account is on everyday, which the partition paid does not take.
+# Create two accounts. Jobs without --account use "everyday", which the partition "paid" does not accept.
 make_accounts() {
   for account in everyday study; do sacctmgr -Qi add account "$account"; done
   for user in root ${SUDO_USER:-}; do sacctmgr -Qi add user "$user" account=everyday,study defaultaccount=everyday; done
@@ -79,15 +80,15 @@ start_nodes() {
 
 all_usable() { [ "$(sinfo -h -N -p main -t idle,mixed,allocated,completing -o %n | sort -u | wc -l)" = "$(wc -w <<<"$NODES")" ]; }
 
-# Jobs outlive their slurmd, and a controller that runs knows by itself which of them are lost.
+# Succeed if jobs may still be alive: they survive their slurmd, and a running controller knows which of them are lost.
 jobs_may_live() {
   runs slurmctld slurmctld && return 0
   for node in $NODES; do [ -z "$(ip netns pids "$NAMESPACE$node" 2>/dev/null)" ] || return 0; done
   return 1
 }
 
-# What an unclean end has left in the controller's books has no processes any more. (slurmctld -c would forget it, but
-# begin the numbers of jobs anew while sacct still knows the old ones.)
+# Cancel the jobs that the controller still lists after an unclean end; they have no processes any more. (slurmctld -c
+# would also forget them, but it would restart the job numbers while sacct still has the old jobs.)
 cancel_lost_jobs() {
   local lost
   lost=$(squeue -h -o %A | sort -u)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Stops the cluster that up.sh started, by its pid files and what lives in its namespaces; jobs are cancelled first.
+# Stops the cluster that up.sh started. It cancels the jobs first, then ends the daemons in the pid files and all
+# processes in the nodes' network namespaces.
 #   down.sh            keeps the accounting and the logs
-#   down.sh --purge    deletes them too; the packages stay
+#   down.sh --purge    deletes them too; the packages stay installed
 set -uo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 for part in common network; do . "$HERE/$part.sh"; done
@@ -23,7 +24,7 @@ cancel_jobs() {
 
 no_jobs() { local jobs; jobs=$(timeout 10 squeue -h -o %A) && [ -z "$jobs" ]; }
 
-stop() { # stop PIDFILE NAME: asked, after 20 s killed
+stop() { # stop PIDFILE NAME: send SIGTERM, and SIGKILL after 20 s
   runs "$1" "$2" || { rm -f "$DEVCLUSTER/run/$1.pid"; return 0; }
   local pid
   pid=$(cat "$DEVCLUSTER/run/$1.pid")
@@ -34,7 +35,7 @@ stop() { # stop PIDFILE NAME: asked, after 20 s killed
 
 gone() { ! runs "$1" "$2"; }
 
-# What a job has left behind: its processes outlive a slurmd.
+# End leftover processes of jobs: they survive their slurmd.
 end_processes_on_nodes() {
   local pids
   for node in $NODES; do
@@ -53,7 +54,7 @@ for daemon in $(daemons); do
   stop "${daemon%:*}" "${daemon#*:}"
   [ "$daemon" != slurmd-node2:slurmd ] || end_processes_on_nodes
 done
-rm -f "$DEVCLUSTER"/etc/*.conf   # a client that still has SLURM_CONF is told so at once
+rm -f "$DEVCLUSTER"/etc/*.conf   # so a client that still has SLURM_CONF fails at once
 remove_network
 [ "${1:-}" != --purge ] || rm -rf "$DEVCLUSTER"
 say "down"

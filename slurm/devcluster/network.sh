@@ -1,7 +1,8 @@
-# One network namespace for each machine of the cluster, on a bridge that leads nowhere else; sourced by up.sh and down.sh.
+# Makes one network namespace for each machine of the cluster, on a bridge without a connection to other networks; up.sh
+# and down.sh source this file.
 
 make_network() {
-  # While the bridge is away, what a late client sends to the cluster is refused here and never leaves this machine.
+  # While there is no bridge, packets to the cluster from a late client are refused here and never leave this machine.
   ip route replace unreachable $SUBNET.0/24 metric 4096
   if ! ip link show $BRIDGE >/dev/null 2>&1; then
     ip link add $BRIDGE type bridge || cannot "the kernel makes no bridges here"
@@ -19,7 +20,7 @@ make_network() {
 make_machine() {
   local space=$NAMESPACE$1 cable=${NAMESPACE:0:9}$1
   ip netns add "$space" || cannot "this machine lets root make no named network namespaces"
-  ip link delete "$cable" 2>/dev/null || true   # the end of a former namespace takes its time
+  ip link delete "$cable" 2>/dev/null || true   # a deleted namespace takes some time to release it
   ip link add "$cable" type veth peer name eth0 netns "$space"
   ip link set "$cable" master $BRIDGE up
   ip -n "$space" address add "$(address "$1")/24" dev eth0
@@ -27,7 +28,8 @@ make_machine() {
   ip -n "$space" link set eth0 up
 }
 
-# on MACHINE COMMAND...: with its network, host name and /etc/hosts; files and processes are shared with this machine.
+# on MACHINE COMMAND...: run a command with the network, host name and /etc/hosts of a machine of the cluster. Files and
+# processes are shared with this machine.
 on() {
   local machine=$1; shift
   nsenter "--net=/run/netns/$NAMESPACE$machine" unshare --uts --mount --propagation slave sh -c \

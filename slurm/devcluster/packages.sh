@@ -1,4 +1,4 @@
-# Whether this machine can have a cluster, and what it needs for one; sourced by up.sh.
+# Checks whether this machine can have a cluster, and installs the packages for it; up.sh sources this file.
 
 PACKAGES="slurmctld slurmd slurmdbd slurm-client munge mariadb-server iproute2"
 
@@ -27,7 +27,7 @@ install_packages() {
 
 apt_install() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; }
 
-# The packages would start services of their own, on the addresses of this machine.
+# Prevent the packages from starting their own services on this machine's addresses.
 keep_services_off() {
   [ ! -e /usr/sbin/policy-rc.d ] || return 0
   printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d

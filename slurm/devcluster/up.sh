@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# A real SLURM on one Debian machine: controller, two nodes, accounting, each machine in a network namespace of its own.
-# For root, without systemd; may be repeated: what runs is left alone. down.sh takes it away.
-#   up.sh            start it; exit code 3 when this machine cannot have one
-#   up.sh --running  only whether it runs: exit code 0 or 1
+# Starts a real SLURM on one Debian machine: controller, two nodes and accounting, each machine in its own network
+# namespace. It needs root and no systemd. You may repeat it: daemons that already run are left alone. down.sh stops it.
+#   up.sh            start the cluster; exit code 3 if this machine cannot have one
+#   up.sh --running  only check whether it runs: exit code 0 if it does, else 1
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 for part in common packages network daemons; do . "$HERE/$part.sh"; done
