@@ -47,11 +47,11 @@ from mammogan.workspace import HIGH, LOW
 
 SYNTAXES = {"uncompressed": "", "JPEG-LS": JPEGLSLossless, "JPEG 2000": JPEG2000Lossless}
 BOTH = (HIGH, LOW)
-PenaltyMethod = Callable[[Mammogram], object]
+Method = Callable[[Mammogram], object]
 Resize = Callable[[NDArray[np.float32], tuple[int, int]], NDArray[np.float32]]
 
 
-def plain(folder: Path) -> PenaltyMethod:
+def plain(folder: Path) -> Method:
     """Convert with pydicom, Pillow and webdataset."""
     writers = {r: wds.ShardWriter(f"{folder}/{r}-%06d.tar", verbose=0) for r in BOTH}
 
@@ -70,7 +70,7 @@ def plain(folder: Path) -> PenaltyMethod:
     return work
 
 
-def floor(codec: Codec, resize: Resize) -> PenaltyMethod:
+def floor(codec: Codec, resize: Resize) -> Method:
     """Only decode, resize twice and encode."""
 
     def work(row: Mammogram) -> None:
@@ -94,7 +94,7 @@ def torchs(pixels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.fl
     return found
 
 
-def ours(folder: Path, codec: Codec) -> PenaltyMethod:
+def ours(folder: Path, codec: Codec) -> Method:
     """Convert as mammogan make-shards does."""
     folder.mkdir()
     tars = {r: wds.TarWriter(str(folder / f"{r}.tar"), mtime=0, encoder=False) for r in BOTH}
@@ -139,7 +139,7 @@ def main() -> None:
         for name, syntax in SYNTAXES.items():
             folder = root / name
             made = compressed(rows, folder, syntax)
-            ways: dict[str, PenaltyMethod] = {"plain": plain(folder)}
+            ways: dict[str, Method] = {"plain": plain(folder)}
             for codec in CODECS:
                 ways[f"ours, {codec}"] = ours(folder / codec, codec)
                 ways[f"floor, {codec}"] = floor(codec, torchs)
@@ -147,7 +147,7 @@ def main() -> None:
             report(name, ways, made, asked.rounds)
 
 
-def report(stored_as: str, ways: dict[str, PenaltyMethod], rows: list[Mammogram], rounds: int) -> None:
+def report(stored_as: str, ways: dict[str, Method], rows: list[Mammogram], rounds: int) -> None:
     """Run all methods in turn, and print a line of the table for each."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 1):

@@ -42,10 +42,10 @@ from mammogan.workspace import Resolution, Workspace
 PAIRS = 4
 CPU = torch.device("cpu")
 PLAIN = "plain: webdataset, Pillow, floats"
-PenaltyMethod = Callable[[], Iterator[Tensor]]
+Method = Callable[[], Iterator[Tensor]]
 
 
-def plain(folder: Path) -> PenaltyMethod:
+def plain(folder: Path) -> Method:
     """Read one after the other, as webdataset documents it; Pillow decodes, since webdataset itself cuts to 8 bits."""
 
     def to_float(sample: dict[str, bytes]) -> Tensor:
@@ -57,7 +57,7 @@ def plain(folder: Path) -> PenaltyMethod:
     return lambda: iter(DataLoader(dataset, batch_size=2 * PAIRS))
 
 
-def ours(folder: Path, batches: int | None = None) -> PenaltyMethod:
+def ours(folder: Path, batches: int | None = None) -> Method:
     """Read with the stream of pairs that the trainings use."""
     stream = PairedStream(
         ShardImages(folder, "train", "positive"), ShardImages(folder, "train", "negative"), PAIRS, 0, batches=batches
@@ -65,17 +65,17 @@ def ours(folder: Path, batches: int | None = None) -> PenaltyMethod:
     return lambda: (side for pair in stream.epoch(0) for side in pair)
 
 
-def as_floats(way: PenaltyMethod) -> PenaltyMethod:
+def as_floats(way: Method) -> Method:
     """Return the same method with its batches converted to floats."""
     return lambda: (batch.float().div_(65535) for batch in way())
 
 
-def read(way: PenaltyMethod) -> int:
+def read(way: Method) -> int:
     """Read everything, and return the number of mammograms."""
     return sum(len(batch) for batch in way())
 
 
-def pixel_sets(way: PenaltyMethod) -> set[bytes]:
+def pixel_sets(way: Method) -> set[bytes]:
     """Return the different mammograms that a method reads, as bytes of 16-bit pixels."""
     found = set()
     for batch in way():
@@ -110,7 +110,7 @@ def main() -> None:
         report(ways, asked.rounds, asked.size, bytes_each)
 
 
-def report(ways: dict[str, PenaltyMethod], rounds: int, size: Resolution, bytes_each: dict[str, float]) -> None:
+def report(ways: dict[str, Method], rounds: int, size: Resolution, bytes_each: dict[str, float]) -> None:
     """Time all methods in turn, and print the table."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):

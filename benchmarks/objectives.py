@@ -53,7 +53,7 @@ class Options:
     """demo: masses of exaggerated contrast. physical: contrast of real masses, and calcifications."""
     conspicuity: float = 1.0
     """Multiplies the excess attenuation of the lesions, in addition to the preset."""
-    config: Path = ROOT / "launch" / "demo.yaml"
+    config: Path = ROOT / "mammogan" / "cli" / "demo.yaml"
     """YAML file with the settings of the trainings, as for mammogan study --config; the seeds here win over it."""
     parallel: int = 2
     """Processes that run side by side; if there are several, each uses one core."""

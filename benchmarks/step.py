@@ -42,7 +42,7 @@ SETTLING, ENOUGH_SECONDS, MOST_TIMES = 2, 1.0, 10
 
 
 @dataclass(frozen=True)
-class PenaltyMethod:
+class Method:
     """How a step is computed: precision, memory layout, and the penalty (fast, by autograd, or none)."""
 
     name: str
@@ -53,24 +53,22 @@ class PenaltyMethod:
     kernels: bool = True
 
 
-def ways(precision: str) -> list[PenaltyMethod]:
+def ways(precision: str) -> list[Method]:
     """Return the methods to compare; the package's own comes first."""
-    plain = (
-        [PenaltyMethod("ours, torch's kernels", precision, True, kernels=False)] if torch.cuda.is_available() else []
-    )
+    plain = [Method("ours, torch's kernels", precision, True, kernels=False)] if torch.cuda.is_available() else []
     return [
-        PenaltyMethod("ours", precision, True),
+        Method("ours", precision, True),
         *plain,
-        PenaltyMethod("stock autograd", precision, True, "reference"),
-        PenaltyMethod("without penalty", precision, True, k=0.0),
-        PenaltyMethod("as published", "fp32", False, "reference"),
+        Method("stock autograd", precision, True, "reference"),
+        Method("without penalty", precision, True, k=0.0),
+        Method("as published", "fp32", False, "reference"),
     ]
 
 
 class Bench:
     """The networks at one resolution, and their training steps."""
 
-    def __init__(self, resolution: Resolution, width: float, way: PenaltyMethod, device: torch.device) -> None:
+    def __init__(self, resolution: Resolution, width: float, way: Method, device: torch.device) -> None:
         torch.manual_seed(0)
         self.way, self.device = way, device
         self.precision = Precision.choose(way.precision, device)
@@ -184,7 +182,7 @@ def rows(resolution: Resolution, width: float, precision: str, device: torch.dev
 
 
 def _measured(
-    resolution: Resolution, width: float, way: PenaltyMethod, device: torch.device, name: str
+    resolution: Resolution, width: float, way: Method, device: torch.device, name: str
 ) -> tuple[float, float]:
     step = Bench(resolution, width, way, device).step(name)
     return milliseconds(step, device), peak_mebibytes(step, device)

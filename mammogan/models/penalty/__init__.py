@@ -16,7 +16,7 @@ from mammogan.models.penalty.norm import differentiated, penalty
 from mammogan.models.penalty.options import FAST, PenaltyMethod
 from mammogan.models.penalty.two_stage import supports
 
-__all__ = ["Way", "differentiated", "method_for", "penalty", "scores", "scores_and_powers"]
+__all__ = ["PenaltyMethod", "differentiated", "method_for", "penalty", "scores", "scores_and_powers"]
 
 
 def method_for(critic: Critic, compute: ComputeConfig, staged: bool = False) -> PenaltyMethod:
