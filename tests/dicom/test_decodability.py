@@ -177,7 +177,7 @@ def test_a_conversion_begins_with_it_and_one_that_has_nothing_to_do_does_not(
     assert "doctor" not in capsys.readouterr().out
 
 
-def test_the_front_door_only_looks_and_tells_by_its_exit_code(archive: list[Path], tmp_path: Path) -> None:
+def test_the_command_changes_nothing_and_its_exit_code_shows_the_result(archive: list[Path], tmp_path: Path) -> None:
     rows = [(path.name, str(n), "L", "CC", "negative") for n, path in enumerate(archive)]
     for files, code in ((rows, 3), (rows[:4], 0)):
         table = write_table(tmp_path / "labels.csv", files)

@@ -166,7 +166,7 @@ def test_nothing_of_a_step_outlives_it() -> None:
         gc.enable()
 
 
-def test_gradients_asked_for_apart_do_not_mix() -> None:
+def test_gradients_requested_separately_do_not_mix() -> None:
     critic, pixels = critic_of(Cad), torch.rand(2, 1, 96, 96, dtype=torch.float64)
     found = []
     for apart in (True, False):

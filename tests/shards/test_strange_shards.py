@@ -68,7 +68,7 @@ def read_all(shards: Path) -> int:
     return len(list(read_shard(shards / SHARD))) + len([images[n] for n in range(len(images))]) + len(index.shards)
 
 
-def test_pickles_in_a_shard_are_not_unpickled_and_the_checker_tells_them(shards: Path, tmp_path: Path) -> None:
+def test_pickles_in_a_shard_are_not_unpickled_and_the_checker_reports_them(shards: Path, tmp_path: Path) -> None:
     trodden = tmp_path / "trodden"
     trap = pickle.dumps(Trap(trodden))
     samples, key = read_all(shards), ShardIndex.load(shards).shards[1].samples[-1].key
@@ -123,7 +123,7 @@ def test_every_cut_at_a_members_border_is_found_and_a_rerun_mends_it(shards: Pat
         assert any(SHARD in fault for fault in verify(shards)), border
 
 
-def test_the_checker_tells_strange_shards_without_a_traceback(shards: Path) -> None:
+def test_the_checker_reports_strange_shards_without_a_traceback(shards: Path) -> None:
     (shards / SHARD).write_bytes(pickle.dumps({"not": "a tar"}))
     ran = run_script("shards/check_shards.py", "--workspace", shards.parent.parent)
     assert ran.returncode == 1 and f"FAULT 96x96: {SHARD}" in ran.stdout and "Traceback" not in ran.stderr

@@ -69,7 +69,7 @@ def test_what_is_done_is_not_done_again(line: tuple[list[str], Path, str]) -> No
     assert {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file()} == before
 
 
-def test_a_report_made_again_by_hand_with_another_threshold_is_not_taken_for_the_studys(
+def test_a_report_made_manually_with_another_threshold_is_not_taken_for_the_studys(
     line: tuple[list[str], Path, str],
 ) -> None:
     command, work, _ = line
