@@ -178,7 +178,7 @@ def test_the_mark_goes_to_the_side_away_from_the_chest_wall_where_it_must(right:
     assert (mark.left == 0) is right
 
 
-def test_a_picture_without_a_free_corner_is_marked_all_the_same() -> None:
+def test_a_picture_without_a_free_corner_is_marked_anyway() -> None:
     filled = np.full((128, 96), 40000, np.uint16)
     filled[::7, ::5] = 42000
     filled[:40, 70:] = 0

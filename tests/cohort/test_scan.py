@@ -343,7 +343,7 @@ def test_an_output_that_cannot_be_written_is_reported_before_anything_is_read(
     assert "headers read" not in capsys.readouterr().out
 
 
-def test_what_would_never_end_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_in_the_archive_is_not_waited_for(tmp_path: Path) -> None:
     made = Miniature(tmp_path / "archive")
     made.image("a.dcm", "negative")
     made.table("mine.csv", ("path", "patient", "cancer"), [("a.dcm", "1", 0)])

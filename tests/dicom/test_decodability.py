@@ -167,7 +167,7 @@ def test_the_syntax_is_read_without_a_word_of_pydicoms_even_outside_the_quiet(tm
         assert transfer_syntax(write_mammogram(tmp_path / "b.dcm", breast())) == ExplicitVRLittleEndian
 
 
-def test_a_conversion_begins_with_it_and_one_that_has_nothing_to_do_does_not(
+def test_a_conversion_begins_with_the_check_unless_it_has_nothing_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = write_cohort(tmp_path / "cohort")

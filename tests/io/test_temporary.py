@@ -77,7 +77,7 @@ def test_leftovers_of_an_earlier_process_with_our_number_are_removed(tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
-def test_a_training_that_begins_clears_away_what_is_torn_alone(tmp_path: Path) -> None:
+def test_a_starting_training_removes_only_unfinished_files(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     write_text(run.newest, "")
     with another_writing(run.newest) as process:

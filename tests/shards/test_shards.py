@@ -276,7 +276,7 @@ def test_bad_files_are_skipped_counted_and_listed_without_a_path(damaged: Path, 
     assert (work.salt.parent / "quarantine.csv").read_text() == private
 
 
-def test_a_file_that_was_mended_is_added_by_a_rerun_which_redoes_its_shard_only(damaged: Path, tmp_path: Path) -> None:
+def test_a_repaired_file_is_added_by_a_rerun_that_redoes_its_shard_only(damaged: Path, tmp_path: Path) -> None:
     work = Workspace(tmp_path / "work")
     assert convert(damaged, work, resolutions=[SIZE], shard_images=1).used == 12
     write_mammogram(damaged.parent / NAME.lower() / "1L.dcm", breast(seed=77), "L")

@@ -113,7 +113,7 @@ def test_an_index_cannot_name_files_outside_its_folder(shards: Path, name: str) 
     assert "expected the name of a file beside it" in verify(shards)[0]
 
 
-def test_every_cut_at_a_members_border_is_found_and_a_rerun_mends_it(shards: Path) -> None:
+def test_every_cut_at_a_members_border_is_found_and_a_rerun_repairs_it(shards: Path) -> None:
     whole = (shards / SHARD).read_bytes()
     with tarfile.open(shards / SHARD) as archive:
         borders = [member.offset for member in archive]

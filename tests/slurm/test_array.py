@@ -42,7 +42,7 @@ def altered(many_shards: Workspace) -> Workspace:
     return many_shards
 
 
-def test_a_damaged_shard_fails_alone_and_once_mended_is_submitted_alone(many_shards: Workspace) -> None:
+def test_a_damaged_shard_fails_alone_and_once_repaired_is_submitted_alone(many_shards: Workspace) -> None:
     words = ("launch/generate.py", "--workspace", many_shards.root, *CPU)
     damaged = many_shards.shards(SMALL) / "test-negative-000001.tar"
     whole = damaged.read_bytes()

@@ -50,7 +50,7 @@ def test_stages_run_in_order_and_not_again(tmp_path: Path, capsys: pytest.Captur
     assert capsys.readouterr().out.split("\n")[:-1] == [f"{name}: done before" for name in "abcd"]
 
 
-def test_only_what_is_missing_runs(tmp_path: Path) -> None:
+def test_only_missing_stages_run(tmp_path: Path) -> None:
     stages = diamond(tmp_path)
     (tmp_path / "a").touch()
     (tmp_path / "c").touch()
@@ -134,7 +134,7 @@ def test_a_stage_with_other_options_runs_again_and_so_do_the_stages_that_read_it
     assert ran(tmp_path) == ["a", "b", "a", "b"]
 
 
-def test_what_another_command_has_made_since_is_made_again(tmp_path: Path) -> None:
+def test_results_remade_by_another_command_are_made_again(tmp_path: Path) -> None:
     stages, logs = [stage(tmp_path, "a", asks="--threshold .5"), stage(tmp_path, "b", "a")], tmp_path / "logs"
     assert run(stages, 1, logs) == 0
     time.sleep(0.02)
@@ -167,7 +167,7 @@ def test_files_made_manually_are_kept(tmp_path: Path) -> None:
     assert ran(tmp_path) == [] and not (tmp_path / "logs" / "a.command").exists()
 
 
-def test_a_stage_that_refuses_its_new_settings_is_heard_and_the_old_ones_still_count_as_done(
+def test_a_stage_that_refuses_its_new_settings_is_reported_and_the_old_results_still_count_as_done(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, logs = [stage(tmp_path, "a", asks="--width 1")], tmp_path / "logs"

@@ -37,7 +37,7 @@ def line(workspace: Workspace, where: str = "local", **options: object) -> Study
     return StudyPlan(workspace, (SMALL,), cohort, sections, cluster, where)  # type: ignore[arg-type]
 
 
-def test_the_line_is_shards_cad_two_gans_generation_evaluation(tmp_path: Path) -> None:
+def test_the_study_is_shards_cad_two_gans_generation_evaluation(tmp_path: Path) -> None:
     stages = line(Workspace(tmp_path)).stages()
     assert {s.name: s.needs for s in stages} == {
         "shards": (),
@@ -256,7 +256,7 @@ def test_a_manual_training_with_the_studys_settings_counts_as_done(tmp_path: Pat
     assert planned.returncode == 0 and re.search(r"cad-96x96 +done", planned.stdout), planned.stderr
 
 
-def test_a_cad_is_not_trained_on_while_gans_are_there_that_were_begun_against_it(tmp_path: Path) -> None:
+def test_a_cad_is_not_trained_further_while_gans_trained_against_it_exist(tmp_path: Path) -> None:
     workspace = trained_by_hand(tmp_path / "work", width=0.5, epochs=3)
     gan = workspace.gan_run(SMALL, Direction.REMOVE)
     gan.mkdir(parents=True)

@@ -79,7 +79,7 @@ def test_a_stage_that_failed_is_submitted_again_beside_its_sibling_that_runs(clu
     assert [cluster.dependency(number) for number in (6, 7, 8)] == ["", "afterok:6:3", "afterok:7"]
 
 
-def test_what_waits_or_runs_is_left_as_it_is(cluster: Cluster) -> None:
+def test_queued_and_running_jobs_are_left_as_they_are(cluster: Cluster) -> None:
     cluster.submit()
     cluster.shows(
         *("2 RUNNING None (null)", "3 COMPLETING None (null)", "4 PENDING Dependency afterok:2(unfulfilled)"),
@@ -90,7 +90,7 @@ def test_what_waits_or_runs_is_left_as_it_is(cluster: Cluster) -> None:
     assert list(cluster.told.values()) == ["done", *left]
 
 
-def test_what_was_cancelled_is_submitted_after_what_still_runs(cluster: Cluster) -> None:
+def test_cancelled_jobs_are_submitted_after_those_that_still_run(cluster: Cluster) -> None:
     cluster.submit()
     cluster.shows("2 RUNNING None (null)", "4 CANCELLED None (null)")
     cluster.submit("cad", "insert")

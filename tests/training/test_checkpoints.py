@@ -130,7 +130,7 @@ def test_a_snapshot_keeps_types_values_and_strides_and_shares_nothing() -> None:
     assert torch.equal(taken["network"]["running_mean"], before)
 
 
-def test_the_one_before_is_used_when_the_newest_is_damaged_or_gone(tmp_path: Path) -> None:
+def test_the_previous_checkpoint_is_used_when_the_newest_is_damaged_or_gone(tmp_path: Path) -> None:
     run = Run(tmp_path)
     with pytest.raises(MissingInput):
         load_newest(run)

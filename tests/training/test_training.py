@@ -50,7 +50,7 @@ def test_a_training_leaves_a_complete_run_folder(trained: Workspace) -> None:
     assert all(0 <= e["validation_auc"] <= 1 for e in epochs)
 
 
-def test_a_gan_walks_the_phases_in_order_and_says_what_ended_each(trained: Workspace) -> None:
+def test_a_gan_runs_the_phases_in_order_and_says_what_ended_each(trained: Workspace) -> None:
     ended = [e for e in events(run_of("remove", trained)) if e["event"] == "phase"]
     assert [e["phase"] for e in ended] == ["warm-gnet", "warm-dnet", "last-layer", "head", "all"]
     assert all(e["ended_by"] == "its cap of 1 epochs" for e in ended)
@@ -126,7 +126,7 @@ def test_the_best_of_a_living_critic_is_kept_with_its_rank(
     assert done["best_on_validation"]["identity"] == best["validation_identity"]
 
 
-def test_a_checkpoint_of_a_version_that_watched_no_critic_is_gone_on_from(
+def test_a_checkpoint_of_a_version_that_watched_no_critic_is_resumed(
     trained: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(trained.root, tmp_path / "work")

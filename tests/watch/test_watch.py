@@ -145,7 +145,7 @@ def test_damaged_files_are_passed_over(begun: Workspace) -> None:
     assert stage(begun).state == "stopped"
 
 
-def test_a_training_elsewhere_is_believed_until_it_is_not_heard_of_for_long(begun: Workspace) -> None:
+def test_a_training_elsewhere_counts_as_running_until_its_status_is_old(begun: Workspace) -> None:
     run = begun.gan_run(SMALL, Direction.REMOVE)
     told = vars(Status(2, "head")) | {"host": "another", "pid": 1}
     for age, expected in ((60, "running elsewhere"), (86400, "stopped")):
@@ -248,7 +248,7 @@ def test_a_failed_job_outweighs_what_an_earlier_one_has_completed(
     assert stage(begun).state == "done"
 
 
-def test_of_an_array_the_tasks_are_counted_and_those_that_failed_are_named(
+def test_tasks_of_an_array_are_counted_and_failed_ones_are_named(
     begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = begun.adversarial(SMALL)
