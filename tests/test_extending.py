@@ -84,7 +84,7 @@ def test_a_classifier_that_cannot_be_built_is_refused_with_the_reason(name: str,
         build_classifier(name, 1.0)
 
 
-def test_a_registered_name_stands_for_its_class() -> None:
+def test_a_registered_name_gives_its_class() -> None:
     register_classifier("resnet18-of-the-test")(ResNet18)
     assert isinstance(build_classifier("resnet18-of-the-test", 1.0), ResNet18)
     with pytest.raises(ValueError, match="registered already"):

@@ -48,7 +48,7 @@ def edges() -> set[tuple[str, str]]:
     }
 
 
-def test_no_room_imports_a_higher_one() -> None:
+def test_no_package_imports_a_higher_one() -> None:
     wrong = [
         f"{module} imports {name}"
         for module, name in sorted(edges())
@@ -57,7 +57,7 @@ def test_no_room_imports_a_higher_one() -> None:
     assert not wrong, wrong
 
 
-def test_every_folder_is_a_room_or_in_one() -> None:
+def test_every_package_has_its_place_in_the_list() -> None:
     assert {path.name for path in (ROOT / "mammogan").iterdir() if (path / "__init__.py").is_file()} == set(ROOMS[1:])
 
 
@@ -69,7 +69,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     sorter.prepare()  # raises CycleError, which names the circle
 
 
-def test_sub_rooms_of_one_room_import_each_other_one_way() -> None:
+def test_subpackages_of_one_package_import_each_other_one_way() -> None:
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for module, name in edges():
         own, other = folder(module), folder(name)
@@ -78,7 +78,7 @@ def test_sub_rooms_of_one_room_import_each_other_one_way() -> None:
     sorter.prepare()
 
 
-def test_submitit_is_known_to_the_cluster_room_alone() -> None:
+def test_only_the_cluster_package_imports_submitit() -> None:
     users = [
         p.relative_to(ROOT)
         for folder in ("mammogan", "launch", "shards")

@@ -93,11 +93,13 @@ class GenerateConfig:
             )
         if "train" in self.split and not self.allow_train:
             raise UserError(
-                "altered training mammograms overstate what a generator can do, since it was trained on them; "
-                "add --allow-train if you want them all the same (a reader study's training sessions do)"
+                "adversarial training mammograms overstate what a generator can do, since it was trained on them; "
+                "add --allow-train if you still want them, as for the training sessions of a reader study"
             )
         if self.objective == "study" and (self.tries, self.seed) != (GenerateConfig.tries, GenerateConfig.seed):
-            raise UserError("--tries and --seed are of --objective lesion: the study's generators have one answer each")
+            raise UserError(
+                "--tries and --seed work with --objective lesion only: the study's generators have one answer each"
+            )
         for name, least in (("batch", 1), ("tries", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise UserError(f"--{name} {getattr(self, name)}: expected {least} or more")

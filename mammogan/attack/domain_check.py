@@ -24,9 +24,9 @@ def check_domain(models: Iterable[tuple[str, str | None]], shards: ShardIndex, o
         if not out_of_domain and trained_on not in (found, None):
             raise UserError(
                 f"{model} was trained on other mammograms than those in {shards.folder}: its shards have "
-                f"the fingerprint {str(trained_on)[:12]}, these {found[:12]}. Remove its run folder and train it anew, "
-                "or give --models the workspace whose runs/ were trained on these. If it shall read what it was not "
-                'made for, say how that differs, as in --out-of-domain "film, models from phantoms"'
+                f"the fingerprint {str(trained_on)[:12]}, these {found[:12]}. Remove its run folder and train it "
+                "again, or give --models the workspace whose runs/ were trained on these. To use it anyway, say how "
+                'the mammograms differ, as in --out-of-domain "film, models from phantoms"'
             )
 
 
@@ -40,9 +40,9 @@ def notice_of_another_cad(generators: Iterable[Path], cad_sha256: str) -> str:
     if not other:
         return ""
     return (
-        f"The generators were trained against another state of this CAD ({', '.join(other)}), as when it was trained "
-        "on afterwards: the figures show how well they fool a CAD that they did not learn from. Remove their run "
-        "folders and train them anew for figures of an attack on this one."
+        f"The generators were trained against another state of this CAD ({', '.join(other)}), which happens when it is "
+        "trained further afterwards: the figures show how well they fool a CAD that they did not learn from. Remove "
+        "their run folders and train them again for figures of an attack on this one."
     )
 
 

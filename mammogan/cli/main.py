@@ -7,7 +7,7 @@ import sys
 from typing import NoReturn
 
 COMMANDS = {
-    "demo": "the whole study on phantoms, small, on this machine",
+    "demo": "the complete study on phantoms, small, on this machine",
     "study": "shards, CAD, both GANs, adversarial mammograms and Table 1, on this machine or on SLURM",
     "watch": "show the status of every stage of a study",
     "scan": "make the table of mammograms of a public archive, or of your own files",

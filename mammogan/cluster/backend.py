@@ -51,7 +51,7 @@ def _as_asked(name: Literal["none", "local", "slurm"], config: ClusterConfig) ->
         raise UserError(f"--cluster slurm: {problem}; try --cluster local, or --dry-run to see the job")
     if name == "local" and started_by_torchrun():
         raise UserError("--cluster local starts ranks, and torchrun has started this one: use --cluster none")
-    return Where(name, "as asked")
+    return Where(name, "as requested")
 
 
 def _automatic(config: ClusterConfig) -> Where:

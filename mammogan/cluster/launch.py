@@ -117,7 +117,7 @@ def _check_alone(config: ClusterConfig) -> None:
     asked = max(config.cpu_ranks or 1, config.gpus_per_node or 1)
     if asked > 1 and not started_by_torchrun():
         raise UserError(
-            f"--cluster none is this process, one rank, and {asked} are asked for: "
+            f"--cluster none is this process, one rank, and {asked} are requested: "
             "use --cluster local, or start it with torchrun"
         )
 

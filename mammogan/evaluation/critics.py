@@ -32,6 +32,6 @@ def _notice(run: Run, finished: int) -> str:
     alive = sum(event["critic_alive"] for event in watched)
     told = next((f": {event['told']}" for event in events if event.get("event") == "critic" and "told" in event), "")
     return (
-        f"The generator of {run.path.name} had no adversary in the epoch that it comes from (a living critic in "
-        f"{alive} of {len(watched)} epochs), so what it does is not what a critic taught it{told}."
+        f"The generator of {run.path.name} comes from an epoch without a living critic (a living critic in "
+        f"{alive} of {len(watched)} epochs), so its changes were not taught by a critic{told}."
     )

@@ -84,7 +84,7 @@ def _nothing_of(view: Workspace, split: str) -> MissingInput:
     wanted = "" if split == "test" else f" --split {split}"
     wanted += "" if view.objective == "study" else f" --objective {view.objective}"
     return MissingInput(
-        f"no altered mammograms of split {split} in {view.adversarial(HIGH).parent}; run\n"
+        f"no adversarial mammograms of split {split} in {view.adversarial(HIGH).parent}; run\n"
         f"  mammogan generate --workspace {view.root}{wanted}"
     )
 

@@ -94,7 +94,7 @@ def _example(
     scored: Scored, place: str, reals: Samples, fakes: Samples, truth: PhantomTruth, threshold: float
 ) -> Example:
     if scored.fake is None:
-        raise ValueError(f"{scored.real.key} was not altered")
+        raise ValueError(f"{scored.real.key} has no adversarial version")
     real, fake = reals[scored.real.key], fakes[scored.fake.key]
     known = truth.of(real.key, real.facts)
     spacing = real.facts.get("spacing_mm")

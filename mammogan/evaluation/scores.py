@@ -87,7 +87,7 @@ def read_pairs(shards: ShardPair) -> Iterator[Pair]:
     fakes: Iterable[Sample | None] = shards.fake or repeat(None, shards.real.count)
     for real, fake in zip(shards.real, fakes, strict=True):
         if shards.fake and fake and fake.facts["source_key"] != real.key:
-            raise shards.fake.damaged(f"{fake.key} stands where the fake of {real.key} is expected")
+            raise shards.fake.damaged(f"found {fake.key} where the adversarial version of {real.key} is expected")
         yield real, fake
 
 
@@ -103,7 +103,7 @@ def probabilities(cad: Critic, samples: list[Sample]) -> list[float]:
     if wrong := [f"{s.key} ({p})" for s, p in zip(samples, found, strict=True) if not 0 <= p <= 1]:
         raise UserError(
             f"the CAD should give a probability from 0 to 1 and gives none for {', '.join(wrong)}: its weights have "
-            "become infinite or are damaged. Remove its run folder and train it anew, with --compute.precision fp32 "
+            "become infinite or are damaged. Remove its run folder and train it again, with --compute.precision fp32 "
             "if it happens again"
         )
     return found

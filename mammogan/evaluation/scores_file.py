@@ -12,8 +12,8 @@ REASONS = {
     "scoring": "scored by another version",
     "cad_sha256": "the CAD changed",
     "real_sha256": "the real mammograms changed",
-    "fake_sha256": "the altered mammograms changed",
-    "truth_sha256": "what the phantoms know of their lesions changed",
+    "fake_sha256": "the adversarial mammograms changed",
+    "truth_sha256": "the phantoms' record of their lesions changed",
     "controls": "controls measured by another version",
     "identity_sha256": "the identity-trained generator changed",
 }

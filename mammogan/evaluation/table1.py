@@ -14,12 +14,12 @@ from mammogan.workspace import HIGH, LOW, Direction
 
 ROWS: dict[str, str] = {
     "auc_real": "AUC, real mammograms",
-    "auc_adversarial": "AUC, altered mammograms, flipped labels",
+    "auc_adversarial": "AUC, adversarial mammograms, flipped labels",
     "positives_right": "Real positives called positive",
-    "fooled_remove": "… of those, fakes called negative",
+    "fooled_remove": "… of those, adversarial ones called negative",
     "negatives_right": "Real negatives called negative",
-    "fooled_insert": "… of those, fakes called positive",
-    "fooled_both": "Both together: fakes that turn a right call",
+    "fooled_insert": "… of those, adversarial ones called positive",
+    "fooled_both": "Both together: correct calls that are turned",
 }
 """Names of the table's figures and their titles, in the paper's order."""
 
@@ -92,7 +92,7 @@ def table1(cases: Cases, threshold: float, draws: int, seed: int) -> dict[str, F
         own = cases.of(direction)
         figures[read] = bootstrap.share(right, own, f"no {direction.source} mammograms in this split")
         figures[fooled] = bootstrap.share(turned, tried & own, _why_none(cases, right, direction))
-    figures["fooled_both"] = bootstrap.share(turned, tried, "no fake of a rightly called mammogram")
+    figures["fooled_both"] = bootstrap.share(turned, tried, "no adversarial version of a correctly called mammogram")
     return {name: figures[name] for name in ROWS}
 
 
@@ -136,7 +136,7 @@ def _auc_adversarial(cases: Cases, draws: int, seed: int) -> Figure:
     """Return the AUC over the adversarial images, where those made from negatives count as positive."""
     faked = cases.faked
     if not faked.any():
-        return Figure(None, reason="no altered mammograms")
+        return Figure(None, reason="no adversarial mammograms")
     patients = [p for p, has in zip(cases.patients, faked, strict=True) if has]
     return PatientBootstrap(patients, draws, seed).auc(~cases.positive[faked], cases.after[faked])
 
@@ -146,5 +146,5 @@ def _why_none(cases: Cases, right: Bools, direction: Direction) -> str:
     if not own.any():
         return f"no {direction.source} mammograms in this split"
     if not (right & own).any():
-        return f"the CAD called no {direction.source} mammogram rightly"
-    return f"no altered mammograms ({direction})"
+        return f"the CAD called no {direction.source} mammogram correctly"
+    return f"no adversarial mammograms ({direction})"

@@ -59,7 +59,7 @@ def guarded(work: Callable[[], int | None]) -> int:
         print(f"error: {_message(error)}", file=sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from what is finished", file=sys.stderr)
+        print("interrupted; the same command resumes from the finished work", file=sys.stderr)
         return INTERRUPTED
 
 

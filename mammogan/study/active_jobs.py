@@ -26,9 +26,9 @@ class ActiveJobs:
     @property
     def told(self) -> str:
         """The jobs in words, such as 'job 7, running'."""
-        by_hand = ", submitted by hand" if all(submission.asks is None for submission in self.submissions) else ""
+        by_hand = ", submitted manually" if all(submission.asks is None for submission in self.submissions) else ""
         state = f"job {', '.join(self.job_ids)}, {'running' if self.runs else 'queued'}{by_hand}"
-        return state if self.completing else f"{state}, and others of it failed: give the command again after its end"
+        return state if self.completing else f"{state}, and other tasks of it failed: run the command again afterwards"
 
 
 @dataclass(frozen=True)

@@ -157,8 +157,8 @@ class StudyPlan:
         asked = self.sections.get("evaluate", {}).get("split")
         if asked and asked not in altered:
             raise UserError(
-                f"evaluate: split {asked}: this study alters {', '.join(altered)}; name one of these, or have it "
-                f"altered too with generate: {{split: [{', '.join(altered)}, {asked}]}}"
+                f"evaluate: split {asked}: this study makes adversarial mammograms of {', '.join(altered)} only; name "
+                f"one of these, or add {asked} with generate: {{split: [{', '.join(altered)}, {asked}]}}"
             )
         chosen = [asked] if asked else altered
         stages = []

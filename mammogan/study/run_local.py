@@ -59,7 +59,7 @@ class _Run:
                 raise
         left = [stage.name for stage in self.stages if stage.name not in self.finished]
         if left:
-            print(f"not done: {', '.join(left)}; the same command goes on from here", file=sys.stderr)
+            print(f"not done: {', '.join(left)}; the same command resumes from here", file=sys.stderr)
         return 1 if left else 0
 
     def _start_what_can(self) -> None:
@@ -145,7 +145,7 @@ class _Run:
             return trouble
         return UserError(
             f"{self._log(stage)} cannot be written ({trouble.strerror}), so the study stops; make the disk writable "
-            "or room on it, then the same command goes on from here"
+            "or free space on it, then the same command resumes from here"
         )
 
     def _completed(self, stage: Stage) -> str:

@@ -96,11 +96,12 @@ def why_again(stage: Stage, inputs: Sequence[Path], folder: Path) -> str:
     kept = _kept(stage, folder)
     by_hand = not kept.is_file() or max(map(_made_at, stage.makes)) > _made_at(kept)
     if by_hand and (stage.would_do_more is not None or not kept.is_file()):
-        return "asked for more or less than it has" if stage.would_do_more is not None and stage.would_do_more() else ""
+        more_or_less = stage.would_do_more is not None and stage.would_do_more()
+        return "more or less is requested than it has" if more_or_less else ""
     if not stage.asks:
         return ""
     if changed := differences(kept.read_text(encoding="utf-8"), stage.asked):
-        return f"asked for otherwise: {changed}"
+        return f"requested with other options: {changed}"
     return "made since by another command" if by_hand else ""
 
 

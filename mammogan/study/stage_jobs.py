@@ -86,9 +86,9 @@ def _refuse_leaving_gans(cad: Path, config: CadConfig, workspace: Workspace) -> 
     begun = [run for run in runs if (run / "config.yaml").is_file()]
     if begun and (not (cad / "done.json").is_file() or would_continue(cad, config)):
         raise UserError(
-            f"{cad.name} would be trained for {config.epochs} epochs, which it was not so far, and "
-            f"{' and '.join(run.name for run in begun)} could not go on afterwards, being begun against it as it is. "
-            "Nothing was touched. Ask for the epochs that it has, give another --workspace, or remove first:\n"
+            f"{cad.name} would be trained for {config.epochs} epochs, which changes it, and "
+            f"{' and '.join(run.name for run in begun)} could not resume, because they use the CAD as it is now. "
+            "Nothing was changed. Give the epochs that it has, give another --workspace, or remove first:\n"
             + "\n".join(f"  {run}" for run in begun)
         )
 

@@ -92,13 +92,16 @@ def submit_stages(
 def _check(stage: Stage, jobs: ActiveJobs, made_anew: Sequence[str]) -> None:
     """Raise UserError when a stage's queued or running jobs do not fit what is requested now."""
     which, cancel = f"job {', '.join(jobs.job_ids)} ({stage.name})", f"  scancel {' '.join(jobs.job_ids)}"
-    otherwise = "Wait until it ends, or cancel it and give the same command again:"
+    otherwise = "Wait until it ends, or cancel it and run the same command again:"
     for submission in jobs.submissions:
         if submission.asks and (changed := differences(submission.asks, stage.asked)):
-            raise UserError(f"{which} is on its way and was asked for otherwise: {changed}. {otherwise}\n{cancel}")
+            raise UserError(
+                f"{which} is queued or running and was requested with other options: {changed}. {otherwise}\n{cancel}"
+            )
     if made_anew:
         raise UserError(
-            f"{which} is on its way and uses what {', '.join(made_anew)} would make anew. {otherwise}\n{cancel}"
+            f"{which} is queued or running and uses results that {', '.join(made_anew)} would make again. {otherwise}\n"
+            f"{cancel}"
         )
 
 

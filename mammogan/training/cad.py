@@ -178,8 +178,8 @@ def _refuse_another_length(config: CadConfig, run: Run) -> None:
     begun = run.epochs
     if config.lr_decay == "cosine" and begun not in (None, config.epochs):
         raise UserError(
-            f"{run.path} was begun with --epochs {begun}, at the last of which its rates are 0 (--lr-decay cosine): it "
-            f"cannot go on to {config.epochs} as if it had always been so. Remove the folder to train anew"
+            f"{run.path} was started with --epochs {begun}, and its learning rates are 0 at the last of them "
+            f"(--lr-decay cosine): it cannot continue to epoch {config.epochs}. Remove the folder to train again"
         )
 
 

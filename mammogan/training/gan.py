@@ -197,7 +197,7 @@ def _advice(config: GanConfig) -> str:
     """Return advice on what may keep the critic alive, leaving out what this configuration already does."""
     frozen = "" if config.epochs[-1] == 0 else "Vnet frozen (0 as the last of --epochs), "
     return (
-        f"train anew with more identity epochs (the first of --epochs, now {config.epochs[0]}), --lr-dnet below "
+        f"train again with more identity epochs (the first of --epochs, now {config.epochs[0]}), --lr-dnet below "
         f"{config.lr_dnet:g}, {frozen}or --gnet-every above {config.gnet_every}"
     )
 

@@ -41,7 +41,7 @@ PHASE = "lesion"
 FIGURES = ("critic", "gap", "r1", "generator", "map", "map_of_targets")
 SHOWN = 4
 ADVICE = (
-    "train anew with --lesion.critic-first higher, --lesion.r1 lower, or --lesion.untouched 1; look at the pictures: "
+    "train again with --lesion.critic-first higher, --lesion.r1 lower, or --lesion.untouched 1; look at the pictures: "
     "is a lesion a few cells wide (--lesion.cells)?"
 )
 

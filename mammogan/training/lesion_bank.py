@@ -54,7 +54,7 @@ def train(config: GanConfig, workspace: Workspace) -> None:
             say(f"{run.path.name}: made before, nothing to do.")
         elif ranks.first:
             if changed:
-                say(f"{run.path.name}: made anew, since {'; '.join(changed)}")
+                say(f"{run.path.name}: made again, since {'; '.join(changed)}")
             _make(config, workspace.shards(resolution), remover, inputs, run, ranks)
         ranks.wait()
 

@@ -173,7 +173,7 @@ def _error(stage: Watched, state: State, went_wrong: bool, logs: Sequence[Path])
     if state == "failed" and not went_wrong:
         return f"ended without making {stage.complete}"
     if state == "cancelled" and not logs:
-        return "it never began: what it waits for failed, or it was cancelled"
+        return "it never started: a job it waits for failed, or it was cancelled"
     return last_error(logs) if went_wrong else ""
 
 

@@ -49,7 +49,7 @@ def live(watcher: Watcher, every: float) -> int:
     from mammogan.watch.table import table
 
     if every < 1:
-        raise UserError(f"--every {every:g}: expected 1 second or more, since squeue is asked each time")
+        raise UserError(f"--every {every:g}: expected 1 second or more, since every update queries squeue")
     try:
         with Live(table(watcher.look()), auto_refresh=False, vertical_overflow="visible") as screen:
             while True:

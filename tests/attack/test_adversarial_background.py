@@ -65,7 +65,7 @@ def picture(levels: np.ndarray, shape: tuple[int, int] = (192, 160), seed: int =
     return shown
 
 
-def test_air_stays_bit_for_bit_and_the_breast_is_altered(ready: Workspace) -> None:
+def test_air_stays_bit_for_bit_and_the_breast_changes(ready: Workspace) -> None:
     generate(ready, CONFIG)
     for real, fake in pairs(ready):
         air = real.pixels <= AIR
@@ -101,18 +101,18 @@ def test_a_resampled_mammogram_has_no_grid_and_takes_the_generators_values(phant
         assert np.array_equal(fake.pixels[breast], np.maximum(plain[fake.key], darkest)[breast])
 
 
-def test_a_changed_setting_makes_all_anew_and_says_so(ready: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_setting_makes_all_again_and_says_so(ready: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     generate(ready, AS_GENERATED)
     tasks = plan(ready, SMALL, CONFIG)
     assert {task.outdated() for task in tasks} == {"--background is now original"}
     with pytest.raises(UserError, match="--background is now original"):
         finish(tasks)
     assert all(generate_shard(task) for task in tasks) and not any(generate_shard(task) for task in tasks)
-    assert "--background is now original; altering" in capsys.readouterr().out
+    assert "--background is now original; making" in capsys.readouterr().out
     assert {task.outdated() for task in plan(ready, SMALL, AS_GENERATED)} == {"--background is now as-generated"}
 
 
-def test_shards_from_before_there_was_a_choice_are_made_anew(ready: Workspace) -> None:
+def test_shards_from_before_there_was_a_choice_are_made_again(ready: Workspace) -> None:
     generate(ready, CONFIG)
     for marker in (ready.adversarial(SMALL) / ".done").glob("*.json"):
         entry = read_json(marker)
@@ -131,7 +131,7 @@ def test_index_and_samples_record_what_became_of_the_background(ready: Workspace
         assert {fake.facts["background"] for _, fake in pairs(ready)} == {config.background}
 
 
-def test_the_front_door_takes_the_setting_and_refuses_others(ready: Workspace) -> None:
+def test_the_command_takes_the_setting_and_refuses_others(ready: Workspace) -> None:
     words = ("launch/generate.py", "--workspace", ready.root, "--cluster", "none", "--device", "cpu", "--background")
     done = run_script(*words, "as-generated")
     assert done.returncode == 0, done.stderr
@@ -178,7 +178,7 @@ def test_stretched_bits_are_found_as_the_very_grid_that_they_are(bits: int, inve
 
 
 @pytest.mark.parametrize(("center", "width"), [(2000.3, 3777), (1800, 3000), (1500, 2500.5)])
-def test_the_grid_of_a_window_is_found_but_for_a_hundredth_of_its_levels(center: float, width: float) -> None:
+def test_the_grid_of_a_window_is_found_except_for_a_hundredth_of_its_levels(center: float, width: float) -> None:
     levels = np.clip(window_linear(BITS.astype(float), center, width), 0, 1) * 65535
     original = picture(levels)
     grid = GreyGrid.of(original)

@@ -51,7 +51,7 @@ def test_a_blinded_study_has_both_kinds_without_a_mark_and_only_the_key_tells(
     assert export(altered, config) == folder and (held(folder), key.read_bytes()) == before
 
 
-def test_what_killed_processes_left_is_not_handed_to_the_readers(altered: Workspace, tmp_path: Path) -> None:
+def test_leftovers_of_killed_processes_are_not_given_to_the_readers(altered: Workspace, tmp_path: Path) -> None:
     config = DicomConfig(dicom=True, blinded=tmp_path / "key.json")
     folder = export(altered, config)
     before = held(folder)

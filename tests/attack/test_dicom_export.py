@@ -28,7 +28,7 @@ from mammogan.workspace import Direction, Workspace
 SYNTHETIC_DATA = (0x0008, 0x001C)
 
 
-def test_a_file_reads_as_the_altered_pixels_turned_as_the_scanner_wrote_them(altered: Workspace) -> None:
+def test_a_file_reads_as_the_adversarial_pixels_turned_as_the_scanner_wrote_them(altered: Workspace) -> None:
     folder = export(altered, SIZED)
     files = files_of(folder)
     assert {fake.key for _, fake in samples(altered)} == set(files)
@@ -136,7 +136,7 @@ def test_what_is_written_is_left_alone_and_what_is_gone_is_written_again(altered
     assert held(folder) == before
 
 
-def test_files_go_with_the_altered_shards_they_were_written_from(altered: Workspace) -> None:
+def test_files_are_removed_with_the_adversarial_shards_they_were_written_from(altered: Workspace) -> None:
     folder = export(altered, SIZED)
     (altered.adversarial(FLAT) / "test-remove-000000.tar").unlink()
     [_, insert] = planned(altered, SIZED)
@@ -178,7 +178,7 @@ def test_the_mark_goes_to_the_side_away_from_the_chest_wall_where_it_must(right:
     assert (mark.left == 0) is right
 
 
-def test_a_picture_without_a_free_corner_is_marked_all_the_same() -> None:
+def test_a_picture_without_a_free_corner_is_marked_anyway() -> None:
     filled = np.full((128, 96), 40000, np.uint16)
     filled[::7, ::5] = 42000
     filled[:40, 70:] = 0
@@ -207,7 +207,7 @@ def test_originals_without_a_spacing_or_with_burnt_in_text_are_not_passed_over(t
     assert [(d.PatientIdentityRemoved, d.BurnedInAnnotation) for d in found] == [("NO", "YES")] * 3
 
 
-def test_the_front_door_writes_files_resumes_and_refuses_half_an_order(altered: Workspace, tmp_path: Path) -> None:
+def test_the_command_writes_files_resumes_and_refuses_an_incomplete_request(altered: Workspace, tmp_path: Path) -> None:
     words = ("launch/generate.py", "--workspace", altered.root, "--cluster", "none", "--device", "cpu")
     key = tmp_path / "key.json"
     dry = run_script(*words, "--dicom", "--blinded", key, "--dry-run")
@@ -224,7 +224,7 @@ def test_the_front_door_writes_files_resumes_and_refuses_half_an_order(altered: 
     assert array.returncode == 0 and "#SBATCH --array=0-1%" in array.stdout
 
 
-def test_a_shard_that_is_altered_anew_is_written_anew(altered: Workspace) -> None:
+def test_a_shard_that_is_generated_again_is_written_again(altered: Workspace) -> None:
     export(altered, SIZED)
     save_gnet(altered, FLAT, Direction.INSERT, seed=3)
     [remove, insert] = planned(altered, SIZED)

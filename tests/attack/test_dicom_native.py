@@ -26,7 +26,7 @@ from mammogan.workspace import Direction, Workspace
 
 
 @pytest.mark.parametrize("background", ["original", "as-generated"])
-def test_the_native_file_scales_down_to_the_altered_mammogram(altered: Workspace, background: Background) -> None:
+def test_the_native_file_scales_down_to_the_adversarial_mammogram(altered: Workspace, background: Background) -> None:
     generation = replace(CONFIG, background=background)
     generate(altered, generation)
     folder = export(altered, NATIVE, generation=generation)
@@ -88,7 +88,7 @@ def test_the_native_file_keeps_the_originals_air_and_grey_grid(altered: Workspac
         assert (shown != original)[~air & free].mean() > 0.9
 
 
-def test_a_missing_or_other_original_is_told_by_its_key_without_its_path(altered: Workspace, tmp_path: Path) -> None:
+def test_a_missing_or_other_original_is_named_by_its_key_without_its_path(altered: Workspace, tmp_path: Path) -> None:
     row = next(line for line in altered.cohort.read_text().splitlines() if line.endswith(",positive,test"))
     key, path = row.split(",")[0], row.split(",")[2]
     text = altered.cohort.read_text()

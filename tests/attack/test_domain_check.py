@@ -81,7 +81,7 @@ def test_a_cad_trained_on_other_mammograms_is_refused_unless_the_report_says_so(
     assert FILM in page.read_text()
 
 
-def test_fakes_of_generators_from_another_domain_are_no_secret_to_a_cad_of_this_one(
+def test_adversarial_mammograms_by_generators_of_another_domain_are_not_evaluated(
     ready: Workspace, films: Workspace
 ) -> None:
     generate(films, GenerateConfig(models=ready.root, out_of_domain=FILM, device="cpu"))
@@ -112,7 +112,7 @@ def test_a_generator_whose_critic_was_dead_is_noted_in_log_and_report(
     generate(ready, GENERATE)
     event = {"event": "epoch", "epoch": -1, "critic_alive": False}  # before the first, of a generator after 0 epochs
     (ready.gan_run(SMALL, Direction.INSERT) / "metrics.jsonl").write_text(json.dumps(event) + "\n")
-    told = f"The generator of gan-{SMALL}-insert had no adversary in the epoch that it comes from"
+    told = f"The generator of gan-{SMALL}-insert comes from an epoch without a living critic"
     assert told in evaluate(ready, EVALUATE).read_text() and told in capsys.readouterr().out
 
 

@@ -114,7 +114,7 @@ def test_the_same_generator_gives_the_same_bytes_in_another_workspace(ready: Wor
         assert (ready.adversarial(SMALL) / name).read_bytes() == (other.adversarial(SMALL) / name).read_bytes()
 
 
-def test_a_changed_generator_makes_its_own_shards_anew(ready: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_generator_makes_its_own_shards_again(ready: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     generate(ready, CONFIG)
     before = snapshot(ready.adversarial(SMALL))
     save_gnet(ready, SMALL, Direction.REMOVE, seed=1)
@@ -131,7 +131,7 @@ def test_a_changed_generator_makes_its_own_shards_anew(ready: Workspace, capsys:
     assert fake.facts["generator"]["epoch"] == 1
 
 
-def test_changed_mammograms_are_altered_anew_and_scored_only_then(ready: Workspace) -> None:
+def test_changed_mammograms_are_generated_again_and_scored_only_then(ready: Workspace) -> None:
     generate(ready, CONFIG)
     index = ready.shards(SMALL) / "index.json"
     text, old = index.read_text(), sha256(ready.shards(SMALL) / "test-positive-000000.tar")
@@ -155,7 +155,8 @@ def test_a_shard_that_was_cut_short_is_made_again(ready: Workspace) -> None:
 def test_the_index_waits_for_all_shards(ready: Workspace) -> None:
     tasks = plan(ready, SMALL, CONFIG)
     generate_shard(tasks[0])
-    with pytest.raises(UserError, match=r"not all mammograms are altered: test-insert-000000.tar \(not made yet\)"):
+    undone = r"not all adversarial mammograms are made: test-insert-000000.tar \(not made yet\)"
+    with pytest.raises(UserError, match=undone):
         finish(tasks)
     assert not (ready.adversarial(SMALL) / "index.json").exists()
     with pytest.raises(MissingInput, match="mammogan generate"):
@@ -175,7 +176,7 @@ def test_a_generator_that_changes_between_plan_and_work_is_refused(ready: Worksp
         generate_shard(task)
 
 
-def test_splits_are_altered_beside_each_other_and_leftovers_go(ready: Workspace) -> None:
+def test_splits_are_kept_beside_each_other_and_leftovers_are_removed(ready: Workspace) -> None:
     generate(ready, CONFIG)
     both = GenerateConfig(resolution=(str(SMALL),), split=("validation",), device="cpu")
     generate(ready, both)
@@ -207,7 +208,7 @@ def test_a_missing_generator_names_the_command_that_trains_it(workspace: Workspa
     assert "Traceback" not in result.stderr
 
 
-def test_training_mammograms_are_altered_only_when_asked_for_by_name() -> None:
+def test_training_mammograms_are_attacked_only_when_explicitly_requested() -> None:
     with pytest.raises(UserError, match="--allow-train"):
         GenerateConfig(split=("train",))
     assert GenerateConfig(split=("train",), allow_train=True).split == ("train",)
@@ -227,7 +228,7 @@ def test_a_generator_is_not_used_in_the_other_direction(ready: Workspace) -> Non
     path = ready.gan_run(SMALL, Direction.REMOVE) / "checkpoints" / "best.pt"
     config = GenerateConfig(checkpoint=str(path), direction=(Direction.INSERT,), device="cpu")
     with pytest.raises(
-        UserError, match=r"best.pt was trained to remove and is asked to insert: give --direction remove"
+        UserError, match=r"best.pt was trained to remove, but insert is requested: give --direction remove"
     ):
         generate(ready, config)
 
@@ -242,7 +243,7 @@ def test_a_fake_names_the_run_that_its_generator_lies_in(ready: Workspace) -> No
     assert entry["generator"]["run"] == fake.facts["generator"]["run"] == "gan-of-last-week"
 
 
-def test_the_front_door_alters_all_and_then_finds_nothing_to_do(ready: Workspace) -> None:
+def test_the_command_generates_all_and_then_finds_nothing_to_do(ready: Workspace) -> None:
     words = ("launch/generate.py", "--workspace", ready.root, "--cluster", "none", "--device", "cpu")
     first = run_script(*words)
     assert first.returncode == 0, first.stderr
@@ -259,7 +260,8 @@ def test_a_dry_run_here_says_what_it_would_do_and_does_nothing(ready: Workspace,
     result = run_script(*words)
     assert result.returncode == 0, result.stderr
     said = (
-        rf"--cluster {where} \(as asked\): would run 2 task\(s\) of generate-{SMALL} in \d process\(es\), then generate"
+        rf"--cluster {where} \(as requested\): would run 2 task\(s\) of generate-{SMALL} in \d process\(es\), "
+        "then generate"
     )
     assert re.search(said, result.stderr)
     assert not ready.adversarial(SMALL).exists()

@@ -74,20 +74,20 @@ def test_rows_of_other_settings_stay_in_the_csv_and_those_of_these_are_replaced(
     ]
 
 
-def test_a_seed_that_was_measured_whole_stands_for_its_cads_alone(tmp_path: Path) -> None:
+def test_a_completely_measured_seed_replaces_the_measurement_of_its_cads_alone(tmp_path: Path) -> None:
     for name, values in (("cad-seed-1", ROWS[4:5]), ("seed-1", ROWS[4:6]), ("cad-seed-2", ROWS[6:])):
         write_json(tmp_path / f"{name}.json", {"made_from": {}, "rows": [vars(r) for r in values]})
     assert read_rows(tmp_path) == ROWS[4:]
 
 
-def test_fooled_is_of_those_that_were_called_rightly() -> None:
+def test_fooled_is_a_share_of_those_that_were_called_correctly() -> None:
     before, after = {"a": 0.9, "b": 0.8, "c": 0.2}, {"a": 0.1, "b": 0.7, "c": 0.1}
     assert fooled(before, after, Direction.REMOVE) == 0.5
     assert fooled(before, {"c": 0.9}, Direction.INSERT) == 1.0
     assert fooled(before, {"c": 0.9}, Direction.REMOVE) is None
 
 
-def test_the_unseen_cohort_keeps_all_positives_and_whole_patients_of_negatives(tmp_path: Path) -> None:
+def test_the_unseen_cohort_keeps_all_positives_and_all_images_of_its_negative_patients(tmp_path: Path) -> None:
     labels = tmp_path / "phantoms" / "labels.csv"
     labels.parent.mkdir()
     patients = {"a": "negative", "b": "positive", "c": "negative", "d": "positive"}

@@ -44,7 +44,7 @@ def test_buckets_are_closed_as_ddp_closes_them() -> None:
     assert list(buckets(step)) == [(1 << 20, 8), (BUCKET, 6), (20, 2)]
 
 
-def test_what_is_sent_while_the_step_goes_on_costs_nothing_and_the_rest_its_time() -> None:
+def test_sending_during_the_step_is_free_and_the_rest_costs_its_time() -> None:
     """4 GPUs on 2 nodes: 1e9 bytes pass the network 1.5 times, in 0.15 s."""
     early, late = Ready(10**9, flops_left=1.0), Ready(10**9, flops_left=0.0)
     assert SLOW.all_reduce(1e9, 4) == pytest.approx(0.15) and SLOW.all_reduce(1e9, 2) == pytest.approx(0.01)

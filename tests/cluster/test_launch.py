@@ -72,7 +72,7 @@ def test_more_than_one_node_without_slurm_is_refused_with_a_way_out(ready: Works
     assert "--nodes 2 needs SLURM" in result.stderr and "--gpus-per-node N or --cpu-ranks N" in result.stderr
 
 
-def test_slurm_asked_for_where_there_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slurm_requested_where_there_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs(tmp_path, monkeypatch)
     with pytest.raises(UserError, match="sbatch is not installed here; try --cluster local"):
         choose(ClusterConfig(cluster="slurm"))
@@ -138,7 +138,7 @@ def test_without_a_cad_the_error_names_the_command_that_trains_it(ready: Workspa
     assert f"mammogan train-cad --workspace {ready.root} --resolution 96x96" in result.stderr
 
 
-def test_the_traceback_of_a_mistake_can_be_asked_for_and_that_of_a_fault_is_shown(
+def test_the_traceback_of_a_mistake_can_be_requested_and_that_of_a_fault_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def mistake() -> int:

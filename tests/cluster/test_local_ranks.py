@@ -90,7 +90,7 @@ def shell(script: str) -> Command:
     return Command(("/bin/sh", "-c", script))
 
 
-def test_local_ranks_are_told_who_they_are_and_share_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_ranks_know_their_numbers_and_share_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     told = shell(f'echo "$RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $OMP_NUM_THREADS" > {tmp_path}/$MASTER_PORT-$RANK')
     assert local.run_ranks(told, 2, tmp_path / "submit") == 0

@@ -112,7 +112,7 @@ def test_the_command_line_wins_over_the_profile_and_that_over_defaults(tmp_path:
         ("a: [", "is not YAML"),
     ],
 )
-def test_a_mistake_in_a_profile_is_told_with_what_is_valid(tmp_path: Path, text: str, complaint: str) -> None:
+def test_a_mistake_in_a_profile_is_reported_with_what_is_valid(tmp_path: Path, text: str, complaint: str) -> None:
     profile = tmp_path / "site.yaml"
     profile.write_text(text)
     with pytest.raises(UserError, match=complaint):
@@ -138,7 +138,7 @@ def test_requests_that_contradict_themselves_are_refused() -> None:
             ClusterConfig(**wrong)  # type: ignore[arg-type]
 
 
-def test_gpus_asked_for_by_type_make_as_many_ranks_and_no_second_request() -> None:
+def test_gpus_requested_by_type_make_as_many_ranks_and_no_second_request() -> None:
     asked = sbatch_parameters(ClusterConfig(gres="gpu:a100:4,nvme:1"), "name")
     assert asked["ntasks_per_node"] == 4 and asked["gres"] == "gpu:a100:4,nvme:1" and "gpus_per_node" not in asked
     assert for_one_process(ClusterConfig(gres="gpu:a100:4,nvme:1"), gpus=1).gres == "gpu:a100:1,nvme:1"
@@ -147,7 +147,7 @@ def test_gpus_asked_for_by_type_make_as_many_ranks_and_no_second_request() -> No
         gpus_of("nvme:1")
 
 
-def test_ranks_on_cpu_cores_ask_for_no_gpu() -> None:
+def test_ranks_on_cpu_cores_request_no_gpu() -> None:
     for config in (ClusterConfig(cpu_ranks=3), for_one_process(ClusterConfig(gpus_per_node=4), gpus=0)):
         assert not {"gres", "gpus_per_node"} & sbatch_parameters(config, "name").keys()
     assert sbatch_parameters(ClusterConfig(cpu_ranks=3), "name")["ntasks_per_node"] == 3

@@ -30,7 +30,7 @@ def ready(tmp_path: Path) -> Workspace:
     return ready_workspace(tmp_path / "work")
 
 
-def test_a_submission_is_recorded_and_told_how_to_follow(
+def test_a_submission_is_recorded_and_shows_how_to_follow_it(
     ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     programs(tmp_path / "bin", monkeypatch, srun="exit 0", sbatch="echo Submitted batch job 41", sinfo="exit 0")
@@ -107,7 +107,7 @@ def test_where_squeue_does_not_answer_nothing_is_submitted_twice(
         launch([job], ClusterConfig())
 
 
-def test_waiting_goes_on_when_squeue_does_not_answer_for_a_while(
+def test_waiting_continues_when_squeue_does_not_answer_for_a_while(
     ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slow_once = f"[ -e {tmp_path}/asked ] || {{ /bin/touch {tmp_path}/asked; exec /bin/sleep 9; }}"
@@ -117,7 +117,7 @@ def test_waiting_goes_on_when_squeue_does_not_answer_for_a_while(
     monkeypatch.setattr(wait, "FOLDER_LAG_SECONDS", 0)
     assert launch([job_in(ready.root / "runs" / "gan")], ClusterConfig(wait=True)) == 1
     told = capsys.readouterr().err
-    assert "squeue does not answer within 0.2 s; asking again" in told and "job 1 (gan) never began" in told
+    assert "squeue does not answer within 0.2 s; trying again" in told and "job 1 (gan) never started" in told
 
 
 def test_tasks_of_an_array_that_were_cancelled_leave_nothing_to_wait_for(
@@ -130,7 +130,7 @@ def test_tasks_of_an_array_that_were_cancelled_leave_nothing_to_wait_for(
     began = time.monotonic()
     assert launch_array(work, ClusterConfig(wait=True)) == 1
     assert time.monotonic() - began < wait.FOLDER_LAG_SECONDS / 2
-    assert capsys.readouterr().err.count("never began") == 4
+    assert capsys.readouterr().err.count("never started") == 4
 
 
 def test_where_scontrol_does_not_answer_an_array_has_slurms_own_limit(
@@ -174,7 +174,7 @@ def test_all_jobs_of_an_array_are_recorded_and_looked_for(
         launch_array(work, ClusterConfig())
 
 
-def test_what_sbatch_refuses_is_told_in_its_words(
+def test_a_refusal_of_sbatch_is_shown_in_its_words(
     ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refusal = "echo 'sbatch: error: invalid partition specified: gpuu' >&2; exit 1"

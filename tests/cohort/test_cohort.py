@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_fault_of_a_table_is_in_one_error_and_nobody_is_named(folder: Path) -> None:
+def test_every_fault_of_a_table_is_in_one_error_and_no_patient_is_named(folder: Path) -> None:
     table = write_table(
         folder / "labels.csv",
         [
@@ -75,7 +75,7 @@ def test_of_many_faults_the_first_ten_are_shown_and_the_others_counted_by_column
     assert last == "  and 105 more; faults by column: label 58, laterality 57"
 
 
-def test_a_folder_in_the_place_of_the_table_is_told_from_a_file(folder: Path) -> None:
+def test_a_folder_in_the_place_of_the_table_is_reported_as_a_folder(folder: Path) -> None:
     with pytest.raises(UserError, match=r"expected a CSV file, found a folder; .*\n  mammogan scan"):
         read_table(folder)
 
@@ -188,7 +188,7 @@ def test_rows_are_counted_by_the_lines_that_a_text_editor_shows(folder: Path) ->
     assert [row.line for row in read_table(folder / "labels.csv")] == [3, 5]
 
 
-def test_a_quote_that_is_never_closed_is_told_with_the_line_on_which_its_row_begins(folder: Path) -> None:
+def test_a_quote_that_is_never_closed_is_reported_with_the_first_line_of_its_row(folder: Path) -> None:
     rest = "b.dcm,7,L,CC,negative\n" * 10_000
     (folder / "labels.csv").write_text(f'{",".join(COLUMNS)}\na.dcm,"7,L,CC,negative\n{rest}')
     with pytest.raises(UserError, match=r"labels\.csv: line 2: .*is a quote left open\?"):
@@ -202,7 +202,7 @@ def test_a_path_that_no_file_system_takes_is_a_file_that_is_not_there(folder: Pa
     assert [(fault.line, fault.found) for fault in caught.value.faults] == [(2, "no such file"), (3, "no such file")]
 
 
-def test_where_no_file_is_there_the_disk_is_asked_about(folder: Path) -> None:
+def test_when_no_file_is_there_the_message_mentions_the_disk(folder: Path) -> None:
     rows = [(f"gone/{n}.dcm", "x", "L", "CC", "negative") for n in range(12)]
     with pytest.raises(TableError, match=r"12 faults(.|\n)*none of the 12 files is there: is their disk mounted"):
         read_table(write_table(folder / "labels.csv", rows))

@@ -70,7 +70,7 @@ def test_rows_that_joined_or_went_are_counted(refused: Callable[..., str], finis
     ("column", "cell", "words"),
     [("laterality", "R", "side"), ("view", "MLO", "view"), ("patient", f"{RECORD}-99", "patient")],
 )
-def test_a_corrected_row_is_counted_by_what_was_corrected_and_its_key_is_told(
+def test_a_corrected_row_is_counted_by_what_was_corrected_and_its_key_is_named(
     column: str, cell: str, words: str, refused: Callable[..., str], tmp_path: Path
 ) -> None:
     said = refused(lambda rows: with_cell(rows, 4, column, cell))
@@ -78,7 +78,7 @@ def test_a_corrected_row_is_counted_by_what_was_corrected_and_its_key_is_told(
     assert f"in the table 1 row changed ({words} 1" in said and f": {keys_of(tmp_path / 'work')[4]})" in said
 
 
-def test_corrected_labels_are_counted_and_three_keys_are_told(refused: Callable[..., str], tmp_path: Path) -> None:
+def test_corrected_labels_are_counted_and_three_keys_are_named(refused: Callable[..., str], tmp_path: Path) -> None:
     def relabelled(rows: Rows) -> Rows:
         return [[*row[:4], "positive" if row[1] in (f"{RECORD}-1", f"{RECORD}-3") else row[4]] for row in rows]
 
@@ -87,7 +87,7 @@ def test_corrected_labels_are_counted_and_three_keys_are_told(refused: Callable[
     assert "in the table 4 rows changed (label 4" in said and len(shown) == 3 and ", ...)" in said
 
 
-def test_another_order_and_other_columns_are_told(
+def test_another_order_and_other_columns_are_reported(
     refused: Callable[..., str], finished: tuple[Path, Workspace]
 ) -> None:
     assert "the table's rows are in another order." in refused(lambda rows: rows[::-1])
@@ -99,7 +99,7 @@ def test_another_order_and_other_columns_are_told(
         convert_cohort(denser, work, [SIZE], jobs=1)
 
 
-def test_paths_that_are_written_in_another_way_are_told_from_another_salt(
+def test_paths_written_differently_are_distinguished_from_another_salt(
     refused: Callable[..., str], finished: tuple[Path, Workspace], tmp_path: Path
 ) -> None:
     folder = finished[0].parent
@@ -111,7 +111,7 @@ def test_paths_that_are_written_in_another_way_are_told_from_another_salt(
     assert "of another cohort: the salt differs, 1 row gone, 1 row changed (view 1: " in said
 
 
-def test_another_seed_is_told(refused: Callable[..., str]) -> None:
+def test_another_seed_is_reported(refused: Callable[..., str]) -> None:
     said = refused(seed=5)
     assert "split was seed 0, is seed 5" in said and "changed (split " in said and "salt" not in said
 
@@ -122,7 +122,7 @@ def test_another_resolution_of_a_changed_table_is_refused_in_the_same_words(refu
 
 
 @pytest.mark.parametrize("damage", ["gone", "no table", "key\na-b-c\n", ""])
-def test_a_workspaces_table_that_is_gone_or_damaged_is_told(
+def test_a_workspaces_table_that_is_gone_or_damaged_is_reported(
     damage: str, refused: Callable[..., str], tmp_path: Path
 ) -> None:
     held = tmp_path / "work" / "cohort.csv"
@@ -130,7 +130,7 @@ def test_a_workspaces_table_that_is_gone_or_damaged_is_told(
     if damage != "gone":
         held.write_text(damage)
     said = refused(lambda rows: rows[:-1])
-    assert "the table or the salt differs, but cohort.csv, which says in what, is not there or damaged" in said
+    assert "the table or the salt differs; cohort.csv, which would show how, is missing or damaged" in said
 
 
 def test_the_help_says_what_a_grown_table_costs() -> None:

@@ -81,7 +81,7 @@ def test_an_image_of_which_a_table_says_two_things_is_left_out_whichever_comes_l
     image = next(iter(made.expected))
     assert made.expected[image] in ("positive", "negative")
     assert outcome(made.root, out)[image] == "table_conflict" and report.excluded["table_conflict"] == 1
-    assert "  1 left out: table_conflict, the tables say two different things of it" in list(report.lines())
+    assert "  1 left out: table_conflict, the tables contradict each other about it" in list(report.lines())
     excluded = {row["reason"]: row["detail"] for row in rows_of(tmp_path / "labels.excluded.csv")}
     assert excluded["table_conflict"] == f"rows that differ in {differing}"
 
@@ -97,7 +97,7 @@ def test_a_cancer_in_doubt_does_not_make_a_case_of_the_woman(
     assert outcome(made.root, out)[other] == "negative"
 
 
-def test_a_study_that_two_files_of_a_client_or_two_clients_tell_differently_is_left_out(tmp_path: Path) -> None:
+def test_a_study_on_which_two_files_or_two_clients_disagree_is_left_out(tmp_path: Path) -> None:
     made, out = omi_db.write(tmp_path / "archive"), tmp_path / "labels.csv"
     folder = made.root / "data" / "optm1"
     copy = made.root / "older" / "optm1"
@@ -122,7 +122,7 @@ def test_a_study_that_two_files_of_a_client_or_two_clients_tell_differently_is_l
     }
 
 
-def test_a_series_that_stands_for_two_films_is_neither(tmp_path: Path, written: Callable[[str], Miniature]) -> None:
+def test_a_series_listed_for_two_films_is_left_out(tmp_path: Path, written: Callable[[str], Miniature]) -> None:
     made, out = written("cbis-ddsm"), tmp_path / "labels.csv"
     name, separator = TABLES["cbis-ddsm"]
     with open(made.root / name, newline="") as file:
@@ -147,7 +147,7 @@ def test_a_density_that_differs_is_not_known_and_the_image_is_used(tmp_path: Pat
     ("patient", "label", "differing"),
     [("2", "negative", "patient"), ("1", "positive", "label"), ("2", "positive", "patient and another label")],
 )
-def test_copies_of_a_file_under_another_patient_or_label_are_told_apart_from_copies(
+def test_copies_of_a_file_under_another_patient_or_label_are_distinguished_from_plain_copies(
     tmp_path: Path, patient: str, label: str, differing: str
 ) -> None:
     made, out = Miniature(tmp_path / "archive"), tmp_path / "labels.csv"

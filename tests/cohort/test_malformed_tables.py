@@ -92,7 +92,7 @@ def test_what_spreadsheets_do_to_a_table_does_no_harm(table: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_table_that_is_damaged_is_refused_before_anything_is_written_and_quotes_nobody(
+def test_a_damaged_table_is_refused_before_anything_is_written_and_no_patient_is_quoted(
     table: Path, tmp_path: Path, name: str
 ) -> None:
     table.write_bytes(changed(table, name))

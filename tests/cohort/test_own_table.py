@@ -46,7 +46,7 @@ def test_a_cell_that_may_be_a_name_is_not_quoted_and_the_rows_are_counted(archiv
     assert said.endswith("; found 'yes' in 3 rows, a text of 16 characters in 2 rows, a text of 5 characters in 1 row")
 
 
-def test_of_many_unknown_words_the_most_frequent_are_told(archive: Table, tmp_path: Path) -> None:
+def test_of_many_unknown_words_the_most_frequent_are_named(archive: Table, tmp_path: Path) -> None:
     words = [*(word for word in ("yes", "no", "L", "R", "CC") for _ in range(2)), "MLO", "true", "somebody"]
     said = refused(archive(*({"label": word} for word in words)), tmp_path)
     assert said.endswith("'L' in 2 rows, 'R' in 2 rows, 'CC' in 2 rows, others in 3 rows")
@@ -98,7 +98,7 @@ def test_a_word_that_says_nothing_known_is_refused_and_not_passed_over(
     assert message.startswith(f"table mine.csv, {column}: expected ") and message.endswith(f"{said} in 2 rows")
 
 
-def test_every_column_with_unknown_words_is_told_at_once(archive: Table, tmp_path: Path) -> None:
+def test_every_column_with_unknown_words_is_reported_at_once(archive: Table, tmp_path: Path) -> None:
     made = archive({"label": "yes", "split": "holdout", "density": "true"})
     assert [line.split(":")[0] for line in refused(made, tmp_path).splitlines()] == [
         f"table mine.csv, {column}" for column in ("label", "density", "split")
@@ -134,7 +134,7 @@ def test_a_table_with_a_label_source_is_read_where_it_is_named_and_its_known_wor
     assert [row["label_source"] for row in rows_of(tmp_path / "labels.csv")] == ["biopsy", "table", "table"]
 
 
-def test_a_missing_or_a_second_table_of_ones_own_is_told_in_words(archive: Table, tmp_path: Path) -> None:
+def test_a_missing_or_a_second_own_table_is_reported(archive: Table, tmp_path: Path) -> None:
     made = archive({}, {})
     (made.root / "second.csv").write_bytes((made.root / "mine.csv").read_bytes())
     assert refused(made, tmp_path).startswith("expected one table of your own, found ")

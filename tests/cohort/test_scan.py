@@ -112,7 +112,7 @@ def test_side_and_view_come_with_their_source_and_disagreements_are_counted(
     assert report.doubts == {"laterality_disagrees": 1}
 
 
-def test_birads_makes_positives_only_where_it_is_asked_for_or_nothing_better_is_known(
+def test_birads_makes_positives_only_where_it_is_requested_or_nothing_better_is_known(
     miniature: Callable[[str], Miniature], tmp_path: Path
 ) -> None:
     def positives(name: str, **policy: str) -> int:
@@ -194,7 +194,7 @@ def test_real_films_are_found_in_the_tables_by_their_headers(tmp_path: Path) -> 
     assert Counter(row["label"] for row in found) == {"positive": 4, "negative": 4} and not report.doubts
 
 
-def test_film_is_left_out_unless_it_is_asked_for(miniature: Callable[[str], Miniature], tmp_path: Path) -> None:
+def test_film_is_left_out_unless_it_is_requested(miniature: Callable[[str], Miniature], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no file under .* can be used\n(.*\n)*.*film, digitised film; --allow-film"):
         scanned(miniature("cbis-ddsm").root, tmp_path / "labels.csv")
     reasons = {row["reason"] for row in rows_of(tmp_path / "labels.excluded.csv")}
@@ -251,7 +251,7 @@ def test_a_folder_that_is_no_archive_or_two_is_an_error_that_lists_the_choices(
         scanned(tmp_path / "absent", tmp_path / "labels.csv")
 
 
-def test_an_archive_without_its_tables_is_told_by_its_file_names(
+def test_an_archive_without_its_tables_is_recognised_by_its_file_names(
     miniature: Callable[[str], Miniature], tmp_path: Path
 ) -> None:
     for name in set(WRITERS) - {"csv", "omi-db"}:
@@ -293,7 +293,7 @@ def test_labels_of_women_instead_of_breasts_are_noticed(tmp_path: Path) -> None:
     assert any("4 of 4 women are positive in both breasts" in line for line in report.lines())
 
 
-def test_a_label_that_is_a_number_is_refused_and_missing_negatives_are_told(tmp_path: Path) -> None:
+def test_a_label_that_is_a_number_is_refused_and_missing_negatives_are_reported(tmp_path: Path) -> None:
     made = Miniature(tmp_path / "archive")
     made.image("a.dcm", "positive")
     made.image("b.dcm", "label_benign")
@@ -332,7 +332,7 @@ def test_copies_of_a_file_count_once(tmp_path: Path) -> None:
     assert outcome(made.root, tmp_path / "labels.csv") == made.expected
 
 
-def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(
+def test_an_output_that_cannot_be_written_is_reported_before_anything_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_mammogram(tmp_path / "a.dcm", breast())
@@ -343,7 +343,7 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(
     assert "headers read" not in capsys.readouterr().out
 
 
-def test_what_would_never_end_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_in_the_archive_is_not_waited_for(tmp_path: Path) -> None:
     made = Miniature(tmp_path / "archive")
     made.image("a.dcm", "negative")
     made.table("mine.csv", ("path", "patient", "cancer"), [("a.dcm", "1", 0)])

@@ -35,7 +35,7 @@ def by_position(seed: int, patient: str) -> str:
     return "test" if place < 0.1 else "validation" if place < 0.2 else "train"
 
 
-def test_a_study_sized_split_is_about_80_10_10_of_each_label_and_nobody_is_moved() -> None:
+def test_a_study_sized_split_is_about_80_10_10_of_each_label_and_no_patient_is_moved() -> None:
     for seed in range(20):
         division = split_patients(rows_of(366, 918), seed)
         assert not division.moved
@@ -48,7 +48,7 @@ def test_a_study_sized_split_is_about_80_10_10_of_each_label_and_nobody_is_moved
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(3, 120), st.integers(3, 120), st.integers(0, 120), st.integers(0, 120), SEEDS)
-def test_patients_who_join_move_nobody_unless_the_cohort_is_small(
+def test_new_patients_move_no_other_patient_unless_the_cohort_is_small(
     positive: int, negative: int, more_positive: int, more_negative: int, seed: int
 ) -> None:
     rows = rows_of(positive, negative)
@@ -63,7 +63,7 @@ def test_patients_who_join_move_nobody_unless_the_cohort_is_small(
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(4, 120), st.integers(3, 120), SEEDS)
-def test_a_corrected_label_moves_nobody_unless_the_cohort_is_small(positive: int, negative: int, seed: int) -> None:
+def test_a_corrected_label_moves_no_patient_unless_the_cohort_is_small(positive: int, negative: int, seed: int) -> None:
     rows = rows_of(positive, negative)
     corrected = [row(n, r.patient, "negative" if n < 2 else r.label) for n, r in enumerate(rows)]
     before, after = split_patients(rows, seed), split_patients(corrected, seed)

@@ -40,7 +40,7 @@ def outcome(path: Path) -> str:
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
-def test_a_stream_that_was_cut_is_left_out_although_its_file_is_whole(tmp_path: Path, syntax: str) -> None:
+def test_a_stream_that_was_cut_is_left_out_although_its_file_is_complete(tmp_path: Path, syntax: str) -> None:
     path = tmp_path / "x.dcm"
     whole = compressed(path, STORED, syntax)
     assert outcome(path) == "used"

@@ -167,7 +167,7 @@ def test_the_syntax_is_read_without_a_word_of_pydicoms_even_outside_the_quiet(tm
         assert transfer_syntax(write_mammogram(tmp_path / "b.dcm", breast())) == ExplicitVRLittleEndian
 
 
-def test_a_conversion_begins_with_it_and_one_that_has_nothing_to_do_does_not(
+def test_a_conversion_begins_with_the_check_unless_it_has_nothing_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = write_cohort(tmp_path / "cohort")
@@ -177,7 +177,7 @@ def test_a_conversion_begins_with_it_and_one_that_has_nothing_to_do_does_not(
     assert "doctor" not in capsys.readouterr().out
 
 
-def test_the_front_door_only_looks_and_tells_by_its_exit_code(archive: list[Path], tmp_path: Path) -> None:
+def test_the_command_changes_nothing_and_its_exit_code_shows_the_result(archive: list[Path], tmp_path: Path) -> None:
     rows = [(path.name, str(n), "L", "CC", "negative") for n, path in enumerate(archive)]
     for files, code in ((rows, 3), (rows[:4], 0)):
         table = write_table(tmp_path / "labels.csv", files)

@@ -40,7 +40,7 @@ def test_sixteen_bits_without_a_window_are_kept_as_they_are(file: Path) -> None:
     assert np.array_equal(read(file, stored, bits=16).pixels, stored)
 
 
-def test_twelve_bits_without_a_window_use_the_whole_scale(file: Path) -> None:
+def test_twelve_bits_without_a_window_use_the_full_scale(file: Path) -> None:
     stored = breast()
     stored[40, 10] = 4095
     source = read(file, stored)
@@ -275,7 +275,7 @@ def test_the_policy_none_ends_at_the_largest_number_of_the_stored_bits_at_hard_e
     assert pixels.max() == top and (pixels == top).sum() > 400
 
 
-def test_of_several_windows_the_one_asked_for_is_taken(file: Path) -> None:
+def test_of_several_windows_the_requested_one_is_taken(file: Path) -> None:
     stored = breast()
     write_mammogram(file, stored, WindowCenter=[2048, 1500], WindowWidth=[4096, 900])
     second = read_mammogram(file, "L", "CC", Reading(voi_index=1))
@@ -287,7 +287,7 @@ def test_of_several_windows_the_one_asked_for_is_taken(file: Path) -> None:
     assert Reading.of(second.facts) == Reading(voi_index=1)
 
 
-def test_of_several_luts_the_one_asked_for_is_taken(file: Path) -> None:
+def test_of_several_luts_the_requested_one_is_taken(file: Path) -> None:
     stored, luts = breast(), []
     for power in (1, 2):
         lut = Dataset()
@@ -381,7 +381,7 @@ def test_files_of_another_kind_are_refused_with_their_reason(file: Path, code: s
     assert caught.value.code == code
 
 
-def test_a_header_that_speaks_of_burnt_in_text_is_flagged(file: Path) -> None:
+def test_a_header_that_declares_burnt_in_text_is_flagged(file: Path) -> None:
     assert read(file, breast(), BurnedInAnnotation="YES").facts["flags"] == ["burned_in_annotation"]
     assert read(file, breast(), BurnedInAnnotation="NO").facts["flags"] == []
 

@@ -82,7 +82,7 @@ def test_physical_leaves_out_what_says_that_its_pixels_are_of_an_impossible_size
     assert isinstance(convert(Task(row, (SMALL,), NAMES)), Converted)
 
 
-def test_a_mammogram_that_takes_up_more_pixels_than_it_has_says_so_at_that_size_alone(tmp_path: Path) -> None:
+def test_an_enlarged_mammogram_is_flagged_at_that_size_alone(tmp_path: Path) -> None:
     table = write_cohort(tmp_path / "cohort")
     sizes = Resolution(96, 96), Resolution(1024, 832)
     report = convert_cohort(table, Workspace(tmp_path / "work"), sizes, jobs=1)

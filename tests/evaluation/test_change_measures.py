@@ -42,7 +42,7 @@ def test_closeness_in_decibel_is_twenty_times_the_logarithm_of_the_distances() -
     assert Removal(1.0, 0.1, 0.0, 0.1).closer_db is None
 
 
-def test_energy_near_and_decibel_of_a_change_worked_out_by_hand() -> None:
+def test_energy_near_and_decibel_of_a_change_calculated_manually() -> None:
     lesion = disc(50, 40, 5)
     twin, real = even(), even()
     real[lesion] += 4000
@@ -148,7 +148,7 @@ def test_found_means_above_the_negatives_threshold_at_the_changes_centre() -> No
     assert insertion_summary(every[5:], 0.5, 100, 0) is None
 
 
-def test_controls_are_counted_among_the_positives_that_the_cad_had_called_rightly() -> None:
+def test_controls_are_counted_among_the_positives_that_the_cad_called_correctly() -> None:
     every = [removed("a", 0.9, 0.1), removed("b", 0.8, 0.7), removed("c", 0.4, 0.1)]
     perfect = Removal(1.0, 0.1, 0.4, 0.2)
     controls = [ControlScore(s.real.key, "twin", 0.2, perfect) for s in every]

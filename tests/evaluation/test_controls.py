@@ -143,7 +143,7 @@ def test_the_twin_is_called_negative_and_lies_at_the_lesion(ready: Workspace) ->
     assert {score.control for score in scores} == {"twin", "contrast", "l2-1", "l2-2"}
 
 
-def test_controls_are_measured_once_and_anew_with_another_identity_generator(ready: Workspace) -> None:
+def test_controls_are_measured_once_and_again_with_another_identity_generator(ready: Workspace) -> None:
     task = of_positives(ready)
     assert score_shard(task) and not score_shard(task)
     assert task.controls is not None and not measure_controls(task.controls, Cad(WIDTH), PhantomTruth(ready.cohort))
@@ -159,7 +159,7 @@ def test_controls_are_measured_once_and_anew_with_another_identity_generator(rea
     assert made == pytest.approx(rows, abs=1e-6)  # the same weights as the best ones here
 
 
-def test_two_objectives_stand_side_by_side_in_one_report_with_one_set_of_controls(ready: Workspace) -> None:
+def test_two_objectives_are_shown_side_by_side_in_one_report_with_one_set_of_controls(ready: Workspace) -> None:
     page = evaluate(ready, CONFIG).read_text()
     names = [str(SMALL), f"{SMALL}, lesion objective"]
     assert read_json(ready.report / "done.json")["columns"] == names

@@ -141,7 +141,7 @@ def numbers(**others: float | None) -> Forensics:
     return replace(Forensics(0.5, 0, 0.1, 0, 0, 0.2, 0.9, 3, 0.01), **others)  # type: ignore[arg-type]
 
 
-def test_an_auc_is_the_share_of_pairs_told_apart_whichever_way_round() -> None:
+def test_an_auc_is_the_share_of_pairs_in_order_whichever_way_round() -> None:
     def one(label: str, real: Forensics, fake: Forensics) -> Scored:
         return Scored(Prediction("96x96", "k", "anna", label, 0.5, "real"), None, "", None, ForensicPair(real, fake))
 

@@ -31,14 +31,14 @@ def striped(images: np.ndarray) -> np.ndarray:
     return (images.astype(int) + pattern).clip(0, 65535).astype(np.uint16)
 
 
-def test_an_obvious_artefact_is_told_by_both_detectors() -> None:
+def test_an_obvious_artefact_is_found_by_both_detectors() -> None:
     train = Images(fields(24, 0), striped(fields(24, 1)))
     found = train_and_test_detectors(train, Images(fields(20, 2), striped(fields(20, 3))), steps=STEPS)
     assert found.spectrum.test > 0.99 and found.spectrum.train > 0.99
     assert found.network[0].test > 0.95 and found.network[0].train > 0.95
 
 
-def test_pictures_of_one_kind_are_not_told_apart() -> None:
+def test_pictures_of_one_kind_cannot_be_distinguished() -> None:
     train = Images(fields(40, 0), fields(40, 1))
     found = train_and_test_detectors(train, Images(fields(40, 2), fields(40, 3)), steps=STEPS)
     assert 0.3 < found.spectrum.test < 0.7
@@ -64,7 +64,7 @@ def test_features_are_those_of_the_rings_and_the_finest_detail() -> None:
     assert np.isfinite(spectrum_features(np.zeros((SIDE, SIDE), np.uint16))).all()
 
 
-def test_what_cannot_be_told_apart_for_its_shape_is_refused() -> None:
+def test_images_of_different_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="four sets of images of one size"):
         train_and_test_detectors(Images(fields(2, 0), fields(2, 0)), Images(fields(2, 0), fields(2, 0)[:, :16]))
     with pytest.raises(ValueError, match="four sets of images of one size"):

@@ -136,13 +136,13 @@ def test_a_picture_of_an_earlier_report_goes_and_the_readers_own_stay(reported: 
     assert not list(folder.glob("*640x512*"))
 
 
-def test_only_resolutions_with_altered_mammograms_of_the_split_are_evaluated(
+def test_only_resolutions_with_adversarial_mammograms_of_the_split_are_evaluated(
     reported: Workspace, tmp_path: Path
 ) -> None:
     shutil.copytree(reported.root, tmp_path / "work")
     workspace = Workspace(tmp_path / "work")
     config = EvaluateConfig(split="validation", bootstrap=100, examples=1, device="cpu")
-    with pytest.raises(MissingInput, match=r"no altered mammograms of split validation .*\n.*--split validation"):
+    with pytest.raises(MissingInput, match=r"no adversarial mammograms of split validation .*\n.*--split validation"):
         evaluate(workspace, config)
     generate(workspace, GenerateConfig(resolution=(str(SMALL),), split=("validation",), device="cpu"))
     page = evaluate(workspace, config)
@@ -295,7 +295,7 @@ def scored(before: float, after: float, label: str = "positive") -> Scored:
     return Scored(real, fake, "", None)
 
 
-def test_examples_run_from_the_largest_to_the_smallest_change_of_rightly_called_images() -> None:
+def test_examples_run_from_the_largest_to_the_smallest_change_of_correctly_called_images() -> None:
     cases = [scored(0.9, 0.5), scored(0.8, 0.1), scored(0.4, 0.0), scored(0.7, 0.8), scored(0.6, 0.3)]
     chosen = choose(cases, Direction.REMOVE, 0.5, 3)
     assert [(s.real.probability, name) for s, name in chosen] == [
@@ -308,6 +308,6 @@ def test_examples_run_from_the_largest_to_the_smallest_change_of_rightly_called_
     assert [s.real.probability for s, _ in upwards] == [0.3]
 
 
-def test_where_too_few_were_called_rightly_examples_come_from_all() -> None:
+def test_where_too_few_were_called_correctly_examples_come_from_all() -> None:
     cases = [scored(0.9, 0.5), scored(0.4, 0.2), scored(0.3, 0.2)]
     assert [s.real.probability for s, _ in choose(cases, Direction.REMOVE, 0.5, 3)] == [0.9, 0.4, 0.3]

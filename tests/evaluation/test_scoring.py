@@ -75,7 +75,7 @@ def test_scores_read_from_disk_are_the_very_ones_that_were_measured(ready: Works
     assert scored(tasks) == measured and any(s.change and s.change.removal for s in measured)
 
 
-def test_another_cad_scores_all_anew(ready: Workspace) -> None:
+def test_another_cad_scores_all_again(ready: Workspace) -> None:
     evaluate(ready, CONFIG)
     before = scores(ready)
     save_cad(ready, SMALL, seed=1)
@@ -84,7 +84,7 @@ def test_another_cad_scores_all_anew(ready: Workspace) -> None:
     assert written_anew(ready, before) == before.keys()
 
 
-def test_another_generator_has_only_its_own_mammograms_scored_anew(ready: Workspace) -> None:
+def test_another_generator_has_only_its_own_mammograms_scored_again(ready: Workspace) -> None:
     evaluate(ready, CONFIG)
     before = scores(ready)
     save_gnet(ready, SMALL, Direction.REMOVE, seed=1)
@@ -93,9 +93,7 @@ def test_another_generator_has_only_its_own_mammograms_scored_anew(ready: Worksp
     assert written_anew(ready, before) == {name for name in before if "positive" in name}
 
 
-def test_a_phantom_that_tells_otherwise_of_its_lesions_is_compared_with_anew(
-    ready: Workspace, phantom: Path, tmp_path: Path
-) -> None:
+def test_a_changed_record_of_phantom_lesions_is_compared_again(ready: Workspace, phantom: Path, tmp_path: Path) -> None:
     table = ready.cohort.read_text(encoding="utf-8")
     assert str(phantom) in table
     shutil.copytree(phantom, tmp_path / "phantom")
@@ -105,7 +103,7 @@ def test_a_phantom_that_tells_otherwise_of_its_lesions_is_compared_with_anew(
     truth = read_json(tmp_path / "phantom" / "truth.json")
     write_json(tmp_path / "phantom" / "truth.json", {**truth, "note": "drawn anew"})
     reasons = {task.outdated() for task in plan(ready, SMALL, CONFIG)}
-    assert reasons == {"what the phantoms know of their lesions changed"}
+    assert reasons == {"the phantoms' record of their lesions changed"}
 
 
 def test_the_report_waits_for_all_shards(ready: Workspace) -> None:

@@ -43,7 +43,7 @@ def cases(rows: tuple[tuple[str, str, float, float | None], ...] = BY_HAND) -> C
     return Cases.pair(predictions(rows))
 
 
-def test_every_figure_equals_the_one_worked_out_by_hand() -> None:
+def test_every_figure_equals_the_one_calculated_manually() -> None:
     table = table1(cases(), threshold=0.5, draws=200, seed=0)
 
     # Pairs of (positive, negative) in order: .9 beats .2 .6 .1, .4 beats .2 .1, .8 beats all: 8 of 9.
@@ -95,7 +95,7 @@ def test_patients_are_resampled_not_images() -> None:
     assert 0.35 < of_images.low < 0.45 and 0.55 < of_images.high < 0.65
 
 
-def test_intervals_equal_those_of_resampling_by_hand() -> None:
+def test_intervals_equal_those_of_plain_resampling() -> None:
     random = np.random.default_rng(3)
     patients = [f"p{i // 3}" for i in range(60)]
     positive = random.random(60) < 0.4
@@ -137,7 +137,7 @@ def test_an_empty_denominator_is_explained_and_never_divided_by() -> None:
     table = table1(cases(blind), 0.5, 200, 0)
     fooled = table["fooled_remove"]
     assert (fooled.value, fooled.low, fooled.high, fooled.denominator) == (None, None, None, 0)
-    assert fooled.reason == "the CAD called no positive mammogram rightly"
+    assert fooled.reason == "the CAD called no positive mammogram correctly"
     assert value_text(fooled) == interval_text(fooled) == "n/a"
 
 
@@ -159,11 +159,11 @@ def test_two_patients_of_different_classes_have_an_auc_without_an_interval() -> 
     assert "resamples hold both classes" in figure.interval_reason and "of 2000" in figure.interval_reason
 
 
-def test_a_missing_direction_leaves_its_figures_open_and_the_others_whole() -> None:
+def test_a_missing_direction_leaves_its_figures_empty_and_the_others_complete() -> None:
     rows = tuple((p, label, before, after if label == "positive" else None) for p, label, before, after in BY_HAND)
     table = table1(cases(rows), 0.5, 200, 0)
     assert (table["fooled_remove"].numerator, table["fooled_remove"].denominator) == (1, 2)
-    assert table["fooled_insert"].reason == "no altered mammograms (insert)"
+    assert table["fooled_insert"].reason == "no adversarial mammograms (insert)"
     assert (table["fooled_both"].numerator, table["fooled_both"].denominator) == (1, 2)
     assert table["auc_adversarial"].value is None
 

@@ -65,7 +65,7 @@ def test_shards_of_stored_numbers_are_not_trained_on(workspace: Workspace) -> No
         check_shards(SMALL, workspace)
 
 
-def test_a_missing_shard_is_told_before_a_training_starts(workspace: Workspace) -> None:
+def test_a_missing_shard_is_reported_before_a_training_starts(workspace: Workspace) -> None:
     (workspace.shards(SMALL) / "train-positive-000000.tar").unlink()
     with pytest.raises(UserError, match=r"train-positive-000000.tar.*(?s:.*)check-shards"):
         check_shards(SMALL, workspace)

@@ -46,7 +46,7 @@ def test_changes_that_are_not_committed_are_kept_and_give_the_code_back(checkout
     assert (checkout / "loss.py").read_text() == "alpha = 0.5  # ½\n"
 
 
-def test_of_a_clean_checkout_the_commit_says_all(checkout: Path, record: Path) -> None:
+def test_for_a_clean_checkout_the_commit_is_enough(checkout: Path, record: Path) -> None:
     record.with_name("changes.diff").write_text("of an earlier start")
     provenance.keep_beside(record)
     assert re.fullmatch("[0-9a-f]{40}", provenance.git_state())

@@ -57,7 +57,7 @@ def test_a_file_that_another_process_is_writing_stays_until_that_is_gone(tmp_pat
     assert list(tmp_path.iterdir()) == [final]
 
 
-def test_of_another_host_nobody_knows_before_a_day_has_passed_and_of_an_earlier_version_neither(tmp_path: Path) -> None:
+def test_leftovers_of_another_host_or_an_earlier_version_are_removed_after_a_day(tmp_path: Path) -> None:
     ours = temporary(tmp_path / "made").name.split(".")
     elsewhere = [tmp_path / ".".join([*ours[:2], 12 * "0", *ours[3:]]), tmp_path / ".made.4242.tmp"]
     for path in elsewhere:
@@ -71,13 +71,13 @@ def test_of_another_host_nobody_knows_before_a_day_has_passed_and_of_an_earlier_
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_process_before_us_left_that_had_our_number_is_no_file_of_ours(tmp_path: Path) -> None:
+def test_leftovers_of_an_earlier_process_with_our_number_are_removed(tmp_path: Path) -> None:
     temporary(tmp_path / "made").touch()
     remove_abandoned(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_training_that_begins_clears_away_what_is_torn_alone(tmp_path: Path) -> None:
+def test_a_starting_training_removes_only_unfinished_files(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     write_text(run.newest, "")
     with another_writing(run.newest) as process:
@@ -93,7 +93,7 @@ def untrained(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def test_two_processes_that_alter_the_same_shard_do_not_end_one_another(untrained: Workspace) -> None:
+def test_two_processes_that_make_the_same_adversarial_shard_do_not_disturb_each_other(untrained: Workspace) -> None:
     tasks = plan(untrained, SMALL, GenerateConfig(device="cpu"))
     tar = untrained.adversarial(SMALL) / tasks[0].name
     tar.parent.mkdir(parents=True)
@@ -109,7 +109,7 @@ def test_two_processes_that_alter_the_same_shard_do_not_end_one_another(untraine
     assert tar.read_bytes() == made
 
 
-def test_altering_everything_twice_at_once_ends_well_both_times(untrained: Workspace) -> None:
+def test_generating_everything_twice_at_once_succeeds_both_times(untrained: Workspace) -> None:
     program = (
         "import sys; from pathlib import Path; from mammogan.attack.generate import generate;"
         "from mammogan.attack.config import GenerateConfig; from mammogan.workspace import Workspace;"

@@ -77,7 +77,7 @@ def test_every_weight_gradient_equals_the_references(
 
 @pytest.mark.parametrize("kind", [Cad, Discriminator])
 @pytest.mark.parametrize("size", [(96, 128), (101, 131)])
-def test_two_stretches_give_every_bit_that_one_gives(kind: type[Critic], size: tuple[int, int]) -> None:
+def test_the_staged_penalty_gives_the_same_bits(kind: type[Critic], size: tuple[int, int]) -> None:
     critic, pixels = critic_of(kind, dtype=torch.float32), torch.rand(3, 1, *size)
     (value, ours), (expected, whole) = (gradients(critic, pixels, m) for m in ("in stretches", "fast"))
     assert torch.equal(value, expected)
@@ -166,7 +166,7 @@ def test_nothing_of_a_step_outlives_it() -> None:
         gc.enable()
 
 
-def test_gradients_asked_for_apart_do_not_mix() -> None:
+def test_gradients_requested_separately_do_not_mix() -> None:
     critic, pixels = critic_of(Cad), torch.rand(2, 1, 96, 96, dtype=torch.float64)
     found = []
     for apart in (True, False):

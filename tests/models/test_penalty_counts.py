@@ -120,7 +120,7 @@ def test_a_discriminator_step_moves_and_holds_a_fraction_of_what_stock_autograd_
 
 
 @pytest.mark.parametrize("step", [cad_step, discriminator_step])
-def test_two_stretches_compute_the_same_and_move_and_hold_hardly_more(
+def test_the_staged_penalty_computes_the_same_and_moves_and_holds_hardly_more(
     step: Callable[[PenaltyMethod, int, bool], Counted],
 ) -> None:
     one, two = (step(way, 2, False) for way in (FAST, PenaltyMethod(kernels=False, staged=True)))

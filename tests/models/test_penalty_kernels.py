@@ -99,7 +99,7 @@ def test_the_fused_first_layer_also_computes_in_half_precision() -> None:
     torch.testing.assert_close(pulled.float(), STEM.vjp(out.float(), code, value.shape, w), rtol=5e-3, atol=0.3)
 
 
-def test_a_whole_critic_with_kernels_has_the_gradients_of_one_without() -> None:
+def test_a_complete_critic_with_kernels_has_the_gradients_of_one_without() -> None:
     """At the same selections: rounding alone makes two convolutions choose otherwise among near ties."""
     torch.manual_seed(0)
     cad, pixels = Cad(width=0.08).eval(), torch.rand(2, 1, 96, 97)

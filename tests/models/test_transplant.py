@@ -101,7 +101,7 @@ def test_what_is_drawn_depends_on_key_and_seed_alone() -> None:
     assert drawn_for("a", 0).integers(1 << 30) == drawn_for("a", 0).integers(1 << 30)
 
 
-def test_of_several_tries_the_first_that_is_called_positive_is_taken_else_the_favourite(workspace: Workspace) -> None:
+def test_the_first_try_that_is_called_positive_is_taken_else_the_most_probable_one(workspace: Workspace) -> None:
     save_cad(workspace, Resolution(96, 96))
     cad = load_cad(workspace.cad_run(Resolution(96, 96)))
     attack = Transplant(bank(), 4, 0, cad, "as-generated")

@@ -59,7 +59,7 @@ def test_a_module_that_is_used_twice_counts_twice() -> None:
     torch.testing.assert_close(Trunk(chain).run(value).output, chain(value).amax((2, 3)))
 
 
-def test_two_pulls_on_one_pass_both_count() -> None:
+def test_two_vjps_of_one_pass_both_count() -> None:
     trunk, value, weights = tiny_trunk()
     first, second = torch.randn(2, 2, 3, dtype=torch.float64)
     found = []
@@ -103,7 +103,7 @@ def test_other_trunks_of_known_modules_are_taken_too() -> None:
 @pytest.mark.parametrize(
     "layer", [Leak(0.0), Leak(0.2), ReluPool(2, True), ReluPool(3, False), AveragePool((2, 2), (1, 1)), GlobalMax()]
 )
-def test_pull_is_the_adjoint_of_push(layer: Layer) -> None:
+def test_vjp_is_the_adjoint_of_jvp(layer: Layer) -> None:
     value = torch.randn(2, 3, 13, 11, dtype=torch.float64)
     out, selected = layer.forward(value, NONE)
     tangent, cotangent = torch.randn_like(value), torch.randn_like(out)
@@ -113,7 +113,7 @@ def test_pull_is_the_adjoint_of_push(layer: Layer) -> None:
 
 
 @pytest.mark.parametrize("layer", [CONV, PooledConv(CONV, ReluPool(2, True)), PooledConv(CONV, ReluPool(2, False))])
-def test_pull_of_a_convolution_is_the_adjoint_of_push_and_knows_all_gradients(layer: Conv | PooledConv) -> None:
+def test_vjp_of_a_convolution_is_the_adjoint_of_jvp_and_gives_all_gradients(layer: Conv | PooledConv) -> None:
     weight, bias = (torch.randn(*s, dtype=torch.float64, requires_grad=True) for s in ((4, 3, 3, 3), (4,)))
     value, w = torch.randn(2, 3, 13, 11, dtype=torch.float64, requires_grad=True), (weight.detach(), bias.detach())
     out = torch.nn.functional.conv2d(value, weight, bias, CONV.stride, CONV.padding)

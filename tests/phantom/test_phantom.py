@@ -213,9 +213,9 @@ def test_a_finished_cohort_is_left_alone_and_a_stopped_one_completed(cohort: Pat
 
 def test_a_folder_of_other_settings_is_refused_with_what_differs(cohort: Path, tmp_path: Path) -> None:
     before = digests(cohort)
-    with pytest.raises(UserError, match="patients 10 there, 12 asked for") as refused:
+    with pytest.raises(UserError, match="patients 10 there, 12 requested") as refused:
         make_cohort(replace(CONFIG, patients=12, preset="physical"), cohort, jobs=1)
-    assert "preset demo there, physical asked for" in str(refused.value)
+    assert "preset demo there, physical requested" in str(refused.value)
     assert digests(cohort) == before
     (tmp_path / "holiday.txt").write_text("x")
     with pytest.raises(UserError, match="not empty"):
@@ -230,7 +230,7 @@ def test_nonsense_is_refused_all_at_once() -> None:
         parse_size("large")
 
 
-def test_the_front_door_helps_before_it_imports_and_refuses_without_a_traceback(tmp_path: Path) -> None:
+def test_the_command_shows_its_help_without_heavy_imports_and_refuses_without_a_traceback(tmp_path: Path) -> None:
     helped = run_script("--help")
     assert "--conspicuity" in helped.stdout
     refused = run_script("--out", str(tmp_path / "x"), "--size", "large")

@@ -43,7 +43,7 @@ def test_pixels_of_a_millimetre_or_more_are_taken_as_they_are() -> None:
     assert blob(pixels, breast_of(pixels), 1.2) == float(blob_map(pixels, breast_of(pixels), (1.2, 1.2)).max())
 
 
-def test_cells_hold_means_and_go_on_at_the_edge() -> None:
+def test_cells_hold_means_and_continue_at_the_edge() -> None:
     picture = np.arange(12).reshape(3, 4)
     assert averaged(picture, (1, 1)).tolist() == picture.tolist()
     assert averaged(picture, (2, 2)).tolist() == [[2.5, 4.5], [8.5, 10.5]]

@@ -124,7 +124,7 @@ def test_eight_bit_pictures_wrong_counts_and_forbidden_facts_are_found(copied: W
     assert len(list(facts_faults(facts | {"y_cancer": 0, "film": "no"}, OTHER))) == 3
 
 
-def test_check_shards_tells_faults_by_its_exit_code_and_draws_a_sheet_of_sound_ones(copied: Workspace) -> None:
+def test_the_exit_code_of_check_shards_shows_faults_and_sound_shards_get_a_sheet(copied: Workspace) -> None:
     (copied.shards(SIZE) / "train-positive-000000.tar").unlink()
     ran = run_script("shards/check_shards.py", "--workspace", copied.root)
     assert ran.returncode == 1 and "FAULT 96x96: train-positive-000000.tar: missing" in ran.stdout, ran.stderr
@@ -161,7 +161,7 @@ def a_stranger(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [a_flipped_byte, a_damaged_index, a_wrong_count, a_stranger])
-def test_whoever_follows_the_advice_has_sound_shards_again(
+def test_following_the_advice_gives_sound_shards_again(
     finished: Workspace, copied: Workspace, damage: Callable[[Path], None]
 ) -> None:
     folder = copied.shards(SIZE)
@@ -169,7 +169,7 @@ def test_whoever_follows_the_advice_has_sound_shards_again(
     ran = run_script("shards/check_shards.py", "--workspace", copied.root, "--resolution", "96x96", "--no-contact")
     assert ran.returncode == 1
     told = " ".join(ran.stdout.split())
-    assert f"Delete the faulty tars and index.json in {folder}, then run the make-shards command of before" in told
+    assert f"Delete the faulty tars and index.json in {folder}, then run the original make-shards command" in told
     for tar in {word.rstrip(":") for word in told.split() if word.endswith(".tar:")}:
         (folder / tar).unlink()
     (folder / "index.json").unlink()
@@ -184,7 +184,7 @@ def test_whoever_follows_the_advice_has_sound_shards_again(
     assert kept == sound
 
 
-def test_overwrite_makes_all_shards_anew_as_the_advice_says(finished: Workspace, copied: Workspace) -> None:
+def test_overwrite_makes_all_shards_again_as_the_advice_says(finished: Workspace, copied: Workspace) -> None:
     a_damaged_index(copied.shards(SIZE))
     a_stranger(copied.shards(SIZE))
     table = finished.root.parent / "cohort" / "labels.csv"

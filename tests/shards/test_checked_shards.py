@@ -65,7 +65,7 @@ def test_no_figure_comes_of_a_shard_that_was_cut_short(
     assert not (ready.report / "done.json").exists()
 
 
-def test_the_command_that_the_error_names_mends_an_altered_shard(ready: Workspace) -> None:
+def test_the_command_named_by_the_error_repairs_an_adversarial_shard(ready: Workspace) -> None:
     generate(ready, GENERATE)
     tar = ready.adversarial(SMALL) / "test-remove-000000.tar"
     whole = tar.read_bytes()
@@ -75,14 +75,14 @@ def test_the_command_that_the_error_names_mends_an_altered_shard(ready: Workspac
     assert tar.read_bytes() == whole
 
 
-def test_a_fake_in_the_place_of_another_is_refused(ready: Workspace) -> None:
+def test_an_adversarial_mammogram_in_the_place_of_another_is_refused(ready: Workspace) -> None:
     generate(ready, GENERATE)
     pairs = pair_shards(ShardIndex.load(ready.shards(SMALL)), AdversarialFolder(ready, SMALL), "test")
     [pair] = [pair for _, pair in pairs if pair.fake and "remove" in pair.fake.path.name]
     assert pair.fake
     other = ready.adversarial(SMALL) / "test-insert-000000.tar"
     pair.fake.path.write_bytes(other.read_bytes())
-    with pytest.raises(UserError, match=r"-insert stands where the fake of .* is expected"):
+    with pytest.raises(UserError, match=r"found \S+-insert where the adversarial version of .* is expected"):
         list(read_pairs(pair))
 
 

@@ -64,7 +64,7 @@ def test_a_pair_stream_divides_one_global_batch_over_the_ranks(converted: Worksp
             assert torch.equal(batch[side].int(), together)
 
 
-def test_an_epoch_goes_on_from_any_batch_also_with_workers(converted: Workspace) -> None:
+def test_an_epoch_resumes_from_any_batch_also_with_workers(converted: Workspace) -> None:
     first, second = images(converted, "positive"), images(converted, "negative")
     whole = list(PairedStream(first, second, 2, seed=3).epoch(5))
     rest = list(PairedStream(first, second, 2, seed=3, workers=1).epoch(5, start=3))

@@ -75,12 +75,12 @@ def test_only_the_items_that_kill_their_process_are_lost(jobs: int) -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_an_item_that_hangs_is_given_up_after_its_time_and_the_others_go_on(jobs: int) -> None:
+def test_an_item_that_hangs_is_given_up_after_its_time_and_the_others_continue(jobs: int) -> None:
     results = list(in_order(square_or_hang, range(12), jobs, seconds=0.5))
     assert results == [Lost("timeout", "no result after 0.5 s") if n == 5 else n * n for n in range(12)]
 
 
-def test_an_item_that_needs_more_memory_than_a_process_may_take_fails_and_its_process_goes_on() -> None:
+def test_an_item_that_needs_more_memory_than_a_process_may_take_fails_and_its_process_continues() -> None:
     twice_its_share = process.MEMORY >> 19
     assert list(in_order(swallow_memory, [1, twice_its_share, 2], 1, seconds=60)) == [1 << 20, None, 2 << 20]
 
@@ -126,7 +126,7 @@ def test_no_process_outlives_the_run_however_it_ends(ending: signal.Signals) -> 
     _wait_for(lambda: not any(_lives(worker) for worker in workers))
 
 
-def test_as_many_processes_as_cores_and_free_memory_allow_unless_a_number_is_asked_for(tmp_path: Path) -> None:
+def test_as_many_processes_as_cores_and_free_memory_allow_unless_a_number_is_requested(tmp_path: Path) -> None:
     assert processes(0, need=1) == cores()
     assert processes(0, need=available()) == processes(0, need=1 << 60) == 1
     assert processes(7, need=1 << 60) == 7

@@ -64,7 +64,7 @@ def test_their_page_is_private(work: Workspace) -> None:
     assert str(page) in told.replace("\n", "") and page.stat().st_mode & 0o777 == 0o600
 
 
-def test_mistakes_are_told_in_one_message(work: Workspace, tmp_path: Path) -> None:
+def test_mistakes_are_reported_in_one_message(work: Workspace, tmp_path: Path) -> None:
     for words, told in (
         ((), "expected --shard NAME"),
         (("--shard", "test-positive-000007"), "it has test-positive-000000.tar"),
@@ -77,7 +77,7 @@ def test_mistakes_are_told_in_one_message(work: Workspace, tmp_path: Path) -> No
     assert banana.returncode == 2 and "--flags banana: expected some of background_not_cleaned, " in banana.stderr
 
 
-def test_a_page_goes_where_it_is_asked_to_and_a_place_that_takes_none_is_told(work: Workspace, tmp_path: Path) -> None:
+def test_a_page_is_written_where_requested_and_an_unwritable_place_is_reported(work: Workspace, tmp_path: Path) -> None:
     words = ("shards/preview.py", "--workspace", work.root, "--shard", "test-positive-000000", "--out")
     checked(*words, tmp_path / "pages")
     assert (tmp_path / "pages" / "preview-96x96-test-positive-000000.png").is_file()

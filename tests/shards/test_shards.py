@@ -130,7 +130,7 @@ def test_a_rerun_changes_nothing_and_converts_nothing(copied: Workspace, cohort:
     assert {path: path.stat().st_mtime_ns for path in copied.root.glob("shards/*/*.tar")} == before
 
 
-def test_a_deleted_or_shortened_shard_is_made_anew_and_no_other(
+def test_a_deleted_or_shortened_shard_is_made_again_and_no_other(
     copied: Workspace, finished: Workspace, cohort: Path
 ) -> None:
     (copied.shards(SIZE) / "train-negative-000000.tar").unlink()
@@ -172,7 +172,9 @@ def test_a_run_killed_in_the_middle_resumes_to_the_same_bytes(tmp_path: Path) ->
     assert contents(killed) == contents(whole)
 
 
-def test_other_settings_are_refused_by_name_and_overwrite_makes_them_anew(copied: Workspace, cohort: Path) -> None:
+def test_other_settings_are_refused_by_name_and_overwrite_makes_the_shards_again(
+    copied: Workspace, cohort: Path
+) -> None:
     with pytest.raises(UserError, match=r"voi was header, is linear_bits.*--overwrite"):
         convert(cohort, copied, voi="linear_bits")
     with pytest.raises(UserError, match=r"split was seed 0, is seed 5"):
@@ -184,7 +186,7 @@ def test_other_settings_are_refused_by_name_and_overwrite_makes_them_anew(copied
     assert verify(copied.shards(SIZE)) == []
 
 
-def test_overwriting_that_was_ended_goes_on_from_there_and_begun_again_after_its_end_makes_all_anew(
+def test_interrupted_overwriting_resumes_and_overwriting_after_its_end_makes_all_again(
     copied: Workspace, cohort: Path
 ) -> None:
     folder = copied.shards(SIZE)
@@ -269,12 +271,12 @@ def test_bad_files_are_skipped_counted_and_listed_without_a_path(damaged: Path, 
     assert "0R.dcm" in private and "1L.dcm" in private
     assert "no DICM at byte 128: another kind of file" in private and "force" not in private
     again = convert(damaged, work, shard_images=256)
-    assert next(again.lines()) == "15 files in, 12 used (an earlier run has dealt with 15 of the files)"
+    assert next(again.lines()) == "15 files in, 12 used (an earlier run processed 15 of the files)"
     assert again.converted_now == 0 and again.skipped == {"duplicate": 1, "not_dicom": 1, "truncated": 1}
     assert (work.salt.parent / "quarantine.csv").read_text() == private
 
 
-def test_a_file_that_was_mended_is_added_by_a_rerun_which_redoes_its_shard_only(damaged: Path, tmp_path: Path) -> None:
+def test_a_repaired_file_is_added_by_a_rerun_that_redoes_its_shard_only(damaged: Path, tmp_path: Path) -> None:
     work = Workspace(tmp_path / "work")
     assert convert(damaged, work, resolutions=[SIZE], shard_images=1).used == 12
     write_mammogram(damaged.parent / NAME.lower() / "1L.dcm", breast(seed=77), "L")
@@ -312,7 +314,7 @@ def test_a_file_lost_between_two_resolutions_counts_as_left_out_and_is_listed_on
     assert len(listed) == 2 and "1L.dcm" in listed[1] and "not_dicom" in listed[1]
 
 
-def test_one_image_under_two_patients_or_labels_is_told_apart_from_a_repetition(tmp_path: Path) -> None:
+def test_one_image_under_two_patients_or_labels_is_distinguished_from_a_repetition(tmp_path: Path) -> None:
     table = write_cohort(tmp_path / "cohort", patients=12)
     folder = table.parent / NAME.lower()
     for repeated, of in (("3R", "3L"), ("5L", "7L"), ("4R", "9R")):
@@ -326,7 +328,7 @@ def test_one_image_under_two_patients_or_labels_is_told_apart_from_a_repetition(
     assert "3 left out: duplicate_conflict, same pixels as a kept row of another patient or label" in told
 
 
-def test_images_whose_headers_speak_of_burnt_in_text_are_used_and_counted_also_by_a_rerun(tmp_path: Path) -> None:
+def test_images_with_declared_burnt_in_text_are_used_and_counted_also_by_a_rerun(tmp_path: Path) -> None:
     table, work = write_cohort(tmp_path / "cohort", patients=6), Workspace(tmp_path / "work")
     for number in (1, 3):
         write_mammogram(table.parent / NAME.lower() / f"{number}L.dcm", breast(seed=number), BurnedInAnnotation="YES")
@@ -392,7 +394,7 @@ def test_a_table_of_which_nothing_can_be_used_is_an_error(tmp_path: Path) -> Non
     assert not list((tmp_path / "work").glob("shards/*/index.json"))
 
 
-def test_mistakes_on_the_command_line_are_told_in_one_message(cohort: Path, tmp_path: Path) -> None:
+def test_mistakes_on_the_command_line_are_reported_in_one_message(cohort: Path, tmp_path: Path) -> None:
     for script, words, message in (
         ("shards/make_shards.py", ("--cohort", tmp_path / "absent.csv", "--workspace", tmp_path), "no such file"),
         (

@@ -68,7 +68,7 @@ def read_all(shards: Path) -> int:
     return len(list(read_shard(shards / SHARD))) + len([images[n] for n in range(len(images))]) + len(index.shards)
 
 
-def test_pickles_in_a_shard_are_not_unpickled_and_the_checker_tells_them(shards: Path, tmp_path: Path) -> None:
+def test_pickles_in_a_shard_are_not_unpickled_and_the_checker_reports_them(shards: Path, tmp_path: Path) -> None:
     trodden = tmp_path / "trodden"
     trap = pickle.dumps(Trap(trodden))
     samples, key = read_all(shards), ShardIndex.load(shards).shards[1].samples[-1].key
@@ -113,7 +113,7 @@ def test_an_index_cannot_name_files_outside_its_folder(shards: Path, name: str) 
     assert "expected the name of a file beside it" in verify(shards)[0]
 
 
-def test_every_cut_at_a_members_border_is_found_and_a_rerun_mends_it(shards: Path) -> None:
+def test_every_cut_at_a_members_border_is_found_and_a_rerun_repairs_it(shards: Path) -> None:
     whole = (shards / SHARD).read_bytes()
     with tarfile.open(shards / SHARD) as archive:
         borders = [member.offset for member in archive]
@@ -123,7 +123,7 @@ def test_every_cut_at_a_members_border_is_found_and_a_rerun_mends_it(shards: Pat
         assert any(SHARD in fault for fault in verify(shards)), border
 
 
-def test_the_checker_tells_strange_shards_without_a_traceback(shards: Path) -> None:
+def test_the_checker_reports_strange_shards_without_a_traceback(shards: Path) -> None:
     (shards / SHARD).write_bytes(pickle.dumps({"not": "a tar"}))
     ran = run_script("shards/check_shards.py", "--workspace", shards.parent.parent)
     assert ran.returncode == 1 and f"FAULT 96x96: {SHARD}" in ran.stdout and "Traceback" not in ran.stderr

@@ -42,7 +42,7 @@ def altered(many_shards: Workspace) -> Workspace:
     return many_shards
 
 
-def test_a_damaged_shard_fails_alone_and_once_mended_is_submitted_alone(many_shards: Workspace) -> None:
+def test_a_damaged_shard_fails_alone_and_once_repaired_is_submitted_alone(many_shards: Workspace) -> None:
     words = ("launch/generate.py", "--workspace", many_shards.root, *CPU)
     damaged = many_shards.shards(SMALL) / "test-negative-000001.tar"
     whole = damaged.read_bytes()
@@ -57,7 +57,7 @@ def test_a_damaged_shard_fails_alone_and_once_mended_is_submitted_alone(many_sha
         result.stderr,
     )
     assert len(failed) == 1 and "test-negative-000001.tar" in Path(failed[0][1]).read_text()
-    assert "(generate-96x96-index) never began" in result.stderr
+    assert "(generate-96x96-index) never started" in result.stderr
     made = {path.name for path in altered.glob("*.tar")}
     assert len(made) == shards - 1 and "test-insert-000001.tar" not in made and "test-remove-000000.tar" in made
 
@@ -82,7 +82,7 @@ def test_a_shard_that_cannot_be_scored_fails_alone_and_the_report_is_written_onc
         result.stderr,
     )
     assert len(failed) == 1 and "test-insert-000001.tar is damaged" in Path(failed[0][1]).read_text()
-    assert "(evaluate-report) never began" in result.stderr
+    assert "(evaluate-report) never started" in result.stderr
     assert not (altered.report / "done.json").exists()
     watched = run_script("launch/watch.py", "--workspace", altered.root)
     assert f"tasks: {shards - 1} of {shards} done, 1 failed" in watched.stdout

@@ -44,9 +44,7 @@ def assert_completed(job: str, restarts: int, workspace: Workspace, reference: R
     assert_bit_identical(workspace, reference)
 
 
-def test_a_training_told_twice_that_its_time_is_up_goes_back_to_the_queue_twice(
-    ready: Workspace, reference: Reference
-) -> None:
+def test_a_training_that_reaches_its_time_limit_twice_is_requeued_twice(ready: Workspace, reference: Reference) -> None:
     job = train_gan(ready)
     for restarts in (1, 2):
         wait_for_next_checkpoint(gan_run(ready))
@@ -56,7 +54,7 @@ def test_a_training_told_twice_that_its_time_is_up_goes_back_to_the_queue_twice(
     assert_completed(job, 2, ready, reference)
 
 
-def test_a_training_pre_empted_by_urgent_work_goes_on_after_it(
+def test_a_training_pre_empted_by_urgent_work_resumes_after_it(
     ready: Workspace, reference: Reference, tmp_path: Path
 ) -> None:
     job = train_gan(ready)
@@ -89,7 +87,7 @@ def cable() -> Iterator[str]:
     started()
 
 
-def test_when_a_node_loses_its_power_the_training_goes_on_once_it_is_back(
+def test_when_a_node_loses_its_power_the_training_resumes_once_it_is_back(
     ready: Workspace, reference: Reference, cable: str
 ) -> None:
     job = train_gan(ready)
@@ -132,7 +130,7 @@ def folder_of_its_own(ready: Workspace, cluster: str) -> Iterator[Path]:
     slurm(*on_node2, "umount", str(folder))
 
 
-def test_nodes_that_do_not_share_the_folder_are_told_before_anything_is_trained(
+def test_nodes_that_do_not_share_the_folder_are_reported_before_anything_is_trained(
     ready: Workspace, folder_of_its_own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = train_gan(ready)

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slurm
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("--nodes", "3", "--pairs", "3"), ("Node count", "asked for: 3 node(s)", "main: 2 node(s) with 16 cores")),
+        (("--nodes", "3", "--pairs", "3"), ("Node count", "requested: 3 node(s)", "main: 2 node(s) with 16 cores")),
         (("--partition", "gpuu"), ("invalid partition specified: gpuu", "--partition must be one of", "  urgent: 2")),
         (("--partition", "paid"), ("Invalid account", "yours are:", "  study")),
         (("--mem-gb", "9000"), ("Memory specification", "9000 GB a node", "256000 MB")),

@@ -31,7 +31,7 @@ def test_all_ranks_end_with_the_same_weights(reference: Reference) -> None:
     assert len(reference.of_ranks) == 2 and len(set(reference.of_ranks)) == 1
 
 
-def test_a_training_that_was_cancelled_and_then_lost_a_rank_goes_on_whenever_it_is_submitted_again(
+def test_a_training_that_was_cancelled_and_then_lost_a_rank_resumes_each_time_it_is_submitted_again(
     ready: Workspace, reference: Reference
 ) -> None:
     first = train_gan(ready)

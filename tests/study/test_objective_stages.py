@@ -53,7 +53,7 @@ def test_a_study_of_the_studys_objective_has_the_stages_that_it_always_had(works
     ]  # fmt: skip
 
 
-def test_on_a_cluster_the_bank_waits_for_its_remover_and_for_whatever_was_asked_for(workspace: Workspace) -> None:
+def test_on_a_cluster_the_bank_waits_for_its_remover_and_for_the_requested_dependency(workspace: Workspace) -> None:
     door = StudyCommand.load("train-gan")
     words = ["--workspace", str(workspace.root), "--resolution", "96x96", "--objective", "lesion"]
     assert door.jobs is not None
@@ -66,14 +66,14 @@ def test_on_a_cluster_the_bank_waits_for_its_remover_and_for_whatever_was_asked_
     assert _after(remove, there, ClusterConfig()) == ClusterConfig()
 
 
-def test_insertion_alone_asks_for_a_finished_remover(workspace: Workspace) -> None:
+def test_insertion_alone_requires_a_finished_remover(workspace: Workspace) -> None:
     write_json(workspace.cad_run(SMALL) / "done.json", {})
     door = StudyCommand.load("train-gan")
     words = ["--workspace", str(workspace.root), "--resolution", "96x96", "--objective", "lesion"]
     assert door.jobs is not None
     [insert] = door.jobs(parse(door.options, [*words, "--direction", "insert"]))
     assert insert.check is not None and insert.after == ""
-    with pytest.raises(MissingInput, match="inserts what its remover has removed"):
+    with pytest.raises(MissingInput, match="inserts lesions that its remover has removed"):
         insert.check()
 
 

@@ -134,7 +134,7 @@ def test_a_file_that_hangs_costs_itself_and_changes_no_byte_of_the_shards(
 
 
 @pytest.mark.parametrize(("by", "reason"), [(signal.SIGSEGV, "decoder_crashed"), (signal.SIGKILL, "out_of_memory")])
-def test_a_decoder_that_crashes_or_is_killed_costs_its_file_and_the_run_goes_on(
+def test_a_decoder_that_crashes_or_is_killed_costs_its_file_and_the_run_continues(
     slow: Path, whole: Workspace, tmp_path: Path, by: signal.Signals, reason: str
 ) -> None:
     work = new_workspace(tmp_path / "work", whole)
@@ -183,7 +183,7 @@ def test_too_many_failures_stop_the_run_with_their_reasons_and_keep_what_is_fini
         convert(failing, work, max_failures=limit)
     told = str(stopped.value)
     assert "stopped: 7 files are left out, and --max-failures allows 6" in told
-    assert "4 left out: empty" in told and "3 left out: not_dicom" in told and "goes on from there" in told
+    assert "4 left out: empty" in told and "3 left out: not_dicom" in told and "resumes from there" in told
     assert NAME not in told
     assert len((work.salt.parent / "quarantine.csv").read_text().splitlines()) == 8
     finished = {path: path.stat().st_mtime_ns for path in work.shards(SIZE).glob("*.tar")}
@@ -193,7 +193,7 @@ def test_too_many_failures_stop_the_run_with_their_reasons_and_keep_what_is_fini
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
 
 
-def test_a_disk_that_vanishes_stops_the_run_and_the_next_one_goes_on(
+def test_a_disk_that_vanishes_stops_the_run_and_the_next_run_resumes(
     slow: Path, whole: Workspace, tmp_path: Path
 ) -> None:
     """The mount point of the mammograms is there, and then is not."""
@@ -212,7 +212,7 @@ def test_a_disk_that_vanishes_stops_the_run_and_the_next_one_goes_on(
     assert verify(work.shards(SIZE)) == [] and no_leftovers(work)
 
 
-def test_a_disk_that_answers_with_an_error_is_a_lost_one_too_and_names_nobody() -> None:
+def test_a_disk_that_answers_with_an_error_counts_as_lost_and_no_patient_is_named() -> None:
     """As a network disk does: here by a name that no file system takes, which Path.exists makes an error of."""
     row = Mammogram(2, "key", "patient", Path("/" + "DOE^JANE" * 40), "L", "CC", "negative", "train", None)
     with pytest.raises(OSError, match="DOE"):
@@ -237,7 +237,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("size", [0, 30, 200, 1500, 3000, 15000, 20000])
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
-def test_a_full_disk_is_told_whatever_file_it_hits_and_the_next_run_makes_the_same_bytes(
+def test_a_full_disk_is_reported_for_any_file_and_the_next_run_makes_the_same_bytes(
     table: Path, whole: Workspace, tmp_path: Path, size: int
 ) -> None:
     work = Workspace(tmp_path / "work")
@@ -309,7 +309,7 @@ def without_rights_of_root() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_a_workspace_that_may_not_be_written_is_told(table: Path, open_to_all: Path) -> None:
+def test_a_workspace_that_may_not_be_written_is_reported(table: Path, open_to_all: Path) -> None:
     cohort = write_cohort(open_to_all / "cohort")
     work = Workspace(open_to_all / "work")
     work.root.mkdir()
@@ -322,13 +322,13 @@ def test_a_workspace_that_may_not_be_written_is_told(table: Path, open_to_all: P
     assert convert(cohort, work).used == 9
 
 
-def test_a_file_where_the_workspace_should_be_is_told(table: Path, tmp_path: Path) -> None:
+def test_a_file_where_the_workspace_should_be_is_reported(table: Path, tmp_path: Path) -> None:
     (tmp_path / "work").write_text("a file")
     with pytest.raises(UserError, match="work cannot be written"):
         convert(table, Workspace(tmp_path / "work"))
 
 
-def test_a_table_that_may_not_be_read_or_is_none_is_told(open_to_all: Path, tmp_path: Path) -> None:
+def test_a_table_that_may_not_be_read_or_is_missing_is_reported(open_to_all: Path, tmp_path: Path) -> None:
     table = write_cohort(open_to_all / "cohort")
     table.parent.chmod(0o000)
     with without_rights_of_root(), pytest.raises(UserError, match="cannot be read: Permission denied"):

@@ -49,7 +49,7 @@ def test_independent_stages_overlap_and_share_the_cores(
     assert {"b | threads 3.", "c | threads 3.", "d | threads ."} <= set(told)
 
 
-def test_no_more_stages_than_asked_run_side_by_side(tmp_path: Path) -> None:
+def test_no_more_stages_than_requested_run_side_by_side(tmp_path: Path) -> None:
     alone = f"mkdir {tmp_path}/lock && sleep 0.1 && rmdir {tmp_path}/lock"
     assert run([stage(tmp_path, name, script=alone) for name in "abcd"], 1, tmp_path / "logs") == 0
 
@@ -77,7 +77,7 @@ def test_a_log_that_cannot_be_written_ends_the_study_and_what_runs_beside_it(tmp
     assert time.monotonic() - began < 20
 
 
-def test_an_interruption_is_told_once(tmp_path: Path) -> None:
+def test_an_interruption_is_reported_once(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from mammogan.study.stage import Stage;"
         "from mammogan.study.run_local import run;"

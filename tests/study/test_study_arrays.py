@@ -89,7 +89,7 @@ def test_a_resolution_that_is_added_leaves_what_is_done_of_another(trained: Work
     assert {"shards", "cad-128x96", "generate-128x96", f"generate-{SMALL}", "evaluate"} <= names
 
 
-def test_tasks_before_that_are_told_by_the_shards_that_they_will_make(trained: Workspace) -> None:
+def test_tasks_planned_before_that_are_named_by_the_shards_that_they_will_make(trained: Workspace) -> None:
     (trained.gan_run(SMALL, Direction.REMOVE) / "done.json").unlink()
     assert made_by(works(trained)[f"generate-{SMALL}"]) == [task.name for task in plan(trained, SMALL, ALTER)]
 
@@ -108,7 +108,7 @@ def test_of_scores_too_only_what_is_missing_is_submitted_and_no_array_when_nothi
     }
 
 
-def test_a_share_goes_on_after_a_shard_that_fails_and_names_all_that_did(trained: Workspace) -> None:
+def test_a_share_continues_after_a_failed_shard_and_names_all_that_failed(trained: Workspace) -> None:
     damaged = plan(trained, SMALL, ALTER)[3:]
     for task in plan(trained, SMALL, ALTER)[:3]:
         trained.adversarial(SMALL).joinpath(task.name).unlink()
@@ -134,7 +134,7 @@ def test_an_array_has_a_task_for_each_shard_however_long_slurm_lets_it_be(tmp_pa
     assert [script.count("#SBATCH --array") for script in array_scripts(work, ClusterConfig())] == [1, 1, 1, 0]
 
 
-def test_on_slurm_altering_and_scoring_are_arrays_of_one_task_a_shard_counted_before_there_are_shards(
+def test_on_slurm_generation_and_scoring_are_arrays_of_one_task_a_shard_counted_before_there_are_shards(
     tmp_path: Path,
 ) -> None:
     table = write_cohort(tmp_path / "cohort", patients=60)
@@ -183,7 +183,7 @@ def on_a_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("stage", ["generate", "evaluate"])
-def test_what_a_job_of_a_study_works_on_is_not_submitted_by_hand(
+def test_work_of_a_study_job_is_not_submitted_manually(
     trained: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     on_a_cluster(tmp_path, monkeypatch)
@@ -195,7 +195,7 @@ def test_what_a_job_of_a_study_works_on_is_not_submitted_by_hand(
     assert refused.returncode == 2 and f"job 7 ({name})" in refused.stderr, refused.stdout + refused.stderr
 
 
-def test_what_a_job_by_hand_works_on_is_not_submitted_by_a_study(
+def test_work_of_a_manually_submitted_job_is_not_submitted_by_a_study(
     trained: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_a_cluster(tmp_path, monkeypatch)
@@ -203,7 +203,7 @@ def test_what_a_job_by_hand_works_on_is_not_submitted_by_a_study(
     write_json(trained.scores("test") / "launch.json", record("7"))
     told = run_script("launch/study.py", "--workspace", trained.root, "--cluster", "slurm", "--cpu-ranks", "1")
     assert told.returncode == 0 and "submitted job" not in told.stdout, told.stdout + told.stderr
-    assert re.search(r"evaluate +job 7, running, submitted by hand\n", told.stdout)
+    assert re.search(r"evaluate +job 7, running, submitted manually\n", told.stdout)
 
 
 def record(job: str, **more: str) -> dict[str, object]:

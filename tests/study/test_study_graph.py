@@ -50,7 +50,7 @@ def test_stages_run_in_order_and_not_again(tmp_path: Path, capsys: pytest.Captur
     assert capsys.readouterr().out.split("\n")[:-1] == [f"{name}: done before" for name in "abcd"]
 
 
-def test_only_what_is_missing_runs(tmp_path: Path) -> None:
+def test_only_missing_stages_run(tmp_path: Path) -> None:
     stages = diamond(tmp_path)
     (tmp_path / "a").touch()
     (tmp_path / "c").touch()
@@ -58,7 +58,7 @@ def test_only_what_is_missing_runs(tmp_path: Path) -> None:
     assert ran(tmp_path) == ["b", "d"]
 
 
-def test_a_failure_stops_what_depends_on_it_names_its_log_and_the_rerun_goes_on(
+def test_a_failure_stops_dependent_stages_and_names_its_log_and_the_rerun_resumes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = diamond(tmp_path, b="{ echo the reason; exit 7; }")
@@ -78,7 +78,7 @@ def test_a_stage_that_leaves_nothing_behind_has_failed(tmp_path: Path, capsys: p
     assert f"a ended without making {tmp_path}/a" in capsys.readouterr().err
 
 
-def test_an_exit_code_that_is_fine_lets_the_line_go_on(tmp_path: Path) -> None:
+def test_an_accepted_exit_code_lets_the_study_continue(tmp_path: Path) -> None:
     words = ("/bin/sh", "-c", f"touch {tmp_path}/a; exit 3")
     stages = [Stage("a", words, makes=(tmp_path / "a",), fine=(0, 3)), stage(tmp_path, "b", "a")]
     assert run(stages, 1, tmp_path / "logs") == 0
@@ -96,7 +96,7 @@ def test_a_stage_is_not_done_while_its_input_is_newer_or_missing(tmp_path: Path)
     assert done_before(stages, logs) == {"a"}
 
 
-def test_of_a_stage_that_makes_several_files_another_waits_for_those_alone_that_it_reads(tmp_path: Path) -> None:
+def test_a_stage_waits_only_for_those_files_of_another_stage_that_it_reads(tmp_path: Path) -> None:
     def stages(*sizes: str) -> list[Stage]:
         made = {size: tmp_path / f"index-{size}" for size in sizes}
         words = ("/bin/sh", "-c", f"echo shards >> {tmp_path}/ran; for f in $0 $@; do [ -e $f ] || touch $f; done")
@@ -120,20 +120,21 @@ def test_a_stage_that_finds_all_up_to_date_is_done_afterwards(tmp_path: Path) ->
     assert done_before(stages, tmp_path / "logs") == {"a", "looks"}
 
 
-def test_a_stage_that_is_asked_for_otherwise_runs_again_and_what_it_makes_is_taken_up(tmp_path: Path) -> None:
+def test_a_stage_with_other_options_runs_again_and_so_do_the_stages_that_read_its_files(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     assert run([stage(tmp_path, "a", asks="--epochs 3"), stage(tmp_path, "b", "a")], 1, logs) == 0
     assert (logs / "a.command").read_text() == "--epochs 3\n"
     changed = [stage(tmp_path, "a", asks="--epochs 5", script="sleep 0.05"), stage(tmp_path, "b", "a")]
     assert done_before(changed, logs) == set()
-    assert plan_state(changed[0], changed, set(), logs) == "to run: asked for otherwise: --epochs 5 in place of 3"
+    differs = "requested with other options: --epochs 5 in place of 3"
+    assert plan_state(changed[0], changed, set(), logs) == f"to run: {differs}"
     assert run(changed, 1, logs) == 0
     assert ran(tmp_path) == ["a", "b", "a", "b"]
     assert run(changed, 1, logs) == 0
     assert ran(tmp_path) == ["a", "b", "a", "b"]
 
 
-def test_what_another_command_has_made_since_is_made_again(tmp_path: Path) -> None:
+def test_results_remade_by_another_command_are_made_again(tmp_path: Path) -> None:
     stages, logs = [stage(tmp_path, "a", asks="--threshold .5"), stage(tmp_path, "b", "a")], tmp_path / "logs"
     assert run(stages, 1, logs) == 0
     time.sleep(0.02)
@@ -144,7 +145,7 @@ def test_what_another_command_has_made_since_is_made_again(tmp_path: Path) -> No
     assert done_before(stages, logs) == {"a", "b"}
 
 
-def test_a_training_that_was_gone_on_with_by_hand_counts_by_what_it_says_itself(tmp_path: Path) -> None:
+def test_a_manually_resumed_training_counts_by_its_own_record(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     assert run([replace(stage(tmp_path, "a", asks="--epochs 3"), would_do_more=lambda: False)], 1, logs) == 0
     time.sleep(0.02)
@@ -160,13 +161,13 @@ def test_a_clock_that_is_ahead_where_a_stage_ran_does_not_make_it_run_again(tmp_
     assert done_before([ahead], tmp_path / "logs") == {"a"}
 
 
-def test_what_was_made_by_hand_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_files_made_manually_are_kept(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     assert run([stage(tmp_path, "a", asks="--epochs 3")], 1, tmp_path / "logs") == 0
     assert ran(tmp_path) == [] and not (tmp_path / "logs" / "a.command").exists()
 
 
-def test_a_stage_that_refuses_its_new_settings_is_heard_and_the_old_ones_still_count_as_done(
+def test_a_stage_that_refuses_its_new_settings_is_reported_and_the_old_results_still_count_as_done(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, logs = [stage(tmp_path, "a", asks="--width 1")], tmp_path / "logs"
@@ -194,7 +195,7 @@ def test_a_stage_on_a_cluster_leaves_the_same_record(tmp_path: Path) -> None:
     assert task.checkpoint().function is task
 
 
-def test_what_says_itself_that_more_is_asked_for_goes_on(tmp_path: Path) -> None:
+def test_a_stage_that_reports_more_work_to_do_runs_again(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     asked = replace(stage(tmp_path, "a", asks="--epochs 3"), would_do_more=lambda: not (tmp_path / "ran").exists())
     assert done_before([asked], tmp_path / "logs") == set()
@@ -223,10 +224,11 @@ def test_the_plan_says_why_what_is_there_is_made_again(tmp_path: Path) -> None:
     assert run([first, second], 1, logs) == 0
     assert plan(first, second) == ["done", "done"]
     asked = f"make.py --fast --size 192 --seed 1 --cohort {64 * '1'}"
-    again = "asked for otherwise: --fast new, --size 192 in place of 96, --seed 1 new, other contents of --cohort"
+    differs = "--fast new, --size 192 in place of 96, --seed 1 new, other contents of --cohort"
+    again = f"requested with other options: {differs}"
     assert plan(stage(tmp_path, "a", asks=asked), second) == [f"to run: {again}", "waits for a"]
     fewer = stage(tmp_path, "a", asks=f"make.py {table}")
-    assert plan(fewer, second)[0] == "to run: asked for otherwise: --size 96 left out"
+    assert plan(fewer, second)[0] == "to run: requested with other options: --size 96 left out"
     for newest in (tmp_path / "a", logs / "a.command"):
         os.utime(newest, (2**31, 2**31))
     assert plan(first, second) == ["done", f"to run: made before {tmp_path / 'a'}"]

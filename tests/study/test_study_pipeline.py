@@ -37,7 +37,7 @@ def line(workspace: Workspace, where: str = "local", **options: object) -> Study
     return StudyPlan(workspace, (SMALL,), cohort, sections, cluster, where)  # type: ignore[arg-type]
 
 
-def test_the_line_is_shards_cad_two_gans_generation_evaluation(tmp_path: Path) -> None:
+def test_the_study_is_shards_cad_two_gans_generation_evaluation(tmp_path: Path) -> None:
     stages = line(Workspace(tmp_path)).stages()
     assert {s.name: s.needs for s in stages} == {
         "shards": (),
@@ -86,7 +86,7 @@ def test_a_mistake_in_study_yaml_shows_before_anything_runs(tmp_path: Path, text
         line(Workspace(tmp_path), sections=read_sections(file)).stages()
 
 
-def test_without_shards_the_study_asks_for_the_cohort(tmp_path: Path) -> None:
+def test_without_shards_the_study_requires_the_cohort(tmp_path: Path) -> None:
     result = run_script("launch/study.py", "--workspace", tmp_path, "--resolution", "96x96", "--cluster", "local")
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "no shards at 96x96" in result.stderr and "--cohort labels.csv" in result.stderr
@@ -127,7 +127,7 @@ def test_a_dry_run_for_slurm_shows_each_job_after_what_it_needs(tmp_path: Path) 
     assert re.search(r"shards +done\n", result.stdout)
 
 
-def test_where_it_runs_is_no_part_of_what_a_stage_was_asked_for(tmp_path: Path) -> None:
+def test_where_a_stage_runs_is_not_among_its_recorded_options(tmp_path: Path) -> None:
     labels = write_cohort(tmp_path / "cohort")
     sections = {"cad": {"width": "0.5", "time": "1:00:00"}}
     here = line(Workspace(tmp_path), "local", cpu_ranks=2, sections=sections, cohort=labels).stages()
@@ -136,7 +136,7 @@ def test_where_it_runs_is_no_part_of_what_a_stage_was_asked_for(tmp_path: Path) 
     assert here[1].asks == ("train-cad", "--width=0.5", "--resolution", "96x96")
 
 
-def test_a_table_with_faults_is_told_before_anything_is_submitted(tmp_path: Path) -> None:
+def test_a_table_with_faults_is_reported_before_anything_is_submitted(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("path,patient\n")
     words = ("--cohort", tmp_path / "labels.csv", "--workspace", tmp_path / "work", "--dry-run")
     told = run_script("launch/study.py", *words)
@@ -201,7 +201,7 @@ def test_files_that_decide_results_are_known_by_what_is_in_them(tmp_path: Path) 
         ),
     ],
 )
-def test_the_splits_that_are_altered_are_evaluated(
+def test_the_splits_that_are_generated_are_evaluated(
     tmp_path: Path, sections: dict[str, object], evaluations: dict[str, str]
 ) -> None:
     stages = [s for s in line(Workspace(tmp_path), sections=sections).stages() if s.name.startswith("evaluate")]
@@ -211,9 +211,10 @@ def test_the_splits_that_are_altered_are_evaluated(
         assert f" --split {split} " in " ".join(s.command)
 
 
-def test_a_split_that_is_not_altered_cannot_be_evaluated(tmp_path: Path) -> None:
+def test_a_split_that_is_not_generated_cannot_be_evaluated(tmp_path: Path) -> None:
     sections = {"evaluate": {"split": "validation"}}
-    with pytest.raises(UserError, match="evaluate: split validation: this study alters test; name one of these"):
+    refused = "evaluate: split validation: this study makes adversarial mammograms of test only; name one of these"
+    with pytest.raises(UserError, match=refused):
         line(Workspace(tmp_path), sections=sections).stages()
 
 
@@ -241,21 +242,21 @@ def test_other_settings_than_a_training_has_are_refused_before_anything_runs(tmp
     for words in (["--dry-run"], ["--cluster", "local"]):
         refused = study(workspace, "width: 0.25", *words)
         assert refused.returncode == 2 and "Traceback" not in refused.stderr
-        assert "cad-96x96 was begun with other settings or inputs: width was 0.5, now 0.25" in refused.stderr
+        assert "cad-96x96 was started with other settings or inputs: width was 0.5, now 0.25" in refused.stderr
     would_do_more = study(workspace, "width: 0.5, epochs: 120", "--dry-run")
     assert would_do_more.returncode == 0 and "--job-name=mammogan-cad-96x96" in would_do_more.stdout, (
         would_do_more.stderr
     )
-    why = "asked for otherwise: .*--epochs 120 new" if by_study else "asked for more or less than it has"
+    why = "requested with other options: .*--epochs 120 new" if by_study else "more or less is requested than it has"
     assert re.search(rf"cad-96x96 +to run: {why}", would_do_more.stdout), would_do_more.stdout
 
 
-def test_a_training_by_hand_with_the_studys_settings_is_done(tmp_path: Path) -> None:
+def test_a_manual_training_with_the_studys_settings_counts_as_done(tmp_path: Path) -> None:
     planned = study(trained_by_hand(tmp_path / "work", width=0.5, epochs=3), "width: 0.5, epochs: 3", "--dry-run")
     assert planned.returncode == 0 and re.search(r"cad-96x96 +done", planned.stdout), planned.stderr
 
 
-def test_a_cad_is_not_trained_on_while_gans_are_there_that_were_begun_against_it(tmp_path: Path) -> None:
+def test_a_cad_is_not_trained_further_while_gans_trained_against_it_exist(tmp_path: Path) -> None:
     workspace = trained_by_hand(tmp_path / "work", width=0.5, epochs=3)
     gan = workspace.gan_run(SMALL, Direction.REMOVE)
     gan.mkdir(parents=True)
@@ -271,7 +272,7 @@ def test_a_cad_is_not_trained_on_while_gans_are_there_that_were_begun_against_it
     assert study(workspace, "width: 0.5, epochs: 4", "--dry-run").returncode == 0
 
 
-def test_a_workspace_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
+def test_a_workspace_that_cannot_be_written_is_reported_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").touch()
     words = ("--cohort", tmp_path / "labels.csv", "--resolution", "96x96", "--cluster", "local")
     refused = run_script("launch/study.py", "--workspace", tmp_path / "labels.csv", *words)
@@ -279,6 +280,6 @@ def test_a_workspace_that_cannot_be_written_is_told_at_the_start(tmp_path: Path)
     assert "cannot be written (Not a directory)" in refused.stderr and "started" not in refused.stdout
 
 
-def test_a_folder_in_the_place_of_the_cohort_is_told_at_the_start(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_the_cohort_is_reported_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected a CSV file, found a folder"):
         line(Workspace(tmp_path / "work"), cohort=tmp_path).stages()

@@ -79,7 +79,7 @@ def test_a_stage_that_failed_is_submitted_again_beside_its_sibling_that_runs(clu
     assert [cluster.dependency(number) for number in (6, 7, 8)] == ["", "afterok:6:3", "afterok:7"]
 
 
-def test_what_waits_or_runs_is_left_as_it_is(cluster: Cluster) -> None:
+def test_queued_and_running_jobs_are_left_as_they_are(cluster: Cluster) -> None:
     cluster.submit()
     cluster.shows(
         *("2 RUNNING None (null)", "3 COMPLETING None (null)", "4 PENDING Dependency afterok:2(unfulfilled)"),
@@ -90,7 +90,7 @@ def test_what_waits_or_runs_is_left_as_it_is(cluster: Cluster) -> None:
     assert list(cluster.told.values()) == ["done", *left]
 
 
-def test_what_was_cancelled_is_submitted_after_what_still_runs(cluster: Cluster) -> None:
+def test_cancelled_jobs_are_submitted_after_those_that_still_run(cluster: Cluster) -> None:
     cluster.submit()
     cluster.shows("2 RUNNING None (null)", "4 CANCELLED None (null)")
     cluster.submit("cad", "insert")
@@ -99,21 +99,21 @@ def test_what_was_cancelled_is_submitted_after_what_still_runs(cluster: Cluster)
 
 
 @pytest.mark.parametrize("row", ["5 RUNNING None (null)", "5 PENDING Priority (null)"])
-def test_a_job_that_uses_what_would_be_made_anew_is_told_before_anything_is_submitted(
+def test_a_job_that_uses_results_to_be_made_again_is_reported_before_anything_is_submitted(
     cluster: Cluster, row: str
 ) -> None:
     cluster.submit()
     cluster.shows("4 COMPLETED None (null)", row)
-    told = r"job 5 \(evaluate\) is on its way and uses what generate would make anew.*\n  scancel 5"
+    told = r"job 5 \(evaluate\) is queued or running and uses results that generate would make again.*\n  scancel 5"
     with pytest.raises(UserError, match=told):
         cluster.submit("cad", "remove", "insert")
     assert not list(cluster.folder.rglob("6_submission.sh"))
 
 
-def test_a_job_that_was_asked_for_otherwise_is_told_before_anything_is_submitted(cluster: Cluster) -> None:
+def test_a_job_with_other_options_is_reported_before_anything_is_submitted(cluster: Cluster) -> None:
     cluster.submit()
     cluster.shows("3 RUNNING None (null)")
-    with pytest.raises(UserError, match=r"job 3 \(insert\) .* was asked for otherwise: --epochs 5 new"):
+    with pytest.raises(UserError, match=r"job 3 \(insert\) .* was requested with other options: --epochs 5 new"):
         cluster.submit("cad", insert=("--epochs=5",))
     assert not list(cluster.folder.rglob("6_submission.sh"))
 
@@ -126,7 +126,7 @@ def test_an_array_that_runs_on_after_a_failure_holds_what_needs_it(cluster: Clus
         *("5 PENDING Dependency afterok:4_*(unfulfilled)", "6 PENDING Dependency afterok:5(unfulfilled)"),
     )
     assert not cluster.submit("cad", "remove", "insert", arrays=3).jobs
-    assert cluster.told["generate"].startswith("job 4, running, and others of it failed")
+    assert cluster.told["generate"].startswith("job 4, running, and other tasks of it failed")
     assert cluster.told["evaluate"] == "waits for generate"
 
 

@@ -62,14 +62,14 @@ def test_the_report_holds_both_resolutions_and_every_figure_of_table_1(line: tup
     assert "NaN" not in json.dumps(table)
 
 
-def test_what_is_done_is_not_done_again(line: tuple[list[str], Path, str]) -> None:
+def test_finished_stages_do_not_run_again(line: tuple[list[str], Path, str]) -> None:
     command, work, _ = line
     before = {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file()}
     assert "done before" in checked(*command)
     assert {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file()} == before
 
 
-def test_a_report_made_again_by_hand_with_another_threshold_is_not_taken_for_the_studys(
+def test_a_report_made_manually_with_another_threshold_is_not_taken_for_the_studys(
     line: tuple[list[str], Path, str],
 ) -> None:
     command, work, _ = line

@@ -68,9 +68,9 @@ def test_killed_with_9_and_resumed_the_average_ends_bit_identical(averaged: Run,
     assert_same(load(Run(workspace.cad_run(SMALL)).newest), load(averaged.newest))
 
 
-def test_rates_that_fall_to_nothing_at_an_epoch_cannot_go_on_beyond_it(averaged: Run) -> None:
+def test_rates_that_fall_to_zero_at_an_epoch_cannot_continue_beyond_it(averaged: Run) -> None:
     workspace = Workspace(averaged.path.parent.parent)
-    with pytest.raises(UserError, match=r"begun with --epochs 2.*cannot go on to 3"):
+    with pytest.raises(UserError, match=r"started with --epochs 2.*cannot continue to epoch 3"):
         cad.train_cad(replace(AVERAGED, epochs=3), workspace)
 
 
@@ -79,7 +79,7 @@ def test_an_average_of_1_is_refused() -> None:
         replace(CAD, average=1.0)
 
 
-def test_a_run_of_an_earlier_version_that_knew_none_of_this_goes_on(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_run_of_an_earlier_version_without_these_settings_resumes(workspace: Workspace, tmp_path: Path) -> None:
     import yaml
 
     cad.train_cad(CAD, workspace)

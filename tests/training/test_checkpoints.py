@@ -67,7 +67,7 @@ def test_whatever_is_cut_or_changed_is_found_damaged_or_does_not_matter(saved: P
     try:
         assert same(load(path))
     except Damaged as error:
-        assert "changed.pt is damaged" in str(error) and "train anew" in str(error)
+        assert "changed.pt is damaged" in str(error) and "train again" in str(error)
 
 
 def test_a_checkpoint_that_torch_saved_without_a_seal_is_read(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_snapshot_keeps_types_values_and_strides_and_shares_nothing() -> None:
     assert torch.equal(taken["network"]["running_mean"], before)
 
 
-def test_the_one_before_is_used_when_the_newest_is_damaged_or_gone(tmp_path: Path) -> None:
+def test_the_previous_checkpoint_is_used_when_the_newest_is_damaged_or_gone(tmp_path: Path) -> None:
     run = Run(tmp_path)
     with pytest.raises(MissingInput):
         load_newest(run)
@@ -141,17 +141,17 @@ def test_the_one_before_is_used_when_the_newest_is_damaged_or_gone(tmp_path: Pat
     run.newest.write_bytes(newest[:-99])
     state, told = load_newest(run)
     assert state == {"number": 1} and told.startswith("newest.pt is damaged (")
-    assert told.endswith(": going on from newest-1.pt")
+    assert told.endswith(": resuming from newest-1.pt")
     run.newest.unlink()
-    assert load_newest(run) == ({"number": 1}, "newest.pt is not there: going on from newest-1.pt")
+    assert load_newest(run) == ({"number": 1}, "newest.pt is not there: resuming from newest-1.pt")
     assert choose_checkpoint(run.path, "newest") == choose_checkpoint(run.path) == run.previous
     run.previous.write_bytes(b"")
-    with pytest.raises(UserError, match=r"newest.pt is not there; newest-1.pt is damaged .*train anew"):
+    with pytest.raises(UserError, match=r"newest.pt is not there; newest-1.pt is damaged .*train again"):
         load_newest(run)
 
 
 @pytest.mark.parametrize("fault", ["torn", "changed", "gone"])
-def test_a_training_goes_on_from_the_one_before_and_ends_as_it_would_have(
+def test_a_training_resumes_from_the_previous_checkpoint_and_ends_as_it_would_have(
     workspace: Workspace, capsys: pytest.CaptureFixture[str], fault: str
 ) -> None:
     run = Run(workspace.cad_run(SMALL))
@@ -167,7 +167,7 @@ def test_a_training_goes_on_from_the_one_before_and_ends_as_it_would_have(
     assert run.done.is_file() and load(run.previous)["epoch"] == 1, "the damaged one was not kept"
 
 
-def test_a_training_that_cannot_go_on_leaves_what_is_there_as_it_was(workspace: Workspace) -> None:
+def test_a_training_that_cannot_resume_leaves_its_folder_unchanged(workspace: Workspace) -> None:
     run = Run(workspace.cad_run(SMALL))
     cad.train_cad(CAD, workspace)
     for path in (run.newest, run.previous):

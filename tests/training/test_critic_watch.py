@@ -54,7 +54,7 @@ def unit(given: Tensor) -> Tensor:
     return given.float() / 65535
 
 
-def test_the_figures_are_those_computed_by_hand() -> None:
+def test_the_figures_equal_those_computed_manually() -> None:
     found = watch(brightness, brighter, TARGETS, SOURCES, ALONE)
     target, source = (10 * unit(given).mean((1, 2, 3)).double() for given in (TARGETS, SOURCES))
     both = torch.cat([target, source, source + 1])
@@ -138,7 +138,7 @@ LIVES = {"critic_sd": 0.2, "critic_gradient": 0.3, "change": 0.02}
 FLAT = {"critic_sd": 0.002, "critic_gradient": ALIVE, "change": 0.002}
 
 
-def test_a_death_is_told_once_with_what_to_change_and_a_life_is_counted() -> None:
+def test_a_dead_critic_is_reported_once_with_advice_and_living_epochs_are_counted() -> None:
     life, told = CriticLife(), []
     for epoch, figures in enumerate([LIVES, FLAT, LIVES, FLAT, FLAT], 3):
         told.append(life.count(epoch, figures, 0.004, "use a lower rate"))
@@ -197,7 +197,7 @@ def test_the_table_on_a_terminal_fits_eighty_columns(tmp_path: Path) -> None:
     assert line["critic_alive"] is False and line["auc_source"] == 1 and line["validation_identity"] == 0.1
 
 
-def test_a_report_is_told_of_a_generator_whose_critic_was_dead_and_of_no_other(tmp_path: Path) -> None:
+def test_a_report_mentions_only_generators_whose_critic_was_dead(tmp_path: Path) -> None:
     events = [
         {"event": "epoch", "epoch": 0, "phase": "warm-gnet"},
         {"event": "epoch", "epoch": 1, "phase": "head", "critic_alive": True},

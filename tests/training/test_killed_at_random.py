@@ -216,7 +216,7 @@ def works(converted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> dic
     return {"cad": cad, "gan": gan, "generation": generation(untrained, Workspace(root / "altered"))}
 
 
-def test_killed_at_any_instant_no_file_is_torn_and_what_goes_on_ends_bit_identical(
+def test_killed_at_any_instant_no_file_is_torn_and_the_resumed_work_ends_bit_identical(
     works: dict[str, Work], tmp_path: Path
 ) -> None:
     drawn, met = random.Random(SEED), Counter[str]()

@@ -82,7 +82,7 @@ def test_two_ranks_learn_what_one_learns(trained: Workspace, tmp_path: Path) -> 
     assert codes(start_ranks([command("insert-lesion", two, exact=True)] * 2)) == [0, 0]
 
 
-def test_more_epochs_go_on_and_other_settings_are_refused_by_name(trained: Workspace, tmp_path: Path) -> None:
+def test_more_epochs_resume_and_other_settings_are_refused_by_name(trained: Workspace, tmp_path: Path) -> None:
     shutil.copytree(trained.root, tmp_path / "work")
     copy = Workspace(tmp_path / "work", "lesion")
     with pytest.raises(UserError, match=r"lesion\.sparse was 20\.0, now 5\.0"):

@@ -60,7 +60,7 @@ def test_betas_are_the_studys_and_each_group_has_its_rate() -> None:
     assert all(g["betas"] == (0.5, 0.9) for g in stepper.optimizer.param_groups)
 
 
-def test_apex_asked_for_and_unusable_is_an_error() -> None:
+def test_apex_requested_and_unusable_is_an_error() -> None:
     with pytest.raises(UserError, match=r"amp_C.*unrelated"):
         choose_optimizer([{"params": list(nn.Linear(1, 1).parameters())}], "apex", CPU)
 

@@ -70,7 +70,7 @@ def main(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "awaited"), [("cad", "vnet."), ("discriminator", "vnet."), ("generator", "encoder.")])
-def test_the_first_averages_are_on_their_way_before_the_deeper_gradients_are_there(kind: str, awaited: str) -> None:
+def test_the_first_averages_are_sent_before_the_deeper_gradients_are_there(kind: str, awaited: str) -> None:
     processes = start_ranks([[sys.executable, str(Path(__file__)), kind]] * 2, stdout=subprocess.PIPE)
     said = [process.communicate(timeout=200)[0] for process in processes]
     assert codes(processes) == [0, 0]

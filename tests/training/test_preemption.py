@@ -78,7 +78,7 @@ def test_stopped_at_every_batch_and_resumed_it_is_bit_identical(
             train(kind, workspace)
         assert stopped.value.code == 128 + number
         epoch, batch = divmod(done, 3)
-        where = f"saved at epoch {epoch}, batch {batch + 1}; the same command goes on from here"
+        where = f"saved at epoch {epoch}, batch {batch + 1}; the same command resumes from here"
         assert where in capsys.readouterr().out
     train(kind, workspace)
     assert_undisturbed(kind, workspace, undisturbed)
@@ -92,7 +92,7 @@ def test_stopped_once_and_resumed_it_is_bit_identical(batch: int, undisturbed: W
     assert_undisturbed("cad", workspace, undisturbed)
 
 
-def test_killed_while_nothing_is_saved_it_goes_on_from_the_last_epoch(
+def test_a_training_killed_before_it_saves_resumes_from_the_last_epoch(
     undisturbed: Workspace, workspace: Workspace
 ) -> None:
     for batch in (1, 4, 1):
@@ -122,7 +122,7 @@ def test_validation_too_is_left_for_a_signal_and_done_again(
     assert_undisturbed("cad", workspace, undisturbed)
 
 
-def test_whoever_had_a_handler_before_decides_whether_the_training_ends(
+def test_an_earlier_signal_handler_decides_whether_the_training_ends(
     undisturbed: Workspace, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """submitit's for SIGTERM returns: SLURM sends SIGUSR2 too, or kills, and what there is to save is saved by then."""
@@ -192,7 +192,7 @@ def test_a_rank_whose_peer_left_for_the_same_signal_leaves_too(capsys: pytest.Ca
         raise RuntimeError("a fault, and no launcher to do it over")
 
 
-def test_two_ranks_stopped_and_killed_in_turn_end_bit_identical_and_one_goes_on_with_their_state(
+def test_two_ranks_stopped_and_killed_in_turn_end_bit_identical_and_one_rank_resumes_their_state(
     converted: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, cut, alone = (Workspace(tmp_path / name) for name in ("whole", "cut", "alone"))
@@ -210,7 +210,7 @@ def test_two_ranks_stopped_and_killed_in_turn_end_bit_identical_and_one_goes_on_
     capsys.readouterr()
     trainings.train("cad", str(alone.root), exact=True)
     out = capsys.readouterr().out
-    assert "from epoch 0, batch 2" in out and "saved by 2 rank(s), going on with 1: " in out
+    assert "from epoch 0, batch 2" in out and "saved by 2 rank(s), resuming with 1: " in out
     assert_close(load(run_of("cad", alone).newest)["cad"], load(run_of("cad", whole).newest)["cad"])
 
 
@@ -227,7 +227,7 @@ def test_a_terminal_that_is_closed_costs_nothing(undisturbed: Workspace, workspa
     assert_undisturbed("cad", workspace, undisturbed)
 
 
-def test_a_signal_that_comes_too_late_is_heard_by_whoever_listened_before() -> None:
+def test_a_signal_that_comes_too_late_reaches_the_earlier_handler() -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
     try:

@@ -50,7 +50,7 @@ def test_a_training_leaves_a_complete_run_folder(trained: Workspace) -> None:
     assert all(0 <= e["validation_auc"] <= 1 for e in epochs)
 
 
-def test_a_gan_walks_the_phases_in_order_and_says_what_ended_each(trained: Workspace) -> None:
+def test_a_gan_runs_the_phases_in_order_and_says_what_ended_each(trained: Workspace) -> None:
     ended = [e for e in events(run_of("remove", trained)) if e["event"] == "phase"]
     assert [e["phase"] for e in ended] == ["warm-gnet", "warm-dnet", "last-layer", "head", "all"]
     assert all(e["ended_by"] == "its cap of 1 epochs" for e in ended)
@@ -76,7 +76,7 @@ def test_the_generator_is_kept_as_it_was_before_its_adversary(trained: Workspace
     assert gnet(torch.rand(1, 1, 96, 96)).shape == (1, 1, 96, 96)
 
 
-def test_every_adversarial_epoch_tells_of_the_critic(trained: Workspace) -> None:
+def test_every_adversarial_epoch_reports_the_critic(trained: Workspace) -> None:
     for kind in ("remove", "insert"):
         epochs = [e for e in events(run_of(kind, trained)) if e["event"] == "epoch"]
         assert ["critic_sd" in e for e in epochs] == [False, True, True, True, True]
@@ -100,7 +100,7 @@ def with_critic(workspace: Workspace, scale: float, capsys: pytest.CaptureFixtur
     return run
 
 
-def test_no_epoch_of_a_dead_critic_is_the_best_and_it_is_told_once_that_it_died(
+def test_no_epoch_of_a_dead_critic_is_the_best_and_its_death_is_reported_once(
     trained: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(trained.root, tmp_path / "work")
@@ -126,7 +126,7 @@ def test_the_best_of_a_living_critic_is_kept_with_its_rank(
     assert done["best_on_validation"]["identity"] == best["validation_identity"]
 
 
-def test_a_checkpoint_of_a_version_that_watched_no_critic_is_gone_on_from(
+def test_a_checkpoint_of_a_version_that_watched_no_critic_is_resumed(
     trained: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(trained.root, tmp_path / "work")
@@ -168,7 +168,7 @@ def test_killed_with_9_and_resumed_it_ends_bit_identical(kind: str, trained: Wor
     assert told[0] == told[1]
 
 
-def test_other_settings_are_refused_by_name_and_more_epochs_go_on(trained: Workspace, tmp_path: Path) -> None:
+def test_other_settings_are_refused_by_name_and_more_epochs_resume(trained: Workspace, tmp_path: Path) -> None:
     shutil.copytree(trained.root, tmp_path / "work")
     copy = Workspace(tmp_path / "work")
     with pytest.raises(UserError, match=r"lr_fnet was 0.001, now 0.01"):
@@ -191,11 +191,11 @@ def test_other_inputs_are_refused(trained: Workspace, tmp_path: Path) -> None:
     copy = Workspace(tmp_path / "work")
     state = load(run_of("cad", copy).best)
     torch.save(state | {"epoch": 99}, run_of("cad", copy).best)
-    with pytest.raises(UserError, match=r"the CAD is not the one it was begun against.*remove the folder"):
+    with pytest.raises(UserError, match=r"the CAD is not the one it was started with.*remove the folder"):
         gan.train_gan(GAN, Direction.REMOVE, copy)
 
 
-def test_a_raised_cap_lets_the_last_phase_go_on(trained: Workspace, tmp_path: Path) -> None:
+def test_a_raised_cap_lets_the_last_phase_continue(trained: Workspace, tmp_path: Path) -> None:
     shutil.copytree(trained.root, tmp_path / "work")
     copy = Workspace(tmp_path / "work")
     gan.train_gan(replace(GAN, epochs=(1, 1, 1, 1, 2)), Direction.REMOVE, copy)
@@ -269,5 +269,5 @@ def test_a_frozen_vnet_does_not_move_in_the_first_epochs(workspace: Workspace) -
     after_second = load(run_of("cad", workspace).newest)["cad"]
     assert not any(torch.equal(after_second[name], value) for name, value in start.items() if "weight" in name)
     torch.save({name: value + 1 for name, value in torch.load(weights).items()}, weights)
-    with pytest.raises(UserError, match="the file of Vnet's weights is not the one it was begun with"):
+    with pytest.raises(UserError, match="the file of Vnet's weights is not the one it was started with"):
         cad.train_cad(config, workspace)

@@ -88,7 +88,7 @@ def end(folder: Path, job: str, how: str | None, log: str = "") -> None:
         (files / f"{job}_0_result.pkl").write_bytes(pickle.dumps((how, None)))
 
 
-def test_a_training_is_told_while_it_runs_here_after_it_was_killed_and_once_it_is_done(workspace: Workspace) -> None:
+def test_a_training_is_shown_while_it_runs_here_after_it_was_killed_and_once_it_is_done(workspace: Workspace) -> None:
     trainings.train("cad", str(workspace.root), exact=False)
     run = workspace.gan_run(SMALL, Direction.REMOVE)
     with subprocess.Popen(trainings.command("remove", workspace)) as training:
@@ -145,7 +145,7 @@ def test_damaged_files_are_passed_over(begun: Workspace) -> None:
     assert stage(begun).state == "stopped"
 
 
-def test_a_training_elsewhere_is_believed_until_it_is_not_heard_of_for_long(begun: Workspace) -> None:
+def test_a_training_elsewhere_counts_as_running_until_its_status_is_old(begun: Workspace) -> None:
     run = begun.gan_run(SMALL, Direction.REMOVE)
     told = vars(Status(2, "head")) | {"host": "another", "pid": 1}
     for age, expected in ((60, "running elsewhere"), (86400, "stopped")):
@@ -153,7 +153,7 @@ def test_a_training_elsewhere_is_believed_until_it_is_not_heard_of_for_long(begu
         assert stage(begun).told == expected
 
 
-def test_jobs_that_wait_or_run_are_told_in_the_words_of_squeue(
+def test_queued_and_running_jobs_are_shown_in_the_words_of_squeue(
     begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit(begun.gan_run(SMALL, Direction.REMOVE), "41")
@@ -166,7 +166,7 @@ def test_jobs_that_wait_or_run_are_told_in_the_words_of_squeue(
     assert look(begun).exit_code == 0
 
 
-def test_a_job_of_somebody_else_with_the_same_number_is_not_ours(
+def test_a_job_of_another_user_with_the_same_number_is_not_ours(
     begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit(begun.gan_run(SMALL, Direction.REMOVE), "41")
@@ -191,7 +191,7 @@ def test_a_job_that_was_killed_is_not_believed_to_run_because_it_was_heard_of(
     ("word", "state"),
     [("CANCELLED by 1000", "cancelled"), ("TIMEOUT", "failed"), ("NODE_FAIL", "failed"), ("OUT_OF_MEMORY", "failed")],
 )
-def test_of_an_ended_job_sacct_tells_how_and_its_log_why(
+def test_sacct_says_how_a_job_ended_and_its_log_says_why(
     begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, state: str
 ) -> None:
     run = begun.gan_run(SMALL, Direction.REMOVE)
@@ -206,7 +206,7 @@ def test_of_an_ended_job_sacct_tells_how_and_its_log_why(
     assert f"{REMOVE} {word.split()[0]}: slurmstepd" in plain(look(begun))
 
 
-def test_without_accounting_the_result_of_a_job_tells_how_it_ended(
+def test_without_accounting_the_result_of_a_job_says_how_it_ended(
     begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = begun.gan_run(SMALL, Direction.REMOVE)
@@ -248,7 +248,7 @@ def test_a_failed_job_outweighs_what_an_earlier_one_has_completed(
     assert stage(begun).state == "done"
 
 
-def test_of_an_array_the_tasks_are_counted_and_those_that_failed_are_named(
+def test_tasks_of_an_array_are_counted_and_failed_ones_are_named(
     begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = begun.adversarial(SMALL)
@@ -296,7 +296,7 @@ def test_an_array_of_thousands_is_looked_at_as_quickly_as_one_of_few(
     assert len(set(counts)) == 1, counts
 
 
-def test_sacct_is_asked_once_for_a_job_that_has_ended_and_squeue_knows_when_it_is_back(
+def test_sacct_is_queried_once_for_an_ended_job_and_squeue_shows_when_it_is_requeued(
     begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit(begun.gan_run(SMALL, Direction.REMOVE), "41")
@@ -309,7 +309,7 @@ def test_sacct_is_asked_once_for_a_job_that_has_ended_and_squeue_knows_when_it_i
     assert watcher.look().exit_code == 0
 
 
-def test_a_stage_that_failed_in_a_study_on_this_machine_tells_why_until_it_runs_again(begun: Workspace) -> None:
+def test_a_stage_that_failed_in_a_local_study_says_why_until_it_runs_again(begun: Workspace) -> None:
     log = begun.root / "study" / "shards.log"
     log.parent.mkdir()
     log.write_text("converting\nerror: labels.csv: no such file\n")
@@ -320,7 +320,7 @@ def test_a_stage_that_failed_in_a_study_on_this_machine_tells_why_until_it_runs_
     assert stage(begun, f"shards-{SMALL}").state == "done"
 
 
-def test_the_front_door_prints_whole_lines_once_or_json_and_its_exit_code_tells_a_failure(
+def test_the_command_prints_complete_lines_once_or_json_and_its_exit_code_shows_a_failure(
     begun: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
@@ -368,7 +368,7 @@ def test_the_table_fits_a_hundred_columns_and_folds_what_does_not(begun: Workspa
     assert max(map(len, drawn.splitlines())) <= 100 and "head 2 of 300" in drawn and "ends < 0.01" in drawn
 
 
-def test_a_study_that_evaluates_one_split_alone_is_told_at_that_split(
+def test_a_study_that_evaluates_one_split_alone_is_shown_at_that_split(
     begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = begun.root / "study" / "evaluate"

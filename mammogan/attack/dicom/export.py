@@ -112,7 +112,7 @@ def write_dicom(task: DicomTask) -> bool:
         else:
             files += [_write(folder, *file) for file in _files(task, real, fake, shown)]
     if left_out:
-        say(f"{shard.resolution}, {shard.name}: {len(left_out)} left out, their originals tell no pixel spacing")
+        say(f"{shard.resolution}, {shard.name}: {len(left_out)} left out: their originals give no pixel spacing")
     folder.finish_shard(
         shard.name, {"shard": shard.name, "made_from": task.made_from, "files": files, "left_out": left_out}
     )
@@ -136,7 +136,7 @@ def _pairs(shard: ShardTask) -> Iterator[tuple[Sample, Sample]]:
     fakes = CheckedShard(altered.path / shard.name, shard.count, altered.command(shard.split))
     for real, fake in zip(reals, fakes, strict=True):
         if fake.facts["source_key"] != real.key:
-            raise fakes.damaged(f"{fake.key} where {real.key} was altered")
+            raise fakes.damaged(f"found {fake.key} where the adversarial version of {real.key} belongs")
         yield real, fake
 
 

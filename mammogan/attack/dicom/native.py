@@ -69,7 +69,7 @@ class Originals:
     def _read(self, key: str, facts: dict[str, Any], placement: Placement) -> Source:
         row = self._rows.get(key)
         if row is None:
-            raise self._other(key, f"{self._cohort} does not know it")
+            raise self._other(key, f"{self._cohort} does not list it")
         path = Path(row["path"])
         if not is_file(path):
             raise MissingInput(
@@ -89,7 +89,7 @@ class Originals:
 
     def _other(self, key: str, found: str) -> UserError:
         return UserError(
-            f"the original of {key} is not what its shard was made from: {found}. Make the shards anew with "
+            f"the original of {key} is not what its shard was made from: {found}. Make the shards again with "
             "mammogan make-shards --overwrite, or leave --native out"
         )
 

@@ -38,7 +38,7 @@ ADVICE = (
 def refusal(name: str, said: str, config: ClusterConfig) -> str:
     """Return a message for a job that sbatch refused: its words, what was requested, what there is."""
     lines = [line.removeprefix("sbatch: error: ").strip() for line in said.splitlines()]
-    told = [f"sbatch refused {name}: {'; '.join(line for line in lines if line)}", f"asked for: {_asked(config)}"]
+    told = [f"sbatch refused {name}: {'; '.join(line for line in lines if line)}", f"requested: {_asked(config)}"]
     advice = next((advice for advice in ADVICE if any(word in said.lower() for word in advice.words)), None)
     if advice and (found := advice.shows()):
         told += [f"{advice.text}:", *(f"  {line}" for line in found.splitlines())]

@@ -41,7 +41,7 @@ class Submitted:
     def failure(self) -> str:
         """Message for a job that did not succeed."""
         if not self.log.exists():
-            return f"job {self.job_id} ({self.name}) never began: what it waits for failed, or it was cancelled"
+            return f"job {self.job_id} ({self.name}) never started: a job it waits for failed, or it was cancelled"
         return f"job {self.job_id} ({self.name}) did not finish its work; its log: {self.log}"
 
 
@@ -78,5 +78,5 @@ def _still_queued(ids: list[str]) -> bool:
     try:
         return bool(queued(ids))
     except NoAnswer as error:
-        note(f"{error}; asking again")
+        note(f"{error}; trying again")
         return True

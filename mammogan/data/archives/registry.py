@@ -27,7 +27,7 @@ ARCHIVES = {
 def recognise(found: Found, dataset: Dataset) -> tuple[Archive, str]:
     """Return the archive and the reason for the choice; UserError, listing the choices, if none or several fit."""
     if dataset != "auto":
-        return ARCHIVES[dataset], "as asked for"
+        return ARCHIVES[dataset], "as requested"
     seen = _by_tables(found) or _by_layout(found)
     if len(seen) == 1:
         return next(iter(seen.items()))

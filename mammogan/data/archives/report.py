@@ -22,10 +22,10 @@ MEANING = {
         "the SOPInstanceUID of a file that is used, of another patient or label: one of the two is wrong"
     ),
     "film": "digitised film; --allow-film takes it",
-    "for_processing": "raw detector data; the FOR PRESENTATION image is what is used",
+    "for_processing": "raw detector data; the FOR PRESENTATION image is used instead",
     "implant_displaced": "the implant pushed back",
     "multiframe": "tomosynthesis or several frames",
-    "no_label": "the tables say nothing of the breast",
+    "no_label": "the tables do not mention the breast",
     "no_laterality": "neither table, header nor file name says which breast",
     "no_patient": "no patient in the tables",
     "no_pixels": "no pixels in the file",
@@ -35,14 +35,14 @@ MEANING = {
     "not_listed": "not in the archive's tables",
     "not_mg": "another modality than mammography",
     "packed": "a packed file; unpack it first",
-    "reader_crashed": "reading its header took the process down",
+    "reader_crashed": "reading its header crashed the process",
     "repeated_view": "another image of the same exam, side and view was preferred; --repeats all takes it",
     "sop_class": "another kind of DICOM object",
     "specimen": "a specimen",
     "split_conflict": "the patient is also in the official test part",
     "spot_mag": "a spot compression or magnification",
     "synthetic2d": "a view computed from tomosynthesis",
-    "table_conflict": "the tables say two different things of it",
+    "table_conflict": "the tables contradict each other about it",
     "timeout": "took too long to read",
     "too_small": "less than 64 pixels high or wide",
     "truncated": "shorter than its pixels",
@@ -112,7 +112,7 @@ class ScanReport:
             yield f"  {self.unmatched} entries of the tables have no file here"
         for doubt, number in sorted(self.doubts.items()):
             what = doubt.removesuffix("_disagrees")
-            yield f"  {number} used of which table, header and file name do not agree on the {what}; the first counts"
+            yield f"  {number} used; table, header and file name disagree on the {what}, and the first of these counts"
         yield "split       label      images  patients"
         for split in ("", *SPLITS):
             for label in LABELS:
@@ -144,6 +144,6 @@ class ScanReport:
         both, women = self.both_breasts
         if women >= 4 and 2 * both > women:
             yield (
-                f"note: {both} of {women} women are positive in both breasts; is the label one of the woman and not of "
-                "the breast?"
+                f"note: {both} of {women} women are positive in both breasts; does the label describe the woman "
+                "instead of the breast?"
             )

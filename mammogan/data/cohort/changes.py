@@ -22,7 +22,7 @@ def changes(held: Path, mammograms: Sequence[Mammogram]) -> str:
     """
     earlier = _rows(held)
     if earlier is None:
-        return f"the table or the salt differs, but {held.name}, which says in what, is not there or damaged"
+        return f"the table or the salt differs; {held.name}, which would show how, is missing or damaged"
     now = [{name: str(getattr(mammogram, name)) for name in WORKSPACE_COLUMNS} for mammogram in mammograms]
     pairs = _pairs(earlier, now)
     salted = bool(pairs) and all(

@@ -19,7 +19,7 @@ PROCESS_BYTES = 500_000_000
 
 A scan of 100 million pixels takes 1.0e9.
 """
-RESUME_HINT = "what is finished is kept, and the same command goes on from there"
+RESUME_HINT = "finished work is kept, and the same command resumes from there"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 

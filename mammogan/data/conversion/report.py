@@ -23,7 +23,7 @@ LONGEST_DETAIL = 500
 """Longest detail in characters: it may quote a header value of any length, and csv reads no cell beyond 131072."""
 MEANING = {
     "bits_unsupported": "more than 16 bits per pixel",
-    "blank": "one brightness everywhere but for padding",
+    "blank": "one brightness everywhere except padding",
     "colour": "a colour image",
     "damaged_header": "the header cannot be read",
     "decode_failed": "the pixels are damaged, or cannot be decoded here",
@@ -34,16 +34,16 @@ MEANING = {
     "for_processing": "raw detector data; export the FOR PRESENTATION image",
     "multiframe": "tomosynthesis or several frames",
     "no_spacing": "no size of a pixel, which --fit physical needs",
-    "no_pixels": "no pixels in the file, or not any more in a copy that did not finish",
+    "no_pixels": "no pixels in the file, or lost in an incomplete copy",
     "not_dicom": "not a DICOM file",
     "not_mg": "another modality than mammography",
     "out_of_memory": "memory ran out; give fewer --jobs",
-    "spacing_implausible": "pixels of less than 0.02 or more than 0.5 mm, by which --fit physical cannot go",
+    "spacing_implausible": "pixels of less than 0.02 or more than 0.5 mm, which --fit physical cannot use",
     "timeout": "not done within --file-seconds",
     "too_large": "more than 100 million pixels, or a file of more than 1 GiB",
     "too_small": "less than 64 pixels high or wide",
-    "truncated": "cut off before its end, as a copy leaves that did not finish",
-    "unexpected": "a fault that was not foreseen",
+    "truncated": "cut off before its end, as in an incomplete copy",
+    "unexpected": "an unexpected fault",
     "unreadable": "the file cannot be read",
 }
 
@@ -70,7 +70,7 @@ class ConversionReport:
     def lines(self) -> Iterator[str]:
         """Yield the lines of the report that the user sees."""
         earlier = self.files - self.converted_now
-        dealt_with = f" (an earlier run has dealt with {earlier} of the files)" if earlier else ""
+        dealt_with = f" (an earlier run processed {earlier} of the files)" if earlier else ""
         yield f"{self.files} files in, {self.used} used{dealt_with}"
         yield from why_left_out(self.skipped, self.quarantine)
         for flag in FLAGS:
@@ -89,7 +89,7 @@ def why_left_out(by_reason: Mapping[str, int], quarantine: Path) -> Iterator[str
         yield f"  {number} left out: {code}, {MEANING.get(code, 'see the list')}"
     if by_reason:
         yield f"  which ones, with the full reason (private): {quarantine}"
-        yield "  mended files are added when you run the same command again"
+        yield "  repaired files are added when you run the same command again"
 
 
 def report_on(

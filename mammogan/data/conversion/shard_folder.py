@@ -92,8 +92,8 @@ class ShardFolder:
         if differing:
             raise UserError(
                 f"{self.path} holds shards made with other settings or of another cohort: {'; '.join(differing)}. Give "
-                "--overwrite to convert all files anew, another --workspace to keep these shards too, or what it was "
-                "to resume"
+                "--overwrite to convert all files again, another --workspace to keep these shards too, or the earlier "
+                "settings to resume"
             )
 
     def _refuse_lost_markers(self) -> None:
@@ -102,7 +102,7 @@ class ShardFolder:
             raise UserError(
                 f"{self.path} holds shards, but its hidden folder {DONE}, which says how they were made, is missing or "
                 f"empty, as after a copy that left out dot-files. Copy {DONE} too (cp -a, rsync -a), or give "
-                "--overwrite to make the shards anew. Trainings need only what is there"
+                "--overwrite to make the shards again. Trainings can use the shards as they are"
             )
 
     def claim(self, plan: Mapping[str, Sequence[Mammogram]], overwrite: bool) -> None:

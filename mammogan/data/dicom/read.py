@@ -175,7 +175,7 @@ def _canonical(
     shown = tones.curve[present]
     # If only some stored values were searched for, a LUT could still give the others another brightness.
     if not shown.size or (np.ptp(shown) == 0 and (padding.size or np.ptp(tones.curve[patterns]) == 0)):
-        raise Unusable("blank", "one brightness everywhere but for padding")
+        raise Unusable("blank", "one brightness everywhere except padding")
     # Padding can be bright and large, so it must be dark before the largest bright region is taken for the breast. But
     # not darker than everything else, or a lifted background would look bright beside it.
     breast, way = _look(header, patterns, with_value(tones.curve, padding, shown.min()), laterality, view)

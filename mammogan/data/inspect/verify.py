@@ -114,7 +114,7 @@ def _member_faults(tar: Path, shard: IndexedShard, kind: str) -> Iterator[str]:
             for member in archive:
                 found[member.name] = (member.offset_data, member.size)
     except tarfile.TarError as error:
-        yield f"{shard.name}: not a whole tar: {error}"
+        yield f"{shard.name}: not a complete tar: {error}"
     for name in [*expected, *(name for name in found if name not in expected)]:
         if found.get(name) != expected.get(name):
             yield f"{shard.name}: {name}: at {found.get(name)}, index.json says {expected.get(name)}"

@@ -74,14 +74,14 @@ def claim(config: PhantomConfig, out: Path) -> None:
     if (out / SETTINGS).exists():
         held = atomic.read_json(out / SETTINGS)
         differing = [
-            f"{name} {held.get(name)} there, {asked.get(name)} asked for"
+            f"{name} {held.get(name)} there, {asked.get(name)} requested"
             for name in sorted({*held, *asked})
             if held.get(name) != asked.get(name)
         ]
         if differing:
             raise UserError(
                 f"{out} holds a phantom cohort made with other settings ({'; '.join(differing)}). "
-                "Ask for the same settings to complete it, or give another --out"
+                "Give the same settings to complete it, or give another --out"
             )
     elif out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty and holds no phantom cohort: give a new or empty folder as --out")

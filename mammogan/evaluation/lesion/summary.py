@@ -81,9 +81,9 @@ def insertion_summary(scored: Sequence[Scored], threshold: float, draws: int, se
     figures = {
         "found": bootstrap.share(found, own, NOT_MEASURED),
         "found_and_fooled": bootstrap.share(
-            found & turned, own & right, "the CAD called no negative rightly" if own.any() else NOT_MEASURED
+            found & turned, own & right, "the CAD called no negative correctly" if own.any() else NOT_MEASURED
         ),
-        "real_lesions_found": bootstrap.share(at_lesion, lesion, "no lesion's place is known"),
+        "real_lesions_found": bootstrap.share(at_lesion, lesion, "no lesion has a known place"),
     }
     return {
         "images": len(inserted),
@@ -127,7 +127,7 @@ def control_summary(
         there = np.array([key in of for key in real])
         fooled = np.array([key in of and of[key][0] <= threshold for key in real])
         removals = [removal for _, removal in of.values()]
-        why = "the CAD called no positive mammogram rightly"
+        why = "the CAD called no positive mammogram correctly"
         return {
             "images": len(of),
             "reason": "" if of else MISSING.get(name, "not measured"),

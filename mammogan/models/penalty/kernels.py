@@ -39,7 +39,7 @@ def available() -> bool:
     try:
         return bool(relu_pool(ones, True)[0].item() == 1)
     except Exception as error:  # a wrong compiler or driver can raise anything
-        _log.warning("own kernels do not run here, torch's are used instead: %s", error)
+        _log.warning("the fused kernels do not run here, torch's are used instead: %s", error)
         return False
 
 

@@ -118,6 +118,6 @@ def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
 
 def _unknown(module: nn.Module) -> UserError:
     return UserError(
-        f"the fast penalty does not know {module}; it takes convolutions, ReLU, leaky ReLU, and max and average pools "
-        "without overlap or padding. Use --compute.penalty reference"
+        f"the fast penalty does not support {module}; it takes convolutions, ReLU, leaky ReLU, and max and average "
+        "pools without overlap or padding. Use --compute.penalty reference"
     )

@@ -132,7 +132,7 @@ def choose_device(device: str) -> torch.device:
     Raises UserError for 'cuda' without a GPU.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("cuda was asked for as device, and torch sees no GPU here; use cpu or auto")
+        raise UserError("device cuda was requested, but torch sees no GPU here; use cpu or auto")
     if device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))

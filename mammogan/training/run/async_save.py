@@ -52,7 +52,7 @@ def resume(training: Resumable, run: Run) -> list[str]:
         run.previous.replace(run.newest)
     before, now = len(state["sums"]), training.ranks.size
     changes = (
-        f"saved by {before} rank(s), going on with {now}: batches, augmentation and dropout are the same, sums over a "
+        f"saved by {before} rank(s), resuming with {now}: batches, augmentation and dropout are the same, sums over a "
         "batch are rounded differently"
     )
     return [*([told] if told else []), *([changes] if before != now else [])]

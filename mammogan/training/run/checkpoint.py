@@ -30,10 +30,10 @@ MAY_CHANGE = (*LENGTHS, "compute", "validate_every")
 """Settings that may change when a training is resumed."""
 
 INPUTS = {
-    "cad_sha256": "the CAD is not the one it was begun against (it was trained on, or anew)",
-    "shards_sha256": "the shards are not those it was begun with (other mammograms, labels or splits)",
-    "remover_sha256": "the remover is not the one whose lesions were taken (it was trained on, or anew)",
-    "vgg_weights_sha256": "the file of Vnet's weights is not the one it was begun with",
+    "cad_sha256": "the CAD is not the one it was started with (it was trained further, or again)",
+    "shards_sha256": "the shards are not those it was started with (other mammograms, labels or splits)",
+    "remover_sha256": "the remover is not the one whose lesions were taken (it was trained further, or again)",
+    "vgg_weights_sha256": "the file of Vnet's weights is not the one it was started with",
 }
 """Messages that explain a changed input of a training."""
 NOT_RECORDED_EARLIER = ("vgg_weights_sha256",)
@@ -102,8 +102,8 @@ class Run:
         """
         if not _is_bank(self._record()) and (changed := self.changes(config, inputs)):
             raise UserError(
-                f"{self.path} was begun with other settings or inputs: {'; '.join(changed)}. "
-                "Go back to those, or remove the folder to train anew"
+                f"{self.path} was started with other settings or inputs: {'; '.join(changed)}. "
+                "Go back to those, or remove the folder to train again"
             )
 
     def changes(self, config: Any, inputs: dict[str, Any]) -> list[str]:
@@ -193,7 +193,7 @@ class Damaged(UserError):
         self.fault = f"{path.name} is damaged ({why})"
         super().__init__(
             f"checkpoint {path} is damaged: {why}. Bring it back from a copy, name another one, or remove the folder "
-            "of its run and train anew"
+            "of its run and train again"
         )
 
 
@@ -259,12 +259,12 @@ def load_newest(run: Run) -> tuple[dict[str, Any], str]:
     faults: list[str] = []
     for path in (run.newest, run.previous):
         try:
-            return load(path), f"{'; '.join(faults)}: going on from {path.name}" if faults else ""
+            return load(path), f"{'; '.join(faults)}: resuming from {path.name}" if faults else ""
         except MissingInput:
             faults.append(f"{path.name} is not there")
         except Damaged as error:
             faults.append(error.fault)
-    raise UserError(f"{run.path}: {'; '.join(faults)}. Bring one back from a copy, or remove the folder to train anew")
+    raise UserError(f"{run.path}: {'; '.join(faults)}. Bring one back from a copy, or remove the folder to train again")
 
 
 def load_cad(run: str | Path, device: torch.device | str = "cpu", which: str = "best") -> Critic:

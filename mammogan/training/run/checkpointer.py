@@ -67,5 +67,5 @@ class Checkpointer:
     def _end(self, signal: int) -> None:
         self.wait()
         place = f"epoch {self.training.epoch}, batch {self.training.batch}"
-        self.reporter.note(f"{self.name}: saved at {place}; the same command goes on from here")
+        self.reporter.note(f"{self.name}: saved at {place}; the same command resumes from here")
         self.asked.obey(signal)

@@ -143,8 +143,8 @@ class Stepper:
         """Restore optimiser, scaler and counts. Raises UserError for a state of another kind of optimiser."""
         if state["kind"] != self.kind:
             raise UserError(
-                f"the checkpoint was trained with the {state['kind']} optimiser and this run would use {self.kind}, "
-                f"whose state is another; resume with --compute.optimizer {state['kind']}"
+                f"the checkpoint was trained with the {state['kind']} optimiser, and this run would use {self.kind}, "
+                f"which keeps another state; resume with --compute.optimizer {state['kind']}"
             )
         groups = state["optimizer"]["param_groups"]
         if self.kind == "torch":  # the saved flag depends on the device of the saving run

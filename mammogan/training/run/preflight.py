@@ -55,7 +55,7 @@ def check_remover(resolution: Resolution, workspace: Workspace) -> None:
     run = workspace.of("lesion").gan_run(resolution, Direction.REMOVE)
     if not (run / "done.json").is_file():
         raise MissingInput(
-            f"the lesion objective inserts what its remover has removed, and {run} has not finished; run\n"
+            f"the lesion objective inserts lesions that its remover has removed, and {run} has not finished; run\n"
             f"  mammogan train-gan --workspace {workspace.root} --resolution {resolution} --objective lesion "
             "--direction remove"
         )
@@ -85,7 +85,7 @@ def check_shards(resolution: Resolution, workspace: Workspace) -> None:
         raise UserError(
             f"{len(damaged)} of the shards at {resolution} are missing or cut short, {damaged[0]} the first; run\n"
             f"  mammogan check-shards --workspace {workspace.root} --resolution {resolution}\n"
-            "which says what to do"
+            "It says what to do"
         )
 
 

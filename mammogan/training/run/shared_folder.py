@@ -31,8 +31,8 @@ def check_shared(folder: Path, ranks: Ranks) -> None:
     blind = [f"rank {rank} on {host}" for rank, (host, sees) in enumerate(told) if not sees]
     if blind:
         raise UserError(
-            f"{folder} is not the same folder for all ranks: the first rank, on {told[0][0]}, saves there, and what it "
-            f"writes does not appear within {LAG_SECONDS:g} s to {', '.join(blind)}. Give a --workspace on a file "
+            f"{folder} is not the same folder for all ranks: the first rank, on {told[0][0]}, saves there, and its "
+            f"file does not appear within {LAG_SECONDS:g} s to {', '.join(blind)}. Give a --workspace on a file "
             "system that all nodes of the job share, under the same path on each"
         )
 
