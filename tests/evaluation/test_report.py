@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,27 @@ def test_the_page_shows_every_picture_and_needs_no_network(reported: Workspace) 
     assert "not for clinical systems" in page
     assert sha256(reported.cad_run(TALL) / "checkpoints" / "best.pt") in page
     assert "128 × 96" in page and "96 × 96" in page and "251/363 (69.1%)" in page
+
+
+class Tags(HTMLParser):
+    """The tags that are open; a closing tag has to be that of the last one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, f"</{tag}> in line {self.getpos()[0]}"
+
+
+def test_the_page_closes_every_tag_where_it_should(reported: Workspace) -> None:
+    tags = Tags()
+    tags.feed((reported.report / "index.html").read_text())
+    assert tags.open == []
 
 
 def test_the_numbers_are_the_same_in_every_file_and_none_is_nan(reported: Workspace) -> None:

@@ -81,13 +81,6 @@ class Placement:
         top, _, left, _ = self.region or _whole(self.source_shape)
         return top, left
 
-    def to_source(self, rows: ArrayLike, cols: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Convert shard coordinates to stored-frame coordinates, float64, in fractions of a pixel."""
-        (scale_y, scale_x), (height, width), (top, left) = self.scale, self.source_shape, self.corner
-        row = (np.asarray(rows, float) - self.offset[0] + 0.5) / scale_y - 0.5 + top
-        col = (np.asarray(cols, float) - self.offset[1] + 0.5) / scale_x - 0.5 + left
-        return (height - 1 - row if self.flip_v else row), (width - 1 - col if self.flip_h else col)
-
     def from_source(self, rows: ArrayLike, cols: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Convert stored-frame coordinates to shard coordinates, float64, in fractions of a pixel."""
         (scale_y, scale_x), (height, width), (top, left) = self.scale, self.source_shape, self.corner

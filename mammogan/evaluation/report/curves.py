@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+from sklearn.metrics import roc_curve
 
-from mammogan.evaluation.bootstrap import Bools, Figure, Floats
+from mammogan.evaluation.bootstrap import Figure
 from mammogan.evaluation.report.plot_style import FAKE, HAIR, INK, INSERT, MUTED, REAL, REMOVE, drawing
 from mammogan.evaluation.table1 import Cases
 from mammogan.workspace import Direction
@@ -32,14 +32,6 @@ def draw_roc(
         panels[0].set_ylabel("sensitivity")
 
 
-def roc_points(positive: Bools, score: Floats) -> tuple[Floats, Floats]:
-    """Return false and true positive rates from (0,0) to (1,1), one point for each distinct score."""
-    order = np.argsort(-score, kind="stable")
-    last = np.flatnonzero(np.diff(score[order], append=-np.inf))  # last image of each distinct score
-    true, false = np.cumsum(positive[order])[last], np.cumsum(~positive[order])[last]
-    return np.concatenate([[0.0], false / (~positive).sum()]), np.concatenate([[0.0], true / positive.sum()])
-
-
 def _roc_panel(panel: Axes, case: Cases, table: Mapping[str, Figure], threshold: float) -> None:
     panel.plot([0, 1], [0, 1], color=HAIR, lw=1, zorder=0)
     faked = case.faked
@@ -50,7 +42,8 @@ def _roc_panel(panel: Axes, case: Cases, table: Mapping[str, Figure], threshold:
     for height, (name, row, colour, positive, score) in zip((0.17, 0.07), curves, strict=True):
         _place_text(panel, height, name, table[row], colour)
         if table[row].value is not None:
-            panel.plot(*roc_points(positive, score), color=colour, lw=1.8)
+            false, true, _ = roc_curve(positive, score, drop_intermediate=False)
+            panel.plot(false, true, color=colour, lw=1.8)
             called = score > threshold
             at = (called & ~positive).sum() / (~positive).sum(), (called & positive).sum() / positive.sum()
             panel.plot(*at, "o", ms=6, mfc="white", mec=colour, mew=1.6)

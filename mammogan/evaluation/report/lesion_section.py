@@ -1,4 +1,4 @@
-"""Write the sections of index.html on whether the attack changes the lesion: removal, insertion, and the controls.
+"""Say what is in the sections of index.html on whether the attack changes the lesion: removal, insertion, controls.
 
 Each row explains in a sentence what it shows and what it does not.
 """
@@ -6,14 +6,13 @@ Each row explains in a sentence what it shows and what it does not.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any
 
 from mammogan.evaluation.bootstrap import Figure
 from mammogan.evaluation.lesion.change_measures import DISC_MM
 from mammogan.evaluation.lesion.summary import GENERATOR
-from mammogan.evaluation.report.page_parts import cell, figure, head, rows_under, table
 from mammogan.evaluation.report.sections import Pictures
+from mammogan.evaluation.report.table_cells import Cell, Row, Table, column_heads, column_title, figure_cell
 from mammogan.evaluation.report.tables import value_text
 from mammogan.evaluation.result import Result
 
@@ -86,134 +85,94 @@ CONTROL_ROWS = {
 }
 
 
-def removal_section(results: Sequence[Result], pictures: Pictures) -> str:
-    """Compare removals with the phantoms' truth, and with lesion-free twins where these exist."""
+def removal_section(results: Sequence[Result], pictures: Pictures) -> dict[str, Any] | None:
+    """Compare removals with the phantoms' truth, and with lesion-free twins where these exist; None: no phantoms."""
     known = [r for r in results if r.truth]
     if not known:
-        return ""
+        return None
     with_twins = any(_has_twins(r) for r in known)
-    body = "\n".join(
+    rows = [
         _row(*REMOVAL_ROWS[name], [_removal_cell(name, r.truth[name]) for r in known if r.truth])
         for name in REMOVAL_ROWS
         if with_twins or name not in OF_TWINS
-    )
-    figures = "\n".join(
-        f"<h3>{head(r)}</h3>{figure(pictures.twins[r.name], 'Lesion, altered, and lesion-free twin')}"
-        for r in known
-        if r.name in pictures.twins
-    )
-    text = _truth_text(with_twins)
-    return f"<h2>Was the lesion taken away?</h2>\n<p>{text}</p>\n{table(known, body)}\n{figures}"
+    ]
+    twins = [(column_title(r), pictures.twins[r.name]) for r in known if r.name in pictures.twins]
+    return {"with_twins": with_twins, "table": Table(column_heads(known), rows), "twins": twins}
 
 
 def _has_twins(result: Result) -> bool:
     return bool(result.truth and result.truth["untouched"]["images"])
 
 
-def _truth_text(with_twins: bool) -> str:
-    """Explain what the phantoms know, and what the rows mean."""
-    if with_twins:
-        known = (
-            "each image with a lesion has a twin that differs in nothing but the lesion, so it is known what a perfect "
-            "removal looks like."
-        )
-    else:
-        known = (
-            "it is known where each lesion is. Lesion-free twins were not drawn (<code>mammogan make-phantom "
-            "--twins</code> draws them), so it cannot be told how close to a perfect removal the altered images come."
-        )
-    distances = (
-        "; distances are root mean squares inside the lesion, in percent of the full grey range. 100% of the way: the "
-        "altered image is the twin; below 0%: it moved away."
-    )
-    return (
-        f"These are phantoms: {known} Near means within 1.5 lesion radii. A change's share is counted by its energy, "
-        f"the sum of squared differences{distances if with_twins else '.'} Medians over the images, quartiles in grey."
-    )
+def insertion_section(results: Sequence[Result]) -> dict[str, Any] | None:
+    """Describe the shape of inserted lesions, and how often a blob detector finds them; no truth is needed.
 
-
-def insertion_section(results: Sequence[Result]) -> str:
-    """Describe the shape of inserted lesions, and how often a blob detector finds them; no truth is needed."""
+    None if nothing was inserted.
+    """
     known = [(r, r.insertion) for r in results if r.insertion]
     if not known:
-        return ""
-    body = "\n".join(
+        return None
+    rows = [
         _row(title, says, [_insertion_cell(name, found[name]) for _, found in known])
         for name, (title, says) in INSERTION_ROWS.items()
-    )
-    text = (
-        "A change that turns the call of a negative may be anything; a lesion is one compact brightening. The detector "
-        "is the largest difference of Gaussians of 4 and 8 mm at least 8 mm inside the breast. It finds an insertion "
-        f"where it looks within {DISC_MM:.1f} mm of the disc's centre and responds more strongly than to four in five "
-        "of the real negatives. Medians over the images, quartiles in grey; of shares, 95% intervals."
-    )
-    return f"<h2>Was a lesion put in?</h2>\n<p>{text}</p>\n{table([r for r, _ in known], body)}"
+    ]
+    return {"disc_mm": DISC_MM, "table": Table(column_heads([r for r, _ in known]), rows)}
 
 
-def controls_section(results: Sequence[Result]) -> str:
+def control_tables(results: Sequence[Result]) -> list[tuple[str, Table]]:
     """Show what else fools the CAD, in one table per resolution, next to the rows of its generators."""
     measured = [r for r in results if r.controls]
-    if not measured:
-        return ""
     tables = []
     for resolution in dict.fromkeys(r.resolution for r in measured):
         own = [r for r in measured if r.resolution == resolution]
         with_twins = any(_has_twins(r) or (r.controls or {})["twin"]["images"] for r in own)
         heads = ["Cancers fooled", "Change near the lesion", *(["dB closer", "≥ 3 dB"] if with_twins else [])]
-        title = f"<h3>{resolution.height} × {resolution.width}</h3>"
-        tables.append(title + rows_under(heads, _control_rows(own, with_twins)))
-    text = (
-        "<strong>A fooled rate without these rows says nothing about removal.</strong> Each row alters the same "
-        "cancers in another way and is measured as the generator is: of the cancers that the CAD had found, those that "
-        "it calls negative afterwards; what share of the change lies near the lesion; and how much nearer the lesion "
-        "comes to being gone. Where a row that is no removal fools as often as the generator, fooling is no sign of "
-        "removal. Medians; means, quartiles and 95% intervals in grey."
-    )
-    return f"<h2>Controls</h2>\n<p>{text}</p>\n" + "\n".join(tables)
+        table = Table([Cell(text) for text in heads], _control_rows(own, with_twins))
+        tables.append((f"{resolution.height} × {resolution.width}", table))
+    return tables
 
 
-def _control_rows(results: Sequence[Result], with_twins: bool) -> str:
-    lines = []
+def _control_rows(results: Sequence[Result], with_twins: bool) -> list[Row]:
+    rows = []
     for result in results:
         name = "The generator" + ("" if result.objective == "study" else f", {result.objective} objective")
-        lines.append(_control_row(name, "What Table 1 is about.", (result.controls or {})[GENERATOR], with_twins))
+        rows.append(_control_row(name, "What Table 1 is about.", (result.controls or {})[GENERATOR], with_twins))
     for name, (title, says) in CONTROL_ROWS.items():
-        lines.append(_control_row(title, says, (results[0].controls or {})[name], with_twins))
-    return "\n".join(lines)
+        rows.append(_control_row(title, says, (results[0].controls or {})[name], with_twins))
+    return rows
 
 
-def _control_row(title: str, says: str, found: dict[str, Any], with_twins: bool) -> str:
+def _control_row(title: str, says: str, found: dict[str, Any], with_twins: bool) -> Row:
     if found["reason"]:
-        return _row(title, says, [escape(found["reason"]), *["–"] * (3 if with_twins else 1)])
-    cells = [cell(Figure(**found["fooled"])), _spread_cell(found["energy_near"], _percent)]
+        return _row(title, says, [Cell(found["reason"]), *[Cell("–")] * (3 if with_twins else 1)])
+    cells = [figure_cell(Figure(**found["fooled"])), _spread_cell(found["energy_near"], _percent)]
     if with_twins:
-        cells += [_spread_cell(found["closer_db"], _decibel), value_text(Figure(**found["three_db"]))]
+        cells += [_spread_cell(found["closer_db"], _decibel), Cell(value_text(Figure(**found["three_db"])))]
     return _row(title, says, cells)
 
 
-def _row(title: str, says: str, cells: Sequence[str]) -> str:
-    filled = "".join(f"<td>{text}</td>" for text in cells)
-    return f'<tr><th>{escape(title)}<span class="range">{escape(says)}</span></th>{filled}</tr>'
+def _row(title: str, says: str, cells: Sequence[Cell]) -> Row:
+    return Row(Cell(title, below=says), cells)
 
 
-def _removal_cell(name: str, found: dict[str, Any]) -> str:
+def _removal_cell(name: str, found: dict[str, Any]) -> Cell:
     if name == "three_db":
-        return value_text(Figure(**found))
+        return Cell(value_text(Figure(**found)))
     return _spread_cell(found, _decibel if name == "closer_db" else _percent)
 
 
-def _insertion_cell(name: str, found: dict[str, Any]) -> str:
+def _insertion_cell(name: str, found: dict[str, Any]) -> Cell:
     if "value" in found:
-        return cell(Figure(**found))
+        return figure_cell(Figure(**found))
     return _spread_cell(found, _count if name == "blobs" else _percent)
 
 
-def _spread_cell(spread: dict[str, Any], written: Callable[[float], str]) -> str:
+def _spread_cell(spread: dict[str, Any], written: Callable[[float], str]) -> Cell:
     """Return a median, with quartiles, mean and number of images below it."""
     if spread["median"] is None:
-        return "n/a"
+        return Cell("n/a")
     middle, low, high, mean = (written(spread[name]) for name in ("median", "low_quartile", "high_quartile", "mean"))
-    return f'{middle}<span class="range">{low} to {high}, mean {mean}, {spread["images"]} images</span>'
+    return Cell(middle, below=f"{low} to {high}, mean {mean}, {spread['images']} images")
 
 
 def _percent(value: float) -> str:

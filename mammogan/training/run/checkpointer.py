@@ -10,8 +10,8 @@ from mammogan.training.run.checkpoint import Run
 from mammogan.training.run.preemption import ENDING, Preemption
 from mammogan.training.run.reporter import Reporter
 
-NOTHING, SAVE, END = 0, 1, 2
-"""What a rank wants between two batches; END + n means to end because of the n-th signal of ENDING."""
+NOTHING, END = 0, 2
+"""What a rank wants between two batches: 1 means to save, END + n to end because of the n-th signal of ENDING."""
 
 
 class Checkpointer:
