@@ -21,9 +21,10 @@ from mammogan.data.shards.reader import shards_fingerprint
 from mammogan.errors import UserError
 from mammogan.io.atomic import read_json, replaced_atomically, sha256, write_json, write_text
 from mammogan.io.terminal import say
-from mammogan.study.pipeline import StudyPlan, read_sections
+from mammogan.study.pipeline import StudyPlan
 from mammogan.study.run_local import PATIENCE
 from mammogan.study.run_local import run as run_stages
+from mammogan.study.settings import read_sections
 from mammogan.study.stage import Stage
 from mammogan.training.run.checkpoint import choose_checkpoint
 from mammogan.workspace import Direction, Resolution, Workspace

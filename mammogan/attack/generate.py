@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,10 @@ import webdataset as wds
 
 from mammogan.attack.config import Background, GenerateConfig
 from mammogan.attack.domain_check import check_domain
-from mammogan.attack.folder import SETTINGS, AdversarialFolder, Entry, real_shard
-from mammogan.attack.methods import NO_CHOICE, Attack, InsertionChoice, load_attack, plan_own_attack
+from mammogan.attack.folder import AdversarialFolder, Entry, real_shard
+from mammogan.attack.methods import Attack, InsertionChoice, load_attack, plan_own_attack
 from mammogan.attack.original_background import with_original_background
+from mammogan.attack.shard_task import ShardTask
 from mammogan.data.conversion.shard_folder import member_places
 from mammogan.data.shards.codec import encode
 from mammogan.data.shards.index import ShardIndex
@@ -35,66 +35,6 @@ from mammogan.training.run.checkpoint import CheckpointFacts, choose_checkpoint,
 from mammogan.workspace import Direction, Resolution, Workspace
 
 NOTICE = "synthetic: altered by MammoGAN, not a clinical image"
-
-
-@dataclass(frozen=True)
-class ShardTask:
-    """One real shard to be made adversarial by one generator; small enough to be pickled for a cluster job."""
-
-    workspace: Workspace
-    resolution: Resolution
-    direction: Direction
-    split: str
-    source: str
-    """File name of the real shard."""
-    source_sha256: str
-    count: int
-    generator: CheckpointFacts
-    out_of_domain: str = ""
-    batch: int = 4
-    device: str = "auto"
-    background: Background = "original"
-    choosing: InsertionChoice = NO_CHOICE
-
-    @property
-    def folder(self) -> AdversarialFolder:
-        return AdversarialFolder(self.workspace, self.resolution)
-
-    @property
-    def name(self) -> str:
-        """File name of the adversarial shard: test-positive-000003.tar becomes test-remove-000003.tar."""
-        return f"{self.split}-{self.direction}-{self.source.rpartition('-')[2]}"
-
-    @property
-    def made_from(self) -> dict[str, Any]:
-        """Everything that decides the pixels. A shard that was made from the same values need not be made again."""
-        return {
-            **SETTINGS,
-            "source_shard_sha256": self.source_sha256,
-            "checkpoint_sha256": self.generator.sha256,
-            "background": self.background,
-            **self.choosing.made_from,
-        }
-
-    def outdated(self) -> str:
-        """Return why the shard has to be made, or "" if it exists and is current."""
-        entry = self.folder.entry(self.name)
-        if entry is None:
-            return "not made yet"
-        if entry["count"] != self.count:
-            return f"{entry['count']} of {self.count} adversarial mammograms were made"
-        reasons = {
-            "source_shard_sha256": "the real mammograms changed",
-            "checkpoint_sha256": "the generator changed",
-            "background": f"--background is now {self.background}",
-            "tries": f"--tries is now {self.choosing.tries}",
-            "seed": f"--seed is now {self.choosing.seed}",
-            "choosing_cad_sha256": "the CAD that chooses among tries changed",
-            "attacked_cad_sha256": "the CAD that is attacked changed",
-            "attack_settings": "the settings of the attack changed",
-        }
-        changed = [name for name, value in self.made_from.items() if entry["made_from"].get(name) != value]
-        return ", ".join(dict.fromkeys(reasons.get(name, "made by another version") for name in changed))
 
 
 def generate(workspace: Workspace, config: GenerateConfig) -> None:

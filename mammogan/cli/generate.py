@@ -31,7 +31,7 @@ from mammogan.workspace import Resolution, Workspace
 
 if TYPE_CHECKING:
     from mammogan.attack.dicom.export import DicomTask
-    from mammogan.attack.generate import ShardTask
+    from mammogan.attack.shard_task import ShardTask
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,9 @@ from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.errors import UserError
 from mammogan.io.options import Flat, run
 from mammogan.io.terminal import say
-from mammogan.study.pipeline import StudyPlan, read_sections
+from mammogan.study.pipeline import StudyPlan
 from mammogan.study.run_local import run as run_stages
+from mammogan.study.settings import read_sections
 from mammogan.study.stage import Stage, check_writable, done_before, plan_state, tree
 from mammogan.study.stage_jobs import check_trainings, job_of, work_of
 from mammogan.workspace import HIGH, LOW, Objective, Resolution, Workspace

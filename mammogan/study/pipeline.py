@@ -17,29 +17,29 @@ from mammogan.attack.config import report_folder
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.slurm.submission_record import folders_of_evaluate, folders_of_generate
 from mammogan.cluster.tasks import TrainCad, TrainGan
-from mammogan.config import SHARED_SETTINGS
 from mammogan.data.cohort.table import refuse_folder
 from mammogan.errors import UserError
-from mammogan.io.options import keys, parse, read_yaml, words_of
+from mammogan.io.options import keys, parse, words_of
 from mammogan.study.commands import StudyCommand, command_and_options
 from mammogan.study.fingerprints import by_content, file_by_content
+from mammogan.study.settings import (
+    COMMANDS,
+    Settings,
+    cluster_words,
+    of_objective,
+    requests_over,
+    settings_for,
+    words_of_objective,
+)
 from mammogan.study.shares import ExpectedShards
 from mammogan.study.stage import Stage, why_again
 from mammogan.study.stage_jobs import would_continue
 from mammogan.workspace import Direction, Objective, Resolution, Workspace
 
-COMMANDS = {
-    "shards": "make-shards",
-    "cad": "train-cad",
-    "gan": "train-gan",
-    "generate": "generate",
-    "evaluate": "evaluate",
-}
 """The command of each section of --config."""
 SOME_LEFT_OUT = 3
 """Exit code of mammogan make-shards when it left out unreadable files, which it names: the study continues with the
 others."""
-Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class StudyPlan:
         mammograms."""
         workspace = self.workspace.of(objective)
         gans = [self._gan(resolution, direction, workspace) for direction in Direction]
-        words = ["--resolution", str(resolution), *_words_of_objective(objective)]
+        words = ["--resolution", str(resolution), *words_of_objective(objective)]
         needs, made = tuple(gan.name for gan in gans), (self._altered(resolution, objective),)
         name = f"generate-{resolution}{workspace.suffix}"
         generate = self._stage(name, "generate", words, needs, made, resolution)
@@ -142,7 +142,7 @@ class StudyPlan:
 
     def _gan(self, resolution: Resolution, direction: Direction, workspace: Workspace) -> Stage:
         """Return one training. The lesion objective inserts what its remover has removed, so removal comes first."""
-        objective = _words_of_objective(workspace.objective)
+        objective = words_of_objective(workspace.objective)
         words = ["--resolution", str(resolution), "--direction", str(direction), *objective]
         run, needs = workspace.gan_run(resolution, direction), [f"cad-{resolution}"]
         if objective and direction is Direction.INSERT:
@@ -225,11 +225,11 @@ class StudyPlan:
         """
         stage_command = StudyCommand.load(COMMANDS[section])
         own, requests = self._settings(stage_command, section, resolution, direction, words)
-        cluster = _requests_over(self.cluster, requests)
+        cluster = requests_over(self.cluster, requests)
         own_words = words_of(stage_command.options, own, section)
         here = ["--workspace", str(self.workspace.root), *words]
         if "cluster" in keys(stage_command.options):
-            here += _cluster_words(cluster, "none" if self.where == "slurm" else self.where)
+            here += cluster_words(cluster, "none" if self.where == "slurm" else self.where)
         meant: Any = parse(stage_command.options, [*own_words, *here])
         would_do_more = None
         if stage_command.jobs:
@@ -282,73 +282,7 @@ class StudyPlan:
         """Return the section's settings for this stage: its own options, and its requests to the cluster."""
         settings = settings_for(self.sections.get(section, {}), resolution, direction)
         if section == "gan":
-            settings = _of_objective(settings, "lesion" if "lesion" in words else "study")
+            settings = of_objective(settings, "lesion" if "lesion" in words else "study")
         requests = {key for key in settings if key.replace("-", "_") in keys(ClusterConfig)}
         own = {key: value for key, value in settings.items() if key not in requests}
         return own, {key: settings[key] for key in requests}
-
-
-def settings_for(section: Settings, resolution: Resolution | None, direction: Direction | None) -> Settings:
-    """Return a section's settings for a resolution (high, low, HxW) and a direction; their parts override the rest in
-    this order."""
-    of_resolutions = {key: value for key, value in section.items() if resolution and _names_resolution(key)}
-    directions = tuple(Direction) if direction else ()
-    plain = {key: value for key, value in section.items() if key not in (*of_resolutions, *directions)}
-    for key, value in of_resolutions.items():
-        if Resolution.parse(key) == resolution:
-            plain = merged(plain, settings_for(value, None, direction))
-    return merged(plain, section.get(direction, {})) if direction else plain
-
-
-def _of_objective(settings: Settings, objective: Objective) -> Settings:
-    """Return the settings of section 'gan' that apply to an objective: the shared ones and its own.
-
-    Those of the lesion objective are under ``lesion``.
-    """
-
-    def applies(key: str) -> bool:
-        name = key.partition(".")[0].replace("-", "_")
-        of_both = name in SHARED_SETTINGS or name in keys(ClusterConfig)
-        return of_both or (name == "lesion") == (objective == "lesion")
-
-    return {key: value for key, value in settings.items() if applies(key)}
-
-
-def _words_of_objective(objective: str) -> list[str]:
-    return [] if objective == "study" else ["--objective", objective]
-
-
-def merged(below: Settings, above: Settings) -> Settings:
-    """Return ``above`` over ``below``, with nested mappings merged key by key."""
-    both = {key: merged(below[key], above[key]) for key in below.keys() & above.keys() if isinstance(above[key], dict)}
-    return below | above | both
-
-
-def read_sections(file: Path | None) -> dict[str, Settings]:
-    """Read the stages' settings from the file of --config; an unknown section is an error that lists the valid ones."""
-    sections = read_yaml(file) if file else {}
-    if unknown := sorted(set(sections) - set(COMMANDS)):
-        raise UserError(f"{file}: unknown section {', '.join(unknown)}; valid sections are {', '.join(COMMANDS)}")
-    for name, section in sections.items():
-        if not isinstance(section, dict) and section != "":
-            raise UserError(f"{file}: section {name}: expected 'option: value' lines, found {section!r}")
-    return {name: section or {} for name, section in sections.items()}
-
-
-def _names_resolution(key: str) -> bool:
-    return key in ("high", "low") or key.replace("x", "").isdigit()
-
-
-def _requests_over(cluster: ClusterConfig, requests: Settings) -> ClusterConfig:
-    parsed = parse(ClusterConfig, words_of(ClusterConfig, requests, "cluster options"))
-    return dataclasses.replace(
-        cluster, **{key: getattr(parsed, key) for key in (k.replace("-", "_") for k in requests)}
-    )
-
-
-def _cluster_words(cluster: ClusterConfig, name: str) -> list[str]:
-    words = ["--cluster", name]
-    for key in ("gpus_per_node", "cpu_ranks"):
-        if getattr(cluster, key) is not None:
-            words += [f"--{key.replace('_', '-')}", str(getattr(cluster, key))]
-    return words

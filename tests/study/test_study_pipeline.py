@@ -18,7 +18,8 @@ from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Command, TrainCad, TrainGan
 from mammogan.config import CadConfig, GanConfig, to_dict
 from mammogan.errors import UserError
-from mammogan.study.pipeline import StudyPlan, merged, read_sections, settings_for
+from mammogan.study.pipeline import StudyPlan
+from mammogan.study.settings import merged, read_sections, settings_for
 from mammogan.study.stage import CompletingTask
 from mammogan.study.stage_jobs import job_of
 from mammogan.workspace import Direction, Resolution, Workspace

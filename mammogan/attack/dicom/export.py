@@ -20,7 +20,7 @@ from mammogan.attack.dicom.native import Originals
 from mammogan.attack.dicom.object import Picture, altered_names, blinded_names, contribution, encode
 from mammogan.attack.dicom.watermark import find_mark
 from mammogan.attack.folder import AdversarialFolder, Entry, real_shard
-from mammogan.attack.generate import ShardTask
+from mammogan.attack.shard_task import ShardTask
 from mammogan.data.dicom.placement import Placement, content
 from mammogan.data.shards.checked import CheckedShard
 from mammogan.data.shards.reader import Sample
