@@ -11,8 +11,8 @@ from pathlib import Path
 import mammogan
 from mammogan.io.atomic import write_text
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-DIFF_BYTES = 1 << 20
+CHECKOUT = Path(__file__).resolve().parents[2]
+DIFF_CHARACTERS = 1 << 20
 LIBRARIES = ("torch", "torchvision", "webdataset", "numpy", "pillow", "pydicom", "scikit-learn", "submitit")
 
 
@@ -62,14 +62,14 @@ def git_state() -> str:
 
 
 def uncommitted() -> str:
-    """Return the uncommitted changes of tracked files as input for git apply, at most DIFF_BYTES characters.
+    """Return the uncommitted changes of tracked files as input for git apply, at most DIFF_CHARACTERS characters.
 
     Empty when there are none, or outside a checkout.
     """
     text = _git("diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD") or ""
-    if len(text) <= DIFF_BYTES:
+    if len(text) <= DIFF_CHARACTERS:
         return text
-    return f"{text[:DIFF_BYTES]}\ncut here: {len(text)} bytes, of which {DIFF_BYTES} are kept\n"
+    return f"{text[:DIFF_CHARACTERS]}\ncut here: {len(text)} characters, of which {DIFF_CHARACTERS} are kept\n"
 
 
 def _git(*words: str) -> str | None:

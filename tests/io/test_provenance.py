@@ -54,9 +54,9 @@ def test_for_a_clean_checkout_the_commit_is_enough(checkout: Path, record: Path)
 
 
 def test_a_huge_change_is_cut_and_says_so(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "DIFF_BYTES", 100)
+    monkeypatch.setattr(provenance, "DIFF_CHARACTERS", 100)
     (checkout / "loss.py").write_text("alpha = 1\n" * 1000)
-    assert re.search(r"\ncut here: \d+ bytes, of which 100 are kept\n$", provenance.uncommitted())
+    assert re.search(r"\ncut here: \d+ characters, of which 100 are kept\n$", provenance.uncommitted())
 
 
 def test_outside_a_checkout_the_packages_alone_are_kept(
@@ -68,3 +68,8 @@ def test_outside_a_checkout_the_packages_alone_are_kept(
     lines = record.with_name("packages.txt").read_text().splitlines()
     assert "torch" in [line.partition("==")[0] for line in lines] and lines == sorted(lines, key=str.lower)
     assert not record.with_name("changes.diff").exists()
+
+
+def test_the_checkout_is_the_folder_that_holds_the_package() -> None:
+    assert (provenance.CHECKOUT / "mammogan" / "io" / "provenance.py").is_file()
+    assert (provenance.CHECKOUT / "setup.cfg").is_file()

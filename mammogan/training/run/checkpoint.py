@@ -1,7 +1,8 @@
-"""The folder of one training and its checkpoints: atomic, sealed, self-describing, loaded without running code."""
+"""The folder of one training and its checkpoints: atomic, checked, self-describing, loaded without running code."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from errno import EINVAL
 from pathlib import Path
@@ -19,7 +20,7 @@ from mammogan.io.temporary import remove_abandoned, remove_abandoned_of, tempora
 from mammogan.models.lesion import LesionGenerator
 from mammogan.models.networks import Critic
 from mammogan.models.registry import build_classifier, build_generator, is_known_generator
-from mammogan.training.run.seal import broken_seal, seal
+from mammogan.training.run.damage import damage_of
 from mammogan.workspace import Direction
 
 LENGTHS = ("epochs", "stop_rules", "stop_identity", "lesion.epochs")
@@ -198,7 +199,7 @@ class Damaged(UserError):
 
 
 def save(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
-    """Write a sealed state of tensors and plain values to a temporary file, then rename it to ``path``.
+    """Write a state of tensors and plain values to a temporary file, then rename it to ``path``.
 
     So ``path`` is always a complete file. With ``keep``, the previous file is kept there, once all of the new one is on
     disk.
@@ -206,7 +207,8 @@ def save(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
     with replaced_atomically(path) as own:
         with open(own, "w+b") as file:
             torch.save(state, file)
-            seal(file)
+            file.flush()
+            os.fsync(file.fileno())
         if keep is not None and path.exists():
             _keep(path, keep)
 
@@ -236,7 +238,7 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MissingInput(f"no checkpoint {path}; train first, or name another")
     with open(path, "rb") as file:
-        if not (why := broken_seal(file)):
+        if not (why := damage_of(file)):
             file.seek(0)
             try:
                 state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
