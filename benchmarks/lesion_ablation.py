@@ -31,7 +31,7 @@ from mammogan.io.options import run
 from mammogan.io.terminal import say
 from mammogan.models.networks import Cad
 from mammogan.training import gan
-from mammogan.training.run.checkpoint import load_cad, load_generator
+from mammogan.training.run.trained_networks import load_cad, load_generator
 from mammogan.workspace import Direction, Resolution, Workspace
 
 FULL = LesionConfig()

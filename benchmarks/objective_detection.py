@@ -19,7 +19,7 @@ from mammogan.evaluation.forensics.fresh_detector import DetectorAuc, Images, Pi
 from mammogan.evaluation.phantom_truth import phantom_truth
 from mammogan.io.terminal import say
 from mammogan.training.parallel.ranks import choose_device
-from mammogan.training.run.checkpoint import choose_checkpoint, read_generator
+from mammogan.training.run.trained_networks import choose_checkpoint, read_generator
 from mammogan.workspace import Direction, Label, Objective, Resolution, Workspace
 
 IMAGES = 276

@@ -26,8 +26,9 @@ from mammogan.io.atomic import read_json
 from mammogan.io.terminal import say, track
 from mammogan.models.networks import Cad
 from mammogan.training.parallel.ranks import choose_device
-from mammogan.training.run.checkpoint import Run, load_cad
 from mammogan.training.run.metrics_log import read_events
+from mammogan.training.run.run_folder import Run
+from mammogan.training.run.trained_networks import load_cad
 from mammogan.workspace import LABELS, Direction, Objective, Resolution, Workspace
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from mammogan.evaluation.evaluate import evaluate as evaluate
     from mammogan.training.cad import train_cad as train_cad
     from mammogan.training.gan import train_gan as train_gan
-    from mammogan.training.run.checkpoint import load_cad as load_cad
-    from mammogan.training.run.checkpoint import load_generator as load_generator
+    from mammogan.training.run.trained_networks import load_cad as load_cad
+    from mammogan.training.run.trained_networks import load_generator as load_generator
     from mammogan.workspace import Direction as Direction
     from mammogan.workspace import Resolution as Resolution
     from mammogan.workspace import Workspace as Workspace
@@ -43,8 +43,8 @@ _MODULES = {
     "read_mammogram": "mammogan.data.conversion.one_mammogram",
     "train_cad": "mammogan.training.cad",
     "train_gan": "mammogan.training.gan",
-    "load_cad": "mammogan.training.run.checkpoint",
-    "load_generator": "mammogan.training.run.checkpoint",
+    "load_cad": "mammogan.training.run.trained_networks",
+    "load_generator": "mammogan.training.run.trained_networks",
     "generate": "mammogan.attack.generate",
     "evaluate": "mammogan.evaluation.evaluate",
 }

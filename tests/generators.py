@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from mammogan.models.networks import IMAGENET_MEAN, IMAGENET_STD, LEAK, Cad, Gnet
-from mammogan.training.run.checkpoint import Run, save
+from mammogan.training.run.checkpoint import save
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Resolution, Workspace
 
 WIDTH = 0.05

@@ -28,7 +28,7 @@ from mammogan.io.atomic import read_json
 from mammogan.models.registry import build_classifier, build_generator, register_classifier
 from mammogan.models.torchvision_import import import_torchvision
 from mammogan.training import gan_state
-from mammogan.training.run.checkpoint import Run
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 
 OWN_CAD = replace(CAD, classifier="own_parts:ResNet18", epochs=1)

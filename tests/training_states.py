@@ -11,7 +11,7 @@ import torch
 from conftest import SMALL
 from trainings import SUFFIX, command
 
-from mammogan.training.run.checkpoint import Run
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 
 

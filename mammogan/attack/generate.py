@@ -31,7 +31,7 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import replaced_atomically, sha256, write_json
 from mammogan.io.terminal import say, track
 from mammogan.training.parallel.ranks import choose_device
-from mammogan.training.run.checkpoint import CheckpointFacts, choose_checkpoint, read_generator
+from mammogan.training.run.trained_networks import CheckpointFacts, choose_checkpoint, read_generator
 from mammogan.workspace import Direction, Resolution, Workspace
 
 NOTICE = "synthetic: altered by MammoGAN, not a clinical image"

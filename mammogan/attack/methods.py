@@ -15,7 +15,13 @@ from mammogan.attack.insertion import Bank, Facts, Transplant
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
 from mammogan.models.networks import to_uint16
-from mammogan.training.run.checkpoint import CheckpointFacts, check_same_file, load_cad, network_of, read_generator
+from mammogan.training.run.trained_networks import (
+    CheckpointFacts,
+    check_same_file,
+    load_cad,
+    network_of,
+    read_generator,
+)
 from mammogan.workspace import Direction
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
-from mammogan.training.run.checkpoint import CheckpointFacts, check_same_file, load_cad, run_of
+from mammogan.training.run.trained_networks import CheckpointFacts, check_same_file, load_cad, run_of
 from mammogan.workspace import Direction
 
 KIND = "attack "

@@ -130,7 +130,7 @@ def _called(task: Task) -> int:
 def refuse_other_settings(run: Path, config: CadConfig | GanConfig) -> None:
     """Raise UserError when the run was begun with settings that lead to a different result than ``config``."""
     if (run / "config.yaml").is_file():
-        from mammogan.training.run.checkpoint import Run
         from mammogan.training.run.preflight import named_weights
+        from mammogan.training.run.run_folder import Run
 
         Run(run).check(config, named_weights(config))

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mammogan.training.run.checkpoint import Run
 from mammogan.training.run.metrics_log import read_events
+from mammogan.training.run.run_folder import Run
 
 Facts = dict[str, Any]
 

@@ -23,7 +23,7 @@ from mammogan.evaluation.scoring import ScoreTask, Scoring, control_scores, scor
 from mammogan.io.atomic import sha256, write_json
 from mammogan.io.provenance import made_by
 from mammogan.io.terminal import say
-from mammogan.training.run.checkpoint import run_of
+from mammogan.training.run.trained_networks import run_of
 from mammogan.workspace import HIGH, Direction, Resolution, Workspace
 
 

@@ -25,7 +25,8 @@ from mammogan.io.atomic import sha256
 from mammogan.io.terminal import say, track
 from mammogan.models.networks import Critic
 from mammogan.training.parallel.ranks import choose_device
-from mammogan.training.run.checkpoint import Run, check_same_file, choose_checkpoint, load_cad, run_of
+from mammogan.training.run.run_folder import Run
+from mammogan.training.run.trained_networks import check_same_file, choose_checkpoint, load_cad, run_of
 from mammogan.workspace import Direction, Resolution, Workspace
 
 SCORING = 2

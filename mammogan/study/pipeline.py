@@ -255,7 +255,7 @@ class StudyPlan:
 
         Empty when it is this workspace, whose models the study makes itself.
         """
-        from mammogan.training.run.checkpoint import choose_checkpoint
+        from mammogan.training.run.trained_networks import choose_checkpoint
 
         asked = parsed.generation if section == "generate" else parsed.evaluation
         if asked.models.resolve() == self.workspace.root.resolve():

@@ -74,7 +74,7 @@ def would_continue(run: Path, config: CadConfig | GanConfig) -> bool:
     """
     if not (run / "config.yaml").is_file():
         return False
-    from mammogan.training.run.checkpoint import Run
+    from mammogan.training.run.run_folder import Run
 
     return not Run(run).is_finished(config)
 

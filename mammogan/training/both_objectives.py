@@ -7,8 +7,8 @@ from typing import Any
 from mammogan.data.shards.reader import shards_fingerprint
 from mammogan.io.atomic import sha256
 from mammogan.training.critic_life import CriticLife
-from mammogan.training.run.checkpoint import choose_checkpoint
 from mammogan.training.run.reporter import Reporter
+from mammogan.training.run.trained_networks import choose_checkpoint
 from mammogan.workspace import Direction, Resolution, Workspace
 
 

@@ -25,12 +25,12 @@ from mammogan.training.cad_step import CadStep
 from mammogan.training.epoch_means import EpochMeans
 from mammogan.training.parallel.ranks import Ranks, joined
 from mammogan.training.run.async_save import resume
-from mammogan.training.run.checkpoint import Run
 from mammogan.training.run.checkpointer import Checkpointer
 from mammogan.training.run.optimizer import Precision, Stepper
 from mammogan.training.run.preemption import with_signals_blocked_at_start
 from mammogan.training.run.preflight import as_learned, check_cad_inputs, named_weights
 from mammogan.training.run.reporter import Reporter
+from mammogan.training.run.run_folder import Run
 from mammogan.training.run.shared_folder import check_shared
 from mammogan.training.validation import auc, cross_entropy, probabilities
 from mammogan.workspace import Resolution, Workspace

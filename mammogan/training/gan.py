@@ -19,11 +19,11 @@ from mammogan.training.lesion_bank import train as bank_lesions
 from mammogan.training.parallel.ranks import joined
 from mammogan.training.phases import Phase
 from mammogan.training.run.async_save import resume
-from mammogan.training.run.checkpoint import Run
 from mammogan.training.run.checkpointer import Checkpointer
 from mammogan.training.run.preemption import with_signals_blocked_at_start
 from mammogan.training.run.preflight import check_gan_inputs
 from mammogan.training.run.reporter import Reporter
+from mammogan.training.run.run_folder import Run
 from mammogan.training.run.shared_folder import check_shared
 from mammogan.training.validation import Fooled, fooled
 from mammogan.workspace import Direction, Resolution, Workspace

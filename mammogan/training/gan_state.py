@@ -22,8 +22,8 @@ from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep
 from mammogan.training.parallel.batch_norm import synchronise_batch_norm
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.phases import Phase, phases
-from mammogan.training.run.checkpoint import load_cad
 from mammogan.training.run.optimizer import Precision, Stepper
+from mammogan.training.run.trained_networks import load_cad
 from mammogan.training.validation import Pause, mean_log_odds, no_pause
 from mammogan.workspace import Direction, Resolution, Workspace
 

@@ -26,13 +26,14 @@ from mammogan.training.epoch_means import EpochMeans
 from mammogan.training.lesion_steps import LesionCriticStep, LesionGeneratorStep
 from mammogan.training.parallel.ranks import Ranks, joined
 from mammogan.training.run.async_save import resume
-from mammogan.training.run.checkpoint import Run, load_cad
 from mammogan.training.run.checkpointer import Checkpointer
 from mammogan.training.run.optimizer import Precision, Stepper
 from mammogan.training.run.preemption import with_signals_blocked_at_start
 from mammogan.training.run.preflight import check_gan_inputs
 from mammogan.training.run.reporter import Reporter
+from mammogan.training.run.run_folder import Run
 from mammogan.training.run.shared_folder import check_shared
+from mammogan.training.run.trained_networks import load_cad
 from mammogan.training.validation import Pause, fooled, mean_log_odds
 from mammogan.workspace import Direction, Resolution, Workspace
 

@@ -25,9 +25,11 @@ from mammogan.models.lesion import Grid, LesionGenerator
 from mammogan.models.transplant import Lesion, Scale, cut_out
 from mammogan.training.both_objectives import gan_inputs
 from mammogan.training.parallel.ranks import Ranks, joined
-from mammogan.training.run.checkpoint import Run, choose_checkpoint, load, save
+from mammogan.training.run.checkpoint import load, save
 from mammogan.training.run.optimizer import Precision
 from mammogan.training.run.preflight import check_gan_inputs, check_remover
+from mammogan.training.run.run_folder import Run
+from mammogan.training.run.trained_networks import choose_checkpoint
 from mammogan.workspace import Direction, Resolution, Workspace
 
 ARCH = "transplant"

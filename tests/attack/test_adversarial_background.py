@@ -23,8 +23,8 @@ from mammogan.errors import UserError
 from mammogan.io.atomic import read_json, write_json
 from mammogan.models.networks import Gnet, tissue
 from mammogan.training.parallel.ranks import joined
-from mammogan.training.run.checkpoint import load_cad
 from mammogan.training.run.optimizer import Precision
+from mammogan.training.run.trained_networks import load_cad
 from mammogan.training.validation import fooled
 from mammogan.workspace import Direction, Resolution, Workspace
 

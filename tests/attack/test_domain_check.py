@@ -17,7 +17,7 @@ from mammogan.data.shards.reader import shards_fingerprint
 from mammogan.errors import UserError
 from mammogan.evaluation.evaluate import evaluate
 from mammogan.io.atomic import read_json, sha256
-from mammogan.training.run.checkpoint import Run
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 
 FILM = "film, models from phantoms"

@@ -22,7 +22,7 @@ from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import ShardImages, read_shard
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import read_json, sha256
-from mammogan.training.run.checkpoint import load_generator_with_facts
+from mammogan.training.run.trained_networks import load_generator_with_facts
 from mammogan.workspace import Direction, Workspace
 
 CONFIG = GenerateConfig(resolution=(str(SMALL),), batch=3, device="cpu")

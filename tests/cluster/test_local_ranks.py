@@ -32,7 +32,8 @@ from mammogan.cluster.tasks import (
     take_rank,
 )
 from mammogan.config import CadConfig, GanConfig
-from mammogan.training.run.checkpoint import Run, load
+from mammogan.training.run.checkpoint import load
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Resolution, Workspace
 
 

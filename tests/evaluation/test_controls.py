@@ -26,7 +26,8 @@ from mammogan.evaluation.report import plot_style
 from mammogan.evaluation.scoring import ScoreTask, control_scores, plan, score_shard
 from mammogan.io.atomic import read_json
 from mammogan.models.networks import Cad
-from mammogan.training.run.checkpoint import Run, save
+from mammogan.training.run.checkpoint import save
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 
 CONFIG = EvaluateConfig(bootstrap=100, examples=1, device="cpu")

@@ -128,7 +128,7 @@ def test_the_numbers_are_the_same_in_every_file_and_none_is_nan(reported: Worksp
 def test_the_probability_of_a_fake_is_that_of_the_saved_image(reported: Workspace) -> None:
     import torch
 
-    from mammogan.training.run.checkpoint import load_cad
+    from mammogan.training.run.trained_networks import load_cad
 
     cad = load_cad(reported.cad_run(SMALL))
     said = {

@@ -65,7 +65,7 @@ def test_a_second_evaluation_scores_nothing(ready: Workspace) -> None:
 def test_scores_read_from_disk_are_the_very_ones_that_were_measured(ready: Workspace) -> None:
     from mammogan.evaluation.phantom_truth import PhantomTruth
     from mammogan.evaluation.scores import score_pair
-    from mammogan.training.run.checkpoint import load_cad
+    from mammogan.training.run.trained_networks import load_cad
 
     tasks = plan(ready, SMALL, CONFIG)
     for task in tasks:

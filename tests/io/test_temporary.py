@@ -20,7 +20,7 @@ from mammogan.attack.generate import finish, generate_shard, plan
 from mammogan.config import CadConfig
 from mammogan.io.atomic import replaced_atomically, write_text
 from mammogan.io.temporary import ABANDONED_SECONDS, remove_abandoned, remove_abandoned_of, temporary
-from mammogan.training.run.checkpoint import Run
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Workspace
 
 WRITES = (

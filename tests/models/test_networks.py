@@ -6,14 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mammogan.models.networks import (
-    Cad,
-    Critic,
-    Gnet,
-    group_count,
-    to_uint16,
-    unit_pixels,
-)
+from mammogan.models.networks import Cad, Critic, Gnet, group_count, to_uint16, unit_pixels
 
 
 def parameters(network: nn.Module) -> int:

@@ -10,7 +10,7 @@ from generators import save_cad
 
 from mammogan.attack.insertion import Bank, Transplant, drawn_for
 from mammogan.models.transplant import Lesion, Scale, cut_out, put_in
-from mammogan.training.run.checkpoint import load_cad
+from mammogan.training.run.trained_networks import load_cad
 from mammogan.workspace import Resolution, Workspace
 
 CELL = 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, SMALL, run_script
 
-from mammogan.training.run.checkpoint import Run
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 from slurm.trainings import logs, slurm, wait_for, wait_for_end
 

@@ -16,7 +16,8 @@ from mammogan.cluster.job import Job
 from mammogan.cluster.launch import launch
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Command
-from mammogan.training.run.checkpoint import Run, load
+from mammogan.training.run.checkpoint import load
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Resolution, Workspace
 
 SHAPE = ("--resolution", "96x96", "--width", "0.08", "--pairs", "2", "--epoch-batches", "6")

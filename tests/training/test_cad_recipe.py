@@ -17,7 +17,9 @@ from trainings import AVERAGED, CAD, command
 from mammogan.errors import UserError
 from mammogan.training import cad
 from mammogan.training.cad import rate_factor
-from mammogan.training.run.checkpoint import Run, load, load_cad
+from mammogan.training.run.checkpoint import load
+from mammogan.training.run.run_folder import Run
+from mammogan.training.run.trained_networks import load_cad
 from mammogan.training.validation import cross_entropy
 from mammogan.workspace import Resolution, Workspace
 

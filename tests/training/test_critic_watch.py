@@ -24,8 +24,10 @@ from mammogan.models.penalty import reference
 from mammogan.training.critic_life import ALIVE, CriticLife, faults
 from mammogan.training.critic_watch import as_judged, change, own_pictures, watch
 from mammogan.training.parallel.ranks import Ranks
-from mammogan.training.run.checkpoint import Run, load, load_generator_with_facts, save
+from mammogan.training.run.checkpoint import load, save
 from mammogan.training.run.reporter import Reporter
+from mammogan.training.run.run_folder import Run
+from mammogan.training.run.trained_networks import load_generator_with_facts
 from mammogan.training.validation import Fooled, _movement
 from mammogan.workspace import Direction, Workspace
 

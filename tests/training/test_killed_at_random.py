@@ -29,7 +29,8 @@ from generators import save_all
 from training_states import assert_same
 
 from mammogan.cluster.local import SETTLE
-from mammogan.training.run.checkpoint import Run, load, load_newest
+from mammogan.training.run.checkpoint import load, load_newest
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 
 KILLS = int(os.environ.get("MAMMOGAN_KILLS", "6"))

@@ -19,7 +19,9 @@ from mammogan.attack.generate import generate
 from mammogan.data.shards.reader import read_shard
 from mammogan.errors import MissingInput, UserError
 from mammogan.training import gan
-from mammogan.training.run.checkpoint import Run, load, load_generator_with_facts
+from mammogan.training.run.checkpoint import load
+from mammogan.training.run.run_folder import Run
+from mammogan.training.run.trained_networks import load_generator_with_facts
 from mammogan.workspace import Direction, Resolution, Workspace
 
 SMALL = Resolution(96, 96)

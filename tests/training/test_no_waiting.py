@@ -22,9 +22,9 @@ from mammogan.training import cad, gan
 from mammogan.training.cad import CadTraining
 from mammogan.training.gan_state import GanTraining
 from mammogan.training.parallel.ranks import Ranks
-from mammogan.training.run.checkpoint import Run
 from mammogan.training.run.optimizer import Precision, Stepper
 from mammogan.training.run.reporter import Reporter
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 
 DEVICE = Ranks(0, 1, torch.device("meta"))

@@ -31,7 +31,8 @@ from mammogan.training.gan import train_gan
 from mammogan.training.gan_state import GanTraining
 from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep
 from mammogan.training.parallel.ranks import Ranks
-from mammogan.training.run.checkpoint import Run, load
+from mammogan.training.run.checkpoint import load
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 
 MEAN = torch.tensor([0.485, 0.456, 0.406], dtype=torch.float64)

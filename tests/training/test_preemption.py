@@ -20,8 +20,9 @@ from training_states import assert_close, assert_same
 from trainings import CAD, COMPUTE, GAN, SIGNAL, codes, command, run_on_ranks, signalled, start_ranks
 
 from mammogan.training import cad, gan
-from mammogan.training.run.checkpoint import Run, load
+from mammogan.training.run.checkpoint import load
 from mammogan.training.run.preemption import Preemption, Stopped
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Resolution, Workspace
 
 SMALL = Resolution(96, 96)

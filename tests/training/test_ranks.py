@@ -10,7 +10,8 @@ import pytest
 from training_states import assert_close
 from trainings import command, run_on_ranks
 
-from mammogan.training.run.checkpoint import Run, load
+from mammogan.training.run.checkpoint import load
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Resolution, Workspace
 
 SMALL = Resolution(96, 96)

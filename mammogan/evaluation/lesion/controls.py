@@ -31,7 +31,7 @@ from mammogan.evaluation.phantom_truth import LesionTruth, PhantomTruth, Removal
 from mammogan.evaluation.scores import probabilities
 from mammogan.evaluation.scores_file import keep, read_kept
 from mammogan.models.networks import Critic
-from mammogan.training.run.checkpoint import check_same_file, load_generator_with_facts
+from mammogan.training.run.trained_networks import check_same_file, load_generator_with_facts
 
 Pixels = NDArray[np.uint16]
 

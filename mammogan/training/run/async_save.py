@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import torch
 
 from mammogan.training.parallel.ranks import Ranks
-from mammogan.training.run.checkpoint import Run, load, load_newest, save
+from mammogan.training.run.checkpoint import load, load_newest, save
+from mammogan.training.run.run_folder import Run
 
 
 class Resumable(Protocol):

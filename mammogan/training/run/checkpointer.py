@@ -6,9 +6,9 @@ import time
 from typing import Any
 
 from mammogan.training.run.async_save import Resumable, Saver
-from mammogan.training.run.checkpoint import Run
 from mammogan.training.run.preemption import ENDING, Preemption
 from mammogan.training.run.reporter import Reporter
+from mammogan.training.run.run_folder import Run
 
 NOTHING, END = 0, 2
 """What a rank wants between two batches: 1 means to save, END + n to end because of the n-th signal of ENDING."""

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mammogan.io.atomic import replaced_atomically, write_text
 from mammogan.io.terminal import duration, say
-from mammogan.training.run.checkpoint import Run
+from mammogan.training.run.run_folder import Run
 from mammogan.training.run.status import EVERY_SECONDS, Status, remove_status
 
 LINE_SECONDS = 30.0

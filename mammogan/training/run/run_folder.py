@@ -1,0 +1,176 @@
+"""The folder of one training: what it was started with, whether it is finished, and where its files are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mammogan.config import to_dict
+from mammogan.errors import UserError
+from mammogan.io.atomic import write_json, write_text
+from mammogan.io.provenance import keep_beside, made_by
+from mammogan.io.temporary import remove_abandoned, remove_abandoned_of
+from mammogan.workspace import Direction
+
+LENGTHS = ("epochs", "stop_rules", "stop_identity", "lesion.epochs")
+"""Settings that decide how long a training takes."""
+OF_BANK = ("lesion.radius_mm", "lesion.bank_share", "lesion.bank_faintest", "lesion.bank_least")
+"""Settings that only affect insertion in the lesion objective."""
+MAY_CHANGE = (*LENGTHS, "compute", "validate_every")
+"""Settings that may change when a training is resumed."""
+INPUTS = {
+    "cad_sha256": "the CAD is not the one it was started with (it was trained further, or again)",
+    "shards_sha256": "the shards are not those it was started with (other mammograms, labels or splits)",
+    "remover_sha256": "the remover is not the one whose lesions were taken (it was trained further, or again)",
+    "vgg_weights_sha256": "the file of Vnet's weights is not the one it was started with",
+}
+"""Messages that explain a changed input of a training."""
+NOT_RECORDED_EARLIER = ("vgg_weights_sha256",)
+"""Inputs that runs of earlier versions did not record."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one training.
+
+    It contains config.yaml and beside it the version of the code, metrics.jsonl, checkpoints/, pictures/, and
+    done.json, which is written last.
+    """
+
+    path: Path
+
+    @property
+    def newest(self) -> Path:
+        return self.path / "checkpoints" / "newest.pt"
+
+    @property
+    def previous(self) -> Path:
+        """Path of newest-1.pt, the newest.pt of the save before; it is used when newest.pt is damaged."""
+        return self.path / "checkpoints" / "newest-1.pt"
+
+    @property
+    def has_state(self) -> bool:
+        """True when there is a checkpoint to resume from."""
+        return self.newest.is_file() or self.previous.is_file()
+
+    @property
+    def best(self) -> Path:
+        return self.path / "checkpoints" / "best.pt"
+
+    @property
+    def identity(self) -> Path:
+        """The generator at the end of the identity phase, before adversarial training."""
+        return self.path / "checkpoints" / "identity.pt"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def done(self) -> Path:
+        return self.path / "done.json"
+
+    @property
+    def shards_sha256(self) -> str | None:
+        """Fingerprint of the shards it was trained on; None if the run does not record it."""
+        found: str | None = self._record().get("shards_sha256")
+        return found
+
+    @property
+    def epochs(self) -> int | None:
+        """Number of epochs it was started with or last requested; None if it has not started."""
+        found: int | None = self._record().get("config", {}).get("epochs")
+        return found
+
+    def check(self, config: Any, inputs: dict[str, Any]) -> None:
+        """Raise UserError if settings that change the result, or inputs, differ from those at the start.
+
+        A lesion bank is never refused: it is not resumed but made again, in minutes.
+        """
+        if not _is_bank(self._record()) and (changed := self.changes(config, inputs)):
+            raise UserError(
+                f"{self.path} was started with other settings or inputs: {'; '.join(changed)}. "
+                "Go back to those, or remove the folder to train again"
+            )
+
+    def changes(self, config: Any, inputs: dict[str, Any]) -> list[str]:
+        """Describe which settings and inputs that decide the result differ from those at the start.
+
+        Empty if nothing differs or the run has not started.
+        """
+        if not self._record():
+            return []
+        recorded, asked = self._record(), _settings(to_dict(config))
+        before = _settings(to_dict(type(config)())) | _settings(recorded["config"])  # earlier versions had fewer
+        changed = [
+            f"{name} was {before.get(name)}, now {value}"
+            for name, value in asked.items()
+            if not {name, name.partition(".")[0]} & {*MAY_CHANGE, *_unused(recorded)} and before.get(name) != value
+        ]
+        told = [name for name in inputs if name in recorded or name not in NOT_RECORDED_EARLIER]
+        return changed + [INPUTS.get(name, f"{name} changed") for name in told if recorded.get(name) != inputs[name]]
+
+    def begin(self, config: Any, inputs: dict[str, Any]) -> None:
+        """Write config.yaml and, beside it, files that record the version of the code.
+
+        It removes done.json, since a run that continues with more epochs is no longer done, and leftover temporary
+        files.
+        """
+        self.done.unlink(missing_ok=True)
+        for folder in (self.newest.parent, self.path / "pictures"):
+            remove_abandoned(folder)
+        for file in (self.path / "config.yaml", self.metrics, self.done):
+            remove_abandoned_of(file)
+        record = {"config": _plain(to_dict(config)), "made_by": made_by(), **inputs}
+        write_text(self.path / "config.yaml", yaml.safe_dump(record, sort_keys=False))
+        keep_beside(self.path / "config.yaml")
+
+    def is_finished(self, config: Any) -> bool:
+        """True if this training has ended with the epochs and stop rules that are requested now."""
+        asked = _settings(to_dict(config))
+        recorded = _settings(to_dict(type(config)())) | _settings(self._record().get("config", {}))
+        return self.done.is_file() and all(recorded.get(name) == asked.get(name) for name in LENGTHS)
+
+    def _record(self) -> dict[str, Any]:
+        """Return the content of config.yaml; empty if the run has not started."""
+        settings = self.path / "config.yaml"
+        return yaml.safe_load(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+
+    def finish(self, facts: dict[str, Any]) -> None:
+        """Write done.json, which marks the run as complete."""
+        write_json(self.done, facts)
+
+
+def _is_bank(recorded: dict[str, Any]) -> bool:
+    """Whether this is the record of the lesion objective's insertion."""
+    lesion = recorded.get("config", {}).get("objective") == "lesion"
+    return lesion and recorded.get("direction") == str(Direction.INSERT)
+
+
+def _unused(recorded: dict[str, Any]) -> tuple[str, ...]:
+    """Return the settings without effect on this record's run.
+
+    The lesion objective's remover makes no bank; its bank learns nothing beyond what its remover, an input, has
+    learned.
+    """
+    lesion = recorded.get("config", {}).get("lesion", {})
+    names = tuple(f"lesion.{name}" for name in lesion)
+    return tuple(name for name in names if (name in OF_BANK) != _is_bank(recorded))
+
+
+def _settings(config: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Return settings by their dotted names, as on the command line."""
+    found: dict[str, Any] = {}
+    for name, value in _plain(config).items():
+        found |= _settings(value, f"{before}{name}.") if isinstance(value, dict) else {before + name: value}
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Turn tuples into lists, so that values read from YAML compare equal."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

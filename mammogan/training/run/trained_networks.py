@@ -1,0 +1,127 @@
+"""Load what trainings leave: classifiers, generators, and the facts that identify them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from mammogan.config import CLASSIFIER, GENERATOR
+from mammogan.errors import UserError
+from mammogan.io.atomic import sha256
+from mammogan.models.lesion import LesionGenerator
+from mammogan.models.networks import Critic
+from mammogan.models.registry import build_classifier, build_generator, is_known_generator
+from mammogan.training.run.checkpoint import load
+from mammogan.training.run.run_folder import Run
+
+ARCHS = ("unet", "residual-map", "transplant")
+"""Kinds of generators: the study's Gnet, the lesion objective's remover, and its bank of lesions (no network)."""
+
+
+def load_cad(run: str | Path, device: torch.device | str = "cpu", which: str = "best") -> Critic:
+    """Load the classifier of a run folder, in eval mode; ``positive_probability`` is its probability of cancer.
+
+    ``which`` is "best" (on validation), "newest" or the path of a checkpoint.
+    """
+    state = load(choose_checkpoint(Path(run), which))
+    cad = build_classifier(state.get("arch", CLASSIFIER), state["width"])
+    cad.load_state_dict(state["cad"])
+    return cad.to(device).eval()
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """The origin of a generator."""
+
+    path: Path
+    sha256: str
+    phase: str
+    epoch: int
+    direction: str | None = None
+    """remove or insert; None if the checkpoint does not record it."""
+    shards_sha256: str | None = None
+    """Fingerprint of the shards it was trained on; None if its run does not record it."""
+    arch: str = ARCHS[0]
+
+    @property
+    def run(self) -> str:
+        """Name of its run."""
+        return run_of(self.path).path.name
+
+
+def read_generator(run: Path, which: str = "best") -> tuple[dict[str, Any], CheckpointFacts]:
+    """Read the state of a run's generator, and its origin.
+
+    ``which`` is 'best' (on validation, see ``Fooled.rank``), 'newest', or a path.
+    """
+    path = choose_checkpoint(run, which)
+    state = load(path)
+    refuse_other_arch(path, state)
+    origin = state.get("direction"), run_of(path).shards_sha256, state.get("arch", ARCHS[0])
+    return state, CheckpointFacts(path, sha256(path), state["phase"], state["epoch"], *origin)
+
+
+def load_generator(run: str | Path, device: torch.device | str = "cpu", which: str = "best") -> nn.Module:
+    """Load the generator of a run folder: a network from mammograms to adversarial mammograms, in eval mode.
+
+    It takes pixels (N,1,H,W), uint16 or floats in [0,1], and returns floats in [0,1] of the same shape. ``which`` is
+    "best" (on validation), "newest" or the path of a checkpoint. Raises UserError if the run has no network: insertion
+    in the lesion objective uses a bank of lesions, see mammogan.attack.methods.
+    """
+    return load_generator_with_facts(Path(run), device, which)[0]
+
+
+def load_generator_with_facts(
+    run: Path, device: torch.device | str = "cpu", which: str = "best"
+) -> tuple[nn.Module, CheckpointFacts]:
+    """Load a generator as ``load_generator`` does, and return its origin too."""
+    state, facts = read_generator(run, which)
+    if facts.arch == "transplant":
+        raise UserError(f"checkpoint {facts.path} is a bank of lesions, no network; mammogan generate uses it")
+    return network_of(state).to(device).eval(), facts
+
+
+def network_of(state: dict[str, Any]) -> nn.Module:
+    """Build the network from a state of ``read_generator``."""
+    if state.get("arch") == "residual-map":
+        return LesionGenerator.of_state(state)
+    gnet = build_generator(state.get("arch", GENERATOR), state["width"], state["gnet_norm"])
+    gnet.load_state_dict(state["gnet"])
+    return gnet
+
+
+def refuse_other_arch(path: Path, state: dict[str, Any]) -> None:
+    """Raise UserError if a checkpoint's generator is none of ``ARCHS``; without a recorded kind it is the first."""
+    arch = state.get("arch", ARCHS[0])
+    if arch not in ARCHS and not is_known_generator(arch):
+        raise UserError(
+            f"checkpoint {path} holds a generator of the kind {arch!r}, and this version knows {', '.join(ARCHS)}: use "
+            "the version of MammoGAN that trained it, or name another checkpoint"
+        )
+
+
+def check_same_file(checkpoint: Path, found: str, planned: str) -> None:
+    """Raise UserError if the file's sha256 is not the one that the work was planned with."""
+    if found != planned:
+        raise UserError(f"{checkpoint} has changed since this was planned; run the same command again")
+
+
+def run_of(checkpoint: Path) -> Run:
+    """Return the run of a checkpoint: the parent of its checkpoints/ folder, or for a copy the folder it is in."""
+    folder = checkpoint.absolute().parent
+    return Run(folder.parent if folder.name == "checkpoints" else folder)
+
+
+def choose_checkpoint(run: Path, which: str = "best") -> Path:
+    """Return the path of 'best', 'newest', or of the checkpoint that ``which`` names.
+
+    A run without a best one, for example because its critic was always dead, gives its newest.
+    """
+    found = Run(run)
+    newest = found.previous if found.previous.is_file() and not found.newest.is_file() else found.newest
+    named = {"best": found.best if found.best.is_file() else newest, "newest": newest}
+    return named.get(which, Path(which))
