@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from objective_table import CADS, CONTROLS, Row, values_of
 
+from mammogan.errors import UserError
 from mammogan.io.atomic import write_text
 from mammogan.io.options import run
 from mammogan.io.terminal import say
@@ -75,8 +76,10 @@ def main(options: Options) -> None:
     text = figures(read(options.csv))
     say(text)
     if options.write:
-        before, _, rest = options.readme.read_text(encoding="utf-8").partition(BEGIN)
-        _, _, after = rest.partition(END)
+        before, begins, rest = options.readme.read_text(encoding="utf-8").partition(BEGIN)
+        _, ends, after = rest.partition(END)
+        if not (begins and ends):
+            raise UserError(f"{options.readme}: expected the lines {BEGIN} and {END}, between which the figures go")
         write_text(options.readme, f"{before}{BEGIN}\n\n{text}\n{END}{after}")
 
 

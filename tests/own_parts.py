@@ -68,7 +68,8 @@ class Fgsm:
         self.cad, self.label = cad, int(direction.source == "positive")
 
     def alter(self, pixels: Tensor, facts: Sequence[Mapping[str, Any]]) -> Tensor:
-        unit = unit_pixels(pixels).requires_grad_()
-        loss = F.cross_entropy(self.cad(unit), torch.full((len(unit),), self.label))
+        device = next(self.cad.parameters()).device
+        unit = unit_pixels(pixels.to(device)).requires_grad_()
+        loss = F.cross_entropy(self.cad(unit), torch.full((len(unit),), self.label, device=device))
         (gradient,) = torch.autograd.grad(loss, unit)
-        return to_uint16(unit.detach() + self.settings["step"] / 65535 * gradient.sign())
+        return to_uint16(unit.detach() + self.settings["step"] / 65535 * gradient.sign()).cpu()

@@ -22,11 +22,14 @@ from mammogan.attack.own_attack import imported
 from mammogan.config import CadConfig, GanConfig
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import read_shard
-from mammogan.errors import UserError
-from mammogan.evaluation.evaluate import evaluate
+from mammogan.errors import MissingInput, UserError
+from mammogan.evaluation.evaluate import columns, evaluate
 from mammogan.io.atomic import read_json
+from mammogan.models.networks import Critic
+from mammogan.models.penalty import method_for
 from mammogan.models.registry import build_classifier, build_generator, register_classifier
 from mammogan.models.torchvision_import import import_torchvision
+from mammogan.study.settings import read_sections
 from mammogan.training import gan_state
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
@@ -161,6 +164,31 @@ def outdated(workspace: Workspace, config: GenerateConfig) -> list[str]:
 def test_an_attack_needs_a_name_and_an_import_path(attack: str) -> None:
     with pytest.raises(UserError, match="expected NAME=MODULE:CLASS"):
         GenerateConfig(attack=attack)
+
+
+def test_a_copy_of_adversarial_mammograms_is_taken_for_no_attack(attacked: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(attacked.root, tmp_path / "work")
+    workspace = Workspace(tmp_path / "work")
+    generate(workspace, GenerateConfig(attack="fgsm=own_parts:Fgsm", device="cpu"))
+    shutil.copytree(workspace.adversarial(SMALL).parent, workspace.root / "adversarial-old")
+    assert [view.objective for view, _ in columns(workspace, EvaluateConfig())] == ["study", "fgsm"]
+    with pytest.raises(MissingInput, match=r"--attack other=MODULE:CLASS"):
+        columns(workspace, EvaluateConfig(objective=("other",)))
+
+
+def test_a_critic_with_a_forward_pass_of_its_own_is_not_taken_by_the_fast_penalty() -> None:
+    class Doubled(Critic):
+        def score(self, normalised: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
+            return 2 * super().score(normalised, keep)
+
+    assert method_for(Doubled(2, 0.05), OWN_CAD.compute).method == "reference"
+    assert method_for(Critic(2, 0.05), OWN_CAD.compute).method == "fast"
+
+
+def test_a_study_refuses_an_attack_that_it_does_not_train(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("generate: {attack: fgsm=own_parts:Fgsm}")
+    with pytest.raises(UserError, match="a study attacks with the generators that it trains"):
+        read_sections(tmp_path / "settings.yaml")
 
 
 def test_the_commands_take_the_names_too(attacked: Workspace) -> None:

@@ -91,6 +91,8 @@ class GenerateConfig:
                 f"--attack {self.attack}: expected NAME=MODULE:CLASS such as fgsm=my_attacks:Fgsm, its name of small "
                 f"letters, digits and hyphens other than {', '.join(OBJECTIVES)}"
             )
+        if self.attack and (self.objective, self.checkpoint) != ("study", "best"):
+            raise UserError("--objective and --checkpoint choose trained generators, which --attack does not use")
         if "train" in self.split and not self.allow_train:
             raise UserError(
                 "adversarial training mammograms overstate what a generator can do, since it was trained on them; "

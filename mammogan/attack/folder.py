@@ -20,7 +20,7 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import read_json, version, write_json
 from mammogan.io.provenance import made_by
 from mammogan.io.temporary import remove_abandoned_of
-from mammogan.workspace import LABELS, SPLITS, Resolution, Workspace
+from mammogan.workspace import LABELS, OBJECTIVES, SPLITS, Resolution, Workspace
 
 Entry = dict[str, Any]
 """One shard of index.json: direction, source_shard, source_shard_sha256 and generator, in addition to the usual
@@ -114,11 +114,22 @@ class AdversarialFolder:
             return []
         return [entry for entry in _entries(self.index, version(self.index)) if entry["split"] == split]
 
+    def is_of_own_attack(self, split: str) -> bool:
+        """Return whether the shards of this split were made by an attack of one's own, and not copied from others."""
+        return any("attack_settings" in entry["made_from"] for entry in self._indexed(split))
+
     def command(self, split: str) -> str:
         objective = self.workspace.objective
         wanted = "" if split == "test" else f" --split {split}"
-        wanted += "" if objective == "study" else f" --objective {objective}"
+        wanted += option_of(objective)
         return f"  mammogan generate --workspace {self.workspace.root} --resolution {self.resolution}{wanted}"
+
+
+def option_of(objective: str) -> str:
+    """Return the option of mammogan generate that names an objective or an attack of your own; none for the study's."""
+    if objective in OBJECTIVES:
+        return "" if objective == "study" else f" --objective {objective}"
+    return f" --attack {objective}=MODULE:CLASS"
 
 
 def real_shard(workspace: Workspace, resolution: Resolution, name: str, count: int) -> CheckedShard:

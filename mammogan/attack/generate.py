@@ -34,12 +34,15 @@ from mammogan.training.parallel.ranks import choose_device
 from mammogan.training.run.trained_networks import CheckpointFacts, choose_checkpoint, read_generator
 from mammogan.workspace import Direction, Resolution, Workspace
 
+LESION_ARCHS = ("residual-map", "transplant")
+"""Architectures that trainings of the lesion objective leave."""
 NOTICE = "synthetic: altered by MammoGAN, not a clinical image"
 
 
 def generate(workspace: Workspace, config: GenerateConfig) -> None:
     """Do everything in this process: plan, make each shard that is not current, and write the index of each
-    resolution."""
+    resolution. An attack of your own, and the lesion objective, have folders of their own in the workspace."""
+    workspace = workspace if config.method == "study" else workspace.of(config.method)
     for resolution in resolutions(workspace, config):
         tasks = plan(workspace, resolution, config)
         for task in tasks:
@@ -66,7 +69,10 @@ def _with_generators(workspace: Workspace, config: GenerateConfig) -> list[Resol
     generator."""
     models, there = _models(workspace, config), workspace.resolutions()
     if config.factory:
-        return there
+        classified = [r for r in there if choose_checkpoint(models.cad_run(r)).is_file()]
+        for left_out in set(there) - set(classified) if classified else ():
+            say(f"{left_out}: left out, since no CAD is there (mammogan train-cad --resolution {left_out})")
+        return classified or there
     trained = [r for r in there if any(models.gan_run(r, d).is_dir() for d in config.direction)]
     for left_out in set(there) - set(trained) if trained else ():
         say(f"{left_out}: left out, since no generators are there (mammogan train-gan --resolution {left_out})")
@@ -126,7 +132,7 @@ def _find_generator(models: Workspace, resolution: Resolution, direction: Direct
             "or name with --models the workspace whose generators are to be used"
         ) from None
     named = which not in ("best", "newest")
-    if named and (found.arch == "unet") != (models.objective == "study"):
+    if named and (found.arch in LESION_ARCHS) != (models.objective == "lesion"):
         raise UserError(
             f"{found.path} is a generator of the other objective ({found.arch}) than --objective {models.objective}: "
             "give the other --objective, or another --checkpoint"

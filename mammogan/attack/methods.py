@@ -16,6 +16,7 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
 from mammogan.models.networks import to_uint16
 from mammogan.training.run.trained_networks import (
+    OWN_ATTACK,
     CheckpointFacts,
     check_same_file,
     load_cad,
@@ -100,7 +101,7 @@ def load_attack(
     generator: CheckpointFacts, choosing: InsertionChoice, device: str, background: Background = "original"
 ) -> Attack:
     """Load exactly the attack that was planned. Raise UserError if one of its files has changed since."""
-    if generator.arch.startswith(own_attack.KIND) and choosing.cad is not None:
+    if generator.arch.startswith(OWN_ATTACK) and choosing.cad is not None:
         attack: Attack = own_attack.load(generator, choosing.cad, choosing.cad_sha256, device)
         return attack
     state, found = read_generator(generator.path.parent, str(generator.path))

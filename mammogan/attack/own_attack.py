@@ -15,11 +15,8 @@ from typing import Any
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
-from mammogan.training.run.trained_networks import CheckpointFacts, check_same_file, load_cad, run_of
+from mammogan.training.run.trained_networks import OWN_ATTACK, CheckpointFacts, check_same_file, load_cad, run_of
 from mammogan.workspace import Direction
-
-KIND = "attack "
-"""Beginning of the ``arch`` of an attack of your own; its import path follows."""
 
 
 def identify(path: str, direction: Direction, cad: Path) -> tuple[CheckpointFacts, str, str]:
@@ -32,14 +29,19 @@ def identify(path: str, direction: Direction, cad: Path) -> tuple[CheckpointFact
             f"no CAD in {cad}, and an attack of your own receives one; train it first (mammogan train-cad)"
         )
     attack = imported(path)
-    source = Path(inspect.getsourcefile(attack) or "")
+    try:
+        source = Path(inspect.getsourcefile(attack) or "")
+    except TypeError:
+        source = Path()
+    if not source.is_file():
+        raise UserError(f"--attack: expected {path} to be a class in a Python file, whose sha256 identifies it")
     try:
         settings = json.dumps(getattr(attack, "settings", {}), sort_keys=True)
     except TypeError as error:
         raise UserError(f"--attack {path}: its settings must be plain values that JSON can hold ({error})") from error
     shards = run_of(cad).shards_sha256
     return (
-        CheckpointFacts(source, sha256(source), "", 0, str(direction), shards, f"{KIND}{path}"),
+        CheckpointFacts(source, sha256(source), "", 0, str(direction), shards, f"{OWN_ATTACK}{path}"),
         settings,
         sha256(cad),
     )
@@ -49,7 +51,7 @@ def load(facts: CheckpointFacts, cad: Path, cad_sha256: str, device: str) -> Any
     """Build the attack that was identified; UserError if its source file or the CAD has changed since."""
     check_same_file(facts.path, sha256(facts.path), facts.sha256)
     check_same_file(cad, sha256(cad), cad_sha256)
-    attack = imported(facts.arch.removeprefix(KIND))
+    attack = imported(facts.arch.removeprefix(OWN_ATTACK))
     return attack(load_cad(cad.parent, device, which=str(cad)), Direction(facts.direction or ""))
 
 
@@ -58,10 +60,10 @@ def imported(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise UserError(
             f"--attack: {path} cannot be imported here ({error}); is its folder in PYTHONPATH, and on every node?"
         ) from error
-    if not isinstance(found, type):
-        raise UserError(f"--attack: expected {path} to be a class with a method alter, found {type(found).__name__}")
+    if not isinstance(found, type) or not hasattr(found, "alter"):
+        raise UserError(f"--attack: expected {path} to be a class with a method alter, found {found!r}")
     return found

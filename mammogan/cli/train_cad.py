@@ -40,7 +40,7 @@ def jobs(options: Options) -> list[Job]:
     compute = on_requested_device(options.training.compute, options.cluster)
     config = replace(options.training, resolution=str(resolution), compute=compute)
     folder = workspace.cad_run(resolution)
-    check = partial(check_cad_inputs, config, workspace)
+    check = partial(check_cad_inputs, as_learned(config), workspace)
     settings = partial(refuse_other_settings, folder, as_learned(config))
     return [Job(folder.name, TrainCad(config, workspace), folder, folder / "done.json", config.pairs, check, settings)]
 

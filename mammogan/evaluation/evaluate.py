@@ -9,7 +9,7 @@ from typing import Any
 
 from mammogan.attack.config import EvaluateConfig, report_folder
 from mammogan.attack.domain_check import notice_of_another_cad
-from mammogan.attack.folder import AdversarialFolder
+from mammogan.attack.folder import AdversarialFolder, option_of
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput
 from mammogan.evaluation.critics import notices_of_dead_critics
@@ -24,7 +24,7 @@ from mammogan.io.atomic import sha256, write_json
 from mammogan.io.provenance import made_by
 from mammogan.io.terminal import say
 from mammogan.training.run.trained_networks import run_of
-from mammogan.workspace import HIGH, Direction, Resolution, Workspace
+from mammogan.workspace import HIGH, OBJECTIVES, Direction, Resolution, Workspace
 
 
 def evaluate(workspace: Workspace, config: EvaluateConfig) -> Path:
@@ -70,7 +70,7 @@ def columns(workspace: Workspace, config: EvaluateConfig) -> list[tuple[Workspac
     """
     views = [Workspace(workspace.root, objective) for objective in config.objective or workspace.attacks()]
     sizes = [Resolution.parse(text) for text in config.resolution] or workspace.resolutions()
-    there = [(view, size) for size in sizes for view in views if AdversarialFolder(view, size).holds(config.split)]
+    there = [(view, size) for size in sizes for view in views if _is_column(view, size, config)]
     for size in sizes if config.resolution else ():
         if size not in [found for _, found in there]:
             AdversarialFolder(views[0], size).of_split(config.split)  # raises MissingInput with the command to run
@@ -80,9 +80,16 @@ def columns(workspace: Workspace, config: EvaluateConfig) -> list[tuple[Workspac
     return there
 
 
+def _is_column(view: Workspace, size: Resolution, config: EvaluateConfig) -> bool:
+    """Whether there is something to evaluate; a folder adversarial-NAME that no attack made, such as a copy, is not."""
+    folder = AdversarialFolder(view, size)
+    wanted = bool(config.objective) or view.objective in OBJECTIVES or folder.is_of_own_attack(config.split)
+    return wanted and folder.holds(config.split)
+
+
 def _nothing_of(view: Workspace, split: str) -> MissingInput:
     wanted = "" if split == "test" else f" --split {split}"
-    wanted += "" if view.objective == "study" else f" --objective {view.objective}"
+    wanted += option_of(view.objective)
     return MissingInput(
         f"no adversarial mammograms of split {split} in {view.adversarial(HIGH).parent}; run\n"
         f"  mammogan generate --workspace {view.root}{wanted}"

@@ -14,17 +14,19 @@ from torch import nn
 
 from mammogan.config import CLASSIFIER, GENERATOR
 from mammogan.errors import UserError
-from mammogan.models.networks import Cad, Critic, Gnet
+from mammogan.models.networks import Cad, Critic, Discriminator, Gnet
 
 _CLASSIFIERS: dict[str, type[Critic]] = {CLASSIFIER: Cad}
 _GENERATORS: dict[str, Callable[..., nn.Module]] = {GENERATOR: Gnet}
+RESERVED = ("residual-map", "transplant")
+"""Names of the lesion objective's generators in checkpoints."""
 Class = TypeVar("Class", bound=type)
 
 
 def register_classifier(name: str) -> Callable[[Class], Class]:
     """Register a subclass of ``Critic`` under a short name, as a decorator.
 
-    The module that does it must be imported before the name is used.
+    Only a process that imports the module that does it knows the name; for the commands, give MODULE:CLASS.
     """
     return _registering(_CLASSIFIERS, name)
 
@@ -40,8 +42,12 @@ def register_generator(name: str) -> Callable[[Class], Class]:
 def build_classifier(name: str, width: float) -> Critic:
     """Build a classifier with random weights: pixels (N,1,H,W) -> logits (N,2), negative 0, positive 1."""
     found = _look_up(_CLASSIFIERS, name, "classifier")
-    if not (isinstance(found, type) and issubclass(found, Critic)):
-        raise UserError(f"classifier {name!r}: expected a subclass of mammogan.models.networks.Critic, found {found!r}")
+    wrong = not (isinstance(found, type) and issubclass(found, Critic))
+    if wrong or (found is not Cad and issubclass(found, Cad | Discriminator)):
+        raise UserError(
+            f"classifier {name!r}: expected a subclass of mammogan.models.networks.Critic, and of no other class of "
+            f"that module, found {found!r}"
+        )
     built = found.classifier(width)
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in built.modules()):
         raise UserError(
@@ -64,8 +70,9 @@ def is_known_generator(name: str) -> bool:
 
 def _registering(table: dict[str, Any], name: str) -> Callable[[Class], Class]:
     def register(cls: Class) -> Class:
-        if table.setdefault(name, cls) is not cls and table[name].__qualname__ != cls.__qualname__:
-            raise ValueError(f"{name!r} is registered already, as {table[name]!r}: choose another name")
+        there = table.setdefault(name, cls)
+        if (there.__module__, there.__qualname__) != (cls.__module__, cls.__qualname__) or name in RESERVED:
+            raise ValueError(f"{name!r} is registered already, as {there!r}: choose another name")
         table[name] = cls
         return cls
 
@@ -78,11 +85,12 @@ def _look_up(table: dict[str, Any], name: str, kind: str) -> Any:
     module, colon, attribute = name.partition(":")
     if not colon:
         raise UserError(
-            f"{kind} {name!r}: expected {', '.join(sorted(table))}, or MODULE:CLASS such as my_networks:MyNetwork"
+            f"{kind} {name!r}: expected {', '.join(sorted(table))}, or MODULE:CLASS such as my_networks:MyNetwork (a "
+            "name that a module registers is known only where that module is imported)"
         )
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise UserError(
             f"{kind} {name!r} cannot be imported here ({error}); is its folder in PYTHONPATH, and on every node?"
         ) from error

@@ -36,7 +36,6 @@ from mammogan.study.stage import Stage, why_again
 from mammogan.study.stage_jobs import would_continue
 from mammogan.workspace import Direction, Objective, Resolution, Workspace
 
-"""The command of each section of --config."""
 SOME_LEFT_OUT = 3
 """Exit code of mammogan make-shards when it left out unreadable files, which it names: the study continues with the
 others."""

@@ -67,6 +67,11 @@ def read_sections(file: Path | None) -> dict[str, Settings]:
     for name, section in sections.items():
         if not isinstance(section, dict) and section != "":
             raise UserError(f"{file}: section {name}: expected 'option: value' lines, found {section!r}")
+    if (sections.get("generate") or {}).get("attack"):
+        raise UserError(
+            f"{file}: section generate: a study attacks with the generators that it trains; run mammogan generate "
+            "--attack afterwards, and mammogan evaluate"
+        )
     return {name: section or {} for name, section in sections.items()}
 
 

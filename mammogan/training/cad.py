@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mammogan.config import CadConfig
+from mammogan.config import CLASSIFIER, CadConfig
 from mammogan.data.loading.augment import Augmentation
 from mammogan.data.loading.pairs import PairedStream
 from mammogan.data.shards.reader import ShardImages, shards_fingerprint
@@ -198,7 +198,7 @@ def _train(config: CadConfig, workspace: Workspace, run: Run, inputs: dict[str, 
     )
     for sentence in told:
         reporter.note(f"{run.path.name}: {sentence}")
-    if config.vgg_weights == "none":
+    if config.vgg_weights == "none" and config.classifier == CLASSIFIER:
         reporter.note("Vnet starts random, so everything is trained from the first epoch.")
     method = method_for(training.cad, config.compute).method
     if method != config.compute.penalty:

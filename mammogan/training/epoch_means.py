@@ -48,7 +48,8 @@ class EpochMeans:
         """Take the sums of a checkpoint; version 0.1 had them without names."""
         recorded = state if isinstance(state, dict) else {"names": self.names, "sums": state}
         self._make_room([name for name in recorded["names"] if name not in self.names])
-        self.sums.copy_(self.ranks.own_part(recorded["sums"]))
+        for name, row in zip(recorded["names"], self.ranks.own_part(recorded["sums"]), strict=True):
+            self.sums[self.names.index(name)] = row.to(self.sums)
 
     def _make_room(self, names: Sequence[str]) -> None:
         self.names += names

@@ -10,6 +10,7 @@ from torch import nn
 from mammogan.config import GanConfig
 from mammogan.io.terminal import say
 from mammogan.models.networks import unit_pixels
+from mammogan.models.penalty import method_for
 from mammogan.training.both_objectives import gan_inputs, judge
 from mammogan.training.critic_watch import as_judged, change, watch
 from mammogan.training.gan_state import Best, GanTraining
@@ -75,6 +76,8 @@ def _train(training: GanTraining, inputs: dict[str, Any], run: Run) -> None:
     )
     for sentence in told:
         reporter.note(f"{run.path.name}: {sentence}")
+    if _method(training) != training.config.compute.penalty:
+        reporter.note("The discriminator cannot take the fast gradient penalty; plain autograd computes it instead.")
     # Train.
     keeper = Checkpointer(training, run, reporter, training.config.compute.save_minutes)
     try:
@@ -86,9 +89,13 @@ def _train(training: GanTraining, inputs: dict[str, Any], run: Run) -> None:
             # Finish.
             keeper.wait()
             if ranks.first:
-                run.finish(_summary(training))
+                run.finish({**_summary(training), "penalty_method": _method(training)})
     finally:
         reporter.close()
+
+
+def _method(training: GanTraining) -> str:
+    return method_for(training.critic, training.config.compute).method
 
 
 def _summary(training: GanTraining) -> dict[str, Any]:

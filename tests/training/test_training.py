@@ -273,3 +273,12 @@ def test_a_frozen_vnet_does_not_move_in_the_first_epochs(workspace: Workspace) -
     torch.save({name: value + 1 for name, value in torch.load(weights).items()}, weights)
     with pytest.raises(UserError, match="the file of Vnet's weights is not the one it was started with"):
         cad.train_cad(config, workspace)
+
+
+def test_one_rank_that_resumes_what_one_rank_saved_says_nothing_of_ranks(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cad.train_cad(replace(CAD, epochs=1), workspace)
+    cad.train_cad(CAD, workspace)
+    told = capsys.readouterr().out
+    assert "from epoch 1, batch 0" in told and "resuming with" not in told

@@ -44,7 +44,8 @@ def fnet_of(critic: Critic) -> Fnet:
 
 def supports(critic: Critic) -> bool:
     """Whether a critic's body and neck are made of layers that are differentiated by hand."""
-    if not isinstance(critic.fnet, Fnet):
+    overridden = type(critic).score is not Critic.score or type(critic).forward is not Critic.forward
+    if overridden or type(critic.fnet) is not Fnet:
         return False
     try:
         Trunk(critic.vnet, critic.fnet.convs)

@@ -51,7 +51,8 @@ def resume(training: Resumable, run: Run) -> list[str]:
     training.ranks.agree((training.epoch, training.batch))
     if told and training.ranks.first:
         run.previous.replace(run.newest)
-    before, now = len(state["sums"]), training.ranks.size
+    sums = state["sums"]
+    before, now = len(sums["sums"] if isinstance(sums, dict) else sums), training.ranks.size
     changes = (
         f"saved by {before} rank(s), resuming with {now}: batches, augmentation and dropout are the same, sums over a "
         "batch are rounded differently"

@@ -19,7 +19,10 @@ from mammogan.training.run.checkpoint import load
 from mammogan.training.run.run_folder import Run
 
 ARCHS = ("unet", "residual-map", "transplant")
-"""Kinds of generators: the study's Gnet, the lesion objective's remover, and its bank of lesions (no network)."""
+"""Kinds of generators: the study's Gnet, the lesion objective's remover, and its bank of lesions (no network). Besides
+these, a generator of your own has its import path, MODULE:CLASS."""
+OWN_ATTACK = "attack "
+"""Beginning of the ``arch`` of an attack of your own; its import path follows."""
 
 
 def load_cad(run: str | Path, device: torch.device | str = "cpu", which: str = "best") -> Critic:
@@ -49,7 +52,9 @@ class CheckpointFacts:
 
     @property
     def run(self) -> str:
-        """Name of its run."""
+        """Name of its run; of an attack of your own, its import path."""
+        if self.arch.startswith(OWN_ATTACK):
+            return self.arch.removeprefix(OWN_ATTACK)
         return run_of(self.path).path.name
 
 
