@@ -18,7 +18,7 @@ from trainings import CAD, GAN
 import mammogan
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
 from mammogan.attack.generate import generate
-from mammogan.attack.own_attack import imported
+from mammogan.attack.own_attack import attack_class
 from mammogan.config import CadConfig, GanConfig
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import read_shard
@@ -150,7 +150,7 @@ def test_the_examples_of_the_docs_can_be_imported_and_built(tmp_path: Path, monk
     generator, pixels = build_generator("my_parts:Brightness", 1.0), torch.rand(2, 1, 96, 96)
     assert generator(pixels).equal(pixels) and cad(pixels).shape == (2, 2)
     assert gan_state.GeneratorStep.__name__ == "SmoothStep"
-    attack = imported("my_parts:Fgsm")(cad, Direction.REMOVE)
+    attack = attack_class("my_parts:Fgsm")(cad, Direction.REMOVE)
     assert attack.alter(pixels, [{}, {}]).dtype == torch.uint16
 
 

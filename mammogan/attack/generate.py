@@ -30,12 +30,11 @@ from mammogan.data.shards.reader import Sample
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import replaced_atomically, sha256, write_json
 from mammogan.io.terminal import say, track
+from mammogan.models.registry import LESION_GENERATORS
 from mammogan.training.parallel.ranks import choose_device
 from mammogan.training.run.trained_networks import CheckpointFacts, choose_checkpoint, read_generator
 from mammogan.workspace import Direction, Resolution, Workspace
 
-LESION_ARCHS = ("residual-map", "transplant")
-"""Architectures that trainings of the lesion objective leave."""
 NOTICE = "synthetic: altered by MammoGAN, not a clinical image"
 
 
@@ -132,7 +131,7 @@ def _find_generator(models: Workspace, resolution: Resolution, direction: Direct
             "or name with --models the workspace whose generators are to be used"
         ) from None
     named = which not in ("best", "newest")
-    if named and (found.arch in LESION_ARCHS) != (models.objective == "lesion"):
+    if named and (found.arch in LESION_GENERATORS) != (models.objective == "lesion"):
         raise UserError(
             f"{found.path} is a generator of the other objective ({found.arch}) than --objective {models.objective}: "
             "give the other --objective, or another --checkpoint"

@@ -6,15 +6,14 @@ The class is built as ``Class(cad, direction)`` and has ``alter`` (see ``methods
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
+from mammogan.models.registry import imported
 from mammogan.training.run.trained_networks import OWN_ATTACK, CheckpointFacts, check_same_file, load_cad, run_of
 from mammogan.workspace import Direction
 
@@ -28,7 +27,7 @@ def identify(path: str, direction: Direction, cad: Path) -> tuple[CheckpointFact
         raise MissingInput(
             f"no CAD in {cad}, and an attack of your own receives one; train it first (mammogan train-cad)"
         )
-    attack = imported(path)
+    attack = attack_class(path)
     try:
         source = Path(inspect.getsourcefile(attack) or "")
     except TypeError:
@@ -51,19 +50,13 @@ def load(facts: CheckpointFacts, cad: Path, cad_sha256: str, device: str) -> Any
     """Build the attack that was identified; UserError if its source file or the CAD has changed since."""
     check_same_file(facts.path, sha256(facts.path), facts.sha256)
     check_same_file(cad, sha256(cad), cad_sha256)
-    attack = imported(facts.arch.removeprefix(OWN_ATTACK))
+    attack = attack_class(facts.arch.removeprefix(OWN_ATTACK))
     return attack(load_cad(cad.parent, device, which=str(cad)), Direction(facts.direction or ""))
 
 
-def imported(path: str) -> Callable[..., Any]:
-    """Import MODULE:CLASS."""
-    module, _, name = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise UserError(
-            f"--attack: {path} cannot be imported here ({error}); is its folder in PYTHONPATH, and on every node?"
-        ) from error
+def attack_class(path: str) -> type:
+    """Import MODULE:CLASS; UserError if it is no class with a method ``alter``."""
+    found = imported(path, "attack")
     if not isinstance(found, type) or not hasattr(found, "alter"):
         raise UserError(f"--attack: expected {path} to be a class with a method alter, found {found!r}")
     return found

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from mammogan.errors import UserError
-from mammogan.io.options import run
+from mammogan.io.options import SOME_LEFT_OUT, run
 from mammogan.io.terminal import duration, say
-from mammogan.study.pipeline import SOME_LEFT_OUT
 from mammogan.workspace import Resolution
 
 SETTINGS = Path(__file__).with_suffix(".yaml")

@@ -32,11 +32,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from mammogan.io.options import run
+from mammogan.io.options import SOME_LEFT_OUT, run
 from mammogan.workspace import Resolution, Workspace
-
-SOME_LEFT_OUT = 3
-"""Exit code when some files were left out."""
 
 
 @dataclass(frozen=True)

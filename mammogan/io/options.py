@@ -33,6 +33,9 @@ FILES = ("config", "profile")
 """Options that name a file with values for the options of the dataclass they belong to; the first ones win."""
 MISTAKE, INTERRUPTED = 2, 130
 """Exit codes: an error that the user can correct, and Ctrl-C."""
+SOME_LEFT_OUT = 3
+"""Exit code of mammogan make-shards when it left out unreadable files, which it names: a study continues without
+them."""
 
 
 def run(

@@ -18,8 +18,8 @@ from mammogan.models.networks import Cad, Critic, Discriminator, Gnet
 
 _CLASSIFIERS: dict[str, type[Critic]] = {CLASSIFIER: Cad}
 _GENERATORS: dict[str, Callable[..., nn.Module]] = {GENERATOR: Gnet}
-RESERVED = ("residual-map", "transplant")
-"""Names of the lesion objective's generators in checkpoints."""
+LESION_GENERATORS = ("residual-map", "transplant")
+"""What checkpoints call the lesion objective's remover, and its bank of lesions; reserved for them."""
 Class = TypeVar("Class", bound=type)
 
 
@@ -70,8 +70,9 @@ def is_known_generator(name: str) -> bool:
 
 def _registering(table: dict[str, Any], name: str) -> Callable[[Class], Class]:
     def register(cls: Class) -> Class:
-        there = table.setdefault(name, cls)
-        if (there.__module__, there.__qualname__) != (cls.__module__, cls.__qualname__) or name in RESERVED:
+        there = table.get(name, cls)
+        same = (there.__module__, there.__qualname__) == (cls.__module__, cls.__qualname__)
+        if name in LESION_GENERATORS or not same:
             raise ValueError(f"{name!r} is registered already, as {there!r}: choose another name")
         table[name] = cls
         return cls
@@ -82,15 +83,20 @@ def _registering(table: dict[str, Any], name: str) -> Callable[[Class], Class]:
 def _look_up(table: dict[str, Any], name: str, kind: str) -> Any:
     if name in table:
         return table[name]
-    module, colon, attribute = name.partition(":")
-    if not colon:
+    if ":" not in name:
         raise UserError(
             f"{kind} {name!r}: expected {', '.join(sorted(table))}, or MODULE:CLASS such as my_networks:MyNetwork (a "
             "name that a module registers is known only where that module is imported)"
         )
+    return imported(name, kind)
+
+
+def imported(path: str, kind: str) -> Any:
+    """Import MODULE:CLASS; UserError, which names the ``kind`` of thing it should be, if that fails."""
+    module, _, attribute = path.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise UserError(
-            f"{kind} {name!r} cannot be imported here ({error}); is its folder in PYTHONPATH, and on every node?"
+            f"{kind} {path!r} cannot be imported here ({error}); is its folder in PYTHONPATH, and on every node?"
         ) from error

@@ -19,7 +19,7 @@ from mammogan.cluster.slurm.submission_record import folders_of_evaluate, folder
 from mammogan.cluster.tasks import TrainCad, TrainGan
 from mammogan.data.cohort.table import refuse_folder
 from mammogan.errors import UserError
-from mammogan.io.options import keys, parse, words_of
+from mammogan.io.options import SOME_LEFT_OUT, keys, parse, words_of
 from mammogan.study.commands import StudyCommand, command_and_options
 from mammogan.study.fingerprints import by_content, file_by_content
 from mammogan.study.settings import (
@@ -35,10 +35,6 @@ from mammogan.study.shares import ExpectedShards
 from mammogan.study.stage import Stage, why_again
 from mammogan.study.stage_jobs import would_continue
 from mammogan.workspace import Direction, Objective, Resolution, Workspace
-
-SOME_LEFT_OUT = 3
-"""Exit code of mammogan make-shards when it left out unreadable files, which it names: the study continues with the
-others."""
 
 
 @dataclass(frozen=True)

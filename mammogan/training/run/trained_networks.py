@@ -14,11 +14,11 @@ from mammogan.errors import UserError
 from mammogan.io.atomic import sha256
 from mammogan.models.lesion import LesionGenerator
 from mammogan.models.networks import Critic
-from mammogan.models.registry import build_classifier, build_generator, is_known_generator
+from mammogan.models.registry import LESION_GENERATORS, build_classifier, build_generator, is_known_generator
 from mammogan.training.run.checkpoint import load
 from mammogan.training.run.run_folder import Run
 
-ARCHS = ("unet", "residual-map", "transplant")
+ARCHS = (GENERATOR, *LESION_GENERATORS)
 """Kinds of generators: the study's Gnet, the lesion objective's remover, and its bank of lesions (no network). Besides
 these, a generator of your own has its import path, MODULE:CLASS."""
 OWN_ATTACK = "attack "
