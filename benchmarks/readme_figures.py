@@ -16,14 +16,13 @@ from statistics import fmean
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from marked_figures import begins, show
 from objective_table import CADS, CONTROLS, Row, values_of
 
-from mammogan.errors import UserError
-from mammogan.io.atomic import write_text
 from mammogan.io.options import run
 from mammogan.io.terminal import say
 
-BEGIN, END = "<!-- figures: python benchmarks/readme_figures.py --write -->", "<!-- end of figures -->"
+BEGIN = begins("python benchmarks/readme_figures.py --write")
 SETTINGS = {"size": "192x160", "preset": "demo", "conspicuity": "1.0"}
 """Settings of the rows that README shows."""
 
@@ -76,11 +75,7 @@ def main(options: Options) -> None:
     text = figures(read(options.csv))
     say(text)
     if options.write:
-        before, begins, rest = options.readme.read_text(encoding="utf-8").partition(BEGIN)
-        _, ends, after = rest.partition(END)
-        if not (begins and ends):
-            raise UserError(f"{options.readme}: expected the lines {BEGIN} and {END}, between which the figures go")
-        write_text(options.readme, f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+        show(options.readme, BEGIN, text)
 
 
 def read(path: Path) -> list[Row]:

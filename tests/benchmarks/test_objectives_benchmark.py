@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import lesion_docs
 import pytest
 import readme_figures
 from conftest import ROOT
+from marked_figures import shown
 from objective_measures import fooled
 from objective_seed import _of_test_split
 from objective_table import Row, read_rows, spread, table, write_csv
@@ -99,7 +101,32 @@ def test_the_unseen_cohort_keeps_all_positives_and_all_images_of_its_negative_pa
 
 
 def test_readme_has_the_figures_of_the_committed_rows() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = text.partition(readme_figures.BEGIN)[2].partition(readme_figures.END)[0]
     rows = readme_figures.read(ROOT / "benchmarks" / "objectives.csv")
-    assert shown.strip() == readme_figures.figures(rows).strip(), "run python benchmarks/readme_figures.py --write"
+    on_page = shown(ROOT / "README.md", readme_figures.BEGIN)
+    assert on_page == readme_figures.figures(rows).strip(), "run python benchmarks/readme_figures.py --write"
+
+
+def test_the_page_of_the_lesion_objective_has_the_tables_of_the_committed_rows() -> None:
+    page, folder = ROOT / "docs" / "lesion_objective.md", ROOT / "benchmarks"
+    tables = {
+        lesion_docs.ABLATION: lesion_docs.ablation(lesion_docs.lines(folder / "lesion_ablation.csv")),
+        lesion_docs.LADDER: lesion_docs.ladder(lesion_docs.lines(folder / "objectives.csv")),
+    }
+    for begin, table in tables.items():
+        assert shown(page, begin) == table, "run python benchmarks/lesion_docs.py --write"
+
+
+def test_fainter_lesions_have_lines_of_their_own_from_the_strongest_down() -> None:
+    def row(preset: str, conspicuity: str, seed: str, value: str) -> dict[str, str]:
+        settings = {"preset": preset, "conspicuity": conspicuity, "seed": seed}
+        return {**settings, "objective": "lesion", "measure": "fooled_remove", "value": value}
+
+    rows = [row("demo", "0.25", "1", ".4"), row("demo", "1.0", "1", ".9"), row("demo", "1.0", "2", "1")]
+    lines = lesion_docs.ladder([*rows, row("physical", "1.0", "1", ".1")]).splitlines()[2:]
+    shown_lines = [line for line in lines if "| lesion |" in line]
+    assert [line.split("|")[1].strip() for line in shown_lines] == [
+        "masses, 12.5 times the contrast",
+        "masses, 3.12 times the contrast",
+        "masses and clusters of calcifications, 1 times the contrast",
+    ]
+    assert "95% (90% to 100%)" in shown_lines[0] and "| 2 |" in shown_lines[0]
