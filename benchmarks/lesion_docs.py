@@ -62,6 +62,7 @@ OF_ABLATION: dict[str, tuple[str, Format]] = {
     "db_median": ("dB closer, median", one_digit),
     "share_3db": ("3 dB or more", percent),
 }
+STEP = ("lesions", "seeds", "CAD: AUC, sensitivity", "objective")
 OF_LADDER: dict[str, tuple[str, Format]] = {
     "fooled_remove": ("CAD fooled by removal", percent),
     "energy_near_median": ("removal's change near the lesion, median", percent),
@@ -107,8 +108,8 @@ def ladder(rows: Sequence[Line]) -> str:
     """Return the table of both objectives over the contrast of the lesions, as markdown."""
     steps = sorted({(row["preset"], float(row["conspicuity"])) for row in rows}, key=lambda step: (step[0], -step[1]))
     table = [
-        f"| lesions | seeds | CAD: AUC, sensitivity | objective | {' | '.join(label for label, _ in OF_LADDER.values())} |",
-        "|---" * (4 + len(OF_LADDER)) + "|",
+        f"| {' | '.join([*STEP, *(label for label, _ in OF_LADDER.values())])} |",
+        "|---" * (len(STEP) + len(OF_LADDER)) + "|",
     ]
     for preset, conspicuity in steps:
         own = [row for row in rows if (row["preset"], float(row["conspicuity"])) == (preset, conspicuity)]

@@ -112,8 +112,8 @@ def test_the_page_of_the_lesion_objective_has_the_tables_of_the_committed_rows()
         lesion_docs.ABLATION: lesion_docs.ablation(lesion_docs.lines(folder / "lesion_ablation.csv")),
         lesion_docs.LADDER: lesion_docs.ladder(lesion_docs.lines(folder / "objectives.csv")),
     }
-    for begin, table in tables.items():
-        assert shown(page, begin) == table, "run python benchmarks/lesion_docs.py --write"
+    for begin, text in tables.items():
+        assert shown(page, begin) == text, "run python benchmarks/lesion_docs.py --write"
 
 
 def test_fainter_lesions_have_lines_of_their_own_from_the_strongest_down() -> None:
