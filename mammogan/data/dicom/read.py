@@ -27,10 +27,11 @@ from mammogan.data.dicom.fit import Fit, fitted
 from mammogan.data.dicom.flags import Flag, raised
 from mammogan.data.dicom.greyscale import GreyCurve, Voi
 from mammogan.data.dicom.jpeg_lossless import is_read_wrongly
-from mammogan.data.dicom.kind import MOST_PIXELS, SMALLEST_SIDE, read
+from mammogan.data.dicom.kind import read
 from mammogan.data.dicom.orientation import Orientation, orient
 from mammogan.data.dicom.placement import Placement, Region, apply_placement_to_mask, place_pixels
 from mammogan.data.dicom.unusable import Unusable
+from mammogan.data.dicom.usable import MOST_PIXELS, SMALLEST_SIDE
 from mammogan.workspace import Resolution
 
 __all__ = ["Placement", "Reading", "Source", "Unusable", "Voi", "apply_placement_to_mask", "place", "read_mammogram"]
