@@ -15,7 +15,9 @@ from archives.miniature import Miniature
 from archives.scanning import outcome, scanned
 from dicoms import breast, write_mammogram, write_table
 
+from mammogan.data.cohort.pseudonyms import load_salt
 from mammogan.data.cohort.table import TableError, read_table
+from mammogan.errors import UserError
 from mammogan.io.atomic import is_file, place_of
 
 NOBODY = 65534
@@ -73,6 +75,18 @@ def test_a_table_that_names_a_file_in_a_closed_folder_says_so(archive: Miniature
         assert place_of(archive.root / "closed/b.dcm") == "closed" and not is_file(archive.root / "closed/b.dcm")
         with pytest.raises(TableError, match=r"line 3, path: .*, found a folder that you may not enter"):
             read_table(table)
+
+
+def test_a_salt_that_may_not_be_read_is_named_and_not_the_workspace(folder: Path) -> None:
+    (folder / "closed").mkdir()
+    (folder / "closed/salt").write_text("x" * 32)
+    (folder / "closed").chmod(0)
+    (folder / "salt").write_text("x" * 32)
+    (folder / "salt").chmod(0)
+    with ordinary_user():
+        for name, said in (("closed/salt", "found a folder that you may not enter"), ("salt", "cannot be read: Perm")):
+            with pytest.raises(UserError, match=f"salt file .*{said}"):
+                load_salt(folder / name)
 
 
 def test_paths_of_other_systems_are_found_and_those_of_another_machine_are_called_so(tmp_path: Path) -> None:

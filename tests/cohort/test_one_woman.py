@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 from archives.miniature import Miniature
 from archives.scanning import outcome, rows_of, scanned
-from dicoms import breast, write_mammogram, write_table
+from dicoms import COLUMNS, breast, write_mammogram, write_table
 
 from mammogan.data.archives.selection import Selection
 from mammogan.data.cohort.identifiers import is_rounded, spelling_free
 from mammogan.data.cohort.table import TableError, read_table
+from mammogan.data.conversion.convert_cohort import ShardIndex, convert_cohort, verify
+from mammogan.data.inspect.same_women import same_women
 from mammogan.errors import UserError
+from mammogan.workspace import Resolution, Workspace
 
 SPELLINGS = [
     ("0100", "100"),
@@ -91,6 +94,23 @@ def test_a_header_patient_under_two_patients_of_the_table_is_noted_and_a_constan
         rows.append((f"{number}.dcm", str(number), "negative"))
     other.table("mine.csv", ("path", "patient", "label"), rows)
     assert "PatientID" not in "\n".join(scanned(other.root, tmp_path / "other.csv").lines())
+
+
+def test_two_patients_in_two_splits_whose_files_have_one_patient_id_are_warned_of(tmp_path: Path) -> None:
+    rows = []
+    for number in range(12):
+        same = {"PatientID": " MRN-01" if number == 0 else "MRN-1" if number == 1 else f"MRN-{number}"}
+        write_mammogram(tmp_path / f"{number}.dcm", breast(seed=number), **same)
+        label, split = ("positive", "negative")[number % 2], ("train", "test", "validation")[number % 3]
+        rows.append((f"{number}.dcm", str(number), "L", "CC", label, split))
+    table = write_table(tmp_path / "labels.csv", rows, (*COLUMNS, "split"))
+    work = Workspace(tmp_path / "work")
+    report = convert_cohort(table, work, [Resolution(96, 96)], jobs=1)
+    [warning] = report.warnings
+    assert "are in test and train, and their files have one PatientID: one woman?" in warning and "MRN" not in warning
+    assert f"WARNING: {warning}" in list(report.lines())
+    assert list(same_women(ShardIndex.load(work.shards(Resolution(96, 96))))) == [warning]
+    assert verify(work.shards(Resolution(96, 96))) == []
 
 
 def test_one_uid_on_all_files_makes_no_copies_and_no_exam(tmp_path: Path) -> None:

@@ -48,6 +48,29 @@ def test_embeds_days_are_read_as_spreadsheets_write_them(tmp_path: Path, form: s
     assert outcome(made.root, tmp_path / "labels.csv") == made.expected
 
 
+def test_a_pathology_without_a_day_says_something_of_every_exam_or_nothing_is_said(tmp_path: Path) -> None:
+    made, out = embed.write(tmp_path / "archive"), tmp_path / "labels.csv"
+
+    def change(row: dict[str, str]) -> None:
+        if row["acc_anon"].startswith("32"):  # the biopsy of patient 3
+            row["study_date_anon"] = ""
+
+    rewritten(made.root / CLINICAL, change)
+    scanned(made.root, out)
+    changed = {path: word for path, word in outcome(made.root, out).items() if word != made.expected[path]}
+    assert changed and {Path(path).parts[2] for path in changed} == {"3"} and set(changed.values()) == {"unknown_cell"}
+
+
+def test_a_mark_of_no_spot_is_no_spot(tmp_path: Path) -> None:
+    made = embed.write(tmp_path / "archive")
+    rewritten(
+        made.root / "tables/EMBED_OpenData_metadata.csv",
+        lambda row: row.update(spot_mag=row["spot_mag"] or "0.0"),
+    )
+    scanned(made.root, tmp_path / "labels.csv")
+    assert outcome(made.root, tmp_path / "labels.csv") == made.expected
+
+
 def test_days_that_can_be_read_in_two_ways_are_refused() -> None:
     with pytest.raises(UserError, match="table x, day: expected days that can be read in one way"):
         days_of(["1/2/2015", "3/4/2015", ""], "table x, day")
@@ -77,6 +100,8 @@ def test_days_that_can_be_read_in_two_ways_are_refused() -> None:
         ("embed", CLINICAL, ",", "path_severity", "0,0"),
         ("embed", CLINICAL, ",", "path_severity", "none found"),
         ("embed", CLINICAL, ",", "side", "LT"),
+        ("embed", "tables/EMBED_OpenData_metadata.csv", ",", "FinalImageType", "2-D"),
+        ("embed", "tables/EMBED_OpenData_metadata.csv", ",", "spot_mag", "perhaps"),
         ("embed", CLINICAL, ",", "bside", "?"),
         ("embed", CLINICAL, ",", "asses", "negative"),
         ("nlbs", "NLBSP-metadata.csv", ",", "Cancer", "2"),

@@ -40,6 +40,8 @@ class ConversionReport:
     converted_now: int
     quarantine: Path
     """Path of the private list: line, path and full reason of every file left out."""
+    warnings: tuple[str, ...] = ()
+    """Sentences on what may be wrong with the cohort; they name pseudonyms only."""
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the report that the user sees."""
@@ -54,6 +56,7 @@ class ConversionReport:
         for split in SPLITS:
             for label in LABELS:
                 yield f"{split:<11} {label:<9} {self.counts[split][label]:7d} {self.patients[split][label]:9d}"
+        yield from (f"WARNING: {warning}" for warning in self.warnings)
         yield "shards in " + ", ".join(str(folder) for folder in self.folders)
 
 

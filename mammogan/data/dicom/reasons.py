@@ -16,7 +16,7 @@ class Reason:
         return f"{self.meaning}; {self.remedy}" if self.remedy else self.meaning
 
 
-EXPORT = "export the plain CC and MLO views"
+PLAIN_ONLY = "only plain CC and MLO views are used"
 COPY_AGAIN = "copy it again"
 OF_THE_FILE = {
     "bits_unsupported": Reason("more than 16 bits per pixel"),
@@ -28,8 +28,8 @@ OF_THE_FILE = {
     "decoder_crashed": Reason("reading it crashed the process"),
     "empty": Reason("an empty file", COPY_AGAIN),
     "for_processing": Reason("raw detector data", "use the FOR PRESENTATION image"),
-    "implant_displaced": Reason("the implant pushed back", EXPORT),
-    "multiframe": Reason("tomosynthesis or several frames", EXPORT),
+    "implant_displaced": Reason("the implant pushed back", PLAIN_ONLY),
+    "multiframe": Reason("tomosynthesis or several frames", PLAIN_ONLY),
     "no_pixels": Reason("no pixels in the file, or lost in an incomplete copy"),
     "no_spacing": Reason("no size of a pixel, which --fit physical needs", "choose another --fit"),
     "not_dicom": Reason("not a DICOM file"),
@@ -38,15 +38,15 @@ OF_THE_FILE = {
     "sop_class": Reason("another kind of DICOM object"),
     "spacing_implausible": Reason("pixels of less than 0.02 or more than 0.5 mm, which --fit physical cannot use"),
     "specimen": Reason("a specimen"),
-    "spot_mag": Reason("a spot compression or magnification", EXPORT),
-    "synthetic2d": Reason("a view computed from tomosynthesis", EXPORT),
+    "spot_mag": Reason("a spot compression or magnification", PLAIN_ONLY),
+    "synthetic2d": Reason("a view computed from tomosynthesis", PLAIN_ONLY),
     "timeout": Reason("not done within --file-seconds (in a scan: --seconds)", "is its disk slow or gone?"),
     "too_large": Reason("more than 100 million pixels, or a file of more than 1 GiB"),
     "too_small": Reason("less than 64 pixels high or wide"),
     "truncated": Reason("cut off before its end, as in an incomplete copy", COPY_AGAIN),
     "unexpected": Reason("an unexpected fault"),
     "unreadable": Reason("a file or folder that cannot be read", "are you allowed to read it, and is its disk there?"),
-    "view_modifier": Reason("a modified view, such as rolled, tangential or of the axillary tail", EXPORT),
+    "view_modifier": Reason("a modified view, such as rolled, tangential or of the axillary tail", PLAIN_ONLY),
 }
 """Reasons in the file itself. The scan and the conversion judge a header alike (usable.py); only the conversion reads
 the pixels."""

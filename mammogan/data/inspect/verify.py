@@ -43,9 +43,10 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "synthetic": bool,
     "film": bool,
     "flags": list,
+    "header_patient": str,
     "source_hmac": str,
 }
-OPTIONAL = {"density", "study", "clean_background", *SOURCES}
+OPTIONAL = {"density", "study", "clean_background", "header_patient", *SOURCES}
 
 
 def verify(folder: Path) -> list[str]:

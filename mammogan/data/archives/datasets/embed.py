@@ -27,7 +27,8 @@ FILES = TableSignature(
 FINDINGS = TableSignature(
     "EMBED_OpenData_clinical.csv", frozenset({"empi_anon", "acc_anon", "side", "asses", "path_severity"})
 )
-NOT_2D = {"cview": "synthetic2d", "3d": "multiframe", "roi_ssc": "cad_or_sc", "roi_ss": "cad_or_sc"}
+KINDS = {"2d": "", "cview": "synthetic2d", "3d": "multiframe", "roi_ssc": "cad_or_sc", "roi_ss": "cad_or_sc"}
+"""Reason for leaving an image out by finalimagetype; an empty cell leaves it to the header."""
 CANCERS, BENIGN = (0, 1), (2, 3, 4, 5)
 """Values of path_severity: 0 invasive, 1 in situ; 2 high-risk, 3 borderline, 4 benign, 5 normal tissue. 6, a cancer of
 another kind, is in neither group."""
@@ -93,6 +94,8 @@ def _entry(row: Cells, reports: list[Report], basis: Basis) -> Entry:
     finding, source = _finding(side, [one for one in reports if one.exam == exam], reports, basis)
     for report in reports:  # a finding that is not understood may be one of this breast
         row.unread |= report.unread
+    if _has_undated_pathology(exam, reports):
+        row.unread[DAY] = ""
     entry = Entry(
         patient=row.identifier("empi_anon"),
         study=exam,
@@ -106,11 +109,16 @@ def _entry(row: Cells, reports: list[Report], basis: Basis) -> Entry:
     return checked(row, entry)
 
 
+def _has_undated_pathology(exam: str, reports: Iterable[Report]) -> bool:
+    """Return whether the woman has a pathology of which nobody knows if it is from the year after the exam."""
+    days = [one.day for one in reports if one.exam == exam]
+    others = [one.day for one in reports if one.exam != exam and one.severity is not None]
+    return bool(days and others) and (days[0] is None or None in others)
+
+
 def _excluded(row: Cells) -> str:
-    kind = row["finalimagetype"].lower()
-    if kind != "2d":
-        return NOT_2D.get(kind, "cad_or_sc")
-    return "spot_mag" if row.get("spot_mag") else ""
+    reason = row.word("finalimagetype", KINDS, "")
+    return reason or ("spot_mag" if row.yes("spot_mag") else "")
 
 
 def _finding(side: str, own: list[Report], all_reports: list[Report], basis: Basis) -> tuple[Finding, str]:

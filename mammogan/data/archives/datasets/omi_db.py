@@ -25,7 +25,7 @@ CLIENT_FILE = re.compile(r"(?:nbss|imagedb)_(.+)\.json", re.I)
 PATHOLOGY = ("SURGERY", "BIOPSYWIDE", "BIOPSYFINE")
 SIDES = {"L": "left_opinion", "R": "right_opinion"}
 MALIGNANT, BENIGN, OTHER = ("om", "malignant"), ("ob", "benign"), ("on", "normal", "")
-INTERVAL = ("CI", "Interval case")
+INTERVAL = ("ci", "interval case")
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
@@ -90,7 +90,7 @@ def _opinions(episode: dict[str, Any], side: str) -> Cells:
 
 
 def _finding(episode: dict[str, Any], opinions: Sequence[str]) -> Finding:
-    is_interval = episode.get("EpisodeType") in INTERVAL
+    is_interval = str(episode.get("EpisodeType") or "").strip().lower() in INTERVAL
     if any(opinion in MALIGNANT for opinion in opinions):
         return "interval" if is_interval else "cancer"
     if any(opinion in BENIGN for opinion in opinions):
