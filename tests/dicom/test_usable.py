@@ -26,7 +26,7 @@ from mammogan.data.dicom.reasons import REASONS, explained
 KINDS: list[tuple[str, dict[str, Any]]] = [
     ("", {}),
     ("", {"SOPClassUID": SecondaryCaptureImageStorage}),
-    ("", {"without": ["SOPClassUID", "Modality"]}),
+    ("", {"without": ["Modality"]}),
     ("", {"SeriesDescription": "MAMMO BILAT W TOMO"}),
     ("", {"compress": JPEG2000Lossless}),
     ("cad_or_sc", {"SOPClassUID": MammographyCADSRStorage}),
