@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,8 @@ def unpacked(content: bytes) -> bytes:
     for chunk in (b"zTXt", b"iTXt", b"tEXt", b"eXIf"):
         assert chunk not in content
     for start in (at for at in range(0, len(content), 512) if content[at : at + 2] == b"x\x9c"):
-        texts += zlib.decompressobj().decompress(content[start:])
+        with suppress(zlib.error):  # pixels may begin like a stream by chance; what is no stream holds no text
+            texts += zlib.decompressobj().decompress(content[start:])
     return texts
 
 

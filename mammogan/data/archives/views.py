@@ -17,12 +17,6 @@ VIEW_CODES = {
     "399101009": "XCCM", "R-1024B": "XCCM",
     "127457009": "SPECIMEN", "G-8310": "SPECIMEN",
 }  # fmt: skip
-MODIFIER_REASONS = {
-    "399163009": "spot_mag", "R-102D6": "spot_mag",
-    "399055006": "spot_mag", "R-102D7": "spot_mag",
-    "399209000": "implant_displaced", "R-102D5": "implant_displaced",
-}  # fmt: skip
-"""Code of the reason for leaving an image out, by view modifier; every other modifier gives view_modifier."""
 MEANINGS = {
     "craniocaudal": "CC",
     "mediolateraloblique": "MLO",

@@ -121,5 +121,6 @@ def sample_facts(row: Mammogram, source: Source, placement: Placement, names: Ps
         "synthetic": source.facts["synthetic"],
         "film": source.facts["film"],
         "flags": source.facts["flags"],
+        **({"header_patient": names.header_patient(source.header_patient)} if source.header_patient else {}),
         "source_hmac": names.source(source.fingerprint),
     }

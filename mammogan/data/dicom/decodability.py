@@ -19,8 +19,8 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 
 from mammogan.data.dicom.decoders import Decoding, decoding_of, is_standard
-from mammogan.data.dicom.kind import MOST_BYTES
 from mammogan.data.dicom.quiet import quiet_pydicom
+from mammogan.data.dicom.usable import MOST_BYTES
 from mammogan.io.terminal import track
 
 UNREAD = ""

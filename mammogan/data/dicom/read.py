@@ -27,10 +27,11 @@ from mammogan.data.dicom.fit import Fit, fitted
 from mammogan.data.dicom.flags import Flag, raised
 from mammogan.data.dicom.greyscale import GreyCurve, Voi
 from mammogan.data.dicom.jpeg_lossless import is_read_wrongly
-from mammogan.data.dicom.kind import MOST_PIXELS, SMALLEST_SIDE, read
+from mammogan.data.dicom.kind import read
 from mammogan.data.dicom.orientation import Orientation, orient
 from mammogan.data.dicom.placement import Placement, Region, apply_placement_to_mask, place_pixels
 from mammogan.data.dicom.unusable import Unusable
+from mammogan.data.dicom.usable import MOST_PIXELS, SMALLEST_SIDE
 from mammogan.workspace import Resolution
 
 __all__ = ["Placement", "Reading", "Source", "Unusable", "Voi", "apply_placement_to_mask", "place", "read_mammogram"]
@@ -77,6 +78,8 @@ class Source:
     breast: Region | None = None
     top: float = greyscale.TOP
     """End of the grey scale: 65535, or the largest number that can be stored if the stored numbers are kept."""
+    header_patient: str = ""
+    """PatientID of the header; private."""
 
 
 def read_mammogram(path: Path, laterality: str, view: str, reading: Reading = Reading()) -> Source:
@@ -201,6 +204,7 @@ def _canonical(
         fingerprint=_fingerprint(stored),
         breast=breast.region((height, width), way),
         top=tones.top,
+        header_patient=_patient(header),
     )
 
 
@@ -243,6 +247,13 @@ def _facts(header: Dataset, stored: NDArray[Any], tones: GreyCurve, way: Orienta
         "synthetic": SYNTHETIC_DATA in header and header[SYNTHETIC_DATA].value == "YES",
         "film": _is_film(header),
     }
+
+
+def _patient(header: Dataset) -> str:
+    """Return PatientID without interpreting its characters, about which some headers lie; empty if it is missing."""
+    element = header.get_item("PatientID")
+    value = element.value if element is not None else None
+    return value.decode("utf-8", "replace").strip("\0 ") if isinstance(value, bytes) else str(value or "").strip()
 
 
 def _is_film(header: Dataset) -> bool:
