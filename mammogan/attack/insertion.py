@@ -29,7 +29,10 @@ CANDIDATE_PLACES = 64
 """Number of random places considered for a lesion; the one whose surroundings are most like the lesion's own is
 used."""
 MARGIN_RADII = 1.0
-"""Minimum distance of a place from the skin and from the image's borders, the chest wall aside, in lesion radii."""
+"""Minimum distance of a place from the skin and from the image's borders, in lesion radii.
+
+The chest wall is such a border: a lesion with its centre there would be cut in half.
+"""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def drawn_for(key: str, seed: int) -> np.random.Generator:
 
 
 def _inside(cells: Picture, scale: Scale) -> NDArray[np.bool_]:
-    """Return which cells are far enough inside the breast; column 0, the chest wall, does not count as an edge."""
+    """Return which cells are far enough inside the breast, from its skin and from all borders of the image."""
     tissue = ndimage.binary_fill_holes(cells > AIR_CELL)
-    away = ndimage.distance_transform_edt(np.pad(tissue, ((1, 1), (0, 1))))[1:-1, :-1]
+    away = ndimage.distance_transform_edt(np.pad(tissue, 1))[1:-1, 1:-1]
     return np.asarray(away > max(1.0, MARGIN_RADII * scale.radius))

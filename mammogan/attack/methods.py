@@ -85,10 +85,13 @@ class InsertionChoice:
             return {}
         if self.settings:
             return {"attack_settings": self.settings, "attacked_cad_sha256": self.cad_sha256}
-        return {"tries": self.tries, "seed": self.seed, "choosing_cad_sha256": self.cad_sha256}
+        return {"tries": self.tries, "seed": self.seed, "places": PLACES, "choosing_cad_sha256": self.cad_sha256}
 
 
 NO_CHOICE = InsertionChoice()
+PLACES = 2
+"""Version of the choice of places. Increase it when the same inputs insert lesions elsewhere. Version 1, which is not
+recorded, put lesions on the chest wall too."""
 
 
 def plan_own_attack(path: str, direction: Direction, cad: Path) -> tuple[CheckpointFacts, InsertionChoice]:

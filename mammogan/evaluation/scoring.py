@@ -24,6 +24,7 @@ from mammogan.evaluation.scores_file import keep, read_kept
 from mammogan.io.atomic import sha256
 from mammogan.io.terminal import say, track
 from mammogan.models.networks import Critic
+from mammogan.models.registry import classifier_class
 from mammogan.training.parallel.ranks import choose_device
 from mammogan.training.run.run_folder import Run
 from mammogan.training.run.trained_networks import check_same_file, choose_checkpoint, load_cad, run_of
@@ -166,6 +167,7 @@ def find_cad(models: Workspace, resolution: Resolution) -> Run:
             f"no CAD for {resolution} in {run.path}; run\n"
             f"  mammogan train-cad --workspace {models.root} --resolution {resolution}"
         )
+    classifier_class(run.classifier)  # a class of your own that cannot be imported is found before jobs are submitted
     return run
 
 

@@ -76,12 +76,12 @@ def blinded_names(code: str, secret: str) -> Names:
 
 
 def contribution(facts: dict[str, Any]) -> str:
-    """Return the text for ContributionDescription: what the generator did."""
+    """Return the text for ContributionDescription: what the generator, or an attack of your own, did."""
     made = facts["generator"]
-    return (
-        f"direction {facts['direction']}; generator weights sha256 {made['checkpoint_sha256']}, phase {made['phase']}, "
-        f"epoch {made['epoch']}; made from mammogram {facts['source_key']}"
-    )
+    weights = f"generator weights sha256 {made['checkpoint_sha256']}, phase {made['phase']}, epoch {made['epoch']}"
+    source = f"attack {made['run']}, source file sha256 {made['checkpoint_sha256']}"
+    by = weights if made["phase"] else source
+    return f"direction {facts['direction']}; {by}; made from mammogram {facts['source_key']}"
 
 
 def encode(picture: Picture, real: dict[str, Any], names: Names, altered: str) -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from mammogan.config import ComputeConfig
+from mammogan.errors import UserError
 from mammogan.models.networks import Critic
 from mammogan.models.penalty import fast, reference
 from mammogan.models.penalty.norm import differentiated, penalty
@@ -22,10 +23,18 @@ __all__ = ["PenaltyMethod", "differentiated", "method_for", "penalty", "scores",
 def method_for(critic: Critic, compute: ComputeConfig, staged: bool = False) -> PenaltyMethod:
     """Choose how a critic's penalty is computed: as requested, or by plain autograd if the fast path cannot take it.
 
-    The fast path knows the layers of Vnet and Fnet, and any body that is a chain of the same kinds of layers.
+    The fast path knows the layers of Vnet and Fnet, and any body that is a chain of the same kinds of layers. Raises
+    UserError if less memory is requested, which plain autograd cannot give.
     """
     requested = PenaltyMethod.of(compute, staged)
-    return requested if requested.method == "reference" or supports(critic) else replace(requested, method="reference")
+    chosen = requested if supports(critic) else replace(requested, method="reference")
+    if chosen.method == "reference" and chosen.recompute:
+        raise UserError(
+            "--compute.recompute saves memory with the fast gradient penalty only, and plain autograd computes the "
+            f"penalty here ({type(critic).__name__}, --compute.penalty {compute.penalty}): leave it out, and use "
+            "smaller batches (--pairs) or more ranks"
+        )
+    return chosen
 
 
 def scores(critic: Critic, pixels: Tensor, keep: Tensor | None = None, way: PenaltyMethod = FAST) -> Tensor:

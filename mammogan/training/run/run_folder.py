@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from mammogan.config import to_dict
+from mammogan.config import CLASSIFIER, to_dict
 from mammogan.errors import UserError
 from mammogan.io.atomic import write_json, write_text
 from mammogan.io.provenance import keep_beside, made_by
@@ -28,6 +28,11 @@ INPUTS = {
     "vgg_weights_sha256": "the file of Vnet's weights is not the one it was started with",
 }
 """Messages that explain a changed input of a training."""
+SOURCES = {
+    "classifier_source_sha256": "the source file of the classifier",
+    "generator_source_sha256": "the source file of the generator",
+}
+"""Inputs whose change is reported and not refused: a file has other things in it, and comments."""
 NOT_RECORDED_EARLIER = ("vgg_weights_sha256",)
 """Inputs that runs of earlier versions did not record."""
 
@@ -85,6 +90,12 @@ class Run:
         found: int | None = self._record().get("config", {}).get("epochs")
         return found
 
+    @property
+    def classifier(self) -> str:
+        """Architecture of the CAD that it trains; the study's if the run does not record it."""
+        found: str = self._record().get("config", {}).get("classifier", CLASSIFIER)
+        return found
+
     def check(self, config: Any, inputs: dict[str, Any]) -> None:
         """Raise UserError if settings that change the result, or inputs, differ from those at the start.
 
@@ -110,8 +121,18 @@ class Run:
             for name, value in asked.items()
             if not {name, name.partition(".")[0]} & {*MAY_CHANGE, *_unused(recorded)} and before.get(name) != value
         ]
-        told = [name for name in inputs if name in recorded or name not in NOT_RECORDED_EARLIER]
-        return changed + [INPUTS.get(name, f"{name} changed") for name in told if recorded.get(name) != inputs[name]]
+        compared = [name for name in inputs if name in recorded or name not in (*NOT_RECORDED_EARLIER, *SOURCES)]
+        differing = [name for name in compared if name not in SOURCES and recorded.get(name) != inputs[name]]
+        return changed + [INPUTS.get(name, f"{name} changed") for name in differing]
+
+    def changed_sources(self, inputs: dict[str, Any]) -> list[str]:
+        """Describe which source files of classes of your own are others than at the start; the training may go on."""
+        recorded = self._record()
+        return [
+            f"{what} has changed since the training was started; its weights were trained by the earlier one"
+            for name, what in SOURCES.items()
+            if name in inputs and name in recorded and recorded[name] != inputs[name]
+        ]
 
     def begin(self, config: Any, inputs: dict[str, Any]) -> None:
         """Write config.yaml and, beside it, files that record the version of the code.
