@@ -22,6 +22,9 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_ori
 
 import tyro
 
+from mammogan.errors import INTERRUPTED as INTERRUPTED
+from mammogan.errors import MISTAKE as MISTAKE
+from mammogan.errors import SOME_LEFT_OUT as SOME_LEFT_OUT
 from mammogan.errors import UserError
 
 T = TypeVar("T")
@@ -31,11 +34,6 @@ Flat = Annotated[T, tyro.conf.arg(name="")]
 MARKERS = (tyro.conf.EnumChoicesFromValues, tyro.conf.HelptextFromCommentsOff, tyro.conf.DisallowNone)
 FILES = ("config", "profile")
 """Options that name a file with values for the options of the dataclass they belong to; the first ones win."""
-MISTAKE, INTERRUPTED = 2, 130
-"""Exit codes: an error that the user can correct, and Ctrl-C."""
-SOME_LEFT_OUT = 3
-"""Exit code of mammogan make-shards when it left out unreadable files, which it names: a study continues without
-them."""
 
 
 def run(

@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from conftest import SMALL, run_script
+from conftest import SMALL, positives, run_script
 from generators import save_all, save_cad
 from predictions_file import read_predictions
 
@@ -28,25 +27,18 @@ from mammogan.evaluation.examples import choose
 from mammogan.evaluation.lesion.summary import removal_summary
 from mammogan.evaluation.phantom_truth import PhantomTruth, compare_with_truth
 from mammogan.evaluation.predictions import Prediction
-from mammogan.evaluation.report import plot_style
 from mammogan.evaluation.scores import Scored, measure_change
 from mammogan.io.atomic import read_json, sha256
 from mammogan.workspace import Direction, Resolution, Workspace
 
 TALL = Resolution(128, 96)
 CONFIG = EvaluateConfig(bootstrap=200, examples=2, device="cpu")
+pytestmark = pytest.mark.usefixtures("coarse_figures")
 FILES = {"predictions.csv", "table1.json", "table1.csv", "table1.md", "index.html", "done.json", "roc.png", "shift.png"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def coarse_figures() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plot_style, "DPI", 40)
-        yield
-
-
 @pytest.fixture(scope="module")
-def reported(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def reported(phantom: Path, coarse_figures: None, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Two resolutions with untrained networks: shards, altered shards, report."""
     workspace = Workspace(tmp_path_factory.mktemp("reported") / "work")
     convert_cohort(phantom / "labels.csv", workspace, [SMALL, TALL], jobs=1)
@@ -196,10 +188,6 @@ def test_one_class_and_another_domain_are_reported_with_a_banner(reported: Works
         "shift.png",
         f"triplets-{SMALL}-insert.png",
     }
-
-
-def positives(workspace: Workspace) -> list[Sample]:
-    return list(read_shard(workspace.shards(SMALL) / "test-positive-000000.tar"))
 
 
 def altered(real: Sample, pixels: np.ndarray) -> Sample:
