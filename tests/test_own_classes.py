@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -35,7 +37,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     text = (ROOT / "tests" / "own_parts.py").read_text(encoding="utf-8")
     (tmp_path / "own_networks.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(__import__("sys").modules, "own_networks", raising=False)
+    monkeypatch.delitem(sys.modules, "own_networks", raising=False)
     return tmp_path / "own_networks.py"
 
 
@@ -141,7 +143,7 @@ def test_the_controls_are_measured_with_another_classifier_too(
     assert set(found) == {"generator", *controls.NAMES}
     assert {row["images"] for row in found.values()} == {len(positives(workspace))}
     cad = mammogan.load_cad(workspace.cad_run(SMALL))
-    real = torch.from_numpy(__import__("numpy").stack([sample.pixels for sample in positives(workspace)]))
+    real = torch.from_numpy(np.stack([sample.pixels for sample in positives(workspace)]))
     moved = torch.from_numpy(controls.descend(real.numpy(), cad, 1.0))
     with torch.no_grad():
         before, after = (cad(pixels[:, None]).diff(dim=1) for pixels in (real, moved))

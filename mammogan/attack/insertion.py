@@ -70,13 +70,13 @@ class Transplant:
     @torch.no_grad()
     def _one(self, image: NDArray[np.uint16], key: str) -> NDArray[np.uint16]:
         """Try lesions one at a time, each in the unchanged image, until the CAD calls one result positive."""
-        picture, asked = unit_pixels(torch.from_numpy(image)).numpy(), []
+        picture, tried = unit_pixels(torch.from_numpy(image)).numpy(), []
         for made in self.candidates(picture, key):
             saved = with_original_background(image, to_uint16(torch.from_numpy(made)).numpy(), self.background)
-            asked.append((self._probability(saved), saved))
-            if asked[-1][0] > 0.5:
+            tried.append((self._probability(saved), saved))
+            if tried[-1][0] > 0.5:
                 return saved
-        return max(asked, key=lambda found: found[0])[1]
+        return max(tried, key=lambda found: found[0])[1]
 
     def _probability(self, saved: NDArray[np.uint16]) -> float:
         """Return the CAD's probability of cancer; 0 if there is no CAD."""

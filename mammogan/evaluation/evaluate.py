@@ -136,13 +136,13 @@ def measure(
 
 def provenance(workspace: Workspace, resolution: Resolution, split: str, task: ScoreTask) -> dict[str, Any]:
     """Return the sha256 of all inputs: CAD, generators, and both indexes, which contain those of all shards."""
-    altered = AdversarialFolder(workspace, resolution)
-    made = {entry["direction"]: entry["made_from"] for entry in altered.of_split(split)}
+    adversarial = AdversarialFolder(workspace, resolution)
+    made = {entry["direction"]: entry["made_from"] for entry in adversarial.of_split(split)}
     return {
         "cad_sha256": task.made_from["cad_sha256"],
-        "generators": {entry["direction"]: entry["generator"] for entry in altered.of_split(split)},
+        "generators": {entry["direction"]: entry["generator"] for entry in adversarial.of_split(split)},
         "background": {direction: of.get("background", "as-generated") for direction, of in made.items()},
         "tries": {direction: of.get("tries", 0) for direction, of in made.items()},
         "shards_index_sha256": ShardIndex.load(workspace.shards(resolution)).sha256,
-        "adversarial_index_sha256": sha256(altered.index),
+        "adversarial_index_sha256": sha256(adversarial.index),
     }

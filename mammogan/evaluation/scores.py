@@ -74,11 +74,11 @@ def score_pair(
         before = probabilities(cad, [real for real, _ in several])
         after = iter(probabilities(cad, [fake for _, fake in several if fake]))
         for (real, fake), p in zip(several, before, strict=True):
-            altered = predict(fake, resolution, next(after), objective) if fake else None
+            prediction = predict(fake, resolution, next(after), objective) if fake else None
             change = measure_change(real, fake, truth) if fake else None
             forensics = ForensicPair.measure(real.pixels, fake.pixels if fake else None)
             density, blob = str(real.facts.get("density") or ""), look_at_real(real, truth)
-            yield Scored(predict(real, resolution, p, objective), altered, density, change, forensics, blob)
+            yield Scored(predict(real, resolution, p, objective), prediction, density, change, forensics, blob)
 
 
 def read_pairs(shards: ShardPair) -> Iterator[Pair]:

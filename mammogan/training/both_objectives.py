@@ -41,6 +41,6 @@ def judge(
     """Return whether the critic is alive in this epoch; its first death is reported once, with the advice."""
     message = life.count(epoch, figures, reproduction, advice)
     if message:
-        reporter.event("critic", epoch=epoch, told=message)
+        reporter.event("critic", epoch=epoch, message=message)
         reporter.note(f"{reporter.run.path.name}: {message}")
     return life.died_in_epoch is None

@@ -75,8 +75,8 @@ def _method(training: GanTraining) -> str:
 def _summary(training: GanTraining) -> dict[str, Any]:
     """Return the facts for done.json. If the critic was never alive, there is no best generator."""
     best = training.best
-    told = {"fooled": best.fooled, "identity": best.identity} if best else None
-    return {"epochs": training.epoch, "best_on_validation": told, "critic": training.critic_life.summary()}
+    figures = {"fooled": best.fooled, "identity": best.identity} if best else None
+    return {"epochs": training.epoch, "best_on_validation": figures, "critic": training.critic_life.summary()}
 
 
 def _train_phase(training: GanTraining, checkpointer: Checkpointer, reporter: Reporter) -> None:
@@ -157,8 +157,8 @@ def _validate(
     if not phase.adversarial:
         training.reproduction = facts["change"]
     elif phase.trains_gnet:
-        told = (training.reproduction, _advice(training.config), reporter)
-        facts["critic_alive"] = judge(training.critic_life, training.epoch, facts, *told)
+        judged = (training.critic_life, training.epoch, facts, training.reproduction)
+        facts["critic_alive"] = judge(*judged, _advice(training.config), reporter)
         if facts["critic_alive"] and found:
             _keep_best(training, found, checkpointer)
     reporter.epoch(training.epoch, **facts)
@@ -198,8 +198,12 @@ def _keep_best(training: GanTraining, found: Fooled, checkpointer: Checkpointer)
         return
     if training.best is None or found.rank > training.best.rank:
         training.best = Best(found.rate, found.identity, found.rank)
-        told = {"validation_fooled": found.rate, "validation_identity": found.identity, "validation_rank": found.rank}
-        checkpointer.best({**training.generator(), "epoch": training.epoch + 1, **told})
+        figures = {
+            "validation_fooled": found.rate,
+            "validation_identity": found.identity,
+            "validation_rank": found.rank,
+        }
+        checkpointer.best({**training.generator(), "epoch": training.epoch + 1, **figures})
 
 
 @torch.no_grad()

@@ -128,15 +128,15 @@ class GanTraining:
         self.phase, self.phase_epoch, self.epoch = state["phase_number"], state["phase_epoch"], state["epoch"]
         self.batch, self.lines, self.ended_by = state["batch"], state["lines"], state["ended_by"]
         self.best = Best.of_state(state["best"])
-        self.critic_life = CriticLife(**state.get("critic_life", {}))
+        self.critic_life = CriticLife.of_state(state.get("critic_life", {}))
         self.reproduction = state.get("reproduction")
         self.figures.restore(state["sums"])
 
     def adopt(self, best: dict[str, Any]) -> None:
         """Take the best generator's figures from best.pt if it is newer than the restored state."""
         if best["epoch"] > self.epoch:
-            told = (best["validation_fooled"], best["validation_identity"], best.get("validation_rank", UNWATCHED))
-            self.best = Best(*told)
+            figures = (best["validation_fooled"], best["validation_identity"], best.get("validation_rank", UNWATCHED))
+            self.best = Best(*figures)
 
     def steps_of(self, phase: Phase) -> tuple[nn.Module, nn.Module]:
         """Return the discriminator's and the generator's step, wrapped again for the ranks.

@@ -113,7 +113,7 @@ class LesionTraining:
         self.generator_stepper.load_state_dict(state["gnet_stepper"])
         self.critic_stepper.load_state_dict(state["critic_stepper"])
         self.epoch, self.batch, self.lines = state["epoch"], state["batch"], state["lines"]
-        self.critic_life = CriticLife(**state["critic_life"])
+        self.critic_life = CriticLife.of_state(state["critic_life"])
         self.figures.restore(state["sums"])
 
     def adopt(self, best: dict[str, Any]) -> None:

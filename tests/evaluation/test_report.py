@@ -202,7 +202,7 @@ def test_a_generator_that_gives_the_lesion_free_twin_scores_perfectly(reported: 
         change = measure_change(real, altered(real, known.twin), truth)
         assert change.removal is not None
         assert change.removal.removed == 0.0
-        assert change.removal.way == 1.0
+        assert change.removal.progress == 1.0
         assert change.removal.energy_near == pytest.approx(1, abs=0.1)
         assert change.removal.area_near < 0.1
 
@@ -215,7 +215,7 @@ def test_a_generator_that_changes_nothing_stays_at_the_untouched_distance(report
         assert change.removal is not None
         assert change.removal.removed == change.removal.untouched
         assert change.removal.untouched is not None and change.removal.untouched > 0.02
-        assert change.removal.way == 0.0
+        assert change.removal.progress == 0.0
         assert change.removal.energy_near is None
     summary = removal_summary(changes)
     assert summary is not None
@@ -229,7 +229,7 @@ def test_half_of_the_way_is_half_of_the_distance(reported: Workspace) -> None:
     known = truth.of(real.key, real.facts)
     assert known is not None and known.twin is not None
     halfway = np.rint((real.pixels.astype(float) + known.twin) / 2).astype(np.uint16)
-    assert compare_with_truth(real.pixels, halfway, known).way == pytest.approx(0.5, abs=0.001)
+    assert compare_with_truth(real.pixels, halfway, known).progress == pytest.approx(0.5, abs=0.001)
 
 
 def test_lesions_lie_where_the_mammogram_is_brighter_than_its_twin(reported: Workspace) -> None:

@@ -129,7 +129,7 @@ def test_half_precision_keeps_penalties_of_tiny_and_huge_gradients(size: float) 
     for method, half in (("reference", False), ("fast", True)):
         critic.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.float16, enabled=half):
-            powers = scores_and_powers(critic, pixels, of="margin", way=PenaltyMethod(method))[1]
+            powers = scores_and_powers(critic, pixels, of="margin", options=PenaltyMethod(method))[1]
         penalty(powers).backward()
         found.append(critic.vnet[3].weight.grad.double().flatten())
     assert found[1].isfinite().all() and found[1].abs().sum() > 0

@@ -182,7 +182,7 @@ def test_movement_is_a_share_of_the_way_to_the_other_label() -> None:
 
 
 def test_the_table_on_a_terminal_fits_eighty_columns(tmp_path: Path) -> None:
-    reporter = Reporter(Run(tmp_path), "gan-1728x1408-remove", speaks=True, tensorboard=False)
+    reporter = Reporter(Run(tmp_path), "gan-1728x1408-remove", writes=True, tensorboard=False)
     means = {"identity": 0.001234, "gap": -0.01234, "dis_real": -0.9, "dis_fake": -0.9, "penalty": 1.234e-05}
     validated = {"validation_fooled": 0.2857, "validation_right": 7, "validation_movement": 0.123}
     watched = {**vars(watch(brightness, brighter, TARGETS, SOURCES, ALONE)), "critic_alive": False}

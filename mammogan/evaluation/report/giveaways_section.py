@@ -42,7 +42,7 @@ def _column(result: Result) -> dict[str, Any]:
     return {
         "head": column_title(result),
         "kept": _kept(result),
-        "told": _told(result.forensics),
+        "revealing": _revealing(result.forensics),
         "table": _table(result),
     }
 
@@ -53,7 +53,7 @@ def _kept(result: Result) -> str:
     return " ".join(f"What {d} made {KEPT[background[d]]}." for d in map(str, Direction) if d in background)
 
 
-def _told(forensics: dict[str, Any]) -> str:
+def _revealing(forensics: dict[str, Any]) -> str:
     """Say which artefacts reveal an adversarial image; empty if none does."""
     return "; ".join(
         f"{NUMBERS[name].lower()} ({direction}, {worst:.2f})"

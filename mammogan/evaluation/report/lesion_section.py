@@ -30,11 +30,11 @@ REMOVAL_ROWS = {
         "The yardstick of the rows below. It is no result of the generator.",
     ),
     "removed": (
-        "Distance from the altered image to the twin",
+        "Distance from the adversarial image to the twin",
         "What is left of that distance. The rest of the picture does not count.",
     ),
     "way": (
-        "How much of the way to the twin it went",
+        "How much of the distance to the twin it covered",
         "0%: the lesion is as it was. Changes elsewhere do not count.",
     ),
     "closer_db": (
@@ -64,11 +64,11 @@ INSERTION_ROWS = {
     ),
     "found": (
         "Insertions that a blob detector finds where they are",
-        "Whether it is visible as a brightening of a mass's size. The detector knows nothing of cancer, and the CAD is "
-        "not asked.",
+        "Whether it is visible as a brightening of a mass's size. The detector knows nothing of cancer, and the CAD "
+        "takes no part.",
     ),
     "found_and_fooled": (
-        "… and that fool the CAD, of the negatives it had called rightly",
+        "… and that fool the CAD, of the negatives it called correctly",
         "Both at once. Not that a radiologist would be fooled.",
     ),
     "real_lesions_found": (
@@ -81,7 +81,7 @@ CONTROL_ROWS = {
     "contrast": ("Contrast × 0.8", "The whole breast a little flatter about its mean: dims a lesion with all else."),
     "l2-1": ("Gradient descent on the CAD, L2 norm 1", "Three steps that look for the CAD's weakness, no lesion."),
     "l2-2": ("Gradient descent on the CAD, L2 norm 2", "The same with twice the change."),
-    "identity": ("Identity-trained generator", "Reproduces the image; was never asked to fool or to remove."),
+    "identity": ("Identity-trained generator", "Reproduces the image; was not trained to fool or to remove."),
 }
 
 

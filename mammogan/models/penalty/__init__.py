@@ -37,12 +37,12 @@ def method_for(critic: Critic, compute: ComputeConfig, staged: bool = False) -> 
     return chosen
 
 
-def scores(critic: Critic, pixels: Tensor, keep: Tensor | None = None, way: PenaltyMethod = FAST) -> Tensor:
+def scores(critic: Critic, pixels: Tensor, keep: Tensor | None = None, options: PenaltyMethod = FAST) -> Tensor:
     """Compute logits (N, outputs), differentiable once in the critic's weights and in ``pixels`` (N,1,H,W) in [0,1].
 
-    This is the critic's own forward pass; when ``way.method`` is fast, less memory is kept for the backward pass.
+    This is the critic's own forward pass; when ``options.method`` is fast, less memory is kept for the backward pass.
     """
-    return critic(pixels, keep) if way.method == "reference" else fast.scores(critic, pixels, keep, way)
+    return critic(pixels, keep) if options.method == "reference" else fast.scores(critic, pixels, keep, options)
 
 
 def scores_and_powers(
@@ -52,7 +52,7 @@ def scores_and_powers(
     of: str = "sum",
     o: float = 4.0,
     labels: Tensor | None = None,
-    way: PenaltyMethod = FAST,
+    options: PenaltyMethod = FAST,
 ) -> tuple[Tensor, Tensor]:
     """Compute logits (N, outputs) and ||g||^o (N,), both differentiable, from one shared forward pass.
 
@@ -60,6 +60,6 @@ def scores_and_powers(
     ``of='target'``. Both methods agree up to rounding. Add the penalty to the loss and call backward once on the total:
     under DistributedDataParallel, a backward of the penalty alone leaves gradients unsynchronised.
     """
-    if way.method == "reference":
+    if options.method == "reference":
         return reference.scores_and_powers(critic, pixels, keep, of, o, labels)
-    return fast.scores_and_powers(critic, pixels, keep, of, o, labels, way)
+    return fast.scores_and_powers(critic, pixels, keep, of, o, labels, options)

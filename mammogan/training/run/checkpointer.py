@@ -31,11 +31,11 @@ class Checkpointer:
         continues.
         """
         signal, due = self.preemption.first, time.monotonic() - self._saved_at >= self.seconds
-        wish = self.training.ranks.highest(int(due) if signal is None else END + ENDING.index(signal))
-        if wish != NOTHING:
+        request = self.training.ranks.highest(int(due) if signal is None else END + ENDING.index(signal))
+        if request != NOTHING:
             self.save()
-        if wish >= END:
-            self._end(ENDING[wish - END])
+        if request >= END:
+            self._end(ENDING[request - END])
 
     def save(self) -> None:
         """Hand the state to the writing thread, unless it is the state that was saved last."""

@@ -114,11 +114,11 @@ class Run:
         """
         if not self._record():
             return []
-        recorded, asked = self._record(), _settings(to_dict(config))
+        recorded, requested = self._record(), _settings(to_dict(config))
         before = _settings(to_dict(type(config)())) | _settings(recorded["config"])  # earlier versions had fewer
         changed = [
             f"{name} was {before.get(name)}, now {value}"
-            for name, value in asked.items()
+            for name, value in requested.items()
             if not {name, name.partition(".")[0]} & {*MAY_CHANGE, *_unused(recorded)} and before.get(name) != value
         ]
         compared = [name for name in inputs if name in recorded or name not in (*NOT_RECORDED_EARLIER, *SOURCES)]
@@ -151,9 +151,9 @@ class Run:
 
     def is_finished(self, config: Any) -> bool:
         """True if this training has ended with the epochs and stop rules that are requested now."""
-        asked = _settings(to_dict(config))
+        requested = _settings(to_dict(config))
         recorded = _settings(to_dict(type(config)())) | _settings(self._record().get("config", {}))
-        return self.done.is_file() and all(recorded.get(name) == asked.get(name) for name in LENGTHS)
+        return self.done.is_file() and all(recorded.get(name) == requested.get(name) for name in LENGTHS)
 
     def _record(self) -> dict[str, Any]:
         """Return the content of config.yaml; empty if the run has not started."""
