@@ -76,7 +76,7 @@ def columns(workspace: Workspace, config: EvaluateConfig) -> list[tuple[Workspac
             AdversarialFolder(views[0], size).of_split(config.split)  # raises MissingInput with the command to run
     for view in views if config.objective or not there else ():
         if view not in [found for found, _ in there]:
-            raise _nothing_of(view, config.split)
+            raise _missing(view, config.split)
     return there
 
 
@@ -87,7 +87,7 @@ def _is_column(view: Workspace, size: Resolution, config: EvaluateConfig) -> boo
     return wanted and folder.holds(config.split)
 
 
-def _nothing_of(view: Workspace, split: str) -> MissingInput:
+def _missing(view: Workspace, split: str) -> MissingInput:
     wanted = "" if split == "test" else f" --split {split}"
     wanted += option_of(view.objective)
     return MissingInput(

@@ -147,7 +147,7 @@ def _option(kind: Any, key: str, value: Any, where: str, prefix: str) -> Iterato
     if isinstance(value, dict) and dataclasses.is_dataclass(kind):
         yield from _words(keys(kind), value, where, f"{prefix}{name}.")  # type: ignore[arg-type]
     elif kind is bool:
-        yield f"--{prefix}{'' if _truth(value, where) else 'no-'}{name}"
+        yield f"--{prefix}{'' if _boolean(value, where) else 'no-'}{name}"
     elif value in ("", "null", "~"):
         return  # left out, as on the command line
     elif isinstance(value, list):
@@ -158,7 +158,7 @@ def _option(kind: Any, key: str, value: Any, where: str, prefix: str) -> Iterato
         yield f"--{prefix}{name}={value}"
 
 
-def _truth(value: Any, where: str) -> bool:
+def _boolean(value: Any, where: str) -> bool:
     truths = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
     if str(value).lower() not in truths:
         raise UserError(f"{where}: expected true or false, found {value!r}")

@@ -60,7 +60,7 @@ class CadTraining:
         self.lines = 0
 
     @property
-    def kept(self) -> Critic:
+    def kept_network(self) -> Critic:
         """The network that is validated and kept: the averaged one, or the learning one without averaging."""
         return self.average or self.cad
 
@@ -75,7 +75,7 @@ class CadTraining:
         self.stepper.learning_rates(self.config.lr_fnet * factor, self.config.lr_vnet * factor)
 
     @torch.no_grad()
-    def follow(self) -> None:
+    def update_average(self) -> None:
         """Move the averaged weights towards the learning ones.
 
         The first batches move them faster, because their weights are mostly noise.
@@ -84,8 +84,8 @@ class CadTraining:
             return
         done = self.batches_before
         weight = 1 - min(self.config.average, (done + 1) / (done + 10))
-        for kept, now in zip(self.average.parameters(), self.cad.parameters(), strict=True):
-            kept.lerp_(now, weight)
+        for averaged, now in zip(self.average.parameters(), self.cad.parameters(), strict=True):
+            averaged.lerp_(now, weight)
 
     def _network(self, resumes: bool) -> Critic:
         """Build the CAD from the seed; a new training also loads ImageNet weights and scales the last layer."""
@@ -106,7 +106,7 @@ class CadTraining:
             "arch": self.config.classifier,
             **self.sources,
             "width": self.config.width,
-            "cad": self.kept.state_dict(),
+            "cad": self.kept_network.state_dict(),
             **({"learning": self.cad.state_dict()} if self.average else {}),
             "stepper": self.stepper.state_dict(),
             "epoch": self.epoch,
@@ -117,7 +117,7 @@ class CadTraining:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.kept.load_state_dict(state["cad"])
+        self.kept_network.load_state_dict(state["cad"])
         self.cad.load_state_dict(state.get("learning", state["cad"]))
         self.stepper.load_state_dict(state["stepper"])
         self.epoch, self.batch, self.best, self.lines = (state[k] for k in ("epoch", "batch", "best", "lines"))
@@ -215,7 +215,7 @@ def _train_epoch(training: CadTraining, checkpointer: Checkpointer, reporter: Re
         with training.precision.autocast():
             losses = step(positives, negatives, keep)
         training.figures.add(losses, training.stepper.step(losses["loss"]))
-        training.follow()
+        training.update_average()
         del losses  # frees the tensors that its graph holds
         training.batch += 1
         reporter.batch(
@@ -229,7 +229,7 @@ def _train_epoch(training: CadTraining, checkpointer: Checkpointer, reporter: Re
     # Validate.
     seconds = time.monotonic() - began
     scores = [
-        probabilities(training.kept, images, training.precision, ranks, checkpointer.pause)
+        probabilities(training.kept_network, images, training.precision, ranks, checkpointer.pause)
         for images in training.validation
     ]
     validated = {"auc": auc(*scores), "loss": cross_entropy(*scores)}
@@ -251,7 +251,7 @@ def _train_epoch(training: CadTraining, checkpointer: Checkpointer, reporter: Re
         facts = {f"validation_{name}": figure for name, figure in validated.items()}
         origin = {"kind": "cad", "arch": config.classifier, "width": config.width, "epoch": training.epoch}
         origin |= training.sources
-        checkpointer.best({**origin, **facts, "cad": training.kept.state_dict()})
+        checkpointer.best({**origin, **facts, "cad": training.kept_network.state_dict()})
     checkpointer.save()
     checkpointer.pause()
 

@@ -27,7 +27,7 @@ from mammogan.workspace import Direction, Resolution, Workspace
 
 SHOWN = 4
 """Number of validation mammograms in the pictures of an epoch."""
-SELDOM = 5
+IDENTITY_VALIDATES_LESS_OFTEN = 5
 """The identity phase validates this many times less often, since no best generator is chosen from it."""
 
 
@@ -149,7 +149,7 @@ def _validate(
     skipped = training.critic_stepper.skipped + training.gnet_stepper.skipped
     facts: dict[str, Any] = {"phase": phase.name, **means, "skipped": skipped, **_watch(training, phase, checkpointer)}
     found: Fooled | None = None
-    every = training.config.validate_every * (1 if phase.adversarial else SELDOM)
+    every = training.config.validate_every * (1 if phase.adversarial else IDENTITY_VALIDATES_LESS_OFTEN)
     if phase.trains_gnet and training.phase_epoch % every == 0:
         found = _fooled(training, checkpointer)
         facts |= found.facts()
@@ -167,11 +167,11 @@ def _validate(
 def _watch(training: GanTraining, phase: Phase, checkpointer: Checkpointer) -> dict[str, Any]:
     """Measure the critic and Gnet's change on the watched mammograms; before the adversarial phases only the change."""
     (targets, sources), critic, gnet = training.watched, training.critic, training.gnet
-    how: dict[str, Any] = {"ranks": training.ranks, "dtype": training.precision.full, "pause": checkpointer.pause}
+    settings: dict[str, Any] = {"ranks": training.ranks, "dtype": training.precision.full, "pause": checkpointer.pause}
     with as_judged(critic, gnet):
         if phase.adversarial:
-            return vars(watch(critic.score, gnet, targets, sources, prepare=critic.normalise, **how))
-        return {"change": change(gnet, sources, **how)}
+            return vars(watch(critic.score, gnet, targets, sources, prepare=critic.normalise, **settings))
+        return {"change": change(gnet, sources, **settings)}
 
 
 def _advice(config: GanConfig) -> str:
@@ -186,9 +186,14 @@ def _advice(config: GanConfig) -> str:
 def _fooled(training: GanTraining, checkpointer: Checkpointer) -> Fooled:
     """Measure on validation how often Gnet fools the CAD."""
     label = int(training.direction.source == "positive")
-    by = (training.precision, training.ranks, checkpointer.pause)
+    measured_with = (training.precision, training.ranks, checkpointer.pause)
     return fooled(
-        training.gnet, training.cad, training.validation, label, *by, training.targets_log_odds(checkpointer.pause)
+        training.gnet,
+        training.cad,
+        training.validation,
+        label,
+        *measured_with,
+        training.targets_log_odds(checkpointer.pause),
     )
 
 

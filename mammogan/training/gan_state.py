@@ -168,8 +168,8 @@ class GanTraining:
     def targets_log_odds(self, pause: Pause = no_pause) -> float | None:
         """Return the CAD's mean log-odds of the real validation targets, None without any; measured once."""
         if self._targets_log_odds is None and len(self.validation_targets):
-            about = (self.validation_targets, self.precision, self.ranks, pause)
-            self._targets_log_odds = mean_log_odds(self.cad, *about)
+            settings = (self.validation_targets, self.precision, self.ranks, pause)
+            self._targets_log_odds = mean_log_odds(self.cad, *settings)
         return self._targets_log_odds
 
     def next_epoch(self) -> None:

@@ -137,10 +137,10 @@ class LesionTraining:
         return self.epoch * self.stream.batches + self.batch
 
     @torch.no_grad()
-    def follow(self) -> None:
+    def update_average(self) -> None:
         """Move the averaged weights towards the learning ones."""
-        for kept, now in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-            kept.lerp_(now, 1 - self.lesion.average)
+        for averaged, now in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+            averaged.lerp_(now, 1 - self.lesion.average)
 
 
 def train(config: GanConfig, workspace: Workspace) -> None:
@@ -193,7 +193,7 @@ def _train_epoch(training: LesionTraining, checkpointer: Checkpointer, reporter:
             with training.precision.autocast():
                 losses = generator_step(target, source)
             training.figures.add(losses, training.generator_stepper.step(losses["loss"]))
-            training.follow()
+            training.update_average()
         del losses  # frees the tensors that its graph holds
         training.batch += 1
         total = lesion.epochs * training.stream.batches
@@ -215,9 +215,9 @@ def _validate(training: LesionTraining, checkpointer: Checkpointer, reporter: Re
         **_watch(training, checkpointer),
     }
     if (training.epoch + 1) % training.config.validate_every == 0:
-        by = (training.precision, training.ranks, checkpointer.pause)
+        measured_with = (training.precision, training.ranks, checkpointer.pause)
         odds = training.targets_log_odds(checkpointer.pause)
-        found = fooled(training.average, training.cad, training.validation, 1, *by, odds)
+        found = fooled(training.average, training.cad, training.validation, 1, *measured_with, odds)
         facts |= found.facts()
         _show(training, reporter)
     if training.epoch_learns:
@@ -228,9 +228,9 @@ def _validate(training: LesionTraining, checkpointer: Checkpointer, reporter: Re
 def _watch(training: LesionTraining, checkpointer: Checkpointer) -> dict[str, Any]:
     """Measure the critic on the watched mammograms; its gradient is with respect to the cells, which are its input."""
     (targets, sources), grid = training.watched, training.grid
-    how: dict[str, Any] = {"ranks": training.ranks, "dtype": training.precision.full, "pause": checkpointer.pause}
+    settings: dict[str, Any] = {"ranks": training.ranks, "dtype": training.precision.full, "pause": checkpointer.pause}
     with as_judged(training.critic, training.average):
-        return vars(watch(training.critic.judge, training.average, targets, sources, prepare=grid.pooled, **how))
+        return vars(watch(training.critic.judge, training.average, targets, sources, prepare=grid.pooled, **settings))
 
 
 @torch.no_grad()

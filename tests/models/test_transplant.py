@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from generators import save_cad
 
-from mammogan.attack.insertion import Bank, Transplant, drawn_for
+from mammogan.attack.insertion import Bank, Transplant, random_for
 from mammogan.models.transplant import Lesion, Scale, cut_out, put_in
 from mammogan.training.run.trained_networks import load_cad
 from mammogan.workspace import Resolution, Workspace
@@ -98,7 +98,7 @@ def test_what_is_drawn_depends_on_key_and_seed_alone() -> None:
     assert not torch.equal(
         one.alter(images(1), [{"key": "a"}]), Transplant(bank(), 1, 1, None).alter(images(1), [{"key": "a"}])
     )
-    assert drawn_for("a", 0).integers(1 << 30) == drawn_for("a", 0).integers(1 << 30)
+    assert random_for("a", 0).integers(1 << 30) == random_for("a", 0).integers(1 << 30)
 
 
 def test_the_first_try_that_is_called_positive_is_taken_else_the_most_probable_one(workspace: Workspace) -> None:

@@ -41,13 +41,13 @@ def giveaway_section(results: Sequence[Result]) -> dict[str, Any]:
 def _column(result: Result) -> dict[str, Any]:
     return {
         "head": column_title(result),
-        "kept": _kept(result),
+        "kept": _background_kept(result),
         "revealing": _revealing(result.forensics),
         "table": _table(result),
     }
 
 
-def _kept(result: Result) -> str:
+def _background_kept(result: Result) -> str:
     """Say what was kept of the originals."""
     background = result.provenance.get("background", {})
     return " ".join(f"What {d} made {KEPT[background[d]]}." for d in map(str, Direction) if d in background)

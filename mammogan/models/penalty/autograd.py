@@ -56,8 +56,8 @@ class Pass:
 
     def vjp(self, cotangent: Tensor) -> Tensor:
         """Apply the vjp J^T to a cotangent: the output's shape -> the input's shape, in at least float32."""
-        pulled: Tensor = _Vjp.apply(self.batch_pass, cotangent, self.output)
-        return pulled
+        at_input: Tensor = _Vjp.apply(self.batch_pass, cotangent, self.output)
+        return at_input
 
 
 class _Forward(torch.autograd.Function):
@@ -81,13 +81,13 @@ class _Forward(torch.autograd.Function):
         scale = _sizes(cotangent).max() / HEADROOM if batch_pass.halves else 1.0
         pieces = (cotangent / scale).to(batch_pass.weights.dtype).split(batch_pass.each)
         _restore(ctx, [part.inputs for part in batch_pass.parts])
-        pulled = []
+        gradients = []
         for part, piece in zip(batch_pass.parts, pieces, strict=True):
             if batch_pass.recompute and batch_pass.weights.any_trains:
                 part.again(found.lowest)
-            pulled.append(part.gradients(piece, found, scale, ctx.wants_input))
-        towards_input = torch.cat(pulled).to(ctx.dtype) * scale if ctx.wants_input else None
-        return None, towards_input, *batch_pass.finished()
+            gradients.append(part.gradients(piece, found, scale, ctx.wants_input))
+        input_gradient = torch.cat(gradients).to(ctx.dtype) * scale if ctx.wants_input else None
+        return None, input_gradient, *batch_pass.finished()
 
 
 class _Vjp(torch.autograd.Function):
@@ -109,9 +109,9 @@ class _Vjp(torch.autograd.Function):
             batch_pass.weights.dtype
         )
         pieces = zip(batch_pass.parts, start.split(batch_pass.each), strict=True)
-        pulled = torch.cat([part.vjp(piece, batch_pass.keeps) for part, piece in pieces])
+        at_input = torch.cat([part.vjp(piece, batch_pass.keeps) for part, piece in pieces])
         _save(ctx, [part.cotangents for part in batch_pass.parts], start if batch_pass.recompute else None)
-        return pulled.float() * _of_images(ctx.sizes, pulled) if batch_pass.halves else pulled
+        return at_input.float() * _of_images(ctx.sizes, at_input) if batch_pass.halves else at_input
 
     @staticmethod
     @once_differentiable
@@ -125,14 +125,14 @@ class _Vjp(torch.autograd.Function):
             tangent = tangent / scale
         start = _restore(ctx, [part.cotangents for part in batch_pass.parts])
         starts = [None] * len(batch_pass.parts) if start is None else start.split(batch_pass.each)
-        pushed = []
+        tangents = []
         for part, piece, one in zip(
             batch_pass.parts, tangent.to(batch_pass.weights.dtype).split(batch_pass.each), starts, strict=True
         ):
             if one is not None and batch_pass.weights.any_trains:
                 part.vjp(one, keeps=True, until=found.lowest)
-            pushed.append(part.jvp(piece, found, scale))
-        along = torch.cat(pushed)
+            tangents.append(part.jvp(piece, found, scale))
+        along = torch.cat(tangents)
         if batch_pass.halves:
             along = along.float() * _of_images(scale / ctx.sizes, along)
         dtype, follows = ctx.output

@@ -11,7 +11,7 @@ import yaml
 from mammogan.config import CLASSIFIER, to_dict
 from mammogan.errors import UserError
 from mammogan.io.atomic import write_json, write_text
-from mammogan.io.provenance import keep_beside, made_by
+from mammogan.io.provenance import made_by, write_provenance_beside
 from mammogan.io.temporary import remove_abandoned, remove_abandoned_of
 from mammogan.workspace import Direction
 
@@ -147,7 +147,7 @@ class Run:
             remove_abandoned_of(file)
         record = {"config": _plain(to_dict(config)), "made_by": made_by(), **inputs}
         write_text(self.path / "config.yaml", yaml.safe_dump(record, sort_keys=False))
-        keep_beside(self.path / "config.yaml")
+        write_provenance_beside(self.path / "config.yaml")
 
     def is_finished(self, config: Any) -> bool:
         """True if this training has ended with the epochs and stop rules that are requested now."""
