@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 SHOWN = 8
 """Number of images of each label on the contact sheet."""
-TO_16_BITS = 4
-"""A phantom's pixels have 12 bits; the contact sheet shows 16."""
+TO_16_BITS = 16
+"""Factor for the contact sheet, which shows 16 bits; a phantom's pixels, uint16, have 12."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ def draw_sheet(options: Options) -> None:
 
 def pictures(config: PhantomConfig, label: str) -> Iterator[Picture]:
     """Yield the cohort's images of one label, small, with their name and what is known of them."""
+    import numpy as np
+
     from mammogan.data.inspect.contact_sheet import HEIGHT, small
     from mammogan.data.inspect.preview import Picture
     from mammogan.data.phantom.picture import draw
@@ -100,7 +102,7 @@ def pictures(config: PhantomConfig, label: str) -> Iterator[Picture]:
             drawn = draw(config, patient, image)
             malignant = [f"malignant {lesion.kind}" for lesion in drawn.lesions]
             findings = malignant + [f"benign {distractor.kind}" for distractor in drawn.distractors]
-            shown = small(drawn.pixels << TO_16_BITS, width)
+            shown = small(np.multiply(drawn.pixels, TO_16_BITS, dtype=np.uint16), width)
             yield Picture(shown, f"{label} {image.name}", ", ".join(findings) or "no finding")
 
 

@@ -70,7 +70,7 @@ def classifier_class(name: str) -> type[Critic]:
             f"classifier {name!r}: expected a subclass of mammogan.models.networks.Critic, and of no other class of "
             f"that module, found {found!r}"
         )
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def generator_class(name: str) -> Callable[..., nn.Module]:
@@ -78,7 +78,7 @@ def generator_class(name: str) -> Callable[..., nn.Module]:
     found = _look_up(_GENERATORS, name, "generator")
     if not callable(found):
         raise UserError(f"generator {name!r}: expected a class that is built with the width, found {found!r}")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def sources_of(classifier: str = CLASSIFIER, generator: str = GENERATOR) -> dict[str, str]:
