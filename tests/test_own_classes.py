@@ -49,7 +49,9 @@ def generated(converted: Workspace, tmp_path_factory: pytest.TempPathFactory) ->
     workspace = Workspace(root)
     torch.manual_seed(0)
     arch = {"arch": "own_parts:ResNet18", "width": 1.0}
-    save(Run(workspace.cad_run(SMALL)).best, {**arch, "cad": ResNet18(2).state_dict()})
+    cad = Run(workspace.cad_run(SMALL))
+    save(cad.best, {**arch, "cad": ResNet18(2).state_dict()})
+    cad.finish({})
     network = {"arch": "own_parts:Brightness", "width": 1.0, "gnet_norm": "batch", "kind": "gan", "phase": "head"}
     for direction in Direction:
         run = Run(workspace.gan_run(SMALL, direction))
@@ -94,7 +96,7 @@ def test_memory_that_only_the_fast_penalty_can_save_is_refused_where_it_cannot_b
         ("train_cad", ("--classifier", "no_such_module:Net"), "cannot be imported here"),
         ("train_cad", ("--classifier", "resnet18"), "known only in the Python process that registered it"),
         ("train_gan", ("--generator", "own_parts:NoSuchClass"), "cannot be imported here"),
-        ("generate", ("--attack", "mine=own_parts:Brightness"), "a class with a method alter"),
+        ("generate", ("--attack", "mine=collections:OrderedDict"), "a class with a method alter"),
     ],
 )
 def test_a_class_that_cannot_be_used_is_refused_before_anything_is_submitted(
@@ -106,7 +108,7 @@ def test_a_class_that_cannot_be_used_is_refused_before_anything_is_submitted(
 
 
 def test_a_study_refuses_it_too(generated: Workspace, tmp_path: Path) -> None:
-    (tmp_path / "study.yaml").write_text("train_cad: {classifier: 'no_such_module:Net'}\n", encoding="utf-8")
+    (tmp_path / "study.yaml").write_text("cad: {classifier: 'no_such_module:Net'}\n", encoding="utf-8")
     words = ("--workspace", generated.root, "--resolution", str(SMALL), "--config", tmp_path / "study.yaml")
     refused = run_script("launch/study.py", *words, *SUBMITTED)
     assert refused.returncode == 2 and "cannot be imported here" in refused.stderr, refused.stdout + refused.stderr
