@@ -63,7 +63,7 @@ class Enough(Exception): ...
 
 
 class StopsAfter:
-    """A keeper that ends the training after some batches."""
+    """A checkpointer that ends the training after some batches."""
 
     def __init__(self, batches: int) -> None:
         self.left = batches
