@@ -34,17 +34,17 @@ class Selection:
 
 
 def select(
-    images: Sequence[Image], archive: Archive, catalogue: Catalogue, asked: Selection, root: Path
+    images: Sequence[Image], archive: Archive, catalogue: Catalogue, selection: Selection, root: Path
 ) -> list[Image]:
     """Return all images in the same order, each with its label or with the reason why it is left out."""
-    chosen = without_constant_studies([without_film(image, archive, asked.allow_film) for image in images])
-    chosen = labelled(chosen, catalogue, asked.policy, archive)
+    chosen = without_constant_studies([without_film(image, archive, selection.allow_film) for image in images])
+    chosen = labelled(chosen, catalogue, selection.policy, archive)
     refuse_two_spellings(chosen)
     chosen = without_copies(chosen, root)
-    if asked.repeats == "best":
+    if selection.repeats == "best":
         chosen = best_of_repeats(chosen)
-    if asked.split == "official" or (archive.is_own and any(image.split for image in chosen)):
-        return officially_split(chosen, archive, asked.seed)
+    if selection.split == "official" or (archive.is_own and any(image.split for image in chosen)):
+        return officially_split(chosen, archive, selection.seed)
     return [replace(image, split="") for image in chosen]
 
 

@@ -56,7 +56,7 @@ def _tries(results: Sequence[Result]) -> Iterator[str]:
         if tries > 1:
             yield (
                 f"{result.name}: of up to {tries} lesions that were tried for each negative, the first that a CAD "
-                "called positive was inserted (generate.py --tries 1 asks none)."
+                "called positive was inserted (mammogan generate --tries 1 uses no CAD)."
             )
 
 
