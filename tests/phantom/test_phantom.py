@@ -250,7 +250,7 @@ def test_the_contact_sheet_shows_images_of_both_labels_and_writes_no_cohort(tmp_
     assert done.returncode == 0, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
     rows = np.array_split(np.asarray(Image.open(tmp_path / "sheet.png")), 2)
-    assert [row.max() for row in rows] == [255, 255] and all(row.std() > 20 for row in rows)
+    assert all(row.max() >= 250 and row.std() > 20 for row in rows)
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dciodvfy: tests/packages.sh installs it")
