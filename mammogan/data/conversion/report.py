@@ -22,6 +22,7 @@ COLUMNS = ("line", "key", "reason", "path", "detail")
 LONGEST_DETAIL = 500
 """Longest detail in characters: it may quote a header value of any length, and csv reads no cell beyond 131072."""
 MEANING = {
+    "bits_contradict": "bits beyond the declared ones that are neither brightness nor an overlay",
     "bits_unsupported": "more than 16 bits per pixel",
     "blank": "one brightness everywhere except padding",
     "colour": "a colour image",
