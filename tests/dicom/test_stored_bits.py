@@ -198,9 +198,14 @@ def test_a_high_bit_that_the_pixels_contradict_is_left_out(file: Path, high: int
     assert source.facts["flags"] == ["high_bit_corrected"]
 
 
-def test_a_high_bit_above_pixels_that_use_every_bit_is_refused(file: Path) -> None:
-    with pytest.raises(Unusable, match="bits_contradict"):
-        read(file, tissue(16), HighBit=15)
+def test_below_a_high_bit_the_window_shows_whether_more_bits_are_stored_or_an_overlay(file: Path) -> None:
+    stored = tissue(16)
+    more, fewer = ((center, 2 * center, "LINEAR_EXACT") for center in (32768, 2048))
+    whole = read(file, stored, bits=16, window=more)
+    assert np.array_equal(read(file, stored, HighBit=15, window=more).pixels, whole.pixels)
+    assert np.array_equal(read(file, stored, HighBit=15).pixels, read(file, stored, bits=16).pixels)
+    shifted = read(file, stored, HighBit=15, window=fewer)
+    assert np.array_equal(shifted.pixels, read(file, stored >> 4, window=fewer).pixels)
 
 
 def test_the_high_bit_says_nothing_of_what_a_codec_unpacks(file: Path) -> None:

@@ -84,7 +84,8 @@ def settle_bits(stored: Stored, header: Dataset, flags: list[Flag]) -> Stored:
     real = ~np.isin(stored_patterns(stored), padding(header)) if padding(header).size else np.ones(stored.shape, bool)
     if stored.dtype.kind == "i":
         return stored if _jumps(stored, cut, real, bits).are_surely_brightness() else cut
-    return _without_overlay_and_fill(stored, real, bits, _window_reaches(header, bits), flags)
+    # A window whose middle is beyond the declared bits needs the others.
+    return _without_overlay_and_fill(stored, real, bits, (_window_center(header) or 0) >= 1 << bits, flags)
 
 
 def declared_bits(stored: Stored, bits: int) -> Stored:
@@ -101,19 +102,18 @@ def declares_overlay(header: Dataset) -> bool:
 def _at_low_end(stored: Stored, header: Dataset, bits: int, flags: list[Flag]) -> Stored:
     """Return the pixels shifted down when, by HighBit, they are not in the lowest bits, and the pixels agree.
 
-    A HighBit that the pixels contradict is ignored when they fit into the declared bits anyway.
+    They agree when the bits below are empty. When these are used too, either they are an overlay, or more bits are
+    stored than declared; the window shows which, because it fits one of the two ranges.
     """
     shift = number(header, "HighBit", bits - 1) - (bits - 1)
     if not shift or header.file_meta.get("TransferSyntaxUID") not in UNCOMPRESSED_WORDS:
         return stored
     flags.append("high_bit_corrected")
-    possible = 0 < shift <= 8 * stored.itemsize - bits
-    below = stored & ((1 << shift) - 1) if possible else stored
-    if possible and np.all(below == below[0, 0]):
-        return stored >> shift
-    if possible and not np.array_equal(stored, declared_bits(stored, bits)):
-        raise Unusable("bits_contradict", f"HighBit {bits - 1 + shift} for {bits} bits, and the pixels use the others")
-    return stored
+    if not 0 < shift <= 8 * stored.itemsize - bits:
+        return stored
+    below, center = stored & ((1 << shift) - 1), _window_center(header)
+    for_fewer = center is not None and center < 1 << bits and not np.array_equal(stored, declared_bits(stored, bits))
+    return stored >> shift if for_fewer or np.all(below == below[0, 0]) else stored
 
 
 def _without_overlay_and_fill(
@@ -166,10 +166,9 @@ def _pairs(
     return np.abs(value), np.abs(other), np.where(high[at] > low[at], other, -other)
 
 
-def _window_reaches(header: Dataset, bits: int) -> bool:
-    """Return whether the middle of the first window is beyond the declared bits: then the header needs the others."""
+def _window_center(header: Dataset) -> float | None:
+    """Return the middle of the first window; None when there is none that is a number."""
     try:
-        center = header.get("WindowCenter")
-        return float(np.atleast_1d(center)[0]) >= 1 << bits if center is not None else False
+        return float(np.atleast_1d(header.get("WindowCenter"))[0])
     except (TypeError, ValueError, IndexError):
-        return False
+        return None
