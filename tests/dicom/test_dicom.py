@@ -277,10 +277,10 @@ def test_the_policy_none_ends_at_the_largest_number_of_the_stored_bits_at_hard_e
 
 def test_of_several_windows_the_requested_one_is_taken(file: Path) -> None:
     stored = breast()
-    write_mammogram(file, stored, WindowCenter=[2048, 1500], WindowWidth=[4096, 900])
+    write_mammogram(file, stored, WindowCenter=[2048, 2400], WindowWidth=[4096, 1800])
     second = read_mammogram(file, "L", "CC", Reading(voi_index=1))
     third = read_mammogram(file, "L", "CC", Reading(voi_index=2))
-    assert np.array_equal(second.pixels, read(file, stored, window=(1500, 900, None)).pixels)
+    assert np.array_equal(second.pixels, read(file, stored, window=(2400, 1800, None)).pixels)
     assert np.array_equal(third.pixels, read(file, stored, window=(2048, 4096, None)).pixels)
     assert (second.facts["voi"]["index"], second.facts["flags"]) == (1, [])
     assert (third.facts["voi"]["index"], third.facts["flags"]) == (0, ["voi_index_absent"])

@@ -33,6 +33,7 @@ MEANING = {
     "duplicate_conflict": "same pixels as a kept row of another patient or label: one of the two is wrong",
     "empty": "an empty file",
     "for_processing": "raw detector data; export the FOR PRESENTATION image",
+    "grey_scale_ruined": "the breast is all white, all black or too dark: the header's window does not fit the pixels",
     "multiframe": "tomosynthesis or several frames",
     "no_spacing": "no size of a pixel, which --fit physical needs",
     "no_pixels": "no pixels in the file, or lost in an incomplete copy",

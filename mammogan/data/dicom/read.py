@@ -23,10 +23,11 @@ from mammogan.data.dicom.background import Breast, replace_background, with_dark
 from mammogan.data.dicom.decode import decode
 from mammogan.data.dicom.fit import Fit, fitted
 from mammogan.data.dicom.flags import Flag
+from mammogan.data.dicom.grey_check import check_grey_scale, covers_tissue
 from mammogan.data.dicom.greyscale import Voi
 from mammogan.data.dicom.header_facts import declared_orientation, doubts, facts_of
 from mammogan.data.dicom.kind import read
-from mammogan.data.dicom.orientation import Orientation, orient
+from mammogan.data.dicom.orientation import OVERVIEW, Orientation, orient
 from mammogan.data.dicom.placement import Placement, Region, apply_placement_to_mask, place_pixels
 from mammogan.data.dicom.stored_bits import settle_bits
 from mammogan.data.dicom.unusable import Unusable
@@ -128,6 +129,9 @@ def _canonical(
     padding = greyscale.padding(header)
     present = greyscale.stored_values(patterns, thorough=padding.size > 0)
     tones = greyscale.grey_curve(header, present, reading.voi, reading.voi_index)
+    if padding.size > 1 and covers_tissue(padding, tones.plain, patterns, -(-max(patterns.shape) // OVERVIEW)):
+        flags.append("padding_in_breast")
+        padding = padding[:0]
     present[padding] = False
     shown = tones.curve[present]
     # If only some stored values were searched for, a LUT could still give the others another brightness.
@@ -141,6 +145,9 @@ def _canonical(
         padding = padding[:0]
         breast, way = _look(header, patterns, tones.curve, laterality, view)
     curve = with_dark_background(tones, padding, breast, way, flags)
+    if tones.is_for_display:
+        doubtful = check_grey_scale(curve, tones.plain, patterns, padding, breast)
+        flags += doubtful if "voi_lut_range" not in tones.flags else []
     pixels = greyscale.brightness(curve, way.canonical(patterns))
     if reading.clean_background:
         pixels = replace_background(pixels, tones, curve, padding, breast, way, flags)
