@@ -40,6 +40,7 @@ MEANING = {
     "not_dicom": "not a DICOM file",
     "not_mg": "another modality than mammography",
     "out_of_memory": "memory ran out; give fewer --jobs",
+    "rotated": "on its side, by PatientOrientation; turn it upright",
     "spacing_implausible": "pixels of less than 0.02 or more than 0.5 mm, which --fit physical cannot use",
     "timeout": "not done within --file-seconds",
     "too_large": "more than 100 million pixels, or a file of more than 1 GiB",
