@@ -147,7 +147,7 @@ def _jumps(stored: Stored, cut: Stored, real: NDArray[np.bool_], bits: int) -> J
     codes = np.unique(code[real & (code != 0)])
     planes = int(np.bitwise_or.reduce(codes)) if codes.size else 0
     gap = not planes & 1 or codes.size < planes.bit_count()
-    share = np.count_nonzero(code[real]) / max(1, np.count_nonzero(real))
+    share = int(np.count_nonzero(code[real])) / max(1, int(np.count_nonzero(real)))
     if not kept.size:  # nothing to compare: the bits are everywhere, or nowhere beside padding
         return Jumps(0, 0, 0, share, gap)
     return Jumps(float(np.median(kept)), float(np.median(without)), float(np.median(above)), share, gap)
