@@ -116,7 +116,9 @@ def _spread(answers: dict[int, str], syntax: str, tries: int) -> list[int]:
 
 def _tried(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """Yield each path with the reason why it cannot be decoded, empty when it can: in a process, which may crash."""
-    answers = in_order(decoding_fault, paths, 1, SECONDS_A_FILE) if paths else ()
+    if not paths:
+        return
+    answers = in_order(decoding_fault, paths, 1, SECONDS_A_FILE)
     for path, answer in zip(paths, track(answers, len(paths), "files tried"), strict=True):
         crashed = "timeout" if isinstance(answer, Lost) and answer.why == "timeout" else "decoder_crashed"
         yield path, crashed if isinstance(answer, Lost) else answer

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.uid import HTJ2K, JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from mammogan.data.dicom.flags import Flag, raised
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 SYNTHETIC_DATA = 0x0008001C
+SIDES = {"L": "L", "LEFT": "L", "R": "R", "RIGHT": "R"}
+SQUARE = 0.01
+"""Pixels count as square when height and width differ by less than this share."""
+LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)
+CLAIMS = ("burned_in_annotation", "lossy_compression")
+"""Facts on which a DICOM export of the image may rest a claim; a header that does not say leaves them out."""
 
 
 def declared_orientation(header: Dataset) -> tuple[str, ...]:
@@ -20,16 +28,23 @@ def declared_orientation(header: Dataset) -> tuple[str, ...]:
     return tuple(value.split("\\") if isinstance(value, str) else map(str, np.atleast_1d(value)))
 
 
+def laterality_of(header: Dataset) -> str:
+    """Return the side that a header names, L or R, also where it writes the word; any other text as it is."""
+    named = str(header.get("ImageLaterality") or header.get("Laterality") or "").strip()
+    return SIDES.get(named.upper(), named)
+
+
 def doubts(header: Dataset, laterality: str, view: str) -> list[Flag]:
     """Return flags for a header whose side or view disagrees with the table, or that declares burnt-in text.
 
     The table is believed. The text may be a name.
     """
-    side = header.get("ImageLaterality") or header.get("Laterality")
+    side = laterality_of(header)
     position = header.get("ViewPosition")
     return raised(
         {
             "laterality_disagrees": side in ("L", "R") and side != laterality,
+            "pixels_not_square": _spacing(header) is None and not _has_square_pixels(header),
             "burned_in_annotation": header.get("BurnedInAnnotation") == "YES",
             "view_disagrees": position in ("CC", "MLO") and position != view,
         }
@@ -38,6 +53,7 @@ def doubts(header: Dataset, laterality: str, view: str) -> list[Flag]:
 
 def facts_of(header: Dataset, shape: tuple[int, ...], voi: dict[str, Any], flip_h: bool) -> dict[str, Any]:
     """Return what a sample's JSON may contain about the file."""
+    synthetic = SYNTHETIC_DATA in header and header[SYNTHETIC_DATA].value == "YES"
     return {
         "source_shape": list(shape),
         "source_spacing_mm": _spacing(header),
@@ -45,9 +61,35 @@ def facts_of(header: Dataset, shape: tuple[int, ...], voi: dict[str, Any], flip_
         "bits_stored": int(header.BitsStored),
         "voi": voi,
         "flip_h": flip_h,
-        "synthetic": SYNTHETIC_DATA in header and header[SYNTHETIC_DATA].value == "YES",
+        "synthetic": synthetic,
         "film": _is_film(header),
+        **({} if synthetic else _claims(header)),
     }
+
+
+def _claims(header: Dataset) -> dict[str, str]:
+    """Return CLAIMS, as far as they are known."""
+    lossy = header.file_meta.get("TransferSyntaxUID") in LOSSY
+    said = {
+        "burned_in_annotation": str(header.get("BurnedInAnnotation") or ""),
+        "lossy_compression": "01" if lossy else str(header.get("LossyImageCompression") or ""),
+    }
+    return {name: value for name, value in said.items() if value in ("YES", "NO", "00", "01")}
+
+
+def _has_square_pixels(header: Dataset) -> bool:
+    """Return whether PixelAspectRatio, which stands in for a pixel size, is 1 or missing."""
+    try:
+        height, width = (float(part) for part in header.get("PixelAspectRatio") or (1, 1))
+        return are_square([height, width])
+    except (TypeError, ValueError):
+        return True
+
+
+def are_square(spacing_mm: Sequence[float]) -> bool:
+    """Return whether pixels of this height and width are square."""
+    height, width = spacing_mm
+    return abs(height - width) <= SQUARE * max(height, width)
 
 
 def _is_film(header: Dataset) -> bool:
