@@ -7,7 +7,8 @@ This reads every byte: it checks the index, checksums, counts and members, bit d
 against its schema, and whether a patient, a study or a source image is in two splits. Every fault is listed, with what
 to do; the exit code is 1 if there is one. Then it prints the number of images and positives of each split, and a
 warning for every two mammograms in different splits that look alike, as when one was exported twice: look at them
-(mammogan preview). Such a warning is no fault.
+(mammogan preview). A warning also names patients in different splits whose files have one PatientID. A warning is no
+fault.
 
 It also draws work/contact-<HxW>.png: check there that every chest wall is at the left and every background is black.
 """
@@ -53,6 +54,7 @@ def _check(workspace: Workspace, resolution: Resolution, contact: bool) -> list[
     from mammogan.data.conversion.convert_cohort import ShardIndex, verify
     from mammogan.data.inspect.contact_sheet import draw_contact_sheet
     from mammogan.data.inspect.near_duplicates import near_duplicates
+    from mammogan.data.inspect.same_women import same_women
     from mammogan.io.terminal import say
 
     folder = workspace.shards(resolution)
@@ -70,6 +72,8 @@ def _check(workspace: Workspace, resolution: Resolution, contact: bool) -> list[
     say(f"{resolution}: {sum(s.count for s in index.shards)} images in {len(index.shards)} shards, all sound")
     for split, labels in index.counts.items():
         say(f"  {split:<11}{sum(labels.values()):6d} images, {labels['positive']} positive")
+    for women in same_women(index):
+        say(f"WARNING {resolution}: {women}")
     for pair in near_duplicates(index):
         say(f"WARNING {resolution}: {pair}: one image? Then drop a row of the table, or give both one patient")
     if contact:

@@ -11,6 +11,7 @@ COMMANDS = {
     "study": "shards, CAD, both GANs, adversarial mammograms and Table 1, on this machine or on SLURM",
     "watch": "show the status of every stage of a study",
     "scan": "make the table of mammograms of a public archive, or of your own files",
+    "join-tables": "join the tables of several archives into one",
     "make-shards": "convert DICOM mammograms to the shards that every later stage reads",
     "check-shards": "check finished shards and draw a page of them",
     "preview": "draw mammograms of a shard, flagged ones, or those that were left out",

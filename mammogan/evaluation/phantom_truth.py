@@ -5,7 +5,6 @@ Real mammograms have no truth.json; then there is nothing to measure, which is n
 
 from __future__ import annotations
 
-import csv
 import functools
 import hashlib
 import json
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from mammogan.data.dicom.placement import Placement, apply_placement_to_mask, place_pixels
 from mammogan.io.atomic import version
+from mammogan.io.tables import read_own
 
 Pixels = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
@@ -99,8 +99,7 @@ class PhantomTruth:
         self._folders: dict[Path, Path | None] = {}
         self._told: dict[Path, _Told] = {}
         if cohort.is_file():
-            with open(cohort, newline="", encoding="utf-8") as file:
-                self._rows = {row["key"]: row for row in csv.DictReader(file)}
+            self._rows = {row["key"]: row for row in read_own(cohort)}
 
     def of(self, key: str, facts: dict[str, Any]) -> LesionTruth | None:
         """Return the truth of one sample (its key and JSON); None if it is no phantom or has no lesion."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammogan.io.atomic import replaced_atomically
+from mammogan.io import tables
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,4 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Prediction))
 
 def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
     """Write predictions.csv. Probabilities are written so that reading them returns the same float."""
-    with replaced_atomically(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(dataclasses.astuple(row) for row in rows)
+    tables.write(path, COLUMNS, (dataclasses.astuple(row) for row in rows))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mammogan.io.temporary import temporary
 
 PRIVATE = 0o600
 """Mode of a file that only its owner may read."""
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EBADF)
 
 
 @contextmanager
@@ -49,13 +52,34 @@ def write_json(final: Path, value: Any) -> None:
     write_text(final, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def is_file(path: Path) -> bool:
-    """Return whether a file exists and can be reached; False where its disk does not answer, where Path.is_file
-    raises."""
+Place = Literal["file", "folder", "nothing", "closed", "no answer", "other"]
+"""What is at a path. closed: in a folder that may not be entered. no answer: its disk fails. other: a pipe or so."""
+FOUND: dict[Place, str] = {
+    "folder": "a folder",
+    "nothing": "no such file",
+    "closed": "a folder that you may not enter",
+    "no answer": "a disk that does not answer",
+    "other": "neither a file nor a folder",
+}
+"""What stands at a path instead of a file, in words; it quotes nothing."""
+
+
+def place_of(path: Path) -> Place:
+    """Return what is at a path. It never raises, while Path.is_file and Path.exists do for a closed folder."""
     try:
-        return path.is_file()
-    except OSError:
-        return False
+        mode = path.stat().st_mode
+    except PermissionError:
+        return "closed"
+    except ValueError:  # no valid name of a file
+        return "nothing"
+    except OSError as error:
+        return "nothing" if error.errno in ABSENT else "no answer"
+    return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file exists and can be reached; never raises, see ``place_of``."""
+    return place_of(path) == "file"
 
 
 def version(path: Path) -> tuple[int, ...]:
@@ -63,9 +87,12 @@ def version(path: Path) -> tuple[int, ...]:
 
     A reader compares it to know whether what it has read is still current.
     """
-    if not path.is_file():
+    try:
+        written = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return ()
-    written = path.stat()
+    if not stat.S_ISREG(written.st_mode):
+        return ()
     return written.st_ino, written.st_mtime_ns, written.st_size
 
 

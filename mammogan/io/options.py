@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_ori
 import tyro
 
 from mammogan.errors import UserError
+from mammogan.io.atomic import FOUND, place_of
 
 T = TypeVar("T")
 Flat = Annotated[T, tyro.conf.arg(name="")]
@@ -95,8 +96,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
     """Read a YAML mapping whose scalars all stay text: 24:00:00 stays a time, 1e-4 can become a number."""
     import yaml
 
-    if not file.is_file():
-        raise UserError(f"{file}: no such file")
+    if (place := place_of(file)) != "file":
+        raise UserError(f"{file}: {FOUND[place]}")
     try:
         read = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:

@@ -87,8 +87,9 @@ def write(root: Path) -> Miniature:
     add("cut.dcm", "truncated")
     cut = root / "d/cut.dcm"
     cut.write_bytes(cut.read_bytes()[:-4000])
-    for name, content in {"text.dcm": b"no DICOM", "empty": b"", "preview.png": b"\x89PNG"}.items():
+    for name, content in {"text.dcm": b"no DICOM", "preview.png": b"\x89PNG"}.items():
         made.file(f"d/{name}", "not_dicom", content)
+    made.file("d/empty", "empty", b"")
     made.file("d/more.zip", "packed", b"PK")
     made.image("d/space.dcm ", "bad_name")
     link = root / "d/broken.dcm"

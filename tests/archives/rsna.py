@@ -41,7 +41,7 @@ def write(root: Path) -> Miniature:
     add(30, "label_recalled", "L", "CC", 0, 0, "0.0")
     add(31, "label_benign", "L", "CC", 0, 1, "0.0")
     made.image("train_images/40/40001.dcm", "not_listed")
-    made.file("train_images/41/41001.dcm", "not_dicom", b"")
+    made.file("train_images/41/41001.dcm", "empty", b"")
     made.table("train.csv", COLUMNS, rows)
     made.table("sample_submission.csv", ("prediction_id", "cancer"), [("10_L", 0)])
     return made

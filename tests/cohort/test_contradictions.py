@@ -12,8 +12,8 @@ from archives import omi_db
 from archives.miniature import Miniature
 from archives.scanning import WRITERS, outcome, rows_of, scanned
 
-from mammogan.data.archives.report import MEANING
 from mammogan.data.archives.selection import Selection
+from mammogan.data.dicom.reasons import explained
 
 TABLES = {
     "rsna": ("train.csv", ","),
@@ -158,6 +158,6 @@ def test_copies_of_a_file_under_another_patient_or_label_are_distinguished_from_
     made.table("mine.csv", ("path", "patient", "label"), rows)
     report = scanned(made.root, out, Selection(repeats="all"))
     assert outcome(made.root, out) == made.expected
-    assert f"  1 left out: duplicate_conflict, {MEANING['duplicate_conflict']}" in list(report.lines())
+    assert f"  1 left out: duplicate_conflict, {explained('duplicate_conflict')}" in list(report.lines())
     details = {row["path"]: row["detail"] for row in rows_of(tmp_path / "labels.excluded.csv")}
     assert details["archive/b.dcm"].endswith(f"that is used, but another {differing}")

@@ -19,11 +19,11 @@ from dicoms import NAME, breast, write_mammogram, write_table
 
 from mammogan.data.archives.labels import OPEN_TO_CHOICE, Policy
 from mammogan.data.archives.registry import ARCHIVES
-from mammogan.data.archives.report import MEANING
 from mammogan.data.archives.scan import scan
 from mammogan.data.archives.selection import Selection
 from mammogan.data.cohort.label_sources import SOURCES
 from mammogan.data.cohort.table import read_table
+from mammogan.data.dicom.reasons import REASONS
 from mammogan.data.shards.reader import read_shard
 from mammogan.errors import UserError
 from mammogan.workspace import SPLITS
@@ -53,7 +53,7 @@ def test_every_file_of_an_archive_is_used_or_left_out_for_its_reason(
     assert report.files == len(made.expected) and report.used == len(made.labels)
     assert report.used + sum(report.excluded.values()) == report.files
     assert report.excluded == Counter(made.reasons.values())
-    assert set(report.excluded) <= set(MEANING)
+    assert set(report.excluded) <= {*REASONS, *(f"label_{name}" for name in OPEN_TO_CHOICE)}
     for column, words in SOURCES.items():
         assert {row[column] for row in rows_of(out)} <= set(words)
     assert {(row["laterality"], row["view"]) for row in rows_of(out)} <= {(s, v) for s in "LR" for v in ("CC", "MLO")}
@@ -382,7 +382,7 @@ def test_a_phantom_cohort_is_an_archive_with_a_table_of_its_own(phantom: Path, t
 
 def test_the_guide_names_every_archive_table_and_choice_and_no_option_that_does_not_exist() -> None:
     guide = (ROOT / "docs" / "archives.md").read_text(encoding="utf-8")
-    helps = "".join(run_script(f"shards/{name}.py", "--help").stdout for name in ("scan", "make_shards"))
+    helps = "".join(run_script(f"shards/{name}.py", "--help").stdout for name in ("scan", "make_shards", "join_tables"))
     assert set(re.findall(r"--[a-z][a-z-]+", guide)) <= set(re.findall(r"--[a-z-]+", helps))
     assert {f"--{name}" for name in OPEN_TO_CHOICE} <= set(re.findall(r"--[a-z-]+", guide))
     names = {mark.usual_name for archive in ARCHIVES.values() if not archive.is_own for mark in archive.marks}

@@ -410,7 +410,7 @@ def test_eight_bit_content_in_twelve_bits_is_flagged(file: Path) -> None:
         ("colour", {"SamplesPerPixel": 3}),
         ("colour", {"photometric": "PALETTE COLOR"}),
         ("truncated", {"PixelData": b"\0" * 100}),
-        ("decode_failed", {"without": ["Rows"]}),
+        ("no_pixels", {"without": ["Rows"]}),
     ],
 )
 def test_files_of_another_kind_are_refused_with_their_reason(file: Path, code: str, options: dict[str, Any]) -> None:

@@ -15,10 +15,10 @@ from mammogan.data.cohort.cohort import Mammogram
 from mammogan.data.cohort.pseudonyms import Pseudonyms
 from mammogan.data.conversion.convert_cohort import convert_cohort
 from mammogan.data.conversion.convert_image import Converted, Skipped, Task, convert, sample_facts
-from mammogan.data.conversion.report import MEANING
 from mammogan.data.dicom.fit import Fit, fitted, size_flags
 from mammogan.data.dicom.placement import Placement, add_change_to_source, apply_placement_to_mask, place_pixels
 from mammogan.data.dicom.read import Source, Unusable, place, read_mammogram
+from mammogan.data.dicom.reasons import OF_THE_FILE
 from mammogan.data.shards.reader import read_shard
 from mammogan.workspace import HIGH, LOW, Resolution, Workspace
 
@@ -79,7 +79,7 @@ def test_physical_leaves_out_what_says_that_its_pixels_are_of_an_impossible_size
     row = Mammogram(**{**vars(ROW), "path": file})
     outcome = convert(Task(row, (SMALL,), NAMES, fit="physical"))
     assert outcome == Skipped("spacing_implausible", f"pixels of {[float(n) for n in mm]} mm, expected 0.02 to 0.5 mm")
-    assert outcome.code in MEANING
+    assert outcome.code in OF_THE_FILE
     assert isinstance(convert(Task(row, (SMALL,), NAMES)), Converted)
 
 

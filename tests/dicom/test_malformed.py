@@ -19,8 +19,8 @@ from mammogan.data.cohort.cohort import Mammogram
 from mammogan.data.cohort.pseudonyms import Pseudonyms
 from mammogan.data.conversion.convert_cohort import ShardIndex, convert_cohort, verify
 from mammogan.data.conversion.convert_image import Converted, Skipped, Task, convert
-from mammogan.data.conversion.report import MEANING
 from mammogan.data.dicom.read import read_mammogram
+from mammogan.data.dicom.reasons import OF_COPIES, OF_THE_FILE
 from mammogan.data.inspect.preview import of_left_out
 from mammogan.data.parallel.pool import Lost, in_order
 from mammogan.workspace import Resolution, Workspace
@@ -51,7 +51,7 @@ def test_each_of_hundreds_of_malformed_files_gets_one_of_the_outcomes_that_are_r
     ]
     assert not wrong, "\n".join(wrong)
     assert len(cases) > 200 and len(set(found.values())) > 10
-    assert set(found.values()) <= {*MEANING, "used"}
+    assert set(found.values()) <= {*OF_THE_FILE, "used"}
 
 
 def test_a_cohort_of_malformed_files_is_converted_to_its_end_and_every_one_is_used_or_left_out(
@@ -63,7 +63,7 @@ def test_a_cohort_of_malformed_files_is_converted_to_its_end_and_every_one_is_us
     work = Workspace(tmp_path / "work")
     report = convert_cohort(table, work, [SIZE], jobs=2, shard_images=50, file_seconds=120)
     assert report.files == len(cases) == report.used + sum(report.skipped.values())
-    assert set(report.skipped) <= set(MEANING) and "unexpected" not in report.skipped
+    assert set(report.skipped) <= {*OF_THE_FILE, *OF_COPIES} and "unexpected" not in report.skipped
     index = ShardIndex.load(work.shards(SIZE))
     assert sum(shard.count for shard in index.shards) == report.used > 100
     assert len(index.excluded) == len((work.salt.parent / "quarantine.csv").read_text().splitlines()) - 1
@@ -122,7 +122,7 @@ def test_changed_bytes_of_a_header_lead_to_a_sample_or_to_a_reason(
     for at, value in changes.items():
         content[at] = value
     (tmp_path / "x.dcm").write_bytes(content)
-    assert outcome(tmp_path / "x.dcm") in {*MEANING, "used"} - {"unexpected", "unreadable"}
+    assert outcome(tmp_path / "x.dcm") in {*OF_THE_FILE, "used"} - {"unexpected", "unreadable"}
 
 
 def test_changed_bytes_of_compressed_pixels_lead_to_a_sample_or_to_a_reason(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_changed_bytes_of_compressed_pixels_lead_to_a_sample_or_to_a_reason(tmp_
         result.why if isinstance(result, Lost) else result.code if isinstance(result, Skipped) else "used"
         for result in in_order(convert, tasks, 2, seconds=20)
     )
-    assert found.total() == 120 and set(found) <= {*MEANING, "used", "crashed"} - {"unexpected"}
+    assert found.total() == 120 and set(found) <= {*OF_THE_FILE, "used", "crashed"} - {"unexpected"}
 
 
 def test_a_file_that_unfolds_to_more_than_a_process_may_take_costs_itself_only(tmp_path: Path) -> None:

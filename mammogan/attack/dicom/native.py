@@ -5,7 +5,6 @@ A shard records where the original lies in it (its placement); cohort.csv, priva
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from mammogan.data.dicom.read import Reading, Source, Unusable, read_mammogram
 from mammogan.data.shards.reader import Sample
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import is_file
+from mammogan.io.tables import read_own
 from mammogan.workspace import Workspace
 
 Pixels = NDArray[np.uint16]
@@ -47,8 +47,7 @@ class Originals:
                 f"--native reads the original mammograms by the paths in {self._cohort}, which is not there; it is "
                 "written by mammogan make-shards"
             )
-        with open(self._cohort, newline="", encoding="utf-8") as file:
-            self._rows = {row["key"]: row for row in csv.DictReader(file)}
+        self._rows = {row["key"]: row for row in read_own(self._cohort)}
 
     def pair(self, real: Sample, fake: Sample) -> NativePair:
         """Return both at full size. The adversarial one has the original's air and grey grid if the shard's has them.

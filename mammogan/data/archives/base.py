@@ -31,6 +31,8 @@ class Header:
     series: str = ""
     instance: str = ""
     series_text: str = ""
+    named: str = ""
+    """Reason for which the series' description speaks against the image; alone it only raises a doubt."""
     lateralities: tuple[tuple[str, str], ...] = ()
     views: tuple[tuple[str, str], ...] = ()
     is_film: bool = False

@@ -68,17 +68,19 @@ def _header_of(path: Path) -> Header:
 
 
 def _lost(how: Lost) -> Header:
-    return Header("timeout" if how.why == "timeout" else "reader_crashed", how.detail)
+    return Header("timeout" if how.why == "timeout" else "decoder_crashed", how.detail)
 
 
 def _image(path: PurePath, header: Header, archive: Archive, catalogue: Catalogue) -> Image:
     image = Image(path, header, reason=header.reason, detail=header.detail)
     if not _fits_a_table(path.as_posix()):
         image = image.out("bad_name")
-    listed = None if image.reason in NEVER_LISTED else catalogue.find(path, header)
+    listed = catalogue.find(path, header)
     if listed is None:
         return image.out("not_listed")
     key, entry = listed
+    if image.reason in NOT_LOOKED_INTO:
+        return replace(image, key=key)
     image = replace(image, key=key, entry=entry, finding=entry.finding, split=entry.split)
     image = _resolved(image, archive)
     patient = entry.patient if archive.is_own or not entry.patient else f"{archive.name}:{entry.patient}"
@@ -86,7 +88,8 @@ def _image(path: PurePath, header: Header, archive: Archive, catalogue: Catalogu
     return _exclude_unusable(image, entry)
 
 
-NEVER_LISTED = ("not_dicom", "unreadable", "unreadable_header", "timeout", "reader_crashed", "packed")
+NOT_LOOKED_INTO = ("empty", "not_dicom", "unreadable", "damaged_header", "timeout", "decoder_crashed", "packed")
+"""Reasons for which a file's header says nothing; the tables may still list the file."""
 
 
 def _fits_a_table(path: str) -> bool:
@@ -106,6 +109,7 @@ def _resolved(image: Image, archive: Archive) -> Image:
     doubts = [
         *(["laterality_disagrees"] if len({value for _, value in sides}) > 1 else []),
         *(["view_disagrees"] if len({value for _, value in views}) > 1 else []),
+        *([f"text_{header.named}"] if header.named else []),
     ]
     return replace(
         image,

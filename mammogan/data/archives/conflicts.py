@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mammogan.data.archives.base import Entry
+from mammogan.data.archives.tables import UNKNOWN_CELL, Cells
 
 CONFLICT = "table_conflict"
 """Code of the reason why an image is left out: its rows in the tables disagree."""
@@ -19,6 +20,17 @@ FIELDS_THAT_MUST_AGREE = {
     "excluded": "kind of image",
 }
 """The fields of an entry in which rows must agree, and their names in messages."""
+
+
+def checked(row: Cells, entry: Entry) -> Entry:
+    """Return the entry of a row, excluded if a cell of the row was not understood when the entry was made.
+
+    Its finding is then unknown, and the woman's other images are left out too: the cell may have said of her what
+    decides their labels.
+    """
+    if not row.fault or entry.excluded == CONFLICT:
+        return entry
+    return replace(entry, finding="unknown", excluded=UNKNOWN_CELL, why_excluded=row.fault)
 
 
 def merge_rows(rows: Iterable[tuple[str, Entry]]) -> dict[str, Entry]:

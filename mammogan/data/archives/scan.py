@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mammogan.data.archives.base import Dataset, Found
@@ -17,6 +15,7 @@ from mammogan.data.archives.selection import Selection, select
 from mammogan.data.conversion.report import LONGEST_DETAIL
 from mammogan.errors import UserError
 from mammogan.io import atomic, terminal
+from mammogan.io.tables import write
 
 COLUMNS = (
     "path", "patient", "laterality", "view", "label", "split", "density",
@@ -41,18 +40,18 @@ def scan(
     UserError if the archive is not recognised or lacks a table, or if no file can be used.
     """
     asked = selection or Selection()
-    if out.exists() and not overwrite:
-        raise UserError(f"{out} is there already; give another --out, or --overwrite")
     if jobs < 0 or (seconds is not None and seconds <= 0):
         raise UserError(f"--jobs {jobs} --seconds {seconds}: expected 0 (all cores) or more, and more than 0 seconds")
     _refuse_unwritable(out)
+    if out.exists() and not overwrite:
+        raise UserError(f"{out} is there already; give another --out, or --overwrite")
     found = look_into(root, tables)
     archive, why = recognise(found, dataset)
     basis = basis_of(archive, asked.policy)
     terminal.say(f"{archive.name}: {archive.title}, {why}; positive by {basis}")
     catalogue = archive.read(found, basis)
     read = list(read_images(found, archive, catalogue, jobs, seconds))
-    images = select(read, archive, catalogue, asked)
+    images = select(read, archive, catalogue, asked, root)
     report = ScanReport.of(archive, images, catalogue, found, out, excluded_list(out))
     _write(out, excluded_list(out), images, found)
     if not report.used:
@@ -82,11 +81,12 @@ def _write(out: Path, excluded: Path, images: Sequence[Image], found: Found) -> 
     has_split = any(image.split for image in used)
     columns = [name for name in COLUMNS if name != "split" or has_split]
     if used:
-        _write_csv(out, columns, ([_cell(image, name, out, found) for name in columns] for image in used))
+        rows = ([_cell(image, name, out, found) for name in columns] for image in used)
+        write(out, columns, rows, atomic.PRIVATE)
     left_out = (
         [_path(image, out, found), image.reason, image.detail[:LONGEST_DETAIL]] for image in images if image.reason
     )
-    _write_csv(excluded, EXCLUDED_COLUMNS, left_out)
+    write(excluded, EXCLUDED_COLUMNS, left_out, atomic.PRIVATE)
 
 
 def _cell(image: Image, column: str, out: Path, found: Found) -> str:
@@ -104,13 +104,3 @@ def _path(image: Image, out: Path, found: Found) -> str:
     """Return the path relative to the table's folder if the file is under it, so that both can be moved together."""
     path, folder = (found.root / image.path).absolute(), out.parent.absolute()
     return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    # File names and header texts may not be valid UTF-8.
-    printable = text.getvalue().encode("utf-8", "backslashreplace").decode()
-    atomic.write_text(path, printable, atomic.PRIVATE)

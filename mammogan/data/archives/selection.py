@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from mammogan.data.archives.base import Archive, Catalogue
 from mammogan.data.archives.candidates import Image
+from mammogan.data.archives.copies import without_constant_studies, without_copies
 from mammogan.data.archives.labels import Cases, Finding, Policy
+from mammogan.data.archives.same_woman import refuse_two_spellings
+from mammogan.data.archives.tables import UNKNOWN_CELL
 from mammogan.data.cohort.split import divide
 from mammogan.data.cohort.table import patient_of
 from mammogan.errors import UserError
@@ -29,11 +33,14 @@ class Selection:
     seed: int = 0
 
 
-def select(images: Sequence[Image], archive: Archive, catalogue: Catalogue, asked: Selection) -> list[Image]:
+def select(
+    images: Sequence[Image], archive: Archive, catalogue: Catalogue, asked: Selection, root: Path
+) -> list[Image]:
     """Return all images in the same order, each with its label or with the reason why it is left out."""
-    chosen = [without_film(image, archive, asked.allow_film) for image in images]
+    chosen = without_constant_studies([without_film(image, archive, asked.allow_film) for image in images])
     chosen = labelled(chosen, catalogue, asked.policy, archive)
-    chosen = without_copies(chosen)
+    refuse_two_spellings(chosen)
+    chosen = without_copies(chosen, root)
     if asked.repeats == "best":
         chosen = best_of_repeats(chosen)
     if asked.split == "official" or (archive.is_own and any(image.split for image in chosen)):
@@ -59,7 +66,16 @@ def labelled(images: Sequence[Image], catalogue: Catalogue, policy: Policy, arch
     cases = Cases()
     cases.add((e.patient, e.laterality, e.study, e.finding) for e in catalogue.entries.values())
     cases.add((i.entry.patient, i.laterality, i.study, i.entry.finding) for i in images if i.entry)
-    return [_labelled(image, cases, policy) for image in images]
+    entries = [*catalogue.entries.values(), *(image.entry for image in images if image.entry)]
+    unread = {entry.patient for entry in entries if entry.excluded == UNKNOWN_CELL} - {""}
+    return [_labelled(_without_unread(image, unread), cases, policy) for image in images]
+
+
+def _without_unread(image: Image, unread: Set[str]) -> Image:
+    """Leave out the images of a woman of whom a cell was not understood: it may say that she has cancer."""
+    if image.entry is None or image.entry.patient not in unread:
+        return image
+    return image.out(UNKNOWN_CELL, "in the row of another of her images")
 
 
 def _labelled(image: Image, cases: Cases, policy: Policy) -> Image:
@@ -72,26 +88,6 @@ def _labelled(image: Image, cases: Cases, policy: Policy) -> Image:
         return image.out("no_label")
     label = policy.label(finding)
     return replace(image, label=label) if label else image.out(f"label_{finding}")
-
-
-def without_copies(images: Sequence[Image]) -> list[Image]:
-    """Of the usable files with the same SOPInstanceUID, keep only the first."""
-    first: dict[str, Image] = {}
-    kept = []
-    for image in images:
-        earlier = first.get(image.header.instance) if image.header.instance else None
-        kept.append(_copy(image, earlier) if earlier else image)
-        if not image.reason:
-            first.setdefault(image.header.instance, image)
-    return kept
-
-
-def _copy(image: Image, earlier: Image) -> Image:
-    differing = [name for name in ("patient", "label") if getattr(image, name) != getattr(earlier, name)]
-    if differing:
-        detail = f"the SOPInstanceUID of an earlier file that is used, but another {' and another '.join(differing)}"
-        return image.out("duplicate_conflict", detail)
-    return image.out("duplicate", "the SOPInstanceUID of an earlier file")
 
 
 def best_of_repeats(images: Sequence[Image]) -> list[Image]:

@@ -1,19 +1,80 @@
-"""Read tables of any origin: any separator, any encoding, column names with spaces, underscores and capitals."""
+"""Tables of an archive: column names with spaces, underscores and capitals, and cells that are read or named."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from mammogan.data.archives.workbook import workbook_rows
+from mammogan.data.archives.views import SIDES
+from mammogan.data.cohort.identifiers import is_rounded, without_decimals
+from mammogan.data.cohort.quoting import quoted
 from mammogan.errors import UserError
+from mammogan.io.tables import read_lines, row_of, surplus
 
-SUFFIXES = (".csv", ".tsv", ".xlsx")
-SEPARATORS = (",", ";", "\t")
-NOTHING = ("", "nan", "null", "none", "n/a", "na")
+NOTHING = ("", "nan", "nat", "<na>", "null", "none", "n/a", "na", "#n/a")
+UNKNOWN_CELL = "unknown_cell"
+"""Code of the reason why an image is left out: a cell of its row, or of a row about her, is not understood."""
+YES, NO = ("1", "1.0", "true", "yes", "y"), ("0", "0.0", "false", "no", "n")
+T = TypeVar("T")
+
+
+class Cells(dict[str, str]):
+    """A row by plain column name. It remembers in ``unread`` which of its cells were not understood.
+
+    An empty cell says that nothing is known; a cell that is not understood is never taken for an empty one.
+    """
+
+    def __init__(self, cells: Mapping[str, str], table: str = "") -> None:
+        super().__init__(cells)
+        self.table = table
+        self.unread: dict[str, str] = {}
+
+    @property
+    def fault(self) -> str:
+        """Name the columns whose cells are not understood, with what is in them as far as it may be quoted."""
+        return ", ".join(f"{column}: {quoted(cell)}" for column, cell in self.unread.items())
+
+    def read(self, column: str, meaning: Callable[[str], T | None], empty: T) -> T:
+        """Return what a cell means; ``empty`` if it is empty, missing or not understood, which is remembered."""
+        if not (cell := self.get(column, "")):
+            return empty
+        if (found := meaning(cell)) is None:
+            self.unread[column] = cell
+            return empty
+        return found
+
+    def word(self, column: str, words: Mapping[str, T], empty: T) -> T:
+        """Return what one of ``words`` means, which are written in lower case; see ``read``."""
+        return self.read(column, lambda cell: words.get(cell.lower()), empty)
+
+    def whole(self, column: str, allowed: range) -> int | None:
+        """Return an integer of ``allowed``, None for an empty cell; see ``read``."""
+        return self.read(column, lambda cell: found if (found := number(cell)) in allowed else None, None)
+
+    def yes(self, column: str) -> bool | None:
+        """Return whether a cell says yes (1, true, yes) or no; None for an empty cell; see ``read``."""
+        return self.word(column, {**dict.fromkeys(YES, True), **dict.fromkeys(NO, False)}, None)
+
+    def side(self, *columns: str) -> str:
+        """Return L or R from the first of ``columns`` that is not empty, else an empty string; see ``read``."""
+        column = next((name for name in columns if self.get(name)), columns[0])
+        return self.word(column, {word.lower(): side for word, side in SIDES.items()}, "")
+
+    def identifier(self, column: str) -> str:
+        """Return an identifier as it was before a spreadsheet or pandas turned 12345 into 12345.0.
+
+        Raises UserError for one that a spreadsheet has rounded, such as 1.23457E+12: several may have become one.
+        """
+        cell = self.get(column, "")
+        if is_rounded(cell):
+            raise UserError(
+                f"table {self.table}, {column}: expected an identifier, found a number that a spreadsheet has rounded "
+                "(such as 1.23457E+12); take the table as it was downloaded, or give that column the format 'text'"
+            )
+        return without_decimals(cell)
 
 
 @dataclass(frozen=True)
@@ -23,21 +84,29 @@ class Table:
     path: Path
     columns: frozenset[str]
 
-    def rows(self) -> Iterator[dict[str, str]]:
-        """Yield each row by plain column name; spaces around cells are removed, words such as 'nan' become empty."""
-        lines = _lines(self.path)
-        header = [plain(name) for name in next(lines)]
-        for cells in lines:
-            if any(cells):
-                padded = [*cells, *[""] * (len(header) - len(cells))]
-                yield {name: known(cell) for name, cell in zip(header, padded, strict=False) if name}
+    def rows(self) -> Iterator[Cells]:
+        """Yield each row by plain column name; spaces around cells are removed, words such as 'nan' become empty.
+
+        Raises UserError for a row with more cells than the header.
+        """
+        lines = read_lines(self.path)
+        header = [plain(name) for name in next(lines).cells]
+        for line in lines:
+            if more := surplus(line, len(header)):
+                raise UserError(
+                    f"table {self.path.name}: line {line.number}: expected as many cells as the header has, found "
+                    f"{more} more; is a comma not in quotes?"
+                )
+            if any(line.cells):
+                cells = row_of(header, line)
+                yield Cells({name: known(cell) for name, cell in cells.items() if name}, self.path.name)
 
 
 def open_table(path: Path) -> Table | None:
     """Read the header of a table; None if the file is not a table."""
     try:
-        header = next(_lines(path), [])
-    except (OSError, ValueError, csv.Error):
+        header = next(read_lines(path)).cells
+    except (OSError, ValueError, UserError, StopIteration):
         return None
     return Table(path, frozenset(filter(None, map(plain, header))))
 
@@ -69,35 +138,3 @@ def density_of(cell: str) -> str:
 def tail(path: str, parts: int) -> str:
     """Return the last ``parts`` parts of a path in lower case; the path may have slashes or backslashes."""
     return "/".join(re.split(r"[\\/]+", path.strip())[-parts:]).lower()
-
-
-def cell_of(row: Mapping[str, str], *names: str) -> str:
-    """Return the first non-empty cell among the columns ``names``, or an empty string."""
-    return next((row[name] for name in names if row.get(name)), "")
-
-
-def _lines(path: Path) -> Iterator[Sequence[str]]:
-    if path.suffix.lower() == ".xlsx":
-        yield from workbook_rows(path)
-        return
-    encoding = _encoding(path)
-    with open(path, newline="", encoding=encoding, errors="replace") as file:
-        first = file.readline()
-        file.seek(0)
-        try:
-            yield from csv.reader(file, delimiter=max(SEPARATORS, key=first.count))
-        except csv.Error as error:
-            raise UserError(f"table {path.name}: cannot be read as CSV: {error}") from None
-
-
-def _encoding(path: Path) -> str:
-    """Guess the encoding: UTF-8 with or without a byte order mark, UTF-16, else cp1252 (Western spreadsheets)."""
-    with open(path, "rb") as file:
-        start = file.read(1 << 16)
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    try:
-        start[: start.rfind(b"\n") + 1 or None].decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8-sig"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from mammogan.data.dicom.usable import SIDES
+
 VIEW_CODES = {
     "399162004": "CC", "R-10242": "CC",
     "399368009": "MLO", "R-10226": "MLO",
@@ -17,12 +19,6 @@ VIEW_CODES = {
     "399101009": "XCCM", "R-1024B": "XCCM",
     "127457009": "SPECIMEN", "G-8310": "SPECIMEN",
 }  # fmt: skip
-MODIFIER_REASONS = {
-    "399163009": "spot_mag", "R-102D6": "spot_mag",
-    "399055006": "spot_mag", "R-102D7": "spot_mag",
-    "399209000": "implant_displaced", "R-102D5": "implant_displaced",
-}  # fmt: skip
-"""Code of the reason for leaving an image out, by view modifier; every other modifier gives view_modifier."""
 MEANINGS = {
     "craniocaudal": "CC",
     "mediolateraloblique": "MLO",
@@ -34,7 +30,6 @@ MEANINGS = {
     "exaggeratedcraniocaudalmedially": "XCCM",
 }
 VIEWS = {*VIEW_CODES.values(), "AT", "CV", "XCC", "TAN"}
-SIDES = {"L": "L", "LEFT": "L", "R": "R", "RIGHT": "R"}
 TOKEN = re.compile(r"[A-Z0-9]+")
 WORD = re.compile(r"([A-Z]+)\d{0,2}")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mammogan.data.cohort.cohort import WORKSPACE_COLUMNS, Mammogram
+from mammogan.io.tables import read_own
 
 Row = Mapping[str, str]
 FIELDS = {"patient": "patient", "laterality": "side", "view": "view", "label": "label", "split": "split"}
@@ -43,9 +43,8 @@ def changes(held: Path, mammograms: Sequence[Mammogram]) -> str:
 
 def _rows(held: Path) -> list[Row] | None:
     try:
-        with open(held, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
+        rows = read_own(held)
+    except (OSError, ValueError):
         return None
     is_whole = all(row.get(name) for row in rows for name in WORKSPACE_COLUMNS)
     return [*rows] if rows and is_whole else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from mammogan.data.cohort.pseudonyms import Pseudonyms
 from mammogan.data.cohort.split import TENTHS, Division, divide
 from mammogan.data.cohort.table import Row
 from mammogan.errors import UserError
-from mammogan.io import atomic, terminal
+from mammogan.io import atomic, tables, terminal
 from mammogan.workspace import SPLITS, Label
 
 WORKSPACE_COLUMNS = ("key", "patient", "path", "laterality", "view", "label", "split")
@@ -95,7 +93,7 @@ def _pseudonymous(row: Row, folder: Path, names: Pseudonyms, split: str) -> Mamm
         line=row.line,
         key=f"{patient}-{names.image(row.path)}-{row.laterality}{row.view}",
         patient=patient,
-        path=(folder / row.path).absolute(),
+        path=row.file.absolute(),
         laterality=row.laterality,
         view=row.view,
         label=row.label,
@@ -133,8 +131,5 @@ def _refuse_divided_studies(mammograms: Sequence[Mammogram]) -> None:
 
 def write_cohort(path: Path, mammograms: Sequence[Mammogram]) -> None:
     """Write the workspace's own table, readable by its owner only: the only file that links keys to paths."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(WORKSPACE_COLUMNS)
-    writer.writerows([getattr(mammogram, column) for column in WORKSPACE_COLUMNS] for mammogram in mammograms)
-    atomic.write_text(path, text.getvalue(), atomic.PRIVATE)
+    rows = ([str(getattr(mammogram, column)) for column in WORKSPACE_COLUMNS] for mammogram in mammograms)
+    tables.write(path, WORKSPACE_COLUMNS, rows, atomic.PRIVATE)

@@ -9,6 +9,7 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mammogan.data.cohort.identifiers import spelling_free
 from mammogan.errors import UserError
 from mammogan.io import atomic
 
@@ -36,6 +37,10 @@ class Pseudonyms:
         """Return 12 hex digits for an exam, from its StudyInstanceUID, or from the patient and any other identifier."""
         return self._digest("study", identifier if UID.fullmatch(identifier) else f"{patient}\0{identifier}")[:12]
 
+    def header_patient(self, identifier: str) -> str:
+        """Return 12 hex digits for the PatientID of a header, the same for all spellings of it."""
+        return self._digest("header patient", spelling_free(identifier))[:12]
+
     def source(self, fingerprint: bytes) -> str:
         """Return 32 hex digits for stored pixels; without the salt, a file cannot be matched to a sample of a shard."""
         return self._digest("source", fingerprint.hex())[:32]
@@ -47,11 +52,16 @@ class Pseudonyms:
 def load_salt(path: Path) -> bytes:
     """Read the secret salt; create one, readable by its owner only, if the file does not exist.
 
-    Raises UserError if it is shorter than 16 bytes.
+    Raises UserError if it cannot be read or is shorter than 16 bytes.
     """
-    if not path.exists():
+    if (place := atomic.place_of(path)) == "nothing":
         _make_salt(path)
-    salt = path.read_bytes().strip()
+    elif place != "file":
+        raise UserError(f"salt file {path}: expected a file that you may read, found {atomic.FOUND[place]}")
+    try:
+        salt = path.read_bytes().strip()
+    except OSError as error:
+        raise UserError(f"salt file {path} cannot be read: {error.strerror}; it must be yours") from error
     if len(salt) < SHORTEST_SALT:
         raise UserError(
             f"salt file {path}: expected at least {SHORTEST_SALT} bytes, found {len(salt)}; remove it to have one made"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import cast
 
+from mammogan.data.cohort.identifiers import is_rounded, spelling_free
 from mammogan.data.cohort.label_sources import SOURCES, known_source
 from mammogan.data.cohort.quoting import is_read_by_a_scan, quoted
+from mammogan.data.cohort.table_files import find_file, why_not
 from mammogan.errors import UserError
-from mammogan.io.atomic import is_file
+from mammogan.io.tables import WHOLE, Line, NotText, read_lines, row_of, surplus
 from mammogan.workspace import LABELS, SPLITS, Label
 
 REQUIRED = ("path", "patient", "laterality", "view", "label")
@@ -30,19 +29,23 @@ OPTIONAL = ("split", "density")
 READ = (*REQUIRED, *OPTIONAL, "study", *SOURCES)
 OWNER = {value: column for column in ("laterality", "view", "label", "split") for value in ALLOWED[column]}
 """The only column in which a value is allowed."""
-SEPARATORS = ",;\t"
-"""Possible separators of cells: spreadsheets write different ones in different languages. The first line decides."""
 COMMA_HINT = "is a comma not in quotes?"
 SHOWN_FAULTS = 10
 """How many faults a message lists; if there are more, it adds the number of faults in each column."""
 NO_FILE = "no such file"
+ROUNDED = "a number that a spreadsheet has rounded, such as 1.23457E+12"
+SPELLING_HINT = (
+    "one patient with two spellings would be two patients, in two splits: write her identifier alike in all rows. If "
+    "they are two women, give them identifiers that differ in more than zeros, case and spaces"
+)
 
 
 @dataclass(frozen=True)
 class Row:
     """One row as the user wrote it; ``line`` is the line where it begins, as a text editor counts lines.
 
-    patient and study are private. The sources are words of label_sources.py; None if the table has other words or none.
+    patient and study are private. ``file`` is the file that ``path`` names on this machine. The sources are words of
+    label_sources.py; None if the table has other words or none.
     """
 
     line: int
@@ -57,6 +60,7 @@ class Row:
     label_source: str | None = None
     laterality_source: str | None = None
     view_source: str | None = None
+    file: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -98,14 +102,14 @@ def read_table(table: Path) -> list[Row]:
     header, lines = _cells(table)
     rows: list[Row] = []
     faults: list[Fault] = []
-    for line, cells in lines:
-        record = {name: cell.strip() for name, cell in zip_longest(header, cells[: len(header)], fillvalue="")}
-        surplus = len(cells) - len(header)
-        found = _misaligned_cells(line, record, surplus) or _cell_faults(line, record, table.parent)
+    for line in lines:
+        record = row_of(header, line)
+        file, fault = _file_of(line.number, record["path"], table.parent)
+        found = _misaligned_cells(line, record, len(header)) or [*_cell_faults(line.number, record), *fault]
         faults += found
         if not found:
-            rows.append(_row(line, record))
-    faults += _repeated_files(rows) + _split_faults(rows)
+            rows.append(_row(line.number, record, file))
+    faults += _repeated_files(rows) + _split_faults(rows) + _spelling_faults(rows)
     if faults:
         hints = list(_hints(table, faults, len(lines)))
         raise TableError(table, sorted(faults, key=lambda fault: fault.line), hints)
@@ -116,30 +120,21 @@ def _hints(table: Path, faults: Sequence[Fault], rows: int) -> Iterator[str]:
     missing = sum(fault.found == NO_FILE for fault in faults)
     if missing == rows > 1:
         yield f"none of the {missing} files is there: is their disk mounted, and is the table in its folder?"
+    if any(fault.column == "patient" and "spelling" in fault.expected for fault in faults):
+        yield SPELLING_HINT
     if any(is_read_by_a_scan(fault.column, fault.found) for fault in faults):
         out = "labels.csv" if table.name != "labels.csv" else "cohort.csv"
         yield f"such words are read by mammogan scan FOLDER --dataset csv --tables {table} --out {out}"
 
 
-def _cells(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the names of the columns, and for each row its cells and the line where it begins."""
-    text = _text(table)
-    first = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(SEPARATORS, key=first.count))
-    lines, begins = [], 1
-    try:
-        header = _column_names(table, [name.strip() for name in next(reader, [])])
-        begins = reader.line_num + 1
-        for cells in reader:
-            if cells:  # not a blank line
-                lines.append((begins, cells))
-            begins = reader.line_num + 1  # a cell in quotes can hold line breaks
-    except csv.Error as error:
-        raise UserError(f"cohort table {table.name}: line {begins}: {error}; is a quote left open?") from None
+def _cells(table: Path) -> tuple[list[str], list[Line]]:
+    """Return the names of the columns, and the rows."""
+    lines = _lines(table)
+    header = _column_names(table, [name.strip() for name in lines[0].cells] if lines else [])
     _check_header(table, header)
-    if not lines:
+    if not lines[1:]:
         raise UserError(f"cohort table {table.name}: expected at least one row under the header, found none")
-    return header, lines
+    return header, lines[1:]
 
 
 def _column_names(table: Path, header: Sequence[str]) -> list[str]:
@@ -174,10 +169,10 @@ def refuse_folder(table: Path) -> None:
         )
 
 
-def _text(table: Path) -> str:
+def _lines(table: Path) -> list[Line]:
     try:
         refuse_folder(table)
-        return table.read_text(encoding="utf-8-sig")
+        return list(read_lines(table, WHOLE))
     except FileNotFoundError:
         raise UserError(f"cohort table {table}: no such file; --cohort names a CSV with columns {_columns()}") from None
     except OSError as error:
@@ -185,7 +180,7 @@ def _text(table: Path) -> str:
             f"cohort table {table} cannot be read: {error.strerror}; --cohort names a CSV file on a disk that is "
             "there, which you may read"
         ) from error
-    except UnicodeDecodeError:
+    except NotText:
         raise UserError(
             f"cohort table {table}: expected UTF-8 text; save it as 'CSV UTF-8', or have it read, also if it is a "
             f"workbook, by\n  mammogan scan FOLDER --dataset csv --tables {table} --out labels.csv"
@@ -196,19 +191,19 @@ def _columns() -> str:
     return f"{', '.join(REQUIRED)} and, if you like, {', '.join(OPTIONAL)}"
 
 
-def _misaligned_cells(line: int, record: dict[str, str], surplus: int) -> list[Fault]:
+def _misaligned_cells(line: Line, record: dict[str, str], columns: int) -> list[Fault]:
     """Return a fault if the row's cells are under the wrong headers, for example because a name contains a comma.
 
     It is then the only fault of the row, and quotes nothing: the text under 'view' may be a part of the name.
     """
-    if surplus > 0:
-        return [Fault(line, "row", "as many cells as the header has", f"{surplus} more; {COMMA_HINT}")]
+    if more := surplus(line, columns):
+        return [Fault(line.number, "row", "as many cells as the header has", f"{more} more; {COMMA_HINT}")]
     if any(OWNER.get(record.get(column, ""), column) != column for column in ALLOWED):
-        return [Fault(line, "row", "each cell under its own header", f"cells of other columns; {COMMA_HINT}")]
+        return [Fault(line.number, "row", "each cell under its own header", f"cells of other columns; {COMMA_HINT}")]
     return []
 
 
-def _cell_faults(line: int, record: dict[str, str], folder: Path) -> list[Fault]:
+def _cell_faults(line: int, record: dict[str, str]) -> list[Fault]:
     faults = []
     for column, allowed in ALLOWED.items():
         value = record.get(column, "")
@@ -217,22 +212,22 @@ def _cell_faults(line: int, record: dict[str, str], folder: Path) -> list[Fault]
     # Messages never quote paths or patients: both may name a person.
     if not record["patient"]:
         faults.append(Fault(line, "patient", "an identifier", "an empty cell"))
-    if not record["path"]:
-        faults.append(Fault(line, "path", "a DICOM file", "an empty cell"))
-    elif not is_file(file := folder / record["path"]):
-        found = "a folder" if _is_folder(file) else NO_FILE
-        faults.append(Fault(line, "path", "a file, absolute or relative to the table's folder", found))
+    elif is_rounded(record["patient"]):
+        faults.append(Fault(line, "patient", "an identifier", ROUNDED))
     return faults
 
 
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # for example, the disk does not answer
-        return False
+def _file_of(line: int, path: str, folder: Path) -> tuple[Path, list[Fault]]:
+    """Return the file that a row names, and a fault if it cannot be reached."""
+    if not path:
+        return folder, [Fault(line, "path", "a DICOM file", "an empty cell")]
+    file, place = find_file(path, folder)
+    if place == "file":
+        return file, []
+    return file, [Fault(line, "path", "a file, absolute or relative to the table's folder", why_not(path, place))]
 
 
-def _row(line: int, record: dict[str, str]) -> Row:
+def _row(line: int, record: dict[str, str], file: Path) -> Row:
     return Row(
         line=line,
         path=record["path"],
@@ -243,6 +238,7 @@ def _row(line: int, record: dict[str, str]) -> Row:
         split=record.get("split") or None,
         density=record.get("density") or None,
         study=record.get("study") or None,
+        file=file,
         **{column: known_source(column, record.get(column, "")) for column in SOURCES},
     )
 
@@ -258,13 +254,25 @@ def patient_of(identifier: str) -> str:
 
 
 def _repeated_files(rows: Sequence[Row]) -> list[Fault]:
-    first: dict[str, int] = {}
+    first: dict[Path, int] = {}
     faults = []
     for row in rows:
-        if row.path in first:
-            faults.append(Fault(row.line, "path", "each file once", f"the file of line {first[row.path]}"))
-        first.setdefault(row.path, row.line)
+        if row.file in first:
+            faults.append(Fault(row.line, "path", "each file once", f"the file of line {first[row.file]}"))
+        first.setdefault(row.file, row.line)
     return faults
+
+
+def _spelling_faults(rows: Sequence[Row]) -> list[Fault]:
+    """Return a fault for each further spelling of a patient, such as 0100 and 100.0 where an earlier row has 100."""
+    first: dict[str, Row] = {}
+    faults: dict[str, Fault] = {}
+    for row in rows:
+        earlier = first.setdefault(spelling_free(row.patient), row)
+        if earlier.patient != row.patient and row.patient not in faults:
+            found = f"the patient of line {earlier.line} with other zeros, case or spaces"
+            faults[row.patient] = Fault(row.line, "patient", "one spelling for each patient", found)
+    return list(faults.values())
 
 
 def _split_faults(rows: Sequence[Row]) -> list[Fault]:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from mammogan.data.cohort.changes import changes
@@ -26,6 +27,7 @@ from mammogan.data.conversion.write_shards import Plan, Reasons, fill
 from mammogan.data.dicom.decodability import examine
 from mammogan.data.dicom.fit import Fit
 from mammogan.data.dicom.read import Reading, Voi
+from mammogan.data.inspect.same_women import same_women
 from mammogan.data.inspect.verify import verify
 from mammogan.data.shards.codec import Codec
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
@@ -180,7 +182,7 @@ def _convert_all(
         raise UserError("\n".join(["no file of the table could be used", *why_left_out(report.skipped, listed)]))
     for folder in folders:
         folder.write_index(list(plan))
-    return report
+    return replace(report, warnings=tuple(same_women(ShardIndex.load(folders[0].path))))
 
 
 def _tasks(

@@ -123,5 +123,6 @@ def sample_facts(row: Mammogram, source: Source, placement: Placement, names: Ps
         "film": source.facts["film"],
         **{name: source.facts[name] for name in CLAIMS if name in source.facts},
         "flags": source.facts["flags"],
+        **({"header_patient": names.header_patient(source.header_patient)} if source.header_patient else {}),
         "source_hmac": names.source(source.fingerprint),
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 from mammogan.data.conversion.failure_limit import most_failures
 from mammogan.data.parallel.pool import cores, processes
 from mammogan.errors import UserError
-from mammogan.io import terminal
+from mammogan.io import atomic, terminal
 
 PROCESS_BYTES = 500_000_000
 """Memory that a process needs for images of the largest detectors, 17 million pixels: 0.37e9 measured.
@@ -73,5 +73,5 @@ def writing_into(folder: Path) -> Iterator[None]:
 
 
 def _free(folder: Path) -> str:
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = next(path for path in (folder, *folder.absolute().parents) if atomic.place_of(path) != "nothing")
     return f"{shutil.disk_usage(there).free / 1e9:.1f} GB are left"

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from mammogan.data.cohort.quoting import quoted
-from mammogan.data.conversion.report import MEANING
 from mammogan.data.dicom.header_facts import laterality_of
 from mammogan.data.dicom.kind import read
 from mammogan.data.dicom.quiet import quiet_pydicom
 from mammogan.data.dicom.read import place
 from mammogan.data.dicom.read import read_mammogram as read_source
+from mammogan.data.dicom.reasons import REASONS, explained
 from mammogan.data.dicom.unusable import Unusable
 from mammogan.errors import UserError
 from mammogan.workspace import Resolution
@@ -41,7 +41,7 @@ def read_mammogram(
         raise UserError(f"expected a mammogram in {path}, found: {_meaning(reason)}") from None
     except Exception as error:  # a header can be wrong in unforeseen ways; the original error may quote it
         kind = type(error).__name__
-        raise UserError(f"expected a mammogram in {path}, found: {MEANING['unexpected']} ({kind}); damaged?") from None
+        raise UserError(f"expected a mammogram in {path}, found: {REASONS['unexpected']} ({kind}); damaged?") from None
     return torch.from_numpy(pixels)[None, None]
 
 
@@ -66,4 +66,4 @@ def _found(value: str) -> str:
 def _meaning(reason: Unusable) -> str:
     if isinstance(reason.__cause__, FileNotFoundError):
         return "no file; check the path"
-    return MEANING.get(reason.code, reason.code)
+    return explained(reason.code)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,40 +13,13 @@ from mammogan.data.conversion.convert_image import Skipped
 from mammogan.data.conversion.shard_folder import ShardFolder
 from mammogan.data.dicom.flags import FLAGS
 from mammogan.data.dicom.flags import MEANING as FLAG_MEANING
-from mammogan.io import atomic
+from mammogan.data.dicom.reasons import explained
+from mammogan.io import atomic, tables
 from mammogan.workspace import LABELS, SPLITS, Workspace
 
 COLUMNS = ("line", "key", "reason", "path", "detail")
 LONGEST_DETAIL = 500
 """Longest detail in characters: it may quote a header value of any length, and csv reads no cell beyond 131072."""
-MEANING = {
-    "bits_contradict": "bits beyond the declared ones that are neither brightness nor an overlay",
-    "bits_unsupported": "more than 16 bits per pixel",
-    "blank": "one brightness everywhere except padding",
-    "colour": "a colour image",
-    "damaged_header": "the header cannot be read",
-    "decode_failed": "the pixels are damaged, or cannot be decoded here",
-    "decoder_crashed": "the decoder crashed",
-    "duplicate": "same pixels as another row, which was kept",
-    "duplicate_conflict": "same pixels as a kept row of another patient or label: one of the two is wrong",
-    "empty": "an empty file",
-    "for_processing": "raw detector data; export the FOR PRESENTATION image",
-    "grey_scale_ruined": "the breast is all white, all black or too dark: the header's window does not fit the pixels",
-    "multiframe": "tomosynthesis or several frames",
-    "no_spacing": "no size of a pixel, which --fit physical needs",
-    "no_pixels": "no pixels in the file, or lost in an incomplete copy",
-    "not_dicom": "not a DICOM file",
-    "not_mg": "another modality than mammography",
-    "out_of_memory": "memory ran out; give fewer --jobs",
-    "rotated": "on its side, by PatientOrientation; turn it upright",
-    "spacing_implausible": "pixels of less than 0.02 or more than 0.5 mm, which --fit physical cannot use",
-    "timeout": "not done within --file-seconds",
-    "too_large": "more than 100 million pixels, or a file of more than 1 GiB",
-    "too_small": "less than 64 pixels high or wide",
-    "truncated": "cut off before its end, as in an incomplete copy",
-    "unexpected": "an unexpected fault",
-    "unreadable": "the file cannot be read",
-}
 
 
 @dataclass(frozen=True)
@@ -69,6 +40,8 @@ class ConversionReport:
     converted_now: int
     quarantine: Path
     """Path of the private list: line, path and full reason of every file left out."""
+    warnings: tuple[str, ...] = ()
+    """Sentences on what may be wrong with the cohort; they name pseudonyms only."""
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the report that the user sees."""
@@ -83,13 +56,14 @@ class ConversionReport:
         for split in SPLITS:
             for label in LABELS:
                 yield f"{split:<11} {label:<9} {self.counts[split][label]:7d} {self.patients[split][label]:9d}"
+        yield from (f"WARNING: {warning}" for warning in self.warnings)
         yield "shards in " + ", ".join(str(folder) for folder in self.folders)
 
 
 def why_left_out(by_reason: Mapping[str, int], quarantine: Path) -> Iterator[str]:
     """Yield one line per reason, then the path of the list; nothing when every file was used."""
     for code, number in sorted(by_reason.items()):
-        yield f"  {number} left out: {code}, {MEANING.get(code, 'see the list')}"
+        yield f"  {number} left out: {code}, {explained(code)}"
     if by_reason:
         yield f"  which ones, with the full reason (private): {quarantine}"
         yield "  repaired files are added when you run the same command again"
@@ -151,13 +125,12 @@ def write_quarantine(
     details = _earlier_details(path) | {key: reason.detail for key, reason in reasons.items()}
     codes = {key: reason.code for key, reason in reasons.items()}
     codes |= {row["key"]: row["reason"] for row in left_out(folders)}
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in sorted(mammograms, key=lambda row: row.line):
-        if row.key in codes:
-            writer.writerow([row.line, row.key, codes[row.key], row.path, details.get(row.key, "")[:LONGEST_DETAIL]])
-    atomic.write_text(path, text.getvalue(), atomic.PRIVATE)
+    rows = (
+        (str(row.line), row.key, codes[row.key], str(row.path), details.get(row.key, "")[:LONGEST_DETAIL])
+        for row in sorted(mammograms, key=lambda row: row.line)
+        if row.key in codes
+    )
+    tables.write(path, COLUMNS, rows, atomic.PRIVATE)
     return path
 
 
@@ -167,7 +140,6 @@ def _earlier_details(path: Path) -> dict[str, str]:
     Empty when the list is missing or damaged; the new list then has only the reasons.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return {row["key"]: row["detail"] or "" for row in csv.DictReader(file)}
-    except (FileNotFoundError, ValueError, KeyError, csv.Error):
+        return {row["key"]: row["detail"] for row in tables.read_own(path)}
+    except (FileNotFoundError, ValueError, KeyError):
         return {}

@@ -21,9 +21,10 @@ from pydicom.uid import UID
 
 from mammogan.data.dicom.decode import decode
 from mammogan.data.dicom.decoders import EXTRA, GPL, Decoding, decoding_of, is_standard
-from mammogan.data.dicom.kind import MOST_BYTES, read
+from mammogan.data.dicom.kind import read
 from mammogan.data.dicom.quiet import quiet_pydicom
 from mammogan.data.dicom.unusable import Unusable
+from mammogan.data.dicom.usable import MOST_BYTES
 from mammogan.data.parallel.pool import Lost, in_order
 from mammogan.io.terminal import track
 

@@ -24,8 +24,8 @@ from mammogan.data.dicom.codestream import (
 from mammogan.data.dicom.decoders import only_decoder
 from mammogan.data.dicom.flags import Flag
 from mammogan.data.dicom.jpeg_lossless import is_read_wrongly
-from mammogan.data.dicom.kind import MOST_PIXELS, SMALLEST_SIDE, number
 from mammogan.data.dicom.unusable import Unusable
+from mammogan.data.dicom.usable import MOST_PIXELS, SMALLEST_SIDE, number
 
 PASSED_ON = (MemoryError, KeyboardInterrupt, SystemExit)
 """Exceptions that are not a decoder's fault. A panic of a decoder in Rust is its fault, though no Exception either."""

@@ -72,6 +72,8 @@ class Source:
     breast: Region | None = None
     top: float = greyscale.TOP
     """End of the grey scale: 65535, or the largest number that can be stored if the stored numbers are kept."""
+    header_patient: str = ""
+    """PatientID of the header; private."""
 
 
 def read_mammogram(path: Path, laterality: str, view: str, reading: Reading = Reading()) -> Source:
@@ -165,6 +167,7 @@ def _canonical(
         fingerprint=_fingerprint(stored),
         breast=breast.region((height, width), way),
         top=tones.top,
+        header_patient=_patient(header),
     )
 
 
@@ -173,6 +176,13 @@ def _look(
 ) -> tuple[Breast, Orientation]:
     breast = Breast.find(patterns, curve)
     return breast, orient(breast.mask, declared_orientation(header), laterality, view)
+
+
+def _patient(header: Dataset) -> str:
+    """Return PatientID without interpreting its characters, about which some headers lie; empty if it is missing."""
+    element = header.get_item("PatientID")
+    value = element.value if element is not None else None
+    return value.decode("utf-8", "replace").strip("\0 ") if isinstance(value, bytes) else str(value or "").strip()
 
 
 def _fingerprint(stored: NDArray[Any]) -> bytes:

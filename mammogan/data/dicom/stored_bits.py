@@ -18,8 +18,9 @@ from pydicom.uid import RLELossless
 
 from mammogan.data.dicom.flags import Flag
 from mammogan.data.dicom.greyscale import padding, stored_patterns
-from mammogan.data.dicom.kind import PLAIN, number
+from mammogan.data.dicom.kind import PLAIN
 from mammogan.data.dicom.unusable import Unusable
+from mammogan.data.dicom.usable import number
 
 LOOKED_AT = 2_000_000
 """About as many pairs of neighbouring pixels are compared."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -23,6 +22,7 @@ from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import read_facts, read_pixels
 from mammogan.errors import MissingInput, UserError
 from mammogan.io import atomic
+from mammogan.io.tables import read_own
 from mammogan.workspace import Workspace
 
 SECONDS = 60.0  # time to decode a file that was left out; after that, its process is killed
@@ -81,10 +81,9 @@ def of_left_out(workspace: Workspace) -> Iterator[Picture]:
     Raises MissingInput if there is no quarantine.csv.
     """
     table = workspace.salt.parent / "quarantine.csv"
-    if not table.is_file():
+    if not atomic.is_file(table):
         raise MissingInput(f"{table} is not there: no conversion has run in {workspace.root}, or it left nothing out")
-    with open(table, newline="", encoding="utf-8") as file:
-        rows = [LeftOut(row["line"], row["key"], row["reason"], Path(row["path"])) for row in csv.DictReader(file)]
+    rows = [LeftOut(row["line"], row["key"], row["reason"], Path(row["path"])) for row in read_own(table)]
     with closing(in_order(thumbnail, [row.path for row in rows], 1, SECONDS)) as thumbnails:
         for row, pixels in zip(rows, thumbnails, strict=True):
             yield Picture(None if isinstance(pixels, Lost) else pixels, f"line {row.line}: {row.reason}", row.key)

@@ -45,9 +45,10 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "film": bool,
     **dict.fromkeys(CLAIMS, str),
     "flags": list,
+    "header_patient": str,
     "source_hmac": str,
 }
-OPTIONAL = {"density", "study", "clean_background", *CLAIMS, *SOURCES}
+OPTIONAL = {"density", "study", "clean_background", "header_patient", *CLAIMS, *SOURCES}
 
 
 def verify(folder: Path) -> list[str]:
@@ -88,8 +89,8 @@ def _wrong_counts(index: ShardIndex) -> Iterator[str]:
 
 def _shard_faults(index: ShardIndex, shard: IndexedShard, facts: list[dict[str, Any]]) -> Iterator[str]:
     tar = index.folder / shard.name
-    if not tar.is_file():
-        yield f"{shard.name}: missing"
+    if (place := atomic.place_of(tar)) != "file":
+        yield f"{shard.name}: missing" if place == "nothing" else f"{shard.name}: cannot be read ({place})"
         return
     if tar.stat().st_size != shard.bytes:
         yield f"{shard.name}: {tar.stat().st_size} bytes, index.json says {shard.bytes}"

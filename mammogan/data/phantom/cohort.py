@@ -7,7 +7,6 @@ DIR/truth.json, then DIR/labels.csv   written last: if the table exists, the coh
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import io
 import os
@@ -25,7 +24,7 @@ from mammogan.data.phantom.picture import Mask, Placed, draw
 from mammogan.data.phantom.plan import PlannedImage, PlannedPatient, plan_cohort
 from mammogan.data.phantom.settings import GENERATOR_VERSION, PhantomConfig
 from mammogan.errors import UserError
-from mammogan.io import atomic, terminal
+from mammogan.io import atomic, tables, terminal
 
 SETTINGS, TRUTH, TABLE = "settings.json", "truth.json", "labels.csv"
 COLUMNS = ("path", "patient", "laterality", "view", "label", "density")
@@ -204,9 +203,5 @@ def _write_truth_and_table(config: PhantomConfig, plan: list[PlannedPatient], ou
             "images": images,
         },
     )
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    for truth in images.values():
-        table.writerow([truth["file"], *(truth[column] for column in COLUMNS[1:])])
-    atomic.write_text(out / TABLE, text.getvalue())
+    rows = ([truth["file"], *(truth[column] for column in COLUMNS[1:])] for truth in images.values())
+    tables.write(out / TABLE, COLUMNS, rows)

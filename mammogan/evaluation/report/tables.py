@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 from mammogan.evaluation.bootstrap import Figure
 from mammogan.evaluation.result import Result
 from mammogan.evaluation.table1 import PAPER, ROWS
-from mammogan.io.atomic import replaced_atomically, write_json, write_text
+from mammogan.io import tables
+from mammogan.io.atomic import write_json, write_text
 
 NOT_GIVEN = "–"
 CSV_COLUMNS = (
@@ -72,16 +72,16 @@ def write_table_json(path: Path, results: Sequence[Result], facts: dict[str, Any
 
 def write_table_csv(path: Path, results: Sequence[Result]) -> None:
     """Write one line per figure and report column."""
-    with replaced_atomically(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(CSV_COLUMNS)
-        for result in results:
-            paper = PAPER.get(str(result.resolution), {})
-            for name, f in result.table.items():
-                note = f.reason or f.interval_reason
-                numbers = (f.value, f.low, f.high, f.numerator, f.denominator)
-                told = (note, paper.get(name, ""), result.objective)
-                writer.writerow((result.resolution, name, ROWS[name], *numbers, *told))
+    tables.write(path, CSV_COLUMNS, _csv_rows(results))
+
+
+def _csv_rows(results: Sequence[Result]) -> Iterator[tuple[object, ...]]:
+    for result in results:
+        paper = PAPER.get(str(result.resolution), {})
+        for name, f in result.table.items():
+            note = f.reason or f.interval_reason
+            numbers = (f.value, f.low, f.high, f.numerator, f.denominator)
+            yield str(result.resolution), name, ROWS[name], *numbers, note, paper.get(name, ""), result.objective
 
 
 def write_table_markdown(path: Path, results: Sequence[Result], banner: str) -> None:

@@ -14,10 +14,9 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
-from mammogan.data.archives.conflicts import CONFLICT, merge_rows
+from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.labels import Basis, Finding
-from mammogan.data.archives.tables import cell_of, density_of
-from mammogan.data.archives.views import SIDES
+from mammogan.data.archives.tables import UNKNOWN_CELL, Cells, density_of
 
 TABLE = TableSignature(
     "{mass,calc}_case_description_{train,test}_set.csv",
@@ -27,9 +26,9 @@ FILM = re.compile(r"(Mass|Calc)-(Training|Test)_(P_\d+)_(LEFT|RIGHT)_(CC|MLO)(_\
 FindingAndSource = tuple[Finding, str]
 UNKNOWN: FindingAndSource = ("unknown", "pathology")
 FINDING_OF_PATHOLOGY: dict[str, FindingAndSource] = {
-    "BENIGN_WITHOUT_CALLBACK": ("benign", "radiologist_birads"),  # never biopsied
-    "BENIGN": ("benign", "pathology"),
-    "MALIGNANT": ("cancer", "pathology"),
+    "benign_without_callback": ("benign", "radiologist_birads"),  # never biopsied
+    "benign": ("benign", "pathology"),
+    "malignant": ("cancer", "pathology"),
 }
 """Finding and label source of each pathology, the worst last."""
 RANK = (UNKNOWN, *FINDING_OF_PATHOLOGY.values())
@@ -64,10 +63,12 @@ def read(found: Found, basis: Basis) -> Catalogue:
 
 def _with_the_worst(rows: Sequence[tuple[str, Entry]]) -> dict[str, Entry]:
     """Return each film's entry with the worst finding of its breast and view in any row, also of the other sets."""
-    films = merge_rows((film, replace(entry, finding="unknown")) for film, entry in rows)
+    # A row that is not understood may have held the worst finding, so it counts for the film.
+    unread = {film: entry for film, entry in rows if entry.excluded == UNKNOWN_CELL}
+    films = merge_rows((film, replace(entry, finding="unknown")) for film, entry in rows) | unread
     worst: dict[str, FindingAndSource] = {}
     for film, entry in rows:
-        if films[film].excluded != CONFLICT:
+        if not films[film].excluded:
             place = _breast_view(entry)
             worst[place] = max(worst.get(place, UNKNOWN), (entry.finding, entry.label_source), key=RANK.index)
     for film, entry in films.items():
@@ -77,18 +78,19 @@ def _with_the_worst(rows: Sequence[tuple[str, Entry]]) -> dict[str, Entry]:
     return films
 
 
-def _entry(row: dict[str, str], split: str) -> Entry:
-    finding, source = FINDING_OF_PATHOLOGY.get(row["pathology"].upper(), UNKNOWN)
-    return Entry(
+def _entry(row: Cells, split: str) -> Entry:
+    finding, source = row.word("pathology", FINDING_OF_PATHOLOGY, UNKNOWN)
+    entry = Entry(
         patient=row["patient_id"],
         study=row["patient_id"],
-        laterality=SIDES.get(row["left_or_right_breast"].upper(), ""),
+        laterality=row.side("left_or_right_breast"),
         view=row["image_view"].upper(),
         finding=finding,
         label_source=source,
-        density=density_of(cell_of(row, "breast_density")),
+        density=density_of(row.get("breast_density", "")),
         split=split,
     )
+    return checked(row, entry)
 
 
 def _breast_view(entry: Entry) -> str:

@@ -9,8 +9,9 @@ import re
 from pathlib import PurePath
 
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
+from mammogan.data.archives.conflicts import checked
 from mammogan.data.archives.labels import Basis, Finding
-from mammogan.data.archives.views import SIDES
+from mammogan.data.archives.tables import UNKNOWN_CELL, Cells
 
 TABLE = TableSignature("CMMD_clinicaldata_revision.xlsx", frozenset({"id1", "leftright", "classification"}))
 FINDINGS: dict[str, Finding] = {"malignant": "cancer", "benign": "benign"}
@@ -24,7 +25,7 @@ def read(found: Found, basis: Basis) -> Catalogue:
     for row in found.one(TABLE).rows():
         entry = _entry(row)
         key = f"{entry.patient}/{entry.laterality}"
-        entries[key] = max(entries.get(key, entry), entry, key=lambda one: RANK.index(one.finding))
+        entries[key] = max(entries.get(key, entry), entry, key=_rank)
     women = {entry.patient for entry in entries.values()}
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
@@ -37,14 +38,21 @@ def read(found: Found, basis: Basis) -> Catalogue:
     return Catalogue(entries, find)
 
 
-def _entry(row: dict[str, str]) -> Entry:
-    return Entry(
-        patient=row["id1"].upper(),
-        study=row["id1"].upper(),
-        laterality=SIDES.get(row["leftright"].upper(), ""),
-        finding=FINDINGS.get(row["classification"].lower(), "unknown"),
+def _entry(row: Cells) -> Entry:
+    patient = row.identifier("id1").upper()
+    entry = Entry(
+        patient=patient,
+        study=patient,
+        laterality=row.side("leftright"),
+        finding=row.word("classification", FINDINGS, "unknown"),
         label_source="pathology",
     )
+    return checked(row, entry)
+
+
+def _rank(entry: Entry) -> tuple[bool, int]:
+    """Rank the rows of a breast: a row that is not understood counts most, then the worst finding."""
+    return entry.excluded == UNKNOWN_CELL, RANK.index(entry.finding)
 
 
 ARCHIVE = Archive(

@@ -10,10 +10,9 @@ import re
 from pathlib import PurePath
 
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
-from mammogan.data.archives.conflicts import merge_rows
+from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.labels import Basis, Finding
-from mammogan.data.archives.tables import number
-from mammogan.data.archives.views import SIDES
+from mammogan.data.archives.tables import Cells
 
 TABLE = TableSignature(
     "CSAW-CC_breast_cancer_screening_data.csv",
@@ -37,28 +36,29 @@ def _key(name: str) -> str:
     return name.lower().removesuffix(".dcm")
 
 
-def _entry(row: dict[str, str]) -> Entry:
-    return Entry(
-        patient=row["anon_patientid"],
-        study=f"{row['anon_patientid']}-{row.get('exam_year', '')}",
-        laterality=SIDES.get(row["imagelaterality"].upper(), ""),
+def _entry(row: Cells) -> Entry:
+    patient = row.identifier("anon_patientid")
+    entry = Entry(
+        patient=patient,
+        study=f"{patient}-{row.identifier('exam_year')}",
+        laterality=row.side("imagelaterality"),
         view=row.get("viewposition", "").upper(),
         finding=_finding(row),
         label_source="registry",
     )
+    return checked(row, entry)
 
 
-def _finding(row: dict[str, str]) -> Finding:
-    case = number(row["x_case"])
+def _finding(row: Cells) -> Finding:
+    case, timing, recalled = row.yes("x_case"), row.whole("rad_timing", range(1, 4)), row.yes("rad_recall")
+    of_cancer, of_image = row.side("x_cancer_laterality"), row.side("imagelaterality")
     if case is None:
         return "unknown"
     if not case:
-        return "recalled" if number(row.get("rad_recall", "")) == 1 else "normal"
-    if SIDES.get(row["x_cancer_laterality"].upper()) not in (None, SIDES.get(row["imagelaterality"].upper())):
+        return "recalled" if recalled else "normal"
+    if of_cancer and of_cancer != of_image:
         return "contralateral"
-    if not row["x_cancer_laterality"]:
-        return "unknown"
-    return BY_TIMING.get(number(row["rad_timing"]), "unknown")
+    return BY_TIMING.get(timing, "unknown") if of_cancer else "unknown"
 
 
 ARCHIVE = Archive(

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePath
 
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
-from mammogan.data.archives.conflicts import merge_rows
+from mammogan.data.archives.conflicts import checked, merge_rows
+from mammogan.data.archives.days import days_of
 from mammogan.data.archives.labels import Basis, Finding
-from mammogan.data.archives.tables import density_of, number, tail
-from mammogan.data.archives.views import SIDES
+from mammogan.data.archives.tables import Cells, density_of, tail
 
 FILES = TableSignature(
     "EMBED_OpenData_metadata.csv",
@@ -27,13 +27,18 @@ FILES = TableSignature(
 FINDINGS = TableSignature(
     "EMBED_OpenData_clinical.csv", frozenset({"empi_anon", "acc_anon", "side", "asses", "path_severity"})
 )
-NOT_2D = {"cview": "synthetic2d", "3d": "multiframe", "roi_ssc": "cad_or_sc", "roi_ss": "cad_or_sc"}
+KINDS = {"2d": "", "cview": "synthetic2d", "3d": "multiframe", "roi_ssc": "cad_or_sc", "roi_ss": "cad_or_sc"}
+"""Reason for leaving an image out by finalimagetype; an empty cell leaves it to the header."""
 CANCERS, BENIGN = (0, 1), (2, 3, 4, 5)
 """Values of path_severity: 0 invasive, 1 in situ; 2 high-risk, 3 borderline, 4 benign, 5 normal tissue. 6, a cancer of
 another kind, is in neither group."""
 ASSESSED_POSITIVE = {"biopsy": "", "birads5": "MK", "birads45": "SMK"}
 """Values of asses that count as positive, by basis. N and B are BI-RADS 1 and 2, A is 0, P, S, M and K are 3 to 6."""
 FORWARD_DAYS = 365
+DAY = "study_date_anon"
+SIDES_MEANT = {"l": "L", "left": "L", "r": "R", "right": "R", "b": "LR", "both": "LR", "bilateral": "LR"}
+ASSESSMENTS = {letter.lower(): letter for letter in "NBAPSMKX"}
+"""X, of which no meaning is published, is no known assessment: it makes a breast uncertain."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +52,18 @@ class Report:
     assessment: str
     severity: int | None
     density: str
+    unread: dict[str, str]
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
     """Read both tables. The keys are the last three path parts of a file; ``basis`` says which BI-RADS are cancer."""
+    table = found.one(FINDINGS)
+    days = days_of((row.get(DAY, "") for row in table.rows()), f"table {table.path.name}, {DAY}")
     reports: defaultdict[str, list[Report]] = defaultdict(list)
-    for row in found.one(FINDINGS).rows():
-        reports[_identifier(row["empi_anon"])].append(_report(row))
+    for row in table.rows():
+        reports[row.identifier("empi_anon")].append(_report(row, days))
     entries = merge_rows(
-        (tail(row["anon_dicom_path"], 3), _entry(row, reports[_identifier(row["empi_anon"])], basis))
+        (tail(row["anon_dicom_path"], 3), _entry(row, reports[row.identifier("empi_anon")], basis))
         for row in found.one(FILES).rows()
     )
 
@@ -66,42 +74,30 @@ def read(found: Found, basis: Basis) -> Catalogue:
     return Catalogue(entries, find)
 
 
-def _identifier(cell: str) -> str:
-    """Return an identifier as it was before a spreadsheet or pandas turned 12345 into 12345.0."""
-    whole = number(cell)
-    return cell if whole is None else str(whole)
-
-
-def _report(row: dict[str, str]) -> Report:
-    side = row["side"].upper()
+def _report(row: Cells, days: Mapping[str, date | None]) -> Report:
+    sides = row.word("side", SIDES_MEANT, "LR")
     return Report(
-        exam=_identifier(row["acc_anon"]),
-        day=_day(row.get("study_date_anon", "")),
-        sides=_sides(side),
-        path_sides=_sides(row.get("bside", "").upper() or side),
-        assessment=row["asses"].upper(),
-        severity=number(row["path_severity"]),
+        exam=row.identifier("acc_anon"),
+        day=row.read(DAY, days.get, None),
+        sides=sides,
+        path_sides=row.word("bside", SIDES_MEANT, sides),
+        assessment=row.word("asses", ASSESSMENTS, ""),
+        severity=row.whole("path_severity", range(7)),
         density=density_of(row.get("tissueden", "")),
+        unread=row.unread,
     )
 
 
-def _sides(cell: str) -> str:
-    return cell if cell in ("L", "R") else "LR"
-
-
-def _day(cell: str) -> date | None:
-    try:
-        return date.fromisoformat(cell[:10])
-    except ValueError:
-        return None
-
-
-def _entry(row: dict[str, str], reports: list[Report], basis: Basis) -> Entry:
-    exam = _identifier(row["acc_anon"])
-    side = SIDES.get(row["imagelateralityfinal"].upper(), "")
+def _entry(row: Cells, reports: list[Report], basis: Basis) -> Entry:
+    exam = row.identifier("acc_anon")
+    side = row.side("imagelateralityfinal")
     finding, source = _finding(side, [one for one in reports if one.exam == exam], reports, basis)
-    return Entry(
-        patient=_identifier(row["empi_anon"]),
+    for report in reports:  # a finding that is not understood may be one of this breast
+        row.unread |= report.unread
+    if _has_undated_pathology(exam, reports):
+        row.unread[DAY] = ""
+    entry = Entry(
+        patient=row.identifier("empi_anon"),
         study=exam,
         laterality=side,
         view=row["viewposition"].upper(),
@@ -110,13 +106,19 @@ def _entry(row: dict[str, str], reports: list[Report], basis: Basis) -> Entry:
         density=next((one.density for one in reports if one.exam == exam and one.density), ""),
         excluded=_excluded(row),
     )
+    return checked(row, entry)
 
 
-def _excluded(row: dict[str, str]) -> str:
-    kind = row["finalimagetype"].lower()
-    if kind != "2d":
-        return NOT_2D.get(kind, "cad_or_sc")
-    return "spot_mag" if row.get("spot_mag") else ""
+def _has_undated_pathology(exam: str, reports: Iterable[Report]) -> bool:
+    """Return whether the woman has a pathology of which nobody knows if it is from the year after the exam."""
+    days = [one.day for one in reports if one.exam == exam]
+    others = [one.day for one in reports if one.exam != exam and one.severity is not None]
+    return bool(days and others) and (days[0] is None or None in others)
+
+
+def _excluded(row: Cells) -> str:
+    reason = row.word("finalimagetype", KINDS, "")
+    return reason or ("spot_mag" if row.yes("spot_mag") else "")
 
 
 def _finding(side: str, own: list[Report], all_reports: list[Report], basis: Basis) -> tuple[Finding, str]:

@@ -11,10 +11,9 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
-from mammogan.data.archives.conflicts import merge_rows
-from mammogan.data.archives.labels import Basis, finding_of_birads
-from mammogan.data.archives.tables import density_of, number
-from mammogan.data.archives.views import SIDES
+from mammogan.data.archives.conflicts import checked, merge_rows
+from mammogan.data.archives.labels import Basis, read_birads
+from mammogan.data.archives.tables import Cells, density_of
 
 TABLE = TableSignature("INbreast.csv", frozenset({"file_name", "laterality", "view", "bi_rads"}))
 NAME = re.compile(r"(\d+)_([0-9a-f]+)_MG_[LR]_\w+?_ANON", re.I)
@@ -23,7 +22,7 @@ NAME = re.compile(r"(\d+)_([0-9a-f]+)_MG_[LR]_\w+?_ANON", re.I)
 def read(found: Found, basis: Basis) -> Catalogue:
     """Read the table. The keys are the numbers at the start of the file names."""
     rows = found.one(TABLE).rows()
-    entries = merge_rows((str(number(row["file_name"]) or row["file_name"]), _entry(row, basis)) for row in rows)
+    entries = merge_rows((row.identifier("file_name"), _entry(row, basis)) for row in rows)
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         match = NAME.search(path.name)
@@ -34,16 +33,17 @@ def read(found: Found, basis: Basis) -> Catalogue:
     return Catalogue(entries, find)
 
 
-def _entry(row: dict[str, str], basis: Basis) -> Entry:
-    return Entry(
+def _entry(row: Cells, basis: Basis) -> Entry:
+    entry = Entry(
         patient="",
-        laterality=SIDES.get(row["laterality"].upper(), ""),
+        laterality=row.side("laterality"),
         view=row["view"].upper(),
-        finding=finding_of_birads(row["bi_rads"], basis),
+        finding=read_birads(row, "bi_rads", basis),
         label_source="radiologist_birads",
         study=row.get("acquisition_date", ""),
         density=density_of(row.get("acr", "")),
     )
+    return checked(row, entry)
 
 
 ARCHIVE = Archive(

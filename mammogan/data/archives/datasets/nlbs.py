@@ -9,13 +9,12 @@ import re
 from pathlib import PurePath
 
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
-from mammogan.data.archives.conflicts import merge_rows
+from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.labels import Basis, Finding
-from mammogan.data.archives.tables import cell_of, number, tail
+from mammogan.data.archives.tables import Cells, tail
 from mammogan.data.archives.views import SIDES
 
 TABLE = TableSignature("NLBSP-metadata.csv", frozenset({"file_path", "cancer", "false_positive"}))
-YES, NO = ("1", "1.0", "true", "yes", "y"), ("0", "0.0", "false", "no", "n")
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
@@ -29,25 +28,26 @@ def read(found: Found, basis: Basis) -> Catalogue:
     return Catalogue(entries, find)
 
 
-def _entry(row: dict[str, str]) -> Entry:
+def _entry(row: Cells) -> Entry:
     finding = _finding(row)
     patient, side, view, _ = ["", "", "", "", *tail(row["file_path"], 4).split("/")][-4:]
-    return Entry(
+    entry = Entry(
         patient=patient,
-        laterality=SIDES.get((cell_of(row, "image_laterality", "laterality") or side).upper(), ""),
-        view=(cell_of(row, "view_position", "view") or view).upper(),
+        laterality=row.side("image_laterality", "laterality") or SIDES.get(side.upper(), ""),
+        view=(row.get("view_position") or row.get("view") or view).upper(),
         finding=finding,
         label_source="biopsy" if finding == "cancer" else "screening",
     )
+    return checked(row, entry)
 
 
-def _finding(row: dict[str, str]) -> Finding:
-    cancer = row["cancer"].lower()
-    if cancer in YES or (number(cancer) or 0) > 0:
-        return "cancer"
-    if cancer not in NO:
+def _finding(row: Cells) -> Finding:
+    cancer, recalled = row.yes("cancer"), row.yes("false_positive")
+    if cancer is None:
         return "unknown"
-    return "recalled" if row["false_positive"].lower() in YES else "normal"
+    if cancer:
+        return "cancer"
+    return "recalled" if recalled else "normal"
 
 
 ARCHIVE = Archive(

@@ -10,20 +10,22 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header
-from mammogan.data.archives.conflicts import merge_rows
+from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.labels import Basis, Finding
+from mammogan.data.archives.tables import UNKNOWN_CELL, Cells
 from mammogan.errors import UserError
 
 CLIENT = re.compile(r"nbss_(.+)\.json", re.I)
+CLIENT_FILE = re.compile(r"(?:nbss|imagedb)_(.+)\.json", re.I)
 PATHOLOGY = ("SURGERY", "BIOPSYWIDE", "BIOPSYFINE")
 SIDES = {"L": "left_opinion", "R": "right_opinion"}
-MALIGNANT, BENIGN = ("OM", "Malignant"), ("OB", "Benign")
-INTERVAL = ("CI", "Interval case")
+MALIGNANT, BENIGN, OTHER = ("om", "malignant"), ("ob", "benign"), ("on", "normal", "")
+INTERVAL = ("ci", "interval case")
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
@@ -36,22 +38,30 @@ def read(found: Found, basis: Basis) -> Catalogue:
     if not clients:
         raise UserError(f"expected data/<client>/nbss_<client>.json under {found.root}, found none; ROOT is the folder "
                         "that holds both images and data")  # fmt: skip
+    paths = [path for named in files.values() for path in named if CLIENT_FILE.fullmatch(path.name)]
+    held = {path: _json(path) for path in paths}
+    damaged = {path.stem.lower().partition("_")[2]: path for path in paths if not held[path]}
     entries = merge_rows(
         pair
         for client in clients
         for nbss in files[f"nbss_{client}.json"]
         for imagedb in files[f"imagedb_{client}.json"]
-        for pair in _entries(client, _json(nbss), _json(imagedb))
+        for pair in _entries(client, held[nbss], held[imagedb])
     )
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         key = f"{path.parent.name}/{header.laterality}"
+        client = next((part for part in path.parts if part.lower() in damaged), "")
+        if client:
+            why = f"{damaged[client.lower()].name} cannot be read"
+            return key, Entry(client, "unknown", "none", excluded=UNKNOWN_CELL, why_excluded=why)
         return (key, entries[key]) if key in entries else None
 
     return Catalogue(entries, find)
 
 
 def _json(path: Path) -> dict[str, Any]:
+    """Read a client's file; empty if it cannot be read or holds something else."""
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -65,13 +75,22 @@ def _entries(client: str, nbss: dict[str, Any], imagedb: dict[str, Any]) -> Iter
     for study, described in studies.items() if isinstance(studies, dict) else ():
         episode = nbss.get(str(described.get("EpisodeID", ""))) if isinstance(described, dict) else None
         for side in SIDES:
-            finding = _finding(episode, side) if isinstance(episode, dict) else "unknown"
-            yield f"{study}/{side}", Entry(client, finding, _source(finding), study=study, laterality=side)
+            opinions = _opinions(episode, side) if isinstance(episode, dict) else Cells({})
+            finding = _finding(episode, list(opinions.values())) if isinstance(episode, dict) else "unknown"
+            entry = Entry(client, finding, _source(finding), study=study, laterality=side)
+            yield f"{study}/{side}", checked(opinions, entry)
 
 
-def _finding(episode: dict[str, Any], side: str) -> Finding:
-    opinions = [_opinion(episode.get(event), side) for event in PATHOLOGY]
-    is_interval = episode.get("EpisodeType") in INTERVAL
+def _opinions(episode: dict[str, Any], side: str) -> Cells:
+    """Return the opinions of surgery and biopsies on one side, in lower case."""
+    opinions = Cells({event: _opinion(episode.get(event), side) for event in PATHOLOGY})
+    for event in PATHOLOGY:
+        opinions.word(event, dict.fromkeys((*MALIGNANT, *BENIGN, *OTHER), ""), "")
+    return opinions
+
+
+def _finding(episode: dict[str, Any], opinions: Sequence[str]) -> Finding:
+    is_interval = str(episode.get("EpisodeType") or "").strip().lower() in INTERVAL
     if any(opinion in MALIGNANT for opinion in opinions):
         return "interval" if is_interval else "cancer"
     if any(opinion in BENIGN for opinion in opinions):
@@ -84,7 +103,7 @@ def _finding(episode: dict[str, Any], side: str) -> Finding:
 
 
 def _opinion(event: Any, side: str) -> str:
-    return str(event.get(SIDES[side]) or "") if isinstance(event, dict) else ""
+    return str(event.get(SIDES[side]) or "").strip().lower() if isinstance(event, dict) else ""
 
 
 def _source(finding: Finding) -> str:

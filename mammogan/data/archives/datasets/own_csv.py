@@ -18,10 +18,11 @@ from typing import get_args
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
 from mammogan.data.archives.conflicts import merge_rows
 from mammogan.data.archives.labels import Basis, Finding
-from mammogan.data.archives.tables import Table, density_of
+from mammogan.data.archives.tables import Cells, Table, density_of
 from mammogan.data.archives.views import SIDES
 from mammogan.data.cohort.label_sources import known_source
 from mammogan.data.cohort.quoting import quoted
+from mammogan.data.cohort.table_files import find_file
 from mammogan.errors import UserError
 
 LABELLED = TableSignature("", frozenset({"path", "patient", "label"}))
@@ -100,20 +101,13 @@ def _rows(number: int) -> str:
 
 
 def _key(path: str, folder: Path, root: Path) -> str:
-    """Return the absolute path of a table's cell.
-
-    The cell may have slashes or backslashes and be absolute, or relative to the table's folder or to the root.
-    """
-    for way in (path, path.replace("\\", "/")):
-        for start in (folder, root):
-            if (start / way).is_file():
-                return str((start / way).absolute())
-    return str((folder / path).absolute())
+    """Return the absolute path of the file that a cell names, relative to the table's folder or to the root."""
+    return str(find_file(path, folder, root)[0].absolute())
 
 
-def _entry(row: dict[str, str], finding: Finding) -> Entry:
+def _entry(row: Cells, finding: Finding) -> Entry:
     return Entry(
-        patient=row["patient"],
+        patient=row.identifier("patient"),
         study=row.get("study", ""),
         laterality=SIDES.get(row.get("laterality", "").upper(), ""),
         view=row.get("view", "").upper(),

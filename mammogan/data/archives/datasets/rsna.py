@@ -10,17 +10,16 @@ import re
 from pathlib import PurePath
 
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
-from mammogan.data.archives.conflicts import merge_rows
+from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.labels import Basis, Finding
-from mammogan.data.archives.tables import density_of, number
-from mammogan.data.archives.views import SIDES
+from mammogan.data.archives.tables import Cells, density_of
 
 TABLE = TableSignature("train.csv", frozenset({"patient_id", "image_id", "laterality", "view", "cancer"}))
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
     """Read the table. The keys are file names without suffix; ``basis`` is ignored."""
-    entries = merge_rows((row["image_id"], _entry(row)) for row in found.one(TABLE).rows())
+    entries = merge_rows((row.identifier("image_id"), _entry(row)) for row in found.one(TABLE).rows())
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         return (path.stem, entries[path.stem]) if path.stem in entries else None
@@ -28,28 +27,30 @@ def read(found: Found, basis: Basis) -> Catalogue:
     return Catalogue(entries, find)
 
 
-def _entry(row: dict[str, str]) -> Entry:
+def _entry(row: Cells) -> Entry:
     finding = _finding(row)
-    return Entry(
-        patient=row["patient_id"],
-        study=row["patient_id"],  # each patient has one exam
-        laterality=SIDES.get(row["laterality"].upper(), ""),
+    patient = row.identifier("patient_id")
+    entry = Entry(
+        patient=patient,
+        study=patient,  # each patient has one exam
+        laterality=row.side("laterality"),
         view=row["view"].upper(),
         finding=finding,
         label_source="biopsy" if finding in ("cancer", "benign") else "screening",
         density=density_of(row.get("density", "")),
     )
+    return checked(row, entry)
 
 
-def _finding(row: dict[str, str]) -> Finding:
-    cancer = number(row["cancer"])
+def _finding(row: Cells) -> Finding:
+    cancer, biopsy, birads = row.yes("cancer"), row.yes("biopsy"), row.whole("birads", range(7))
     if cancer is None:
         return "unknown"
     if cancer:
         return "cancer"
-    if number(row.get("biopsy", "")):
+    if biopsy:
         return "benign"
-    return "recalled" if number(row.get("birads", "")) == 0 else "normal"
+    return "recalled" if birads == 0 else "normal"
 
 
 ARCHIVE = Archive(

@@ -10,10 +10,9 @@ import re
 from pathlib import PurePath
 
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
-from mammogan.data.archives.conflicts import merge_rows
-from mammogan.data.archives.labels import Basis, finding_of_birads
-from mammogan.data.archives.tables import density_of
-from mammogan.data.archives.views import SIDES
+from mammogan.data.archives.conflicts import checked, merge_rows
+from mammogan.data.archives.labels import Basis, read_birads
+from mammogan.data.archives.tables import Cells, density_of
 
 TABLE = TableSignature(
     "breast-level_annotations.csv",
@@ -34,17 +33,19 @@ def read(found: Found, basis: Basis) -> Catalogue:
     return Catalogue(entries, find)
 
 
-def _entry(row: dict[str, str], basis: Basis) -> Entry:
-    return Entry(
-        patient=row["study_id"],
-        study=row["study_id"],
-        laterality=SIDES.get(row["laterality"].upper(), ""),
+def _entry(row: Cells, basis: Basis) -> Entry:
+    study = row.identifier("study_id")
+    entry = Entry(
+        patient=study,
+        study=study,
+        laterality=row.side("laterality"),
         view=row["view_position"].upper(),
-        finding=finding_of_birads(row["breast_birads"], basis),
+        finding=read_birads(row, "breast_birads", basis),
         label_source="radiologist_birads",
         density=density_of(row.get("breast_density", "")),
-        split=SPLITS.get(row.get("split", "").lower(), ""),
+        split=row.word("split", SPLITS, ""),
     )
+    return checked(row, entry)
 
 
 ARCHIVE = Archive(

@@ -1,0 +1,45 @@
+"""Notice one woman under two identifiers of a table, who could be trained on and tested."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from mammogan.data.archives.candidates import Image
+from mammogan.data.archives.copies import MOST_PATIENTS
+from mammogan.data.cohort.identifiers import spelling_free
+from mammogan.data.cohort.table import SPELLING_HINT
+from mammogan.errors import UserError
+
+
+def refuse_two_spellings(images: Sequence[Image]) -> None:
+    """Raise UserError if identifiers of used images differ only in zeros, case or spaces, such as 0100 and 100."""
+    spelled: defaultdict[str, set[str]] = defaultdict(set)
+    for image in images:
+        if not image.reason:
+            spelled[spelling_free(image.patient)].add(image.patient)
+    if twice := sum(len(names) > 1 for names in spelled.values()):
+        who = "1 patient has" if twice == 1 else f"{twice} patients have"
+        raise UserError(f"{who} several spellings in the tables; {SPELLING_HINT}")
+
+
+def shared_header_patients(images: Sequence[Image]) -> int:
+    """Count the PatientIDs of headers that stand under two or three patients of the tables: the same women?
+
+    One under more patients, or in most files, says nothing: an anonymiser gave it to all.
+    """
+    used = [image for image in images if not image.reason and image.header.patient]
+    patients: defaultdict[str, set[str]] = defaultdict(set)
+    for image in used:
+        patients[spelling_free(image.header.patient)].add(image.patient)
+    files = Counter(spelling_free(image.header.patient) for image in used)
+    return sum(1 < len(who) <= MOST_PATIENTS and 2 * files[name] <= len(used) for name, who in patients.items())
+
+
+def both_labels(images: Sequence[Image]) -> int:
+    """Count the breasts that are positive and negative in one exam."""
+    labels: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for image in images:
+        if not image.reason:
+            labels[image.patient, image.study, image.laterality].add(image.label)
+    return sum(len(found) > 1 for found in labels.values())

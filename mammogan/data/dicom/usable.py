@@ -1,0 +1,182 @@
+"""Judge by its header whether a DICOM file is a usable mammogram; the scan and the conversion use this one judge.
+
+It imports nothing heavier than pydicom, because a scan runs it in many processes over many files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+from mammogan.data.dicom.unusable import Unusable
+
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+FOR_PRESENTATION, FOR_PROCESSING = f"{STORAGE}1.2", f"{STORAGE}1.2.1"
+SECONDARY_CAPTURE = f"{STORAGE}7"
+TOMOSYNTHESIS = f"{STORAGE}13.1."
+MAMMOGRAPHY_CAD = f"{STORAGE}88.50"
+IMAGES = {FOR_PRESENTATION, FOR_PROCESSING, f"{STORAGE}1", f"{STORAGE}1.1"}
+"""SOP classes of usable images: digital mammography, and computed and digital radiography, which some devices use."""
+MONOCHROME = ("MONOCHROME1", "MONOCHROME2", "")
+SMALLEST_SIDE = 64
+MOST_PIXELS = 100_000_000
+"""Largest number of pixels; the largest detectors have 17 million, the finest film scans 40 million."""
+MOST_BYTES = 1 << 30
+"""Largest size of a file; MOST_PIXELS uncompressed pixels of 16 bits take a fifth of it."""
+LARGEST_MAGNIFICATION = 1.1
+MODIFIERS = {
+    "399163009": "spot_mag", "R-102D6": "spot_mag",
+    "399055006": "spot_mag", "R-102D7": "spot_mag",
+    "399209000": "implant_displaced", "R-102D5": "implant_displaced",
+}  # fmt: skip
+"""Code of the reason for leaving an image out, by view modifier; every other modifier gives view_modifier."""
+WORDS = (
+    ("specimen", re.compile(r"specimen", re.I)),
+    ("synthetic2d", re.compile(r"\b[cs][ -]?view\b|generated[ _]2d|intelligent 2d|insight 2d", re.I)),
+    ("spot_mag", re.compile(r"\bspot\b|\bmag(nif\w+)?\b", re.I)),
+    ("view_modifier", re.compile(r"stereo", re.I)),
+    ("multiframe", re.compile(r"tomo", re.I)),
+    ("cad_or_sc", re.compile(r"\bcad\b", re.I)),
+)
+"""Words by which a text or a value of ImageType names an image that is no plain view, and the code of the reason."""
+SPOT_PADDLE = re.compile(r"spot|spt|\bmag(nif\w+)?\b", re.I)
+OF_A_STUDY = re.compile(
+    r"\b(bilat\w*|unilat\w*|both|screen\w*|diag\w*|mammo\w*|mam|mg|ffdm|w|wo|with|without|and|or|if|exam\w*|study|"
+    r"routine|views|bx|biops\w*|guid\w*)\b",
+    re.I,
+)
+"""Words that a device writes into a series' description when it copies the name of the study, which says nothing of a
+single image."""
+SIDES = {"L": "L", "LEFT": "L", "R": "R", "RIGHT": "R"}
+"""The sides as headers and tables write them, in capitals."""
+PLAIN_VIEWS = ("CC", "MLO")
+
+
+def refuse_unusable(header: Dataset, size: int = 0) -> None:
+    """Raise Unusable unless the header describes a single grey mammogram FOR PRESENTATION, a plain view.
+
+    Only coded values decide, never a free text. ``size`` is the size of the file in bytes.
+    """
+    sop_class = text(header, "SOPClassUID")
+    modality = text(header, "Modality") or "MG"
+    if sop_class == MAMMOGRAPHY_CAD:
+        raise Unusable("cad_or_sc", "a CAD report")
+    if sop_class.startswith(TOMOSYNTHESIS) or number(header, "NumberOfFrames", 1) > 1:
+        raise Unusable("multiframe", "tomosynthesis or several frames")
+    if modality != "MG":
+        raise Unusable("not_mg", f"Modality {modality}")
+    if not _may_be_image(sop_class):
+        raise Unusable("sop_class", sop_class)
+    if _is_raw(header, sop_class):
+        raise Unusable("for_processing", "raw detector data: export the FOR PRESENTATION image")
+    _refuse_by_shape(header, size)
+    _refuse_other_views(header)
+
+
+def named_otherwise(header: Dataset) -> tuple[str, str]:
+    """Return the reason for which a free text speaks against the image, and the text; ("", "") if none does.
+
+    A text that names a study, such as 'MAMMO SCREENING BILAT W CAD', says nothing of a single image.
+    """
+    description = text(header, "SeriesDescription")
+    return next(((reason, description) for reason, words in WORDS if words.search(description)), ("", ""))
+
+
+def decided_by_text(header: Dataset) -> bool:
+    """Return whether a free text may leave the image out: nothing coded says it is plain, and it names no study.
+
+    Coded is: the SOP class of digital mammography, an ImageType, and a view, of which ``refuse_unusable`` has found
+    nothing unusual.
+    """
+    is_coded = (
+        text(header, "SOPClassUID") == FOR_PRESENTATION
+        and any(several(header, "ImageType"))
+        and (bool(items(header, "ViewCodeSequence")) or text(header, "ViewPosition") in PLAIN_VIEWS)
+    )
+    return not is_coded and not OF_A_STUDY.search(text(header, "SeriesDescription"))
+
+
+def _may_be_image(sop_class: str) -> bool:
+    """Return whether the SOP class allows an image. Unknown classes do: de-identification may replace or remove it."""
+    known = sop_class.startswith(STORAGE)
+    return not known or sop_class in IMAGES or sop_class.startswith(SECONDARY_CAPTURE)
+
+
+def _is_raw(header: Dataset, sop_class: str) -> bool:
+    """Return whether the image is raw detector data, by PresentationIntentType or, if that is missing, SOP class."""
+    intent = text(header, "PresentationIntentType")
+    return intent == "FOR PROCESSING" if intent else sop_class == FOR_PROCESSING
+
+
+def _refuse_by_shape(header: Dataset, size: int) -> None:
+    photometric = text(header, "PhotometricInterpretation")
+    if "Rows" not in header or "Columns" not in header:
+        raise Unusable("no_pixels", "no height or width")
+    if number(header, "SamplesPerPixel", 1) != 1 or photometric not in MONOCHROME:
+        raise Unusable("colour", photometric)
+    rows, columns = number(header, "Rows"), number(header, "Columns")
+    if min(rows, columns) < SMALLEST_SIDE:
+        raise Unusable("too_small", f"shape {(rows, columns)}")
+    if rows * columns > MOST_PIXELS:
+        raise Unusable("too_large", f"shape {(rows, columns)}, expected {MOST_PIXELS} pixels at most")
+    if size > MOST_BYTES:
+        raise Unusable("too_large", f"a file of {size} bytes, expected {MOST_BYTES} at most")
+
+
+def _refuse_other_views(header: Dataset) -> None:
+    """Raise Unusable if codes or the device's own values say that the image is no plain view of a complete breast."""
+    for code in _modifiers(header):
+        raise Unusable(MODIFIERS.get(code, "view_modifier"), f"view modifier {code}")
+    if SPOT_PADDLE.search(paddle := text(header, "PaddleDescription")):
+        raise Unusable("spot_mag", f"paddle {paddle}")
+    if (factor := _real(header, "EstimatedRadiographicMagnificationFactor")) > LARGEST_MAGNIFICATION:
+        raise Unusable("spot_mag", f"magnified {factor:g} times")
+    kind = " ".join(several(header, "ImageType"))
+    for reason, words in WORDS:
+        if words.search(kind):
+            raise Unusable(reason, kind)
+
+
+def _modifiers(header: Dataset) -> Iterator[str]:
+    """Yield the codes of the view's modifiers, from the header itself or from the items of ViewCodeSequence."""
+    for holder in (header, *items(header, "ViewCodeSequence")):
+        yield from filter(None, (text(item, "CodeValue") for item in items(holder, "ViewModifierCodeSequence")))
+
+
+def items(header: Dataset, keyword: str) -> list[Dataset]:
+    """Return the items of a sequence; none if it is missing."""
+    value = header.get(keyword)
+    return list(value) if isinstance(value, pydicom.Sequence) else []
+
+
+def several(header: Dataset, keyword: str) -> list[str]:
+    """Return the values of an attribute that may have several."""
+    value = header.get(keyword) or ""
+    return [str(part) for part in value] if isinstance(value, list | MultiValue) else str(value).split("\\")
+
+
+def text(header: Dataset, keyword: str) -> str:
+    """Return an attribute as text without surrounding spaces; empty if it is missing."""
+    return str(header.get(keyword) or "").strip()
+
+
+def number(header: Dataset, keyword: str, absent: int = 0) -> int:
+    """Read an integer of the header; ``absent`` when it is missing or empty. Raises Unusable when it is no integer."""
+    value = header.get(keyword)
+    if value is None or value == "":
+        return absent
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise Unusable("damaged_header", f"{keyword}: {error!r}") from error
+
+
+def _real(header: Dataset, keyword: str) -> float:
+    try:
+        return float(header.get(keyword) or 0)
+    except (TypeError, ValueError):
+        return 0.0

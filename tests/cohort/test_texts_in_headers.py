@@ -1,0 +1,67 @@
+"""A free text in a header never leaves out an image alone: devices copy the name of the study into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from archives.miniature import Miniature, code
+from archives.scanning import outcome, rows_of, scanned
+
+PLAIN = ["ORIGINAL", "PRIMARY"]
+STUDIES = (
+    *("MAMMO SCREENING BILAT W CAD", "MAMMO SCREENING BILAT W TOMO", "MAM DIAGNOSTIC BILAT W SPOT IF NEEDED"),
+    *("DIGITAL MAMMO W/CAD", "Screening 2D and C-View", "STEREO GUIDED BX WITH SPECIMEN", "FFDM bilateral + tomo"),
+)
+
+
+def found(tmp_path: Path, **elements: Any) -> tuple[str, str, list[str]]:
+    """What becomes of a plain view with these elements: label or reason, its doubts, and the report."""
+    made = Miniature(tmp_path / "archive")
+    made.image("a.dcm", "", **elements)
+    made.image("b.dcm", "negative")
+    made.table("mine.csv", ("path", "patient", "label"), [("a.dcm", "1", "negative"), ("b.dcm", "2", "negative")])
+    report = scanned(made.root, tmp_path / "labels.csv", overwrite=True)
+    rows = {Path(row["path"]).name: row for row in rows_of(tmp_path / "labels.csv")}
+    word = outcome(made.root, tmp_path / "labels.csv")["a.dcm"]
+    return word, rows.get("a.dcm", {}).get("doubts", ""), list(report.lines())
+
+
+@pytest.mark.parametrize("text", STUDIES)
+@pytest.mark.parametrize("kind", [{"ImageType": PLAIN}, {}])
+def test_the_name_of_a_study_leaves_no_view_out(text: str, kind: dict[str, Any], tmp_path: Path) -> None:
+    word, doubts, said = found(tmp_path, SeriesDescription=text, **kind)
+    assert word == "negative" and "text_" in doubts
+    assert any("the series' description may mean " in line for line in said)
+
+
+@pytest.mark.parametrize("text", ["L CC C-View", "Tomo", "CAD", "L CC spot", "specimen"])
+def test_a_text_against_codes_is_a_doubt_and_alone_it_decides(text: str, tmp_path: Path) -> None:
+    assert found(tmp_path, SeriesDescription=text, ImageType=PLAIN)[0] == "negative"
+    coded = {"ViewCodeSequence": [code("399162004")], "without": ["ViewPosition"], "ImageType": ["DERIVED", "PRIMARY"]}
+    assert found(tmp_path, SeriesDescription=text, **coded)[0] == "negative"
+    assert found(tmp_path, SeriesDescription=text)[0] in {
+        "synthetic2d",
+        "multiframe",
+        "cad_or_sc",
+        "spot_mag",
+        "specimen",
+    }
+
+
+def test_codes_and_values_of_the_device_still_decide(tmp_path: Path) -> None:
+    assert found(tmp_path, ImageType=["DERIVED", "PRIMARY", "TOMO", "GENERATED_2D"])[0] == "synthetic2d"
+    assert found(tmp_path, ImageType=PLAIN, PaddleDescription="10CM SPOT")[0] == "spot_mag"
+    assert found(tmp_path, ImageType=PLAIN, PaddleDescription="MAGNETIC LATCH 24X30")[0] == "negative"
+    modified = {"ViewModifierCodeSequence": [code("399055006")], "ImageType": PLAIN}
+    assert found(tmp_path, **modified)[0] == "spot_mag"
+
+
+def test_the_side_of_a_header_is_understood_as_a_word_too(tmp_path: Path) -> None:
+    made = Miniature(tmp_path / "archive")
+    made.image("a.dcm", "negative", "R", ImageLaterality="Right")
+    made.table("mine.csv", ("path", "patient", "label"), [("a.dcm", "1", "negative")])
+    scanned(made.root, tmp_path / "labels.csv")
+    [row] = rows_of(tmp_path / "labels.csv")
+    assert (row["laterality"], row["laterality_source"]) == ("R", "ImageLaterality")

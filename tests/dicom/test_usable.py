@@ -1,0 +1,95 @@
+"""The scan and the conversion judge a file alike, by one table of reasons."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from archives.miniature import code
+from conftest import ROOT
+from dicoms import breast, write_mammogram
+from pydicom.uid import (
+    BreastTomosynthesisImageStorage,
+    JPEG2000Lossless,
+    MammographyCADSRStorage,
+    SecondaryCaptureImageStorage,
+    UltrasoundImageStorage,
+)
+
+from mammogan.data.archives.header import read_header
+from mammogan.data.dicom.read import Unusable, read_mammogram
+from mammogan.data.dicom.reasons import REASONS, explained
+
+KINDS: list[tuple[str, dict[str, Any]]] = [
+    ("", {}),
+    ("", {"SOPClassUID": SecondaryCaptureImageStorage}),
+    ("", {"without": ["Modality"]}),
+    ("", {"SeriesDescription": "MAMMO BILAT W TOMO"}),
+    ("", {"compress": JPEG2000Lossless}),
+    ("cad_or_sc", {"SOPClassUID": MammographyCADSRStorage}),
+    ("multiframe", {"SOPClassUID": BreastTomosynthesisImageStorage}),
+    ("multiframe", {"NumberOfFrames": 3}),
+    ("not_mg", {"Modality": "US"}),
+    ("sop_class", {"SOPClassUID": UltrasoundImageStorage}),
+    ("for_processing", {"PresentationIntentType": "FOR PROCESSING"}),
+    ("no_pixels", {"without": ["Rows", "Columns"]}),
+    ("colour", {"photometric": "RGB"}),
+    ("too_small", {"pixels": breast((32, 200))}),
+    ("too_large", {"Rows": 65000, "Columns": 65000}),
+    ("truncated", {"Rows": 9000, "Columns": 900}),
+    ("spot_mag", {"ViewModifierCodeSequence": [code("399055006")]}),
+    ("spot_mag", {"EstimatedRadiographicMagnificationFactor": "1.8"}),
+    ("implant_displaced", {"ViewModifierCodeSequence": [code("R-102D5", "SRT")]}),
+    ("view_modifier", {"ViewModifierCodeSequence": [code("399197002")]}),
+    ("synthetic2d", {"ImageType": ["DERIVED", "PRIMARY", "TOMO", "GENERATED_2D"]}),
+]
+
+
+@pytest.mark.parametrize(("reason", "elements"), KINDS)
+def test_scan_and_conversion_give_one_reason_for_one_file(
+    reason: str, elements: dict[str, Any], tmp_path: Path
+) -> None:
+    path = write_mammogram(tmp_path / "a.dcm", **({"pixels": breast()} | elements))
+    assert read_header(path).reason == converted(path) == reason
+    assert not reason or explained(reason) != "see the list"
+
+
+def converted(path: Path) -> str:
+    try:
+        read_mammogram(path, "L", "CC")
+    except Unusable as why:
+        return why.code
+    return ""
+
+
+def test_pixels_that_are_compressed_in_a_file_that_denies_it_are_not_called_cut_off(tmp_path: Path) -> None:
+    path = write_mammogram(tmp_path / "a.dcm", np.kron(breast(), np.ones((4, 4), np.uint16)), compress=JPEG2000Lossless)
+    real, declared = (uid.encode() + b"\0" * (len(uid) % 2) for uid in (JPEG2000Lossless, "1.2.840.10008.1.2.1"))
+    content = path.read_bytes()
+    for old, new in ((real, declared.ljust(len(real), b"\0")),):
+        content = content.replace(old, new, 1)
+    path.write_bytes(content)
+    assert read_header(path).reason == converted(path) == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"no DICOM", b"\0" * 300])
+def test_what_is_no_dicom_file_has_one_reason_too(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(content)
+    assert read_header(tmp_path / "a.dcm").reason == converted(tmp_path / "a.dcm") in {"empty", "not_dicom"}
+
+
+def test_every_code_that_is_given_is_in_the_table() -> None:
+    given = {
+        found
+        for path in (ROOT / "mammogan/data").rglob("*.py")
+        for found in re.findall(r"(?:Unusable|Skipped|\.out|Header)\(\s*\"(\w+)\"", path.read_text(encoding="utf-8"))
+    }
+    assert len(given) > 20 and given <= set(REASONS), given - set(REASONS)
+
+
+def test_no_other_module_has_meanings_of_its_own() -> None:
+    others = [p.name for p in (ROOT / "mammogan/data").rglob("*.py") if 'for_processing": ' in p.read_text("utf-8")]
+    assert others == ["reasons.py"]

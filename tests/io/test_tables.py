@@ -1,0 +1,121 @@
+"""Tables of any origin are read alike, and a table that this package writes runs nothing in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import re
+import stat
+from pathlib import Path
+
+import pytest
+from archives.cmmd import write_workbook
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mammogan.errors import UserError
+from mammogan.io import tables
+from mammogan.io.atomic import PRIVATE
+
+
+def read(path: Path) -> list[tuple[int, list[str]]]:
+    return [(line.number, list(line.cells)) for line in tables.read_lines(path)]
+
+
+@pytest.mark.parametrize("declared", ["sep=;\r\n", '"sep=;"\n', "SEP=;\n"])
+def test_a_first_line_that_declares_the_separator_is_no_header(tmp_path: Path, declared: str) -> None:
+    (tmp_path / "a.csv").write_text(f'{declared}path;note\na,b.dcm;"x\ny"\n\nc.dcm;z\n', newline="")
+    assert read(tmp_path / "a.csv") == [
+        (2, ["path", "note"]),
+        (3, ["a,b.dcm", "x\ny"]),
+        (6, ["c.dcm", "z"]),
+    ]
+
+
+def test_surplus_cells_are_seen_and_empty_ones_dropped(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,2,,\n1,2,3\n1\n")
+    lines = list(tables.read_lines(tmp_path / "a.csv"))
+    assert [tables.surplus(line, 2) for line in lines] == [0, 0, 1, 0]
+    assert [list(line.cells) for line in lines[1:]] == [["1", "2"], ["1", "2", "3"], ["1"]]
+
+
+def test_two_columns_of_one_name_must_agree(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b,a\n1,2,1\n1,2,3\n")
+    header, same, other = tables.read_lines(tmp_path / "a.csv")
+    assert tables.row_of(header.cells, same) == {"a": "1", "b": "2"}
+    with pytest.raises(UserError, match="line 3: column a is there twice and differs"):
+        tables.row_of(header.cells, other)
+
+
+def test_the_encoding_is_found_out_from_all_bytes(tmp_path: Path) -> None:
+    late = "a,b\n" + "x,y\n" * 20_000 + "Müller,é\n"
+    for encoding in ("utf-8", "cp1252", "utf-16"):
+        (tmp_path / "a.csv").write_text(late, encoding=encoding)
+        *_, last = tables.read_lines(tmp_path / "a.csv")
+        assert list(last.cells) == ["Müller", "é"]
+    (tmp_path / "a.csv").write_bytes(b"a,b\n\x81\x8d\xff,1\n")
+    with pytest.raises(tables.NotText, match="bytes that are no text; save the table as 'CSV UTF-8'"):
+        read(tmp_path / "a.csv")
+
+
+def test_days_and_long_numbers_of_a_workbook_are_text_as_people_read_them(tmp_path: Path) -> None:
+    write_workbook(tmp_path / "a.xlsx", [("id", "day"), ("1", "2")])
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
+        members = {name: book.read(name) for name in book.namelist()}
+    members["xl/styles.xml"] = (
+        b'<styleSheet><numFmts><numFmt numFmtId="170" formatCode="yyyy\\-mm"/></numFmts>'
+        b'<cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="170"/></cellXfs></styleSheet>'
+    )
+    members[next(name for name in members if "sheet1" in name)] = (
+        b'<worksheet><sheetData><row><c r="A1"><v>1</v></c><c r="B1"><v>2</v></c><c r="C1"><v>3</v></c></row>'
+        b'<row><c r="A2"><v>1.2345678901E+10</v></c><c r="B2" s="1"><v>42024</v></c>'
+        b'<c r="C2" s="2"><v>42024.5</v></c>'
+        b"</row></sheetData></worksheet>"
+    )
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as book:
+        for name, content in members.items():
+            book.writestr(name, content)
+    assert read(tmp_path / "a.xlsx")[1][1] == ["12345678901", "2015-01-20", "2015-01-20"]
+
+
+FORMULAS = (
+    *("=cmd|' /C calc'!A0", "+1+cmd|x", "-2+3+cmd|x", "@SUM(A1)", "\t=1"),
+    *("a;=cmd|x", "x\n=1", "＝1", " =1", "'=1"),
+)
+
+
+def test_no_cell_that_is_written_runs_in_a_spreadsheet_and_each_is_read_back(tmp_path: Path) -> None:
+    tables.write(tmp_path / "a.csv", ("cell", "n"), [(cell, 1) for cell in FORMULAS], PRIVATE)
+    assert stat.S_IMODE((tmp_path / "a.csv").stat().st_mode) == 0o600
+    with open(tmp_path / "a.csv", newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            assert not any(re.match(r"\s*[=+\-@＝]", part) for part in re.split("[;\t\n]", row["cell"])), row
+    assert [row["cell"] for row in tables.read_own(tmp_path / "a.csv")] == list(FORMULAS)
+
+
+def test_numbers_and_paths_are_written_as_they_are() -> None:
+    for cell in ("-1.5", "+3", "-1e-9", "a/b-c.dcm", "C:\\a", "x=1", "", "O'Neill", 1, -0.5, None):
+        assert tables.harmless(cell) == cell
+
+
+@given(st.text(alphabet="'=+-@;\t\r\n a1＝,\"", max_size=12))
+def test_what_is_made_harmless_comes_back(cell: str) -> None:
+    assert tables.original(str(tables.harmless(cell))) == cell
+
+
+def test_a_damaged_table_of_our_own_is_an_error_of_one_kind(tmp_path: Path) -> None:
+    for content in (b"", b'a,b\n1,"2\n', b"a,b\n1\n", b"\xff\xff", b"a,b\n1,2,3\n"):
+        (tmp_path / "a.csv").write_bytes(content)
+        with pytest.raises(ValueError):
+            tables.read_own(tmp_path / "a.csv")
+
+
+def test_every_csv_of_the_package_goes_through_one_module() -> None:
+    users = [
+        path.name
+        for path in (ROOT / "mammogan").rglob("*.py")
+        if re.search(r"^\s*(import csv|from csv )", path.read_text(encoding="utf-8"), re.M)
+    ]
+    assert users == ["tables.py"]
