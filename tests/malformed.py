@@ -227,14 +227,14 @@ class Suite:
             value = _even(text.encode(), b" ")
             for tag, name in ((0x00281050, "WindowCenter"), (0x00281051, "WindowWidth")):
                 file = self.sound(window=(2000.0, 1000.0, "LINEAR")).but(tag, b"DS", value)
-                self.add(f"{name} {text!r}", file.encoded(), "used", "blank")
+                self.add(f"{name} {text!r}", file.encoded(), "used", "blank", "grey_scale_ruined")
         for text in ("NaN", "0", "-1", "1e308", "1e-308", "x", "inf"):
             for tag, name in ((0x00281053, "RescaleSlope"), (0x00281052, "RescaleIntercept")):
                 file = self.sound().but(tag, b"DS", _even(text.encode(), b" "))
                 self.add(f"{name} {text}", file.encoded(), "used", "blank")
         for text in ("SIGMOID", "UNKNOWN", ""):
             file = self.sound(window=(1.0, 1.0, "LINEAR")).but(0x00281056, b"CS", _even(text.encode(), b" "))
-            self.add(f"VOILUTFunction {text!r}", file.encoded(), "used", "blank")
+            self.add(f"VOILUTFunction {text!r}", file.encoded(), "used", "blank", "grey_scale_ruined")
 
     def wrong_kinds_of_value(self) -> None:
         """Elements under a VR that is not theirs, with a value that is nonsense in it."""
@@ -344,7 +344,8 @@ class Suite:
             item = struct.pack("<HHI", 0xFFFE, 0xE000, len(lut)) + lut
             for tag, name in ((0x00283010, "VOI LUT"), (0x00283000, "modality LUT")):
                 file = self.sound().but(tag, b"SQ", item)
-                self.add(f"{name} {descriptor}", file.encoded(), "used", "blank", "damaged_header")
+                outcomes = "used", "blank", "damaged_header", "grey_scale_ruined"
+                self.add(f"{name} {descriptor}", file.encoded(), *outcomes)
         for tag, name in ((0x00283010, "VOI LUT"), (0x00283000, "modality LUT")):
             item = struct.pack("<HHI", 0xFFFE, 0xE000, 0)
             self.add(f"{name} without content", self.sound().but(tag, b"SQ", item).encoded(), "used", "damaged_header")

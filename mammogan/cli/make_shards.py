@@ -63,8 +63,9 @@ class Options:
     value they can hold becomes 65535. none: the stored numbers as they are, without the file's rescale (12 bits end at
     4095), for other programs."""
     voi_index: int = 0
-    """Which of a file's VOI LUTs or windows to use, from 0; of GE's three LUTs, 1 is the normal one. Files with fewer
-    use their first, with a flag."""
+    """Which of a file's VOI LUTs or windows to use, counted from 0. Which one is the normal one depends on the scanner:
+    look at LUTExplanation or WindowCenterWidthExplanation in a file's header. Files with fewer use their first, with a
+    flag."""
     fit: Literal["pad", "physical", "stretch", "crop"] = "pad"
     """How a mammogram fits the resolution. pad: the complete mammogram as large as possible, ratio kept. physical: a
     pixel has the same size in mm for every detector. stretch: the mammogram fills the image, ratio lost. crop: the part
@@ -78,8 +79,8 @@ class Options:
     salt_file: Path | None = None
     """File with the secret that makes the pseudonyms; None: private/salt in the workspace, made at first use."""
     doctor: bool = False
-    """Only report how the pixels of all files are stored and whether they can be decoded here; nothing is written. Exit
-    code 0: all can; 3: some cannot."""
+    """Only report how the pixels of all files are stored and whether they can be decoded here: five files of each kind
+    are tried. Nothing is written. Exit code 0: all can; 3: some cannot."""
     overwrite: bool = False
     """Make all shards again: needed after a change of settings, after the table has grown or was corrected, and after
     DICOMs were replaced under the same name."""
@@ -92,10 +93,10 @@ def execute(options: Options) -> int:
 def examine_only(options: Options) -> int:
     """Report which files can be decoded, and convert nothing."""
     from mammogan.data.cohort.table import read_table
-    from mammogan.data.dicom.decodability import examine
+    from mammogan.data.dicom.decodability import TRIES, examine
     from mammogan.io.terminal import say
 
-    diagnosis = examine([options.cohort.parent / row.path for row in read_table(options.cohort)])
+    diagnosis = examine([options.cohort.parent / row.path for row in read_table(options.cohort)], tries=TRIES)
     for line in diagnosis.lines():
         say(line)
     return 0 if diagnosis.all_decodable else SOME_LEFT_OUT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import shutil
 import subprocess
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from conftest import SMALL, run_script
 from dicoms import NAME, RECORD, breast, write_cohort, write_mammogram, write_table
 from exports import CONFIG, FLAT, NATIVE, SIZED, export, files_of, held, planned, samples, without_mark
 from generators import save_gnet
+from pydicom.uid import JPEGLSNearLossless
 
 from mammogan.attack.dicom.export import finish_dicom, write_dicom
 from mammogan.attack.dicom.watermark import find_mark
 from mammogan.attack.generate import generate, generate_shard
-from mammogan.data.conversion.convert_cohort import convert_cohort
+from mammogan.data.conversion.convert_cohort import convert_cohort, verify
 from mammogan.data.dicom.placement import Placement, content
+from mammogan.data.dicom.read import read_mammogram
 from mammogan.errors import UserError
 from mammogan.io.atomic import read_json, sha256
 from mammogan.workspace import Direction, Workspace
@@ -205,6 +208,62 @@ def test_originals_without_a_spacing_or_with_burnt_in_text_are_not_passed_over(t
     assert [left["reason"] for left in index["left_out"]] == ["no_spacing"] * 3
     found = [pydicom.dcmread(path) for path in folder.glob("*.dcm")]
     assert [(d.PatientIdentityRemoved, d.BurnedInAnnotation) for d in found] == [("NO", "YES")] * 3
+
+
+CLAIMS = {
+    "nothing said": ({}, (None, "YES", ""), (None, "", "")),
+    "no text, never lossy": (
+        {"BurnedInAnnotation": "NO", "LossyImageCompression": "00"},
+        ("YES", "YES", "00"),
+        ("YES", "NO", "00"),
+    ),
+    "text, once lossy": (
+        {"BurnedInAnnotation": "YES", "LossyImageCompression": "01"},
+        ("NO", "YES", "01"),
+        ("NO", "YES", "01"),
+    ),
+    "a value that means nothing": ({"BurnedInAnnotation": "MAYBE"}, (None, "YES", ""), (None, "", "")),
+}
+
+
+@pytest.mark.parametrize("case", CLAIMS)
+def test_an_export_claims_no_more_than_the_original_says(
+    tmp_path: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elements, marked, blinded = CLAIMS[case]
+    rows = []
+    for number in range(6):
+        with warnings.catch_warnings(action="ignore"):
+            write_mammogram(tmp_path / f"{number}.dcm", breast(seed=number), **elements)  # type: ignore[arg-type]
+        rows.append((f"{number}.dcm", str(number), "L", "CC", ("positive", "negative")[number % 2], "test"))
+    table = write_table(tmp_path / "labels.csv", rows, ("path", "patient", "laterality", "view", "label", "split"))
+    workspace = Workspace(tmp_path / "work")
+    convert_cohort(table, workspace, [SMALL], jobs=1)
+    assert verify(workspace.shards(SMALL)) == []
+    for direction in Direction:
+        save_gnet(workspace, SMALL, direction)
+    generate(workspace, CONFIG)
+    key = tmp_path / "key.json"
+    for config, expected in ((SIZED, marked), (replace(SIZED, blinded=key), blinded)):
+        folder = export(workspace, config, SMALL)
+        found = {
+            (d.get("PatientIdentityRemoved"), d.BurnedInAnnotation, d.LossyImageCompression)
+            for d in map(pydicom.dcmread, folder.glob("*.dcm"))
+        }
+        assert found == {expected}
+        listed = read_json(key if config.blinded else folder / "index.json")["files"]
+        known = {"": "unknown"}.get(blinded[1], blinded[1])
+        assert {file["text_in_pixels"] for file in listed} == {known}
+        assert ("nobody knows whether text is burnt" in capsys.readouterr().out) == (known == "unknown")
+
+
+def test_what_was_compressed_with_loss_stays_so_although_its_header_is_silent(tmp_path: Path) -> None:
+    dataset = pydicom.dcmread(write_mammogram(tmp_path / "x.dcm", breast()))
+    dataset.compress(JPEGLSNearLossless, jls_error=2, generate_instance_uid=False)
+    if "LossyImageCompression" in dataset:
+        del dataset.LossyImageCompression
+    dataset.save_as(tmp_path / "x.dcm")
+    assert read_mammogram(tmp_path / "x.dcm", "L", "CC").facts["lossy_compression"] == "01"
 
 
 def test_the_command_writes_files_resumes_and_refuses_an_incomplete_request(altered: Workspace, tmp_path: Path) -> None:

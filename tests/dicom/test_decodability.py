@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 import warnings
@@ -10,9 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
+import numpy as np
 import pytest
 from conftest import run_script
+from damage import with_stream, zeroed
 from dicoms import breast, write_cohort, write_mammogram, write_table
+from jpeg_lossless import jpeg_lossless
+from PIL import Image
 from pydicom.pixels import get_decoder
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -20,6 +25,8 @@ from pydicom.uid import (
     HTJ2KLossless,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
@@ -103,6 +110,90 @@ def test_a_package_that_is_not_installed_is_named(without_htj2k: None) -> None:
     decoding = decoding_of(HTJ2KLossless)
     assert not decoding.possible and decoding.mend == "pip install pylibjpeg pylibjpeg-openjpeg"
     assert decoding_of(JPEGLosslessSV1).by.startswith("pylibjpeg-libjpeg ")
+
+
+def without_plugin(syntax: str) -> Iterator[None]:
+    """pydicom as it is where the extra ``jpeg`` is not installed."""
+    decoder = get_decoder(syntax)
+    decoder.remove_plugin("pylibjpeg")
+    yield
+    decoder.add_plugin("pylibjpeg", ("pydicom.pixels.decoders.pylibjpeg", "_decode_frame"))
+
+
+@pytest.fixture(params=[JPEGLossless, JPEGLosslessSV1])
+def lossless_without_the_extra(request: pytest.FixtureRequest) -> Iterator[str]:
+    for _ in without_plugin(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def twelve_bits_without_the_extra() -> Iterator[None]:
+    yield from without_plugin(JPEGExtended12Bit)
+
+
+def test_without_the_extra_jpeg_lossless_is_decoded_by_gdcm_to_the_same_pixels(
+    tmp_path: Path, lossless_without_the_extra: str
+) -> None:
+    syntax, stored = lossless_without_the_extra, breast((200, 160))
+    assert decoding_of(syntax).by.startswith("python-gdcm ")
+    plain = read_mammogram(write_mammogram(tmp_path / "plain.dcm", stored), "L", "CC")
+    path = write_mammogram(tmp_path / "x.dcm", stored)
+    for predictor in range(1, 8) if syntax == JPEGLossless else (1,):
+        whole = jpeg_lossless(stored, 12, predictor)
+        assert np.array_equal(read_mammogram(with_stream(path, whole, syntax), "L", "CC").pixels, plain.pixels)
+        for at in (2000, 9000, len(whole) - 5000):
+            with pytest.raises(Unusable, match="decode_failed"):
+                read_mammogram(with_stream(path, zeroed(whole, at, 2048), syntax), "L", "CC")
+
+
+def test_where_nothing_decodes_jpeg_lossless_both_packages_are_named(lossless_without_the_extra: str) -> None:
+    decoder = get_decoder(lossless_without_the_extra)
+    decoder.remove_plugin("gdcm")
+    try:
+        decoding = decoding_of(lossless_without_the_extra)
+    finally:
+        decoder.add_plugin("gdcm", ("pydicom.pixels.decoders.gdcm", "_decode_frame"))
+    assert not decoding.possible
+    assert "mammogan[jpeg]" in decoding.mend and "GPL-3.0" in decoding.mend and "python-gdcm" in decoding.mend
+
+
+def test_without_the_extra_lossy_jpeg_of_eight_bits_is_decoded_whatever_it_is_declared_as(
+    tmp_path: Path, twelve_bits_without_the_extra: None
+) -> None:
+    stored, packed = breast(bits=8).astype(np.uint8), io.BytesIO()
+    Image.fromarray(stored).save(packed, "JPEG", quality=100)
+    path = write_mammogram(tmp_path / "x.dcm", stored, bits=8)
+    found = read_mammogram(with_stream(path, packed.getvalue(), JPEGExtended12Bit), "L", "CC")
+    assert np.abs(found.pixels - stored * 257.0).max() <= 3 * 257
+    assert "8 bits only" in decoding_of(JPEGExtended12Bit).by
+
+
+def test_the_files_that_need_the_extra_are_named_with_its_licence(tmp_path: Path) -> None:
+    paths = [write_mammogram(tmp_path / f"{n}.dcm", breast(seed=n)) for n in range(3)]
+    assert not any("GPL" in line for line in examine(paths).lines())
+    for path in paths[:2]:
+        with_stream(path, jpeg_lossless(breast(), 12), JPEGLosslessSV1)
+    [line] = [line for line in examine(paths).lines() if "GPL" in line]
+    assert line.startswith("doctor: 2 JPEG Lossless") and "mammogan[jpeg]" in line
+
+
+def test_files_of_each_syntax_are_tried_and_a_damaged_one_is_counted(archive: list[Path], tmp_path: Path) -> None:
+    tried = examine(archive[:4], tries=2)
+    assert (tried.tried, tried.failed) == (4, Counter()) and tried.all_decodable
+    assert "doctor: 4 were tried, 4 of them were decoded" in list(tried.lines())
+    many = [write_mammogram(tmp_path / f"many{n}.dcm", breast(seed=n), compress=JPEGLSLossless) for n in range(9)]
+    many[8].write_bytes(many[8].read_bytes()[:-3000])
+    with_stream(many[0], b"no stream of any kind", JPEGLSLossless)
+    assert examine(many).all_decodable, "by their headers"
+    found = examine(many, tries=3)
+    assert found.tried == 3 and found.failed == Counter({(str(JPEGLSLossless), "decode_failed"): 1})
+    assert not found.all_decodable
+    assert any("1 JPEG-LS Lossless" in line and "(decode_failed)" in line for line in found.lines())
+
+
+def test_what_is_no_mammogram_is_not_the_doctors_question(tmp_path: Path) -> None:
+    paths = [write_mammogram(tmp_path / "us.dcm", breast(), Modality="US")]
+    assert examine(paths, tries=1).all_decodable
 
 
 def test_nothing_that_lies_in_a_files_place_holds_up_or_raises(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+import torch
 from dicoms import breast, write_mammogram
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
@@ -19,7 +20,8 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEG2000Los
 
 from mammogan.data.cohort.cohort import Mammogram
 from mammogan.data.cohort.pseudonyms import Pseudonyms
-from mammogan.data.conversion.convert_image import Skipped, Task, convert
+from mammogan.data.conversion.convert_image import Converted, Skipped, Task, convert
+from mammogan.data.conversion.one_mammogram import read_mammogram as read_one
 from mammogan.data.dicom.read import Reading, Source, Unusable, place, read_mammogram
 from mammogan.workspace import Resolution
 
@@ -277,10 +279,10 @@ def test_the_policy_none_ends_at_the_largest_number_of_the_stored_bits_at_hard_e
 
 def test_of_several_windows_the_requested_one_is_taken(file: Path) -> None:
     stored = breast()
-    write_mammogram(file, stored, WindowCenter=[2048, 1500], WindowWidth=[4096, 900])
+    write_mammogram(file, stored, WindowCenter=[2048, 2400], WindowWidth=[4096, 1800])
     second = read_mammogram(file, "L", "CC", Reading(voi_index=1))
     third = read_mammogram(file, "L", "CC", Reading(voi_index=2))
-    assert np.array_equal(second.pixels, read(file, stored, window=(1500, 900, None)).pixels)
+    assert np.array_equal(second.pixels, read(file, stored, window=(2400, 1800, None)).pixels)
     assert np.array_equal(third.pixels, read(file, stored, window=(2048, 4096, None)).pixels)
     assert (second.facts["voi"]["index"], second.facts["flags"]) == (1, [])
     assert (third.facts["voi"]["index"], third.facts["flags"]) == (0, ["voi_index_absent"])
@@ -340,6 +342,42 @@ def test_an_image_that_the_header_calls_upside_down_is_turned(file: Path, view: 
 def test_a_header_that_names_another_side_or_view_than_the_table_is_flagged(file: Path) -> None:
     path = write_mammogram(file, breast(), "R", "MLO")
     assert read_mammogram(path, "L", "CC").facts["flags"] == ["laterality_disagrees", "view_disagrees"]
+
+
+@pytest.mark.parametrize("word", ["Right", "RIGHT", "r", "Left", "left ", "l"])
+def test_a_side_that_a_header_writes_as_a_word_is_compared_with_the_table(file: Path, word: str) -> None:
+    named = word.strip().upper()[0]
+    with warnings.catch_warnings(action="ignore"):
+        write_mammogram(file, breast(), ImageLaterality=word)
+    flags = {side: read_mammogram(file, side, "CC").facts["flags"] for side in "LR"}
+    assert ("laterality_disagrees" in flags["L"], "laterality_disagrees" in flags["R"]) == (named == "R", named == "L")
+    assert torch.equal(read_one(file, "96x96", view="CC"), read_one(file, "96x96", laterality=named, view="CC"))
+
+
+@pytest.mark.parametrize(
+    ("options", "flagged"),
+    [
+        ({"ImagerPixelSpacing": [0.07, 0.14]}, True),
+        ({"ImagerPixelSpacing": [0.14, 0.07]}, True),
+        ({"ImagerPixelSpacing": [0.0700, 0.0703]}, False),
+        ({"without": ["ImagerPixelSpacing"], "PixelSpacing": [0.1, 0.2]}, True),
+        ({"without": ["ImagerPixelSpacing"], "PixelAspectRatio": [1, 2]}, True),
+        ({"without": ["ImagerPixelSpacing"], "PixelAspectRatio": [2, 2]}, False),
+        ({"without": ["ImagerPixelSpacing"]}, False),
+    ],
+)
+def test_pixels_that_are_not_square_are_flagged_unless_their_size_is_made_right(
+    file: Path, options: dict[str, Any], flagged: bool
+) -> None:
+    write_mammogram(file, breast(), **options)
+    row = Mammogram(2, "key", "patient", file, "L", "CC", "negative", "train", None)
+    outcome = convert(Task(row, (Resolution(96, 96),), Pseudonyms(b"secret")))
+    assert isinstance(outcome, Converted)
+    assert outcome.members[Resolution(96, 96)].flags == (("pixels_not_square",) if flagged else ())
+    if flagged and "PixelAspectRatio" not in options:
+        physical = convert(Task(row, (Resolution(96, 96),), Pseudonyms(b"secret"), fit="physical"))
+        assert isinstance(physical, Converted)
+        assert "pixels_not_square" not in physical.members[Resolution(96, 96)].flags
 
 
 def test_spacing_is_the_detectors_and_nonsense_is_none(file: Path) -> None:
@@ -419,7 +457,7 @@ def test_memory_that_runs_out_says_nothing_of_the_file(file: Path, monkeypatch: 
         raise MemoryError
 
     write_mammogram(file, breast())
-    for function in ("mammogan.data.dicom.kind.pydicom.dcmread", "mammogan.data.dicom.read._decoded"):
+    for function in ("mammogan.data.dicom.kind.pydicom.dcmread", "mammogan.data.dicom.decode._decoded"):
         with monkeypatch.context() as patched, pytest.raises(Unusable, match="out_of_memory"):
             patched.setattr(function, run_out)
             read_mammogram(file, "L", "CC")

@@ -1,8 +1,9 @@
-"""Compressed streams that no package of the tests can write: JPEG lossless and High-Throughput JPEG 2000.
+"""Compressed streams that no package of the tests can write: JPEG lossless, JPEG of 12 bits, High-Throughput JPEG 2000.
 
 Written once from ``pattern`` by imagecodecs 2026.3.6, with libjpeg-turbo and OpenJPH inside, which decode nothing here:
 
     jpeg8_encode(pattern(12), lossless=True, predictor=p, bitspersample=12)    jpeg-lossless-1, -4 and -7
+    jpeg8_encode(pattern(12), level=95, bitspersample=12)                      jpeg-lossy-12
     htj2k_encode(pattern(16), reversible=True, tlm=True)                       htj2k-lossless, of progression RPCL
     htj2k_encode(pattern(16), reversible=False)                                htj2k-lossy
 """

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mammogan.attack.config import DicomConfig
 from mammogan.attack.dicom.folder import DicomFolder, StudyKey
 from mammogan.attack.dicom.native import Originals
-from mammogan.attack.dicom.object import Picture, adversarial_names, blinded_names, contribution, encode
+from mammogan.attack.dicom.object import Picture, adversarial_names, blinded_names, contribution, encode, text_in_pixels
 from mammogan.attack.dicom.watermark import find_mark
 from mammogan.attack.folder import AdversarialFolder, Entry, real_shard
 from mammogan.attack.shard_task import ShardTask
@@ -28,12 +28,13 @@ from mammogan.errors import UserError
 from mammogan.io.atomic import replaced_atomically
 from mammogan.io.terminal import say, track
 
-EXPORT = 2
+EXPORT = 3
 """Version of the export; increase it when the same adversarial shard gives other files."""
 File = tuple[str, bytes, Entry]
 """File name, content, and its entry in the index."""
 NO_SPACING = "no_spacing"
 """Reason for leaving a mammogram out: its original has no pixel spacing, which a DICOM mammography object must have."""
+UNKNOWN = "unknown"
 
 Pixels = NDArray[np.uint16]
 
@@ -111,6 +112,9 @@ def write_dicom(task: DicomTask) -> bool:
             left_out.append({"key": fake.key, "reason": NO_SPACING})
         else:
             files += [_write(folder, *file) for file in _files(task, real, fake, shown)]
+    unknown = sum(file["text_in_pixels"] == UNKNOWN for file in files)
+    if unknown:
+        say(f"{shard.resolution}, {shard.name}: of {unknown} files nobody knows whether text is burnt into them")
     if left_out:
         say(f"{shard.resolution}, {shard.name}: {len(left_out)} left out: their originals give no pixel spacing")
     folder.finish_shard(
@@ -169,7 +173,7 @@ def _marked_file(real: Sample, fake: Sample, shown: DisplayedPair, version: Sequ
     picture = Picture(mark.burn(shown.fake), shown.spacing, shown.resampled, marked=True)
     held = encode(picture, real.facts, adversarial_names(fake.facts, version), contribution(fake.facts))
     name = f"SYNTHETIC_{fake.facts['direction']}-{real.key}.dcm"
-    return name, held, _index_entry(fake) | {"mark": mark.to_json()}
+    return name, held, _index_entry(fake, real) | {"mark": mark.to_json()}
 
 
 def _blinded_files(key: StudyKey, real: Sample, fake: Sample, shown: DisplayedPair) -> Iterator[File]:
@@ -179,12 +183,15 @@ def _blinded_files(key: StudyKey, real: Sample, fake: Sample, shown: DisplayedPa
     for sample, pixels, description in ((fake, shown.fake, direction), (real, shown.real, "")):
         code = key.code(sample.key)
         picture = Picture(pixels, shown.spacing, shown.resampled, marked=False)
-        held = encode(picture, real.facts, blinded_names(code, key.secret), description)
-        yield f"STUDY_{code}.dcm", held, _index_entry(sample)
+        yield (
+            f"STUDY_{code}.dcm",
+            encode(picture, real.facts, blinded_names(code, key.secret), description),
+            _index_entry(sample, real),
+        )
 
 
-def _index_entry(sample: Sample) -> Entry:
-    """Return what the index or the key records about a mammogram."""
+def _index_entry(sample: Sample, real: Sample) -> Entry:
+    """Return what the index or the key records about a mammogram made from ``real``, or that is ``real``."""
     facts = sample.facts
     is_adversarial = "source_key" in facts
     return {
@@ -194,6 +201,7 @@ def _index_entry(sample: Sample) -> Entry:
         "source_label": facts.get("source_label", facts["label"]),
         "direction": facts.get("direction"),
         "split": facts["split"],
+        "text_in_pixels": text_in_pixels(real.facts) or UNKNOWN,
         "checkpoint_sha256": facts["generator"]["checkpoint_sha256"] if is_adversarial else None,
     }
 

@@ -103,7 +103,8 @@ def encode(picture: Picture, real: dict[str, Any], names: Names, description: st
     flips = real["placement"]["flip_h"], real["placement"]["flip_v"]
     write.describe_view(ds, real["laterality"], real["view"], *flips, picture.spacing)
     write.describe_pixels(ds, picture.pixels, BITS)
-    ds.BurnedInAnnotation = "YES" if picture.marked or _may_hold_text(real) else "NO"
+    ds.LossyImageCompression = "00" if real["synthetic"] else real.get("lossy_compression", "")
+    ds.BurnedInAnnotation = "YES" if picture.marked else text_in_pixels(real)
     return write.file_bytes(ds)
 
 
@@ -122,13 +123,23 @@ def _describe_patient(ds: Dataset, names: Names, real: dict[str, Any]) -> None:
     ds.PatientID = names.patient_id
     ds.IssuerOfPatientID = ISSUER
     ds.PatientBirthDate = ds.PatientSex = ""
-    if _may_hold_text(real):  # no header is copied, but text burnt into the pixels may be a name
-        ds.PatientIdentityRemoved = "NO"
-        return
-    ds.PatientIdentityRemoved = "YES"
-    drawn = "Pixels derive from a drawn phantom; no header was copied"
-    ds.DeidentificationMethod = drawn if real["synthetic"] else "Pixels derive from a real image; no header was copied"
+    made = "Pixels derive from a drawn phantom" if real["synthetic"] else "Pixels derive from a real image"
+    # No header is copied, but text burnt into the pixels may be a name.
+    match text_in_pixels(real):
+        case "YES":
+            ds.PatientIdentityRemoved = "NO"
+        case "NO":
+            ds.PatientIdentityRemoved = "YES"
+            ds.DeidentificationMethod = f"{made}; no header was copied"
+        case _:
+            ds.DeidentificationMethod = f"{made}; text in them is not excluded"
 
 
-def _may_hold_text(real: dict[str, Any]) -> bool:
-    return "burned_in_annotation" in real["flags"]
+def text_in_pixels(real: dict[str, Any]) -> str:
+    """Return whether, by its header, an original has text burnt into its pixels: YES, NO, or empty where unknown.
+
+    Phantoms have none. Shards that were made before this was recorded do not say so.
+    """
+    if "burned_in_annotation" in real["flags"]:
+        return "YES"
+    return "NO" if real["synthetic"] else str(real.get("burned_in_annotation", ""))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from mammogan.data.dicom.usable import SIDES
+
 VIEW_CODES = {
     "399162004": "CC", "R-10242": "CC",
     "399368009": "MLO", "R-10226": "MLO",
@@ -28,7 +30,6 @@ MEANINGS = {
     "exaggeratedcraniocaudalmedially": "XCCM",
 }
 VIEWS = {*VIEW_CODES.values(), "AT", "CV", "XCC", "TAN"}
-SIDES = {"L": "L", "LEFT": "L", "R": "R", "RIGHT": "R"}
 TOKEN = re.compile(r"[A-Z0-9]+")
 WORD = re.compile(r"([A-Z]+)\d{0,2}")
 

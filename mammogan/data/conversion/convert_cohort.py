@@ -37,7 +37,7 @@ from mammogan.workspace import LABELS, SPLITS, Resolution, Workspace
 
 __all__ = ["ConversionReport", "IndexedSample", "IndexedShard", "ShardIndex", "convert_cohort", "verify"]
 
-CONVERSION = 4
+CONVERSION = 5
 """Version of the conversion; increased whenever the same file and settings give other pixels than before."""
 
 

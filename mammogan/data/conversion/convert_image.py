@@ -15,6 +15,7 @@ from mammogan.data.cohort.label_sources import SOURCES
 from mammogan.data.cohort.pseudonyms import Pseudonyms
 from mammogan.data.dicom.fit import Fit, size_flags
 from mammogan.data.dicom.flags import Flag
+from mammogan.data.dicom.header_facts import CLAIMS
 from mammogan.data.dicom.read import Placement, Reading, Source, Unusable, place, read_mammogram
 from mammogan.data.shards.codec import Codec, encode
 from mammogan.data.shards.index import SCHEMA
@@ -120,6 +121,7 @@ def sample_facts(row: Mammogram, source: Source, placement: Placement, names: Ps
         **({"clean_background": True} if source.facts["clean_background"] else {}),
         "synthetic": source.facts["synthetic"],
         "film": source.facts["film"],
+        **{name: source.facts[name] for name in CLAIMS if name in source.facts},
         "flags": source.facts["flags"],
         **({"header_patient": names.header_patient(source.header_patient)} if source.header_patient else {}),
         "source_hmac": names.source(source.fingerprint),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mammogan.data.cohort.quoting import quoted
+from mammogan.data.dicom.header_facts import laterality_of
 from mammogan.data.dicom.kind import read
 from mammogan.data.dicom.quiet import quiet_pydicom
 from mammogan.data.dicom.read import place
@@ -48,7 +49,7 @@ def _side_and_view(path: Path, laterality: str, view: str) -> tuple[str, str]:
     """Return the laterality and the view: those that are given, else those of the file."""
     with quiet_pydicom():
         header = read(path)
-        side = laterality or str(header.get("ImageLaterality") or header.get("Laterality") or "")
+        side = laterality or laterality_of(header)
         projection = view or str(header.get("ViewPosition") or "")
     if side in ("L", "R") and projection in ("CC", "MLO"):
         return side, projection

@@ -15,8 +15,10 @@ from pydicom.uid import (
     UID,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
     RLELossless,
 )
 
@@ -34,13 +36,26 @@ class Decoding:
     mend: str = ""
 
 
+PLUGINS: dict[UID, tuple[str, ...]] = {
+    **dict.fromkeys(JPEGLSTransferSyntaxes, ("pyjpegls",)),
+    JPEGBaseline8Bit: ("pillow",),
+    JPEGExtended12Bit: ("pylibjpeg", "pillow"),
+    **dict.fromkeys((JPEGLossless, JPEGLosslessSV1), ("pylibjpeg", "gdcm")),
+    **dict.fromkeys((RLELossless, *JPEG2000TransferSyntaxes), ("pylibjpeg",)),
+}
+"""Names of pydicom's plugins that decode a syntax exactly; the first one that is installed decodes all of its files."""
+GPL = "pylibjpeg-libjpeg"
+"""The only package here that is under the GPL, and therefore an extra: see docs/licences.md."""
+EXTRA = "pip install 'mammogan[jpeg]'"
+PACKAGES = {"gdcm": "python-gdcm"}
+"""Packages whose name is another than pydicom's."""
+
+
 def only_decoder(syntax: UID) -> str:
-    """Return the name of the pydicom plugin that decodes a syntax; empty for uncompressed and for unknown syntaxes."""
-    if syntax in JPEGLSTransferSyntaxes:
-        return "pyjpegls"
-    if syntax == JPEGBaseline8Bit:
-        return "pillow"
-    return "pylibjpeg" if syntax in (RLELossless, *JPEGTransferSyntaxes, *JPEG2000TransferSyntaxes) else ""
+    """Return the name of the pydicom plugin that decodes a syntax here; empty for uncompressed and unknown syntaxes."""
+    plugins = PLUGINS.get(syntax, ("",))
+    installed = get_decoder(syntax).available_plugins if plugins[0] else ()
+    return next((plugin for plugin in plugins if plugin in installed), plugins[0])
 
 
 def is_standard(syntax: str) -> bool:
@@ -64,14 +79,24 @@ def decoding_of(uid: str) -> Decoding:
     if not plugin:
         return Decoding(True)  # uncompressed pixels
     if plugin not in decoder.available_plugins:
-        return Decoding(False, mend=f"pip install {' '.join(_packages(plugin, syntax))}")
-    return Decoding(True, _package(plugin, syntax))
+        return Decoding(False, mend=_mend(plugin, syntax))
+    only = " (8 bits only)" if (plugin, syntax) == ("pillow", JPEGExtended12Bit) else ""
+    return Decoding(True, f"{_package(plugin, syntax)}{only}")
+
+
+def _mend(plugin: str, syntax: UID) -> str:
+    packages = _packages(plugin, syntax)
+    if GPL not in packages:
+        return f"pip install {' '.join(packages)}"
+    other = ", or pip install python-gdcm" if "gdcm" in PLUGINS[syntax] else ""
+    return f"{EXTRA} ({GPL}, GPL-3.0){other}"
 
 
 def _packages(plugin: str, syntax: UID) -> list[str]:
     """List the packages that a plugin needs for a syntax; the last one is the decoder itself."""
     module = import_module(f"pydicom.pixels.decoders.{plugin}")
-    return [re.split(r"[<>=!~ ]", needed)[0] for needed in module.DECODER_DEPENDENCIES[syntax]]
+    names = [re.split(r"[<>=!~ ]", needed)[0] for needed in module.DECODER_DEPENDENCIES[syntax]]
+    return [PACKAGES.get(name, name) for name in names]
 
 
 def _package(plugin: str, syntax: UID) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Literal
 
 from mammogan.data.dicom.flags import Flag, raised
+from mammogan.data.dicom.header_facts import are_square
 from mammogan.data.dicom.placement import Placement, Region
 from mammogan.data.dicom.unusable import Unusable
 from mammogan.workspace import Resolution
@@ -49,13 +50,21 @@ def fitted(
 
 
 def size_flags(fit: Fit, placement: Placement, resolution: Resolution, spacing_mm: list[float] | None) -> list[Flag]:
-    """Return the flags about size: enlarged and larger_than_field.
+    """Return the flags about size: enlarged, larger_than_field and pixels_not_square.
 
     enlarged: a pixel of the original covers more than one of the shard image. larger_than_field: the field is larger
-    than FIELD_MM, so that physical made the image smaller than its true size.
+    than FIELD_MM, so that physical made the image smaller than its true size. pixels_not_square: the image is squeezed,
+    as with every other fit than physical.
     """
     larger = fit == "physical" and _exceeds(_physical(placement.source_shape, resolution, spacing_mm), resolution)
-    return raised({"larger_than_field": larger, "enlarged": max(placement.scale) > ENLARGED})
+    squeezed = fit != "physical" and spacing_mm is not None and not are_square(spacing_mm)
+    return raised(
+        {
+            "larger_than_field": larger,
+            "enlarged": max(placement.scale) > ENLARGED,
+            "pixels_not_square": squeezed,
+        }
+    )
 
 
 def _physical(shape: tuple[int, int], resolution: Resolution, spacing_mm: list[float] | None) -> tuple[int, int]:

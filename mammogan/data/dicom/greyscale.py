@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from mammogan.data.dicom.flags import Flag
+from mammogan.data.dicom.lut import LutInvalid, read_lut
 from mammogan.data.dicom.unusable import Unusable
 
 TOP = 65535.0
 PATTERNS = 1 << 16
 HUGE = 1e12
-"""Largest valid slope or intercept of a rescale; beyond it, rounding hides the differences of stored values."""
+"""Largest valid slope or intercept of a rescale; beyond it, rounding hides the differences of stored values. Slopes
+below its inverse are not valid either."""
+STEP = 1 / 256
+"""A transform that leaves less of the scale than this to the complete image shows nothing."""
 SPARSE = 16
 """A quick search for stored values reads every 16th row."""
 COMMON = 1024
@@ -32,18 +36,16 @@ Voi = Literal["header", "linear_bits", "none"]
 Curve = NDArray[np.float64]
 
 
-class LutInvalid(Exception):
-    """Raised for a look-up table of the header that is not valid."""
-
-
 @dataclass(frozen=True)
 class GreyCurve:
     """The grey curve of an image: ``curve[stored value as 16-bit pattern]`` is a brightness in [0, 65535].
 
-    ``voi`` describes how the curve was made. ``top``: the number that a sample stores for the brightness 65535.
+    ``voi`` describes how the curve was made. ``plain``: the curve without VOI transform, all bits linearly.
+    ``top``: the number that a sample stores for the brightness 65535.
     """
 
     curve: Curve
+    plain: Curve
     voi: dict[str, Any]
     top: float = TOP
     flags: list[Flag] = field(default_factory=list)
@@ -68,17 +70,21 @@ def grey_curve(header: Dataset, present: NDArray[np.bool_], policy: Voi, index: 
     flags: list[Flag] = []
     stored, bits = _stored_values(header, present, flags)
     inside = _within(stored, bits, _is_signed(header))
-    values = stored.astype(np.float64) if policy == "none" else _modality(header, stored, flags)
+    shown = present.copy()
+    shown[padding(header)] = False
+    values = stored.astype(np.float64) if policy == "none" else _modality(header, stored, shown, flags)
     low, high = float(values[inside].min()), float(values[inside].max())
-    chosen = _voi(header, values, (low, high), bits, index, flags) if policy == "header" else None
-    unit, voi = chosen or (_linear(values, low, high), {"kind": "bits"})
+    plain = np.clip(_linear(values, low, high), 0, 1)
+    contrast = _contrast(plain, shown)
+    chosen = _voi(header, values, (low, high), bits, index, shown, contrast, flags) if policy == "header" else None
+    unit, voi = chosen or (plain, {"kind": "bits"})
     choice = {"policy": policy, **({"asked_index": index} if index else {})}
     inverted = (
         header.get("PhotometricInterpretation") == "MONOCHROME1" or header.get("PresentationLUTShape") == "INVERSE"
     )
-    curve = np.clip(unit, 0, 1) * TOP
+    curve, plain = (TOP - scale if inverted else scale for scale in (np.clip(unit, 0, 1) * TOP, plain * TOP))
     top = min(high - low, TOP) if policy == "none" else TOP
-    return GreyCurve(TOP - curve if inverted else curve, {**choice, **voi}, top, flags)
+    return GreyCurve(curve, plain, {**choice, **voi}, top, flags)
 
 
 def stored_patterns(stored: NDArray[Any]) -> NDArray[np.uint16]:
@@ -153,36 +159,63 @@ def _within(stored: NDArray[np.int64], bits: int, signed: bool) -> NDArray[np.bo
     return (stored >= low) & (stored < low + (1 << bits))
 
 
-def _modality(header: Dataset, stored: NDArray[np.int64], flags: list[Flag]) -> NDArray[np.float64]:
-    """Apply the modality LUT; without one, the rescale; without either, return the stored values."""
+def _contrast(unit: NDArray[np.float64], shown: NDArray[np.bool_]) -> float:
+    """Return the share of the scale that the stored values marked in ``shown`` take up."""
+    return float(np.ptp(np.clip(unit[shown], 0, 1))) if shown.any() else 0.0
+
+
+def _modality(
+    header: Dataset, stored: NDArray[np.int64], shown: NDArray[np.bool_], flags: list[Flag]
+) -> NDArray[np.float64]:
+    """Apply the modality LUT; without a valid one, the rescale; without either, return the stored values."""
+    plain = stored.astype(np.float64)
     if header.get("ModalityLUTSequence"):
         try:
-            return _lut(header, "ModalityLUTSequence").look_up(stored.astype(float))
-        except LutInvalid as error:
-            raise Unusable("damaged_header", str(error)) from error
+            values = read_lut(header, "ModalityLUTSequence").look_up(plain)
+            if not shown.any() or np.ptp(values[shown]) or not np.ptp(plain[shown]):
+                return values
+        except LutInvalid:
+            pass
+        flags.append("modality_lut_invalid")
     slope, intercept = _number(header, "RescaleSlope"), _number(header, "RescaleIntercept")
-    if max(abs(slope or 0), abs(intercept or 0)) > HUGE:
+    if max(abs(slope or 0), abs(intercept or 0)) > HUGE or (slope is not None and abs(slope) < 1 / HUGE):
         flags.append("rescale_invalid")
-        return stored.astype(np.float64)
-    return stored.astype(np.float64) * (slope or 1.0) + (intercept or 0.0)
+        return plain
+    return plain * (slope or 1.0) + (intercept or 0.0)
 
 
 def _voi(
-    header: Dataset, values: NDArray[np.float64], span: tuple[float, float], bits: int, index: int, flags: list[Flag]
+    header: Dataset,
+    values: NDArray[np.float64],
+    span: tuple[float, float],
+    bits: int,
+    index: int,
+    shown: NDArray[np.bool_],
+    contrast: float,
+    flags: list[Flag],
 ) -> tuple[NDArray[np.float64], dict[str, Any]] | None:
     """Apply the header's VOI transform; None when it has none that is valid.
 
-    Returns the brightness, about [0, 1] before clipping, and a description of the transform.
+    A transform that shows less than a STEP of the scale, and less than the ``contrast`` of the stored values, lies
+    beside the data, and is not valid. Returns the brightness, about [0, 1] before clipping, and a description.
     """
+
+    def shows(unit: NDArray[np.float64]) -> bool:
+        left = _contrast(unit, shown)
+        return left >= STEP or left >= contrast
+
     if header.get("VOILUTSequence"):
+        chosen = _chosen(index, _values(header, "VOILUTSequence"), flags)
         try:
-            chosen = _chosen(index, _values(header, "VOILUTSequence"), flags)
-            lut = _lut(header, "VOILUTSequence", chosen)
-            if lut.table.max() < lut.top / 2:  # often a 12-bit table that is declared as 16-bit
-                flags.append("voi_lut_range")
-            return lut.look_up(values) / lut.top, {"kind": "lut", "index": chosen}
+            lut = read_lut(header, "VOILUTSequence", chosen)
+            unit = lut.look_up(values) / lut.top
+            if shows(unit):
+                if lut.table.max() < lut.top / 2:  # often a 12-bit table that is declared as 16-bit
+                    flags.append("voi_lut_range")
+                return unit, {"kind": "lut", "index": chosen}
         except LutInvalid:
-            flags.append("voi_lut_invalid")
+            pass
+        flags.append("voi_lut_invalid")
     chosen = _chosen(index, min(_values(header, "WindowCenter"), _values(header, "WindowWidth")), flags)
     center, width = _number(header, "WindowCenter", chosen), _number(header, "WindowWidth", chosen)
     if center is None or width is None:
@@ -195,7 +228,11 @@ def _voi(
     if bits == 8 and _covers(center, width, span):
         # As in published work: a sigmoid would only flatten an image that was already prepared for display.
         return _linear(values, *span), {"kind": "skipped_8bit", "center": center, "width": width}
-    return WINDOWS[function](values, center, width), voi
+    unit = WINDOWS[function](values, center, width)
+    if not shows(unit):
+        flags.append("window_invalid")
+        return None
+    return unit, voi
 
 
 def _covers(center: float, width: float, span: tuple[float, float]) -> bool:
@@ -224,38 +261,6 @@ def window_sigmoid(values: NDArray[np.float64], center: float, width: float) -> 
 
 
 WINDOWS = {"LINEAR": window_linear, "LINEAR_EXACT": window_linear_exact, "SIGMOID": window_sigmoid}
-
-
-@dataclass(frozen=True)
-class Lut:
-    """A look-up table (PS3.3 C.11.1.1): ``first`` is its lowest input, ``top`` the largest output it declares."""
-
-    table: NDArray[np.float64]
-    first: int
-    top: float
-
-    def look_up(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the table's outputs; values outside its range get its first or last entry."""
-        index = np.clip(np.rint(values) - self.first, 0, len(self.table) - 1).astype(np.intp)
-        found: NDArray[np.float64] = self.table[index]
-        return found
-
-
-def _lut(header: Dataset, keyword: str, chosen: int = 0) -> Lut:
-    """Read one LUT of a sequence. Raises LutInvalid when it is not valid."""
-    try:
-        item = header[keyword].value[chosen]
-        entries, first, bits = (int(part) for part in item.LUTDescriptor)
-        data = item.LUTData
-        if isinstance(data, bytes):
-            words = ">u2" if header.original_encoding[1] is False else "<u2"
-            data = np.frombuffer(data, words if len(data) >= 2 * (entries or PATTERNS) else np.uint8)
-        table = np.asarray(data, float)[: entries or PATTERNS]
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
-        raise LutInvalid(repr(error)) from error
-    if not table.size or not 1 <= bits <= 16:
-        raise LutInvalid(f"{table.size} entries of {bits} bits")
-    return Lut(table, first, float((1 << bits) - 1))
 
 
 def _chosen(index: int, count: int, flags: list[Flag]) -> int:

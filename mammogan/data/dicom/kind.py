@@ -32,7 +32,7 @@ USED = (
     *("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept"),
     *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction"),
     *("PatientOrientation", "ImageLaterality", "Laterality", "ViewPosition", "BurnedInAnnotation"),
-    *("ImagerPixelSpacing", "PixelSpacing", "PixelData"),
+    *("ImagerPixelSpacing", "PixelSpacing", "PixelAspectRatio", "LossyImageCompression", "PixelData"),
 )
 """All attributes of a header that reading a mammogram uses: here, in usable.py, read.py and greyscale.py."""
 

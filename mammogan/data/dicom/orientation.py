@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mammogan.data.dicom.flags import Flag, raised
+from mammogan.data.dicom.unusable import Unusable
 
 OVERVIEW = 192
 """Longest side, in blocks, of the overview in which the breast is searched for."""
@@ -103,8 +104,12 @@ def _otsu(values: NDArray[np.float32]) -> float:
 def orient(mask: NDArray[np.bool_], declared: tuple[str, ...], laterality: str, view: str) -> Orientation:
     """Choose the flips for a stored frame from its breast ``mask`` and its header.
 
-    ``declared`` is PatientOrientation (row, column); invalid values are ignored.
+    ``declared`` is PatientOrientation (row, column); invalid values are ignored. Raises Unusable with ``rotated`` when
+    the image lies on its side by the header, and the pixels do not show otherwise.
     """
+    rotated = _declared_on_its_side(declared)
+    if rotated and not _stands(mask):
+        raise Unusable("rotated", "by PatientOrientation, the rows do not run between chest wall and nipple")
     expected = _declared_right(declared)
     if expected is None:
         expected = laterality == "R"
@@ -114,7 +119,7 @@ def orient(mask: NDArray[np.bool_], declared: tuple[str, ...], laterality: str, 
         {
             "detached": seen is None and bool(mask.any()),
             "breast_not_found": not mask.any(),
-            "orientation_disagrees": seen is not None and seen != expected,
+            "orientation_disagrees": rotated or (seen is not None and seen != expected),
             "upside_down": flip_v,
         }
     )
@@ -123,12 +128,27 @@ def orient(mask: NDArray[np.bool_], declared: tuple[str, ...], laterality: str, 
 
 def _seen_right(mask: NDArray[np.bool_]) -> bool | None:
     """Return True if the breast touches the right side, False if the left, None if neither or both."""
-    inner = mask[within_margins(mask.shape)]
-    band = max(2, round(inner.shape[1] * BAND))
-    left, right = inner[:, :band].all(axis=1).mean(), inner[:, -band:].all(axis=1).mean()
+    left, right = _touched(mask)
     if max(left, right) < 2 * min(left, right) + 0.02:
         return None
     return bool(right > left)
+
+
+def _touched(mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the shares of the left and of the right side that the breast touches."""
+    inner = mask[within_margins(mask.shape)]
+    band = max(2, round(inner.shape[1] * BAND))
+    return float(inner[:, :band].all(axis=1).mean()), float(inner[:, -band:].all(axis=1).mean())
+
+
+def _stands(mask: NDArray[np.bool_]) -> bool:
+    """Return whether the chest wall is clearly at the left or the right, and not at the top or the bottom."""
+    return _seen_right(mask) is not None and max(_touched(mask)) > 2 * max(_touched(mask.T))
+
+
+def _declared_on_its_side(declared: tuple[str, ...]) -> bool:
+    """Return whether, by the header, the columns run between chest wall and nipple, instead of the rows."""
+    return _is_orientation(declared) and declared[0][0] not in "AP" and declared[1][0] in "AP"
 
 
 def _declared_right(declared: tuple[str, ...]) -> bool | None:

@@ -6,7 +6,6 @@ Order: decode, modality LUT, VOI, photometric interpretation, background, orient
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,25 +20,20 @@ from pydicom.dataset import Dataset
 
 from mammogan.data.dicom import greyscale
 from mammogan.data.dicom.background import Breast, replace_background, with_dark_background, with_value
-from mammogan.data.dicom.codestream import compressed, correct_syntax, refuse_incomplete
-from mammogan.data.dicom.decoders import only_decoder
+from mammogan.data.dicom.decode import decode
 from mammogan.data.dicom.fit import Fit, fitted
-from mammogan.data.dicom.flags import Flag, raised
-from mammogan.data.dicom.greyscale import GreyCurve, Voi
-from mammogan.data.dicom.jpeg_lossless import is_read_wrongly
+from mammogan.data.dicom.flags import Flag
+from mammogan.data.dicom.grey_check import check_grey_scale, covers_tissue
+from mammogan.data.dicom.greyscale import Voi
+from mammogan.data.dicom.header_facts import declared_orientation, doubts, facts_of
 from mammogan.data.dicom.kind import read
-from mammogan.data.dicom.orientation import Orientation, orient
+from mammogan.data.dicom.orientation import OVERVIEW, Orientation, orient
 from mammogan.data.dicom.placement import Placement, Region, apply_placement_to_mask, place_pixels
+from mammogan.data.dicom.stored_bits import settle_bits
 from mammogan.data.dicom.unusable import Unusable
-from mammogan.data.dicom.usable import MOST_PIXELS, SMALLEST_SIDE
 from mammogan.workspace import Resolution
 
 __all__ = ["Placement", "Reading", "Source", "Unusable", "Voi", "apply_placement_to_mask", "place", "read_mammogram"]
-
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-SYNTHETIC_DATA = 0x0008001C
-PASSED_ON = (MemoryError, KeyboardInterrupt, SystemExit)
-"""Exceptions that are not a decoder's fault. A panic of a decoder in Rust is its fault, though no Exception either."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +85,7 @@ def read_mammogram(path: Path, laterality: str, view: str, reading: Reading = Re
     try:
         with _header_warnings(flags):
             header = read(path)
-            stored = _decode(header, flags)
+            stored = settle_bits(decode(header, flags), header, flags)
             source = _canonical(header, stored, laterality, view, reading, flags)
     except MemoryError as error:  # not the file's fault: it may work when fewer files are converted at a time
         raise Unusable("out_of_memory", repr(error)) from error
@@ -130,43 +124,6 @@ def _header_warnings(flags: list[Flag]) -> Iterator[None]:
         flags.append("header_warnings")
 
 
-def _decode(header: Dataset, flags: list[Flag]) -> NDArray[Any]:
-    """Decode the stored pixels (h,w). Raises Unusable when they are damaged, as far as that can be detected."""
-    stream = compressed(header)
-    if correct_syntax(header, stream):
-        flags.append("syntax_corrected")
-    refuse_incomplete(stream)
-    # Otherwise pydicom would cut values to the declared bits, which turns the brightest pixels of some scanners black.
-    correct = header.get("PixelRepresentation") == 1 or _has_overlay_bits(header)
-    try:
-        stored = _decoded(header, correct)
-    except PASSED_ON:
-        raise
-    except BaseException as error:  # on a damaged stream, decoders can raise anything
-        raise Unusable("decode_failed", repr(error)) from error
-    if stored.ndim != 2:
-        raise Unusable("multiframe", f"shape {stored.shape}")
-    if min(stored.shape) < SMALLEST_SIDE:
-        raise Unusable("too_small", f"shape {stored.shape}")
-    if stored.size > MOST_PIXELS:
-        raise Unusable("too_large", f"shape {stored.shape}")
-    if is_read_wrongly(stream, stored, int(header.BitsStored) if correct else 8 * stored.itemsize):
-        raise Unusable("decode_failed", "the compressed pixels are longer or shorter than what they were decoded to")
-    return stored
-
-
-def _decoded(header: Dataset, correct: bool) -> NDArray[Any]:
-    """Decode with one decoder only: what it refuses is damaged, and another decoder might turn it into noise."""
-    decoder = only_decoder(header.file_meta.TransferSyntaxUID)
-    header.pixel_array_options(decoding_plugin=decoder, correct_unused_bits=correct, view_only=not correct)
-    return header.pixel_array
-
-
-def _has_overlay_bits(header: Dataset) -> bool:
-    """Return whether the pixels' unused bits hold an overlay, as in old files."""
-    return any(header.get((group, 0x0102)) and header[group, 0x0102].value for group in range(0x6000, 0x6020, 2))
-
-
 def _canonical(
     header: Dataset, stored: NDArray[Any], laterality: str, view: str, reading: Reading, flags: list[Flag]
 ) -> Source:
@@ -174,6 +131,9 @@ def _canonical(
     padding = greyscale.padding(header)
     present = greyscale.stored_values(patterns, thorough=padding.size > 0)
     tones = greyscale.grey_curve(header, present, reading.voi, reading.voi_index)
+    if padding.size > 1 and covers_tissue(padding, tones.plain, patterns, -(-max(patterns.shape) // OVERVIEW)):
+        flags.append("padding_in_breast")
+        padding = padding[:0]
     present[padding] = False
     shown = tones.curve[present]
     # If only some stored values were searched for, a LUT could still give the others another brightness.
@@ -187,12 +147,15 @@ def _canonical(
         padding = padding[:0]
         breast, orientation = _look(header, patterns, tones.curve, laterality, view)
     curve = with_dark_background(tones, padding, breast, orientation, flags)
+    if tones.is_for_display:
+        doubtful = check_grey_scale(curve, tones.plain, patterns, padding, breast)
+        flags += doubtful if "voi_lut_range" not in tones.flags else []
     pixels = greyscale.brightness(curve, orientation.canonical(patterns))
     if reading.clean_background:
         pixels = replace_background(pixels, tones, curve, padding, breast, orientation, flags)
     if tones.top != greyscale.TOP:
         pixels *= tones.top / greyscale.TOP
-    flags += tones.flags + orientation.flags + _doubts(header, laterality, view)
+    flags += tones.flags + orientation.flags + doubts(header, laterality, view)
     if shown.size <= 256 and int(header.BitsStored) > 8:
         flags.append("eight_bit_content")
     height, width = stored.shape
@@ -200,7 +163,10 @@ def _canonical(
         pixels=pixels,
         flip_h=orientation.flip_h,
         flip_v=orientation.flip_v,
-        facts={**_facts(header, stored, tones, orientation), "clean_background": reading.clean_background},
+        facts={
+            **facts_of(header, stored.shape, tones.voi, orientation.flip_h),
+            "clean_background": reading.clean_background,
+        },
         fingerprint=_fingerprint(stored),
         breast=breast.region((height, width), orientation),
         top=tones.top,
@@ -212,41 +178,7 @@ def _look(
     header: Dataset, patterns: NDArray[np.uint16], curve: greyscale.Curve, laterality: str, view: str
 ) -> tuple[Breast, Orientation]:
     breast = Breast.find(patterns, curve)
-    return breast, orient(breast.mask, _declared_orientation(header), laterality, view)
-
-
-def _declared_orientation(header: Dataset) -> tuple[str, ...]:
-    value = header.get("PatientOrientation") or ()
-    return tuple(value.split("\\") if isinstance(value, str) else map(str, np.atleast_1d(value)))
-
-
-def _doubts(header: Dataset, laterality: str, view: str) -> list[Flag]:
-    """Return flags for a header whose side or view disagrees with the table, or that declares burnt-in text.
-
-    The table is believed. The text may be a name.
-    """
-    side = header.get("ImageLaterality") or header.get("Laterality")
-    position = header.get("ViewPosition")
-    return raised(
-        {
-            "laterality_disagrees": side in ("L", "R") and side != laterality,
-            "burned_in_annotation": header.get("BurnedInAnnotation") == "YES",
-            "view_disagrees": position in ("CC", "MLO") and position != view,
-        }
-    )
-
-
-def _facts(header: Dataset, stored: NDArray[Any], tones: GreyCurve, orientation: Orientation) -> dict[str, Any]:
-    return {
-        "source_shape": list(stored.shape),
-        "source_spacing_mm": _spacing(header),
-        "photometric": "MONOCHROME1" if header.get("PhotometricInterpretation") == "MONOCHROME1" else "MONOCHROME2",
-        "bits_stored": int(header.BitsStored),
-        "voi": tones.voi,
-        "flip_h": orientation.flip_h,
-        "synthetic": SYNTHETIC_DATA in header and header[SYNTHETIC_DATA].value == "YES",
-        "film": _is_film(header),
-    }
+    return breast, orient(breast.mask, declared_orientation(header), laterality, view)
 
 
 def _patient(header: Dataset) -> str:
@@ -254,23 +186,6 @@ def _patient(header: Dataset) -> str:
     element = header.get_item("PatientID")
     value = element.value if element is not None else None
     return value.decode("utf-8", "replace").strip("\0 ") if isinstance(value, bytes) else str(value or "").strip()
-
-
-def _is_film(header: Dataset) -> bool:
-    """Return whether the image is digitised film: a secondary capture, or declared as film."""
-    return header.get("SOPClassUID") == SECONDARY_CAPTURE or header.get("ConversionType") == "DF"
-
-
-def _spacing(header: Dataset) -> list[float] | None:
-    """Return the millimetres between pixels (y, x), at the detector if given, else PixelSpacing; None if unknown."""
-    for keyword in ("ImagerPixelSpacing", "PixelSpacing"):
-        try:
-            spacing = [float(part) for part in header.get(keyword) or ()]
-        except (TypeError, ValueError):
-            continue
-        if len(spacing) == 2 and all(math.isfinite(part) and part > 0 for part in spacing):
-            return spacing
-    return None
 
 
 def _fingerprint(stored: NDArray[Any]) -> bytes:

@@ -19,6 +19,7 @@ class Reason:
 PLAIN_ONLY = "only plain CC and MLO views are used"
 COPY_AGAIN = "copy it again"
 OF_THE_FILE = {
+    "bits_contradict": Reason("bits beyond the declared ones that are neither brightness nor an overlay"),
     "bits_unsupported": Reason("more than 16 bits per pixel"),
     "blank": Reason("one brightness everywhere except padding"),
     "cad_or_sc": Reason("a CAD report or a secondary capture"),
@@ -28,6 +29,9 @@ OF_THE_FILE = {
     "decoder_crashed": Reason("reading it crashed the process"),
     "empty": Reason("an empty file", COPY_AGAIN),
     "for_processing": Reason("raw detector data", "use the FOR PRESENTATION image"),
+    "grey_scale_ruined": Reason(
+        "the breast is all white, all black or too dark", "the header's window does not fit the pixels"
+    ),
     "implant_displaced": Reason("the implant pushed back", PLAIN_ONLY),
     "multiframe": Reason("tomosynthesis or several frames", PLAIN_ONLY),
     "no_pixels": Reason("no pixels in the file, or lost in an incomplete copy"),
@@ -35,6 +39,7 @@ OF_THE_FILE = {
     "not_dicom": Reason("not a DICOM file"),
     "not_mg": Reason("another modality than mammography"),
     "out_of_memory": Reason("memory ran out", "give fewer --jobs"),
+    "rotated": Reason("on its side, by PatientOrientation", "turn it upright"),
     "sop_class": Reason("another kind of DICOM object"),
     "spacing_implausible": Reason("pixels of less than 0.02 or more than 0.5 mm, which --fit physical cannot use"),
     "specimen": Reason("a specimen"),

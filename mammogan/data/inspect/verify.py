@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from mammogan.data.cohort.label_sources import SOURCES
+from mammogan.data.dicom.header_facts import CLAIMS
 from mammogan.data.shards.codec import MEMBER, codec_of
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.shards.reader import read_facts, read_pixels
@@ -42,11 +43,12 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "clean_background": bool,
     "synthetic": bool,
     "film": bool,
+    **dict.fromkeys(CLAIMS, str),
     "flags": list,
     "header_patient": str,
     "source_hmac": str,
 }
-OPTIONAL = {"density", "study", "clean_background", "header_patient", *SOURCES}
+OPTIONAL = {"density", "study", "clean_background", "header_patient", *CLAIMS, *SOURCES}
 
 
 def verify(folder: Path) -> list[str]:

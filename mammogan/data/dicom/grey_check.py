@@ -1,0 +1,96 @@
+"""Check the grey scale of the result: a wrong window or rescale can leave a breast without anything to see in it.
+
+The region of the breast is searched for in the stored numbers, because a ruined scale hides it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammogan.data.dicom.background import Breast
+from mammogan.data.dicom.flags import Flag
+from mammogan.data.dicom.greyscale import PATTERNS, TOP, Curve
+from mammogan.data.dicom.orientation import breast_mask
+from mammogan.data.dicom.unusable import Unusable
+
+EDGE = TOP / 500
+"""Brightness this close to an end of the scale counts as white, or as black."""
+MUCH_WHITE, MUCH_BLACK, ALL = 0.4, 0.5, 0.9
+"""Shares of the breast: more white or more black than that is flagged; more than ALL is left out. An implant may be
+white, and a narrow window may make fat black."""
+DARK, DARKEST = TOP / 8, TOP / 64
+"""When 99% of the breast are darker than this, it is flagged; darker than DARKEST, left out."""
+FEW_LEVELS = 16
+"""Fewer different grey values in a breast are flagged."""
+
+
+@dataclass(frozen=True)
+class Tones:
+    """How the pixels of the breast are distributed over the scale: shares, a brightness in [0,65535], and a number."""
+
+    white: float
+    black: float
+    brightest: float
+    levels: int
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong beyond the limits, in words; empty when the mammogram can be used."""
+        found = {
+            f"{self.white:.0%} of the breast are white": self.white > ALL,
+            f"{self.black:.0%} of the breast are black": self.black > ALL,
+            f"the breast is darker than {self.brightest / TOP:.1%} of the scale": self.brightest < DARKEST,
+        }
+        return [fault for fault, holds in found.items() if holds]
+
+    @property
+    def are_doubtful(self) -> bool:
+        """Whether the grey scale deserves a look."""
+        too_much = self.white > MUCH_WHITE or self.black > MUCH_BLACK
+        return too_much or self.brightest < DARK or self.levels < FEW_LEVELS
+
+
+def check_grey_scale(
+    curve: Curve, plain: Curve, patterns: NDArray[np.uint16], padding: NDArray[np.intp], breast: Breast
+) -> list[Flag]:
+    """Return the flag for a doubtful grey scale, if it is. Raises Unusable for a ruined one.
+
+    ``curve`` made the result from ``patterns`` (h,w); ``plain`` is linear in the stored values.
+    """
+    tones = _tones(curve, plain, patterns, padding, breast)
+    if tones is None:
+        return []
+    if tones.faults:
+        raise Unusable("grey_scale_ruined", "; ".join(tones.faults))
+    return ["grey_scale_doubtful"] if tones.are_doubtful else []
+
+
+def covers_tissue(padding: NDArray[np.intp], plain: Curve, patterns: NDArray[np.uint16], block: int) -> bool:
+    """Return whether a range of padding values covers a breast: much of it, in many different values."""
+    sample = patterns[::block, ::block]
+    inside = sample[breast_mask(plain[sample].astype(np.float32))]
+    covered = inside[np.isin(inside, padding)]
+    return covered.size > 0.2 * inside.size and np.unique(covered).size > FEW_LEVELS
+
+
+def _tones(
+    curve: Curve, plain: Curve, patterns: NDArray[np.uint16], padding: NDArray[np.intp], breast: Breast
+) -> Tones | None:
+    """Measure every ``breast.block``-th row; None when there is no breast."""
+    stored = plain.copy()
+    stored[padding] = stored[np.setdiff1d(breast.stored, padding)].min(initial=TOP)
+    mask = breast_mask(stored[breast.stored].astype(np.float32))
+    if not mask.any():
+        return None
+    rows, side = patterns[:: breast.block][: len(mask)], mask.shape[1] * breast.block
+    values = rows[:, :side][np.repeat(mask, breast.block, axis=1)]
+    counts = np.bincount(values, minlength=PATTERNS)
+    used = np.flatnonzero(counts)
+    shown, weights = curve[used], counts[used] / len(values)
+    order = np.argsort(shown)
+    brightest = shown[order][np.searchsorted(np.cumsum(weights[order]), 0.99).clip(max=len(order) - 1)]
+    white, black = weights[shown >= TOP - EDGE].sum(), weights[shown <= EDGE].sum()
+    return Tones(float(white), float(black), float(brightest), len(np.unique(np.rint(shown))))

@@ -1,0 +1,175 @@
+"""Decide what the bits of a stored pixel beyond the declared ones are: brightness, an overlay, or fill.
+
+Headers are wrong about this in every direction. Scanners declare fewer bits than they use; anonymisers remove the
+declaration of an overlay and leave the overlay in the pixels; other programs fill unused bits with ones. So the pixels
+decide. Brightness changes little from pixel to pixel, an overlay jumps by at least the declared range, and fill is the
+same everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.uid import RLELossless
+
+from mammogan.data.dicom.flags import Flag
+from mammogan.data.dicom.greyscale import padding, stored_patterns
+from mammogan.data.dicom.kind import PLAIN
+from mammogan.data.dicom.unusable import Unusable
+from mammogan.data.dicom.usable import number
+
+LOOKED_AT = 2_000_000
+"""About as many pairs of neighbouring pixels are compared."""
+FEWEST = 16
+"""Fewer pixels with bits beyond the declared ones, such as defects of a detector, decide nothing and are kept."""
+FEW = 0.2
+"""Largest share of an image that text, lines and outlines of an overlay cover."""
+CLEARLY = 4
+"""One reading of the bits must be this many times smoother than the other to be taken."""
+SHARP = 1 / 16
+"""Neighbours of tissue differ by less than this share of the declared range."""
+AROUND = 1 / 8
+"""What an overlay covers is as bright as what it does not, within this share of the declared range."""
+UNCOMPRESSED_WORDS = (*PLAIN, RLELossless)
+"""Transfer syntaxes that store complete words, so that HighBit says where in them the pixel is."""
+Stored = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Jumps:
+    """Pairs of neighbours that differ in the bits beyond the declared ones, and the pixels that have such bits.
+
+    ``kept``, ``cut``: median difference of a pair with all bits, and with the declared ones alone. ``above``: median of
+    how much brighter the pixel that has more of the other bits is by its declared bits. ``share``: share of the image
+    with bits beyond. ``gap``: those bits do not continue the declared ones, as those of brighter pixels do.
+    """
+
+    kept: float
+    cut: float
+    above: float
+    share: float
+    gap: bool
+
+    def are_overlay(self, declared_range: int) -> bool:
+        """Return whether the bits are drawn over an image that is complete without them."""
+        smoother = self.cut * CLEARLY <= self.kept and abs(self.above) <= AROUND * declared_range
+        return smoother and (self.share <= FEW or self.gap or self.cut <= SHARP * declared_range)
+
+    def are_brightness(self) -> bool:
+        """Return whether neighbours agree better with the bits than without, or the bits are much of the image."""
+        return self.kept <= self.cut or (self.share > FEW and not self.gap)
+
+    def are_surely_brightness(self) -> bool:
+        """Return whether only the reading with all bits is smooth."""
+        return self.kept * CLEARLY <= self.cut
+
+
+def settle_bits(stored: Stored, header: Dataset, flags: list[Flag]) -> Stored:
+    """Return stored pixels (h,w) without the bits that are no brightness; signed ones with their sign.
+
+    Raises Unusable with ``bits_contradict`` when the pixels fit no reading of the header.
+    """
+    bits = number(header, "BitsStored")
+    stored = _at_low_end(stored, header, bits, flags)
+    if bits >= 8 * stored.itemsize or (stored.dtype.kind == "u" and not int(stored.max()) >> bits):
+        return stored
+    cut = declared_bits(stored, bits)
+    if np.array_equal(stored, cut):
+        return stored
+    if declares_overlay(header):
+        return cut
+    real = ~np.isin(stored_patterns(stored), padding(header)) if padding(header).size else np.ones(stored.shape, bool)
+    if stored.dtype.kind == "i":
+        return stored if _jumps(stored, cut, real, bits).are_surely_brightness() else cut
+    # A window whose middle is beyond the declared bits needs the others.
+    return _without_overlay_and_fill(stored, real, bits, (_window_center(header) or 0) >= 1 << bits, flags)
+
+
+def declared_bits(stored: Stored, bits: int) -> Stored:
+    """Return the value of the lowest ``bits`` bits of each pixel; of signed pixels the highest of them is the sign."""
+    unused = max(0, 8 * stored.itemsize - bits)
+    return (stored << unused) >> unused if bits else stored
+
+
+def declares_overlay(header: Dataset) -> bool:
+    """Return whether the header says that the pixels' unused bits hold an overlay, as in old files."""
+    return any(header.get((group, 0x0102)) and header[group, 0x0102].value for group in range(0x6000, 0x6020, 2))
+
+
+def _at_low_end(stored: Stored, header: Dataset, bits: int, flags: list[Flag]) -> Stored:
+    """Return the pixels shifted down when, by HighBit, they are not in the lowest bits, and the pixels agree.
+
+    They agree when the bits below are empty. When these are used too, either they are an overlay, or more bits are
+    stored than declared; the window shows which, because it fits one of the two ranges.
+    """
+    shift = number(header, "HighBit", bits - 1) - (bits - 1)
+    if not shift or header.file_meta.get("TransferSyntaxUID") not in UNCOMPRESSED_WORDS:
+        return stored
+    flags.append("high_bit_corrected")
+    if not 0 < shift <= 8 * stored.itemsize - bits:
+        return stored
+    below, center = stored & ((1 << shift) - 1), _window_center(header)
+    for_fewer = center is not None and center < 1 << bits and not np.array_equal(stored, declared_bits(stored, bits))
+    return stored >> shift if for_fewer or np.all(below == below[0, 0]) else stored
+
+
+def _without_overlay_and_fill(
+    stored: Stored, real: NDArray[np.bool_], bits: int, window_reaches: bool, flags: list[Flag]
+) -> Stored:
+    mask = (1 << bits) - 1
+    beyond = stored[real] & ~np.array(mask, stored.dtype)
+    fill = 0 if window_reaches or not beyond.size else int(np.bitwise_and.reduce(beyond))
+    rest = stored & ~np.array(fill, stored.dtype)
+    cut = rest & np.array(mask, stored.dtype)
+    left = rest[real & (rest != cut)]
+    if fill and not left.size:
+        flags.append("bits_removed")
+        return cut
+    if left.size < FEWEST or window_reaches:
+        return stored
+    jumps = _jumps(rest, cut, real, bits)
+    drawn_white = jumps.share <= FEW and bool(np.all(left & mask == mask))
+    if jumps.are_overlay(mask + 1) or drawn_white:
+        flags.append("bits_removed")
+        return cut
+    if jumps.are_brightness():
+        return stored
+    raise Unusable("bits_contradict", f"bits beyond the {bits} declared ones that are neither brightness nor overlay")
+
+
+def _jumps(stored: Stored, cut: Stored, real: NDArray[np.bool_], bits: int) -> Jumps:
+    code = (stored.astype(np.int32) - cut) >> bits
+    pairs = [_pairs(axis, code, stored, cut, real) for axis in (0, 1)]
+    kept, without, above = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    codes = np.unique(code[real & (code != 0)])
+    planes = int(np.bitwise_or.reduce(codes)) if codes.size else 0
+    gap = not planes & 1 or codes.size < planes.bit_count()
+    share = int(np.count_nonzero(code[real])) / max(1, int(np.count_nonzero(real)))
+    if not kept.size:  # nothing to compare: the bits are everywhere, or nowhere beside padding
+        return Jumps(0, 0, 0, share, gap)
+    return Jumps(float(np.median(kept)), float(np.median(without)), float(np.median(above)), share, gap)
+
+
+def _pairs(
+    axis: int, code: NDArray[np.int32], stored: Stored, cut: Stored, real: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], ...]:
+    """Return, for the pairs along ``axis`` that differ in ``code``: the difference, without the bits, and signed."""
+    step = max(1, stored.size // LOOKED_AT)
+    lines = (slice(None, None, step), slice(None)) if axis else (slice(None), slice(None, None, step))
+    first, second = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
+    high, low = code[lines][first], code[lines][second]
+    at = np.nonzero((high != low) & real[lines][first] & real[lines][second])
+    value, other = (image[lines][first][at].astype(np.int32) - image[lines][second][at] for image in (stored, cut))
+    return np.abs(value), np.abs(other), np.where(high[at] > low[at], other, -other)
+
+
+def _window_center(header: Dataset) -> float | None:
+    """Return the middle of the first window; None when there is none that is a number."""
+    try:
+        return float(np.atleast_1d(header.get("WindowCenter"))[0])
+    except (TypeError, ValueError, IndexError):
+        return None

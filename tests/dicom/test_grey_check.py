@@ -1,0 +1,159 @@
+"""A ruined grey scale is seen in the result: flagged, and left out beyond a limit, always under its own name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dicoms import write_mammogram
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from test_stored_bits import tissue
+
+from mammogan.data.dicom.read import Reading, Source, Unusable, Voi, read_mammogram
+
+TWELVE = (2048, 4096, "LINEAR")
+
+
+def read(path: Path, pixels: NDArray[Any], voi: Voi = "header", **options: Any) -> Source:
+    return read_mammogram(write_mammogram(path, pixels, **options), "L", "CC", Reading(voi))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "x.dcm"
+
+
+def lut(entries: NDArray[Any], first: int = 0, bits: int = 12) -> Dataset:
+    item = Dataset()
+    item.LUTDescriptor = [len(entries), first, bits]
+    item.LUTData = entries.astype("<u2").tobytes()
+    return item
+
+
+def test_pixels_stretched_to_sixteen_bits_under_the_old_window_are_left_out(file: Path) -> None:
+    stored = tissue()
+    assert read(file, stored, window=TWELVE).facts["flags"] == []
+    with pytest.raises(Unusable, match="grey_scale_ruined"):
+        read(file, stored * 16, bits=16, window=TWELVE)
+    policies: tuple[Voi, ...] = ("linear_bits", "none")
+    for policy in policies:  # they do not use the file's window
+        assert read(file, stored * 16, policy, bits=16, window=TWELVE).facts["flags"] == []
+
+
+def test_inverted_pixels_stretched_to_sixteen_bits_are_beside_the_old_window(file: Path) -> None:
+    stored = (4095 - tissue()) * 16
+    source = read(file, stored, bits=16, window=TWELVE, photometric="MONOCHROME1")
+    assert source.facts["flags"] == ["window_invalid"]
+    assert np.array_equal(source.pixels, read(file, stored, bits=16, photometric="MONOCHROME1").pixels)
+
+
+@pytest.mark.parametrize(("factor", "bits"), [(2, 13), (3, 14)])
+def test_a_breast_that_is_white_in_large_part_is_flagged(file: Path, factor: int, bits: int) -> None:
+    source = read(file, tissue() * factor, bits=bits, window=TWELVE)
+    assert source.facts["flags"] == ["grey_scale_doubtful"]
+
+
+def test_a_white_implant_is_no_fault(file: Path) -> None:
+    stored = tissue()
+    row, col = np.mgrid[:240, :192]
+    stored[((row - 110) / 45) ** 2 + ((col - 30) / 40) ** 2 < 1] = 4095
+    assert read(file, stored, window=TWELVE).facts["flags"] == []
+
+
+@pytest.mark.parametrize("transform", ["window", "rescale", "lut"])
+def test_a_breast_that_is_black_is_left_out_and_one_that_is_half_black_is_flagged(file: Path, transform: str) -> None:
+    stored = tissue()
+    stored[50:54, 60:64] = 4095  # something stays visible
+    for edge, ruined in ((3950, True), (2600, False)):
+        steep = np.clip(np.arange(4096.0) - edge, 0, None) * 4095 / (4095 - edge)
+        options: dict[str, dict[str, Any]] = {
+            "window": {"window": ((4095 + edge) / 2, 4095 - edge, None)},
+            "rescale": {"RescaleSlope": 1, "RescaleIntercept": -edge, "window": ((4095 - edge) / 2, 4095 - edge, None)},
+            "lut": {"VOILUTSequence": [lut(np.rint(steep))]},
+        }
+        if ruined:
+            with pytest.raises(Unusable, match="grey_scale_ruined"):
+                read(file, stored, **options[transform])
+        else:
+            assert read(file, stored, **options[transform]).facts["flags"] == ["grey_scale_doubtful"]
+
+
+def test_few_bits_declared_as_many_are_flagged_and_left_out_when_nothing_can_be_seen(file: Path) -> None:
+    assert read(file, tissue(), bits=16).facts["flags"] == ["grey_scale_doubtful"]
+    assert read(file, tissue(), bits=16, window=(32768, 65536, None)).facts["flags"] == ["grey_scale_doubtful"]
+    with pytest.raises(Unusable, match="grey_scale_ruined"):
+        read(file, tissue(8), bits=16)
+
+
+def test_few_grey_values_in_a_breast_are_flagged(file: Path) -> None:
+    source = read(file, (tissue() // 512 * 512).astype(np.uint16))
+    assert source.facts["flags"] == ["eight_bit_content", "grey_scale_doubtful"]
+
+
+@pytest.mark.parametrize("center", [-3000, 9000, 1e6])
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_window_beside_the_data_is_left_out_like_other_invalid_ones(
+    file: Path, center: float, function: str, photometric: str
+) -> None:
+    stored = tissue() if photometric == "MONOCHROME2" else 4095 - tissue()
+    source = read(file, stored, window=(center, 400, function), photometric=photometric)
+    assert source.facts["flags"] == ["window_invalid"] and source.facts["voi"]["kind"] == "bits"
+    assert np.array_equal(source.pixels, read(file, stored, photometric=photometric).pixels)
+
+
+def test_a_window_that_is_much_wider_than_the_data_is_left_out(file: Path) -> None:
+    source = read(file, tissue(), window=(0, 1e9, "LINEAR"))
+    assert source.facts["flags"] == ["window_invalid"]
+    assert np.array_equal(source.pixels, read(file, tissue()).pixels)
+
+
+@pytest.mark.parametrize("entries", [np.full(4096, 7), np.zeros(4096), np.arange(300)])
+def test_a_voi_lut_that_shows_nothing_gives_way_to_the_window(file: Path, entries: NDArray[Any]) -> None:
+    beside = lut(entries, first=30000)
+    source = read(file, tissue(), window=TWELVE, VOILUTSequence=[beside])
+    assert source.facts["flags"] == ["voi_lut_invalid"] and source.facts["voi"]["kind"] == "window"
+
+
+def test_a_modality_lut_that_cannot_be_applied_is_flagged_and_left_out(file: Path) -> None:
+    stored = tissue()
+    broken = Dataset()
+    broken.LUTDescriptor = [4096, 0, 99]
+    broken.LUTData = b"\0\0"
+    for item in (broken, Dataset(), lut(np.full(4096, 5)), lut(np.arange(4096), first=20000)):
+        source = read(file, stored, ModalityLUTSequence=[item])
+        assert source.facts["flags"] == ["modality_lut_invalid"]
+        assert np.array_equal(source.pixels, read(file, stored).pixels)
+    source = read(
+        file, stored, ModalityLUTSequence=[broken], RescaleSlope=2, RescaleIntercept=0, window=(2048, 2048, None)
+    )
+    assert np.allclose(source.pixels, read(file, stored, window=(1024, 1024, None)).pixels, atol=80)
+
+
+@pytest.mark.parametrize("slope", [0, 1e-13, 1e13])
+def test_a_rescale_that_leaves_nothing_is_flagged_and_left_out(file: Path, slope: float) -> None:
+    source = read(file, tissue(), RescaleSlope=slope, RescaleIntercept=5)
+    assert source.facts["flags"] == ["rescale_invalid"]
+    assert np.array_equal(source.pixels, read(file, tissue()).pixels)
+
+
+@pytest.mark.parametrize("limits", [(0, 4095), (1, 4095), (400, 4095), (300, 2600)])
+def test_a_padding_range_that_covers_the_breast_is_taken_for_brightness(file: Path, limits: tuple[int, int]) -> None:
+    stored = tissue()
+    source = read(file, stored, PixelPaddingValue=limits[0], PixelPaddingRangeLimit=limits[1])
+    assert source.facts["flags"] == ["padding_in_breast"]
+    assert np.array_equal(source.pixels, read(file, stored).pixels)
+
+
+def test_a_padding_range_of_air_or_of_a_bright_border_is_padding(file: Path) -> None:
+    stored = tissue() + 200
+    stored[:, 150:] = np.random.default_rng(0).integers(0, 100, (240, 42))
+    source = read(file, stored, PixelPaddingValue=0, PixelPaddingRangeLimit=99)
+    assert source.pixels[:, 150:].max() == 0 and "padding_in_breast" not in source.facts["flags"]
+    bright = np.array(4095 - tissue())
+    bright[:, 150:] = np.random.default_rng(0).integers(0, 3, (240, 42))
+    source = read(file, bright, photometric="MONOCHROME1", PixelPaddingValue=0, PixelPaddingRangeLimit=3)
+    assert source.pixels[:, 150:].max() == 0 and source.facts["flags"] == []
