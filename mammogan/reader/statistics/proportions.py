@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from scipy.stats import fisher_exact
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
@@ -61,7 +62,7 @@ def compare(first: Share, second: Share) -> Comparison | None:
         return None
     a, b = int(first.hits), int(second.hits)
     low, high = confint_proportions_2indep(b, second.n, a, first.n, method="newcomb", compare="diff")
-    p = fisher_exact([[a, first.n - a], [b, second.n - b]]).pvalue
+    p = fisher_exact(np.array([[a, first.n - a], [b, second.n - b]])).pvalue
     return Comparison(b / second.n - a / first.n, float(low), float(high), float(p))
 
 
