@@ -76,13 +76,15 @@ def test_the_confused_reader_changes_the_criterion_and_not_the_skill() -> None:
 
 
 def test_planted_sensitivities_are_within_their_intervals_over_twenty_seeds() -> None:
+    planted = {f"R{d_prime}": Observer(Ability(d_prime)) for d_prime in (0.0, 0.5, 1.0, 1.5)}
     covered = []
     for seed in range(20):
-        for d_prime in (0.0, 0.5, 1.0, 1.5):
-            answers = read_by({"one": Observer(Ability(d_prime))}, n=100, seed=seed)
-            found = detection_of([answer for answer in answers if answer.session == 3])
-            assert found
-            covered.append(found.low <= d_prime <= found.high)
+        answers = read_by(planted, n=100, seed=seed)
+        for name, observer in planted.items():
+            for session in (3, 5):
+                found = detection_of([a for a in answers if (a.reader, a.session) == (name, session)])
+                assert found
+                covered.append(found.low <= observer.ability.d_prime <= found.high)
     assert np.mean(covered) >= 0.88
 
 
