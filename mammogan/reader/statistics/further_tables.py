@@ -7,11 +7,19 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mammogan.errors import UserError
 from mammogan.reader.statistics.accuracy_tables import AFTER, BEFORE
 from mammogan.reader.statistics.agreement import agreement
 from mammogan.reader.statistics.answers import SAID, Answer, Shown, of_session, readers_of, sessions_of
 from mammogan.reader.statistics.detection import auc_of, detection_of
-from mammogan.reader.statistics.mrmc import LEAST_READERS, Metric, ReadersAsSample, auc_metric, other_cases
+from mammogan.reader.statistics.mrmc import (
+    LEAST_READERS,
+    Metric,
+    ReadersAsSample,
+    SingleTest,
+    auc_metric,
+    other_cases,
+)
 from mammogan.reader.statistics.proportions import Share
 from mammogan.reader.statistics.reading_time import accuracy_by_time, reading_time, time_ratio, trend
 from mammogan.reader.statistics.table import Table, Value
@@ -95,6 +103,16 @@ def readers_as_sample(answers: Sequence[Answer], before: int = BEFORE, after: in
         "sessions (Cov1 = Cov3 = 0). Only images that all these readers answered.",
     )
     return Table("readers_as_sample", caption, rows, notes)
+
+
+def sample_of(answers: Sequence[Answer], session: int) -> SingleTest:
+    """Return the mean AUC in one session with its interval for readers and images like these; UserError with fewer
+    than three readers."""
+    readers = [r for r in readers_of(answers) if {a.shown for a in of_session(answers, r, session)} == {"real", "fake"}]
+    scores, truth = _matrix(answers, readers, session)
+    if len(readers) < LEAST_READERS or not scores.size:
+        raise UserError(f"{len(readers)} readers in session {session}; {LEAST_READERS} are needed")
+    return other_cases([scores, scores], [truth, truth]).singles[0]
 
 
 def _sample_row(name: str, found: ReadersAsSample, before: int, after: int) -> dict[str, Value]:
