@@ -1,7 +1,7 @@
 """Audit the images of a reader study: can one trivial number tell adversarial images from originals?
 
-A reader who learns such a cue reads the cue and not the breast. Cues that can be seen (a bright corner, a frame, air that
-is not black) must not tell; the others only concern somebody who opens the developer tools of the browser.
+A reader who learns such a cue reads the cue and not the breast. Cues that can be seen (a bright corner, a frame, air
+that is not black) must not tell; the others only concern somebody who opens the developer tools of the browser.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def smallest_gap(patients: Sequence[str]) -> int:
     places: dict[str, list[int]] = defaultdict(list)
     for place, patient in enumerate(patients):
         places[patient].append(place)
-    return min([GAP, *(b - a for of_one in places.values() for a, b in zip(of_one, of_one[1:], strict=False))])
+    return min([GAP, *(b - a for of_one in places.values() for a, b in pairwise(of_one))])
 
 
 def _largest_gap(patients: Sequence[str]) -> int:
