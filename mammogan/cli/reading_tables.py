@@ -1,7 +1,7 @@
 """Make Tables 2 to 4 of a reader study, with statistics that hold, and a page that shows them.
 
     mammogan reading-tables --workspace work
-    mammogan reading-tables --workspace work --name low --folder /media/disk/reading-low
+    mammogan reading-tables --workspace work --name study-low --folder /media/disk/low
 
 Reading may still go on: the report says what is missing. It goes to WORKSPACE/report/reading-NAME/: open index.html.
 answers.csv there has one row an answer, for your own statistics; answers.imrmc is for iMRMC. docs/reading_statistics.md
@@ -24,7 +24,7 @@ from mammogan.workspace import Workspace
 class Options:
     workspace: Path = Path("work")
     """Folder in which the study was drawn; its private folder holds the key."""
-    name: str = "high"
+    name: str = "study"
     """Name of the reading."""
     folder: Path | None = None
     """Reading folder with the answers, if it was copied back to another place."""
@@ -41,8 +41,8 @@ def execute(options: Options) -> None:
     from mammogan.reader.report.report import write_report
 
     workspace = Workspace(options.workspace)
-    folder = options.folder or workspace.root / f"reading-{options.name}"
-    readings = read_folder(folder, workspace.root / "private" / f"reading-{options.name}" / "key.json")
+    folder = options.folder or workspace.reading(options.name)
+    readings = read_folder(folder, workspace.reading_key(options.name))
     report = workspace.root / "report" / f"reading-{options.name}"
     tables = write_report(report, readings, options.unsure, options.groups)
     for table in tables[:4]:

@@ -14,13 +14,13 @@ from typing import Any
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
-from mammogan.reader.database import DATABASE
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import KeyImage, ReadingKey
 from mammogan.reader.plan import ReadingPlan
-from mammogan.reader.progress import EXPORTED
+from mammogan.reader.serving.database import DATABASE
+from mammogan.reader.serving.progress import EXPORTED
+from mammogan.reader.serving.store import Store
 from mammogan.reader.statistics.answers import Answer
-from mammogan.reader.store import Store
 
 SEEN = "seen"
 """The answer to a place where nothing is asked."""
@@ -56,7 +56,9 @@ def read_folder(folder: Path, key_file: Path) -> Readings:
     plan = ReadingFolder(folder).load()
     key = ReadingKey.load(key_file)
     if plan.identity != key.identity:
-        raise UserError(f"{key_file} is the key of another drawing than {folder}; give the key of this study with --key")
+        raise UserError(
+            f"{key_file} is the key of another drawing than {folder}; give the key of this study with --key"
+        )
     if plan.key_sha256 != sha256(key_file):
         raise UserError(f"{key_file} was changed after the study was drawn, so its truth cannot be believed")
     rows = [dict(zip(EXPORTED, row, strict=True)) for row in _rows(folder / DATABASE, plan)]
@@ -94,9 +96,14 @@ def _answer(row: dict[str, Any], truth: dict[str, KeyImage], plan: ReadingPlan) 
         label=image.label,  # type: ignore[arg-type]
         answer=row["answer"],
         milliseconds=row["client_ms"],
-        wall_milliseconds=row["answered_ms"] - row["shown_ms"],
+        wall_milliseconds=_wall(row, plan),
         simulated=plan.simulated,
     )
+
+
+def _wall(row: dict[str, Any], plan: ReadingPlan) -> int:
+    """Return the time with breaks: by the server's clock, but by their own of simulated readers, who do not wait."""
+    return int(row["client_ms"] + row["away_ms"] if plan.simulated else row["answered_ms"] - row["shown_ms"])
 
 
 def _sittings(rows: Sequence[dict[str, Any]], plan: ReadingPlan) -> list[Sitting]:
@@ -107,7 +114,7 @@ def _sittings(rows: Sequence[dict[str, Any]], plan: ReadingPlan) -> list[Sitting
         at = row["reader"], row["session"]
         done[at] += 1
         reading[at] += row["client_ms"]
-        wall[at] += row["answered_ms"] - row["shown_ms"]
+        wall[at] += _wall(row, plan)
     return [
         Sitting(reader, session.number, done[at], len(session.places), reading[at], wall[at])
         for reader in plan.readers

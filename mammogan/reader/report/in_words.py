@@ -39,7 +39,7 @@ def _chance(answers: Sequence[Answer], session: int, area: float) -> str:
         return f"Area under the curve {area:.2f}, where 0.5 is guessing; too few readers to speak of others."
     shown = f"area under the curve {sample.mean:.2f}, {max(0, sample.low):.2f} to {min(1, sample.high):.2f}"
     if sample.low <= CHANCE <= sample.high:
-        return f"Readers like these may be guessing ({shown}; 0.5 is guessing)."
+        return f"Whether readers like these do better than guessing is not settled ({shown}; 0.5 is guessing)."
     better = "better" if sample.mean > CHANCE else "worse"
     return f"Readers like these do {better} than guessing ({shown}; 0.5 is guessing)."
 

@@ -100,7 +100,8 @@ def _content(readings: Readings, tables: Sequence[Table]) -> dict[str, Any]:
 def _unfinished(readings: Readings) -> list[str]:
     behind = [s for s in readings.sittings if s.done < s.total]
     return [
-        "Reading is not finished: " + ", ".join(f"{s.reader} session {s.session}: {s.done} of {s.total}" for s in behind)
+        "Reading is not finished: "
+        + ", ".join(f"{s.reader} session {s.session}: {s.done} of {s.total}" for s in behind)
     ] * bool(behind)
 
 

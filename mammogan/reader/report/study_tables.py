@@ -42,5 +42,11 @@ def table4(readings: Readings) -> Table:
         }
         for sitting in readings.sittings
     ]
+    people: dict[str, dict[str, Value]] = {}
+    for sitting, row in zip(readings.sittings, rows, strict=True):
+        cell = f"{row['minutes']:.1f} ({row['minutes with breaks']:.1f})"
+        part = "" if sitting.done == sitting.total else f", {row['done']}"
+        people.setdefault(sitting.reader, {"reader": sitting.reader})[f"session {sitting.session}"] = cell + part
     simulated = " (simulated readers)" if readings.plan.simulated else ""
-    return Table("table4", f"Table 4. Time of reading{simulated}", rows)
+    caption = f"Table 4. Minutes of reading, in brackets with breaks{simulated}"
+    return Table("table4", caption, rows, (), list(people.values()))

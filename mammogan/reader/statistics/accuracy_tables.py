@@ -12,7 +12,7 @@ from mammogan.reader.statistics.paper_p import CAUTION, GROUPS, paper_p
 from mammogan.reader.statistics.power import smallest_visible_change
 from mammogan.reader.statistics.proportions import Share, Unsure, accuracy, compare, holm
 from mammogan.reader.statistics.published import CELLS, SUMMARY
-from mammogan.reader.statistics.table import Table, Value
+from mammogan.reader.statistics.table import Table, Value, with_interval
 
 GROUPS_OF_IMAGES: tuple[tuple[Shown, Label | None, str], ...] = (
     ("real", None, "all"),
@@ -46,7 +46,19 @@ def table3(answers: Sequence[Answer], unsure: Unsure = "wrong") -> Table:
         "patients, n/a where these cannot show the uncertainty.",
         SUMMARY,
     )
-    return Table("table3", f"Table 3. Images recognised for what they are{_whose(answers)}", rows, notes)
+    caption = f"Table 3. Images recognised for what they are{_whose(answers)}"
+    return Table("table3", caption, rows, notes, _wide(rows))
+
+
+def _wide(rows: Sequence[dict[str, Value]]) -> list[dict[str, Value]]:
+    """Return Table 3 as the paper prints it: sessions side by side, share and interval, counts in brackets."""
+    wide: dict[tuple[Value, ...], dict[str, Value]] = {}
+    heads = {f"session {session}": "" for session in sorted({int(row["session"] or 0) for row in rows})}
+    for row in rows:
+        names = {name: row[name] for name in ("reader", "shown", "images")}
+        cell = f"{with_interval(row['accuracy'], row['low'], row['high'])}, {row['correct']:g} of {row['n']}"
+        wide.setdefault(tuple(names.values()), {**names, **heads})[f"session {row['session']}"] = cell
+    return list(wide.values())
 
 
 def _accuracy_row(
@@ -102,7 +114,13 @@ def between_sessions(
         *_published(),
     )
     caption = f"Change of accuracy from session {before} to session {after}{_whose(answers)}"
-    return Table("between_sessions", caption, rows, notes)
+    return Table("between_sessions", caption, rows, notes, [_joined(row) for row in rows])
+
+
+def _joined(row: dict[str, Value]) -> dict[str, Value]:
+    """Return a row with change and interval in one cell."""
+    change = with_interval(row["change"], row["low"], row["high"])
+    return {name: change if name == "change" else value for name, value in row.items() if name not in ("low", "high")}
 
 
 def _comparisons(answers: Sequence[Answer], before: int, after: int, groups: int) -> Iterator[dict[str, Value]]:

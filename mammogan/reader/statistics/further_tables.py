@@ -22,7 +22,7 @@ from mammogan.reader.statistics.mrmc import (
 )
 from mammogan.reader.statistics.proportions import Share
 from mammogan.reader.statistics.reading_time import accuracy_by_time, reading_time, time_ratio, trend
-from mammogan.reader.statistics.table import Table, Value
+from mammogan.reader.statistics.table import Table, Value, with_interval
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -53,7 +53,15 @@ def detection_table(answers: Sequence[Answer]) -> Table:
         "positive where a reader rarely says not real. Log-linear rule; interval: 95%, Gourevitch and Galanter.",
         "AUC: of real, unsure, not real in this order. Three steps understate it.",
     )
-    return Table("detection", "Can the readers tell fakes from originals?", rows, notes)
+    people = [
+        {
+            name: with_interval(value, row["low"], row["high"]) if name == "d'" else value
+            for name, value in row.items()
+            if name not in ("low", "high")
+        }
+        for row in rows
+    ]
+    return Table("detection", "Can the readers tell fakes from originals?", rows, notes, people)
 
 
 def _mixed(answers: Sequence[Answer]) -> Iterator[tuple[str, int, list[Answer]]]:

@@ -22,15 +22,18 @@ class Table:
     caption: str
     rows: Sequence[dict[str, Value]]
     notes: tuple[str, ...] = ()
+    for_people: Sequence[dict[str, Value]] = ()
+    """The same in fewer and wider cells, for the page and Markdown; empty: the rows themselves."""
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns, in the order of the first row."""
-        return list(self.rows[0]) if self.rows else []
+        """Names of the columns that a person sees."""
+        rows = self.for_people or self.rows
+        return list(rows[0]) if rows else []
 
     def shown(self) -> list[list[str]]:
-        """Return the cells as text for a person: two or three digits, n/a for None."""
-        return [[shown(row[column]) for column in self.columns] for row in self.rows]
+        """Return the cells that a person sees: two or three digits, n/a for None."""
+        return [[shown(row.get(column)) for column in self.columns] for row in self.for_people or self.rows]
 
     def markdown(self) -> str:
         """Return the table as Markdown."""
@@ -47,7 +50,7 @@ class Table:
         values = {"caption": self.caption, "notes": list(self.notes), "rows": list(self.rows)}
         write_json(folder / f"{self.name}.json", values)
         text = io.StringIO()
-        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+        writer = csv.DictWriter(text, list(self.rows[0]) if self.rows else [], lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in self.rows)
         write_text(folder / f"{self.name}.csv", text.getvalue())
@@ -60,6 +63,14 @@ def shown(value: Value) -> str:
     if isinstance(value, float):
         return "<.001" if 0 < value < 0.001 else f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.3f}"
     return str(value)
+
+
+def with_interval(value: Value, low: Value, high: Value) -> str:
+    """Return "value (low to high)"; n/a where there is no value."""
+    if value is None or low is None or high is None:
+        return shown(value)
+    value, low, high = (f"{float(one):.2f}".replace("-0.00", "0.00") for one in (value, low, high))
+    return f"{value} ({low} to {high})"
 
 
 def _line(cells: Sequence[str]) -> str:
