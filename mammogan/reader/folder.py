@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import PRIVATE, read_json, replaced_atomically, sha256
+from mammogan.io.atomic import PRIVATE, read_json, replaced_atomically, sha256, write_text
 from mammogan.reader.plan import ReadingPlan
 
 PLAN, IMAGES, SUFFIX = "reading.json", "images", ".raw"
@@ -83,3 +84,7 @@ class ReadingFolder:
         with replaced_atomically(file, PRIVATE) as own:
             own.write_bytes(pixels)
         os.utime(file, ns=(WRITTEN_NS, WRITTEN_NS))
+
+    def write_plan(self, plan: ReadingPlan) -> None:
+        """Write the plan, which completes the folder; readable by its owner only."""
+        write_text(self.plan_file, json.dumps(plan.to_json(), indent=1, allow_nan=False) + "\n", PRIVATE)

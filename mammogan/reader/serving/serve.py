@@ -114,9 +114,7 @@ def _serve(options: Options, folder: ReadingFolder, plan: ReadingPlan) -> int:
         say(f"  {note}")
     say(f"listening on {address(options)}; a private link for each reader and for you is in {folder.path / LINKS}")
     if not (options.certificate or _only_here(options.host)):
-        say(
-            "the connection is not encrypted: use it in a trusted network only, or give --certificate and --certificate-key"
-        )
+        say("the connection is not encrypted: use a trusted network only, or give --certificate and --certificate-key")
     logging.basicConfig(format="%(asctime)s %(message)s")
     config = uvicorn.Config(
         application(folder, plan, store, links, hosts(options)),
