@@ -15,22 +15,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, SMALL, run_script
+from generators import save_gnet
 from numpy.typing import NDArray
 from readings import readable_phantoms
 
 from mammogan.attack.config import GenerateConfig
-from mammogan.attack.generate import generate
+from mammogan.attack.generate import generate, plan
+from mammogan.cli.generate import Options, execute
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import read_shard
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import read_json
+from mammogan.io.options import parse
 from mammogan.reader.config import DrawConfig
 from mammogan.reader.draw_folder import draw_reading
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import KeyImage, ReadingKey
 from mammogan.reader.plan import MIDDLE
 from mammogan.reader.pool import find_pool
-from mammogan.workspace import Workspace
+from mammogan.workspace import Direction, Resolution, Workspace
 
 TWO = DrawConfig(readers=("R1", "R2"), seed=3)
 
@@ -81,9 +84,9 @@ def test_every_image_is_what_the_key_says(study: Workspace) -> None:
 
 
 def test_the_panels_of_a_triplet_are_original_adversarial_and_difference(study: Workspace) -> None:
-    plan = ReadingFolder(study.reading("study")).load()
+    study_plan = ReadingFolder(study.reading("study")).load()
     key = {image.image: image for image in ReadingKey.load(study.reading_key("study")).images}
-    for place in plan.session(4).places:
+    for place in study_plan.session(4).places:
         assert [key[name].role for name in place.images] == ["real", "fake", "difference"]
         assert len({key[name].key for name in place.images}) == 1
 
@@ -141,8 +144,8 @@ def test_a_complete_study_is_left_alone_and_another_one_does_not_overwrite_it(
 ) -> None:
     folder, _ = drawn(readable)
     before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
-    result = run_script("launch/draw_reading.py", "--workspace", readable.root, "--readers", "R1", "R2", "--seed", "3")
-    assert result.returncode == 0 and "drawn already and unchanged" in result.stdout
+    drawn(readable)
+    assert "drawn already and unchanged" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"was drawn from something else \(readers\).*another --name"):
         drawn(readable, DrawConfig(readers=("R1",), seed=3))
     assert {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")} == before
@@ -151,7 +154,9 @@ def test_a_complete_study_is_left_alone_and_another_one_does_not_overwrite_it(
         drawn(readable)
 
 
-def test_a_drawing_that_was_killed_continues_with_the_same_images(readable: Workspace) -> None:
+def test_a_drawing_that_was_killed_continues_with_the_same_images(
+    readable: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["launch/draw_reading.py", "--workspace", str(readable.root), "--readers", "R1"]
     process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.DEVNULL)
     images, end = readable.reading("study") / "images", time.monotonic() + 120
@@ -164,8 +169,8 @@ def test_a_drawing_that_was_killed_continues_with_the_same_images(readable: Work
     key = ReadingKey.load(key_file)
     there = {path: path.stat().st_ino for path in images.glob("*.raw")}
     assert 5 <= len(there) < len(key.images)
-    result = run_script(*words)
-    assert result.returncode == 0 and "the drawing continues" in result.stdout
+    drawn(readable, DrawConfig(readers=("R1",)))
+    assert "the drawing continues" in capsys.readouterr().out
     assert ReadingKey.load(key_file) == key
     folder.check(folder.load())
     assert all(path.stat().st_ino == inode for path, inode in there.items())
@@ -189,10 +194,7 @@ def test_missing_adversarial_images_are_named_by_the_commands_that_make_them(rea
     commands = [line.split() for line in str(raised.value).splitlines() if line.startswith("  mammogan generate")]
     assert len(commands) == 2 and not readable.reading("study").exists()
     for words in commands:
-        made = subprocess.run(
-            [sys.executable, "-m", *words, "--device", "cpu", "--cluster", "none"], cwd=ROOT, capture_output=True
-        )
-        assert made.returncode == 0, made.stderr[-2000:]
+        assert execute(parse(Options, [*words[2:], "--device", "cpu", "--cluster", "none"])) == 0
     folder, _ = drawn(readable)
     assert folder.complete
 
@@ -236,10 +238,6 @@ def test_low_readers_have_a_plan_of_their_own_or_the_same_images(readable: Works
         "--resolution", "128x96", "--jobs", "1",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    from generators import save_gnet
-
-    from mammogan.workspace import Direction, Resolution
-
     for direction in Direction:
         save_gnet(readable, Resolution(128, 96), direction)
     splits = ("train", "validation", "test")
@@ -300,8 +298,6 @@ def test_options_that_make_no_sense_are_refused(values: dict[str, object], expec
 
 
 def test_only_the_first_shards_are_made_adversarial_if_that_is_requested(readable: Workspace) -> None:
-    from mammogan.attack.generate import plan
-
     config = GenerateConfig(device="cpu", split=("train", "test"), allow_train=True, first_shards=1)
     names = [task.name for task in plan(readable, SMALL, config)]
     assert sorted(names) == sorted(f"{s}-{d}-000000.tar" for s in ("train", "test") for d in ("remove", "insert"))
