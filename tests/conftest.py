@@ -17,6 +17,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # so does Hugging Face's datasets:
 
 from mammogan.workspace import Resolution, Workspace
 
+pytest_plugins = ["reading_servers"]
+
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = Resolution(96, 96)
 

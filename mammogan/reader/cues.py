@@ -56,7 +56,7 @@ class CueResult:
         return self.auc > MOST_AUC and self.chance < CHANCE
 
 
-def _corner(pixels: Pixels) -> float:
+def darkest_corner(pixels: Pixels) -> float:
     """Median grey of the darkest corner; a breast may reach the others."""
     rows, columns = (slice(None, SIDE), slice(-SIDE, None)), (slice(None, SIDE), slice(-SIDE, None))
     return min(float(np.median(pixels[row, column])) for row in rows for column in columns)
@@ -70,7 +70,7 @@ def _frame(pixels: Pixels) -> float:
 
 CUES: tuple[Cue, ...] = (
     Cue("share of zeros", True, lambda pixels: float((pixels == 0).mean())),
-    Cue("corner grey at the default window", True, _corner, at_window=True),
+    Cue("corner grey at the default window", True, darkest_corner, at_window=True),
     Cue("frame grey at the default window", True, _frame, at_window=True),
     Cue("minimum", False, lambda pixels: float(pixels.min())),
     Cue("5% quantile", False, lambda pixels: float(np.quantile(pixels, 0.05))),

@@ -25,6 +25,7 @@ import numpy as np
 
 from mammogan.errors import UserError
 from mammogan.io.terminal import say
+from mammogan.reader.cues import darkest_corner
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import KeyImage, ReadingKey
 from mammogan.reader.observers import Observer
@@ -195,7 +196,7 @@ class SimulatedReader:
 
 
 def corner_grey(pixels: bytes, plan: ReadingPlan) -> float:
-    """Return the brightest corner of an image at the default window, in [0,1]: what can be seen beside the breast."""
+    """Return the grey of the darkest corner at the default window, in [0,1]: what can be seen beside the breast."""
     image = np.frombuffer(pixels, "<u2").reshape(plan.height, plan.width)
-    brightest = max(int(image[y, x]) for y in (0, -1) for x in (0, -1))
-    return float(np.clip((brightest - plan.window.low) / (plan.window.high - plan.window.low), 0, 1))
+    grey = darkest_corner(image) - plan.window.low
+    return float(np.clip(grey / (plan.window.high - plan.window.low), 0, 1))

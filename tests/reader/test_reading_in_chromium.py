@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from browsers import Screen, chromium, needs_chromium
-from conftest import Process
 from reading_clients import links_of
+from reading_servers import Process
 
 pytestmark = needs_chromium
 
