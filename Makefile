@@ -1,5 +1,5 @@
 # make demo   the whole study on a phantom cohort, small, on this machine; resumes where it was stopped
-# make test   lint, types and tests
+# make test   lint, types and tests; make test-slow: simulations that take minutes
 # Both set up everything they need, in .venv, and may be repeated.
 # make cluster-up, cluster-down   a real SLURM of two nodes on this machine (docs/cluster.md); as root, on Debian
 
@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= work/demo
 
-.PHONY: install packages demo test lint types cluster-up cluster-down clean-demo
+.PHONY: install packages demo test test-slow lint types cluster-up cluster-down clean-demo
 
 install: $(VENV)/installed
 
@@ -34,7 +34,10 @@ packages:
 	tests/packages.sh
 
 test: install packages lint types
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not slow"
+
+test-slow: install
+	$(BIN)/pytest -m slow
 
 cluster-up:
 	slurm/devcluster/up.sh

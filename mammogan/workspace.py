@@ -140,6 +140,14 @@ class Workspace:
         """Folder of the report."""
         return self.root / f"report{self.suffix}"
 
+    def reading(self, name: str) -> Path:
+        """Return the folder of a reader study, which is served to its readers."""
+        return self.root / "reading" / name
+
+    def reading_key(self, name: str) -> Path:
+        """Return the file that says which image of a reader study is which; mode 600, never inside its folder."""
+        return self.root / "private" / f"reading-{name}" / "key.json"
+
     def resolutions(self) -> list[Resolution]:
         """Return the resolutions that have finished shards, highest first."""
         found = [Resolution.parse(index.parent.name) for index in self.root.glob("shards/*x*/index.json")]

@@ -21,6 +21,7 @@ from mammogan.workspace import Resolution, Workspace
 
 if TYPE_CHECKING:
     from mammogan.data.shards.reader import Sample
+pytest_plugins = ["reading_servers"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = Resolution(96, 96)
@@ -101,4 +102,19 @@ def altered_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def altered(altered_once: Workspace, tmp_path: Path) -> Workspace:
     """That workspace for one's own."""
     shutil.copytree(altered_once.root, tmp_path / "work")
+    return Workspace(tmp_path / "work")
+
+
+@pytest.fixture(scope="session")
+def readable_once(converted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Shards with adversarial images of all splits, from which a reader study can be drawn; read-only by agreement."""
+    from readings import readable_phantoms
+
+    return readable_phantoms(converted, tmp_path_factory.mktemp("readable") / "work", "original")
+
+
+@pytest.fixture
+def readable(readable_once: Workspace, tmp_path: Path) -> Workspace:
+    """That workspace for one's own."""
+    shutil.copytree(readable_once.root, tmp_path / "work")
     return Workspace(tmp_path / "work")

@@ -51,6 +51,8 @@ class GenerateConfig:
     """Splits whose mammograms are made adversarial. train also needs --allow-train."""
     allow_train: bool = False
     """Allow --split train. The generator has seen these mammograms, so they fool the CAD more often."""
+    first_shards: int = 0
+    """Make only the first so many shards of each split and direction, such as 1 of train for a reader study. 0: all."""
     checkpoint: str = "best"
     """best, newest, or the path of one generator checkpoint (a path needs exactly one --direction and one
     --resolution)."""
@@ -102,9 +104,10 @@ class GenerateConfig:
             raise UserError(
                 "--tries and --seed work with --objective lesion only: the study's generators have one answer each"
             )
-        for name, least in (("batch", 1), ("tries", 1), ("seed", 0)):
+        for name, least in (("batch", 1), ("tries", 1), ("seed", 0), ("first_shards", 0)):
             if getattr(self, name) < least:
-                raise UserError(f"--{name} {getattr(self, name)}: expected {least} or more")
+                option = name.replace("_", "-")
+                raise UserError(f"--{option} {getattr(self, name)}: expected {least} or more")
         if self.checkpoint not in ("best", "newest") and len(self.direction) != 1:
             raise UserError(
                 f"--checkpoint {self.checkpoint} is one generator's file: name its --direction (remove or insert)"

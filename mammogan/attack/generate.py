@@ -25,7 +25,7 @@ from mammogan.attack.original_background import with_original_background
 from mammogan.attack.shard_task import ShardTask
 from mammogan.data.conversion.shard_folder import member_places
 from mammogan.data.shards.codec import encode
-from mammogan.data.shards.index import ShardIndex
+from mammogan.data.shards.index import IndexedShard, ShardIndex
 from mammogan.data.shards.reader import Sample
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import replaced_atomically, sha256, write_json
@@ -90,10 +90,9 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
     """
     models = _models(workspace, config)
     index = ShardIndex.load(workspace.shards(resolution))
-    shards = [shard for split in config.split for shard in index.of_split(split)]
     tasks = []
     for direction in config.direction:
-        own = [shard for shard in shards if shard.label == direction.source]
+        own = _shards_of(index, direction, config)
         if not own:
             say(f"{resolution}, {direction}: no {direction.source} mammograms in split {', '.join(config.split)}")
             continue
@@ -112,6 +111,12 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
             for s in own
         ]
     return tasks
+
+
+def _shards_of(index: ShardIndex, direction: Direction, config: GenerateConfig) -> list[IndexedShard]:
+    """Return the real shards that are requested for a direction; of each split the first ``config.first_shards``."""
+    by_split = [[shard for shard in index.of_split(split) if shard.label == direction.source] for split in config.split]
+    return [shard for shards in by_split for shard in shards[: config.first_shards or None]]
 
 
 def _find_generator(models: Workspace, resolution: Resolution, direction: Direction, which: str) -> CheckpointFacts:

@@ -21,6 +21,8 @@ COMMANDS = {
     "train-gan": "train the generators that remove and insert cancer",
     "generate": "write the adversarial mammograms",
     "evaluate": "score original and adversarial mammograms, and write Table 1 and the report",
+    "draw-reading": "draw the five sessions of a reader study",
+    "serve-reading": "show a drawn reader study to radiologists in their browsers, and keep their answers",
     "make-phantom": "make a cohort of phantom mammograms with known lesions",
     "list-films": "make the table of eight real film mammograms",
 }

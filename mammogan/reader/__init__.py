@@ -1,0 +1,1 @@
+"""The human reader study: draw its images, show them to readers, and keep their answers."""

@@ -1,0 +1,90 @@
+"""Read and write the reading folder, which a server shows without knowing the truth (plan.py says what is in it)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mammogan.errors import MissingInput, UserError
+from mammogan.io.atomic import PRIVATE, read_json, replaced_atomically, sha256, write_text
+from mammogan.reader.plan import ReadingPlan
+
+PLAN, IMAGES, SUFFIX = "reading.json", "images", ".raw"
+WRITTEN_NS = 946_684_800_000_000_000
+"""mtime of every image file (2000-01-01 UTC): when a file was written must tell nothing."""
+
+
+@dataclass(frozen=True)
+class ReadingFolder:
+    """The folder of one drawn study."""
+
+    path: Path
+
+    @property
+    def plan_file(self) -> Path:
+        return self.path / PLAN
+
+    @property
+    def complete(self) -> bool:
+        """Whether the drawing was finished."""
+        return self.plan_file.is_file()
+
+    def image(self, name: str) -> Path:
+        """Return the file of an image. The name must come from the plan, never from a request."""
+        return self.path / IMAGES / f"{name}{SUFFIX}"
+
+    def load(self) -> ReadingPlan:
+        """Read the plan. Raise MissingInput if the folder is not complete, UserError if the plan cannot be read."""
+        if not self.complete:
+            raise MissingInput(
+                f"{self.path}: no complete reading folder, since it has no {PLAN}; draw the study with\n"
+                "  mammogan draw-reading --workspace WORKSPACE\n"
+                "or run that command again if it was interrupted"
+            )
+        try:
+            values = read_json(self.plan_file)
+        except ValueError as error:
+            raise UserError(
+                f"{self.plan_file} is damaged ({error}); copy the folder again from where it was drawn"
+            ) from error
+        return ReadingPlan.from_json(values, str(self.plan_file))
+
+    def faults(self, plan: ReadingPlan, hashes: bool = True) -> Iterator[str]:
+        """Yield a sentence for every image file that is missing, of another size, changed, or not in the plan.
+
+        Without ``hashes`` only names and sizes are compared, which reads no pixels.
+        """
+        listed = {image.name for image in plan.images}
+        for path in sorted((self.path / IMAGES).glob("*")):
+            if path.suffix != SUFFIX or path.stem not in listed:
+                yield f"{IMAGES}/{path.name} is not in {PLAN}"
+        for image in plan.images:
+            file = self.image(image.name)
+            if not file.is_file():
+                yield f"{IMAGES}/{file.name} is missing"
+            elif (size := file.stat().st_size) != plan.image_bytes:
+                yield f"{IMAGES}/{file.name} has {size} bytes, {plan.image_bytes} expected"
+            elif hashes and sha256(file) != image.sha256:
+                yield f"{IMAGES}/{file.name} was changed after the study was drawn"
+
+    def check(self, plan: ReadingPlan, hashes: bool = True) -> None:
+        """Raise UserError, listing all ``faults``, unless the image files are those of the plan."""
+        if faults := list(self.faults(plan, hashes)):
+            raise UserError(
+                f"{self.path} is not as it was drawn:\n  " + "\n  ".join(faults[:20]) + "\n"
+                f"{len(faults)} faults in all; copy the folder again from where it was drawn"
+            )
+
+    def write_image(self, name: str, pixels: bytes) -> None:
+        """Write one image file, complete or not at all, readable by its owner only."""
+        file = self.image(name)
+        with replaced_atomically(file, PRIVATE) as own:
+            own.write_bytes(pixels)
+        os.utime(file, ns=(WRITTEN_NS, WRITTEN_NS))
+
+    def write_plan(self, plan: ReadingPlan) -> None:
+        """Write the plan, which completes the folder; readable by its owner only."""
+        write_text(self.plan_file, json.dumps(plan.to_json(), allow_nan=False) + "\n", PRIVATE)

@@ -1,0 +1,111 @@
+"""Turn the drawn mammograms into the images that readers see: audit them first, then write them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mammogan.attack.config import Background
+from mammogan.io.terminal import track
+from mammogan.reader import cues, presentation
+from mammogan.reader.cues import CueResult
+from mammogan.reader.draw import Drawing, Shown
+from mammogan.reader.folder import ReadingFolder
+from mammogan.reader.key import KeyImage, ReadingKey, Role
+from mammogan.reader.plan import Outline, Window
+from mammogan.reader.pool import DIRECTION, Pool
+from mammogan.reader.presentation import Pixels
+
+BLIND = (3, 5)
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What was found while all drawn images were read once."""
+
+    window: Window
+    difference_scale: int
+    cues: tuple[CueResult, ...]
+
+
+def audit(drawing: Drawing, pool: Pool, background: Background) -> Audited:
+    """Read every blind image and every triplet; return the default window, the difference scale and the cues.
+
+    The window comes from the originals of the blind images, whichever way these are shown.
+    """
+    originals, differences = (np.zeros(presentation.GREYS, np.int64) for _ in range(2))
+    numbers: dict[str, list[list[float]]] = {"real": [], "fake": []}
+    drawn = [(number, one) for number in (*BLIND, 4) for one in drawing.sessions[number]]
+    for number, one in track(drawn, len(drawn), "images audited"):
+        original = pool.sources[one.key].pixels()
+        if number in BLIND:
+            originals += presentation.greys(original)
+            numbers[one.shown].append(cues.measure(_image(pool, one.key, one.shown, background)))
+        elif one.shown == "triplet":
+            differences += presentation.greys(_image(pool, one.key, "difference", background))
+    window = presentation.default_window(originals)
+    scale = presentation.difference_scale(differences) if differences.any() else 0
+    return Audited(window, scale, tuple(cues.audit(numbers["real"], numbers["fake"], window)))
+
+
+def name_images(drawing: Drawing, pool: Pool) -> tuple[KeyImage, ...]:
+    """Give every image of the drawing a random name; sorted by name, which is a random order."""
+    images = [
+        _named(session, role, one, pool)
+        for session, of_session in {**drawing.sessions, 0: drawing.practice}.items()
+        for one in of_session
+        for role in _roles(one)
+    ]
+    return tuple(sorted(images, key=lambda image: image.image))
+
+
+def _roles(one: Shown) -> Sequence[Role]:
+    return ("real", "fake", "difference") if one.shown == "triplet" else (one.shown,)
+
+
+def _named(session: int, role: Role, one: Shown, pool: Pool) -> KeyImage:
+    direction = DIRECTION[one.label]  # type: ignore[index]
+    return KeyImage(
+        image=secrets.token_hex(16),
+        session=session,
+        role=role,
+        key=one.key,
+        fake_key="" if role == "real" else f"{one.key}-{direction}",
+        patient=one.patient,
+        split=pool.sources[one.key].candidate.split,
+        label=one.label,
+        looks=direction.target if role == "fake" else one.label,
+    )
+
+
+def write_images(folder: ReadingFolder, key: ReadingKey, pool: Pool, background: Background) -> None:
+    """Write the images that are missing, in the order of their names."""
+    missing = [image for image in key.images if not folder.image(image.image).is_file()]
+    for image in track(missing, len(missing), f"images written to {folder.path}"):
+        folder.write_image(image.image, presentation.raw(_image(pool, image.key, image.role, background)))
+
+
+def outlines(key: ReadingKey, pool: Pool, background: Background) -> dict[str, Outline]:
+    """Return a circle around the change by the name of the difference image; images without a change have none."""
+    return dict(_outlines(key, pool, background))
+
+
+def _outlines(key: ReadingKey, pool: Pool, background: Background) -> Iterator[tuple[str, Outline]]:
+    for image in key.images:
+        if image.role == "difference" and (
+            circle := presentation.outline(_image(pool, image.key, "difference", background))
+        ):
+            yield image.image, circle
+
+
+def _image(pool: Pool, key: str, role: str, background: Background) -> Pixels:
+    """Return the pixels of an image as readers see them."""
+    source = pool.sources[key]
+    original = source.pixels()
+    if role == "real":
+        return presentation.present(original, original, background)
+    adversarial = presentation.present(source.fake_pixels(), original, background)
+    return adversarial if role == "fake" else presentation.difference(original, adversarial)

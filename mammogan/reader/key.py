@@ -1,0 +1,91 @@
+"""The private key of a reader study: which image is what. It stays outside the reading folder, mode 600.
+
+It is written before the images, so that an interrupted drawing continues with the same images under the same names.
+Nothing that serves a study may import this module; a test holds that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mammogan.errors import MissingInput, UserError
+from mammogan.io.atomic import PRIVATE, read_json, write_text
+
+SCHEMA = 1
+ABOUT = "private key of a MammoGAN reader study: keep it away from readers and from the machine that serves the study"
+Role = Literal["real", "fake", "difference"]
+
+
+@dataclass(frozen=True)
+class KeyImage:
+    """One image file of the folder: what it shows, and of whom."""
+
+    image: str
+    """Name of the file, without .raw."""
+    session: int
+    """0: a practice image."""
+    role: Role
+    """real: an original. fake: an adversarial image. difference: original - adversarial, of a triplet."""
+    key: str
+    """Key of the original in the shards, also for an adversarial image and a difference."""
+    fake_key: str
+    """Key of the adversarial image; empty for an original."""
+    patient: str
+    split: str
+    label: str
+    """Label of the original."""
+    looks: str
+    """Label that the image should seem to have: the flipped one for an adversarial image, otherwise ``label``."""
+
+
+@dataclass(frozen=True)
+class ReadingKey:
+    """Everything about a drawing that its readers and its server must not know."""
+
+    name: str
+    identity: str
+    """The same as in the plan."""
+    seed: int
+    made_from: dict[str, Any]
+    """Options and sha256 of the shards. The same command with other values does not continue this drawing."""
+    made_by: dict[str, Any]
+    images: tuple[KeyImage, ...]
+    """Sorted by name."""
+    window: tuple[int, int]
+    difference_scale: int
+    cues: tuple[dict[str, Any], ...]
+    """The rows of the cue audit (cues.py)."""
+    left_out: dict[str, int]
+    """How many mammograms could not be drawn, by reason."""
+    notes: tuple[str, ...]
+    schema: int = SCHEMA
+    about: str = ABOUT
+
+    def of_session(self, number: int) -> list[KeyImage]:
+        """Return the images of a session, sorted by key, then role."""
+        return sorted((i for i in self.images if i.session == number), key=lambda i: (i.key, i.role))
+
+    def save(self, path: Path) -> None:
+        """Write the key so that only its owner can read it, also while it is written."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_text(path, json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False) + "\n", PRIVATE)
+
+    @classmethod
+    def load(cls, path: Path) -> ReadingKey:
+        """Read a key. Raise MissingInput if there is none, UserError if the file is no key of this version."""
+        if not path.is_file():
+            raise MissingInput(f"no key of a reader study at {path}: it is written when the study is drawn")
+        try:
+            values = read_json(path)
+            if values["schema"] != SCHEMA or values["about"] != ABOUT:
+                raise ValueError(f"schema {values['schema']}")
+            lists = {name: tuple(values[name]) for name in ("window", "cues", "notes")}
+            return cls(**{**values, **lists, "images": tuple(KeyImage(**image) for image in values["images"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path} is no key of a reader study that this version can read (schema {SCHEMA}): {error}"
+            ) from None

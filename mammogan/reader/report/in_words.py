@@ -1,0 +1,48 @@
+"""The answer of a reader study in one sentence that anybody understands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mammogan.errors import UserError
+from mammogan.reader.statistics.answers import Answer, readers_of, sessions_of
+from mammogan.reader.statistics.detection import auc_of
+from mammogan.reader.statistics.further_tables import sample_of
+from mammogan.reader.statistics.proportions import Share, accuracy
+
+CHANCE = 0.5
+
+
+def in_words(answers: Sequence[Answer]) -> str:
+    """Say how often readers recognised adversarial mammograms in the last session, and whether that is guessing."""
+    mixed = [s for s in sessions_of(answers) if {a.shown for a in answers if a.session == s} == {"real", "fake"}]
+    if not mixed:
+        return "No reader has answered a session with adversarial mammograms yet."
+    last = [answer for answer in answers if answer.session == mixed[-1]]
+    fakes = [answer for answer in last if answer.shown == "fake"]
+    reals = [answer for answer in last if answer.shown == "real"]
+    alarms = Share(sum(answer.answer == "not real" for answer in reals), len(reals))
+    each = [accuracy([a for a in fakes if a.reader == reader]).value or 0 for reader in readers_of(fakes)]
+    who = "simulated readers" if last[0].simulated else "readers"
+    between = f" (from {_percent(min(each))} to {_percent(max(each))} by reader)" if len(each) > 1 else ""
+    return (
+        f"Of the adversarial mammograms in session {mixed[-1]}, the {len(each)} {who} recognised "
+        f"{_percent(accuracy(fakes).value or 0)}{between}, and they took {_percent(alarms.value or 0)} of the real "
+        f"ones for not real. {_chance(answers, mixed[-1], auc_of(last) or CHANCE)}"
+    )
+
+
+def _chance(answers: Sequence[Answer], session: int, area: float) -> str:
+    try:
+        sample = sample_of(answers, session)
+    except UserError:
+        return f"Area under the curve {area:.2f}, where 0.5 is guessing; too few readers to speak of others."
+    shown = f"area under the curve {sample.mean:.2f}, {max(0, sample.low):.2f} to {min(1, sample.high):.2f}"
+    if sample.low <= CHANCE <= sample.high:
+        return f"Whether readers like these do better than guessing is not settled ({shown}; 0.5 is guessing)."
+    better = "better" if sample.mean > CHANCE else "worse"
+    return f"Readers like these do {better} than guessing ({shown}; 0.5 is guessing)."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%"

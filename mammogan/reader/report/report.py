@@ -1,0 +1,117 @@
+"""Writes the report of a reader study: tables as CSV, JSON and Markdown, the long table, and one page."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mammogan.evaluation.report.page import DUTY
+from mammogan.io.atomic import write_text
+from mammogan.io.provenance import made_by
+from mammogan.reader.readings import Readings
+from mammogan.reader.report import plots
+from mammogan.reader.report.in_words import in_words
+from mammogan.reader.report.study_tables import table2, table4
+from mammogan.reader.statistics.accuracy_tables import between_sessions, table3
+from mammogan.reader.statistics.answers import COLUMNS, check_readers, in_reading_order, write_imrmc
+from mammogan.reader.statistics.further_tables import agreement_table, detection_table, readers_as_sample, time_table
+from mammogan.reader.statistics.paper_p import GROUPS
+from mammogan.reader.statistics.proportions import Unsure
+from mammogan.reader.statistics.table import Table
+
+Draw = Callable[[Path, Sequence[Any]], None]
+PICTURES: dict[str, tuple[tuple[str, Draw], ...]] = {
+    "detection": (
+        ("How well each reader tells fakes from originals, and how readily one is called a fake", plots.draw_detection),
+        ("Operating points: not real alone, and not real or unsure", plots.draw_roc),
+    ),
+    "time": (
+        ("Accuracy along each session", plots.draw_learning),
+        ("Seconds an image, by reader and session: median, quartiles", plots.draw_time),
+    ),
+}
+"""The pictures below each table, by the table's name."""
+
+
+def write_report(folder: Path, readings: Readings, unsure: Unsure = "wrong", groups: int = GROUPS) -> list[Table]:
+    """Write every file of the report into ``folder`` and return its tables."""
+    answers = in_reading_order(readings.answers)
+    check_readers(answers)
+    tables = [table2(readings), table3(answers, unsure), between_sessions(answers, groups=groups), table4(readings)]
+    tables += [make(answers) for make in (detection_table, readers_as_sample, agreement_table, time_table)]
+    for table in tables:
+        table.write(folder)
+    _write_long_table(folder / "answers.csv", readings)
+    write_imrmc(answers, folder / "answers.imrmc")
+    page = _templates().get_template("reading.html").render(_content(readings, tables))
+    write_text(folder / "index.html", page)
+    return tables
+
+
+def _write_long_table(path: Path, readings: Readings) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*COLUMNS, "looks", "correct"])
+    for answer in in_reading_order(readings.answers):
+        writer.writerow([*(getattr(answer, name) for name in COLUMNS), answer.looks, answer.correct])
+    write_text(path, text.getvalue())
+
+
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("mammogan.reader.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _content(readings: Readings, tables: Sequence[Table]) -> dict[str, Any]:
+    plan = readings.plan
+    style = files("mammogan.evaluation.report").joinpath("style.css").read_text(encoding="utf-8")
+    return {
+        "style": style,
+        "name": plan.name,
+        "simulated": plan.simulated,
+        "readers": len(plan.readers),
+        "answers": len(readings.answers),
+        "height": plan.height,
+        "width": plan.width,
+        "unfinished": _unfinished(readings),
+        "sentence": in_words(readings.answers),
+        "tables": tables,
+        "pictures": _pictures(readings, tables),
+        "cues": readings.key.cues,
+        "notes": plan.notes,
+        "duty": DUTY,
+        "made_by": made_by(),
+    }
+
+
+def _unfinished(readings: Readings) -> list[str]:
+    behind = [s for s in readings.sittings if s.done < s.total]
+    return [
+        "Reading is not finished: "
+        + ", ".join(f"{s.reader} session {s.session}: {s.done} of {s.total}" for s in behind)
+    ] * bool(behind)
+
+
+def _pictures(readings: Readings, tables: Sequence[Table]) -> dict[str, list[tuple[str, str]]]:
+    """Return the pictures as base64 PNG, by the table they stand below."""
+    drawn: dict[str, list[tuple[str, str]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for table in tables:
+            for text, draw in PICTURES.get(table.name, ()) if table.rows else ():
+                path = Path(folder) / "picture.png"
+                draw(path, readings.answers)
+                drawn.setdefault(table.name, []).append((text, base64.b64encode(path.read_bytes()).decode()))
+    return drawn

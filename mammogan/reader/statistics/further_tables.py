@@ -1,0 +1,201 @@
+"""Tables beyond the paper: detection, readers as a sample, agreement, time, trends within a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammogan.errors import UserError
+from mammogan.reader.statistics.accuracy_tables import AFTER, BEFORE
+from mammogan.reader.statistics.agreement import agreement
+from mammogan.reader.statistics.answers import SAID, Answer, Shown, of_session, readers_of, sessions_of
+from mammogan.reader.statistics.detection import auc_of, detection_of
+from mammogan.reader.statistics.mrmc import (
+    LEAST_READERS,
+    Metric,
+    ReadersAsSample,
+    SingleTest,
+    auc_metric,
+    other_cases,
+)
+from mammogan.reader.statistics.proportions import Share
+from mammogan.reader.statistics.reading_time import accuracy_by_time, reading_time, time_ratio, trend
+from mammogan.reader.statistics.table import Table, Value, with_interval
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+SCORES = {said: score for score, said in enumerate(SAID)}
+
+
+def detection_table(answers: Sequence[Answer]) -> Table:
+    """Return d', criterion and AUC of each reader in each session with originals and fakes."""
+    rows: list[dict[str, Value]] = []
+    for reader, session, own in _mixed(answers):
+        strict, lenient = detection_of(own), detection_of(own, unsure_is_fake=True)
+        if strict and lenient:
+            rows.append(
+                {
+                    "reader": reader,
+                    "session": session,
+                    "d'": strict.d_prime,
+                    "low": strict.low,
+                    "high": strict.high,
+                    "criterion": strict.criterion,
+                    "d' (unsure as fake)": lenient.d_prime,
+                    "criterion (unsure as fake)": lenient.criterion,
+                    "AUC": auc_of(own),
+                }
+            )
+    notes = (
+        "d': how well fakes are told from originals; 0 is guessing, 1 is 69% right in an even mixture. Criterion: "
+        "positive where a reader rarely says not real. Log-linear rule; interval: 95%, Gourevitch and Galanter.",
+        "AUC: of real, unsure, not real in this order. Three steps understate it.",
+    )
+    people = [
+        {
+            name: with_interval(value, row["low"], row["high"]) if name == "d'" else value
+            for name, value in row.items()
+            if name not in ("low", "high")
+        }
+        for row in rows
+    ]
+    return Table("detection", "Can the readers tell fakes from originals?", rows, notes, people)
+
+
+def _mixed(answers: Sequence[Answer]) -> Iterator[tuple[str, int, list[Answer]]]:
+    """Yield the answers of each reader in each session that has both originals and fakes."""
+    for reader in readers_of(answers):
+        for session in sessions_of(answers):
+            own = of_session(answers, reader, session)
+            if {answer.shown for answer in own} == {"real", "fake"}:
+                yield reader, session, own
+
+
+def _accuracy_metric(shown: Shown) -> Metric:
+    """Return the accuracy on originals or on fakes as a figure of scores 0 real, 1 unsure, 2 not real."""
+    is_fake, right = (False, 0) if shown == "real" else (True, 2)
+
+    def metric(scores: Floats, truth: Bools) -> float:
+        return float((scores[truth == is_fake] == right).mean())
+
+    return metric
+
+
+METRICS: dict[str, Metric] = {
+    "AUC": auc_metric,
+    "accuracy on originals": _accuracy_metric("real"),
+    "accuracy on fakes": _accuracy_metric("fake"),
+}
+
+
+def readers_as_sample(answers: Sequence[Answer], before: int = BEFORE, after: int = AFTER) -> Table:
+    """Return whether the sessions differ in the population of readers and cases (Obuchowski-Rockette, Hillis)."""
+    readers = [
+        reader
+        for reader in readers_of(answers)
+        if all({a.shown for a in of_session(answers, reader, s)} == {"real", "fake"} for s in (before, after))
+    ]
+    caption = "What holds for readers like these, and images like these?"
+    if len(readers) < LEAST_READERS:
+        note = f"{len(readers)} readers have answered in both sessions; {LEAST_READERS} are needed to speak of others."
+        return Table("readers_as_sample", caption, [], (note,))
+    matrices = [_matrix(answers, readers, session) for session in (before, after)]
+    rows = []
+    for name, metric in METRICS.items():
+        found = other_cases([scores for scores, _ in matrices], [truth for _, truth in matrices], metric)
+        rows.append(_sample_row(name, found, before, after))
+    notes = (
+        "Obuchowski and Rockette with Hillis's degrees of freedom; jackknife within a session; cases nested in "
+        "sessions (Cov1 = Cov3 = 0). Only images that all these readers answered.",
+    )
+    return Table("readers_as_sample", caption, rows, notes)
+
+
+def sample_of(answers: Sequence[Answer], session: int) -> SingleTest:
+    """Return the mean AUC in one session with its interval for readers and images like these; UserError with fewer
+    than three readers."""
+    readers = [r for r in readers_of(answers) if {a.shown for a in of_session(answers, r, session)} == {"real", "fake"}]
+    scores, truth = _matrix(answers, readers, session)
+    if len(readers) < LEAST_READERS or not scores.size:
+        raise UserError(f"{len(readers)} readers in session {session}; {LEAST_READERS} are needed")
+    return other_cases([scores, scores], [truth, truth]).singles[0]
+
+
+def _sample_row(name: str, found: ReadersAsSample, before: int, after: int) -> dict[str, Value]:
+    first, second = found.singles
+    return {
+        "figure": name,
+        f"session {before}": _with_interval(first.mean, first.low, first.high),
+        f"session {after}": _with_interval(second.mean, second.low, second.high),
+        "change": -found.difference,
+        "low": -found.high,
+        "high": -found.low,
+        "F": found.f,
+        "degrees of freedom": found.degrees if np.isfinite(found.degrees) else "infinite",
+        "p": found.p,
+    }
+
+
+def _with_interval(mean: float, low: float, high: float) -> str:
+    return f"{mean:.2f} ({max(low, 0):.2f} to {min(high, 1):.2f})"
+
+
+def _matrix(answers: Sequence[Answer], readers: Sequence[str], session: int) -> tuple[Floats, Bools]:
+    """Return the scores (readers, cases) of a session and which cases are fakes, for cases that all have answered."""
+    given = {
+        (answer.reader, answer.key, answer.shown): SCORES[answer.answer]
+        for answer in answers
+        if answer.session == session
+    }
+    cases = sorted({(key, shown) for _, key, shown in given})
+    common = [case for case in cases if all((reader, *case) in given for reader in readers)]
+    scores = np.array([[given[reader, *case] for case in common] for reader in readers], dtype=float)
+    return scores, np.array([shown == "fake" for _, shown in common])
+
+
+def agreement_table(answers: Sequence[Answer]) -> Table:
+    """Return Fleiss's kappa of each session: of all images, of originals and of fakes."""
+    rows: list[dict[str, Value]] = [
+        {
+            "session": session,
+            "kappa": agreement(own),
+            "kappa on originals": agreement([a for a in own if a.shown == "real"]),
+            "kappa on fakes": agreement([a for a in own if a.shown == "fake"]),
+        }
+        for session in sessions_of(answers)
+        if (own := [answer for answer in answers if answer.session == session])
+    ]
+    note = "Fleiss's kappa of the three answers: 0 is agreement by chance, 1 is complete."
+    return Table("agreement", "Do the readers agree?", rows, (note,))
+
+
+def time_table(answers: Sequence[Answer], before: int = BEFORE, after: int = AFTER) -> Table:
+    """Return the seconds an image of each reader and session, and accuracy by time and along the session."""
+    rows: list[dict[str, Value]] = []
+    for reader in readers_of(answers):
+        ratio = time_ratio(of_session(answers, reader, before), of_session(answers, reader, after))
+        for session in sessions_of(answers):
+            own = of_session(answers, reader, session)
+            if time := reading_time(own):
+                found = trend(own)
+                rows.append(
+                    {
+                        "reader": reader,
+                        "session": session,
+                        "seconds (median)": time.median,
+                        "quartiles": f"{time.lower:.1f} to {time.upper:.1f}",
+                        "accuracy: fastest, middle, slowest third": ", ".join(map(_percent, accuracy_by_time(own))),
+                        "change of accuracy in the session": found.change if found else None,
+                        "p of it": found.p if found else None,
+                        f"time against session {before}": f"{ratio.ratio:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+                        if session == after and ratio
+                        else "",
+                    }
+                )
+    return Table("time", "How long do they look, and do they change within a session?", rows)
+
+
+def _percent(share: Share) -> str:
+    return "n/a" if share.value is None else f"{100 * share.value:.0f}%"

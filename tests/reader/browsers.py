@@ -1,0 +1,59 @@
+"""A real Chromium that reads like a radiologist: by keys."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no Chromium: tests/packages.sh installs it")
+PATIENCE_MS = 60_000
+FLAGS = ["--no-sandbox", "--enable-unsafe-swiftshader"]
+"""Root needs the first; without a graphics processor WebGL2 needs the second."""
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A Chromium without a window; it has no access to anything but what the tests open."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Screen:
+    """One tab, with what went wrong in it and all that it asked for."""
+
+    def __init__(self, context: Any) -> None:
+        self.tab = context.new_page()
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self.tab.set_default_timeout(PATIENCE_MS)
+        self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.tab.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        self.tab.on("request", lambda request: self.requests.append(request.url))
+
+    def at_page(self, name: str) -> None:
+        """Wait for a page of text."""
+        self.tab.locator(f'html[data-page="{name}"]').wait_for(state="attached")
+
+    def at_place(self, progress: str) -> None:
+        """Wait for an image whose progress is this, and for its keys to work."""
+        self.tab.locator(f'html[data-shown="{progress}"]').wait_for(state="attached")
+        self.tab.wait_for_timeout(350)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.tab.keyboard.press(key)
+
+    def through(self, *names: str) -> None:
+        """Press Enter on these pages of text."""
+        for name in names:
+            self.at_page(name)
+            self.press("Enter")

@@ -1,0 +1,143 @@
+"""The tables of a reader study show what was planted into simulated readers."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mammogan.errors import UserError
+from mammogan.reader.observers import PRESETS, Ability, Observer
+from mammogan.reader.statistics.accuracy_tables import between_sessions, table3
+from mammogan.reader.statistics.answers import COLUMNS, Answer, check_readers, parse_answer, write_imrmc
+from mammogan.reader.statistics.detection import detection_of
+from mammogan.reader.statistics.further_tables import agreement_table, detection_table, readers_as_sample, time_table
+from mammogan.reader.statistics.table import Table, shown
+
+Read = Callable[..., list[Answer]]
+NAMES = ("guesser", "skilled", "learner", "confused")
+
+
+def read_by(observers: dict[str, Observer], n: int = 60, seed: int = 0) -> list[Answer]:
+    """Sessions 2 (n originals), 3 and 5 (n originals, n fakes each) as the observers answer them."""
+    draws = np.random.default_rng(seed)
+    cases = draws.standard_normal((6, 2, n))
+    answers = []
+    for reader, observer in observers.items():
+        for session, kinds in ((2, ("real",)), (3, ("real", "fake")), (5, ("real", "fake"))):
+            order = draws.permutation([(kind, i) for kind in range(len(kinds)) for i in range(n)])
+            for position, (kind, i) in enumerate(order):
+                said = observer.says(session, bool(kind), cases[session, kind, i], draws)
+                label = "positive" if i % 5 == 0 else "negative"
+                key, spent = f"{session}-{kind}-{i}", int(1000 * observer.pace(draws))
+                answers.append(
+                    Answer(
+                        *(reader, session, position, key, f"p{i // 2}", kinds[kind], label),  # type: ignore[arg-type]
+                        *(said, spent, spent + 500, True),
+                    )
+                )
+    return answers
+
+
+@pytest.fixture(scope="module")
+def answers() -> list[Answer]:
+    return read_by({name: PRESETS[name] for name in NAMES})
+
+
+def test_table_3_counts_right_answers_by_what_was_shown_and_how_it_looks(answers: list[Answer]) -> None:
+    table = table3(answers)
+    rows = {(r["reader"], r["shown"], r["images"], r["session"]): r for r in table.rows}
+    row = rows["skilled", "fake", "positive-looking (inserted)", 3]
+    own = [a for a in answers if (a.reader, a.session, a.shown, a.label) == ("skilled", 3, "fake", "negative")]
+    assert (row["n"], row["correct"]) == (len(own), sum(a.answer == "not real" for a in own))
+    assert ("skilled", "fake", "all", 2) not in rows, "session 2 has no fakes"
+    assert "simulated" in table.caption
+    assert all(r["low"] <= r["accuracy"] <= r["high"] for r in table.rows)  # type: ignore[operator]
+
+
+def test_the_change_between_sessions_is_found_in_the_reader_who_learned(answers: list[Answer]) -> None:
+    rows = {(r["reader"], r["shown"]): r for r in between_sessions(answers).rows if r["images"] == "all"}
+    learned, guessed = rows["learner", "fake"], rows["guesser", "fake"]
+    assert float(learned["change"] or 0) > 0 and float(learned["p (Holm)"] or 1) >= float(learned["p (Fisher)"] or 1)
+    assert float(guessed["p (Holm)"] or 0) > 0.05
+    assert float(guessed["smallest visible"] or 0) > 0.2, "60 images show no smaller change"
+
+
+def test_the_confused_reader_changes_the_criterion_and_not_the_skill() -> None:
+    answers = read_by({"confused": PRESETS["confused"]}, n=2000)
+    before, after = (row for row in detection_table(answers).rows)
+    assert abs(float(after["d'"] or 0) - float(before["d'"] or 0)) < 0.15
+    assert float(after["criterion"] or 0) < float(before["criterion"] or 0) - 0.5
+
+
+def test_planted_sensitivities_are_within_their_intervals_over_twenty_seeds() -> None:
+    planted = {f"R{d_prime}": Observer(Ability(d_prime)) for d_prime in (0.0, 0.5, 1.0, 1.5)}
+    covered = []
+    for seed in range(20):
+        answers = read_by(planted, n=100, seed=seed)
+        for name, observer in planted.items():
+            for session in (3, 5):
+                found = detection_of([a for a in answers if (a.reader, a.session) == (name, session)])
+                assert found
+                covered.append(found.low <= observer.ability.d_prime <= found.high)
+    assert np.mean(covered) >= 0.88
+
+
+def test_readers_as_a_sample_need_three_readers(answers: list[Answer]) -> None:
+    few = [answer for answer in answers if answer.reader in NAMES[:2]]
+    assert not readers_as_sample(few).rows and "3 are needed" in readers_as_sample(few).notes[0]
+    rows = {row["figure"]: row for row in readers_as_sample(answers).rows}
+    assert set(rows) == {"AUC", "accuracy on originals", "accuracy on fakes"}
+    row = rows["accuracy on fakes"]
+    assert float(row["low"] or 0) < float(row["change"] or 0) < float(row["high"] or 0)
+
+
+def test_other_tables_have_a_row_for_each_session_or_reader(answers: list[Answer]) -> None:
+    assert [row["session"] for row in agreement_table(answers).rows] == [2, 3, 5]
+    times = time_table(answers).rows
+    assert len(times) == 3 * len(NAMES)
+    assert all(5 < float(row["seconds (median)"] or 0) < 20 for row in times)
+
+
+def test_simulated_readers_and_people_are_not_put_into_one_table(answers: list[Answer]) -> None:
+    check_readers(answers)
+    with pytest.raises(UserError, match=r"simulated: guesser.*people: person"):
+        check_readers([answers[0], replace(answers[1], reader="person", simulated=False)])
+
+
+def test_a_table_is_the_same_in_csv_json_and_markdown(answers: list[Answer], tmp_path: Path) -> None:
+    table = table3(answers)
+    table.write(tmp_path)
+    with open(tmp_path / "table3.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    saved = json.loads((tmp_path / "table3.json").read_text(encoding="utf-8"))
+    assert [float(row["accuracy"]) for row in rows] == [row["accuracy"] for row in saved["rows"]]
+    text = (tmp_path / "table3.md").read_text(encoding="utf-8")
+    assert text.count("\n| ") == len(table.for_people) + 1 and table.caption in text
+    assert Table("none", "Nothing", []).markdown().count("Nothing") == 2
+    assert [shown(v) for v in (None, 0.00004, 0.5, 0.0, 12)] == ["n/a", "<.001", "0.50", "0.00", "12"]
+
+
+def test_a_row_of_the_long_table_is_read_back_and_a_wrong_one_is_refused(answers: list[Answer]) -> None:
+    row = {name: str(getattr(answers[0], name)) for name in COLUMNS}
+    assert parse_answer(row, "answers.csv, row 2") == answers[0]
+    with pytest.raises(UserError, match="row 2: answer is 'maybe', expected one of real, unsure, not real"):
+        parse_answer({**row, "answer": "maybe"}, "answers.csv, row 2")
+    with pytest.raises(UserError, match="milliseconds is '-3'"):
+        parse_answer({**row, "milliseconds": "-3"}, "answers.csv, row 2")
+
+
+def test_imrmc_gets_a_truth_for_each_case_and_a_score_for_each_answer(answers: list[Answer], tmp_path: Path) -> None:
+    write_imrmc(answers, tmp_path / "answers.imrmc")
+    _, rows = (tmp_path / "answers.imrmc").read_text(encoding="utf-8").split("BEGIN DATA:\n")
+    lines = rows.splitlines()
+    truth = dict(line.split(",")[1::2] for line in lines if line.startswith("truth,"))
+    assert len(truth) == 60 + 4 * 60 and set(truth.values()) == {"0", "1"}
+    scores = [line.split(",") for line in lines if not line.startswith("truth,")]
+    assert len(scores) == len(answers) and {line[3] for line in scores} == {"0", "1", "2"}
+    assert all(line[1] in truth for line in scores)

@@ -1,0 +1,124 @@
+"""Simulated readers read a drawn study through its server, and the tables show what was planted."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from mammogan.errors import MissingInput, UserError
+from mammogan.reader.config import DrawConfig
+from mammogan.reader.draw_folder import draw_reading
+from mammogan.reader.observers import Ability, Observer
+from mammogan.reader.readings import Readings, read_folder
+from mammogan.reader.report.report import write_report
+from mammogan.reader.simulate import simulate
+from mammogan.workspace import Workspace
+
+NAME = "rehearsal"
+OBSERVERS = {
+    "R1": Observer(Ability(8.0)),
+    "R2": Observer(Ability(0.0)),
+    "R3": Observer(Ability(0.0), looks_at_border=True),
+}
+
+
+def rehearsal(workspace: Workspace, **options: object) -> Workspace:
+    draw_reading(workspace, DrawConfig(name=NAME, readers=tuple(OBSERVERS), seed=1, simulated=True, **options))  # type: ignore[arg-type]
+    return workspace
+
+
+def readings_of(workspace: Workspace) -> Readings:
+    return read_folder(workspace.reading(NAME), workspace.reading_key(NAME))
+
+
+@pytest.fixture(scope="module")
+def read(readable_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A study that all observers have read; read-only by agreement."""
+    root = tmp_path_factory.mktemp("read") / "work"
+    shutil.copytree(readable_once.root, root)
+    workspace = rehearsal(Workspace(root))
+    simulate(workspace.reading(NAME), workspace.reading_key(NAME), OBSERVERS)
+    return workspace
+
+
+def test_every_image_is_answered_once_by_every_reader_and_joined_with_its_truth(read: Workspace) -> None:
+    readings = readings_of(read)
+    plan = readings.plan
+    asked = {s.number: len(s.places) for s in plan.sessions if s.asks}
+    for reader in plan.readers:
+        for session, places in asked.items():
+            own = [a for a in readings.answers if (a.reader, a.session) == (reader, session)]
+            assert sorted(answer.position for answer in own) == list(range(places))
+    assert all(sitting.done == sitting.total for sitting in readings.sittings)
+    truth = {(i.session, i.key, i.role): i for i in readings.key.images}
+    assert all((a.session, a.key, a.shown) in truth for a in readings.answers)
+
+
+def test_who_sees_everything_is_right_and_who_watches_the_border_learns_nothing(read: Workspace) -> None:
+    answers = [answer for answer in readings_of(read).answers if answer.session in (3, 5)]
+    right = {reader: [a.correct for a in answers if a.reader == reader] for reader in OBSERVERS}
+    assert sum(right["R1"]) >= 0.95 * len(right["R1"])
+    watcher = [answer for answer in answers if answer.reader == "R3"]
+    assert {answer.answer for answer in watcher} == {"real"}, "no corner of a fake is visible"
+
+
+def test_as_generated_the_border_watcher_is_right(readable_once: Workspace, tmp_path: Path) -> None:
+    # The reading folder is drawn with cues allowed from adversarial images whose air is not black.
+    from readings import readable_phantoms
+
+    made = readable_phantoms(Workspace(readable_once.root), tmp_path / "work", "as-generated")
+    workspace = rehearsal(made, background="as-generated", allow_cues=True)
+    simulate(workspace.reading(NAME), workspace.reading_key(NAME), OBSERVERS)
+    watcher = [a for a in readings_of(workspace).answers if a.reader == "R3" and a.session in (3, 5)]
+    assert all(answer.correct for answer in watcher)
+
+
+def test_the_report_says_simulated_wherever_a_person_looks(read: Workspace, tmp_path: Path) -> None:
+    tables = write_report(tmp_path, readings_of(read), groups=2)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    title = re.search("<title>(.*?)</title>", page)
+    assert title and "simulated readers" in title[1]
+    assert "No person has read these images" in page and "http" not in page.replace("http-equiv", "")
+    assert {f"{table.name}.csv" for table in tables} <= {path.name for path in tmp_path.iterdir()}
+    for name in ("table3", "table4", "between_sessions"):
+        assert "(simulated readers)" in json.loads((tmp_path / f"{name}.json").read_text())["caption"]
+    with open(tmp_path / "answers.csv", newline="", encoding="utf-8") as file:
+        assert {row["simulated"] for row in csv.DictReader(file)} == {"True"}
+    counted = {row["session"]: row for row in tables[0].rows}
+    plan = readings_of(read).plan
+    assert [counted[s.number]["places"] for s in plan.sessions] == [len(s.places) for s in plan.sessions]
+
+
+def test_an_unfinished_reading_has_tables_and_says_what_is_missing(readable: Workspace, tmp_path: Path) -> None:
+    workspace = rehearsal(readable)
+    folder = workspace.reading(NAME)
+    with pytest.raises(MissingInput, match="serve it to readers first"):
+        readings_of(workspace)
+    simulate(folder, workspace.reading_key(NAME), OBSERVERS)
+    with sqlite3.connect(folder / "reading.sqlite") as database:  # as if the last reader had not begun session 5
+        for (name,) in database.execute("select name from sqlite_master where type = 'trigger'").fetchall():
+            database.execute(f"drop trigger {name}")
+        database.execute("delete from answer where session = 5 and reader = 3")
+    write_report(tmp_path, readings_of(workspace), groups=2)
+    assert "Reading is not finished: R3 session 5: 0 of" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_no_simulated_reader_answers_a_study_of_people(readable: Workspace) -> None:
+    draw_reading(readable, DrawConfig(name=NAME, readers=tuple(OBSERVERS), seed=1))
+    with pytest.raises(UserError, match="drawn for people"):
+        simulate(readable.reading(NAME), readable.reading_key(NAME), OBSERVERS)
+
+
+def test_a_changed_key_is_not_believed(read: Workspace, tmp_path: Path) -> None:
+    key = tmp_path / "key.json"
+    key.write_text(read.reading_key(NAME).read_text().replace('"fake"', '"real"', 1))
+    with pytest.raises(UserError, match="was changed after the study was drawn"):
+        read_folder(read.reading(NAME), key)
+    with pytest.raises(UserError, match="expected an observer for each"):
+        simulate(read.reading(NAME), read.reading_key(NAME), {"R1": OBSERVERS["R1"]})
