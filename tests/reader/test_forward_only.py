@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import Process, Served
 from reading_clients import Client, request_id
 from reading_folders import reading_folder
+from reading_servers import Process, Served
 
 
 @pytest.fixture

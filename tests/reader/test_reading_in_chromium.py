@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browsers import Screen, chromium, needs_chromium
-from conftest import Process
 from reading_clients import links_of
+from reading_servers import Process
+
+from reader.browsers import Screen, chromium, needs_chromium
 
 pytestmark = needs_chromium
 

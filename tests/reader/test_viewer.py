@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browsers import chromium, needs_chromium
 from PIL import Image
+
+from reader.browsers import chromium, needs_chromium
 
 pytestmark = needs_chromium
 PAGE = resources.files("mammogan.reader.serving") / "page"
