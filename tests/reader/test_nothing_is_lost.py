@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx2
@@ -29,7 +30,7 @@ ONE = {"kinds": ("blind",), "readers": 1, "practice": 0, "consent": ""}
 
 
 def stored(folder: ReadingFolder) -> dict[int, str]:
-    with sqlite3.connect(folder.path / DATABASE) as database:
+    with closing(sqlite3.connect(folder.path / DATABASE)) as database:
         assert database.execute("pragma integrity_check").fetchone() == ("ok",)
         return dict(database.execute("select position, answer from answer"))
 
