@@ -78,3 +78,18 @@ def altered(altered_once: Workspace, tmp_path: Path) -> Workspace:
     """That workspace for one's own."""
     shutil.copytree(altered_once.root, tmp_path / "work")
     return Workspace(tmp_path / "work")
+
+
+@pytest.fixture(scope="session")
+def readable_once(converted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Shards with adversarial images of all splits, from which a reader study can be drawn; read-only by agreement."""
+    from readings import readable_phantoms
+
+    return readable_phantoms(converted, tmp_path_factory.mktemp("readable") / "work", "original")
+
+
+@pytest.fixture
+def readable(readable_once: Workspace, tmp_path: Path) -> Workspace:
+    """That workspace for one's own."""
+    shutil.copytree(readable_once.root, tmp_path / "work")
+    return Workspace(tmp_path / "work")

@@ -8,7 +8,7 @@ labels are read here, no pixels.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -118,6 +118,10 @@ def _draw_training(pool: list[Candidate], rules: Rules, rng: np.random.Generator
         drawing.notes.append(f"Sessions 1, 2 and 4 have {count} places each, not {OBSERVED}: {why}.")
     with_fakes = [one for one in pool if one.has_fake]
     fourth = min(count, len(with_fakes))
+    if fourth < (least := 2 if rules.session_4_feedback else 1):
+        raise UserError(
+            f"session 4 needs at least {least} training mammograms with an adversarial image, found {len(with_fakes)}"
+        )
     if fourth < count:
         drawing.notes.append(
             f"Session 4 has {fourth} places, not {count}: so many training mammograms have an adversarial image."
@@ -143,8 +147,8 @@ def divide_patients(
 ) -> tuple[list[Candidate], list[Candidate]]:
     """Divide the patients between sessions 3 and 5, in proportion to the images wanted there, in each label too.
 
-    Patients are taken in random order, those with many images first, and go where the larger share is still missing:
-    that fills both sessions exactly wherever patients with few images are left for the end.
+    Patients are taken in random order, those with many images first, and go where more images are still missing.
+    Where that leaves one session short, patients are moved or exchanged if that fills both.
     """
     images: dict[str, list[Candidate]] = defaultdict(list)
     for one in pool:
@@ -161,7 +165,27 @@ def divide_patients(
             missing = goal - len(halves[0]), total - goal - len(halves[1])
             to_fifth = missing[1] > missing[0] if missing[0] != missing[1] else bool(rng.integers(2))
             halves[to_fifth].extend(images[patient])
+    _fill(halves, (third, fifth))
     return halves
+
+
+def _fill(halves: tuple[list[Candidate], list[Candidate]], wanted: tuple[int, int]) -> None:
+    """Move one patient, or exchange two, so that neither half is short; change nothing where that does not help."""
+    for short, full in ((0, 1), (1, 0)):
+        lacking, spare = wanted[short] - len(halves[short]), len(halves[full]) - wanted[full]
+        if not 0 < lacking <= spare:
+            continue
+        counts = [Counter(one.patient for one in half) for half in halves]
+        exchanges = [("", there) for there in counts[full]]
+        exchanges += [(here, there) for here in counts[short] for there in counts[full]]
+        for here, there in exchanges:
+            if lacking <= counts[full][there] - counts[short][here] <= spare:
+                moved = [one for half in halves for one in half if one.patient in (here, there)]
+                for half in (halves[short], halves[full]):
+                    half[:] = [one for one in half if one.patient not in (here, there)]
+                halves[short].extend(one for one in moved if one.patient == there)
+                halves[full].extend(one for one in moved if one.patient == here)
+                break
 
 
 def stratified(

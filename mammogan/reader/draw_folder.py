@@ -117,6 +117,7 @@ def _new_key(request: Request, pool: Pool, made_from: dict[str, Any]) -> Reading
     seed = config.seed if config.seed is not None else secrets.randbelow(MOST_SEED)
     drawing = _same_as_high(request, pool) if request.same_images else draw(pool.candidates, request.rules, seed)
     found = audit(drawing, pool, config.background)
+    say("cue audit: how well one number per image tells adversarial images from originals; an AUC of 0.5 is chance")
     say(cue_table(found.cues))
     if not config.allow_cues:
         cues.refuse_visible(found.cues)

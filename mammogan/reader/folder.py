@@ -87,4 +87,4 @@ class ReadingFolder:
 
     def write_plan(self, plan: ReadingPlan) -> None:
         """Write the plan, which completes the folder; readable by its owner only."""
-        write_text(self.plan_file, json.dumps(plan.to_json(), indent=1, allow_nan=False) + "\n", PRIVATE)
+        write_text(self.plan_file, json.dumps(plan.to_json(), allow_nan=False) + "\n", PRIVATE)

@@ -15,9 +15,13 @@ BLIND = (3, 5)
 
 def check_key(plan: ReadingPlan, key: ReadingKey, gaps: dict[int, int], overlap: bool) -> list[Check]:
     """Return the rules that need the key. ``gaps``: by session, the places that must lie between images of one
-    patient. ``overlap``: session 4 may show mammograms of sessions 1 and 2."""
+    patient. ``overlap``: session 4 may show mammograms of sessions 1 and 2. A key of other images breaks the first
+    rule, and no other is looked at."""
+    same = _same_images(plan, key)
+    if same.faults:
+        return [same]
     return [
-        _same_images(plan, key),
+        same,
         _one_session(key, overlap),
         _patients(key),
         _splits(key),
@@ -31,7 +35,7 @@ def _same_images(plan: ReadingPlan, key: ReadingKey) -> Check:
     of_plan = {name: session.number for session in plan.sessions for place in session.places for name in place.images}
     of_plan |= dict.fromkeys(plan.practice, 0)
     of_key = {image.image: image.session for image in key.images}
-    faults = [f"{len(set(of_plan.items()) ^ set(of_key.items()))} entries differ"] if of_plan != of_key else []
+    faults = [f"{len(set(of_plan.items()) ^ set(of_key.items()))} differ"] if of_plan != of_key else []
     if plan.identity != key.identity:
         faults.append("they are of different drawings")
     return Check(f"the plan and the key list the same {len(of_key)} images in the same sessions", tuple(faults))

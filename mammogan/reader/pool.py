@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +133,10 @@ def _require(
     if missing := [s for s in SPLITS[1:] if any(shard.name not in entries for shard in index.of_split(s))]:
         commands.append(f"{start} --split {' '.join(missing)}{end}")
     train = index.of_split("train")
-    made = sum(shard.count for shard in train if shard.name in entries)
-    labels = {shard.label for shard in train} - {shard.label for shard in train if shard.name in entries}
-    if made < min(training, sum(shard.count for shard in train)) or labels:
-        commands.append(f"{start} --split train --allow-train --first-shards 1{end}")
+    first = _first_shards(train, training)
+    of_train = f"{start} --split train --allow-train --first-shards {first}{end}"
+    if _lacks(train, entries, training):
+        commands.append(of_train)
     if commands:
         raise MissingInput(
             f"the sessions need adversarial images that {folder.path} does not have or that are not current. Run\n"
@@ -145,9 +147,34 @@ def _require(
         if other:
             raise UserError(
                 f"--background as-generated: {', '.join(other)} in {folder.path} were saved with the original's "
-                f"background; make them again with\n{start} --split validation test{end}\n"
-                f"{start} --split train --allow-train --first-shards 1{end}"
+                f"background; make them again with\n{start} --split validation test{end}\n{of_train}"
             )
+
+
+def _needed(train: Sequence[IndexedShard], training: int) -> dict[str, int]:
+    """Return by label how many of ``training`` mammograms are needed, rounded up."""
+    there = Counter[str]()
+    for shard in train:
+        there[shard.label] += shard.count
+    share = min(1.0, training / max(1, there.total()))
+    return {label: math.ceil(share * count) for label, count in there.items()}
+
+
+def _lacks(train: Sequence[IndexedShard], entries: Mapping[str, Entry], training: int) -> bool:
+    """Return whether a label has fewer training mammograms with an adversarial image than are needed."""
+    made = Counter[str]()
+    for shard in train:
+        made[shard.label] += shard.count if shard.name in entries else 0
+    return any(made[label] < needed for label, needed in _needed(train, training).items())
+
+
+def _first_shards(train: Sequence[IndexedShard], training: int) -> int:
+    """Return how many first shards of each label hold the needed training mammograms."""
+    most = 1
+    for label, needed in _needed(train, training).items():
+        together = accumulate(shard.count for shard in train if shard.label == label)
+        most = max(most, 1 + sum(count < needed for count in together))
+    return most
 
 
 def _sources(
