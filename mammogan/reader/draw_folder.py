@@ -100,7 +100,7 @@ def _draw_one(request: Request, pool: Pool) -> None:
 
 
 def _refuse_other(request: Request, key: ReadingKey, made_from: dict[str, Any]) -> None:
-    if key.made_from.get("seed") is None or made_from["seed"] is None:  # a random seed is the key's own
+    if made_from["seed"] is None:  # the key's own, given or random
         made_from = {**made_from, "seed": key.made_from.get("seed")}
     changed = [name for name in made_from if key.made_from.get(name) != made_from[name]]
     if changed:
@@ -115,6 +115,7 @@ def _new_key(request: Request, pool: Pool, made_from: dict[str, Any]) -> Reading
     """Choose, audit and name the images. Raise UserError if a visible cue tells which are adversarial."""
     config = request.config
     seed = config.seed if config.seed is not None else secrets.randbelow(MOST_SEED)
+    seed += request.group == "low"  # with the same seed, a reader of both would see one order twice
     drawing = _same_as_high(request, pool) if request.same_images else draw(pool.candidates, request.rules, seed)
     found = audit(drawing, pool, config.background)
     say("cue audit: how well one number per image tells adversarial images from originals; an AUC of 0.5 is chance")
@@ -133,6 +134,7 @@ def _new_key(request: Request, pool: Pool, made_from: dict[str, Any]) -> Reading
         cues=tuple(dataclasses.asdict(row) for row in found.cues),
         left_out=dict(pool.left_out),
         notes=tuple(drawing.notes),
+        alike=found.alike,
     )
 
 
