@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from reading_clients import Client, links_of
 from reading_folders import reading_folder
 from reading_servers import Process, Served
@@ -139,3 +142,12 @@ def test_links_are_private_and_only_hashes_are_stored(served: Served) -> None:
     tokens = [link.rpartition("/")[2] for link in links_of(served.folder).values()]
     assert len(set(tokens)) == 3 and all(len(token) == 43 for token in tokens)
     assert not any(token.encode() in bytes_of_database for token in tokens)
+
+
+def test_nothing_that_serves_imports_the_key_or_anything_heavy() -> None:
+    modules = [f"mammogan.reader.serving.{path.stem}" for path in (ROOT / "mammogan/reader/serving").glob("*.py")]
+    program = f"import sys, {', '.join(modules)}\nprint(*sorted(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    imported = set(told.stdout.split())
+    assert "mammogan.reader.serving.server" in imported
+    assert not imported & {"mammogan.reader.key", "mammogan.reader.draw", "torch", "numpy", "scipy", "pydicom"}
