@@ -48,6 +48,17 @@ def test_progress_is_shown_without_answers(served: Served, coordinator: httpx2.C
     assert "<td>break</td>" in coordinator.get("/coordinator").text
 
 
+def test_simulated_readers_are_marked_everywhere(tmp_path: Path) -> None:
+    served = Served(reading_folder(tmp_path / "reading", simulated=True))
+    reader = served.reader()
+    assert "simulated readers" in reader.me()["banner"]
+    reader.begin(1)
+    reader.image(1, 0)
+    reader.answer(1, 0, None)
+    assert served.store.answers()[0][-1] == "1"
+    served.store.close()
+
+
 def test_the_page_is_the_coordinators_alone(served: Served, coordinator: httpx2.Client) -> None:
     for http in (served.browser(), served.reader().http):
         assert http.get("/coordinator").status_code == 403

@@ -12,6 +12,7 @@ from reading_clients import links_of
 from reading_folders import reading_folder
 from reading_servers import Process, Served
 
+from mammogan.io.atomic import write_json
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.plan import Questions
 from reader.browsers import Screen, chromium, needs_chromium
@@ -98,4 +99,27 @@ def test_a_training_block_tells_the_truth_after_the_answer_and_not_before(browse
     screen.press("1", "1")
     screen.at_page("end")
     assert told and not any("truth" in text for text in told)
+    process.kill()
+
+
+@needs_chromium
+def test_outlined_education_circles_the_change_in_the_adversarial_image_and_the_difference(
+    browser: Any, tmp_path: Path
+) -> None:
+    folder = reading_folder(tmp_path / "reading", counts=(1,), kinds=("triplet",), readers=1, practice=0, consent="")
+    values = folder.load().to_json()
+    values["sessions"][0]["places"][0]["outline"] = {"x": 20.0, "y": 48.0, "radius": 10.0}
+    write_json(folder.plan_file, values)
+    process = Process(folder)
+    screen = Screen(browser.new_context(viewport={"width": 900, "height": 500}))
+    screen.tab.goto(links_of(folder)["R1"])
+    screen.through("instructions", "display", "start")
+    screen.at_place("Session 1: 1 of 1")
+    rings = [figure.locator(".ring:visible").count() for figure in screen.tab.locator("figure").all()]
+    assert rings == [0, 1, 1]
+    canvas, ring = (screen.tab.locator("figure").nth(1).locator(one).bounding_box() for one in ("canvas", ".ring"))
+    scale = min(canvas["width"] / 64, canvas["height"] / 96)
+    left = canvas["x"] + (canvas["width"] - 64 * scale) / 2
+    assert ring["x"] + ring["width"] / 2 == pytest.approx(left + 20 * scale, abs=2)
+    assert ring["width"] == pytest.approx(20 * scale, abs=2)
     process.kill()

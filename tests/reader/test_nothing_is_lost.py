@@ -111,6 +111,13 @@ def test_a_copy_at_any_instant_opens_with_every_confirmed_answer(tmp_path: Path)
     store.close()
 
 
+def test_every_commit_reaches_the_disk_before_it_returns(served: Served) -> None:
+    """What a power cut does to a real disk cannot be tried here; SQLite's promise rests on these two settings."""
+    database = served.store._database
+    assert database.execute("pragma synchronous").fetchone() == (2,), "FULL"
+    assert database.execute("pragma journal_mode").fetchone() == ("wal",)
+
+
 def fill_up(reader: Client, folder: ReadingFolder) -> tuple[int, httpx2.Response]:
     """Answer until the server refuses; return how many were confirmed, and its response."""
     for position in range(reader.state(1)["total"]):
