@@ -11,6 +11,7 @@ import pytest
 from reading_clients import links_of
 from reading_servers import Process
 
+from mammogan.reader.folder import ReadingFolder
 from reader.browsers import Screen, chromium, needs_chromium
 
 pytestmark = needs_chromium
@@ -211,3 +212,27 @@ def test_the_display_is_recorded_before_each_session(screen: Screen, process: Pr
     told = json.loads(details)
     assert told["both_patches"] is False and told["renderer"] in ("canvas", "webgl2") and told["pixel_ratio"] == 1
     assert told["window"] == [1200, 800] and "Chrome" in told["browser"] and told["frame_ms"]["plain"] > 0
+
+
+def test_it_works_under_a_name_without_encryption(browser: Any, folder: ReadingFolder) -> None:
+    """Browsers switch much off on plain http; they call 127.0.0.1 safe, and a name in a network not."""
+    process = Process(folder, "--names", "reading.test")
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    screen, links = Screen(context), links_of(folder)
+    screen.tab.goto(links["R1"])
+    assert screen.tab.url == f"http://reading.test:{process.port}/" and not screen.tab.evaluate("isSecureContext")
+    reading(screen)
+    screen.press("1", "1")
+    screen.at_place("Session 2: 2 of 2")
+    coordinator = context.new_page()
+    coordinator.goto(links["coordinator"])
+    coordinator.wait_for_url("**/coordinator")
+    coordinator.get_by_role("button", name="new link").nth(1).click()
+    coordinator.locator("code").wait_for()
+    assert coordinator.locator("code").inner_text() == links_of(folder)["R2"] != links["R2"]
+    coordinator.get_by_role("link").click()
+    coordinator.get_by_role("button", name="revoke").first.click()
+    coordinator.get_by_text("revoked").wait_for()
+    screen.press("1", "1")
+    screen.at_page("no-reader")
+    process.kill()
