@@ -165,10 +165,10 @@ def _same_as_high(request: Request, pool: Pool) -> Drawing:
 def _say_size(request: Request, key: ReadingKey) -> None:
     """Say how much will be written. Raise UserError if the disk has less room."""
     size = len(key.images) * 2 * request.resolution.height * request.resolution.width
-    say(f"{request.folder.path}: {len(key.images)} images of {request.resolution}, {size / 1e9:.1f} GB")
+    say(f"{request.folder.path}: {len(key.images)} images of {request.resolution}, {size / 1e9:.2f} GB")
     above = next(path for path in (request.folder.path, *request.folder.path.parents) if path.exists())
     if (free := shutil.disk_usage(above).free) < size:
-        raise UserError(f"{above} has {free / 1e9:.1f} GB left, the images need {size / 1e9:.1f} GB: make room first")
+        raise UserError(f"{above} has {free / 1e9:.2f} GB left, the images need {size / 1e9:.2f} GB: make room first")
 
 
 def _finish(request: Request, key: ReadingKey, pool: Pool) -> None:
