@@ -188,3 +188,4 @@ def _finish(request: Request, key: ReadingKey, pool: Pool) -> None:
     folder.write_plan(plan)
     say(f"{folder.path}: complete; read {folder.path / WRITTEN}")
     say(f"which image is which: {request.key_file} (keep it private, and keep a copy)")
+    say(f"Next: mammogan serve-reading {folder.path}")
