@@ -21,7 +21,6 @@ from mammogan.workspace import Resolution, Workspace
 
 if TYPE_CHECKING:
     from mammogan.data.shards.reader import Sample
-pytest_plugins = ["reading_servers"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = Resolution(96, 96)

@@ -1,19 +1,16 @@
-"""A server in this process, and one in a process of its own."""
+"""A server of a reading folder in this process, and one in a process of its own."""
 
 from __future__ import annotations
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx2
-import pytest
 from reading_clients import Client, links_of
-from reading_folders import reading_folder
 from starlette.testclient import TestClient
 
 from mammogan.reader.folder import ReadingFolder
@@ -21,11 +18,6 @@ from mammogan.reader.serving.database import DATABASE, connect
 from mammogan.reader.serving.links import Links
 from mammogan.reader.serving.server import application
 from mammogan.reader.serving.store import Store
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> ReadingFolder:
-    return reading_folder(tmp_path / "reading")
 
 
 class Served:
@@ -46,22 +38,16 @@ class Served:
         return Client(self.browser(), links_of(self.folder)[name])
 
 
-@pytest.fixture
-def served(folder: ReadingFolder) -> Iterator[Served]:
-    made = Served(folder)
-    yield made
-    made.store.close()
-
-
 class Process:
     """``python -m mammogan.reader`` on a folder; it can be killed and started again on the same port."""
 
-    def __init__(self, folder: ReadingFolder, *words: str) -> None:
+    def __init__(self, folder: ReadingFolder, *words: str, trusted: ssl.SSLContext | None = None) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.folder, self.words = folder, words
-        self.address = f"http://127.0.0.1:{self.port}"
+        self.trusted = trusted
+        self.address = f"{'https' if trusted else 'http'}://127.0.0.1:{self.port}"
         self.log = folder.path.parent / "server.log"
         self.start()
 
@@ -72,7 +58,7 @@ class Process:
         until = time.monotonic() + 60
         while time.monotonic() < until:
             try:
-                httpx2.get(self.address, timeout=5)
+                httpx2.get(self.address, timeout=5, verify=self.trusted or True)
                 return
             except httpx2.HTTPError:
                 assert self.process.poll() is None, self.log.read_text()
@@ -85,10 +71,3 @@ class Process:
 
     def reader(self, name: str = "R1") -> Client:
         return Client(httpx2.Client(base_url=self.address, timeout=30), links_of(self.folder)[name])
-
-
-@pytest.fixture
-def process(folder: ReadingFolder) -> Iterator[Process]:
-    made = Process(folder)
-    yield made
-    made.kill()

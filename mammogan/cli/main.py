@@ -23,6 +23,8 @@ COMMANDS = {
     "evaluate": "score original and adversarial mammograms, and write Table 1 and the report",
     "draw-reading": "draw the five sessions of a reader study",
     "serve-reading": "show a drawn reader study to radiologists in their browsers, and keep their answers",
+    "reading-tables": "make Tables 2 to 4 of a reader study, and a page that shows them",
+    "simulate-reading": "let simulated readers read a drawn study, as a rehearsal",
     "make-phantom": "make a cohort of phantom mammograms with known lesions",
     "list-films": "make the table of eight real film mammograms",
 }

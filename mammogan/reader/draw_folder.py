@@ -100,7 +100,7 @@ def _draw_one(request: Request, pool: Pool) -> None:
 
 
 def _refuse_other(request: Request, key: ReadingKey, made_from: dict[str, Any]) -> None:
-    if key.made_from.get("seed") is None or made_from["seed"] is None:  # a random seed is the key's own
+    if made_from["seed"] is None:  # the key's own, given or random
         made_from = {**made_from, "seed": key.made_from.get("seed")}
     changed = [name for name in made_from if key.made_from.get(name) != made_from[name]]
     if changed:
@@ -115,8 +115,10 @@ def _new_key(request: Request, pool: Pool, made_from: dict[str, Any]) -> Reading
     """Choose, audit and name the images. Raise UserError if a visible cue tells which are adversarial."""
     config = request.config
     seed = config.seed if config.seed is not None else secrets.randbelow(MOST_SEED)
+    seed += request.group == "low"  # with the same seed, a reader of both would see one order twice
     drawing = _same_as_high(request, pool) if request.same_images else draw(pool.candidates, request.rules, seed)
     found = audit(drawing, pool, config.background)
+    say("cue audit: how well one number per image tells adversarial images from originals; an AUC of 0.5 is chance")
     say(cue_table(found.cues))
     if not config.allow_cues:
         cues.refuse_visible(found.cues)
@@ -132,6 +134,7 @@ def _new_key(request: Request, pool: Pool, made_from: dict[str, Any]) -> Reading
         cues=tuple(dataclasses.asdict(row) for row in found.cues),
         left_out=dict(pool.left_out),
         notes=tuple(drawing.notes),
+        alike=found.alike,
     )
 
 
@@ -162,10 +165,10 @@ def _same_as_high(request: Request, pool: Pool) -> Drawing:
 def _say_size(request: Request, key: ReadingKey) -> None:
     """Say how much will be written. Raise UserError if the disk has less room."""
     size = len(key.images) * 2 * request.resolution.height * request.resolution.width
-    say(f"{request.folder.path}: {len(key.images)} images of {request.resolution}, {size / 1e9:.1f} GB")
+    say(f"{request.folder.path}: {len(key.images)} images of {request.resolution}, {size / 1e9:.2f} GB")
     above = next(path for path in (request.folder.path, *request.folder.path.parents) if path.exists())
     if (free := shutil.disk_usage(above).free) < size:
-        raise UserError(f"{above} has {free / 1e9:.1f} GB left, the images need {size / 1e9:.1f} GB: make room first")
+        raise UserError(f"{above} has {free / 1e9:.2f} GB left, the images need {size / 1e9:.2f} GB: make room first")
 
 
 def _finish(request: Request, key: ReadingKey, pool: Pool) -> None:
@@ -185,3 +188,4 @@ def _finish(request: Request, key: ReadingKey, pool: Pool) -> None:
     folder.write_plan(plan)
     say(f"{folder.path}: complete; read {folder.path / WRITTEN}")
     say(f"which image is which: {request.key_file} (keep it private, and keep a copy)")
+    say(f"Next: mammogan serve-reading {folder.path}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mammogan.attack.config import Background
+from mammogan.data.inspect.near_duplicates import ALIKE, texture
 from mammogan.io.terminal import track
 from mammogan.reader import cues, presentation
 from mammogan.reader.cues import CueResult
@@ -20,6 +22,7 @@ from mammogan.reader.pool import DIRECTION, Pool
 from mammogan.reader.presentation import Pixels
 
 BLIND = (3, 5)
+Texture = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -29,26 +32,39 @@ class Audited:
     window: Window
     difference_scale: int
     cues: tuple[CueResult, ...]
+    alike: tuple[tuple[str, str], ...]
+    """Keys of originals in session 3 and in session 5 that look like one image; to be looked at, not a proof."""
 
 
 def audit(drawing: Drawing, pool: Pool, background: Background) -> Audited:
-    """Read every blind image and every triplet; return the default window, the difference scale and the cues.
+    """Read every blind image and every triplet; return the default window, the difference scale, the cues, and which
+    mammograms of session 3 look like one of session 5.
 
     The window comes from the originals of the blind images, whichever way these are shown.
     """
     originals, differences = (np.zeros(presentation.GREYS, np.int64) for _ in range(2))
     numbers: dict[str, list[list[float]]] = {"real": [], "fake": []}
+    textures: dict[int, dict[str, Texture]] = {number: {} for number in BLIND}
     drawn = [(number, one) for number in (*BLIND, 4) for one in drawing.sessions[number]]
     for number, one in track(drawn, len(drawn), "images audited"):
         original = pool.sources[one.key].pixels()
         if number in BLIND:
             originals += presentation.greys(original)
+            textures[number][one.key] = texture(original)
             numbers[one.shown].append(cues.measure(_image(pool, one.key, one.shown, background)))
         elif one.shown == "triplet":
             differences += presentation.greys(_image(pool, one.key, "difference", background))
     window = presentation.default_window(originals)
     scale = presentation.difference_scale(differences) if differences.any() else 0
-    return Audited(window, scale, tuple(cues.audit(numbers["real"], numbers["fake"], window)))
+    found = tuple(cues.audit(numbers["real"], numbers["fake"], window))
+    return Audited(window, scale, found, tuple(look_alike(*(textures[number] for number in BLIND))))
+
+
+def look_alike(ones: Mapping[str, Texture], others: Mapping[str, Texture]) -> Iterator[tuple[str, str]]:
+    """Yield the keys of mammograms, one of each group, whose textures correlate as only those of one image do."""
+    correlated = np.stack(list(ones.values())) @ np.stack(list(others.values())).T
+    for one, other in np.argwhere(correlated >= ALIKE):
+        yield list(ones)[one], list(others)[other]
 
 
 def name_images(drawing: Drawing, pool: Pool) -> tuple[KeyImage, ...]:
@@ -67,7 +83,7 @@ def _roles(one: Shown) -> Sequence[Role]:
 
 
 def _named(session: int, role: Role, one: Shown, pool: Pool) -> KeyImage:
-    direction = DIRECTION[one.label]  # type: ignore[index]
+    direction = DIRECTION[one.label]
     return KeyImage(
         image=secrets.token_hex(16),
         session=session,

@@ -62,6 +62,8 @@ class ReadingKey:
     left_out: dict[str, int]
     """How many mammograms could not be drawn, by reason."""
     notes: tuple[str, ...]
+    alike: tuple[tuple[str, str], ...] = ()
+    """Keys of originals of session 3 and of session 5 that look like one image, though they are of two patients."""
     schema: int = SCHEMA
     about: str = ABOUT
 
@@ -84,6 +86,7 @@ class ReadingKey:
             if values["schema"] != SCHEMA or values["about"] != ABOUT:
                 raise ValueError(f"schema {values['schema']}")
             lists = {name: tuple(values[name]) for name in ("window", "cues", "notes")}
+            lists["alike"] = tuple(tuple(pair) for pair in values["alike"])
             return cls(**{**values, **lists, "images": tuple(KeyImage(**image) for image in values["images"])})
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(

@@ -47,6 +47,11 @@ def notes_of(request: Request, key: ReadingKey, phantoms: bool, gaps: dict[int, 
         yield "A reader who also reads the other resolution may remember images."
     if config.cancer_question != "off" or config.click_question:
         yield "Readers were asked more than in the paper: " + _asked(request) + "."
+    if key.alike:
+        yield (
+            f"{len(key.alike)} pairs of images, one in session 3 and one in session 5, look like one image "
+            "(mammogan check-shards names such pairs)."
+        )
     if told := [row["name"] for row in key.cues if CueResult(**row).tells]:
         yield f"Cue audit: adversarial images can be told from originals by {', '.join(told)} alone."
 

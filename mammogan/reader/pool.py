@@ -32,7 +32,7 @@ UNSUITABLE = {
 SAME_PIXELS = "the same pixels as another mammogram"
 UNCHANGED = "the adversarial image is identical to its original"
 OUT_OF_DOMAIN = "the generator was trained on other mammograms"
-DIRECTION = {direction.source: direction for direction in Direction}
+DIRECTION: dict[str, Direction] = {direction.source: direction for direction in Direction}
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def _sources(
         elif fake and fake.facts().get("unchanged") is True:
             why = UNCHANGED
         if why:
-            pool.left_out[why] += 1
+            pool.left_out[why if shard.split != "train" else f"{why}; the original may be shown"] += 1
             fake = None
         if fake or shard.split == "train":
             candidate = Candidate(sample.key, sample.patient, shard.label, shard.split, fake is not None)

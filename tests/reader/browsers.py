@@ -12,8 +12,8 @@ import pytest
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no Chromium: tests/packages.sh installs it")
 PATIENCE_MS = 60_000
-FLAGS = ["--no-sandbox", "--enable-unsafe-swiftshader"]
-"""Root needs the first; without a graphics processor WebGL2 needs the second."""
+FLAGS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--host-resolver-rules=MAP reading.test 127.0.0.1"]
+"""Root needs the first; without a graphics processor WebGL2 needs the second. The third is a name in a network."""
 
 
 @contextmanager

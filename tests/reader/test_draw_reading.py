@@ -252,6 +252,11 @@ def test_low_readers_have_a_plan_of_their_own_or_the_same_images(readable: Works
     keys = [ReadingKey.load(readable.reading_key(name)) for name in ("study", "study-low")]
     shown = [sorted((i.session, i.key, i.role) for i in key.images) for key in keys]
     assert shown[0] == shown[1] and keys[0].identity != keys[1].identity
+    orders = [
+        [{i.image: i.key for i in key.images}[p.images[0]] for p in plan.order_of(plan.readers[0], 1)]
+        for plan, key in zip(plans, keys, strict=True)
+    ]
+    assert orders[0] != orders[1]
     assert any("may remember images" in note for note in plans[1].notes)
 
 

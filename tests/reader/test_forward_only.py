@@ -75,6 +75,7 @@ def test_nothing_is_shown_before_consent_and_start(served: Served) -> None:
 NEVER_SENT: list[dict[str, object]] = [
     {"answer": "fake"}, {"answer": None}, {"answer": "seen"}, {"answer": ["real"]}, {"position": "0"},
     {"position": True}, {"position": -1}, {"position": 0.0}, {"request": "zz"}, {"request": "00"}, {"request": 7},
+    {"client": {"ms": 10**400, "away_ms": 0}}, {"position": 10**400},
     {"client": None}, {"client": {"ms": "1", "away_ms": 0}}, {"client": {"ms": -1, "away_ms": 0}},
     {"client": {"ms": 1}}, {"client": {"ms": 1, "away_ms": 0, "x": "y" * 3000}}, {"cancer": "yes"},
 ]  # fmt: skip

@@ -46,7 +46,7 @@ def study() -> tuple[ReadingPlan, ReadingKey]:
     images: list[KeyImage] = []
     for session in range(1, 6):
         images += of_session(session, 4, len(images) + 1)
-    key = ReadingKey("s", name(0), 1, {}, {}, tuple(images), (0, 9), 5, (), {}, ())
+    key = ReadingKey("s", name(0), 1, {}, {}, tuple(images), (0, 9), 5, (), {}, (), (("k3-0", "k5-0"),))
     sessions = []
     for number, kind in enumerate(("known", "blind", "blind", "triplet", "blind"), 1):
         names = [image.image for image in images if image.session == number]

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mammogan.data.inspect.near_duplicates import texture
 from mammogan.errors import UserError
 from mammogan.reader import cues, presentation
 from mammogan.reader.cues import CUES, CueResult, audit, measure, refuse_visible
+from mammogan.reader.images import look_alike
 from mammogan.reader.plan import MIDDLE, Window
 
 Pixels = NDArray[np.uint16]
@@ -134,6 +136,14 @@ def test_an_outline_surrounds_the_strongest_change() -> None:
     circle = presentation.outline(image)
     assert circle and (circle.x, circle.y) == (45, 25) and 7 < circle.radius < 12
     assert presentation.outline(np.full((100, 80), MIDDLE, np.uint16)) is None
+
+
+def test_mammograms_that_look_like_one_image_are_found() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (rng.integers(9000, 60000, (96, 80)).astype(np.uint16) for _ in range(2))
+    again = (first * 0.9 + rng.integers(0, 900, first.shape)).astype(np.uint16)
+    ones, others = {"a": texture(first)}, {"b": texture(second), "c": texture(again)}
+    assert list(look_alike(ones, others)) == [("a", "c")]
 
 
 def test_an_image_file_is_little_endian_row_by_row() -> None:

@@ -13,6 +13,8 @@ from mammogan.reader.serving.schema import TABLES, TRIGGERS
 DATABASE, LOCK = "reading.sqlite", "server.lock"
 NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "fuse.sshfs", "fuse.rclone", "davfs")
 """Beginnings of the names of file systems on which SQLite's write-ahead log is not safe."""
+BUSY_SECONDS = 3
+"""How long to wait for another program, such as an export, before saying that the database is busy."""
 MOUNTS = Path("/proc/self/mounts")
 
 
@@ -38,7 +40,7 @@ def connect(file: Path, plan: ReadingPlan) -> sqlite3.Connection:
 def _opened(file: Path, plan: ReadingPlan) -> sqlite3.Connection:
     if not file.exists():
         os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
-    database = sqlite3.connect(file, isolation_level=None, timeout=10, check_same_thread=False)
+    database = sqlite3.connect(file, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
     database.execute("pragma foreign_keys = on")
     (mode,) = database.execute("pragma journal_mode = wal").fetchone()
     if mode != "wal":

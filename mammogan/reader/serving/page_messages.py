@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from mammogan.reader.plan import ANSWERS, ReadingPlan, Session
@@ -103,9 +102,7 @@ def _click(value: Any, plan: ReadingPlan) -> tuple[float, float] | None:
 
 
 def _number(value: Any, most: float) -> bool:
-    return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and 0 <= value <= most
-    )
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def _json(value: Any) -> str:

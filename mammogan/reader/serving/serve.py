@@ -98,11 +98,13 @@ def _small_tasks(options: Options, store: Store, links: Links) -> None:
 def _serve(options: Options, folder: ReadingFolder, plan: ReadingPlan) -> int:
     import uvicorn
 
+    from mammogan.reader.plan_checks import check_plan, refuse
     from mammogan.reader.serving.database import DATABASE, connect, lock
     from mammogan.reader.serving.links import LINKS, Links
     from mammogan.reader.serving.server import application
     from mammogan.reader.serving.store import Store
 
+    refuse(check_plan(plan), str(folder.plan_file))
     folder.check(plan, hashes=False)
     listening = _listen(options.host, options.port)
     held = lock(folder.path)

@@ -38,7 +38,7 @@ from mammogan.reader.serving.headers import Guard, TooLarge, body_of, refusal, s
 from mammogan.reader.serving.links import Links, hashed
 from mammogan.reader.serving.page_messages import Malformed, answer_of, event_of, values_of
 from mammogan.reader.serving.store import Refused, Status, Store
-from mammogan.reader.serving.words import NO_ACCESS, banner, of_database
+from mammogan.reader.serving.words import BROKEN, NO_ACCESS, UNREADABLE, banner, of_database
 
 COOKIE, COOKIE_SECONDS = "reader", 180 * 86_400
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
@@ -64,7 +64,7 @@ def application(
     ]
     handlers: dict[Any, Any] = {
         Refused: _refused, Malformed: _malformed, TooLarge: _too_large, sqlite3.Error: _database_failed,
-        HTTPException: _http,
+        OSError: _disk_failed, HTTPException: _http,
     }  # fmt: skip
     return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Guard, hosts=names)])
 
@@ -233,6 +233,11 @@ async def _database_failed(request: Request, error: Exception) -> Response:
     words, code = of_database(error)
     log.error("not stored: %s", error)
     return refusal(words, code)
+
+
+async def _disk_failed(request: Request, error: Exception) -> Response:
+    log.error("not served: %s", error)
+    return refusal(UNREADABLE, BROKEN)
 
 
 async def _http(request: Request, error: Exception) -> Response:

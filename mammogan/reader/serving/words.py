@@ -9,6 +9,8 @@ from mammogan.reader.plan import ReadingPlan
 FULL, BUSY, BROKEN = 507, 503, 500
 NO_ACCESS = "This link is not valid, or not any more. Please ask the study's coordinator for your link."
 
+UNREADABLE = "The server cannot read an image. Please tell the study's coordinator."
+
 
 def banner(plan: ReadingPlan) -> str:
     """Return the line at the top of every page; the same for every image."""

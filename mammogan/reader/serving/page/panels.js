@@ -182,10 +182,12 @@ export class Panels {
   // The canvas has one pixel for each pixel of the screen, whatever the browser's zoom.
   #resize() {
     if (!this.images) return;
+    this.#arrange();
+    const least = side => Math.min(...this.panels.map(({ box }) => box[side])); // one view needs equal canvases
+    const width = Math.max(1, Math.round(least('clientWidth') * devicePixelRatio));
+    const height = Math.max(1, Math.round(least('clientHeight') * devicePixelRatio));
     let changed = false;
-    for (const { box, canvas } of this.panels) {
-      const width = Math.max(1, Math.round(box.clientWidth * devicePixelRatio));
-      const height = Math.max(1, Math.round(box.clientHeight * devicePixelRatio));
+    for (const { canvas } of this.panels) {
       if (canvas.width === width && canvas.height === height) continue;
       Object.assign(canvas, { width, height });
       canvas.style.width = `${width / devicePixelRatio}px`;
@@ -196,6 +198,15 @@ export class Panels {
     this.key = null;
     if (this.fitted) this.fit();
     this.#draw(); // a canvas that changes its size is empty: not even one frame may be
+  }
+
+  // As many panels in a row as make the images largest: three on a wide screen, two on an upright one.
+  #arrange() {
+    const { clientWidth, clientHeight } = this.box, count = this.panels.length;
+    const scale = columns => Math.min(
+      clientWidth / columns / this.width, clientHeight / Math.ceil(count / columns) / this.height);
+    const best = Array.from({ length: count }, (_, k) => k + 1).sort((a, b) => scale(b) - scale(a))[0];
+    this.box.style.gridTemplateColumns = `repeat(${best}, minmax(0, 1fr))`;
   }
 
   #canvas() { return this.panels[0].canvas; }

@@ -14,6 +14,7 @@ const STAGES = {
   click: { question: 'Click where you suspect a change; Enter without a click: nowhere', words: [] },
   next: { question: '', words: [] },
 };
+const TOOLS = { R: 'reset', F: 'fit', O: 'oneToOne', I: 'invert', M: 'magnify' };
 
 export class Place {
   // choose(): class of the viewer. onEvent(kind, position, details): breaks and heartbeats.
@@ -22,7 +23,7 @@ export class Place {
     this.clock = new Clock();
     Object.assign(this, { onEvent, resolve: null, resting: false });
     addEventListener('keydown', event => this.#key(event), true);
-    addEventListener('keyup', event => { if (event.code === 'KeyM') this.panels.magnify(false); });
+    addEventListener('keyup', event => { if (letter(event) === 'M') this.panels.magnify(false); });
     document.addEventListener('visibilitychange', () => { if (document.hidden) this.#rest(true); });
     addEventListener('pagehide', () => this.#beat());
     setInterval(() => this.#beat(), HEARTBEAT_MS);
@@ -68,7 +69,7 @@ export class Place {
   #key(event) {
     if (event.ctrlKey || event.altKey || event.metaKey || !this.resolve) return;
     const digit = /^(?:Digit|Numpad)([1-5])$/.exec(event.code)?.[1] ?? /^[1-5]$/.exec(event.key)?.[0];
-    const tool = { KeyR: 'reset', KeyF: 'fit', KeyO: 'oneToOne', KeyI: 'invert', KeyM: 'magnify' }[event.code];
+    const tool = TOOLS[letter(event)];
     const known = digit || tool || [' ', 'Enter', 'Backspace'].includes(event.key);
     if (!known) return;
     event.preventDefault();
@@ -163,6 +164,11 @@ export class Place {
   #used(tool) {
     this.tools[tool] = (this.tools[tool] ?? 0) + 1;
   }
+}
+
+// The letter on the key; where keys have no Latin letters, the one that an English keyboard has there.
+function letter({ key, code }) {
+  return /^[a-z]$/i.test(key) ? key.toUpperCase() : code.replace('Key', '');
 }
 
 // Resolves when what was drawn is on the screen.

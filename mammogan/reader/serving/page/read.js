@@ -112,13 +112,14 @@ async function main() {
   for (;;) {
     try {
       current = await get('/me');
-      byId('banner').textContent = current.banner;
+      byId('banner').textContent = `${current.banner} - reader ${current.reader}`;
       document.title = `Reading: ${current.reader}`;
       await STEPS[current.step](current);
     } catch (error) {
       place.panels.clear();
       if (error instanceof NoReader) return page('no-reader', 'No access', [error.message], []);
       if (!(error instanceof Moved)) throw error;
+      await new Promise(resolve => setTimeout(resolve, 300));
     }
   }
 }
