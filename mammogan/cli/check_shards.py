@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from mammogan.errors import MissingInput
 from mammogan.io.options import run
+from mammogan.io.shell import shell_word
 from mammogan.workspace import Resolution, Workspace
 
 FAULTY = 1
@@ -43,7 +44,7 @@ def execute(options: Options) -> int:
     if not resolutions:
         raise MissingInput(
             f"{options.workspace}: no finished shards; run mammogan make-shards --cohort labels.csv "
-            f"--workspace {options.workspace}"
+            f"--workspace {shell_word(options.workspace)}"
         )
     faults = [fault for resolution in resolutions for fault in _check(workspace, resolution, options.contact)]
     return FAULTY if faults else 0

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from mammogan.io.options import SOME_LEFT_OUT, run
+from mammogan.io.shell import shell_word
 from mammogan.workspace import Resolution, Workspace
 
 
@@ -129,7 +130,7 @@ def make(options: Options) -> int:
         if empty := " and no ".join(label for label, images in labels.items() if not images):
             say(f"{split} has no {empty} mammogram: a study needs both classes in train, validation and test")
     if all(report.counts["train"].values()):
-        say(f"Next: mammogan train-cad --workspace {options.workspace} --resolution {resolutions[-1]}")
+        say(f"Next: mammogan train-cad --workspace {shell_word(options.workspace)} --resolution {resolutions[-1]}")
     return SOME_LEFT_OUT if report.skipped else 0
 
 

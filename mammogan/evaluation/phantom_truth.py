@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import functools
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from mammogan.data.dicom.placement import Placement, apply_placement_to_mask, place_pixels
 from mammogan.io.atomic import version
+from mammogan.io.records import DamagedRecord, Misfit, fit, parse_record
 
 Pixels = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
@@ -144,7 +144,7 @@ class PhantomTruth:
         written = version(path)
         if folder not in self._told or self._told[folder].written != written:
             held = path.read_bytes()
-            self._told[folder] = _Told(written, hashlib.sha256(held).hexdigest(), json.loads(held)["images"])
+            self._told[folder] = _Told(written, hashlib.sha256(held).hexdigest(), _images_of(path, held))
         return self._told[folder]
 
     def _folder(self, folder: Path) -> Path | None:
@@ -153,6 +153,18 @@ class PhantomTruth:
             candidates = (folder, *folder.parents[: LEVELS_UP - 1])
             self._folders[folder] = next((c for c in candidates if (c / "truth.json").is_file()), None)
         return self._folders[folder]
+
+
+def _images_of(path: Path, content: bytes) -> dict[str, Any]:
+    """Return the images of a truth.json. Raise UserError if it is damaged."""
+    try:
+        values = parse_record(content)
+        fit(values, {"images": dict})
+    except Misfit as error:
+        remedy = "Delete it and repeat mammogan make-phantom with the same settings, which writes it again"
+        raise DamagedRecord(path, str(error), remedy) from None
+    images: dict[str, Any] = values["images"]
+    return images
 
 
 @dataclass(frozen=True)

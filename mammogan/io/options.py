@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_ori
 import tyro
 
 from mammogan.errors import UserError
+from mammogan.io.disk_errors import explained
 
 T = TypeVar("T")
 Flat = Annotated[T, tyro.conf.arg(name="")]
@@ -207,5 +208,5 @@ def _words_of_file(owner: type, name: str, words: Sequence[str]) -> list[str]:
 
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        return explained(error)
     return str(error) or type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -11,8 +12,12 @@ from pathlib import Path
 
 from mammogan.errors import UserError
 from mammogan.io import atomic
+from mammogan.io.private import read_private
 
 SHORTEST_SALT = 16
+FEWEST_BYTES = 6
+"""A salt with fewer different bytes is no secret. 16 random hex digits have 10 on average, and fewer than 6 in one of
+30,000 cases."""
 UID = re.compile(r"\d+(\.\d+){3,}")
 """Pattern of a DICOM UID, which identifies an exam everywhere. Any other name of an exam, such as a date or a number,
 identifies it only among the exams of one patient."""
@@ -47,14 +52,19 @@ class Pseudonyms:
 def load_salt(path: Path) -> bytes:
     """Read the secret salt; create one, readable by its owner only, if the file does not exist.
 
-    Raises UserError if it is shorter than 16 bytes.
+    Raises UserError if it is no file of this user's that nobody else may read, or too weak to be a secret.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         _make_salt(path)
-    salt = path.read_bytes().strip()
+    salt = read_private(path).strip()
     if len(salt) < SHORTEST_SALT:
         raise UserError(
             f"salt file {path}: expected at least {SHORTEST_SALT} bytes, found {len(salt)}; remove it to have one made"
+        )
+    if len(set(salt)) < FEWEST_BYTES:
+        raise UserError(
+            f"salt file {path}: expected a random secret, found only {len(set(salt))} different characters, which can "
+            "be guessed; remove it to have one made"
         )
     return salt
 

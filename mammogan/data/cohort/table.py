@@ -16,6 +16,7 @@ from mammogan.data.cohort.label_sources import SOURCES, known_source
 from mammogan.data.cohort.quoting import is_read_by_a_scan, quoted
 from mammogan.errors import UserError
 from mammogan.io.atomic import is_file
+from mammogan.io.shell import shell_word
 from mammogan.workspace import LABELS, SPLITS, Label
 
 REQUIRED = ("path", "patient", "laterality", "view", "label")
@@ -118,7 +119,8 @@ def _hints(table: Path, faults: Sequence[Fault], rows: int) -> Iterator[str]:
         yield f"none of the {missing} files is there: is their disk mounted, and is the table in its folder?"
     if any(is_read_by_a_scan(fault.column, fault.found) for fault in faults):
         out = "labels.csv" if table.name != "labels.csv" else "cohort.csv"
-        yield f"such words are read by mammogan scan FOLDER --dataset csv --tables {table} --out {out}"
+        read = shell_word(table)
+        yield f"such words are read by mammogan scan FOLDER --dataset csv --tables {read} --out {shell_word(out)}"
 
 
 def _cells(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -14,7 +14,7 @@ from mammogan.data.cohort.label_sources import SOURCES
 from mammogan.data.shards.codec import MEMBER, codec_of
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.shards.reader import read_facts, read_pixels
-from mammogan.errors import MissingInput
+from mammogan.errors import UserError
 from mammogan.io import atomic
 from mammogan.io.terminal import track
 from mammogan.workspace import LABELS, SPLITS, Resolution
@@ -57,8 +57,8 @@ def verify(folder: Path) -> list[str]:
     """
     try:
         index = ShardIndex.load(folder)
-    except (MissingInput, ValueError, KeyError, TypeError) as error:
-        return [f"{folder}: {error}" if isinstance(error, MissingInput) else f"{folder}: index.json damaged: {error!r}"]
+    except UserError as error:
+        return [f"{folder}: {error}"]
     faults = list(_unindexed_tars(index)) + list(_wrong_counts(index))
     facts: list[dict[str, Any]] = []
     for shard in track(index.shards, len(index.shards), f"shards {index.resolution} checked"):

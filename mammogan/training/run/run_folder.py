@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mammogan.config import to_dict
 from mammogan.errors import UserError
-from mammogan.io.atomic import write_json, write_text
+from mammogan.io.atomic import write_json
 from mammogan.io.provenance import keep_beside, made_by
+from mammogan.io.records import read_yaml_record, write_yaml_record
 from mammogan.io.temporary import remove_abandoned, remove_abandoned_of
 from mammogan.workspace import Direction
 
@@ -28,6 +27,11 @@ INPUTS = {
     "vgg_weights_sha256": "the file of Vnet's weights is not the one it was started with",
 }
 """Messages that explain a changed input of a training."""
+REMEDY = (
+    "Bring it back from a copy; or, if you know the settings of this training, delete it and repeat the training's "
+    "command with them, which continues from its checkpoint and writes it again"
+)
+"""What to do about a damaged config.yaml."""
 NOT_RECORDED_EARLIER = ("vgg_weights_sha256",)
 """Inputs that runs of earlier versions did not record."""
 
@@ -80,6 +84,12 @@ class Run:
         return found
 
     @property
+    def cad_sha256(self) -> str | None:
+        """sha256 of the CAD that a generator was trained against; None if the run does not record it."""
+        found: str | None = self._record().get("cad_sha256")
+        return found
+
+    @property
     def epochs(self) -> int | None:
         """Number of epochs it was started with or last requested; None if it has not started."""
         found: int | None = self._record().get("config", {}).get("epochs")
@@ -125,7 +135,7 @@ class Run:
         for file in (self.path / "config.yaml", self.metrics, self.done):
             remove_abandoned_of(file)
         record = {"config": _plain(to_dict(config)), "made_by": made_by(), **inputs}
-        write_text(self.path / "config.yaml", yaml.safe_dump(record, sort_keys=False))
+        write_yaml_record(self.path / "config.yaml", record)
         keep_beside(self.path / "config.yaml")
 
     def is_finished(self, config: Any) -> bool:
@@ -135,9 +145,9 @@ class Run:
         return self.done.is_file() and all(recorded.get(name) == asked.get(name) for name in LENGTHS)
 
     def _record(self) -> dict[str, Any]:
-        """Return the content of config.yaml; empty if the run has not started."""
+        """Return the content of config.yaml; empty if the run has not started. Raise UserError if it is damaged."""
         settings = self.path / "config.yaml"
-        return yaml.safe_load(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+        return read_yaml_record(settings, {"config": dict}, REMEDY) if settings.is_file() else {}
 
     def finish(self, facts: dict[str, Any]) -> None:
         """Write done.json, which marks the run as complete."""
