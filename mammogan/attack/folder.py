@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.data.shards.checked import CheckedShard
-from mammogan.data.shards.index import INDEX, REMEDY, SCHEMA, SHAPE, SHARD, IndexedShard, ShardIndex
+from mammogan.data.shards.index import INDEX, REMEDY, SCHEMA, SHARD, IndexedShard, ShardIndex, read_index
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import version
 from mammogan.io.provenance import made_by
@@ -75,10 +75,10 @@ class AdversarialFolder:
         marker = self.marker(name)
         if not marker.is_file():
             return None
-        entry: Entry = read_record(marker, ENTRY, MADE_AGAIN)
+        entry: Entry = read_record(marker, None, MADE_AGAIN)
+        _check(marker, entry, MADE_AGAIN)
         if entry["name"] != name:
             raise DamagedRecord(marker, f"it is the record of {entry['name']}", MADE_AGAIN)
-        IndexedShard.of_record(marker, entry, MADE_AGAIN)
         tar = self.path / name
         return entry if tar.is_file() and tar.stat().st_size == entry["bytes"] else None
 
@@ -191,14 +191,19 @@ def pair_shards(index: ShardIndex, altered: AdversarialFolder, split: str) -> li
 @functools.lru_cache(maxsize=4)
 def _entries(folder: Path, version: tuple[int, ...]) -> list[Entry]:
     """Return all entries of a folder's index, cached until the file changes. Raise UserError if it is damaged."""
-    ShardIndex.load(folder)
-    index = folder / INDEX
-    entries: list[Entry] = read_record(index, SHAPE, REMEDY)["shards"]
-    try:
-        fit(entries, [ENTRY], "shards")
-    except Misfit as error:
-        raise DamagedRecord(index, str(error), REMEDY) from None
+    entries: list[Entry] = read_index(folder)["shards"]
+    for entry in entries:
+        _check(folder / INDEX, entry, REMEDY)
     return entries
+
+
+def _check(path: Path, entry: Entry, remedy: str) -> None:
+    """Raise UserError if an entry of the record in ``path`` is not understood."""
+    try:
+        fit(entry, ENTRY)
+    except Misfit as error:
+        raise DamagedRecord(path, str(error), remedy) from None
+    IndexedShard.of_record(path, entry, remedy)
 
 
 def _order(marker: Path) -> tuple[int, str]:

@@ -46,7 +46,7 @@ def read_record(path: Path, shape: Shape = None, remedy: str = DELETE) -> dict[s
     """Read a JSON record, without its checksum. Raise DamagedRecord if it is not as it was written or has another
     ``shape``; ``remedy`` is the sentence that says what to do."""
     try:
-        values = parse_record(path.read_bytes())
+        values = parse_record(_text(path))
         fit(values, shape)
     except Misfit as error:
         raise DamagedRecord(path, str(error), remedy) from None
@@ -57,8 +57,8 @@ class Misfit(ValueError):
     """Says what is wrong with the content of a record, without naming its file."""
 
 
-def parse_record(content: bytes) -> dict[str, Any]:
-    """Parse the bytes of a JSON record and check its checksum, if it has one. Raise Misfit if they are no record."""
+def parse_record(content: str | bytes) -> dict[str, Any]:
+    """Parse the text of a JSON record and check its checksum, if it has one. Raise Misfit if they are no record."""
     if not content.strip():
         raise Misfit("it is empty")
     try:
@@ -81,24 +81,28 @@ def write_yaml_record(path: Path, values: Mapping[str, Any]) -> None:
 def read_yaml_record(path: Path, shape: Shape = None, remedy: str = DELETE) -> dict[str, Any]:
     """Read a YAML record. Raise DamagedRecord if it is not as it was written or has another ``shape``."""
     try:
-        values = _parse_yaml(path.read_bytes())
+        values = _parse_yaml(_text(path))
         fit(values, shape)
     except Misfit as error:
         raise DamagedRecord(path, str(error), remedy) from None
     return values
 
 
-def _parse_yaml(content: bytes) -> dict[str, Any]:
-    if not content.strip():
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise Misfit("it is no text in UTF-8") from None
+
+
+def _parse_yaml(text: str) -> dict[str, Any]:
+    if not text.strip():
         raise Misfit("it is empty")
     try:
-        text = content.decode("utf-8")
         body, _, seal = text.rstrip("\n").rpartition("\n")
         if text.startswith(SEALED) and seal != f"# {_sha256_of_text(body + chr(10))}":
             raise Misfit("it was cut, or changed after it was written")
         values = yaml.safe_load(text)
-    except UnicodeDecodeError:
-        raise Misfit("it is no text in UTF-8") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         if isinstance(error, Misfit):
             raise

@@ -15,6 +15,7 @@ import numpy as np
 import pydicom
 import pytest
 from conftest import SMALL, run_script
+from edited import edit_record
 from generators import save_all, save_cad
 from predictions_file import read_predictions
 
@@ -175,9 +176,10 @@ def test_only_resolutions_with_adversarial_mammograms_of_the_split_are_evaluated
 def test_one_class_and_another_domain_are_reported_with_a_banner(reported: Workspace, tmp_path: Path) -> None:
     films = Workspace(tmp_path / "films")
     shutil.copytree(reported.shards(SMALL), films.shards(SMALL))
-    index = read_json(films.shards(SMALL) / "index.json")
-    index["shards"] = [shard for shard in index["shards"] if shard["label"] == "negative"]
-    (films.shards(SMALL) / "index.json").write_text(json.dumps(index))
+    edit_record(
+        films.shards(SMALL) / "index.json",
+        lambda index: index.update(shards=[shard for shard in index["shards"] if shard["label"] == "negative"]),
+    )
     models = reported.root
     generate(films, GenerateConfig(models=models, device="cpu"))
     evaluate(films, EvaluateConfig(models=models, bootstrap=100, examples=1, out_of_domain="film <digitised>"))

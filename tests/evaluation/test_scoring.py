@@ -166,6 +166,7 @@ def test_a_share_reads_each_index_and_the_table_once_and_plans_no_shard_of_anoth
     monkeypatch.setattr(Path, "read_text", lambda path, **how: read.update([path]) or read_text(path, **how))
     asked = []
     monkeypatch.setattr(PhantomTruth, "sha256_of", lambda truth, keys: asked.append(list(keys)) or [])
+    ready = Workspace(shutil.copytree(ready.root, ready.root.with_name("copy")))  # nothing of it is remembered
     words = ["--workspace", str(ready.root), "--cluster", "none", "--device", "cpu", "--share", "2/3"]
     _, _, tasks = sys.modules[door.options.__module__].plans(parse(door.options, words))
     assert len(tasks) == len(asked) == 1

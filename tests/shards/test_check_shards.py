@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import run_script
 from dicoms import write_cohort
+from edited import edit_record
 from PIL import Image
 
 from mammogan.data.conversion.convert_cohort import ShardIndex, convert_cohort, verify
@@ -43,10 +44,7 @@ def copied(finished: Workspace, tmp_path: Path) -> Workspace:
 
 
 def tampered_index(work: Workspace, change: Callable[[dict[str, Any]], None]) -> None:
-    path = work.shards(SIZE) / "index.json"
-    index = json.loads(path.read_text())
-    change(index)
-    path.write_text(json.dumps(index))
+    edit_record(work.shards(SIZE) / "index.json", change)
 
 
 def test_a_flipped_byte_is_found(copied: Workspace) -> None:
@@ -151,9 +149,7 @@ def a_damaged_index(folder: Path) -> None:
 
 
 def a_wrong_count(folder: Path) -> None:
-    index = json.loads((folder / "index.json").read_text())
-    index["counts"]["test"]["positive"] = 99
-    (folder / "index.json").write_text(json.dumps(index))
+    edit_record(folder / "index.json", lambda index: index["counts"]["test"].update(positive=99))
 
 
 def a_stranger(folder: Path) -> None:

@@ -137,13 +137,19 @@ class ShardIndex:
         return _loaded(folder, atomic.version(path))
 
 
-@functools.lru_cache(maxsize=4)
-def _loaded(folder: Path, version: tuple[int, ...]) -> ShardIndex:
+def read_index(folder: Path) -> dict[str, Any]:
+    """Read the content of ``folder``/index.json. Raises UserError when it is damaged or is of another folder."""
     path = folder / INDEX
     values = read_record(path, SHAPE, REMEDY)
     expected = KINDS.get(folder.parent.name.partition("-")[0], values["kind"])
     if values["kind"] != expected or (SIZE.fullmatch(folder.name) and values["resolution"] != folder.name):
         raise DamagedRecord(path, f"it is the index of {values['kind']} shards at {values['resolution']}", REMEDY)
+    return values
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(folder: Path, version: tuple[int, ...]) -> ShardIndex:
+    path, values = folder / INDEX, read_index(folder)
     try:
         resolution = Resolution.parse(values["resolution"])
     except UserError as error:
