@@ -16,6 +16,7 @@ from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.shards.reader import read_facts, read_pixels
 from mammogan.errors import UserError
 from mammogan.io import atomic
+from mammogan.io.records import read_record
 from mammogan.io.terminal import track
 from mammogan.workspace import LABELS, SPLITS, Resolution
 
@@ -59,7 +60,8 @@ def verify(folder: Path) -> list[str]:
         index = ShardIndex.load(folder)
     except UserError as error:
         return [f"{folder}: {error}"]
-    faults = list(_unindexed_tars(index)) + list(_wrong_counts(index))
+    faults = list(_unindexed_tars(index)) + list(_wrong_counts(index)) + list(record_faults(folder))
+    faults += record_faults(folder / ".done")
     facts: list[dict[str, Any]] = []
     for shard in track(index.shards, len(index.shards), f"shards {index.resolution} checked"):
         faults += _shard_faults(index, shard, facts)
@@ -71,6 +73,15 @@ def _unindexed_tars(index: ShardIndex) -> Iterator[str]:
     for tar in sorted(index.folder.glob("*.tar")):
         if tar.name not in known:
             yield f"{tar.name}: not in index.json"
+
+
+def record_faults(folder: Path) -> Iterator[str]:
+    """Yield the faults of all JSON records in a folder."""
+    for path in sorted(folder.glob("*.json")):
+        try:
+            read_record(path)
+        except UserError as error:
+            yield str(error)
 
 
 def _wrong_counts(index: ShardIndex) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from mammogan.data.inspect.verify import record_faults
 from mammogan.data.shards.checked import CheckedShard
 from mammogan.data.shards.index import INDEX, ShardIndex
 from mammogan.errors import UserError
@@ -29,15 +30,15 @@ def verify_results(workspace: Workspace, resolution: Resolution) -> list[str]:
         own = workspace.of(objective)
         faults += _adversarial_faults(own.adversarial(resolution))
         for split in SPLITS:
-            faults += _record_faults(own.scores(split) / str(resolution))
-            faults += _record_faults(own.scores(split) / "controls" / str(resolution))
+            faults += record_faults(own.scores(split) / str(resolution))
+            faults += record_faults(own.scores(split) / "controls" / str(resolution))
     return list(dict.fromkeys(faults))
 
 
 def _adversarial_faults(folder: Path) -> Iterator[str]:
-    yield from _record_faults(folder / ".done")
+    yield from record_faults(folder / ".done")
     for dicom in sorted(folder.glob("dicom*")):
-        yield from _record_faults(folder / ".done" / dicom.name)
+        yield from record_faults(folder / ".done" / dicom.name)
         yield from _dicom_faults(dicom)
     if not (folder / INDEX).is_file():
         return
@@ -72,11 +73,3 @@ def _dicom_faults(folder: Path) -> Iterator[str]:
             yield f"{path}: has changed since it was written (its sha256 is not the one in {INDEX})"
     for path in sorted(set(folder.glob("*.dcm")) - {folder / Path(file["file"]).name for file in files}):
         yield f"{path}: not in {INDEX}"
-
-
-def _record_faults(folder: Path) -> Iterator[str]:
-    for path in sorted(folder.glob("*.json")):
-        try:
-            read_record(path)
-        except UserError as error:
-            yield str(error)
