@@ -201,6 +201,8 @@ def _check(path: Path, entry: Entry, remedy: str) -> None:
     """Raise UserError if an entry of the record in ``path`` is not understood."""
     try:
         fit(entry, ENTRY)
+        if "/" in entry["generator"]["run"] or "\0" in entry["generator"]["run"]:
+            raise Misfit(f"generator.run: expected a name, found {entry['generator']['run']!r}")
     except Misfit as error:
         raise DamagedRecord(path, str(error), remedy) from None
     IndexedShard.of_record(path, entry, remedy)

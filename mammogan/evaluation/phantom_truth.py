@@ -28,6 +28,7 @@ NEAR = 1.5
 """Pixels within this many lesion radii of a lesion's centre count as near it."""
 STEP = 1 / 65535
 """The smallest change of a pixel."""
+REMEDY = "Repeat mammogan make-shards with the same table, which writes it again"
 LEVELS_UP = 3
 """Number of folders, from a DICOM file's own upwards, in which truth.json is looked for."""
 
@@ -95,12 +96,18 @@ class PhantomTruth:
     """Finds truth.json from the file paths in a workspace's cohort table, and returns what it says about each key."""
 
     def __init__(self, cohort: Path) -> None:
+        self._cohort = cohort
         self._rows: dict[str, dict[str, str]] = {}
         self._folders: dict[Path, Path | None] = {}
         self._told: dict[Path, _Told] = {}
         if cohort.is_file():
-            with open(cohort, newline="", encoding="utf-8") as file:
-                self._rows = {row["key"]: row for row in csv.DictReader(file)}
+            try:
+                with open(cohort, newline="", encoding="utf-8") as file:
+                    self._rows = {row["key"]: row for row in csv.DictReader(file) if row["path"]}
+            except (KeyError, UnicodeDecodeError, csv.Error) as error:
+                raise DamagedRecord(cohort, f"it is no table of mammograms ({error!r})", REMEDY) from None
+            if not self._rows:
+                raise DamagedRecord(cohort, "it has no rows", REMEDY)
 
     def of(self, key: str, facts: dict[str, Any]) -> LesionTruth | None:
         """Return the truth of one sample (its key and JSON); None if it is no phantom or has no lesion."""
@@ -124,19 +131,28 @@ class PhantomTruth:
 
     def _image(self, key: str) -> tuple[dict[str, str], Path, dict[str, Any]] | None:
         """Return its row of the table, its phantom's folder, and its entry in truth.json; None if it has no known
-        lesion."""
-        row = self._rows.get(key)
+        lesion. Raise UserError if truth.json is there and does not know it."""
+        row = self._row(key)
         folder = self._folder(Path(row["path"]).parent) if row else None
         if row is None or folder is None:
             return None
-        known = self._told_in(folder).images.get(Path(row["path"]).stem)
+        images, name = self._told_in(folder).images, Path(row["path"]).stem
+        if name not in images:
+            raise DamagedRecord(self._cohort, f"{folder / 'truth.json'} knows no image of the path of {key}", REMEDY)
+        known = images[name]
         return (row, folder, known) if known and known["lesions"] else None
 
     def sha256_of(self, keys: Iterable[str]) -> list[str]:
         """Return the sha256 of every truth.json that covers some of these samples; empty if none is a phantom."""
-        parents = {Path(self._rows[key]["path"]).parent for key in keys if key in self._rows}
+        parents = {Path(row["path"]).parent for key in keys if (row := self._row(key))}
         folders = {folder for parent in parents if (folder := self._folder(parent))}
         return sorted(self._told_in(folder).sha256 for folder in folders)
+
+    def _row(self, key: str) -> dict[str, str] | None:
+        """Return a sample's row of the table; None if there is no table. Raise UserError if it lacks the sample."""
+        if self._rows and key not in self._rows:
+            raise DamagedRecord(self._cohort, f"it lacks {key}, which is in the shards", REMEDY)
+        return self._rows.get(key)
 
     def _told_in(self, folder: Path) -> _Told:
         """Return the content of a folder's truth.json, read again if the file was rewritten."""

@@ -39,6 +39,7 @@ SIZE = Resolution(96, 96)
 TINY = ("--width", "0.05", "--compute.device", "cpu", "--compute.loader-workers", "0", "--compute.no-tensorboard")
 CAD = (*TINY, "--vgg-weights", "none", "--pairs", "2", "--epoch-batches", "2", "--fnet-epochs", "0")
 GAN = (*TINY, "--pairs", "2", "--epoch-batches", "2", "--no-stop-rules", "--direction", "remove")
+PHANTOM = ("--patients", "16", "--seed", "1", "--size", "96x96", "--preset", "demo", "--twins", "--jobs", "1")
 CHECK, CHECKED = "check-shards", ("shards", "adversarial", "scores")
 OF_THIS_MACHINE = ("--cluster", "none")
 
@@ -69,6 +70,7 @@ def steps(root: Path, trained: bool) -> list[Step]:
         Step("evaluate", score, (), table_of),
         Step("evaluate afresh", score, ("work/scores",), table_of),
         Step("watch", ("watch", *at)),
+        Step("make-phantom", ("make-phantom", "--out", str(root / "phantom"), *PHANTOM)),
     ]
     if trained:
         found += [
@@ -83,8 +85,7 @@ def steps(root: Path, trained: bool) -> list[Step]:
 
 def build(root: Path, trained: bool) -> None:
     """Make phantoms, shards, networks (random, or trained for two batches), adversarial mammograms, and a report."""
-    phantom = ("--patients", "16", "--seed", "1", "--size", "96x96", "--preset", "demo", "--twins", "--jobs", "1")
-    must(("make-phantom", "--out", str(root / "phantom"), *phantom))
+    must(("make-phantom", "--out", str(root / "phantom"), *PHANTOM))
     commands = {step.name: step.words for step in steps(root, trained)}
     must(commands["make-shards"])
     save_all(Workspace(root / "work"), SIZE)
@@ -144,6 +145,17 @@ def weights_of(root: Path, run: str) -> Any:
     return {name: value.tolist() for name, value in network.items()}, state["epoch"]
 
 
+READERS = {
+    "shards": ("make-shards", CHECK, "preview", "generate afresh", "evaluate afresh", "train-cad", "train-gan"),
+    "runs": ("train-cad", "train-gan", "generate", "generate afresh", "evaluate", "evaluate afresh", "watch"),
+    "adversarial": (CHECK, "generate", "evaluate", "evaluate afresh", "watch"),
+    "scores": (CHECK, "evaluate", "watch"),
+    "report": ("evaluate", "watch"),
+    "private": ("make-shards", "preview", "watch"),
+    "cohort.csv": ("make-shards", "generate", "evaluate afresh", "watch"),
+    "phantom": ("make-phantom", "make-shards", "evaluate afresh"),
+}
+"""Commands that read something of each folder; any of them may meet the damage."""
 OWN = (".json", ".yaml", ".jsonl", ".csv", ".tar", ".pt", ".dcm", "salt")
 NOT_READ = ("predictions.csv", "table1.csv", "table1.json", "quarantine.csv", "status.json")
 """Results for people, which no command reads."""
@@ -184,6 +196,11 @@ def damages(path: Path, content: bytes, others: Sequence[bytes], draw: random.Ra
         yield f"without line {gone + 1}", b"".join(lines[:gone] + lines[gone + 1 :])
 
 
+def _area(path: Path) -> str:
+    """The part of a workspace that a file belongs to."""
+    return path.parts[1] if path.parts[0] == "work" else "phantom"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of one damage."""
@@ -203,8 +220,13 @@ class Corruptions:
 
     def outcomes(self, instants: int) -> Iterator[Outcome]:
         choices = files(self.sound)
+        groups: dict[tuple[str, ...], list[Path]] = {}
+        for path in choices:
+            groups.setdefault((_area(path.relative_to(self.sound)), path.parent.name, path.suffix), []).append(path)
         for _ in range(instants):
-            path, step = self.draw.choice(choices), self.draw.choice(steps(self.root, self.trained))
+            path = self.draw.choice(groups[self.draw.choice(sorted(groups))])
+            readers = READERS[_area(path.relative_to(self.sound))]
+            step = self.draw.choice([step for step in steps(self.root, self.trained) if step.name in readers])
             content = path.read_bytes()
             alike = [o.read_bytes() for o in choices if o.suffix == path.suffix and o.read_bytes() != content]
             what, damaged = self.draw.choice(list(damages(path, content, alike, self.draw)))

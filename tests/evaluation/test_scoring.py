@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SMALL, run_script
+from edited import edit_record
 from generators import save_all, save_cad, save_gnet
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
@@ -18,7 +19,7 @@ from mammogan.errors import UserError
 from mammogan.evaluation.evaluate import evaluate, report
 from mammogan.evaluation.phantom_truth import PhantomTruth, phantom_truth
 from mammogan.evaluation.scoring import plan, score_shard, scored
-from mammogan.io.atomic import read_json, write_json
+from mammogan.io.atomic import write_json
 from mammogan.io.options import parse
 from mammogan.study.commands import StudyCommand
 from mammogan.workspace import Direction, Workspace
@@ -100,8 +101,7 @@ def test_a_changed_record_of_phantom_lesions_is_compared_again(ready: Workspace,
     ready.cohort.write_text(table.replace(str(phantom), str(tmp_path / "phantom")), encoding="utf-8")
     evaluate(ready, CONFIG)
     assert {task.outdated() for task in plan(ready, SMALL, CONFIG)} == {""}
-    truth = read_json(tmp_path / "phantom" / "truth.json")
-    write_json(tmp_path / "phantom" / "truth.json", {**truth, "note": "drawn anew"})
+    edit_record(tmp_path / "phantom" / "truth.json", lambda truth: truth.update(note="drawn anew"))
     reasons = {task.outdated() for task in plan(ready, SMALL, CONFIG)}
     assert reasons == {"the phantoms' record of their lesions changed"}
 
