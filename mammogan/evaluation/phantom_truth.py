@@ -5,7 +5,6 @@ Real mammograms have no truth.json; then there is nothing to measure, which is n
 
 from __future__ import annotations
 
-import csv
 import functools
 import hashlib
 import math
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mammogan.data.cohort.workspace_table import REMEDY, row_of, rows_by_key
 from mammogan.data.dicom.placement import Placement, apply_placement_to_mask, place_pixels
 from mammogan.io.atomic import version
 from mammogan.io.records import DamagedRecord, Misfit, fit, parse_record
@@ -28,7 +28,6 @@ NEAR = 1.5
 """Pixels within this many lesion radii of a lesion's centre count as near it."""
 STEP = 1 / 65535
 """The smallest change of a pixel."""
-REMEDY = "Repeat mammogan make-shards with the same table, which writes it again"
 LEVELS_UP = 3
 """Number of folders, from a DICOM file's own upwards, in which truth.json is looked for."""
 
@@ -97,17 +96,9 @@ class PhantomTruth:
 
     def __init__(self, cohort: Path) -> None:
         self._cohort = cohort
-        self._rows: dict[str, dict[str, str]] = {}
+        self._rows = rows_by_key(cohort) if cohort.is_file() else {}
         self._folders: dict[Path, Path | None] = {}
         self._told: dict[Path, _Told] = {}
-        if cohort.is_file():
-            try:
-                with open(cohort, newline="", encoding="utf-8") as file:
-                    self._rows = {row["key"]: row for row in csv.DictReader(file) if row["path"]}
-            except (KeyError, UnicodeDecodeError, csv.Error) as error:
-                raise DamagedRecord(cohort, f"it is no table of mammograms ({error!r})", REMEDY) from None
-            if not self._rows:
-                raise DamagedRecord(cohort, "it has no rows", REMEDY)
 
     def of(self, key: str, facts: dict[str, Any]) -> LesionTruth | None:
         """Return the truth of one sample (its key and JSON); None if it is no phantom or has no lesion."""
@@ -150,9 +141,7 @@ class PhantomTruth:
 
     def _row(self, key: str) -> dict[str, str] | None:
         """Return a sample's row of the table; None if there is no table. Raise UserError if it lacks the sample."""
-        if self._rows and key not in self._rows:
-            raise DamagedRecord(self._cohort, f"it lacks {key}, which is in the shards", REMEDY)
-        return self._rows.get(key)
+        return row_of(self._rows, key, self._cohort) if self._rows else None
 
     def _told_in(self, folder: Path) -> _Told:
         """Return the content of a folder's truth.json, read again if the file was rewritten."""

@@ -5,7 +5,6 @@ A shard records where the original lies in it (its placement); cohort.csv, priva
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from mammogan.attack.config import Background
 from mammogan.attack.original_background import breast_of, with_original_background
+from mammogan.data.cohort.workspace_table import rows_by_key
 from mammogan.data.dicom.greyscale import TOP
 from mammogan.data.dicom.placement import Placement, add_change_to_source, place_pixels
 from mammogan.data.dicom.read import Reading, Source, Unusable, read_mammogram
@@ -47,8 +47,7 @@ class Originals:
                 f"--native reads the original mammograms by the paths in {self._cohort}, which is not there; it is "
                 "written by mammogan make-shards"
             )
-        with open(self._cohort, newline="", encoding="utf-8") as file:
-            self._rows = {row["key"]: row for row in csv.DictReader(file)}
+        self._rows = rows_by_key(self._cohort)
 
     def pair(self, real: Sample, fake: Sample) -> NativePair:
         """Return both at full size. The adversarial one has the original's air and grey grid if the shard's has them.
