@@ -254,6 +254,7 @@ class Corruptions:
             same = step.result(self.root, said) == self.expected[step.name]
             if step.name == CHECK and path.parts[1] in CHECKED:  # it exists to find this
                 same = path.suffix == ".json" and json.loads(damaged) == json.loads((self.sound / path).read_bytes())
+            same = same or (path.suffix == ".jsonl" and "cannot be read, so it is not known" in said)  # and says so
         except (OSError, ValueError, KeyError) as error:
             return Outcome("WRONG", told, f"{said}\nits result cannot be read: {error!r}")
         return Outcome("right" if same else "WRONG", told, said)
