@@ -196,6 +196,12 @@ def damages(path: Path, content: bytes, others: Sequence[bytes], draw: random.Ra
         yield f"without line {gone + 1}", b"".join(lines[:gone] + lines[gone + 1 :])
 
 
+def _may_be_exchanged(other: Path, path: Path) -> bool:
+    """Whether one file in the other's place is damage; an earlier checkpoint of the same training is a sound one."""
+    same_training = path.suffix == ".pt" and other.parent == path.parent
+    return other.suffix == path.suffix and not same_training and other.read_bytes() != path.read_bytes()
+
+
 def _area(path: Path) -> str:
     """The part of a workspace that a file belongs to."""
     return path.parts[1] if path.parts[0] == "work" else "phantom"
@@ -228,7 +234,7 @@ class Corruptions:
             readers = READERS[_area(path.relative_to(self.sound))]
             step = self.draw.choice([step for step in steps(self.root, self.trained) if step.name in readers])
             content = path.read_bytes()
-            alike = [o.read_bytes() for o in choices if o.suffix == path.suffix and o.read_bytes() != content]
+            alike = [o.read_bytes() for o in choices if _may_be_exchanged(o, path)]
             what, damaged = self.draw.choice(list(damages(path, content, alike, self.draw)))
             yield self.judge(step, path.relative_to(self.sound), what, damaged)
 

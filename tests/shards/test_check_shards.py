@@ -21,7 +21,7 @@ from mammogan.data.conversion.convert_cohort import ShardIndex, convert_cohort, 
 from mammogan.data.conversion.shard_folder import member_places
 from mammogan.data.inspect.verify import facts_faults
 from mammogan.data.shards.reader import read_sample, read_shard
-from mammogan.errors import MissingInput
+from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
 from mammogan.workspace import Resolution, Workspace
 
@@ -178,6 +178,34 @@ def test_following_the_advice_gives_sound_shards_again(
         for shards in (folder, finished.shards(SIZE))
     )
     assert kept == sound
+
+
+def test_repeating_make_shards_makes_a_shard_again_whose_bytes_changed(
+    finished: Workspace, copied: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a_flipped_byte(copied.shards(SIZE))
+    table = finished.root.parent / "cohort" / "labels.csv"
+    assert convert_cohort(table, copied, [SIZE, OTHER], jobs=1, shard_images=3).converted_now == 3
+    assert "train-negative-000000.tar has changed since it was made" in capsys.readouterr().out
+    assert verify(copied.shards(SIZE)) == []
+    assert convert_cohort(table, copied, [SIZE, OTHER], jobs=1, shard_images=3).converted_now == 0
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", '{"schema": 1,', "{}"])
+def test_make_shards_over_a_damaged_record_says_which_and_what_to_do(
+    finished: Workspace, copied: Workspace, text: str
+) -> None:
+    table = finished.root.parent / "cohort" / "labels.csv"
+    for name in ("index.json", "settings.json", ".done/train-negative-000000.json"):
+        path = copied.shards(SIZE) / name
+        sound = path.read_bytes()
+        path.write_text(text)
+        with pytest.raises(UserError, match=rf"{path} is damaged: .*Delete it and repeat"):
+            convert_cohort(table, copied, [SIZE, OTHER], jobs=1, shard_images=3)
+        assert any(f"{path} is damaged" in fault for fault in verify(copied.shards(SIZE)))
+        path.unlink()
+        convert_cohort(table, copied, [SIZE, OTHER], jobs=1, shard_images=3)
+        assert path.read_bytes() == sound and verify(copied.shards(SIZE)) == []
 
 
 def test_overwrite_makes_all_shards_again_as_the_advice_says(finished: Workspace, copied: Workspace) -> None:

@@ -21,7 +21,7 @@ from mammogan.data.conversion.convert_image import Members
 from mammogan.data.shards.codec import MEMBER, Codec, codec_of
 from mammogan.data.shards.index import INDEX, REMEDY, SCHEMA, IndexedShard, ShardIndex
 from mammogan.errors import UserError
-from mammogan.io import atomic, provenance
+from mammogan.io import atomic, provenance, terminal
 from mammogan.io.records import DamagedRecord, read_record, write_record
 from mammogan.io.temporary import remove_abandoned
 from mammogan.workspace import LABELS, SPLITS, Resolution
@@ -40,6 +40,8 @@ MARKER = {
     "excluded": [{"line": int, "key": str, "reason": str}],
 }
 """What settings.json and a marker have, with the types."""
+MANY = 64
+"""With more finished shards than this, hashing them takes long enough to show its progress."""
 MADE_AGAIN = "Delete it and repeat the same mammogan make-shards command, which {}"
 TEMPORARY_REASONS = {
     "unreadable",
@@ -127,7 +129,11 @@ class ShardFolder:
                 atomic.write_text(self.path / OVERWRITE_TOKEN, self.settings_sha256)
         remove_abandoned(self.path)
         write_record(self.path / SETTINGS, self.settings)
-        self.done = {name: marker for name, rows in plan.items() if (marker := self._marker(name, rows))}
+        there = sum(1 for _ in self.path.glob(f"{DONE}/*.json"))
+        names = (
+            terminal.track(plan, len(plan), f"finished shards compared, {self.resolution}") if there > MANY else plan
+        )
+        self.done = {name: marker for name in names if (marker := self._marker(name, plan[name]))}
         if len(self.done) < len(plan):
             (self.path / INDEX).unlink(missing_ok=True)
         self._refuse_damaged_index()
@@ -161,8 +167,7 @@ class ShardFolder:
         shard, tar = marker["shard"], self.path / f"{name}.tar"
         if shard and IndexedShard.of_record(path, shard, remedy).name != tar.name:
             raise DamagedRecord(path, f"it is the record of {shard['name']}", remedy)
-        whole = shard is None or (tar.is_file() and tar.stat().st_size == shard["bytes"])
-        if not whole or marker["settings_sha256"] != self.settings_sha256:
+        if marker["settings_sha256"] != self.settings_sha256 or not (shard is None or _is_as_made(tar, shard)):
             return None
         return None if _worth_another_try(marker, rows, path.stat().st_mtime) else marker
 
@@ -242,6 +247,16 @@ class ShardFolder:
 def read_settings(path: Path) -> dict[str, Any]:
     """Read the settings that a folder of shards was made with. Raises UserError if the file is damaged."""
     return read_record(path, SETTINGS_SHAPE, MADE_AGAIN.format("writes it again and keeps the shards that fit"))
+
+
+def _is_as_made(tar: Path, shard: dict[str, Any]) -> bool:
+    """Return whether a shard's file has the size and the sha256 that its marker records; if not, it is made again."""
+    if not tar.is_file() or tar.stat().st_size != shard["bytes"]:
+        return False
+    if atomic.sha256(tar) == shard["sha256"]:
+        return True
+    terminal.say(f"{tar.name} has changed since it was made (its sha256 is another): it is made again")
+    return False
 
 
 def _worth_another_try(marker: dict[str, Any], rows: Sequence[Mammogram], made: float) -> bool:
