@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from trainings import CAD
 import mammogan
 from mammogan.attack.methods import NO_CHOICE, load_attack
 from mammogan.errors import UserError
+from mammogan.io.temporary import this_host
 from mammogan.training.cad import train_cad
 from mammogan.training.run.checkpoint import load, save
 from mammogan.training.run.checkpoint_kind import PARTS, check_kind
+from mammogan.training.run.reporter import Reporter
+from mammogan.training.run.run_folder import Run
 from mammogan.training.run.trained_networks import read_generator
 from mammogan.workspace import Direction, Workspace
 
@@ -109,3 +113,25 @@ def test_a_training_does_not_resume_from_another_trainings_checkpoint(workspace:
     shutil.copy(other.best, run.best)
     with pytest.raises(UserError, match=r"best.pt is not of this training"):
         train_cad(CAD, workspace)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
+def test_half_a_config_is_called_damaged_and_not_other_settings(tmp_path: Path, share: float) -> None:
+    run = Run(tmp_path)
+    run.begin(CAD, {"shards_sha256": "ab" * 32})
+    run.check(CAD, {"shards_sha256": "ab" * 32})
+    config = tmp_path / "config.yaml"
+    content = config.read_bytes()
+    config.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(UserError, match=r"config.yaml is damaged: .*Bring it back from a copy; or, if you know") as met:
+        run.check(CAD, {"shards_sha256": "ab" * 32})
+    assert "other settings" not in str(met.value)
+
+
+def test_tensorboards_files_do_not_name_the_machine(tmp_path: Path) -> None:
+    reporter = Reporter(Run(tmp_path), "cad", speaks=True, tensorboard=True)
+    reporter.epoch(0, phase="all", validation_auc=0.5)
+    reporter.close()
+    [written] = (tmp_path / "tensorboard").iterdir()
+    assert this_host() in written.name and socket.gethostname() not in written.name
+    assert socket.gethostname().encode() not in written.read_bytes()

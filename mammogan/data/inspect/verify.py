@@ -16,7 +16,7 @@ from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.shards.reader import read_facts, read_pixels
 from mammogan.errors import UserError
 from mammogan.io import atomic
-from mammogan.io.records import read_record
+from mammogan.io.records import Shape, read_record
 from mammogan.io.terminal import track
 from mammogan.workspace import LABELS, SPLITS, Resolution
 
@@ -46,6 +46,9 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "flags": list,
     "source_hmac": str,
 }
+SETTINGS = {"resolution": str}
+MARKER = {"settings_sha256": str, "shard": (dict, type(None)), "excluded": list}
+"""What settings.json and a shard's marker have, with the types."""
 OPTIONAL = {"density", "study", "clean_background", *SOURCES}
 
 
@@ -60,8 +63,9 @@ def verify(folder: Path) -> list[str]:
         index = ShardIndex.load(folder)
     except UserError as error:
         return [f"{folder}: {error}"]
-    faults = list(_unindexed_tars(index)) + list(_wrong_counts(index)) + list(record_faults(folder))
-    faults += record_faults(folder / ".done")
+    faults = list(_unindexed_tars(index)) + list(_wrong_counts(index))
+    faults += record_faults(folder, SETTINGS, "settings.json")
+    faults += record_faults(folder / ".done", MARKER)
     facts: list[dict[str, Any]] = []
     for shard in track(index.shards, len(index.shards), f"shards {index.resolution} checked"):
         faults += _shard_faults(index, shard, facts)
@@ -75,11 +79,11 @@ def _unindexed_tars(index: ShardIndex) -> Iterator[str]:
             yield f"{tar.name}: not in index.json"
 
 
-def record_faults(folder: Path) -> Iterator[str]:
-    """Yield the faults of all JSON records in a folder."""
-    for path in sorted(folder.glob("*.json")):
+def record_faults(folder: Path, shape: Shape, names: str = "*.json") -> Iterator[str]:
+    """Yield the faults of the JSON records in a folder; all should have this shape."""
+    for path in sorted(folder.glob(names)):
         try:
-            read_record(path)
+            read_record(path, shape)
         except UserError as error:
             yield str(error)
 

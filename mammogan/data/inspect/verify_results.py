@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mammogan.data.inspect.verify import record_faults
 from mammogan.data.shards.checked import CheckedShard
-from mammogan.data.shards.index import INDEX, ShardIndex
+from mammogan.data.shards.index import INDEX, SHARD, ShardIndex
 from mammogan.errors import UserError
 from mammogan.io.atomic import sha256
 from mammogan.io.records import read_record
@@ -16,6 +16,7 @@ from mammogan.workspace import SPLITS, Resolution, Workspace
 
 FILE = {"file": str, "bytes": int, "sha256": str}
 """What the index of a folder of DICOM files says of each."""
+SCORES = {"made_from": dict, "scores": [dict]}
 AGAIN = "  mammogan generate"
 
 
@@ -30,15 +31,15 @@ def verify_results(workspace: Workspace, resolution: Resolution) -> list[str]:
         own = workspace.of(objective)
         faults += _adversarial_faults(own.adversarial(resolution))
         for split in SPLITS:
-            faults += record_faults(own.scores(split) / str(resolution))
-            faults += record_faults(own.scores(split) / "controls" / str(resolution))
+            faults += record_faults(own.scores(split) / str(resolution), SCORES)
+            faults += record_faults(own.scores(split) / "controls" / str(resolution), SCORES)
     return list(dict.fromkeys(faults))
 
 
 def _adversarial_faults(folder: Path) -> Iterator[str]:
-    yield from record_faults(folder / ".done")
+    yield from record_faults(folder / ".done", SHARD)
     for dicom in sorted(folder.glob("dicom*")):
-        yield from record_faults(folder / ".done" / dicom.name)
+        yield from record_faults(folder / ".done" / dicom.name, {"files": [FILE]})
         yield from _dicom_faults(dicom)
     if not (folder / INDEX).is_file():
         return
