@@ -134,8 +134,10 @@ def test_a_changed_generator_makes_its_own_shards_again(ready: Workspace, capsys
 def test_changed_mammograms_are_generated_again_and_scored_only_then(ready: Workspace) -> None:
     generate(ready, CONFIG)
     index = ready.shards(SMALL) / "index.json"
-    text, old = index.read_text(), sha256(ready.shards(SMALL) / "test-positive-000000.tar")
-    index.write_text(text.replace(old, "0" * 64))  # as if that shard had been made anew
+    tar = ready.shards(SMALL) / "test-positive-000000.tar"
+    text, old = index.read_text(), sha256(tar)
+    tar.write_bytes(tar.read_bytes() + bytes(512))  # as if that shard had been made anew
+    index.write_text(text.replace(old, sha256(tar)))
     renew_checksum(index)
     with pytest.raises(UserError, match=r"earlier test-positive-000000.tar.*\n.*mammogan generate"):
         pair_shards(ShardIndex.load(index.parent), AdversarialFolder(ready, SMALL), "test")
