@@ -135,3 +135,11 @@ def test_tensorboards_files_do_not_name_the_machine(tmp_path: Path) -> None:
     [written] = (tmp_path / "tensorboard").iterdir()
     assert this_host() in written.name and socket.gethostname() not in written.name
     assert socket.gethostname().encode() not in written.read_bytes()
+
+
+@pytest.mark.parametrize("more", [b"x", bytes(20), b"PK" * 50])
+def test_a_checkpoint_to_which_something_was_appended_is_damaged(saved: Workspace, more: bytes) -> None:
+    path = saved.cad_run(SMALL) / "checkpoints/best.pt"
+    path.write_bytes(path.read_bytes() + more)
+    with pytest.raises(UserError, match=r"best.pt is damaged: something was appended"):
+        mammogan.load_cad(saved.cad_run(SMALL))
