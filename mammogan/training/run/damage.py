@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import zipfile
 from errno import EINVAL
+from os import SEEK_END
 from typing import BinaryIO
+
+END, END_BYTES = b"PK\5\6", 22
+"""Beginning and size of the record that a zip without a comment ends with; torch writes none."""
 
 
 def damage_of(file: BinaryIO) -> str:
@@ -16,8 +20,12 @@ def damage_of(file: BinaryIO) -> str:
     try:
         with zipfile.ZipFile(file) as whole:
             member = whole.testzip()
+        file.seek(-END_BYTES, SEEK_END)
+        ends = file.read(len(END)) == END
     except Exception as error:  # a changed header raises many kinds: BadZipFile, NotImplementedError, EOFError, ...
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno != EINVAL):
             raise
         return f"its bytes are no complete zip ({error})"
+    if not ends:
+        return "something was appended to it"
     return f"its bytes do not have the CRC-32 that they were written with, in {member}" if member else ""
