@@ -6,6 +6,7 @@ import errno
 import os
 import pwd
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -57,5 +58,7 @@ def free(path: Path) -> str:
 
 def free_bytes(path: Path) -> int:
     """Return the free bytes on the disk of a path, or of the nearest folder above it that exists."""
-    there = next(one for one in (path, *path.absolute().parents) if one.exists())
-    return shutil.disk_usage(there).free
+    for there in (path, *path.absolute().parents):
+        with suppress(OSError):  # it is not there, or in a folder that may not be entered
+            return shutil.disk_usage(there).free
+    return 0

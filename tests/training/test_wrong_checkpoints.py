@@ -129,7 +129,7 @@ def test_half_a_config_is_called_damaged_and_not_other_settings(tmp_path: Path, 
 
 
 def test_tensorboards_files_do_not_name_the_machine(tmp_path: Path) -> None:
-    reporter = Reporter(Run(tmp_path), "cad", speaks=True, tensorboard=True)
+    reporter = Reporter(Run(tmp_path), "cad", writes=True, tensorboard=True)
     reporter.epoch(0, phase="all", validation_auc=0.5)
     reporter.close()
     [written] = (tmp_path / "tensorboard").iterdir()

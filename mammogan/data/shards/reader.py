@@ -128,6 +128,8 @@ class ShardImages(Dataset[Tensor]):
     """
 
     def __init__(self, folder: Path, split: str, label: Label) -> None:
+        self._open: dict[str, int] = {}
+        self._owner = os.getpid()
         self.folder = folder
         self.members = [
             Member(shard.name, sample.key, sample.pixels_offset, sample.pixels_size)
@@ -135,8 +137,6 @@ class ShardImages(Dataset[Tensor]):
             if shard.split == split and shard.label == label
             for sample in shard.samples
         ]
-        self._open: dict[str, int] = {}
-        self._owner = os.getpid()
 
     def __len__(self) -> int:
         return len(self.members)

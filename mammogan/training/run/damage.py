@@ -12,15 +12,15 @@ from os import SEEK_END
 from typing import BinaryIO
 
 END, END_BYTES = b"PK\5\6", 22
-"""Beginning and size of the record that a zip without a comment ends with; torch writes none."""
+"""Beginning and size of the record that a zip ends with, before its comment; only version 0.1 wrote one."""
 
 
 def damage_of(file: BinaryIO) -> str:
     """Describe what is wrong with a zip, open for reading; empty if every member still has its CRC-32."""
     try:
         with zipfile.ZipFile(file) as whole:
-            member = whole.testzip()
-        file.seek(-END_BYTES, SEEK_END)
+            member, comment = whole.testzip(), whole.comment
+        file.seek(-END_BYTES - len(comment), SEEK_END)
         ends = file.read(len(END)) == END
     except Exception as error:  # a changed header raises many kinds: BadZipFile, NotImplementedError, EOFError, ...
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno != EINVAL):
