@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import UserError
+from mammogan.training.run.run_folder import Run
 
 
 def check_domain(models: Iterable[tuple[str, str | None]], shards: ShardIndex, out_of_domain: str) -> None:
@@ -47,7 +46,4 @@ def notice_of_another_cad(generators: Iterable[Path], cad_sha256: str) -> str:
 
 
 def _trained_against(run: Path) -> str | None:
-    record = run / "config.yaml"
-    read = yaml.safe_load(record.read_text(encoding="utf-8")) if record.is_file() else None
-    found: str | None = (read or {}).get("cad_sha256")
-    return found
+    return Run(run).cad_sha256

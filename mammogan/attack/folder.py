@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.data.shards.checked import CheckedShard
-from mammogan.data.shards.index import INDEX, SCHEMA, IndexedShard, ShardIndex
+from mammogan.data.shards.index import INDEX, REMEDY, SCHEMA, SHARD, IndexedShard, ShardIndex, read_index
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import read_json, version, write_json
+from mammogan.io.atomic import version
 from mammogan.io.provenance import made_by
+from mammogan.io.records import DamagedRecord, Misfit, fit, read_record, write_record
+from mammogan.io.shell import shell_word
 from mammogan.io.temporary import remove_abandoned_of
 from mammogan.workspace import LABELS, OBJECTIVES, SPLITS, Resolution, Workspace
 
@@ -27,6 +29,15 @@ Entry = dict[str, Any]
 fields."""
 
 DONE = ".done"
+ENTRY = SHARD | {
+    "direction": str,
+    "source_shard": str,
+    "source_shard_sha256": str,
+    "generator": {"run": str, "checkpoint_sha256": str},
+    "made_from": dict,
+}
+"""What an entry has, with the types."""
+MADE_AGAIN = "Delete it and repeat mammogan generate, which makes its shard again"
 SETTINGS = {"alteration": 2, "rounding": "half to even"}
 """How adversarial pixels are made besides the generator. Increase ``alteration`` when the same inputs give other
 pixels."""
@@ -60,10 +71,14 @@ class AdversarialFolder:
 
     def entry(self, name: str) -> Entry | None:
         """Return the entry in a finished shard's marker; None if marker or tar is missing, or the tar has another
-        size."""
-        if not self.marker(name).is_file():
+        size. Raise UserError if the marker is damaged."""
+        marker = self.marker(name)
+        if not marker.is_file():
             return None
-        entry: Entry = read_json(self.marker(name))
+        entry: Entry = read_record(marker, None, MADE_AGAIN)
+        _check(marker, entry, MADE_AGAIN)
+        if entry["name"] != name:
+            raise DamagedRecord(marker, f"it is the record of {entry['name']}", MADE_AGAIN)
         tar = self.path / name
         return entry if tar.is_file() and tar.stat().st_size == entry["bytes"] else None
 
@@ -81,7 +96,7 @@ class AdversarialFolder:
 
     def write_index(self, shards: Sequence[Entry]) -> bool:
         """Write index.json for these shards. Return False, without writing, if it already lists exactly these."""
-        if self.index.is_file() and read_json(self.index)["shards"] == list(shards):
+        if self.index.is_file() and _entries(self.path, version(self.index)) == list(shards):
             return False
         index = {
             "schema": SCHEMA,
@@ -95,7 +110,7 @@ class AdversarialFolder:
             "shards": list(shards),
         }
         remove_abandoned_of(self.index)
-        write_json(self.index, index)
+        write_record(self.index, index)
         return True
 
     def holds(self, split: str) -> bool:
@@ -112,7 +127,7 @@ class AdversarialFolder:
     def _indexed(self, split: str) -> list[Entry]:
         if not self.index.is_file():
             return []
-        return [entry for entry in _entries(self.index, version(self.index)) if entry["split"] == split]
+        return [entry for entry in _entries(self.path, version(self.index)) if entry["split"] == split]
 
     def is_of_own_attack(self, split: str) -> bool:
         """Return whether the shards of this split were made by an attack of one's own, and not copied from others."""
@@ -122,7 +137,9 @@ class AdversarialFolder:
         objective = self.workspace.objective
         wanted = "" if split == "test" else f" --split {split}"
         wanted += option_of(objective)
-        return f"  mammogan generate --workspace {self.workspace.root} --resolution {self.resolution}{wanted}"
+        return (
+            f"  mammogan generate --workspace {shell_word(self.workspace.root)} --resolution {self.resolution}{wanted}"
+        )
 
 
 def option_of(objective: str) -> str:
@@ -132,10 +149,25 @@ def option_of(objective: str) -> str:
     return f" --attack {objective}=MODULE:CLASS"
 
 
-def real_shard(workspace: Workspace, resolution: Resolution, name: str, count: int) -> CheckedShard:
-    """Return a shard of real mammograms, given its file name."""
-    again = f"  mammogan make-shards --cohort labels.csv --workspace {workspace.root} --resolution {resolution}"
-    return CheckedShard(workspace.shards(resolution) / name, count, again)
+def real_shard(workspace: Workspace, resolution: Resolution, name: str, planned: str) -> CheckedShard:
+    """Return a shard of real mammograms, given its file name and the sha256 that it had when the work was planned.
+
+    Raise UserError if the index lists another file by now.
+    """
+    folder = workspace.shards(resolution)
+    indexed = ShardIndex.load(folder).shard(name)
+    if indexed is None or indexed.sha256 != planned:
+        raise UserError(f"{folder / name} has changed since this was planned; run the same command again")
+    again = (
+        f"  mammogan make-shards --cohort labels.csv --workspace {shell_word(workspace.root)} --resolution {resolution}"
+    )
+    return CheckedShard(folder / name, indexed, again)
+
+
+def adversarial_shard(folder: AdversarialFolder, entry: Entry) -> CheckedShard:
+    """Return a shard of adversarial mammograms, given its entry."""
+    indexed = IndexedShard.from_json(entry)
+    return CheckedShard(folder.path / indexed.name, indexed, folder.command(indexed.split))
 
 
 def pair_shards(index: ShardIndex, adversarial: AdversarialFolder, split: str) -> list[tuple[IndexedShard, ShardPair]]:
@@ -148,22 +180,37 @@ def pair_shards(index: ShardIndex, adversarial: AdversarialFolder, split: str) -
             raise UserError(
                 f"{fake['name']} was made from an earlier {real.name}; make it again:\n{adversarial.command(split)}"
             )
-        made = CheckedShard(adversarial.path / fake["name"], real.count, adversarial.command(split)) if fake else None
-        original = real_shard(adversarial.workspace, adversarial.resolution, real.name, real.count)
+        made = adversarial_shard(adversarial, fake) if fake else None
+        if made and made.count != real.count:
+            raise made.damaged(f"and {real.name} has {real.count}")
+        original = real_shard(adversarial.workspace, adversarial.resolution, real.name, real.sha256)
         pairs.append((real, ShardPair(original, made)))
     return pairs
 
 
 @functools.lru_cache(maxsize=4)
-def _entries(index: Path, version: tuple[int, ...]) -> list[Entry]:
-    """Return all entries of an index, cached until the file changes."""
-    entries: list[Entry] = read_json(index)["shards"]
+def _entries(folder: Path, version: tuple[int, ...]) -> list[Entry]:
+    """Return all entries of a folder's index, cached until the file changes. Raise UserError if it is damaged."""
+    entries: list[Entry] = read_index(folder)["shards"]
+    for entry in entries:
+        _check(folder / INDEX, entry, REMEDY)
     return entries
+
+
+def _check(path: Path, entry: Entry, remedy: str) -> None:
+    """Raise UserError if an entry of the record in ``path`` is not understood."""
+    try:
+        fit(entry, ENTRY)
+        if "/" in entry["generator"]["run"] or "\0" in entry["generator"]["run"]:
+            raise Misfit(f"generator.run: expected a name, found {entry['generator']['run']!r}")
+    except Misfit as error:
+        raise DamagedRecord(path, str(error), remedy) from None
+    IndexedShard.of_record(path, entry, remedy)
 
 
 def _order(marker: Path) -> tuple[int, str]:
     split, _, rest = marker.stem.partition("-")
-    return SPLITS.index(split), rest
+    return (SPLITS.index(split) if split in SPLITS else len(SPLITS)), rest
 
 
 def _counts(shards: Sequence[Entry]) -> dict[str, dict[str, int]]:

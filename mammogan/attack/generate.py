@@ -28,7 +28,9 @@ from mammogan.data.shards.codec import encode
 from mammogan.data.shards.index import IndexedShard, ShardIndex
 from mammogan.data.shards.reader import Sample
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import replaced_atomically, sha256, write_json
+from mammogan.io.atomic import replaced_atomically, sha256
+from mammogan.io.records import write_record
+from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say, track
 from mammogan.models.registry import LESION_GENERATORS, generator_class
 from mammogan.training.parallel.ranks import choose_device
@@ -55,7 +57,7 @@ def resolutions(workspace: Workspace, config: GenerateConfig) -> list[Resolution
     if not found:
         raise MissingInput(
             f"no shards in {workspace.root / 'shards'}; run\n"
-            f"  mammogan make-shards --cohort labels.csv --workspace {workspace.root}"
+            f"  mammogan make-shards --cohort labels.csv --workspace {shell_word(workspace.root)}"
         )
     if config.checkpoint not in ("best", "newest") and len(found) > 1:
         names = ", ".join(map(str, found))
@@ -131,7 +133,7 @@ def _find_generator(models: Workspace, resolution: Resolution, direction: Direct
         objective = "" if models.objective == "study" else f" --objective {models.objective}"
         raise MissingInput(
             f"no generator ({direction}) for {resolution} in {run}; run\n"
-            f"  mammogan train-gan --workspace {models.root} --resolution {resolution} "
+            f"  mammogan train-gan --workspace {shell_word(models.root)} --resolution {resolution} "
             f"--direction {direction}{objective}\n"
             "or name with --models the workspace whose generators are to be used"
         ) from None
@@ -173,7 +175,7 @@ def generate_shard(task: ShardTask) -> bool:
                 facts = json.dumps(sample.facts, allow_nan=False).encode()
                 tar.write({"__key__": sample.key, "png": encode(sample.pixels, "png"), "json": facts})
         entry = _entry(task, patients, own)  # hash our own file: another process may be making the same shard
-    write_json(task.folder.marker(task.name), entry)
+    write_record(task.folder.marker(task.name), entry)
     if unchanged:
         say(f"{task.resolution}, {task.name}: {unchanged} of {task.count} mammograms were left unchanged")
     return True
@@ -181,7 +183,7 @@ def generate_shard(task: ShardTask) -> bool:
 
 def alter(task: ShardTask, attack: Attack) -> Iterator[Sample]:
     """Yield the adversarial mammograms of a shard, in the order of the originals."""
-    reals = iter(real_shard(task.workspace, task.resolution, task.source, task.count))
+    reals = iter(real_shard(task.workspace, task.resolution, task.source, task.source_sha256))
     while batch := list(islice(reals, task.batch)):
         pixels = torch.from_numpy(np.stack([sample.pixels for sample in batch]))[:, None]
         for real, fake in zip(batch, attack.alter(pixels, [real.facts for real in batch]), strict=True):

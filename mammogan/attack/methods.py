@@ -113,7 +113,7 @@ def load_attack(
     state, found = read_generator(generator.path.parent, str(generator.path))
     check_same_file(generator.path, found.sha256, generator.sha256)
     if found.arch != "transplant":
-        return NetworkAttack(network_of(state).to(device).eval())
+        return NetworkAttack(network_of(state, generator.path).to(device).eval())
     cad = None
     if choosing.cad is not None:
         cad = load_cad(choosing.cad.parent, device, which=str(choosing.cad))

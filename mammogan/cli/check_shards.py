@@ -8,7 +8,8 @@ against its schema, and whether a patient, a study or a source image is in two s
 to do; the exit code is 1 if there is one. Then it prints the number of images and positives of each split, and a
 warning for every two mammograms in different splits that look alike, as when one was exported twice: look at them
 (mammogan preview). A warning also names patients in different splits whose files have one PatientID. A warning is no
-fault.
+fault. What was made from the shards is checked too, where there is some: adversarial mammograms (every byte), their
+DICOM files, and scores.
 
 It also draws work/contact-<HxW>.png: check there that every chest wall is at the left and every background is black.
 """
@@ -21,6 +22,7 @@ from typing import NoReturn
 
 from mammogan.errors import MissingInput
 from mammogan.io.options import run
+from mammogan.io.shell import shell_word
 from mammogan.workspace import Resolution, Workspace
 
 FAULTY = 1
@@ -44,13 +46,29 @@ def execute(options: Options) -> int:
     if not resolutions:
         raise MissingInput(
             f"{options.workspace}: no finished shards; run mammogan make-shards --cohort labels.csv "
-            f"--workspace {options.workspace}"
+            f"--workspace {shell_word(options.workspace)}"
         )
     faults = [fault for resolution in resolutions for fault in _check(workspace, resolution, options.contact)]
     return FAULTY if faults else 0
 
 
 def _check(workspace: Workspace, resolution: Resolution, contact: bool) -> list[str]:
+    from mammogan.data.inspect.verify_results import verify_results
+    from mammogan.io.terminal import say
+
+    made = verify_results(workspace, resolution)
+    for fault in made:
+        say(f"FAULT {resolution}: {fault}")
+    if made:
+        say(
+            f"{resolution}: {len(made)} faulty result{'s' if len(made) > 1 else ''}. Delete the files named above "
+            "and the index.json beside them, and repeat mammogan generate (for scores mammogan evaluate), which makes "
+            "these again"
+        )
+    return made + _check_shards(workspace, resolution, contact)
+
+
+def _check_shards(workspace: Workspace, resolution: Resolution, contact: bool) -> list[str]:
     from mammogan.data.conversion.convert_cohort import ShardIndex, verify
     from mammogan.data.inspect.contact_sheet import draw_contact_sheet
     from mammogan.data.inspect.near_duplicates import near_duplicates

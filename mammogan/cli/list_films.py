@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from mammogan.io.options import run
+from mammogan.io.shell import shell_word
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def execute(options: Options) -> None:
 
     table = list_films(options.out)
     say(f"8 films of 2 patients listed in {table}; licence and sources in {options.out / 'ATTRIBUTION.txt'}")
-    say(f"Next: mammogan make-shards --cohort {table} --workspace {options.out / 'work'}")
+    say(f"Next: mammogan make-shards --cohort {shell_word(table)} --workspace {shell_word(options.out / 'work')}")
 
 
 def main() -> NoReturn:

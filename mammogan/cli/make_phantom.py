@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 from mammogan.data.phantom.settings import PhantomConfig, PresetName, parse_size
 from mammogan.errors import UserError
 from mammogan.io.options import run
+from mammogan.io.shell import shell_word
 from mammogan.workspace import LABELS
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def make(options: Options) -> None:
     )
     if config.contrast_gain > 1:
         say(f"Lesions have {config.contrast_gain:g} times the physical contrast: quote no figure of merit from them.")
-    say(f"Next: mammogan make-shards --cohort {options.out / 'labels.csv'} --workspace work")
+    say(f"Next: mammogan make-shards --cohort {shell_word(options.out / 'labels.csv')} --workspace work")
 
 
 def draw_sheet(options: Options) -> None:

@@ -34,6 +34,7 @@ from typing import Literal, NoReturn
 
 from mammogan.errors import SOME_LEFT_OUT
 from mammogan.io.options import run
+from mammogan.io.shell import shell_word
 from mammogan.workspace import Resolution, Workspace
 
 
@@ -131,7 +132,7 @@ def make(options: Options) -> int:
         if empty := " and no ".join(label for label, images in labels.items() if not images):
             say(f"{split} has no {empty} mammogram: a study needs both classes in train, validation and test")
     if all(report.counts["train"].values()):
-        say(f"Next: mammogan train-cad --workspace {options.workspace} --resolution {resolutions[-1]}")
+        say(f"Next: mammogan train-cad --workspace {shell_word(options.workspace)} --resolution {resolutions[-1]}")
     return SOME_LEFT_OUT if report.skipped else 0
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.options import run
+from mammogan.io.shell import shell_word
 from mammogan.workspace import Resolution, Workspace
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _index(workspace: Workspace, resolution: str) -> ShardIndex:
     if not there:
         raise MissingInput(
             f"{workspace.root}: no finished shards; run mammogan make-shards --cohort labels.csv "
-            f"--workspace {workspace.root}"
+            f"--workspace {shell_word(workspace.root)}"
         )
     return ShardIndex.load(workspace.shards(there[0]))
 

@@ -23,6 +23,7 @@ import tyro
 from mammogan.data.archives.base import Dataset
 from mammogan.data.archives.labels import Policy
 from mammogan.io.options import Flat, run
+from mammogan.io.shell import shell_word
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def execute(options: Options) -> None:
     )
     for line in report.lines():
         say(line)
-    say(f"Next: mammogan make-shards --cohort {options.out} --workspace work")
+    say(f"Next: mammogan make-shards --cohort {shell_word(options.out)} --workspace work")
 
 
 def main() -> NoReturn:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mammogan.training.run.metrics_log import read_events
+from mammogan.training.run.metrics_log import damaged_lines, read_events
 from mammogan.training.run.run_folder import Run
 
 Facts = dict[str, Any]
@@ -17,7 +17,7 @@ def notices_of_dead_critics(runs: Path, generators: Iterable[Facts]) -> list[str
     """Return a sentence for each generator that comes from an epoch whose critic was dead.
 
     Each of ``generators`` has ``run``, the name of a folder in ``runs``, and ``epoch``, the number of finished epochs.
-    Runs that are missing or did not watch their critic are skipped.
+    Runs that are missing or did not watch their critic are skipped; a log that cannot be read is told of.
     """
     found = (_notice(Run(runs / made["run"]), made["epoch"]) for made in generators)
     return [notice for notice in found if notice]
@@ -27,6 +27,11 @@ def _notice(run: Run, finished: int) -> str:
     events = read_events(run.metrics)
     watched = [event for event in events if isinstance(event.get("critic_alive"), bool)]
     own = [event["critic_alive"] for event in watched if event.get("epoch") == finished - 1]
+    if own != [True] and (damaged := damaged_lines(run.metrics)):
+        return (
+            f"{damaged} lines in metrics.jsonl of {run.path.name} cannot be read, so it is not known whether its "
+            "generator comes from an epoch with a living critic."
+        )
     if own != [False]:
         return ""
     alive = sum(event["critic_alive"] for event in watched)

@@ -22,6 +22,7 @@ from mammogan.evaluation.scores import Scored
 from mammogan.evaluation.scoring import ScoreTask, Scoring, control_scores, score_shard, scored, withdraw_report
 from mammogan.io.atomic import sha256, write_json
 from mammogan.io.provenance import made_by
+from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say
 from mammogan.training.run.trained_networks import run_of
 from mammogan.workspace import HIGH, OBJECTIVES, Direction, Resolution, Workspace
@@ -92,7 +93,7 @@ def _missing(view: Workspace, split: str) -> MissingInput:
     wanted += option_of(view.objective)
     return MissingInput(
         f"no adversarial mammograms of split {split} in {view.adversarial(HIGH).parent}; run\n"
-        f"  mammogan generate --workspace {view.root}{wanted}"
+        f"  mammogan generate --workspace {shell_word(view.root)}{wanted}"
     )
 
 

@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.data.shards.index import IndexedShard, ShardIndex
-from mammogan.data.shards.reader import Sample, read_facts, read_pixels
+from mammogan.data.shards.reader import Sample, read_sample
+from mammogan.errors import UserError
 from mammogan.evaluation.phantom_truth import PhantomTruth
 from mammogan.evaluation.scores import Scored
+from mammogan.io.atomic import sha256
+from mammogan.io.shell import shell_word
 from mammogan.workspace import Direction
 
 Pixels = NDArray[np.uint16]
@@ -56,19 +59,32 @@ class Example:
 
 
 class Samples:
-    """Random access by key to the samples of a folder of shards with an index."""
+    """Random access by key to the samples of a folder of shards with an index.
+
+    A shard is hashed before its first sample is read; UserError if it is not the one in the index.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._shard_of: dict[str, IndexedShard] = {
             sample.key: shard for shard in ShardIndex.load(folder).shards for sample in shard.samples
         }
+        self._sound: set[str] = set()
 
     def __getitem__(self, key: str) -> Sample:
         shard = self._shard_of[key]
+        self._check(shard)
         at = next(sample for sample in shard.samples if sample.key == key)
-        with open(self.folder / shard.name, "rb") as file:
-            return Sample(key, read_pixels(file, at), read_facts(file, at))
+        return read_sample(self.folder / shard.name, at)
+
+    def _check(self, shard: IndexedShard) -> None:
+        tar = self.folder / shard.name
+        if shard.name not in self._sound and sha256(tar) != shard.sha256:
+            raise UserError(
+                f"{tar} has changed since it was made (its sha256 is another); run mammogan check-shards --workspace "
+                f"{shell_word(self.folder.parent.parent)}, which says what to do"
+            )
+        self._sound.add(shard.name)
 
 
 def choose(scored: Sequence[Scored], direction: Direction, threshold: float, wanted: int) -> list[tuple[Scored, str]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from mammogan.io.atomic import read_json, write_json
+from mammogan.io.records import built, read_record, write_record
 from mammogan.io.temporary import remove_abandoned_of
 
+T = TypeVar("T")
+SHAPE = {"made_from": dict, "scores": [dict]}
+REMEDY = "Delete it and repeat mammogan evaluate, which scores its shard again"
 REASONS = {
     "scoring": "scored by another version",
     "cad_sha256": "the CAD changed",
@@ -21,15 +25,23 @@ REASONS = {
 
 
 def read_kept(path: Path, made_from: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
-    """Return why the scores of a file have to be made, or "" if they are current, and the scores in the file."""
+    """Return why the scores of a file have to be made, or "" if they are current, and the scores in the file.
+
+    Raise UserError if the file is damaged.
+    """
     if not path.is_file():
         return "not scored yet", []
-    made = read_json(path)
+    made = read_record(path, SHAPE, REMEDY)
     changed = [REASONS[name] for name, value in made_from.items() if made["made_from"].get(name) != value]
     return ", ".join(changed), made["scores"]
+
+
+def understood(path: Path, make: Callable[[dict[str, Any]], T], scores: list[dict[str, Any]]) -> list[T]:
+    """Build objects from the scores of a file. Raise UserError if the file is damaged."""
+    return built(path, make, scores, REMEDY)
 
 
 def keep(path: Path, made_from: dict[str, Any], scores: list[dict[str, Any]]) -> None:
     """Write scores together with what they were made from."""
     remove_abandoned_of(path)
-    write_json(path, {"made_from": made_from, "scores": scores})
+    write_record(path, {"made_from": made_from, "scores": scores})

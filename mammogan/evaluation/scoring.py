@@ -20,8 +20,9 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.evaluation.lesion.controls import CONTROLS, ControlScore, ControlTask, measure_controls
 from mammogan.evaluation.phantom_truth import phantom_truth
 from mammogan.evaluation.scores import Scored, score_pair
-from mammogan.evaluation.scores_file import keep, read_kept
+from mammogan.evaluation.scores_file import keep, read_kept, understood
 from mammogan.io.atomic import sha256
+from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say, track
 from mammogan.models.networks import Critic
 from mammogan.models.registry import classifier_class
@@ -165,7 +166,7 @@ def find_cad(models: Workspace, resolution: Resolution) -> Run:
     if not choose_checkpoint(run.path).is_file():
         raise MissingInput(
             f"no CAD for {resolution} in {run.path}; run\n"
-            f"  mammogan train-cad --workspace {models.root} --resolution {resolution}"
+            f"  mammogan train-cad --workspace {shell_word(models.root)} --resolution {resolution}"
         )
     classifier_class(run.classifier)  # a class of your own that cannot be imported is found before jobs are submitted
     return run
@@ -212,7 +213,7 @@ def scored(tasks: Sequence[ScoreTask]) -> list[Scored]:
     if undone := [f"{task.name} ({reason})" for task in tasks if (reason := task.outdated())]:
         raise UserError(f"not all mammograms are scored: {', '.join(undone)}; run the same command again")
     _remove_left_over([task.path for task in tasks])
-    return [Scored.from_json(values) for task in tasks for values in task.read()[1]]
+    return [one for task in tasks for one in understood(task.path, Scored.from_json, task.read()[1])]
 
 
 def control_scores(tasks: Sequence[ScoreTask]) -> list[ControlScore] | None:

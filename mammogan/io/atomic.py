@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from mammogan.io.disk_errors import FULL
 from mammogan.io.temporary import temporary
 
 PRIVATE = 0o600
@@ -37,6 +38,10 @@ def replaced_atomically(final: Path, mode: int | None = None) -> Iterator[Path]:
         with open(own, "rb") as file:
             os.fsync(file.fileno())
         own.replace(final)
+    except OSError as error:
+        if error.filename is None and error.errno in FULL:
+            error.filename = str(final)  # what is written through a descriptor fails without a name
+        raise
     finally:
         own.unlink(missing_ok=True)
 

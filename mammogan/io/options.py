@@ -27,6 +27,7 @@ from mammogan.errors import MISTAKE as MISTAKE
 from mammogan.errors import SOME_LEFT_OUT as SOME_LEFT_OUT
 from mammogan.errors import UserError
 from mammogan.io.atomic import FOUND, place_of
+from mammogan.io.disk_errors import explained
 
 T = TypeVar("T")
 Flat = Annotated[T, tyro.conf.arg(name="")]
@@ -206,5 +207,5 @@ def _words_of_file(owner: type, name: str, words: Sequence[str]) -> list[str]:
 
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        return explained(error)
     return str(error) or type(error).__name__

@@ -13,6 +13,8 @@ from mammogan.io.atomic import write_text
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DIFF_CHARACTERS = 1 << 20
+SOURCES = ("mammogan/*.py", "mammogan/*.html", "mammogan/*.css", "mammogan/cli/demo.yaml", "launch/*.py", "shards/*.py")
+"""The files of the package, as git's patterns."""
 LIBRARIES = ("torch", "torchvision", "webdataset", "numpy", "pillow", "pydicom", "scikit-learn", "submitit")
 
 
@@ -39,7 +41,10 @@ def _libraries() -> dict[str, str]:
 
 def write_provenance_beside(record: Path) -> None:
     """Write two files beside a record that holds ``made_by``: packages.txt with all installed packages as pip reads
-    them, and changes.diff when tracked files of the checkout have uncommitted changes."""
+    them, and changes.diff when tracked source files of the package have uncommitted changes.
+
+    Other files of the checkout, which may hold patients, such as a table that was added to git, are never copied.
+    """
     write_text(record.with_name("packages.txt"), "\n".join(packages()) + "\n")
     changes = record.with_name("changes.diff")
     if text := uncommitted():
@@ -55,29 +60,51 @@ def packages() -> list[str]:
 
 
 def git_state() -> str:
-    """Return the commit of our checkout, with '+changes' if tracked files are changed; 'none' outside a checkout."""
-    if (commit := _git("rev-parse", "HEAD")) is None or (changes := _git("status", "--porcelain", "-uno")) is None:
+    """Return the commit of our checkout, with '+changes' if tracked source files are changed; 'none' outside a
+    checkout, and 'unknown' with the reason where git does not answer."""
+    if not (CHECKOUT / ".git").exists():
         return "none"
+    try:
+        commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "-uno", "--", *SOURCES)
+    except GitSilent as error:
+        return f"unknown: {error}"
     return commit.strip() + ("+changes" if changes.strip() else "")
 
 
 def uncommitted() -> str:
-    """Return the uncommitted changes of tracked files as input for git apply, at most DIFF_CHARACTERS characters.
+    """Return the uncommitted changes of tracked source files as input for git apply, at most DIFF_CHARACTERS
+    characters.
 
-    Empty when there are none, or outside a checkout.
+    Empty when there are none, outside a checkout, or where git does not answer.
     """
-    text = _git("diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD") or ""
-    if len(text) <= DIFF_CHARACTERS:
-        return text
-    return f"{text[:DIFF_CHARACTERS]}\ncut here: {len(text)} characters, of which {DIFF_CHARACTERS} are kept\n"
+    try:
+        shown = _git("diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD", "--", *SOURCES)
+    except GitSilent:
+        return ""
+    if len(shown) <= DIFF_CHARACTERS:
+        return shown
+    return f"{shown[:DIFF_CHARACTERS]}\ncut here: {len(shown)} characters, of which {DIFF_CHARACTERS} are kept\n"
 
 
-def _git(*words: str) -> str | None:
-    """Return what git prints about our checkout; None without a checkout or without git."""
+class GitSilent(Exception):
+    """Git gives no answer about our checkout; the text says why, without paths or names."""
+
+
+def _git(*words: str) -> str:
+    """Return what git prints about our checkout. Raise GitSilent if it prints an error, or is not there."""
     if not (CHECKOUT / ".git").exists():
-        return None
+        raise GitSilent("there is no checkout")
     try:
         shown = subprocess.run(["git", *words], cwd=CHECKOUT, capture_output=True, timeout=10, check=True)
+    except FileNotFoundError:
+        raise GitSilent("git is not installed here") from None
+    except subprocess.CalledProcessError as error:
+        refused = b"dubious ownership" in error.stderr
+        raise GitSilent(
+            "git refuses to answer, since the checkout belongs to another user (git config safe.directory)"
+            if refused
+            else "git gives an error"
+        ) from None
     except (OSError, subprocess.SubprocessError):
-        return None
+        raise GitSilent("git does not answer") from None
     return shown.stdout.decode("utf-8", errors="replace")

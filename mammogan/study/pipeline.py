@@ -18,8 +18,8 @@ from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.slurm.submission_record import folders_of_evaluate, folders_of_generate
 from mammogan.cluster.tasks import TrainCad, TrainGan
 from mammogan.data.cohort.table import refuse_folder
-from mammogan.errors import UserError
-from mammogan.io.options import SOME_LEFT_OUT, keys, parse, words_of
+from mammogan.errors import SOME_LEFT_OUT, UserError
+from mammogan.io.options import keys, parse, words_of
 from mammogan.study.commands import StudyCommand, command_and_options
 from mammogan.study.fingerprints import by_content, file_by_content
 from mammogan.study.settings import (

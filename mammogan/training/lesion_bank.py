@@ -17,19 +17,22 @@ import torch
 from mammogan.config import GanConfig
 from mammogan.data.blobs.disc import best_disc
 from mammogan.data.phantom.settings import FIELD_HEIGHT_MM
-from mammogan.data.shards.reader import Sample, read_shard
+from mammogan.data.shards.checked import CheckedShard
+from mammogan.data.shards.index import IndexedShard, ShardIndex
+from mammogan.data.shards.reader import Sample
 from mammogan.errors import UserError
-from mammogan.io.atomic import read_json, sha256
+from mammogan.io.atomic import sha256
+from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say, track
 from mammogan.models.lesion import Grid, LesionGenerator
 from mammogan.models.transplant import Lesion, Scale, cut_out
 from mammogan.training.both_objectives import checked_gan_inputs
 from mammogan.training.parallel.ranks import Ranks, joined
-from mammogan.training.run.checkpoint import load, save
+from mammogan.training.run.checkpoint import save
 from mammogan.training.run.optimizer import Precision
 from mammogan.training.run.preflight import check_remover
 from mammogan.training.run.run_folder import Run
-from mammogan.training.run.trained_networks import choose_checkpoint
+from mammogan.training.run.trained_networks import choose_checkpoint, load_generator
 from mammogan.workspace import Direction, Resolution, Workspace
 
 ARCH = "transplant"
@@ -64,8 +67,11 @@ def train(config: GanConfig, workspace: Workspace) -> None:
 def _make(config: GanConfig, shards: Path, remover: Path, inputs: dict[str, Any], run: Run, ranks: Ranks) -> None:
     """Take the lesions, choose those for the bank, and save it."""
     run.begin(config, inputs)
-    generator = Precision.choose("fp32", ranks.device).place(LesionGenerator.of_state(load(remover))).eval()
-    positives = sum(s["count"] for s in _shards_of_positives(shards))
+    taking = load_generator(remover.parent, which=str(remover))
+    if not isinstance(taking, LesionGenerator):
+        raise UserError(f"checkpoint {remover} is no remover of the lesion objective; train it again")
+    generator = Precision.choose("fp32", ranks.device).place(taking).eval()
+    positives = sum(shard.count for shard in _shards_of_positives(shards))
     samples = track(_positives(shards), positives, f"{run.path.name}: taking lesions")
     scale = scale_of(config, generator.grid, FIELD_HEIGHT_MM / Resolution.parse(config.resolution).height)
     found = list(_taken(generator, samples, config))
@@ -128,11 +134,14 @@ def mm_a_pixel(sample: Sample) -> float:
     return float(spacing[0]) if spacing else FIELD_HEIGHT_MM / sample.pixels.shape[0]
 
 
-def _shards_of_positives(folder: Path) -> list[dict[str, Any]]:
-    shards = read_json(folder / "index.json")["shards"]
-    return [shard for shard in shards if (shard["split"], shard["label"]) == ("train", "positive")]
+def _shards_of_positives(folder: Path) -> list[IndexedShard]:
+    return [shard for shard in ShardIndex.load(folder).of_split("train") if shard.label == "positive"]
 
 
 def _positives(folder: Path) -> Iterator[Sample]:
+    """Yield the training positives. Raise UserError, at the latest at the end, if a shard is not the one in the
+    index."""
+    workspace = folder.parent.parent
+    again = f"  mammogan make-shards --cohort labels.csv --workspace {shell_word(workspace)} --resolution {folder.name}"
     for shard in _shards_of_positives(folder):
-        yield from read_shard(folder / shard["name"])
+        yield from CheckedShard(folder / shard.name, shard, again)

@@ -10,6 +10,7 @@ from typing import Literal
 from mammogan.attack.config import report_folder
 from mammogan.cluster.slurm.submission_record import folders_of_evaluate, folders_of_generate
 from mammogan.errors import UserError
+from mammogan.io.shell import shell_word
 from mammogan.workspace import OBJECTIVES, SPLITS, Direction, Resolution, Workspace
 
 Kind = Literal["shards", "cad", "gan", "generate", "evaluate"]
@@ -55,7 +56,7 @@ def stages_of(workspace: Workspace) -> list[Watched]:
         raise UserError(
             f"{workspace.root} is no workspace: expected shards/, runs/, adversarial/ or study/ with something of a "
             f"study in it, {there}. Give --workspace, or begin with\n"
-            f"  mammogan study --cohort labels.csv --workspace {workspace.root}"
+            f"  mammogan study --cohort labels.csv --workspace {shell_word(workspace.root)}"
         )
     stages = [stage for resolution in found for stage in _of(workspace, resolution)]
     return [*stages, *_evaluations(workspace)]

@@ -20,7 +20,8 @@ from mammogan.data.conversion.convert_cohort import convert_cohort
 from mammogan.data.dicom.greyscale import window_linear, window_sigmoid
 from mammogan.data.shards.reader import Sample, read_shard
 from mammogan.errors import UserError
-from mammogan.io.atomic import read_json, write_json
+from mammogan.io.atomic import read_json
+from mammogan.io.records import read_record, write_record
 from mammogan.models.networks import Gnet, tissue
 from mammogan.training.parallel.ranks import joined
 from mammogan.training.run.optimizer import Precision
@@ -115,10 +116,10 @@ def test_a_changed_setting_makes_all_again_and_says_so(ready: Workspace, capsys:
 def test_shards_from_before_there_was_a_choice_are_made_again(ready: Workspace) -> None:
     generate(ready, CONFIG)
     for marker in (ready.adversarial(SMALL) / ".done").glob("*.json"):
-        entry = read_json(marker)
+        entry = read_record(marker)
         entry["made_from"] = {**entry["made_from"], "alteration": 1}
         del entry["made_from"]["background"]
-        write_json(marker, entry)
+        write_record(marker, entry)
     reasons = {task.outdated() for task in plan(ready, SMALL, CONFIG)}
     assert reasons == {"made by another version, --background is now original"}
 

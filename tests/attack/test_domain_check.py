@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import SMALL, run_script
+from edited import edit_record
 from generators import save_all
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
@@ -40,9 +41,7 @@ def films(ready: Workspace, tmp_path: Path) -> Workspace:
     """Another cohort: the same shards but one."""
     shutil.copytree(ready.root / "shards", tmp_path / "films" / "shards")
     index = tmp_path / "films" / "shards" / str(SMALL) / "index.json"
-    values = read_json(index)
-    values["shards"] = [shard for shard in values["shards"] if shard["split"] != "train"]
-    index.write_text(json.dumps(values))
+    edit_record(index, lambda values: values.update(shards=[s for s in values["shards"] if s["split"] != "train"]))
     return Workspace(tmp_path / "films")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import re
 import shutil
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import SMALL, run_script
+from edited import edit_record, renew_checksum
 from generators import save_gnet
 
 from mammogan.attack.config import GenerateConfig
@@ -134,8 +134,11 @@ def test_a_changed_generator_makes_its_own_shards_again(ready: Workspace, capsys
 def test_changed_mammograms_are_generated_again_and_scored_only_then(ready: Workspace) -> None:
     generate(ready, CONFIG)
     index = ready.shards(SMALL) / "index.json"
-    text, old = index.read_text(), sha256(ready.shards(SMALL) / "test-positive-000000.tar")
-    index.write_text(text.replace(old, "0" * 64))  # as if that shard had been made anew
+    tar = ready.shards(SMALL) / "test-positive-000000.tar"
+    text, old = index.read_text(), sha256(tar)
+    tar.write_bytes(tar.read_bytes() + bytes(512))  # as if that shard had been made anew
+    index.write_text(text.replace(old, sha256(tar)))
+    renew_checksum(index)
     with pytest.raises(UserError, match=r"earlier test-positive-000000.tar.*\n.*mammogan generate"):
         pair_shards(ShardIndex.load(index.parent), AdversarialFolder(ready, SMALL), "test")
     generate(ready, CONFIG)
@@ -184,9 +187,10 @@ def test_splits_are_kept_beside_each_other_and_leftovers_are_removed(ready: Work
     names = [shard["name"] for shard in read_json(folder / "index.json")["shards"]]
     assert names == [f"{split}-{d}-000000.tar" for split in ("validation", "test") for d in ("insert", "remove")]
 
-    index = read_json(ready.shards(SMALL) / "index.json")
-    index["shards"] = [shard for shard in index["shards"] if shard["split"] != "validation"]
-    (ready.shards(SMALL) / "index.json").write_text(json.dumps(index))
+    edit_record(
+        ready.shards(SMALL) / "index.json",
+        lambda index: index.update(shards=[shard for shard in index["shards"] if shard["split"] != "validation"]),
+    )
     generate(ready, CONFIG)
     assert not list(folder.glob("validation-*"))
     assert [s["name"] for s in read_json(folder / "index.json")["shards"]] == names[2:]

@@ -257,6 +257,7 @@ def test_the_salt_is_made_once_for_its_owner_only_and_a_short_one_is_refused(tmp
     assert load_salt(path) == load_salt(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     (tmp_path / "short").write_text("abc")
+    (tmp_path / "short").chmod(0o600)
     with pytest.raises(UserError, match="at least 16 bytes"):
         load_salt(tmp_path / "short")
 

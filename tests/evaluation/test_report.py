@@ -9,11 +9,13 @@ import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
 from conftest import SMALL, positives, run_script
+from edited import edit_record
 from generators import save_all, save_cad
 from predictions_file import read_predictions
 
@@ -21,12 +23,13 @@ from mammogan.attack.config import EvaluateConfig, GenerateConfig
 from mammogan.attack.generate import generate
 from mammogan.data.conversion.convert_cohort import convert_cohort
 from mammogan.data.shards.reader import Sample, read_shard
-from mammogan.errors import MissingInput
+from mammogan.errors import MissingInput, UserError
 from mammogan.evaluation.evaluate import evaluate
 from mammogan.evaluation.examples import choose
 from mammogan.evaluation.lesion.summary import removal_summary
 from mammogan.evaluation.phantom_truth import PhantomTruth, compare_with_truth
 from mammogan.evaluation.predictions import Prediction
+from mammogan.evaluation.report.tables import escaped
 from mammogan.evaluation.scores import Scored, measure_change
 from mammogan.io.atomic import read_json, sha256
 from mammogan.workspace import Direction, Resolution, Workspace
@@ -167,9 +170,10 @@ def test_only_resolutions_with_adversarial_mammograms_of_the_split_are_evaluated
 def test_one_class_and_another_domain_are_reported_with_a_banner(reported: Workspace, tmp_path: Path) -> None:
     films = Workspace(tmp_path / "films")
     shutil.copytree(reported.shards(SMALL), films.shards(SMALL))
-    index = read_json(films.shards(SMALL) / "index.json")
-    index["shards"] = [shard for shard in index["shards"] if shard["label"] == "negative"]
-    (films.shards(SMALL) / "index.json").write_text(json.dumps(index))
+    edit_record(
+        films.shards(SMALL) / "index.json",
+        lambda index: index.update(shards=[shard for shard in index["shards"] if shard["label"] == "negative"]),
+    )
     models = reported.root
     generate(films, GenerateConfig(models=models, device="cpu"))
     evaluate(films, EvaluateConfig(models=models, bootstrap=100, examples=1, out_of_domain="film <digitised>"))
@@ -182,7 +186,7 @@ def test_one_class_and_another_domain_are_reported_with_a_banner(reported: Works
     page = (films.report / "index.html").read_text()
     assert '<p class="banner">Out of domain: film &lt;digitised&gt;</p>' in page
     assert "There are no cancers among these mammograms. The CAD calls " in page
-    assert (films.report / "table1.md").read_text().startswith("**Out of domain: film <digitised>**")
+    assert (films.report / "table1.md").read_text().startswith("**Out of domain: film &lt;digitised&gt;**")
     assert {path.name for path in films.report.glob("*.png")} == {
         "roc.png",
         "shift.png",
@@ -265,10 +269,10 @@ def test_phantoms_without_twins_are_said_to_have_none_and_the_rows_of_twins_are_
     workspace = Workspace(tmp_path / "work")
     shutil.copytree(reported.root, workspace.root)
     shutil.copytree(cohort, tmp_path / "cohort")
-    truth = read_json(tmp_path / "cohort" / "truth.json")
-    for image in truth["images"].values():
-        image["twin"] = None
-    (tmp_path / "cohort" / "truth.json").write_text(json.dumps(truth))
+    edit_record(
+        tmp_path / "cohort" / "truth.json",
+        lambda truth: [image.update(twin=None) for image in truth["images"].values()],
+    )
     workspace.cohort.write_text(workspace.cohort.read_text().replace(str(cohort), str(tmp_path / "cohort")))
     with_twins = (reported.report / "index.html").read_text()
     without = evaluate(workspace, replace(CONFIG, resolution=(str(SMALL),))).read_text()
@@ -321,3 +325,33 @@ def test_examples_run_from_the_largest_to_the_smallest_change_of_correctly_calle
 def test_where_too_few_were_called_correctly_examples_come_from_all() -> None:
     cases = [scored(0.9, 0.5), scored(0.4, 0.2), scored(0.3, 0.2)]
     assert [s.real.probability for s, _ in choose(cases, Direction.REMOVE, 0.5, 3)] == [0.9, 0.4, 0.3]
+
+
+def test_markdown_takes_given_texts_as_text() -> None:
+    hostile = "a | b\n\n# title <script>alert(1)</script> [x](http://y) `c` *d*"
+    assert escaped(hostile) == (r"a \| b # title &lt;script&gt;alert(1)&lt;/script&gt; \[x\](http://y) \`c\` \*d\*")
+
+
+def test_what_an_index_from_elsewhere_says_is_text_on_the_page(reported: Workspace, tmp_path: Path) -> None:
+    planted = Workspace(tmp_path / "work")
+    for part in ("shards", "adversarial"):
+        shutil.copytree(reported.root / part / str(SMALL), planted.root / part / str(SMALL))
+    shutil.copytree(reported.root / "runs", planted.root / "runs")
+    hostile = "<script>alert(1)</script>"
+
+    def plant(values: dict[str, Any]) -> None:
+        for shard in values["shards"]:
+            shard["generator"].update(checkpoint_sha256=hostile, run="<b>" + shard["generator"]["run"])
+
+    edit_record(planted.adversarial(SMALL) / "index.json", plant)
+    evaluate(planted, EvaluateConfig(bootstrap=100, examples=1, device="cpu", controls=False))
+    page = (planted.report / "index.html").read_text()
+    assert "<script" not in page and "&lt;script&gt;" in page and "<b>gan" not in page
+
+    def lead_elsewhere(values: dict[str, Any]) -> None:
+        values["shards"][0]["generator"]["run"] = "../../elsewhere"
+
+    edit_record(planted.adversarial(SMALL) / "index.json", lead_elsewhere)
+    with pytest.raises(UserError, match=r"index.json is damaged: generator.run: expected a name"):
+        evaluate(planted, EvaluateConfig(bootstrap=100, examples=1, device="cpu", controls=False))
+    assert "<script" not in (planted.report / "table1.md").read_text()

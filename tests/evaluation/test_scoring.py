@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SMALL, run_script
+from edited import edit_record
 from generators import save_all, save_cad, save_gnet
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
@@ -18,7 +19,7 @@ from mammogan.errors import UserError
 from mammogan.evaluation.evaluate import evaluate, report
 from mammogan.evaluation.phantom_truth import PhantomTruth, phantom_truth
 from mammogan.evaluation.scoring import plan, score_shard, scored
-from mammogan.io.atomic import read_json, write_json
+from mammogan.io.atomic import write_json
 from mammogan.io.options import parse
 from mammogan.study.commands import StudyCommand
 from mammogan.workspace import Direction, Workspace
@@ -100,8 +101,7 @@ def test_a_changed_record_of_phantom_lesions_is_compared_again(ready: Workspace,
     ready.cohort.write_text(table.replace(str(phantom), str(tmp_path / "phantom")), encoding="utf-8")
     evaluate(ready, CONFIG)
     assert {task.outdated() for task in plan(ready, SMALL, CONFIG)} == {""}
-    truth = read_json(tmp_path / "phantom" / "truth.json")
-    write_json(tmp_path / "phantom" / "truth.json", {**truth, "note": "drawn anew"})
+    edit_record(tmp_path / "phantom" / "truth.json", lambda truth: truth.update(note="drawn anew"))
     reasons = {task.outdated() for task in plan(ready, SMALL, CONFIG)}
     assert reasons == {"the phantoms' record of their lesions changed"}
 
@@ -166,6 +166,7 @@ def test_a_share_reads_each_index_and_the_table_once_and_plans_no_shard_of_anoth
     monkeypatch.setattr(Path, "read_text", lambda path, **how: read.update([path]) or read_text(path, **how))
     asked = []
     monkeypatch.setattr(PhantomTruth, "sha256_of", lambda truth, keys: asked.append(list(keys)) or [])
+    ready = Workspace(shutil.copytree(ready.root, ready.root.with_name("copy")))  # nothing of it is remembered
     words = ["--workspace", str(ready.root), "--cluster", "none", "--device", "cpu", "--share", "2/3"]
     _, _, tasks = sys.modules[door.options.__module__].plans(parse(door.options, words))
     assert len(tasks) == len(asked) == 1

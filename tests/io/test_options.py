@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from conftest import SMALL
+from edited import edit_record
 from generators import save_gnet
 
 from mammogan.attack.config import GenerateConfig
 from mammogan.attack.generate import resolutions
 from mammogan.config import CadConfig, GanConfig
 from mammogan.errors import UserError
-from mammogan.io.atomic import read_json, write_json
 from mammogan.training.run.preflight import check_classes, check_shards
 from mammogan.workspace import Direction, Resolution, Workspace
 
@@ -59,8 +59,7 @@ def test_generation_leaves_out_sizes_without_generators_and_says_so(
 
 def test_shards_of_stored_numbers_are_not_trained_on(workspace: Workspace) -> None:
     index = workspace.shards(SMALL) / "index.json"
-    found = read_json(index)
-    write_json(index, {**found, "settings": {**found["settings"], "voi": "none"}})
+    edit_record(index, lambda found: found["settings"].update(voi="none"))
     with pytest.raises(UserError, match=r"hold stored numbers \(--voi none\).* --voi header"):
         check_shards(SMALL, workspace)
 

@@ -19,9 +19,9 @@ def git(checkout: Path, *words: str) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout of one committed file in the place of ours."""
-    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "mammogan").mkdir(parents=True)
     git(tmp_path / "code", "init")
-    (tmp_path / "code" / "loss.py").write_text("alpha = 1\n")
+    (tmp_path / "code" / "mammogan" / "loss.py").write_text("alpha = 1\n")
     git(tmp_path / "code", "add", ".")
     git(tmp_path / "code", "commit", "-m", "first")
     monkeypatch.setattr(provenance, "CHECKOUT", tmp_path / "code")
@@ -35,15 +35,37 @@ def record(tmp_path: Path) -> Path:
 
 
 def test_changes_that_are_not_committed_are_kept_and_give_the_code_back(checkout: Path, record: Path) -> None:
-    (checkout / "loss.py").write_text("alpha = 0.5  # ½\n")
+    (checkout / "mammogan" / "loss.py").write_text("alpha = 0.5  # ½\n")
     (checkout / "notes.txt").write_text("not part of the code")
     provenance.write_provenance_beside(record)
     assert provenance.git_state().endswith("+changes")
     kept = record.with_name("changes.diff")
     assert "notes.txt" not in kept.read_text()
-    git(checkout, "checkout", "loss.py")
+    git(checkout, "checkout", "mammogan/loss.py")
     git(checkout, "apply", str(kept))
-    assert (checkout / "loss.py").read_text() == "alpha = 0.5  # ½\n"
+    assert (checkout / "mammogan" / "loss.py").read_text() == "alpha = 0.5  # ½\n"
+
+
+def test_a_table_of_patients_that_was_added_to_git_is_copied_nowhere(checkout: Path, record: Path) -> None:
+    for place in (checkout, checkout / "mammogan"):
+        (place / "labels.csv").write_text("path,patient\na.dcm,PATIENT-0815\n")
+        (place / "notes.yaml").write_text("patient: PATIENT-0815\n")
+    git(checkout, "add", ".")
+    provenance.write_provenance_beside(record)
+    assert [path.name for path in record.parent.iterdir()] == ["packages.txt"]
+    (checkout / "mammogan" / "loss.py").write_text("alpha = 2\n")
+    provenance.write_provenance_beside(record)
+    kept = record.with_name("changes.diff").read_text()
+    assert "alpha = 2" in kept and "PATIENT" not in kept and "labels" not in kept
+
+
+def test_where_git_refuses_to_answer_the_record_says_so(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert provenance.git_state().startswith("unknown: git refuses to answer, since the checkout belongs to another")
+    assert str(checkout) not in provenance.git_state()
+    monkeypatch.setenv("PATH", str(checkout))
+    assert provenance.git_state() == "unknown: git is not installed here"
+    assert provenance.uncommitted() == ""
 
 
 def test_for_a_clean_checkout_the_commit_is_enough(checkout: Path, record: Path) -> None:
@@ -55,7 +77,7 @@ def test_for_a_clean_checkout_the_commit_is_enough(checkout: Path, record: Path)
 
 def test_a_huge_change_is_cut_and_says_so(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "DIFF_CHARACTERS", 100)
-    (checkout / "loss.py").write_text("alpha = 1\n" * 1000)
+    (checkout / "mammogan" / "loss.py").write_text("alpha = 1\n" * 1000)
     assert re.search(r"\ncut here: \d+ characters, of which 100 are kept\n$", provenance.uncommitted())
 
 

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from conftest import run_script
 from dicoms import write_cohort
+from edited import edit_record
 from PIL import Image
 
 from mammogan.data.conversion.convert_cohort import ShardIndex, convert_cohort, verify
 from mammogan.data.conversion.shard_folder import member_places
 from mammogan.data.inspect.verify import facts_faults
 from mammogan.data.shards.reader import read_sample, read_shard
-from mammogan.errors import MissingInput
+from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
 from mammogan.workspace import Resolution, Workspace
 
@@ -43,10 +44,7 @@ def copied(finished: Workspace, tmp_path: Path) -> Workspace:
 
 
 def tampered_index(work: Workspace, change: Callable[[dict[str, Any]], None]) -> None:
-    path = work.shards(SIZE) / "index.json"
-    index = json.loads(path.read_text())
-    change(index)
-    path.write_text(json.dumps(index))
+    edit_record(work.shards(SIZE) / "index.json", change)
 
 
 def test_a_flipped_byte_is_found(copied: Workspace) -> None:
@@ -151,9 +149,7 @@ def a_damaged_index(folder: Path) -> None:
 
 
 def a_wrong_count(folder: Path) -> None:
-    index = json.loads((folder / "index.json").read_text())
-    index["counts"]["test"]["positive"] = 99
-    (folder / "index.json").write_text(json.dumps(index))
+    edit_record(folder / "index.json", lambda index: index["counts"]["test"].update(positive=99))
 
 
 def a_stranger(folder: Path) -> None:
@@ -182,6 +178,34 @@ def test_following_the_advice_gives_sound_shards_again(
         for shards in (folder, finished.shards(SIZE))
     )
     assert kept == sound
+
+
+def test_repeating_make_shards_makes_a_shard_again_whose_bytes_changed(
+    finished: Workspace, copied: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a_flipped_byte(copied.shards(SIZE))
+    table = finished.root.parent / "cohort" / "labels.csv"
+    assert convert_cohort(table, copied, [SIZE, OTHER], jobs=1, shard_images=3).converted_now == 3
+    assert "train-negative-000000.tar has changed since it was made" in capsys.readouterr().out
+    assert verify(copied.shards(SIZE)) == []
+    assert convert_cohort(table, copied, [SIZE, OTHER], jobs=1, shard_images=3).converted_now == 0
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", '{"schema": 1,', "{}"])
+def test_make_shards_over_a_damaged_record_says_which_and_what_to_do(
+    finished: Workspace, copied: Workspace, text: str
+) -> None:
+    table = finished.root.parent / "cohort" / "labels.csv"
+    for name in ("index.json", "settings.json", ".done/train-negative-000000.json"):
+        path = copied.shards(SIZE) / name
+        sound = path.read_bytes()
+        path.write_text(text)
+        with pytest.raises(UserError, match=rf"{path} is damaged: .*Delete it and repeat"):
+            convert_cohort(table, copied, [SIZE, OTHER], jobs=1, shard_images=3)
+        assert any(f"{path} is damaged" in fault for fault in verify(copied.shards(SIZE)))
+        path.unlink()
+        convert_cohort(table, copied, [SIZE, OTHER], jobs=1, shard_images=3)
+        assert path.read_bytes() == sound and verify(copied.shards(SIZE)) == []
 
 
 def test_overwrite_makes_all_shards_again_as_the_advice_says(finished: Workspace, copied: Workspace) -> None:

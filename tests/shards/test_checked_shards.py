@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,10 +80,13 @@ def test_an_adversarial_mammogram_in_the_place_of_another_is_refused(ready: Work
     generate(ready, GENERATE)
     pairs = pair_shards(ShardIndex.load(ready.shards(SMALL)), AdversarialFolder(ready, SMALL), "test")
     [pair] = [pair for _, pair in pairs if pair.fake and "remove" in pair.fake.path.name]
+    [inserted] = [pair for _, pair in pairs if pair.fake and "insert" in pair.fake.path.name]
     assert pair.fake
+    with pytest.raises(UserError, match=r"found \S+-insert where the adversarial version of .* is expected"):
+        list(read_pairs(replace(pair, fake=inserted.fake)))
     other = ready.adversarial(SMALL) / "test-insert-000000.tar"
     pair.fake.path.write_bytes(other.read_bytes())
-    with pytest.raises(UserError, match=r"found \S+-insert where the adversarial version of .* is expected"):
+    with pytest.raises(UserError, match=r"found \S+-insert where \S+-remove is expected"):
         list(read_pairs(pair))
 
 

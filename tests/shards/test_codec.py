@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicoms import write_cohort
+from edited import renew_checksum
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -31,7 +32,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> dict[Codec, Path]:
     """The same cohort's shards in each codec."""
     root = tmp_path_factory.mktemp("codecs")
     table = write_cohort(root / "cohort", patients=6)
-    (root / "salt").write_text("0" * 64)
+    (root / "salt").write_text("0123456789abcdef" * 4)
+    (root / "salt").chmod(0o600)
     for codec in CODECS:
         convert_cohort(table, Workspace(root / codec), [SIZE], jobs=1, salt_file=root / "salt", codec=codec)
     return {codec: Workspace(root / codec).shards(SIZE) for codec in CODECS}
@@ -113,6 +115,7 @@ def test_the_codec_is_a_setting_and_shards_from_before_it_were_png(both: dict[Co
     shutil.copytree(root / "png", work.root)
     index = work.shards(SIZE) / "index.json"
     index.write_text(index.read_text().replace('"pixels_', '"png_'))
+    renew_checksum(index)
     assert verify(work.shards(SIZE)) == [] and len(ShardImages(work.shards(SIZE), "train", "negative")) > 0
     with pytest.raises(UserError, match="codec was png, is zstd"):
         convert_cohort(table, work, [SIZE], jobs=1, salt_file=salt)

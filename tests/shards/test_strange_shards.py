@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import pickle
 import shutil
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from conftest import run_script
 from dicoms import write_cohort
+from edited import edit_record
 
 from mammogan.data.conversion.convert_cohort import ShardIndex, convert_cohort, verify
 from mammogan.data.shards.reader import ShardImages, read_shard
@@ -104,9 +104,10 @@ def test_members_whose_names_lead_elsewhere_are_not_unpacked_and_links_not_follo
 
 @pytest.mark.parametrize("name", ["../../elsewhere.tar", "/etc/passwd", "sub/x.tar", "..", ""])
 def test_an_index_cannot_name_files_outside_its_folder(shards: Path, name: str) -> None:
-    index = json.loads((shards / "index.json").read_text())
-    next(shard for shard in index["shards"] if shard["name"] == SHARD)["name"] = name
-    (shards / "index.json").write_text(json.dumps(index))
+    edit_record(
+        shards / "index.json",
+        lambda index: next(shard for shard in index["shards"] if shard["name"] == SHARD).update(name=name),
+    )
     for read in (ShardIndex.load, lambda folder: ShardImages(folder, "train", "negative")):
         with pytest.raises(UserError, match="expected the name of a file beside it"):
             read(shards)

@@ -221,6 +221,15 @@ def test_a_report_mentions_only_generators_whose_critic_was_dead(name: str, tmp_
     assert "a living critic in 1 of 2 epochs" in told[2][0] and "the critic is dead in epoch 2." in told[2][0]
 
 
+def test_a_report_says_where_a_damaged_log_cannot_tell_whether_the_critic_lived(tmp_path: Path) -> None:
+    (tmp_path / "gan").mkdir()
+    alive = json.dumps({"event": "epoch", "epoch": 1, "phase": "head", "critic_alive": True}) + "\n"
+    (tmp_path / "gan" / "metrics.jsonl").write_text(alive + '{"event": "epo\n[]\n')
+    [told] = notices_of_dead_critics(tmp_path, [{"run": "gan", "epoch": 3}])
+    assert told.startswith("2 lines in metrics.jsonl of gan cannot be read, so it is not known")
+    assert notices_of_dead_critics(tmp_path, [{"run": "gan", "epoch": 2}]) == []
+
+
 def test_a_generator_of_an_unknown_kind_is_refused_with_those_that_are_known(workspace: Workspace) -> None:
     path = save_gnet(workspace, SMALL, Direction.REMOVE)
     assert load_generator_with_facts(path.parent, which=str(path))[1].phase == "head", (

@@ -19,10 +19,9 @@ from mammogan.attack.dicom.folder import DicomFolder, StudyKey
 from mammogan.attack.dicom.native import Originals
 from mammogan.attack.dicom.object import Picture, adversarial_names, blinded_names, contribution, encode, text_in_pixels
 from mammogan.attack.dicom.watermark import find_mark
-from mammogan.attack.folder import AdversarialFolder, Entry, real_shard
+from mammogan.attack.folder import AdversarialFolder, Entry, adversarial_shard, real_shard
 from mammogan.attack.shard_task import ShardTask
 from mammogan.data.dicom.placement import Placement, content
-from mammogan.data.shards.checked import CheckedShard
 from mammogan.data.shards.reader import Sample
 from mammogan.errors import UserError
 from mammogan.io.atomic import replaced_atomically
@@ -136,8 +135,12 @@ def finish_dicom(tasks: Sequence[DicomTask]) -> None:
 def _pairs(shard: ShardTask) -> Iterator[tuple[Sample, Sample]]:
     """Yield each original of a shard with its adversarial mammogram, in order."""
     folder = AdversarialFolder(shard.workspace, shard.resolution)
-    reals = real_shard(shard.workspace, shard.resolution, shard.source, shard.count)
-    fakes = CheckedShard(folder.path / shard.name, shard.count, folder.command(shard.split))
+    reals = real_shard(shard.workspace, shard.resolution, shard.source, shard.source_sha256)
+    entry = folder.entry(shard.name)
+    if entry is None:
+        raise UserError(f"{folder.path / shard.name} is not made yet; run\n{folder.command(shard.split)}")
+    fakes = adversarial_shard(folder, entry)
+    fakes.check()  # before the first file is written: the pass below notices a changed byte at its end only
     for real, fake in zip(reals, fakes, strict=True):
         if fake.facts["source_key"] != real.key:
             raise fakes.damaged(f"found {fake.key} where the adversarial version of {real.key} belongs")

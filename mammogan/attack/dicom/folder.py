@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +18,20 @@ from typing import Any
 from mammogan.attack.folder import DONE, AdversarialFolder, Entry
 from mammogan.data.shards.index import INDEX, SCHEMA
 from mammogan.errors import UserError
-from mammogan.io.atomic import PRIVATE, read_json, write_text
+from mammogan.io.atomic import PRIVATE, sha256
 from mammogan.io.provenance import made_by
+from mammogan.io.records import DamagedRecord, read_record, write_record
 from mammogan.io.temporary import remove_abandoned
 from mammogan.workspace import Resolution, Workspace
 
 ABOUT = "Key of a blinded reader study: which files are altered. Keep it from the readers, and keep it."
+FILE = {"file": str, "bytes": int, "sha256": str}
+LISTED = {"files": [FILE], "left_out": [dict]}
+MARKER = LISTED | {"shard": str, "made_from": {"altered_shard_sha256": str, "study": str}}
+KEY = LISTED | {"about": str, "folder": str, "secret": str}
+"""What the index, a shard's marker and the key of a blinded study have, with the types."""
+MADE_AGAIN = "Delete it and repeat mammogan generate with the same options, which writes its files again"
+RELISTED = "Delete it and repeat mammogan generate with the same options, which lists the files again"
 
 
 @dataclass(frozen=True)
@@ -64,16 +71,20 @@ class StudyKey:
 
     def _write(self, folder: DicomFolder, secret: str, listed: Entry) -> None:
         key = {"about": ABOUT, "folder": folder.title, "secret": secret, "made_by": made_by(), **listed}
-        write_text(self.path, json.dumps(key, indent=1) + "\n", PRIVATE)
+        write_record(self.path, key, PRIVATE)
 
     def _read(self) -> dict[str, Any]:
         try:
-            key = read_json(self.path)
+            key = read_record(self.path, KEY)
             if key["about"] == ABOUT and key["secret"]:
-                return dict(key)
-        except (ValueError, KeyError, TypeError):
-            pass
-        raise UserError(f"{self.path} is not a key file of a blinded study; give the path of one, or of a new file")
+                return key
+            why = "it is another file"
+        except DamagedRecord as error:
+            why = error.why
+        raise UserError(
+            f"{self.path} is not a key file of a blinded study ({why}); give the path of one, bring it back from a "
+            "copy, or give the path of a new file"
+        )
 
 
 @dataclass(frozen=True)
@@ -120,20 +131,19 @@ class DicomFolder:
         """Return the marker's entry of a shard that is written; None if one of its files is missing or has another
         size."""
         marker = self._marker(shard)
-        entry: Entry | None = read_json(marker) if marker.is_file() else None
+        entry: Entry | None = read_record(marker, MARKER, MADE_AGAIN) if marker.is_file() else None
         return entry if entry and all(self._holds(file) for file in entry["files"]) else None
 
     def finish_shard(self, shard: str, entry: Entry) -> None:
         """Write a shard's marker, readable only by its owner if it reveals part of the key."""
-        text = json.dumps(entry, indent=1, allow_nan=False) + "\n"
-        write_text(self._marker(shard), text, PRIVATE if self.key else None)
+        write_record(self._marker(shard), entry, PRIVATE if self.key else None)
 
     def remove(self, shard: str) -> None:
         """Delete a shard's files, its marker, and the index that lists them; the key of a blinded study is kept."""
         if not self.key:
             self.complete.unlink(missing_ok=True)
         marker = self._marker(shard)
-        files = read_json(marker)["files"] if marker.is_file() else []
+        files = read_record(marker, MARKER, MADE_AGAIN)["files"] if marker.is_file() else []
         marker.unlink(missing_ok=True)
         for file in files:
             (self.path / file["file"]).unlink(missing_ok=True)
@@ -162,11 +172,11 @@ class DicomFolder:
 
     def _write_index(self, listed: Entry) -> bool:
         if self.complete.is_file():
-            there = read_json(self.complete)
+            there = read_record(self.complete, LISTED, RELISTED)
             if {name: there[name] for name in listed} == listed:
                 return False
         index = {"schema": SCHEMA, "kind": self.name, "resolution": str(self.resolution), "made_by": made_by()}
-        write_text(self.complete, json.dumps({**index, **listed}, indent=1, allow_nan=False) + "\n")
+        write_record(self.complete, {**index, **listed})
         return True
 
     @property
@@ -177,8 +187,8 @@ class DicomFolder:
         return self._marked / f"{Path(shard).stem}.json"
 
     def _markers(self) -> Sequence[Entry]:
-        return [read_json(path) for path in sorted(self._marked.glob("*.json"))]
+        return [read_record(path, MARKER, MADE_AGAIN) for path in sorted(self._marked.glob("*.json"))]
 
     def _holds(self, file: dict[str, Any]) -> bool:
         path = self.path / file["file"]
-        return path.is_file() and path.stat().st_size == file["bytes"]
+        return path.is_file() and path.stat().st_size == file["bytes"] and sha256(path) == file["sha256"]

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from mammogan.attack.config import Background
 from mammogan.attack.original_background import breast_of, with_original_background
+from mammogan.data.cohort.workspace_table import rows_by_key
 from mammogan.data.dicom.greyscale import TOP
 from mammogan.data.dicom.placement import Placement, add_change_to_source, place_pixels
 from mammogan.data.dicom.read import Reading, Source, Unusable, read_mammogram
 from mammogan.data.shards.reader import Sample
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import is_file
-from mammogan.io.tables import read_own
 from mammogan.workspace import Workspace
 
 Pixels = NDArray[np.uint16]
@@ -47,7 +47,7 @@ class Originals:
                 f"--native reads the original mammograms by the paths in {self._cohort}, which is not there; it is "
                 "written by mammogan make-shards"
             )
-        self._rows = {row["key"]: row for row in read_own(self._cohort)}
+        self._rows = rows_by_key(self._cohort)
 
     def pair(self, real: Sample, fake: Sample) -> NativePair:
         """Return both at full size. The adversarial one has the original's air and grey grid if the shard's has them.

@@ -96,6 +96,16 @@ class ClusterConfig:
         if self.cpu_ranks and (self.gpus_per_node or self.gres):
             raise UserError("--cpu-ranks computes on CPU cores: leave out --gpus-per-node and --gres")
         minutes(self.time)
+        self._refuse_line_breaks()
+
+    def _refuse_line_breaks(self) -> None:
+        """Raise UserError for a value that would add lines to the sbatch script."""
+        for name, value in vars(self).items():
+            texts = value if isinstance(value, tuple) and name != "setup" else (value,)
+            if any(isinstance(text, str) and ("\n" in text or "\r" in text) for text in texts):
+                raise UserError(
+                    f"--{name.replace('_', '-')} {value!r}: expected one line; shell lines of a job belong into --setup"
+                )
 
     @property
     def on_cpu(self) -> bool:

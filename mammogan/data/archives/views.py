@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mammogan.data.dicom.usable import SIDES
+from mammogan.data.dicom.sides import SIDES
 
 VIEW_CODES = {
     "399162004": "CC", "R-10242": "CC",

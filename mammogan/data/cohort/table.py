@@ -14,6 +14,7 @@ from mammogan.data.cohort.label_sources import SOURCES, known_source
 from mammogan.data.cohort.quoting import is_read_by_a_scan, quoted
 from mammogan.data.cohort.table_files import find_file, why_not
 from mammogan.errors import UserError
+from mammogan.io.shell import shell_word
 from mammogan.io.tables import WHOLE, Line, NotText, read_lines, row_of, surplus
 from mammogan.workspace import LABELS, SPLITS, Label
 
@@ -124,7 +125,8 @@ def _hints(table: Path, faults: Sequence[Fault], rows: int) -> Iterator[str]:
         yield SPELLING_HINT
     if any(is_read_by_a_scan(fault.column, fault.found) for fault in faults):
         out = "labels.csv" if table.name != "labels.csv" else "cohort.csv"
-        yield f"such words are read by mammogan scan FOLDER --dataset csv --tables {table} --out {out}"
+        read = shell_word(table)
+        yield f"such words are read by mammogan scan FOLDER --dataset csv --tables {read} --out {shell_word(out)}"
 
 
 def _cells(table: Path) -> tuple[list[str], list[Line]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +23,7 @@ from mammogan.data.conversion.convert_image import Task
 from mammogan.data.conversion.failure_limit import Failures, TooMany, most_failures
 from mammogan.data.conversion.limits import RESUME_HINT, Running, writing_into
 from mammogan.data.conversion.report import ConversionReport, count_reasons, report_on, why_left_out, write_quarantine
-from mammogan.data.conversion.shard_folder import COHORT, SETTINGS, ShardFolder
+from mammogan.data.conversion.shard_folder import COHORT, SETTINGS, ShardFolder, read_settings
 from mammogan.data.conversion.write_shards import Plan, Reasons, fill
 from mammogan.data.dicom.decodability import examine
 from mammogan.data.dicom.fit import Fit
@@ -32,7 +33,8 @@ from mammogan.data.inspect.verify import verify
 from mammogan.data.shards.codec import Codec
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.errors import UserError
-from mammogan.io import atomic, terminal
+from mammogan.io import terminal
+from mammogan.io.private import make_private_folder, open_lock
 from mammogan.workspace import LABELS, SPLITS, Resolution, Workspace
 
 __all__ = ["ConversionReport", "IndexedSample", "IndexedShard", "ShardIndex", "convert_cohort", "verify"]
@@ -128,13 +130,16 @@ def fingerprint(mammograms: Sequence[Mammogram]) -> str:
 def _alone_in(workspace: Workspace) -> Iterator[None]:
     """Lock the workspace, so that no second conversion writes into it; the lock ends with the process."""
     private = workspace.salt.parent
-    private.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(private / "lock", "w") as lock:
+    make_private_folder(private)
+    lock = open_lock(private / "lock")
+    try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{workspace.root}: another make_shards.py is writing here; wait until it ends") from None
         yield
+    finally:
+        os.close(lock)
 
 
 def _refuse_other_settings(
@@ -145,7 +150,7 @@ def _refuse_other_settings(
             folder.check(changed)
     ours = {folder.path for folder in folders}
     for other in workspace.root.glob(f"shards/*/{SETTINGS}"):
-        held = atomic.read_json(other)
+        held = read_settings(other)
         if other.parent not in ours and held[COHORT] != folders[0].settings[COHORT]:
             raise UserError(
                 f"{other.parent} holds shards of another cohort: {changed()}. One workspace has one split, or a "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from pathlib import Path
 from mammogan.data.conversion.failure_limit import most_failures
 from mammogan.data.parallel.pool import cores, processes
 from mammogan.errors import UserError
-from mammogan.io import atomic, terminal
+from mammogan.io import terminal
+from mammogan.io.disk_errors import FULL, REFUSED, free
 
 PROCESS_BYTES = 500_000_000
 """Memory that a process needs for images of the largest detectors, 17 million pixels: 0.37e9 measured.
@@ -20,8 +20,6 @@ PROCESS_BYTES = 500_000_000
 A scan of 100 million pixels takes 1.0e9.
 """
 RESUME_HINT = "finished work is kept, and the same command resumes from there"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def writing_into(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL:
-            mend = f"{_free(folder)}; free some space, there or where the output goes"
+            mend = f"{free(folder)}; free some space, there or where the output goes"
         elif error.errno in REFUSED:
             mend = "give a --workspace where you may write"
         elif error.errno == errno.EIO:
@@ -70,8 +68,3 @@ def writing_into(folder: Path) -> Iterator[None]:
         else:
             raise
         raise UserError(f"{folder} cannot be written: {error.strerror}. {mend}: {RESUME_HINT}") from error
-
-
-def _free(folder: Path) -> str:
-    there = next(path for path in (folder, *folder.absolute().parents) if atomic.place_of(path) != "nothing")
-    return f"{shutil.disk_usage(there).free / 1e9:.1f} GB are left"

@@ -19,9 +19,10 @@ import webdataset as wds
 from mammogan.data.cohort.cohort import Mammogram
 from mammogan.data.conversion.convert_image import Members
 from mammogan.data.shards.codec import MEMBER, Codec, codec_of
-from mammogan.data.shards.index import INDEX, SCHEMA
+from mammogan.data.shards.index import INDEX, REMEDY, SCHEMA, IndexedShard, ShardIndex
 from mammogan.errors import UserError
-from mammogan.io import atomic, provenance
+from mammogan.io import atomic, provenance, terminal
+from mammogan.io.records import DamagedRecord, read_record, write_record
 from mammogan.io.temporary import remove_abandoned
 from mammogan.workspace import LABELS, SPLITS, Resolution
 
@@ -30,6 +31,18 @@ COHORT = "cohort_sha256"
 """Name of the cohort's fingerprint among the settings."""
 OVERWRITE_TOKEN = ".anew"
 """File that exists while --overwrite makes all shards again: the sha256 of its settings, so that it can be resumed."""
+SETTINGS_SHAPE = {"resolution": str, COHORT: str, "conversion": int}
+MARKER = {
+    "settings_sha256": str,
+    "shard": (dict, type(None)),
+    "sources": dict,
+    "flags": dict,
+    "excluded": [{"line": int, "key": str, "reason": str}],
+}
+"""What settings.json and a marker have, with the types."""
+MANY = 64
+"""With more finished shards than this, hashing them takes long enough to show its progress."""
+MADE_AGAIN = "Delete it and repeat the same mammogan make-shards command, which {}"
 TEMPORARY_REASONS = {
     "unreadable",
     "decoder_crashed",
@@ -82,7 +95,7 @@ class ShardFolder:
         if not (self.path / SETTINGS).is_file():
             return
         held, ours = (
-            {"codec": codec_of(made), **made} for made in (atomic.read_json(self.path / SETTINGS), self.settings)
+            {"codec": codec_of(made), **made} for made in (read_settings(self.path / SETTINGS), self.settings)
         )
         differing = [
             changed() if name == COHORT else f"{name} was {held.get(name)}, is {ours.get(name)}"
@@ -115,10 +128,24 @@ class ShardFolder:
             if overwrite:
                 atomic.write_text(self.path / OVERWRITE_TOKEN, self.settings_sha256)
         remove_abandoned(self.path)
-        atomic.write_json(self.path / SETTINGS, self.settings)
-        self.done = {name: marker for name, rows in plan.items() if (marker := self._marker(name, rows))}
+        write_record(self.path / SETTINGS, self.settings)
+        there = sum(1 for _ in self.path.glob(f"{DONE}/*.json"))
+        names = (
+            terminal.track(plan, len(plan), f"finished shards compared, {self.resolution}") if there > MANY else plan
+        )
+        self.done = {name: marker for name in names if (marker := self._marker(name, plan[name]))}
         if len(self.done) < len(plan):
             (self.path / INDEX).unlink(missing_ok=True)
+        self._refuse_damaged_index()
+
+    def _refuse_damaged_index(self) -> None:
+        """Raise UserError if index.json is damaged, or does not list the finished shards."""
+        if not (self.path / INDEX).is_file():
+            return
+        listed = [(shard.name, shard.sha256) for shard in ShardIndex.load(self.path).shards]
+        made = [(m["shard"]["name"], m["shard"]["sha256"]) for m in self.done.values() if m["shard"]]
+        if listed != made:
+            raise DamagedRecord(self.path / INDEX, f"it does not list the shards that {DONE} records", REMEDY)
 
     def _clear(self) -> None:
         (self.path / INDEX).unlink(missing_ok=True)
@@ -135,10 +162,12 @@ class ShardFolder:
         path = self.path / DONE / f"{name}.json"
         if not path.is_file():
             return None
-        marker: dict[str, Any] = atomic.read_json(path)
+        remedy = MADE_AGAIN.format("makes its shard again")
+        marker = read_record(path, MARKER, remedy)
         shard, tar = marker["shard"], self.path / f"{name}.tar"
-        whole = shard is None or (tar.is_file() and tar.stat().st_size == shard["bytes"])
-        if not whole or marker["settings_sha256"] != self.settings_sha256:
+        if shard and IndexedShard.of_record(path, shard, remedy).name != tar.name:
+            raise DamagedRecord(path, f"it is the record of {shard['name']}", remedy)
+        if marker["settings_sha256"] != self.settings_sha256 or not (shard is None or _is_as_made(tar, shard)):
             return None
         return None if _worth_another_try(marker, rows, path.stat().st_mtime) else marker
 
@@ -169,7 +198,7 @@ class ShardFolder:
             "flags": shard.flags,
             "excluded": shard.excluded,
         }
-        atomic.write_json(marker, self.done[name])
+        write_record(marker, self.done[name])
 
     def _entry(self, name: str, tar: Path, patients: dict[str, str]) -> dict[str, Any]:
         split, label, _ = name.split("-")
@@ -184,10 +213,7 @@ class ShardFolder:
         }
 
     def write_index(self, planned: Sequence[str]) -> None:
-        """Write index.json from the markers; an existing one is kept, because no shard was made since.
-
-        So a damaged index.json must be deleted before it is written again.
-        """
+        """Write index.json from the markers; an existing one, which ``claim`` has checked, is kept."""
         if (self.path / INDEX).is_file():
             return
         shards = [self.done[name]["shard"] for name in planned if self.done[name]["shard"]]
@@ -202,7 +228,7 @@ class ShardFolder:
             "excluded": self.excluded(),
             "shards": shards,
         }
-        atomic.write_json(self.path / INDEX, index)
+        write_record(self.path / INDEX, index)
         (self.path / OVERWRITE_TOKEN).unlink(missing_ok=True)
 
     def excluded(self) -> list[dict[str, Any]]:
@@ -216,6 +242,21 @@ class ShardFolder:
     def sources(self) -> dict[str, str]:
         """Map the keyed hash of the stored pixels to the sample's key, for all samples in finished shards."""
         return {digest: key for marker in self.done.values() for key, digest in marker["sources"].items()}
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read the settings that a folder of shards was made with. Raises UserError if the file is damaged."""
+    return read_record(path, SETTINGS_SHAPE, MADE_AGAIN.format("writes it again and keeps the shards that fit"))
+
+
+def _is_as_made(tar: Path, shard: dict[str, Any]) -> bool:
+    """Return whether a shard's file has the size and the sha256 that its marker records; if not, it is made again."""
+    if not tar.is_file() or tar.stat().st_size != shard["bytes"]:
+        return False
+    if atomic.sha256(tar) == shard["sha256"]:
+        return True
+    terminal.say(f"{tar.name} has changed since it was made (its sha256 is another): it is made again")
+    return False
 
 
 def _worth_another_try(marker: dict[str, Any], rows: Sequence[Mammogram], made: float) -> bool:

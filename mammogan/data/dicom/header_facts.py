@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import HTJ2K, JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from mammogan.data.dicom.flags import Flag, raised
-from mammogan.data.dicom.usable import SIDES
+from mammogan.data.dicom.sides import SIDES
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 SYNTHETIC_DATA = 0x0008001C

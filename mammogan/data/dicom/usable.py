@@ -51,8 +51,6 @@ OF_A_STUDY = re.compile(
 )
 """Words that a device writes into a series' description when it copies the name of the study, which says nothing of a
 single image."""
-SIDES = {"L": "L", "LEFT": "L", "R": "R", "RIGHT": "R"}
-"""The sides as headers and tables write them, in capitals."""
 PLAIN_VIEWS = ("CC", "MLO")
 
 

@@ -15,8 +15,9 @@ from mammogan.data.dicom.header_facts import CLAIMS
 from mammogan.data.shards.codec import MEMBER, codec_of
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.shards.reader import read_facts, read_pixels
-from mammogan.errors import MissingInput
+from mammogan.errors import UserError
 from mammogan.io import atomic
+from mammogan.io.records import Shape, read_record
 from mammogan.io.terminal import track
 from mammogan.workspace import LABELS, SPLITS, Resolution
 
@@ -48,6 +49,9 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "header_patient": str,
     "source_hmac": str,
 }
+SETTINGS = {"resolution": str}
+MARKER = {"settings_sha256": str, "shard": (dict, type(None)), "excluded": list}
+"""What settings.json and a shard's marker have, with the types."""
 OPTIONAL = {"density", "study", "clean_background", "header_patient", *CLAIMS, *SOURCES}
 
 
@@ -60,9 +64,11 @@ def verify(folder: Path) -> list[str]:
     """
     try:
         index = ShardIndex.load(folder)
-    except (MissingInput, ValueError, KeyError, TypeError) as error:
-        return [f"{folder}: {error}" if isinstance(error, MissingInput) else f"{folder}: index.json damaged: {error!r}"]
+    except UserError as error:
+        return [f"{folder}: {error}"]
     faults = list(_unindexed_tars(index)) + list(_wrong_counts(index))
+    faults += record_faults(folder, SETTINGS, "settings.json")
+    faults += record_faults(folder / ".done", MARKER)
     facts: list[dict[str, Any]] = []
     for shard in track(index.shards, len(index.shards), f"shards {index.resolution} checked"):
         faults += _shard_faults(index, shard, facts)
@@ -74,6 +80,15 @@ def _unindexed_tars(index: ShardIndex) -> Iterator[str]:
     for tar in sorted(index.folder.glob("*.tar")):
         if tar.name not in known:
             yield f"{tar.name}: not in index.json"
+
+
+def record_faults(folder: Path, shape: Shape, names: str = "*.json") -> Iterator[str]:
+    """Yield the faults of the JSON records in a folder; all should have this shape."""
+    for path in sorted(folder.glob(names)):
+        try:
+            read_record(path, shape)
+        except UserError as error:
+            yield str(error)
 
 
 def _wrong_counts(index: ShardIndex) -> Iterator[str]:

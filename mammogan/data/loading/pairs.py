@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from mammogan.data.shards.damage import DamagedSample
 from mammogan.data.shards.reader import ShardImages
 from mammogan.errors import UserError
 
@@ -91,7 +92,10 @@ class PairedStream:
         self._sampler.batches = [
             list(zip(first[low : low + self.share], second[low : low + self.share], strict=True)) for low in lows
         ]
-        yield from self._loader
+        try:
+            yield from self._loader
+        except DamagedSample as error:  # from a worker it comes with the worker's traceback in its text
+            raise DamagedSample(str(error).rpartition(f"{DamagedSample.__name__}: ")[2].strip()) from None
 
 
 def epoch_order(size: int, length: int, seed: tuple[int, ...]) -> list[int]:

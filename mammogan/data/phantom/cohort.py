@@ -25,6 +25,7 @@ from mammogan.data.phantom.plan import PlannedImage, PlannedPatient, plan_cohort
 from mammogan.data.phantom.settings import GENERATOR_VERSION, PhantomConfig
 from mammogan.errors import UserError
 from mammogan.io import atomic, tables, terminal
+from mammogan.io.records import read_record, write_record
 
 SETTINGS, TRUTH, TABLE = "settings.json", "truth.json", "labels.csv"
 COLUMNS = ("path", "patient", "laterality", "view", "label", "density")
@@ -71,7 +72,7 @@ def claim(config: PhantomConfig, out: Path) -> None:
     """Write the settings into a new folder; UserError if the folder has other settings or other files."""
     requested = {"generator": GENERATOR_VERSION, **dataclasses.asdict(config)}
     if (out / SETTINGS).exists():
-        held = atomic.read_json(out / SETTINGS)
+        held = read_record(out / SETTINGS, {"generator": str})
         differing = [
             f"{name} {held.get(name)} there, {requested.get(name)} requested"
             for name in sorted({*held, *requested})
@@ -85,7 +86,7 @@ def claim(config: PhantomConfig, out: Path) -> None:
     elif out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty and holds no phantom cohort: give a new or empty folder as --out")
     else:
-        atomic.write_json(out / SETTINGS, requested)
+        write_record(out / SETTINGS, requested)
 
 
 def _draw_all(config: PhantomConfig, patients: list[PlannedPatient], out: Path, jobs: int) -> Iterator[None]:
@@ -136,7 +137,7 @@ def draw_patient_files(config: PhantomConfig, patient: PlannedPatient, out: Path
             writing += [disk.submit(_write, out / path, content) for path, content in contents.items()]
     for written in writing:
         written.result()
-    atomic.write_json(_record(patient, out), truth)
+    write_record(_record(patient, out), truth)
 
 
 def _draw_image(
@@ -187,8 +188,8 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _write_truth_and_table(config: PhantomConfig, plan: list[PlannedPatient], out: Path) -> None:
-    images = {name: truth for patient in plan for name, truth in atomic.read_json(_record(patient, out)).items()}
-    atomic.write_json(
+    images = {name: truth for patient in plan for name, truth in read_record(_record(patient, out)).items()}
+    write_record(
         out / TRUTH,
         {
             "schema": 1,

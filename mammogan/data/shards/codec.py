@@ -50,16 +50,15 @@ def encode(pixels: NDArray[np.uint16], codec: Codec) -> bytes:
 def decode(encoded: bytes) -> NDArray[np.uint16]:
     """Decode the bytes of ``encode``, of either codec, to the exact pixels, uint16 (H,W), writable.
 
-    Raises ValueError for anything that is not 16-bit, and for damaged zstd, which the checksum detects; for a damaged
-    PNG, any error of its decoder.
+    Raises ValueError for anything that is not 16-bit, and for damaged bytes: both codecs have a checksum.
     """
-    if encoded.startswith(ZSTD_START):
+    if encoded.startswith((ZSTD_START, PNG_START)):
         try:
-            return _decode_zstd(encoded)
-        except zstandard.ZstdError as error:
-            raise ValueError(str(error)) from error
-    if encoded.startswith(PNG_START):
-        return _decode_png(encoded)
+            return _decode_zstd(encoded) if encoded.startswith(ZSTD_START) else _decode_png(encoded)
+        except (MemoryError, ValueError):
+            raise
+        except Exception as error:  # a damaged PNG makes its decoder raise many kinds of errors
+            raise ValueError(str(error) or type(error).__name__) from error
     raise ValueError(f"expected {' or '.join(MEMBER.values())}, found neither; rebuild the shards with make_shards.py")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,38 @@ from typing import Any, TypeVar
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io import atomic
-from mammogan.workspace import Resolution
+from mammogan.io.records import DamagedRecord, Misfit, fit, read_record
+from mammogan.io.shell import shell_word
+from mammogan.workspace import LABELS, SPLITS, Resolution
 
 SCHEMA = 1
 INDEX = "index.json"
+SAMPLE = {
+    "key": str,
+    "patient": str,
+    "pixels_offset": int,
+    "pixels_size": int,
+    "json_offset": int,
+    "json_size": int,
+}
+SHARD = {"name": str, "split": str, "label": str, "count": int, "bytes": int, "sha256": str, "samples": [dict]}
+SHAPE = {
+    "kind": str,
+    "resolution": str,
+    "settings": dict,
+    "settings_sha256": str,
+    "counts": {"train": dict.fromkeys(LABELS, int)},
+    "excluded": [dict],
+    "shards": [SHARD],
+}
+"""What every index.json of shards has, with the types."""
+REMEDY = (
+    "Delete it and repeat the command that makes it (mammogan make-shards, or mammogan generate for adversarial "
+    "mammograms), which lists the finished shards again"
+)
+KINDS = {"shards": "mammograms", "adversarial": "adversarial"}
+"""Kind of the shards in a folder, by the beginning of its parent folder's name."""
+SIZE = re.compile(r"\d+x\d+")
 R = TypeVar("R")
 
 
@@ -44,11 +74,23 @@ class IndexedShard:
     samples: tuple[IndexedSample, ...]
 
     @classmethod
+    def of_record(cls, path: Path, values: dict[str, Any], remedy: str) -> IndexedShard:
+        """Read an entry of the record in ``path``. Raises UserError, which names it, if it is none."""
+        try:
+            return cls.from_json(values)
+        except Misfit as error:
+            raise DamagedRecord(path, str(error), remedy) from None
+
+    @classmethod
     def from_json(cls, values: dict[str, Any]) -> IndexedShard:
+        """Read the entry of an index or a marker. Raises Misfit if it is none, UserError if it names another folder."""
+        fit(values, SHARD)
         refuse_outside(values["name"])
-        return _known(
-            cls, {**values, "samples": tuple(_known(IndexedSample, with_places(s)) for s in values["samples"])}
-        )
+        if values["split"] not in SPLITS or values["label"] not in LABELS:
+            raise Misfit(f"{values['name']}: split {values['split']!r}, label {values['label']!r}")
+        samples = [with_places(sample) for sample in values["samples"]]
+        fit(samples, [SAMPLE], f"{values['name']}.samples")
+        return _known(cls, {**values, "samples": tuple(_known(IndexedSample, sample) for sample in samples)})
 
 
 @dataclass(frozen=True)
@@ -75,27 +117,55 @@ class ShardIndex:
         """List the shards of one split, in the cohort's order within each label."""
         return [shard for shard in self.shards if shard.split == split]
 
+    def shard(self, name: str) -> IndexedShard | None:
+        """Return the shard with this file name; None if there is none."""
+        return next((shard for shard in self.shards if shard.name == name), None)
+
     @classmethod
     def load(cls, folder: Path) -> ShardIndex:
-        """Read ``folder``/index.json. Raises MissingInput when the folder is not finished."""
+        """Read ``folder``/index.json, once until it changes.
+
+        Raises MissingInput when the folder is not finished, and UserError when the file is damaged or is of
+        another folder.
+        """
         path = folder / INDEX
         if not path.is_file():
             raise MissingInput(
                 f"{folder}: no finished shards here; run mammogan make-shards --cohort labels.csv "
-                f"--workspace {folder.parent.parent} --resolution {folder.name}"
+                f"--workspace {shell_word(folder.parent.parent)} --resolution {folder.name}"
             )
-        values = atomic.read_json(path)
-        return cls(
-            folder=folder,
-            kind=values["kind"],
-            resolution=Resolution.parse(values["resolution"]),
-            settings=values["settings"],
-            settings_sha256=values["settings_sha256"],
-            counts=values["counts"],
-            excluded=tuple(values["excluded"]),
-            shards=tuple(IndexedShard.from_json(shard) for shard in values["shards"]),
-            sha256=atomic.sha256(path),
-        )
+        return _loaded(folder, atomic.version(path))
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """Read the content of ``folder``/index.json. Raises UserError when it is damaged or is of another folder."""
+    path = folder / INDEX
+    values = read_record(path, SHAPE, REMEDY)
+    expected = KINDS.get(folder.parent.name.partition("-")[0], values["kind"])
+    if values["kind"] != expected or (SIZE.fullmatch(folder.name) and values["resolution"] != folder.name):
+        raise DamagedRecord(path, f"it is the index of {values['kind']} shards at {values['resolution']}", REMEDY)
+    return values
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(folder: Path, version: tuple[int, ...]) -> ShardIndex:
+    path, values = folder / INDEX, read_index(folder)
+    try:
+        resolution = Resolution.parse(values["resolution"])
+    except UserError as error:
+        raise DamagedRecord(path, str(error), REMEDY) from None
+    shards = tuple(IndexedShard.of_record(path, shard, REMEDY) for shard in values["shards"])
+    return ShardIndex(
+        folder=folder,
+        kind=values["kind"],
+        resolution=resolution,
+        settings=values["settings"],
+        settings_sha256=values["settings_sha256"],
+        counts=values["counts"],
+        excluded=tuple(values["excluded"]),
+        shards=shards,
+        sha256=atomic.sha256(path),
+    )
 
 
 def fingerprint(shards: Iterable[tuple[str, str]]) -> str:

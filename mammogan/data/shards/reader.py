@@ -7,22 +7,24 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import torch
-import webdataset as wds
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
+from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from mammogan.data.shards.codec import MEMBER, decode
-from mammogan.data.shards.index import IndexedSample, fingerprint, refuse_outside, with_places
-from mammogan.io.atomic import read_json
+from mammogan.data.shards.damage import naming
+from mammogan.data.shards.index import IndexedSample, ShardIndex
 from mammogan.workspace import Label
 
 OPEN_AT_ONCE = 128
 """Shards of one split and label that a process keeps open; systems allow a process 1024 open files in all."""
+HEADER_BYTES, NAME_BYTES = 512, 100
+"""Size of a tar header, which ends where the member's content begins, and of the name at its beginning."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +38,45 @@ class Sample:
 
 def shards_fingerprint(folder: Path) -> str:
     """Compute one sha256 for all tars of a finished folder; when and by which version they were made has no effect."""
-    return fingerprint((shard["name"], shard["sha256"]) for shard in read_json(folder / "index.json")["shards"])
+    return ShardIndex.load(folder).fingerprint
 
 
-def read_shard(shard: Path) -> Iterator[Sample]:
-    """Yield all samples of one tar in order, read with webdataset but not decoded by it, which would cut to 8 bits."""
-    files = wds.SimpleShardList([str(shard)])
-    raw = wds.DataPipeline(files, wds.tarfile_to_samples())
-    for sample in raw:
-        kind = next((kind for kind in MEMBER.values() if kind in sample), "pixels")
-        yield Sample(sample["__key__"], decode(sample[kind]), json.loads(sample["json"]))
+class Digest(Protocol):
+    """A hash that is being computed, as of hashlib."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+
+class _Hashed:
+    """A file that updates a digest with all bytes that are read from it."""
+
+    def __init__(self, file: BinaryIO, digest: Digest | None) -> None:
+        self.file, self.digest = file, digest
+
+    def read(self, size: int) -> bytes:
+        found = self.file.read(size)
+        if self.digest:
+            self.digest.update(found)
+        return found
+
+
+def read_shard(shard: Path, digest: Digest | None = None) -> Iterator[Sample]:
+    """Yield all samples of one tar in order, read with webdataset but not decoded by it, which would cut to 8 bits.
+
+    At the end, ``digest`` has been updated with all bytes of the file.
+    """
+    with open(shard, "rb") as file:
+        stream = _Hashed(file, digest)
+        for sample in group_by_keys(tar_file_expander([{"url": str(shard), "stream": stream}])):
+            kind = next((kind for kind in MEMBER.values() if kind in sample), "pixels")
+            yield Sample(sample["__key__"], decode(sample[kind]), parse_facts(sample["json"]))
+        while stream.read(1 << 20):  # what follows the last member
+            pass
 
 
 def read_sample(shard: Path, at: IndexedSample) -> Sample:
-    """Read one sample of a tar at its position in the index, without reading the others."""
-    with open(shard, "rb") as file:
+    """Read one sample of a tar at its position in the index, without reading the others. Raises DamagedSample."""
+    with open(shard, "rb") as file, naming(shard, at.key):
         return Sample(at.key, read_pixels(file, at), read_facts(file, at))
 
 
@@ -63,7 +89,14 @@ def read_pixels(tar: BinaryIO, at: IndexedSample) -> NDArray[np.uint16]:
 def read_facts(tar: BinaryIO, at: IndexedSample) -> dict[str, Any]:
     """Read the JSON member of a sample."""
     tar.seek(at.json_offset)
-    facts: dict[str, Any] = json.loads(tar.read(at.json_size))
+    return parse_facts(tar.read(at.json_size))
+
+
+def parse_facts(member: bytes) -> dict[str, Any]:
+    """Parse a sample's JSON member. Raises ValueError unless it is a mapping."""
+    facts = json.loads(member)
+    if not isinstance(facts, dict):
+        raise ValueError(f"its JSON holds no mapping but {type(facts).__name__}")
     return facts
 
 
@@ -76,32 +109,44 @@ class Member:
     offset: int
     size: int
 
+    def content(self, header_and_content: bytes) -> bytes:
+        """Return the member's bytes after its tar header. Raises ValueError if the header names another member, as in a
+        tar that was put in the place of another, or if there are too few bytes."""
+        name = header_and_content[:NAME_BYTES].rstrip(b"\0").decode(errors="replace")
+        if len(header_and_content) != HEADER_BYTES + self.size:
+            raise ValueError("the file is shorter than its index says")
+        if name.partition(".")[0] != self.key:
+            raise ValueError(f"found {name!r} in its place")
+        return header_and_content[HEADER_BYTES:]
+
 
 class ShardImages(Dataset[Tensor]):
-    """Random access to the mammograms of one split and label: index -> uint16 (1,H,W), in the cohort's order."""
+    """Random access to the mammograms of one split and label: index -> uint16 (1,H,W), in the cohort's order.
+
+    Each reading checks that the tar has this sample's pixels there, and their checksum (zstd, PNG); the tar's sha256 is
+    not computed, since only parts of it are read. Raises DamagedSample.
+    """
 
     def __init__(self, folder: Path, split: str, label: Label) -> None:
-        self.folder = folder
-        self.members = [
-            Member(shard["name"], sample["key"], sample["pixels_offset"], sample["pixels_size"])
-            for shard in read_json(folder / "index.json")["shards"]
-            if shard["split"] == split and shard["label"] == label
-            for sample in map(with_places, shard["samples"])
-        ]
         self._open: dict[str, int] = {}
         self._owner = os.getpid()
-        for member in self.members:
-            refuse_outside(member.shard)
+        self.folder = folder
+        self.members = [
+            Member(shard.name, sample.key, sample.pixels_offset, sample.pixels_size)
+            for shard in ShardIndex.load(folder).shards
+            if shard.split == split and shard.label == label
+            for sample in shard.samples
+        ]
 
     def __len__(self) -> int:
         return len(self.members)
 
     def __getitem__(self, index: int) -> Tensor:
         member = self.members[index]
-        encoded = os.pread(self._descriptor(member.shard), member.size, member.offset)
-        if len(encoded) != member.size:
-            raise ValueError(f"{member.shard} is shorter than its index says; run mammogan check-shards")
-        return torch.from_numpy(decode(encoded))[None]
+        with naming(self.folder / member.shard, member.key):
+            file = self._descriptor(member.shard)
+            found = os.pread(file, HEADER_BYTES + member.size, max(0, member.offset - HEADER_BYTES))
+            return torch.from_numpy(decode(member.content(found)))[None]
 
     def _descriptor(self, shard: str) -> int:
         if self._owner != os.getpid():  # a forked worker must not share the parent's descriptors

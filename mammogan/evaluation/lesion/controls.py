@@ -29,7 +29,7 @@ from mammogan.data.shards.checked import CheckedShard
 from mammogan.data.shards.reader import Sample
 from mammogan.evaluation.phantom_truth import LesionTruth, PhantomTruth, Removal, compare_with_truth
 from mammogan.evaluation.scores import probabilities
-from mammogan.evaluation.scores_file import keep, read_kept
+from mammogan.evaluation.scores_file import keep, read_kept, understood
 from mammogan.models.networks import Critic
 from mammogan.training.run.trained_networks import check_same_file, load_generator_with_facts
 
@@ -80,7 +80,7 @@ class ControlTask:
         return read_kept(self.path, self.made_from)
 
     def scores(self) -> list[ControlScore]:
-        return [ControlScore.from_json(values) for values in self.read()[1]]
+        return understood(self.path, ControlScore.from_json, self.read()[1])
 
 
 def measure_controls(task: ControlTask, cad: Critic, truth: PhantomTruth) -> bool:

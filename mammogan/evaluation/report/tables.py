@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,17 +86,23 @@ def _csv_rows(results: Sequence[Result]) -> Iterator[tuple[object, ...]]:
 
 
 def write_table_markdown(path: Path, results: Sequence[Result], banner: str) -> None:
-    """Write the study's rows: ours with 95% intervals, and the paper's next to them."""
+    """Write the study's rows: ours with 95% intervals, and the paper's next to them. Texts that are given, such as
+    --out-of-domain, are escaped."""
     ours = [f"{result.name} (95% interval)" for result in results]
-    lines = [f"**{banner}**", ""] if banner else []
+    lines = [f"**{escaped(banner)}**", ""] if banner else []
     lines += [_row(["", *ours, *paper_columns()]), _row(["---"] * (1 + len(ours) + len(PAPER)))]
     for name, title in ROWS.items():
         cells = [f"{value_text(r.table[name])}, {interval_text(r.table[name])}" for r in results]
         cells = ["n/a" if cell == "n/a, n/a" else cell for cell in cells]
         lines.append(_row([title, *cells, *(paper.get(name, NOT_GIVEN) for paper in PAPER.values())]))
-    remarks = [f"- {line}" for line in notes(results)]
+    remarks = [f"- {escaped(line)}" for line in notes(results)]
     write_text(path, "\n".join([*lines, *(["", *remarks] if remarks else [])]) + "\n")
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(map(escaped, cells)) + " |"
+
+
+def escaped(text: str) -> str:
+    """Escape what Markdown and the HTML in it would read as their own, and put the text on one line."""
+    return re.sub(r"([\\`*_\[\]|<>])", r"\\\1", " ".join(text.split())).replace("\\<", "&lt;").replace("\\>", "&gt;")

@@ -11,6 +11,7 @@ import torch
 
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.run.checkpoint import load, load_newest, save
+from mammogan.training.run.checkpoint_kind import check_same_training, with_weights
 from mammogan.training.run.run_folder import Run
 
 
@@ -42,12 +43,16 @@ def resume(training: Resumable, run: Run) -> list[str]:
 
     Returns messages for the user: which file was damaged, and what is different now. A damaged newest.pt is replaced by
     the good newest-1.pt, so that the next save keeps the good one. Raises MissingInput or UserError if there is no good
-    state.
+    state, or if it belongs to another training.
     """
     state, message = load_newest(run)
-    training.restore(state)
+    ours, newest = training.state(), run.previous if message else run.newest
+    check_same_training(newest, state, ours)
+    with_weights(newest, state, lambda: training.restore(state))
     if run.best.is_file():
-        training.adopt(load(run.best))
+        best = load(run.best)
+        check_same_training(run.best, best, ours)
+        with_weights(run.best, best, lambda: training.adopt(best))
     training.ranks.agree((training.epoch, training.batch))
     if message and training.ranks.first:
         run.previous.replace(run.newest)

@@ -11,6 +11,7 @@ import torch
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import replaced_atomically
+from mammogan.io.disk_errors import FULL, free_bytes
 from mammogan.io.temporary import temporary
 from mammogan.training.run.damage import damage_of
 from mammogan.training.run.run_folder import Run
@@ -31,15 +32,39 @@ def save(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
     """Write a state of tensors and plain values to a temporary file, then rename it to ``path``.
 
     So ``path`` is always a complete file. With ``keep``, the previous file is kept there, once all of the new one is on
-    disk.
+    disk. Raises UserError where the disk is full; the previous file is then still there.
     """
-    with replaced_atomically(path) as own:
-        with open(own, "w+b") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if keep is not None and path.exists():
-            _keep(path, keep)
+    try:
+        with replaced_atomically(path) as own:
+            with open(own, "w+b") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            if keep is not None and path.exists():
+                _keep(path, keep)
+    except (OSError, RuntimeError) as error:
+        if not _is_full(error):
+            raise
+        raise UserError(
+            f"checkpoint {path} cannot be written, the disk is full: it needs {_bytes_of(state) / 1e9:.3f} GB, and "
+            f"{free_bytes(path) / 1e9:.3f} GB are left there. Free some space, and repeat the command: nothing is "
+            "lost, it resumes from the checkpoint before"
+        ) from error
+
+
+def _is_full(error: OSError | RuntimeError) -> bool:
+    """Whether a full disk (or quota) stopped writing; torch's own writer reports that without an error number."""
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    return "inline_container" in str(error) or "PytorchStreamWriter" in str(error)
+
+
+def _bytes_of(value: Any) -> int:
+    """Return the bytes of all tensors in a state: a checkpoint is little larger."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return sum(_bytes_of(part) for part in parts)
 
 
 def _keep(path: Path, keep: Path) -> None:
@@ -70,8 +95,10 @@ def load(path: Path) -> dict[str, Any]:
         if not (why := damage_of(file)):
             file.seek(0)
             try:
-                state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-                return state
+                state = torch.load(file, map_location="cpu", weights_only=True)
+                if isinstance(state, dict):
+                    return state
+                why = f"it holds {type(state).__name__}, and checkpoints hold a mapping"
             except Exception as error:  # torch raises many kinds of errors for bytes that are no zip or no pickle
                 if isinstance(error, MemoryError) or getattr(error, "errno", EINVAL) != EINVAL:
                     raise  # a lost disk; EINVAL is torch seeking before the first byte

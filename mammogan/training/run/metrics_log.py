@@ -18,6 +18,15 @@ def read_events(metrics: Path) -> list[Event]:
     return [event for line in lines if (event := _event(line))]
 
 
+def damaged_lines(metrics: Path) -> int:
+    """Count the lines of metrics.jsonl that are no events; an unfinished last one, as a kill leaves it, is none."""
+    try:
+        lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    except OSError:
+        return 0
+    return sum(not _event(line) for line in lines if line.endswith("\n"))
+
+
 def _event(line: str) -> Event:
     try:
         event = json.loads(line)

@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from mammogan.config import CLASSIFIER, GENERATOR, CadConfig, GanConfig
+from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import read_json, sha256
+from mammogan.io.atomic import sha256
+from mammogan.io.shell import shell_word
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import LABELS, Direction, Resolution, Workspace
 
@@ -60,7 +62,7 @@ def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
         state = "has not finished" if (run / "config.yaml").is_file() else "is not there"
         raise MissingInput(
             f"the classifier for {resolution} {state} ({run}); run\n"
-            f"  mammogan train-cad --workspace {workspace.root} --resolution {resolution}"
+            f"  mammogan train-cad --workspace {shell_word(workspace.root)} --resolution {resolution}"
         )
     check_own_classes(Run(run).classifier, config.generator)
 
@@ -71,8 +73,8 @@ def check_remover(resolution: Resolution, workspace: Workspace) -> None:
     if not (run / "done.json").is_file():
         raise MissingInput(
             f"the lesion objective inserts lesions that its remover has removed, and {run} has not finished; run\n"
-            f"  mammogan train-gan --workspace {workspace.root} --resolution {resolution} --objective lesion "
-            "--direction remove"
+            f"  mammogan train-gan --workspace {shell_word(workspace.root)} --resolution {resolution} "
+            "--objective lesion --direction remove"
         )
 
 
@@ -86,20 +88,21 @@ def check_shards(resolution: Resolution, workspace: Workspace) -> None:
         others = ", ".join(map(str, workspace.resolutions())) or "none"
         raise MissingInput(
             f"no shards at {resolution} in {folder} (there: {others}); run\n"
-            f"  mammogan make-shards --cohort labels.csv --workspace {workspace.root} --resolution {resolution}"
+            f"  mammogan make-shards --cohort labels.csv --workspace {shell_word(workspace.root)} "
+            f"--resolution {resolution}"
         )
-    index = read_json(folder / "index.json")
-    if index["settings"].get("voi") == "none":
+    index = ShardIndex.load(folder)
+    if index.settings.get("voi") == "none":
         raise UserError(
             f"the shards at {resolution} hold stored numbers (--voi none), which are for other programs: networks "
             "expect the full range of brightness. Make shards with --voi header, or linear_bits, in another --workspace"
         )
-    check_classes(resolution, index["counts"])
-    damaged = [shard["name"] for shard in index["shards"] if not _is_whole(folder / shard["name"], shard["bytes"])]
+    check_classes(resolution, index.counts)
+    damaged = [shard.name for shard in index.shards if not _is_whole(folder / shard.name, shard.bytes)]
     if damaged:
         raise UserError(
             f"{len(damaged)} of the shards at {resolution} are missing or cut short, {damaged[0]} the first; run\n"
-            f"  mammogan check-shards --workspace {workspace.root} --resolution {resolution}\n"
+            f"  mammogan check-shards --workspace {shell_word(workspace.root)} --resolution {resolution}\n"
             "It says what to do"
         )
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from rich.table import Table
 from torch import Tensor
 
 from mammogan.io.atomic import replaced_atomically, write_text
+from mammogan.io.temporary import this_host
 from mammogan.io.terminal import duration, say
 from mammogan.training.run.run_folder import Run
 from mammogan.training.run.status import EVERY_SECONDS, Status, remove_status
@@ -157,7 +159,7 @@ class Reporter:
     def _cut_metrics(self, lines: int) -> None:
         """Cut metrics.jsonl to its first ``lines`` lines."""
         if self.run.metrics.is_file():
-            kept = self.run.metrics.read_text(encoding="utf-8").splitlines(keepends=True)[:lines]
+            kept = self.run.metrics.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[:lines]
             write_text(self.run.metrics, "".join(kept))
             self.lines = len(kept)
 
@@ -190,7 +192,16 @@ def _short(value: Any) -> str:
 
 
 def _tensorboard(folder: Path, epoch: int) -> Any:
-    """Return a TensorBoard writer that replaces what a lost run wrote from ``epoch`` on."""
+    """Return a TensorBoard writer that replaces what a lost run wrote from ``epoch`` on.
+
+    TensorBoard puts the machine's name into its files' names; here they get a digest of it.
+    """
+    from tensorboard.summary.writer import event_file_writer
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder), purge_step=epoch)
+    sockets = event_file_writer.socket
+    event_file_writer.socket = SimpleNamespace(gethostname=this_host)
+    try:
+        return SummaryWriter(str(folder), purge_step=epoch)
+    finally:
+        event_file_writer.socket = sockets

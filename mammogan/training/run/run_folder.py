@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mammogan.config import CLASSIFIER, to_dict
 from mammogan.errors import UserError
-from mammogan.io.atomic import write_json, write_text
+from mammogan.io.atomic import write_json
 from mammogan.io.provenance import made_by, write_provenance_beside
+from mammogan.io.records import read_yaml_record, write_yaml_record
 from mammogan.io.temporary import remove_abandoned, remove_abandoned_of
 from mammogan.workspace import Direction
 
@@ -33,6 +32,11 @@ SOURCES = {
     "generator_source_sha256": "the source file of the generator",
 }
 """Inputs whose change is reported and not refused: a file has other things in it, and comments."""
+REMEDY = (
+    "Bring it back from a copy; or, if you know the settings of this training, delete it and repeat the training's "
+    "command with them, which continues from its checkpoint and writes it again"
+)
+"""What to do about a damaged config.yaml."""
 NOT_RECORDED_EARLIER = ("vgg_weights_sha256",)
 """Inputs that runs of earlier versions did not record."""
 
@@ -82,6 +86,12 @@ class Run:
     def shards_sha256(self) -> str | None:
         """Fingerprint of the shards it was trained on; None if the run does not record it."""
         found: str | None = self._record().get("shards_sha256")
+        return found
+
+    @property
+    def cad_sha256(self) -> str | None:
+        """sha256 of the CAD that a generator was trained against; None if the run does not record it."""
+        found: str | None = self._record().get("cad_sha256")
         return found
 
     @property
@@ -146,7 +156,7 @@ class Run:
         for file in (self.path / "config.yaml", self.metrics, self.done):
             remove_abandoned_of(file)
         record = {"config": _plain(to_dict(config)), "made_by": made_by(), **inputs}
-        write_text(self.path / "config.yaml", yaml.safe_dump(record, sort_keys=False))
+        write_yaml_record(self.path / "config.yaml", record)
         write_provenance_beside(self.path / "config.yaml")
 
     def is_finished(self, config: Any) -> bool:
@@ -156,9 +166,9 @@ class Run:
         return self.done.is_file() and all(recorded.get(name) == requested.get(name) for name in LENGTHS)
 
     def _record(self) -> dict[str, Any]:
-        """Return the content of config.yaml; empty if the run has not started."""
+        """Return the content of config.yaml; empty if the run has not started. Raise UserError if it is damaged."""
         settings = self.path / "config.yaml"
-        return yaml.safe_load(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+        return read_yaml_record(settings, {"config": dict}, REMEDY) if settings.is_file() else {}
 
     def finish(self, facts: dict[str, Any]) -> None:
         """Write done.json, which marks the run as complete."""

@@ -24,6 +24,7 @@ from mammogan.models.registry import (
     sources_of,
 )
 from mammogan.training.run.checkpoint import load
+from mammogan.training.run.checkpoint_kind import check_kind, with_weights
 from mammogan.training.run.run_folder import SOURCES, Run
 
 ARCHS = (GENERATOR, *LESION_GENERATORS)
@@ -38,11 +39,17 @@ def load_cad(run: str | Path, device: torch.device | str = "cpu", which: str = "
 
     ``which`` is "best" (on validation), "newest" or the path of a checkpoint.
     """
-    state = load(choose_checkpoint(Path(run), which))
+    path = choose_checkpoint(Path(run), which)
+    state = load(path)
+    check_kind(path, state, "cad")
     say_if_source_changed(state, sources_of(classifier=state.get("arch", CLASSIFIER)))
-    cad = build_classifier(state.get("arch", CLASSIFIER), state["width"])
-    cad.load_state_dict(state["cad"])
-    return cad.to(device).eval()
+
+    def build() -> Critic:
+        cad = build_classifier(state.get("arch", CLASSIFIER), state["width"])
+        cad.load_state_dict(state["cad"])
+        return cad
+
+    return with_weights(path, state, build).to(device).eval()
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ def read_generator(run: Path, which: str = "best") -> tuple[dict[str, Any], Chec
     """
     path = choose_checkpoint(run, which)
     state = load(path)
+    check_kind(path, state, "gan")
     refuse_other_arch(path, state)
     origin = state.get("direction"), run_of(path).shards_sha256, state.get("arch", ARCHS[0])
     return state, CheckpointFacts(path, sha256(path), state["phase"], state["epoch"], *origin)
@@ -96,17 +104,21 @@ def load_generator_with_facts(
     state, facts = read_generator(run, which)
     if facts.arch == "transplant":
         raise UserError(f"checkpoint {facts.path} is a bank of lesions, no network; mammogan generate uses it")
-    return network_of(state).to(device).eval(), facts
+    return network_of(state, facts.path).to(device).eval(), facts
 
 
-def network_of(state: dict[str, Any]) -> nn.Module:
-    """Build the network from a state of ``read_generator``."""
-    if state.get("arch") == "residual-map":
-        return LesionGenerator.of_state(state)
-    say_if_source_changed(state, sources_of(generator=state.get("arch", GENERATOR)))
-    gnet = build_generator(state.get("arch", GENERATOR), state["width"], state["gnet_norm"])
-    gnet.load_state_dict(state["gnet"])
-    return gnet
+def network_of(state: dict[str, Any], path: Path) -> nn.Module:
+    """Build the network from a state of ``read_generator``; ``path`` is its checkpoint, for the error message."""
+
+    def build() -> nn.Module:
+        if state.get("arch") == "residual-map":
+            return LesionGenerator.of_state(state)
+        say_if_source_changed(state, sources_of(generator=state.get("arch", GENERATOR)))
+        gnet = build_generator(state.get("arch", GENERATOR), state["width"], state["gnet_norm"])
+        gnet.load_state_dict(state["gnet"])
+        return gnet
+
+    return with_weights(path, state, build)
 
 
 def say_if_source_changed(state: dict[str, Any], sources: dict[str, str]) -> None:

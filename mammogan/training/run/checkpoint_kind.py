@@ -1,0 +1,98 @@
+"""Refuse a checkpoint of another kind, architecture, direction or width than is needed, before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+
+from mammogan.errors import UserError
+from mammogan.io.records import Misfit, Shape, fit
+
+Kind = Literal["cad", "gan"]
+WHAT: dict[str, str] = {"cad": "a classifier (CAD)", "gan": "a generator (GAN)"}
+NUMBER = (int, float)
+WIDEST = 64
+"""Largest width of a network that is believed: 64 times the study's."""
+NETWORK: dict[str, Shape] = {"phase": str, "epoch": int, "width": NUMBER, "gnet": dict}
+LESION: dict[str, Shape] = {"growth": torch.Tensor, "surroundings": NUMBER}
+PARTS: dict[str, Shape] = {
+    "cad": {"width": NUMBER, "cad": dict},
+    "residual-map": NETWORK | {"cell": int, "fine_levels": int},
+    "transplant": {"phase": str, "epoch": int, "cell": int, "radius": NUMBER, "lesions": [LESION]},
+    "unet": NETWORK | {"gnet_norm": str},
+}
+"""What a checkpoint of a CAD has, and one of a generator by its ``arch``; any other ``arch`` is like unet."""
+IDENTITY = ("kind", "arch", "objective", "direction", "width", "gnet_norm", "cell", "fine_levels")
+"""Values that say which training a checkpoint belongs to."""
+T = TypeVar("T")
+
+
+def kind_of(state: dict[str, Any]) -> str:
+    """Return 'cad' or 'gan'; from its parts where an earlier version did not record it; '' if it is neither."""
+    found: str = state.get("kind") or next(
+        (kind for part, kind in (("cad", "cad"), ("gnet", "gan"), ("lesions", "gan")) if part in state), ""
+    )
+    return found
+
+
+def described(state: dict[str, Any]) -> str:
+    """Say in words what a checkpoint holds."""
+    kind = kind_of(state)
+    if kind not in WHAT:
+        return "no network of MammoGAN"
+    facts = [f"{name} {state[name]}" for name in ("arch", "direction", "width") if state.get(name) is not None]
+    return WHAT[kind] + (f", {', '.join(facts)}" if facts else "")
+
+
+def check_kind(path: Path, state: dict[str, Any], kind: Kind) -> None:
+    """Raise UserError, which says what the checkpoint is, unless it holds this kind of network with all its parts."""
+    if kind_of(state) != kind:
+        raise UserError(
+            f"checkpoint {path} should hold {WHAT[kind]} and holds {described(state)}: name another checkpoint, or "
+            "bring the right file back"
+        )
+    arch = "cad" if kind == "cad" else state.get("arch", "unet")
+    try:
+        fit(state, PARTS.get(arch, PARTS["unet"]))
+        if not 0 < state.get("width", 1) <= WIDEST:
+            raise Misfit(f"its width is {state['width']}")
+    except Misfit as error:
+        raise UserError(
+            f"checkpoint {path} holds {described(state)} that cannot be used: {error}. Name another checkpoint, or "
+            "train it again"
+        ) from None
+
+
+def check_same_training(path: Path, found: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Raise UserError if a checkpoint is of another training than the one whose state is ``ours``."""
+    other = [
+        f"{name} {found[name]} instead of {ours[name]}"
+        for name in IDENTITY
+        if name in ours and found.get(name, ours[name]) != ours[name]
+    ]
+    if kind_of(found) != kind_of(ours):
+        other = [f"{described(found)} instead of {described(ours)}"]
+    if other:
+        raise UserError(
+            f"checkpoint {path} is not of this training: it holds {'; '.join(other)}. Bring the right file back, or "
+            "remove the folder to train again"
+        )
+
+
+def with_weights(path: Path, state: dict[str, Any], build: Callable[[], T]) -> T:
+    """Build a network from a checkpoint. Raise UserError if the weights are not those of the network that it names."""
+    try:
+        return build()
+    except UserError:
+        raise
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, RuntimeError) and "state_dict" not in str(error):
+            raise  # out of memory, no GPU
+        raise UserError(
+            f"checkpoint {path} says it holds {described(state)}, and its weights are those of another network "
+            f"({str(error).splitlines()[-1].strip() if str(error) else type(error).__name__}). Name another "
+            "checkpoint, or train it again"
+        ) from error

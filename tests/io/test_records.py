@@ -1,0 +1,98 @@
+"""The package's own JSON and YAML files: what was damaged is said, with the file and what to do."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mammogan.errors import UserError
+from mammogan.io.records import (
+    SEAL,
+    DamagedRecord,
+    read_record,
+    read_yaml_record,
+    write_record,
+    write_yaml_record,
+)
+
+VALUES: dict[str, Any] = {"name": "test-positive-000000.tar", "counts": {"a": 3}, "places": [{"offset": 512}], "p": 0.1}
+SHAPE = {"name": str, "counts": {"a": int}, "places": [{"offset": int}], "p": float}
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    write_record(tmp_path / "index.json", VALUES)
+    return tmp_path / "index.json"
+
+
+def test_a_record_comes_back_as_it_was_written_without_its_checksum(record: Path) -> None:
+    assert read_record(record, SHAPE) == VALUES and SEAL in record.read_text()
+    write_record(record, read_record(record))
+    assert read_record(record, SHAPE) == VALUES
+
+
+def test_every_cut_and_every_flipped_bit_of_a_record_is_found_or_changes_nothing(record: Path) -> None:
+    content = record.read_bytes()
+    for size in range(len(content) - 2):
+        record.write_bytes(content[:size])
+        with pytest.raises(DamagedRecord, match=r"index.json is damaged: it is (empty|no complete JSON)"):
+            read_record(record, SHAPE)
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1
+        record.write_bytes(flipped)
+        with contextlib.suppress(DamagedRecord):
+            assert {k: v for k, v in read_record(record, SHAPE).items() if k in VALUES} == VALUES, place
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "it is empty"),
+        ("null", "expected a mapping, found nothing"),
+        ("[]", "expected a mapping, found a list"),
+        ('"x"', "expected a mapping, found text"),
+        ("{}", "name is missing"),
+        ('{"name": 3}', "name: expected text, found a whole number"),
+        ('{"name": "x", "counts": {"a": true}}', r"counts.a: expected a whole number, found bool"),
+        ('{"name": "x", "counts": {"a": 1}, "places": [{}]}', r"places\[0\].offset is missing"),
+        ("[" * 100_000, "no complete JSON"),
+    ],
+)
+def test_what_is_no_record_is_said_with_the_file_and_what_to_do(record: Path, text: str, told: str) -> None:
+    record.write_text(text)
+    with pytest.raises(UserError, match=rf"index.json is damaged: .*{told}.*\. Delete it and repeat"):
+        read_record(record, SHAPE)
+
+
+def test_bytes_that_are_no_text_are_said_too(record: Path) -> None:
+    record.write_bytes(b"\xff\xfe\x00")
+    for read in (read_record, read_yaml_record):
+        with pytest.raises(DamagedRecord, match="no text in UTF-8"):
+            read(record)
+
+
+def test_records_of_earlier_versions_have_no_checksum_and_are_read(tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text('{"name": "x"}')
+    assert read_record(tmp_path / "old.json", {"name": str}) == {"name": "x"}
+    (tmp_path / "old.yaml").write_text("config: {width: 1}\n")
+    assert read_yaml_record(tmp_path / "old.yaml", {"config": dict}) == {"config": {"width": 1}}
+
+
+def test_every_cut_of_a_yaml_record_is_found_and_its_comments_disturb_no_other_reader(tmp_path: Path) -> None:
+    import yaml
+
+    path, values = tmp_path / "config.yaml", {"config": {"width": 0.5, "epochs": [1, 2]}, "shards_sha256": "ab" * 32}
+    write_yaml_record(path, values)
+    content = path.read_bytes()
+    assert read_yaml_record(path) == yaml.safe_load(content) == values
+    for size in range(len(content) - 1):
+        path.write_bytes(content[:size])
+        with pytest.raises(DamagedRecord, match=r"config.yaml is damaged"):
+            read_yaml_record(path, {"config": dict})
+    path.write_bytes(content.replace(b"0.5", b"0.6"))
+    with pytest.raises(DamagedRecord, match="changed after it was written"):
+        read_yaml_record(path)
