@@ -38,9 +38,9 @@ from mammogan.data.cohort.pseudonyms import Pseudonyms
 from mammogan.data.cohort.table import read_table
 from mammogan.data.conversion.convert_image import Converted, Task, convert
 from mammogan.data.conversion.shard_folder import OpenShard
+from mammogan.data.dicom.decode import decode
 from mammogan.data.dicom.kind import read
 from mammogan.data.dicom.placement import Placement, content
-from mammogan.data.dicom.read import _decoded
 from mammogan.data.dicom.resample import bicubic
 from mammogan.data.shards.codec import CODECS, Codec, encode
 from mammogan.workspace import HIGH, LOW
@@ -75,7 +75,7 @@ def floor(codec: Codec, resize: Resize) -> Method:
 
     def work(row: Mammogram) -> None:
         dataset = read(row.path)
-        pixels = _decoded(dataset, correct=False).astype(np.float32)
+        pixels = decode(dataset, []).astype(np.float32)
         for resolution in BOTH:
             placement = Placement.fit(pixels.shape, resolution, False, False)
             scaled = np.clip(resize(pixels, placement.content_shape), 0, 65535)

@@ -28,7 +28,7 @@ from measuring import machine, peak_mebibytes, seconds, stand_in_for_torchvision
 stand_in_for_torchvision()
 
 from mammogan.config import CadConfig, ComputeConfig, GanConfig, PenaltyConfig
-from mammogan.models.losses import alone
+from mammogan.models.losses import on_one_rank
 from mammogan.models.networks import Cad, Discriminator, Gnet
 from mammogan.training.cad_step import CadStep
 from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep, fakes_without_graph
@@ -97,7 +97,7 @@ class Bench:
         return lambda: self._backward(lambda: step(positives, negatives, keep)["loss"], self.cad)
 
     def _discriminator_step(self) -> Callable[[], None]:
-        step = DiscriminatorStep(self.critic, self.gan_config, alone)  # type: ignore[arg-type]
+        step = DiscriminatorStep(self.critic, self.gan_config, on_one_rank)  # type: ignore[arg-type]
         real, source, keep = *self.pixels[: 2 * GAN_PAIRS].split(GAN_PAIRS), self._keep(2 * GAN_PAIRS)
 
         def loss() -> Tensor:
@@ -106,7 +106,7 @@ class Bench:
         return lambda: self._backward(loss, self.critic)
 
     def _generator_step(self) -> Callable[[], None]:
-        step = GeneratorStep(self.gnet, self.critic, self.gan_config, True, alone)  # type: ignore[arg-type]
+        step = GeneratorStep(self.gnet, self.critic, self.gan_config, True, on_one_rank)  # type: ignore[arg-type]
         source, keep = self.pixels[:GAN_PAIRS], self._keep(GAN_PAIRS)
         return lambda: self._backward(lambda: step(source, keep)["loss"], self.gnet)
 

@@ -24,7 +24,7 @@ from counted import Flops, Networks, phases
 from counting import count
 
 from mammogan.config import CadConfig, ComputeConfig, GanConfig
-from mammogan.models.losses import alone
+from mammogan.models.losses import on_one_rank
 from mammogan.training.cad_step import CadStep
 from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep, fakes_without_graph
 from mammogan.workspace import HIGH, LOW, Resolution
@@ -80,9 +80,9 @@ def _step(name: str, networks: Networks, compute: ComputeConfig, dtype: torch.dt
         cad = CadStep(networks.cad, CadConfig(compute=compute))
         return lambda: cad(pixels, pixels, keep)["loss"].backward()
     if name == "generator":
-        generator = GeneratorStep(networks.gnet, networks.critic, gan, True, alone)
+        generator = GeneratorStep(networks.gnet, networks.critic, gan, True, on_one_rank)
         return lambda: generator(pixels, keep[:pairs])["loss"].backward()
-    discriminator = DiscriminatorStep(networks.critic, gan, alone)
+    discriminator = DiscriminatorStep(networks.critic, gan, on_one_rank)
     return lambda: discriminator(pixels, fakes_without_graph(networks.gnet, pixels), keep)["loss"].backward()
 
 
@@ -100,7 +100,7 @@ def batch_flops(resolution: Resolution) -> dict[str, list[tuple[float, float]]]:
     """How often each kind of batch takes each of its steps, and the step's FLOPs for one pair."""
     found = {name: [(often, step.flops) for _, often, step in steps] for name, steps in phases(resolution).items()}
     networks = Networks(resolution)
-    step = GeneratorStep(networks.gnet, networks.critic, GAN, False, alone)
+    step = GeneratorStep(networks.gnet, networks.critic, GAN, False, on_one_rank)
     with Flops() as flops:
         step(networks.pixels, networks.keep[:1])["loss"].backward()
     return {**found, "identity": [(1, flops.total)], "critic alone": found["GAN, last layer"][:1]}

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from mammogan.io.options import run
 from mammogan.io.terminal import say
-from mammogan.reader.statistics.proportions import Unsure
+from mammogan.reader.config import Unsure
 from mammogan.workspace import Workspace
 
 

@@ -14,6 +14,8 @@ from mammogan.errors import UserError
 READER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 STUDY_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 MOST_SEED = 2**63 - 1
+Unsure = Literal["wrong", "half", "left out"]
+"""How an unsure answer counts in an accuracy. The paper is silent; wrong: it identified nothing."""
 
 
 @dataclass(frozen=True)

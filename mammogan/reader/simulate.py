@@ -6,7 +6,6 @@ goes.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import http.client
 import json
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from mammogan.errors import UserError
+from mammogan.io import tables
 from mammogan.io.terminal import say
 from mammogan.reader.cues import darkest_corner
 from mammogan.reader.folder import ReadingFolder
@@ -60,8 +60,7 @@ def simulate(folder: Path, key_file: Path, observers: Mapping[str, Observer], se
 
 def link_of(folder: Path, reader: str) -> str:
     """Return the path of a reader's private link."""
-    with open(folder / LINKS, newline="", encoding="utf-8") as file:
-        links = {row["reader"]: row["link"] for row in csv.DictReader(file)}
+    links = {row["reader"]: row["link"] for row in tables.read_own(folder / LINKS)}
     return "/enter/" + links[reader].rpartition("/")[2]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
 import tempfile
 from collections.abc import Callable, Sequence
 from importlib.resources import files
@@ -14,8 +12,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mammogan.evaluation.report.page import DUTY
+from mammogan.io import tables
 from mammogan.io.atomic import write_text
 from mammogan.io.provenance import made_by
+from mammogan.reader.config import Unsure
 from mammogan.reader.readings import Readings
 from mammogan.reader.report import plots
 from mammogan.reader.report.in_words import in_words
@@ -24,7 +24,6 @@ from mammogan.reader.statistics.accuracy_tables import between_sessions, table3
 from mammogan.reader.statistics.answers import COLUMNS, check_readers, in_reading_order, write_imrmc
 from mammogan.reader.statistics.further_tables import agreement_table, detection_table, readers_as_sample, time_table
 from mammogan.reader.statistics.paper_p import GROUPS
-from mammogan.reader.statistics.proportions import Unsure
 from mammogan.reader.statistics.table import Table
 
 Draw = Callable[[Path, Sequence[Any]], None]
@@ -45,24 +44,23 @@ def write_report(folder: Path, readings: Readings, unsure: Unsure = "wrong", gro
     """Write every file of the report into ``folder`` and return its tables."""
     answers = in_reading_order(readings.answers)
     check_readers(answers)
-    tables = [table2(readings), table3(answers, unsure), between_sessions(answers, groups=groups), table4(readings)]
-    tables += [make(answers) for make in (detection_table, readers_as_sample, agreement_table, time_table)]
-    for table in tables:
+    made = [table2(readings), table3(answers, unsure), between_sessions(answers, groups=groups), table4(readings)]
+    made += [make(answers) for make in (detection_table, readers_as_sample, agreement_table, time_table)]
+    for table in made:
         table.write(folder)
     _write_long_table(folder / "answers.csv", readings)
     write_imrmc(answers, folder / "answers.imrmc")
-    page = _templates().get_template("reading.html").render(_content(readings, tables))
+    page = _templates().get_template("reading.html").render(_content(readings, made))
     write_text(folder / "index.html", page)
-    return tables
+    return made
 
 
 def _write_long_table(path: Path, readings: Readings) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, "looks", "correct"])
-    for answer in in_reading_order(readings.answers):
-        writer.writerow([*(getattr(answer, name) for name in COLUMNS), answer.looks, answer.correct])
-    write_text(path, text.getvalue())
+    rows = [
+        [*(getattr(answer, name) for name in COLUMNS), answer.looks, answer.correct]
+        for answer in in_reading_order(readings.answers)
+    ]
+    tables.write(path, [*COLUMNS, "looks", "correct"], rows)
 
 
 def _templates() -> Environment:

@@ -5,14 +5,13 @@ The links are in links.csv (mode 600), to be handed out one by one. Whoever has 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import secrets
 from pathlib import Path
 
 from mammogan.errors import UserError
-from mammogan.io.atomic import PRIVATE, write_text
+from mammogan.io import tables
+from mammogan.io.atomic import PRIVATE
 from mammogan.reader.serving.store import Store
 
 LINKS = "links.csv"
@@ -74,17 +73,14 @@ class Links:
         if not self._file.is_file():
             return {}
         try:
-            rows = list(csv.DictReader(self._file.read_text(encoding="utf-8-sig").splitlines()))
+            rows = tables.read_own(self._file)
             return {row["reader"]: row["link"].rpartition("/")[2] for row in rows}
-        except (KeyError, AttributeError, UnicodeDecodeError) as error:
+        except (KeyError, ValueError) as error:
             raise UserError(
                 f"{self._file} cannot be read; it needs the columns {', '.join(COLUMNS)}, separated by commas. Move it "
                 "away and start again: readers keep their links, and the coordinator gets a new one"
             ) from error
 
     def _write(self, tokens: dict[str, str]) -> None:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows((name, self._link(name, token)) for name, token in tokens.items())
-        write_text(self._file, text.getvalue(), PRIVATE)
+        links = [(name, self._link(name, token)) for name, token in tokens.items()]
+        tables.write(self._file, COLUMNS, links, PRIVATE)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammogan.io.atomic import PRIVATE, replaced_atomically
+from mammogan.io import tables
+from mammogan.io.atomic import PRIVATE
 from mammogan.reader.serving.store import Store
 
 QUIET_MS = 60_000
@@ -78,11 +78,8 @@ def export(store: Store, out: Path) -> int:
 
     Reading may go on meanwhile. Times are Unix time in ms; positions count from 0; images are names.
     """
-    with replaced_atomically(out, PRIVATE) as own, open(own, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(EXPORTED)
-        rows = store.answers()
-        writer.writerows(rows)
+    rows = store.answers()
+    tables.write(out, EXPORTED, rows, PRIVATE)
     return len(rows)
 
 

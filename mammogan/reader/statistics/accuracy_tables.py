@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mammogan.evaluation.bootstrap import PatientBootstrap
+from mammogan.reader.config import Unsure
 from mammogan.reader.statistics.answers import Answer, Label, Shown, of_session, readers_of, sessions_of
 from mammogan.reader.statistics.paper_p import CAUTION, GROUPS, paper_p
 from mammogan.reader.statistics.power import smallest_visible_change
-from mammogan.reader.statistics.proportions import Share, Unsure, accuracy, compare, holm
+from mammogan.reader.statistics.proportions import Share, accuracy, compare, holm
 from mammogan.reader.statistics.published import CELLS, SUMMARY
 from mammogan.reader.statistics.table import Table, Value, with_interval
 

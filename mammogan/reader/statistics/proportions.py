@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.stats import fisher_exact
@@ -12,10 +11,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
+from mammogan.reader.config import Unsure
 from mammogan.reader.statistics.answers import Answer
-
-Unsure = Literal["wrong", "half", "left out"]
-"""How an unsure answer counts in an accuracy. The paper is silent; wrong: it identified nothing."""
 
 
 @dataclass(frozen=True)

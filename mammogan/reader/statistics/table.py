@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mammogan.io import tables
 from mammogan.io.atomic import write_json, write_text
 
 Value = str | int | float | None
@@ -49,11 +48,9 @@ class Table:
         write_text(folder / f"{self.name}.md", self.markdown())
         values = {"caption": self.caption, "notes": list(self.notes), "rows": list(self.rows)}
         write_json(folder / f"{self.name}.json", values)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.rows[0]) if self.rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in self.rows)
-        write_text(folder / f"{self.name}.csv", text.getvalue())
+        columns = list(self.rows[0]) if self.rows else []
+        cells = [["" if row[name] is None else row[name] for name in columns] for row in self.rows]
+        tables.write(folder / f"{self.name}.csv", columns, cells)
 
 
 def shown(value: Value) -> str:
