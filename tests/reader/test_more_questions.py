@@ -61,6 +61,7 @@ def test_three_questions_are_answered_by_keys_and_a_click(browser: Any, tmp_path
     assert "Click" in screen.tab.locator("#question").inner_text()
     box = screen.tab.locator("canvas").bounding_box()
     screen.tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    screen.tab.locator(".ring:visible").wait_for()  # drawn with the next frame
     assert screen.tab.locator(".ring:visible").count() == 1
     screen.press("Enter")
     screen.at_place("Session 1: 2 of 3")

@@ -159,8 +159,8 @@ def _serve(connection: Connection, function: Callable[[Any], Any], parent: int) 
     _live_no_longer_than(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt ends
     _bound_memory()
-    connection.send(None)
-    with suppress(EOFError, BrokenPipeError):
+    with suppress(EOFError, ConnectionError):
+        connection.send(None)
         while True:
             connection.send(_outcome(function, connection.recv()))
 
