@@ -64,7 +64,7 @@ def step_of(case: Case) -> Callable[[str], Callable[[], None]]:
         def step() -> None:
             cad.zero_grad(set_to_none=True)
             with precision.autocast():
-                logits, powers = scores_and_powers(cad, pixels, keep, way=WAYS[way])
+                logits, powers = scores_and_powers(cad, pixels, keep, options=WAYS[way])
                 loss = focal(logits, 1) + penalty(powers)
             loss.backward()
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from mammogan.errors import MissingInput as MissingInput
 from mammogan.errors import UserError
-from mammogan.setting_limits import at_least, check_affine, check_width
+from mammogan.setting_limits import at_least, check_affine, check_width, refuse_changed
 from mammogan.workspace import Objective
 
 CLASSIFIER, GENERATOR = "vgg11-cad", "unet"
@@ -76,13 +76,14 @@ class CadConfig:
     """Multiplies every channel count; 1 is the study's network."""
     vgg_weights: str = "auto"
     """ImageNet weights of Vnet. auto: torchvision downloads them. A path: that file. none: random weights, which are
-    trained from the first epoch (as with --fnet-epochs 0)."""
+    trained from the first epoch (as with --fnet-epochs 0). Of the classifier vgg11-cad alone."""
     pairs: int = 4
     """Positive mammograms in a batch over all ranks, and as many negatives."""
     epoch_batches: int | None = None
     """Batches in an epoch; None: enough to see every mammogram of the more common label, as in the study."""
     fnet_epochs: int = 41
-    """The first epochs, in which Fnet is trained alone and Vnet is frozen."""
+    """The first epochs, in which Fnet is trained alone and Vnet is frozen. Of the classifier vgg11-cad alone: a body of
+    your own learns from the first epoch."""
     epochs: int = 100
     """Number of all epochs. The study gives only the 41 of the first phase, and says that the best validation AUC is
     kept."""
@@ -129,6 +130,9 @@ class CadConfig:
         at_least(self, 0, "seed", "fnet_epochs", "lr_fnet", "lr_vnet", "focal_gamma", "focal_alpha", "last_scale")
         check_width(self.width)
         check_affine(self.rotation, self.shear, self.scale)
+        if self.classifier != CLASSIFIER:
+            own, instead = f"--classifier {self.classifier}", "it learns from the first epoch, see docs/extending.md"
+            refuse_changed(self, {"vgg_weights": "none", "fnet_epochs": 0}, f"--classifier {CLASSIFIER}", own, instead)
 
 
 @dataclass(frozen=True)
@@ -202,7 +206,8 @@ class GanConfig:
     width: float = 1.0
     """Multiplies the channel counts of Gnet, the generator. The discriminator has the width of its CAD."""
     gnet_norm: Literal["batch", "group"] = "batch"
-    """Normalisation in Gnet: batch as in the published code, group (32 groups) as in the paper."""
+    """Normalisation in Gnet: batch as in the published code, group (32 groups) as in the paper. Of the generator unet
+    alone."""
     pairs: int = 2
     """Source mammograms in a batch over all ranks, and as many targets."""
     epoch_batches: int | None = None
@@ -250,6 +255,9 @@ class GanConfig:
         if min(self.epochs) < 0 or not any(self.epochs):
             raise UserError(f"--epochs {' '.join(map(str, self.epochs))}: expected five caps of 0 or more, not all 0")
         _refuse_settings_without_effect(self)
+        if self.generator != GENERATOR:
+            own, instead = f"--generator {self.generator}", "a class of your own normalises as it is written"
+            refuse_changed(self, {"gnet_norm": "batch"}, f"--generator {GENERATOR}", own, instead)
 
 
 SHARED_SETTINGS = ("resolution", "objective", "width", "validate_every", "compute", "seed")

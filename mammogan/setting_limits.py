@@ -27,3 +27,16 @@ def at_least(config: object, limit: int, *names: str) -> None:
     ]
     if wrong:
         raise UserError(f"{', '.join(wrong)}: expected {limit} or more")
+
+
+def refuse_changed(config: object, harmless: dict[str, object], owner: str, chosen: str, instead: str) -> None:
+    """Raise UserError naming settings that only ``owner`` uses and that were changed although ``chosen`` is used.
+
+    ``harmless`` has each setting with the value that, beside its default, may be given: it says what holds anyway.
+    """
+    given = {name: getattr(config, name) for name in harmless}
+    changed = {name: v for name, v in given.items() if v not in (getattr(type(config), name), harmless[name])}
+    if changed:
+        options = ", ".join(f"--{name.replace('_', '-')} {value}" for name, value in changed.items())
+        options = f"{options}: of {owner} alone, and would change nothing with {chosen}"
+        raise UserError(f"{options}; leave it out ({instead})")

@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +18,9 @@ os.environ.setdefault("TRITON_INTERPRET", "1")  # triton reads it when it is imp
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # so does Hugging Face's datasets: nothing is asked of the network
 
 from mammogan.workspace import Resolution, Workspace
+
+if TYPE_CHECKING:
+    from mammogan.data.shards.reader import Sample
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = Resolution(96, 96)
@@ -36,14 +41,33 @@ def checked(*words: str | Path) -> str:
     return result.stdout
 
 
+def draw_phantoms(folder: Path, patients: int, seed: int, size: str, *more: str) -> Path:
+    """Table of a new cohort of phantoms in ``folder``."""
+    numbers = ("--patients", str(patients), "--seed", str(seed), "--size", size)
+    checked("shards/make_phantom.py", "--out", folder, *numbers, "--preset", "demo", "--jobs", "1", *more)
+    return folder / "labels.csv"
+
+
+def positives(workspace: Workspace) -> list[Sample]:
+    """The positives of the test split at 96x96."""
+    from mammogan.data.shards.reader import read_shard
+
+    return list(read_shard(workspace.shards(SMALL) / "test-positive-000000.tar"))
+
+
+@pytest.fixture(scope="module")
+def coarse_figures() -> Iterator[None]:
+    """Figures of reports are drawn coarsely, which is fast."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mammogan.evaluation.report.plot_style.DPI", 40)
+        yield
+
+
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a phantom cohort: 16 patients, 96x96, with twins."""
     folder = tmp_path_factory.mktemp("phantom") / "cohort"
-    checked(
-        "shards/make_phantom.py", "--out", folder, "--patients", "16", "--seed", "1", "--size", "96x96",
-        "--preset", "demo", "--twins", "--jobs", "1",
-    )  # fmt: skip
+    draw_phantoms(folder, 16, 1, "96x96", "--twins")
     return folder
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from conftest import checked
+from conftest import draw_phantoms
 from generators import save_gnet
 
 from mammogan.attack.config import DicomConfig, GenerateConfig
@@ -24,12 +24,8 @@ FLAT_SHAPE = (FLAT.height, FLAT.width)
 
 def altered_phantoms(folder: Path) -> Workspace:
     """A workspace in ``folder``: phantoms of 256x208 as shards of 128x96, altered by untrained generators."""
-    checked(
-        "shards/make_phantom.py", "--out", folder / "phantom", "--patients", "12", "--seed", "2", "--size", "256x208",
-        "--preset", "demo", "--jobs", "1",
-    )  # fmt: skip
     workspace = Workspace(folder / "work")
-    convert_cohort(folder / "phantom" / "labels.csv", workspace, [FLAT], jobs=1)
+    convert_cohort(draw_phantoms(folder / "phantom", 12, 2, "256x208"), workspace, [FLAT], jobs=1)
     for direction in Direction:
         save_gnet(workspace, FLAT, direction)
     generate(workspace, CONFIG)

@@ -157,8 +157,8 @@ class EvaluateConfig:
     """Required when the CAD or the generators were trained on other mammograms than these: describe the difference. The
     text marks the table, the page and the JSON."""
     examples: int = 3
-    """Number of triplets (real, fake, difference) in each figure, from the largest to the smallest change of the CAD's
-    probability. 1: only the median."""
+    """Number of triplets (real, adversarial, difference) in each figure, from the largest to the smallest change of the
+    CAD's probability. 1: only the median."""
     controls: bool = True
     """Also measure controls, which fool the CAD without attacking the lesion: the lesion-free twin, lower contrast,
     gradient descent on the CAD, and an identity-trained generator. Without them a fooled rate says nothing about

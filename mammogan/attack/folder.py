@@ -138,19 +138,19 @@ def real_shard(workspace: Workspace, resolution: Resolution, name: str, count: i
     return CheckedShard(workspace.shards(resolution) / name, count, again)
 
 
-def pair_shards(index: ShardIndex, altered: AdversarialFolder, split: str) -> list[tuple[IndexedShard, ShardPair]]:
+def pair_shards(index: ShardIndex, adversarial: AdversarialFolder, split: str) -> list[tuple[IndexedShard, ShardPair]]:
     """Pair every real shard of a split with its adversarial shard, if any. Raise UserError if a real shard changed
     since."""
-    fakes, pairs = {entry["source_shard"]: entry for entry in altered.of_split(split)}, []
+    fakes, pairs = {entry["source_shard"]: entry for entry in adversarial.of_split(split)}, []
     for real in index.of_split(split):
         fake = fakes.get(real.name)
         if fake and fake["source_shard_sha256"] != real.sha256:
             raise UserError(
-                f"{fake['name']} was made from an earlier {real.name}; make it again:\n{altered.command(split)}"
+                f"{fake['name']} was made from an earlier {real.name}; make it again:\n{adversarial.command(split)}"
             )
-        altered_one = CheckedShard(altered.path / fake["name"], real.count, altered.command(split)) if fake else None
-        real_one = real_shard(altered.workspace, altered.resolution, real.name, real.count)
-        pairs.append((real, ShardPair(real_one, altered_one)))
+        made = CheckedShard(adversarial.path / fake["name"], real.count, adversarial.command(split)) if fake else None
+        original = real_shard(adversarial.workspace, adversarial.resolution, real.name, real.count)
+        pairs.append((real, ShardPair(original, made)))
     return pairs
 
 

@@ -30,7 +30,7 @@ from mammogan.data.shards.reader import Sample
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import replaced_atomically, sha256, write_json
 from mammogan.io.terminal import say, track
-from mammogan.models.registry import LESION_GENERATORS
+from mammogan.models.registry import LESION_GENERATORS, generator_class
 from mammogan.training.parallel.ranks import choose_device
 from mammogan.training.run.trained_networks import CheckpointFacts, choose_checkpoint, read_generator
 from mammogan.workspace import Direction, Resolution, Workspace
@@ -136,6 +136,8 @@ def _find_generator(models: Workspace, resolution: Resolution, direction: Direct
             f"{found.path} is a generator of the other objective ({found.arch}) than --objective {models.objective}: "
             "give the other --objective, or another --checkpoint"
         )
+    if found.arch not in LESION_GENERATORS:
+        generator_class(found.arch)  # where the jobs are submitted, not only in them
     if found.direction not in (direction, None):
         raise UserError(
             f"{found.path} was trained to {found.direction}, but {direction} is requested: "

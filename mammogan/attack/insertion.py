@@ -29,7 +29,10 @@ CANDIDATE_PLACES = 64
 """Number of random places considered for a lesion; the one whose surroundings are most like the lesion's own is
 used."""
 MARGIN_RADII = 1.0
-"""Minimum distance of a place from the skin and from the image's borders, the chest wall aside, in lesion radii."""
+"""Minimum distance of a place from the skin and from the image's borders, in lesion radii.
+
+The chest wall is such a border: a lesion with its centre there would be cut in half.
+"""
 
 
 @dataclass(frozen=True)
@@ -61,19 +64,19 @@ class Transplant:
 
     def alter(self, pixels: Tensor, facts: Facts) -> Tensor:
         """Insert lesions: uint16 (N,1,H,W) and the images' facts -> uint16 (N,1,H,W) on the CPU."""
-        made = [self._one(image[0].cpu().numpy(), one["key"]) for image, one in zip(pixels, facts, strict=True)]
+        made = [self._insert(image[0].cpu().numpy(), one["key"]) for image, one in zip(pixels, facts, strict=True)]
         return torch.from_numpy(np.stack(made))[:, None]
 
     @torch.no_grad()
-    def _one(self, image: NDArray[np.uint16], key: str) -> NDArray[np.uint16]:
+    def _insert(self, image: NDArray[np.uint16], key: str) -> NDArray[np.uint16]:
         """Try lesions one at a time, each in the unchanged image, until the CAD calls one result positive."""
-        picture, asked = unit_pixels(torch.from_numpy(image)).numpy(), []
+        picture, tried = unit_pixels(torch.from_numpy(image)).numpy(), []
         for made in self.candidates(picture, key):
             saved = with_original_background(image, to_uint16(torch.from_numpy(made)).numpy(), self.background)
-            asked.append((self._probability(saved), saved))
-            if asked[-1][0] > 0.5:
+            tried.append((self._probability(saved), saved))
+            if tried[-1][0] > 0.5:
                 return saved
-        return max(asked, key=lambda found: found[0])[1]
+        return max(tried, key=lambda found: found[0])[1]
 
     def _probability(self, saved: NDArray[np.uint16]) -> float:
         """Return the CAD's probability of cancer; 0 if there is no CAD."""
@@ -85,32 +88,37 @@ class Transplant:
     def candidates(self, picture: Picture, key: str) -> Iterator[Picture]:
         """Yield copies of ``picture`` (H,W) in [0,1], each with one of the lesions drawn for ``key``. If no place has
         room, yield the picture unchanged."""
-        random, scale = drawn_for(key, self.seed), self.bank.scale
+        random, scale = random_for(key, self.seed), self.bank.scale
         cells = F.avg_pool2d(torch.from_numpy(picture)[None, None], scale.cell)[0, 0].numpy()
-        spots = np.argwhere(_inside(cells, scale))
-        if not len(spots):
+        places = np.argwhere(_cells_with_room(cells, scale))
+        if not len(places):
             yield picture
             return
-        like = scale.surroundings(cells)
+        surroundings = scale.surroundings(cells)
         for chosen in random.permutation(len(self.bank.lesions))[: self.tries]:
-            yield self._with_lesion(picture, self.bank.lesions[chosen], spots, like, random)
+            yield self._with_lesion(picture, self.bank.lesions[chosen], places, surroundings, random)
 
     def _with_lesion(
-        self, picture: Picture, lesion: Lesion, spots: NDArray[np.intp], like: Picture, random: np.random.Generator
+        self,
+        picture: Picture,
+        lesion: Lesion,
+        places: NDArray[np.intp],
+        surroundings: Picture,
+        random: np.random.Generator,
     ) -> Picture:
-        some = spots[random.integers(len(spots), size=CANDIDATE_PLACES)]
-        row, column = some[np.abs(like[some[:, 0], some[:, 1]] - lesion.surroundings).argmin()]
+        drawn = places[random.integers(len(places), size=CANDIDATE_PLACES)]
+        row, column = drawn[np.abs(surroundings[drawn[:, 0], drawn[:, 1]] - lesion.surroundings).argmin()]
         return put_in(picture, lesion, (int(row), int(column)), self.bank.scale.cell)
 
 
-def drawn_for(key: str, seed: int) -> np.random.Generator:
+def random_for(key: str, seed: int) -> np.random.Generator:
     """Return a random generator that depends only on an image's key and a seed, the same on every machine."""
     digest = hashlib.sha256(f"{seed} {key}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
-def _inside(cells: Picture, scale: Scale) -> NDArray[np.bool_]:
-    """Return which cells are far enough inside the breast; column 0, the chest wall, does not count as an edge."""
+def _cells_with_room(cells: Picture, scale: Scale) -> NDArray[np.bool_]:
+    """Return which cells are far enough inside the breast, from its skin and from all borders of the image."""
     tissue = ndimage.binary_fill_holes(cells > AIR_CELL)
-    away = ndimage.distance_transform_edt(np.pad(tissue, ((1, 1), (0, 1))))[1:-1, :-1]
-    return np.asarray(away > max(1.0, MARGIN_RADII * scale.radius))
+    distance = ndimage.distance_transform_edt(np.pad(tissue, 1))[1:-1, 1:-1]
+    return np.asarray(distance > max(1.0, MARGIN_RADII * scale.radius))

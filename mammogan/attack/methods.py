@@ -15,6 +15,7 @@ from mammogan.attack.insertion import Bank, Facts, Transplant
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
 from mammogan.models.networks import to_uint16
+from mammogan.models.registry import classifier_class
 from mammogan.training.run.trained_networks import (
     OWN_ATTACK,
     CheckpointFacts,
@@ -22,6 +23,7 @@ from mammogan.training.run.trained_networks import (
     load_cad,
     network_of,
     read_generator,
+    run_of,
 )
 from mammogan.workspace import Direction
 
@@ -76,6 +78,7 @@ class InsertionChoice:
                 f"no CAD in {cad}, and --tries {tries} needs it to choose a lesion; train it (mammogan train-cad), or "
                 "give --tries 1"
             )
+        classifier_class(run_of(cad).classifier)  # found to be missing here, not in a job
         return cls(tries, seed, cad, sha256(cad))
 
     @property
@@ -85,10 +88,13 @@ class InsertionChoice:
             return {}
         if self.settings:
             return {"attack_settings": self.settings, "attacked_cad_sha256": self.cad_sha256}
-        return {"tries": self.tries, "seed": self.seed, "choosing_cad_sha256": self.cad_sha256}
+        return {"tries": self.tries, "seed": self.seed, "places": PLACES, "choosing_cad_sha256": self.cad_sha256}
 
 
 NO_CHOICE = InsertionChoice()
+PLACES = 2
+"""Version of the choice of places. Increase it when the same inputs insert lesions elsewhere. Version 1, which is not
+recorded, put lesions on the chest wall too."""
 
 
 def plan_own_attack(path: str, direction: Direction, cad: Path) -> tuple[CheckpointFacts, InsertionChoice]:

@@ -34,6 +34,6 @@ def with_original_background(original: Pixels, generated: Pixels, background: Ba
     if not breast.any():
         return original
     darkest = original[breast].min()
-    altered = np.maximum(generated, darkest)
+    bounded = np.maximum(generated, darkest)
     grid = GreyGrid.of(original)
-    return np.where(original > darkest, grid.snap(altered) if grid else altered, original)
+    return np.where(original > darkest, grid.snap(bounded) if grid else bounded, original)

@@ -6,14 +6,13 @@ The class is built as ``Class(cad, direction)`` and has ``alter`` (see ``methods
 
 from __future__ import annotations
 
-import inspect
 import json
 from pathlib import Path
 from typing import Any
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
-from mammogan.models.registry import imported
+from mammogan.models.registry import classifier_class, imported, source_file
 from mammogan.training.run.trained_networks import OWN_ATTACK, CheckpointFacts, check_same_file, load_cad, run_of
 from mammogan.workspace import Direction
 
@@ -28,16 +27,14 @@ def identify(path: str, direction: Direction, cad: Path) -> tuple[CheckpointFact
             f"no CAD in {cad}, and an attack of your own receives one; train it first (mammogan train-cad)"
         )
     attack = attack_class(path)
-    try:
-        source = Path(inspect.getsourcefile(attack) or "")
-    except TypeError:
-        source = Path()
-    if not source.is_file():
+    source = source_file(attack)
+    if source is None:
         raise UserError(f"--attack: expected {path} to be a class in a Python file, whose sha256 identifies it")
     try:
         settings = json.dumps(getattr(attack, "settings", {}), sort_keys=True)
     except TypeError as error:
         raise UserError(f"--attack {path}: its settings must be plain values that JSON can hold ({error})") from error
+    classifier_class(run_of(cad).classifier)  # found to be missing here, not in a job
     shards = run_of(cad).shards_sha256
     return (
         CheckpointFacts(source, sha256(source), "", 0, str(direction), shards, f"{OWN_ATTACK}{path}"),

@@ -64,6 +64,7 @@ class ShardTask:
             "background": f"--background is now {self.background}",
             "tries": f"--tries is now {self.choosing.tries}",
             "seed": f"--seed is now {self.choosing.seed}",
+            "places": "lesions were also inserted on the chest wall",
             "choosing_cad_sha256": "the CAD that chooses among tries changed",
             "attacked_cad_sha256": "the CAD that is attacked changed",
             "attack_settings": "the settings of the attack changed",

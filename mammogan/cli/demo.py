@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from mammogan.errors import UserError
-from mammogan.io.options import SOME_LEFT_OUT, run
+from mammogan.errors import SOME_LEFT_OUT, UserError
+from mammogan.io.options import run
 from mammogan.io.terminal import duration, say
 from mammogan.workspace import Resolution
 

@@ -6,6 +6,8 @@ import importlib
 import sys
 from typing import NoReturn
 
+from mammogan.errors import MISTAKE
+
 COMMANDS = {
     "demo": "the complete study on phantoms, small, on this machine",
     "study": "shards, CAD, both GANs, adversarial mammograms and Table 1, on this machine or on SLURM",
@@ -22,8 +24,6 @@ COMMANDS = {
     "list-films": "make the table of eight real film mammograms",
 }
 """Name and purpose of each subcommand; each is a module of this package, with underscores for hyphens."""
-MISTAKE = 2
-"""Exit code when no command or an unknown one is given."""
 
 
 def main() -> NoReturn:

@@ -10,13 +10,24 @@ docs/phantom.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mammogan.data.phantom.settings import PhantomConfig, PresetName, parse_size
 from mammogan.errors import UserError
 from mammogan.io.options import run
+from mammogan.workspace import LABELS
+
+if TYPE_CHECKING:
+    from mammogan.data.inspect.preview import Picture
+
+SHOWN = 8
+"""Number of images of each label on the contact sheet."""
+TO_16_BITS = 16
+"""Factor for the contact sheet, which shows 16 bits; a phantom's pixels, uint16, have 12."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class Options:
     jobs: int = 0
     """Number of processes; 0 takes one for each core."""
     contact_sheet: Path | None = None
-    """Instead of a cohort, draw examples of both presets into this PNG (docs/phantom.png was made so)."""
+    """Instead of writing a cohort, draw its first images of each label on one page, this PNG."""
 
 
 def execute(options: Options) -> None:
@@ -51,9 +62,7 @@ def make(options: Options) -> None:
     """Make the cohort, and print how large it is and what comes next."""
     if options.out is None:
         raise UserError("Expected --out with the folder for the cohort, or --contact-sheet with a PNG; see --help")
-    config = PhantomConfig(
-        options.patients, options.seed, *parse_size(options.size), options.preset, options.conspicuity, options.twins
-    )
+    config = config_of(options)
     from mammogan.data.phantom.cohort import make_cohort
     from mammogan.io.terminal import say
 
@@ -68,12 +77,39 @@ def make(options: Options) -> None:
 
 
 def draw_sheet(options: Options) -> None:
-    from mammogan.data.phantom.sheet import write_sheet
+    """Draw the first images of each label of the cohort that the options describe, without writing the cohort."""
+    from mammogan.data.inspect.preview import draw
     from mammogan.io.terminal import say
 
     if options.contact_sheet is not None:
-        write_sheet(options.contact_sheet, options.seed)
+        shown = [picture for label in LABELS for picture in islice(pictures(config_of(options), label), SHOWN)]
+        draw(shown, options.contact_sheet, "MammoGAN phantoms: synthetic images of nobody, not for diagnosis")
         say(f"Contact sheet in {options.contact_sheet}")
+
+
+def pictures(config: PhantomConfig, label: str) -> Iterator[Picture]:
+    """Yield the cohort's images of one label, small, with their name and what is known of them."""
+    import numpy as np
+
+    from mammogan.data.inspect.contact_sheet import HEIGHT, small
+    from mammogan.data.inspect.preview import Picture
+    from mammogan.data.phantom.picture import draw
+    from mammogan.data.phantom.plan import plan_cohort
+
+    width = round(HEIGHT * config.width / config.height)
+    for patient in plan_cohort(config):
+        for image in patient.images if patient.label == label else ():
+            drawn = draw(config, patient, image)
+            malignant = [f"malignant {lesion.kind}" for lesion in drawn.lesions]
+            findings = malignant + [f"benign {distractor.kind}" for distractor in drawn.distractors]
+            shown = small(np.multiply(drawn.pixels, TO_16_BITS, dtype=np.uint16), width)
+            yield Picture(shown, f"{label} {image.name}", ", ".join(findings) or "no finding")
+
+
+def config_of(options: Options) -> PhantomConfig:
+    return PhantomConfig(
+        options.patients, options.seed, *parse_size(options.size), options.preset, options.conspicuity, options.twins
+    )
 
 
 def main() -> NoReturn:

@@ -32,7 +32,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from mammogan.io.options import SOME_LEFT_OUT, run
+from mammogan.errors import SOME_LEFT_OUT
+from mammogan.io.options import run
 from mammogan.workspace import Resolution, Workspace
 
 

@@ -19,7 +19,7 @@ from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import TrainCad
 from mammogan.config import CadConfig
 from mammogan.io.options import Flat, run
-from mammogan.training.run.preflight import as_learned, check_cad_inputs
+from mammogan.training.run.preflight import as_learned, check_cad_inputs, check_own_classes
 from mammogan.workspace import Workspace
 
 
@@ -41,8 +41,14 @@ def jobs(options: Options) -> list[Job]:
     config = replace(options.training, resolution=str(resolution), compute=compute)
     folder = workspace.cad_run(resolution)
     check = partial(check_cad_inputs, as_learned(config), workspace)
-    settings = partial(refuse_other_settings, folder, as_learned(config))
+    settings = partial(check_settings, folder, as_learned(config))
     return [Job(folder.name, TrainCad(config, workspace), folder, folder / "done.json", config.pairs, check, settings)]
+
+
+def check_settings(folder: Path, config: CadConfig) -> None:
+    """Raise UserError, before submission, for a classifier that cannot be imported or a run with other settings."""
+    check_own_classes(classifier=config.classifier)
+    refuse_other_settings(folder, config)
 
 
 def execute(options: Options) -> int:

@@ -21,7 +21,7 @@ from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import TrainGan
 from mammogan.config import GanConfig
 from mammogan.io.options import Flat, run
-from mammogan.training.run.preflight import check_gan_inputs, check_remover
+from mammogan.training.run.preflight import check_gan_inputs, check_own_classes, check_remover
 from mammogan.workspace import Direction, Resolution, Workspace
 
 
@@ -63,7 +63,7 @@ def _job(
         complete=folder / "done.json",
         pairs=config.lesion.pairs if lesion else config.pairs,
         check=partial(check, config, workspace, needs_remover=bool(remover) and not comes_first),
-        settings=partial(refuse_other_settings, folder, config),
+        settings=partial(check_settings, folder, config),
         after=remover if comes_first else "",
     )
 
@@ -73,6 +73,12 @@ def check(config: GanConfig, workspace: Workspace, needs_remover: bool) -> None:
     check_gan_inputs(config, workspace)
     if needs_remover:
         check_remover(Resolution.parse(config.resolution), workspace)
+
+
+def check_settings(folder: Path, config: GanConfig) -> None:
+    """Raise UserError, before submission, for a generator that cannot be imported or a run with other settings."""
+    check_own_classes(generator=config.generator)
+    refuse_other_settings(folder, config)
 
 
 def execute(options: Options) -> int:

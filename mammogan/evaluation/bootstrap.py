@@ -52,13 +52,13 @@ class PatientBootstrap:
         even = np.full(self.patients, 1 / max(self.patients, 1))
         self.counts = np.random.default_rng(seed).multinomial(self.patients, even, size=draws)
 
-    def share(self, hit: Bools, among: Bools, nobody: str) -> Figure:
-        """Return the share of images with ``hit`` among those with ``among``; ``nobody`` is the reason if there are
-        none."""
-        numerator, denominator = int((hit & among).sum()), int(among.sum())
+    def share(self, counted: Bools, among: Bools, why_empty: str) -> Figure:
+        """Return the share of images with ``counted`` among those with ``among``; ``why_empty`` is the reason if there
+        are none."""
+        numerator, denominator = int((counted & among).sum()), int(among.sum())
         if denominator == 0:
-            return Figure(None, numerator=0, denominator=0, reason=nobody)
-        above = self.counts @ self._per_patient(hit & among)
+            return Figure(None, numerator=0, denominator=0, reason=why_empty)
+        above = self.counts @ self._per_patient(counted & among)
         below = self.counts @ self._per_patient(among)
         low, high, reason = self._interval(above, below, "hold such an image")
         if not reason and numerator in (0, denominator):

@@ -30,8 +30,9 @@ def _notice(run: Run, finished: int) -> str:
     if own != [False]:
         return ""
     alive = sum(event["critic_alive"] for event in watched)
-    told = next((f": {event['told']}" for event in events if event.get("event") == "critic" and "told" in event), "")
+    messages = (event.get("message", event.get("told")) for event in events if event.get("event") == "critic")
+    message = next((f": {text}" for text in messages if text), "")  # earlier versions called it told
     return (
         f"The generator of {run.path.name} comes from an epoch without a living critic (a living critic in "
-        f"{alive} of {len(watched)} epochs), so its changes were not taught by a critic{told}."
+        f"{alive} of {len(watched)} epochs), so its changes were not taught by a critic{message}."
     )

@@ -76,7 +76,7 @@ def columns(workspace: Workspace, config: EvaluateConfig) -> list[tuple[Workspac
             AdversarialFolder(views[0], size).of_split(config.split)  # raises MissingInput with the command to run
     for view in views if config.objective or not there else ():
         if view not in [found for found, _ in there]:
-            raise _nothing_of(view, config.split)
+            raise _missing(view, config.split)
     return there
 
 
@@ -87,7 +87,7 @@ def _is_column(view: Workspace, size: Resolution, config: EvaluateConfig) -> boo
     return wanted and folder.holds(config.split)
 
 
-def _nothing_of(view: Workspace, split: str) -> MissingInput:
+def _missing(view: Workspace, split: str) -> MissingInput:
     wanted = "" if split == "test" else f" --split {split}"
     wanted += option_of(view.objective)
     return MissingInput(
@@ -136,13 +136,13 @@ def measure(
 
 def provenance(workspace: Workspace, resolution: Resolution, split: str, task: ScoreTask) -> dict[str, Any]:
     """Return the sha256 of all inputs: CAD, generators, and both indexes, which contain those of all shards."""
-    altered = AdversarialFolder(workspace, resolution)
-    made = {entry["direction"]: entry["made_from"] for entry in altered.of_split(split)}
+    adversarial = AdversarialFolder(workspace, resolution)
+    made = {entry["direction"]: entry["made_from"] for entry in adversarial.of_split(split)}
     return {
         "cad_sha256": task.made_from["cad_sha256"],
-        "generators": {entry["direction"]: entry["generator"] for entry in altered.of_split(split)},
+        "generators": {entry["direction"]: entry["generator"] for entry in adversarial.of_split(split)},
         "background": {direction: of.get("background", "as-generated") for direction, of in made.items()},
         "tries": {direction: of.get("tries", 0) for direction, of in made.items()},
         "shards_index_sha256": ShardIndex.load(workspace.shards(resolution)).sha256,
-        "adversarial_index_sha256": sha256(altered.index),
+        "adversarial_index_sha256": sha256(adversarial.index),
     }

@@ -47,8 +47,12 @@ class Example:
     @property
     def caption(self) -> str:
         calls = ["cancer" if p > self.threshold else "negative" for p in (self.before, self.after)]
-        said = f"called {calls[0]}, then {calls[1]}" if calls[0] != calls[1] else f"called {calls[0]} both times"
-        return f"{self.name}, {self.chosen}: probability of cancer {self.before:.2f} → {self.after:.2f}, {said}"
+        calls_in_words = (
+            f"called {calls[0]}, then {calls[1]}" if calls[0] != calls[1] else f"called {calls[0]} both times"
+        )
+        return (
+            f"{self.name}, {self.chosen}: probability of cancer {self.before:.2f} → {self.after:.2f}, {calls_in_words}"
+        )
 
 
 class Samples:
@@ -74,9 +78,9 @@ def choose(scored: Sequence[Scored], direction: Direction, threshold: float, wan
     smallest, and evenly spaced ranks between; if only one is wanted, the median. Only mammograms that the CAD called
     correctly before are used, or all if fewer than ``wanted`` were.
     """
-    altered = [s for s in scored if s.fake and s.fake.direction == direction]
-    right = [s for s in altered if (s.real.probability > threshold) == (s.real.label == "positive")]
-    ordered = sorted(right if len(right) >= wanted else altered, key=lambda s: -_change(s, direction))
+    adversarial = [s for s in scored if s.fake and s.fake.direction == direction]
+    right = [s for s in adversarial if (s.real.probability > threshold) == (s.real.label == "positive")]
+    ordered = sorted(right if len(right) >= wanted else adversarial, key=lambda s: -_change(s, direction))
     last = len(ordered) - 1
     spread = np.linspace(0, last, min(wanted, len(ordered))) if wanted > 1 else [last / 2]
     places = sorted({round(place) for place in spread}) if ordered else []

@@ -56,7 +56,7 @@ class Removal:
     """Distance from the adversarial mammogram to the twin."""
 
     @property
-    def way(self) -> float | None:
+    def progress(self) -> float | None:
         """Fraction of the distance to the twin that the removal covered: 1 reaches it, 0 comes no closer, negative
         moves away."""
         if self.untouched is None or self.removed is None or self.untouched == 0:
@@ -97,7 +97,7 @@ class PhantomTruth:
     def __init__(self, cohort: Path) -> None:
         self._rows: dict[str, dict[str, str]] = {}
         self._folders: dict[Path, Path | None] = {}
-        self._told: dict[Path, _Told] = {}
+        self._truth_files: dict[Path, _TruthFile] = {}
         if cohort.is_file():
             with open(cohort, newline="", encoding="utf-8") as file:
                 self._rows = {row["key"]: row for row in csv.DictReader(file)}
@@ -129,23 +129,25 @@ class PhantomTruth:
         folder = self._folder(Path(row["path"]).parent) if row else None
         if row is None or folder is None:
             return None
-        known = self._told_in(folder).images.get(Path(row["path"]).stem)
+        known = self._truth_file_in(folder).images.get(Path(row["path"]).stem)
         return (row, folder, known) if known and known["lesions"] else None
 
     def sha256_of(self, keys: Iterable[str]) -> list[str]:
         """Return the sha256 of every truth.json that covers some of these samples; empty if none is a phantom."""
         parents = {Path(self._rows[key]["path"]).parent for key in keys if key in self._rows}
         folders = {folder for parent in parents if (folder := self._folder(parent))}
-        return sorted(self._told_in(folder).sha256 for folder in folders)
+        return sorted(self._truth_file_in(folder).sha256 for folder in folders)
 
-    def _told_in(self, folder: Path) -> _Told:
+    def _truth_file_in(self, folder: Path) -> _TruthFile:
         """Return the content of a folder's truth.json, read again if the file was rewritten."""
         path = folder / "truth.json"
         written = version(path)
-        if folder not in self._told or self._told[folder].written != written:
+        if folder not in self._truth_files or self._truth_files[folder].written != written:
             held = path.read_bytes()
-            self._told[folder] = _Told(written, hashlib.sha256(held).hexdigest(), json.loads(held)["images"])
-        return self._told[folder]
+            self._truth_files[folder] = _TruthFile(
+                written, hashlib.sha256(held).hexdigest(), json.loads(held)["images"]
+            )
+        return self._truth_files[folder]
 
     def _folder(self, folder: Path) -> Path | None:
         """Return the nearest folder, from ``folder`` upwards, that holds a phantom's truth.json."""
@@ -156,7 +158,7 @@ class PhantomTruth:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _TruthFile:
     """The content of a truth.json, with the version of the file."""
 
     written: tuple[int, ...]

@@ -64,7 +64,7 @@ class Result:
             "images": {
                 "positive": int(self.cases.positive.sum()),
                 "negative": int((~self.cases.positive).sum()),
-                "altered": int(self.cases.faked.sum()),
+                "altered": int(self.cases.has_adversarial.sum()),
                 "patients": len(set(self.cases.patients)),
             },
             "notice": self.notice,

@@ -14,7 +14,7 @@ from mammogan.attack.folder import ShardPair
 from mammogan.data.shards.reader import Sample
 from mammogan.errors import UserError
 from mammogan.evaluation.forensics.measures import ForensicPair
-from mammogan.evaluation.lesion.change_measures import Insertion, RealBlob, look_at_real, measure_insertion
+from mammogan.evaluation.lesion.change_measures import Insertion, RealBlob, measure_insertion, measure_real_blob
 from mammogan.evaluation.phantom_truth import PhantomTruth, Removal, compare_with_truth
 from mammogan.evaluation.predictions import Prediction
 from mammogan.models.networks import IMAGENET_MEAN, IMAGENET_STD, Critic
@@ -74,11 +74,11 @@ def score_pair(
         before = probabilities(cad, [real for real, _ in several])
         after = iter(probabilities(cad, [fake for _, fake in several if fake]))
         for (real, fake), p in zip(several, before, strict=True):
-            altered = predict(fake, resolution, next(after), objective) if fake else None
+            prediction = predict(fake, resolution, next(after), objective) if fake else None
             change = measure_change(real, fake, truth) if fake else None
             forensics = ForensicPair.measure(real.pixels, fake.pixels if fake else None)
-            density, blob = str(real.facts.get("density") or ""), look_at_real(real, truth)
-            yield Scored(predict(real, resolution, p, objective), altered, density, change, forensics, blob)
+            density, blob = str(real.facts.get("density") or ""), measure_real_blob(real, truth)
+            yield Scored(predict(real, resolution, p, objective), prediction, density, change, forensics, blob)
 
 
 def read_pairs(shards: ShardPair) -> Iterator[Pair]:

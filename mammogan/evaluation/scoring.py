@@ -24,6 +24,7 @@ from mammogan.evaluation.scores_file import keep, read_kept
 from mammogan.io.atomic import sha256
 from mammogan.io.terminal import say, track
 from mammogan.models.networks import Critic
+from mammogan.models.registry import classifier_class
 from mammogan.training.parallel.ranks import choose_device
 from mammogan.training.run.run_folder import Run
 from mammogan.training.run.trained_networks import check_same_file, choose_checkpoint, load_cad, run_of
@@ -109,14 +110,14 @@ class Scoring:
         """
         models = Workspace(config.models or workspace.root)
         run, identity = find_cad(models, resolution), find_identity(models, resolution)
-        altered = AdversarialFolder(workspace, resolution)
-        entries, index = altered.of_split(config.split), ShardIndex.load(workspace.shards(resolution))
+        adversarial = AdversarialFolder(workspace, resolution)
+        entries, index = adversarial.of_split(config.split), ShardIndex.load(workspace.shards(resolution))
         generators = {(e["generator"]["run"], e.get("generator_shards_sha256")) for e in entries}
         if identity and config.controls:
             generators.add((run_of(identity).path.name, run_of(identity).shards_sha256))
         check_domain([(run.path.name, run.shards_sha256), *generators], index, config.out_of_domain)
         fakes, cad = {entry["source_shard"]: entry["sha256"] for entry in entries}, choose_checkpoint(run.path)
-        shards = pair_shards(index, altered, config.split)
+        shards = pair_shards(index, adversarial, config.split)
         known = (identity, sha256(identity)) if identity else None
         return cls(workspace, resolution, config, shards, fakes, cad, sha256(cad), known)
 
@@ -166,6 +167,7 @@ def find_cad(models: Workspace, resolution: Resolution) -> Run:
             f"no CAD for {resolution} in {run.path}; run\n"
             f"  mammogan train-cad --workspace {models.root} --resolution {resolution}"
         )
+    classifier_class(run.classifier)  # a class of your own that cannot be imported is found before jobs are submitted
     return run
 
 

@@ -43,8 +43,8 @@ class Cases:
     """The real mammograms of one resolution, in order, each with the probability of cancer of its adversarial image, if
     any.
 
-    Arrays of shape (images,): ``positive`` and ``faked`` bool; ``before`` and ``after`` probabilities, ``after`` NaN
-    without an adversarial image; ``density`` 'A' to 'D' or ''.
+    Arrays of shape (images,): ``positive`` and ``has_adversarial`` bool; ``before`` and ``after`` probabilities,
+    ``after`` NaN without an adversarial image; ``density`` 'A' to 'D' or ''.
     """
 
     patients: tuple[str, ...]
@@ -54,7 +54,7 @@ class Cases:
     density: np.ndarray
 
     @property
-    def faked(self) -> Bools:
+    def has_adversarial(self) -> Bools:
         return ~np.isnan(self.after)
 
     def of(self, direction: Direction) -> Bools:
@@ -80,7 +80,7 @@ def table1(cases: Cases, threshold: float, draws: int, seed: int) -> dict[str, F
     """Return the figures of ROWS. A mammogram whose probability is above ``threshold`` is called positive."""
     bootstrap = PatientBootstrap(cases.patients, draws, seed)
     right, turned = _calls(cases, threshold)
-    tried = right & cases.faked
+    tried = right & cases.has_adversarial
     figures = {
         "auc_real": bootstrap.auc(cases.positive, cases.before),
         "auc_adversarial": _auc_adversarial(cases, draws, seed),
@@ -104,7 +104,7 @@ def fooled_by_density(cases: Cases, threshold: float, draws: int, seed: int) -> 
     return {
         str(direction): {
             d: bootstrap.share(
-                turned, right & cases.faked & cases.of(direction) & (cases.density == d), "no such image"
+                turned, right & cases.has_adversarial & cases.of(direction) & (cases.density == d), "no such image"
             )
             for d in known
         }
@@ -116,7 +116,7 @@ def fooled_by_density(cases: Cases, threshold: float, draws: int, seed: int) -> 
 def mean_change(cases: Cases, direction: Direction) -> dict[str, float | int | None]:
     """Return the mean probability of cancer before and after the attack, over the attacked mammograms of one
     direction."""
-    chosen = cases.of(direction) & cases.faked
+    chosen = cases.of(direction) & cases.has_adversarial
     if not chosen.any():
         return {"images": 0, "before": None, "after": None}
     means = cases.before[chosen].mean(), cases.after[chosen].mean()
@@ -128,17 +128,17 @@ def _calls(cases: Cases, threshold: float) -> tuple[Bools, Bools]:
     original's class."""
     right = (cases.before > threshold) == cases.positive
     with np.errstate(invalid="ignore"):
-        turned = cases.faked & ((cases.after > threshold) != cases.positive)
+        turned = cases.has_adversarial & ((cases.after > threshold) != cases.positive)
     return right, turned
 
 
 def _auc_adversarial(cases: Cases, draws: int, seed: int) -> Figure:
     """Return the AUC over the adversarial images, where those made from negatives count as positive."""
-    faked = cases.faked
-    if not faked.any():
+    has_adversarial = cases.has_adversarial
+    if not has_adversarial.any():
         return Figure(None, reason="no adversarial mammograms")
-    patients = [p for p, has in zip(cases.patients, faked, strict=True) if has]
-    return PatientBootstrap(patients, draws, seed).auc(~cases.positive[faked], cases.after[faked])
+    patients = [p for p, has in zip(cases.patients, has_adversarial, strict=True) if has]
+    return PatientBootstrap(patients, draws, seed).auc(~cases.positive[has_adversarial], cases.after[has_adversarial])
 
 
 def _why_none(cases: Cases, right: Bools, direction: Direction) -> str:

@@ -22,6 +22,9 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_ori
 
 import tyro
 
+from mammogan.errors import INTERRUPTED as INTERRUPTED
+from mammogan.errors import MISTAKE as MISTAKE
+from mammogan.errors import SOME_LEFT_OUT as SOME_LEFT_OUT
 from mammogan.errors import UserError
 
 T = TypeVar("T")
@@ -31,11 +34,6 @@ Flat = Annotated[T, tyro.conf.arg(name="")]
 MARKERS = (tyro.conf.EnumChoicesFromValues, tyro.conf.HelptextFromCommentsOff, tyro.conf.DisallowNone)
 FILES = ("config", "profile")
 """Options that name a file with values for the options of the dataclass they belong to; the first ones win."""
-MISTAKE, INTERRUPTED = 2, 130
-"""Exit codes: an error that the user can correct, and Ctrl-C."""
-SOME_LEFT_OUT = 3
-"""Exit code of mammogan make-shards when it left out unreadable files, which it names: a study continues without
-them."""
 
 
 def run(
@@ -149,7 +147,7 @@ def _option(kind: Any, key: str, value: Any, where: str, prefix: str) -> Iterato
     if isinstance(value, dict) and dataclasses.is_dataclass(kind):
         yield from _words(keys(kind), value, where, f"{prefix}{name}.")  # type: ignore[arg-type]
     elif kind is bool:
-        yield f"--{prefix}{'' if _truth(value, where) else 'no-'}{name}"
+        yield f"--{prefix}{'' if _boolean(value, where) else 'no-'}{name}"
     elif value in ("", "null", "~"):
         return  # left out, as on the command line
     elif isinstance(value, list):
@@ -160,7 +158,7 @@ def _option(kind: Any, key: str, value: Any, where: str, prefix: str) -> Iterato
         yield f"--{prefix}{name}={value}"
 
 
-def _truth(value: Any, where: str) -> bool:
+def _boolean(value: Any, where: str) -> bool:
     truths = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
     if str(value).lower() not in truths:
         raise UserError(f"{where}: expected true or false, found {value!r}")

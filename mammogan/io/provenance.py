@@ -37,7 +37,7 @@ def _libraries() -> dict[str, str]:
     return found
 
 
-def keep_beside(record: Path) -> None:
+def write_provenance_beside(record: Path) -> None:
     """Write two files beside a record that holds ``made_by``: packages.txt with all installed packages as pip reads
     them, and changes.diff when tracked files of the checkout have uncommitted changes."""
     write_text(record.with_name("packages.txt"), "\n".join(packages()) + "\n")

@@ -18,7 +18,7 @@ from mammogan.models.networks import IMAGENET_MEAN, IMAGENET_STD, at_least_float
 OverRanks = Callable[[Tensor], Tensor]
 
 
-def alone(value: Tensor) -> Tensor:
+def on_one_rank(value: Tensor) -> Tensor:
     """Return the value unchanged: ``over_ranks`` for a single process."""
     return value
 
@@ -39,12 +39,14 @@ def focal(logits: Tensor, label: int, gamma: float = 2.0, alpha: float = 0.5, de
     return -alpha * ((weight.detach() if detach else weight) * log_p).mean()
 
 
-def discriminator_loss(dis_real: Tensor, dis_fake: Tensor, stabiliser: str, over_ranks: OverRanks = alone) -> Tensor:
+def discriminator_loss(
+    dis_real: Tensor, dis_fake: Tensor, stabiliser: str, over_ranks: OverRanks = on_one_rank
+) -> Tensor:
     """Eq. 4 without its penalty: -Dis(x) + Dis(y_fn) + S, from Dis values (N,)."""
     return -dis_real.mean() + dis_fake.mean() + _STABILISERS[stabiliser](dis_real, over_ranks)
 
 
-def stabiliser_paper(dis_real: Tensor, over_ranks: OverRanks = alone) -> Tensor:
+def stabiliser_paper(dis_real: Tensor, over_ranks: OverRanks = on_one_rank) -> Tensor:
     """Stabiliser S of the paper: mean |Dis(x) - 1|.
 
     Since Dis <= 0, it equals 1 - mean Dis(x) and only doubles the real term.
@@ -52,7 +54,7 @@ def stabiliser_paper(dis_real: Tensor, over_ranks: OverRanks = alone) -> Tensor:
     return (dis_real - 1).abs().mean()
 
 
-def stabiliser_hinge(dis_real: Tensor, over_ranks: OverRanks = alone) -> Tensor:
+def stabiliser_hinge(dis_real: Tensor, over_ranks: OverRanks = on_one_rank) -> Tensor:
     """Stabiliser S of the published code: |mean(-Dis(x)) - 1|, with the mean over the global batch.
 
     Once mean Dis(x) > -1, its gradient cancels that of the real term. Each rank returns sign * (its own mean - 1) with
@@ -68,7 +70,7 @@ _STABILISERS: dict[str, Callable[[Tensor, OverRanks], Tensor]] = {
 }
 
 
-def identity(fake: Tensor, original: Tensor, over_ranks: OverRanks = alone) -> Tensor:
+def identity(fake: Tensor, original: Tensor, over_ranks: OverRanks = on_one_rank) -> Tensor:
     """Eq. 7: ||y_fn - y||^2 / ||y||^2 over the batch, on pixels normalised like the first input channel.
 
     Pixels are (N,1,H,W) in [0,1]. The denominator is that of the global batch.

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mammogan.config import CadConfig, GanConfig, LesionConfig
 from mammogan.data.loading.augment import Augmentation
 from mammogan.data.loading.pairs import PairedStream
 from mammogan.data.loading.to_device import onto
+from mammogan.data.shards.reader import ShardImages
 from mammogan.models.networks import Fnet, Neck, unit_pixels
+from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.run.optimizer import Precision, generator_for
 
 
@@ -25,6 +28,30 @@ class Batches:
     augmentation: Augmentation
     precision: Precision
     seed: int
+
+    @classmethod
+    def of(
+        cls,
+        first: ShardImages,
+        second: ShardImages,
+        augmentation: Augmentation,
+        config: CadConfig | GanConfig,
+        sizes: CadConfig | GanConfig | LesionConfig,
+        ranks: Ranks,
+    ) -> Batches:
+        """Pair mammograms of two labels for a training; ``sizes`` has the number of pairs and the epoch's length."""
+        stream = PairedStream(
+            first,
+            second,
+            sizes.pairs,
+            config.seed,
+            ranks.rank,
+            ranks.size,
+            config.compute.loader_workers,
+            sizes.epoch_batches,
+            ranks.device.type == "cuda",
+        )
+        return cls(stream, augmentation, Precision.choose(config.compute.precision, ranks.device), config.seed)
 
     def pixels(self, pair: tuple[Tensor, Tensor], epoch: int, batch: int) -> tuple[Tensor, Tensor]:
         """Augment the stream's two uint16 shares (n,1,H,W): floats in [0,1] on the device."""

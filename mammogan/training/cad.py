@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,26 +13,23 @@ from torch import nn
 
 from mammogan.config import CLASSIFIER, CadConfig
 from mammogan.data.loading.augment import Augmentation
-from mammogan.data.loading.pairs import PairedStream
 from mammogan.data.shards.reader import ShardImages, shards_fingerprint
 from mammogan.errors import UserError
-from mammogan.io.terminal import say
 from mammogan.models.networks import Critic
 from mammogan.models.penalty import method_for
-from mammogan.models.registry import build_classifier
+from mammogan.models.registry import build_classifier, sources_of
 from mammogan.models.vgg_weights import load_vgg_weights
 from mammogan.training.batches import Batches
 from mammogan.training.cad_step import CadStep
 from mammogan.training.epoch_means import EpochMeans
-from mammogan.training.parallel.ranks import Ranks, joined
-from mammogan.training.run.async_save import resume
+from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.run.checkpointer import Checkpointer
-from mammogan.training.run.optimizer import Precision, Stepper
+from mammogan.training.run.optimizer import Stepper
 from mammogan.training.run.preemption import with_signals_blocked_at_start
 from mammogan.training.run.preflight import as_learned, check_cad_inputs, named_weights
 from mammogan.training.run.reporter import Reporter
 from mammogan.training.run.run_folder import Run
-from mammogan.training.run.shared_folder import check_shared
+from mammogan.training.start import Start, joined_for, resumed
 from mammogan.training.validation import auc, cross_entropy, probabilities
 from mammogan.workspace import Resolution, Workspace
 
@@ -45,23 +43,12 @@ class CadTraining:
     def __init__(self, config: CadConfig, workspace: Workspace, ranks: Ranks, resumes: bool = False) -> None:
         self.config, self.ranks = config, ranks
         folder = workspace.shards(Resolution.parse(config.resolution))
-        workers = config.compute.loader_workers
-        train = (ShardImages(folder, "train", "positive"), ShardImages(folder, "train", "negative"))
-        self.stream = PairedStream(
-            *train,
-            config.pairs,
-            config.seed,
-            ranks.rank,
-            ranks.size,
-            workers,
-            config.epoch_batches,
-            ranks.device.type == "cuda",
-        )
+        positives, negatives = (ShardImages(folder, "train", label) for label in ("positive", "negative"))
         self.validation = [ShardImages(folder, "validation", label) for label in ("positive", "negative")]
-        self.precision = Precision.choose(config.compute.precision, ranks.device)
         augmentation = Augmentation(config.rotation, config.shear, config.scale)
-        self.batches = Batches(self.stream, augmentation, self.precision, config.seed)
-        self.cad = self._network(resumes)
+        self.batches = Batches.of(positives, negatives, augmentation, config, config, ranks)
+        self.stream, self.precision = self.batches.stream, self.batches.precision
+        self.cad, self.sources = self._network(resumes), sources_of(classifier=config.classifier)
         groups = [{"params": [*self.cad.fnet.parameters(), *self.cad.last.parameters()], "lr": config.lr_fnet}]
         groups += [{"params": list(self.cad.vnet.parameters()), "lr": config.lr_vnet}]
         self.stepper = Stepper(groups, config.compute, self.precision, ranks)
@@ -73,7 +60,7 @@ class CadTraining:
         self.lines = 0
 
     @property
-    def kept(self) -> Critic:
+    def kept_network(self) -> Critic:
         """The network that is validated and kept: the averaged one, or the learning one without averaging."""
         return self.average or self.cad
 
@@ -88,7 +75,7 @@ class CadTraining:
         self.stepper.learning_rates(self.config.lr_fnet * factor, self.config.lr_vnet * factor)
 
     @torch.no_grad()
-    def follow(self) -> None:
+    def update_average(self) -> None:
         """Move the averaged weights towards the learning ones.
 
         The first batches move them faster, because their weights are mostly noise.
@@ -97,8 +84,8 @@ class CadTraining:
             return
         done = self.batches_before
         weight = 1 - min(self.config.average, (done + 1) / (done + 10))
-        for kept, now in zip(self.average.parameters(), self.cad.parameters(), strict=True):
-            kept.lerp_(now, weight)
+        for averaged, now in zip(self.average.parameters(), self.cad.parameters(), strict=True):
+            averaged.lerp_(now, weight)
 
     def _network(self, resumes: bool) -> Critic:
         """Build the CAD from the seed; a new training also loads ImageNet weights and scales the last layer."""
@@ -117,8 +104,9 @@ class CadTraining:
         return {
             "kind": "cad",
             "arch": self.config.classifier,
+            **self.sources,
             "width": self.config.width,
-            "cad": self.kept.state_dict(),
+            "cad": self.kept_network.state_dict(),
             **({"learning": self.cad.state_dict()} if self.average else {}),
             "stepper": self.stepper.state_dict(),
             "epoch": self.epoch,
@@ -129,7 +117,7 @@ class CadTraining:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.kept.load_state_dict(state["cad"])
+        self.kept_network.load_state_dict(state["cad"])
         self.cad.load_state_dict(state.get("learning", state["cad"]))
         self.stepper.load_state_dict(state["stepper"])
         self.epoch, self.batch, self.best, self.lines = (state[k] for k in ("epoch", "batch", "best", "lines"))
@@ -159,18 +147,19 @@ def train_cad(config: CadConfig, workspace: Workspace) -> None:
     started with other settings, or for a run folder that the ranks do not share.
     """
     config = as_learned(config)
-    resolution = Resolution.parse(config.resolution)
-    run = Run(workspace.cad_run(resolution))
-    with joined(config.compute.device) as ranks:
-        check_shared(run.newest.parent, ranks)
-        check_cad_inputs(config, workspace)
-        inputs = {"shards_sha256": shards_fingerprint(workspace.shards(resolution)), **named_weights(config)}
-        run.check(config, inputs)
-        if ranks.any(run.is_finished(config)):
-            say(f"{run.path.name}: trained before, nothing to do.")
-            return
-        _refuse_another_length(config, run)
-        _train(config, workspace, run, inputs, ranks)
+    run = Run(workspace.cad_run(Resolution.parse(config.resolution)))
+    with joined_for(run, config, lambda: _checked_inputs(config, workspace)) as start:
+        if start is not None:
+            _refuse_another_length(config, run)
+            _train(config, workspace, start)
+
+
+def _checked_inputs(config: CadConfig, workspace: Workspace) -> dict[str, Any]:
+    """Check that everything the training needs is there; return what config.yaml records besides the settings."""
+    check_cad_inputs(config, workspace)
+    shards = workspace.shards(Resolution.parse(config.resolution))
+    own = sources_of(classifier=config.classifier)
+    return {"shards_sha256": shards_fingerprint(shards), **named_weights(config), **own}
 
 
 def _refuse_another_length(config: CadConfig, run: Run) -> None:
@@ -183,42 +172,34 @@ def _refuse_another_length(config: CadConfig, run: Run) -> None:
         )
 
 
-def _train(config: CadConfig, workspace: Workspace, run: Run, inputs: dict[str, Any], ranks: Ranks) -> None:
+def _train(config: CadConfig, workspace: Workspace, start: Start) -> None:
     # Load data and network.
-    resumes = ranks.any(run.has_state)
-    training = CadTraining(config, workspace, ranks, resumes)
-    # Resume. An existing run is left unchanged until it is certain that it can continue.
-    told = resume(training, run) if resumes else []
-    if ranks.first:
-        run.begin(config, inputs)
-    reporter = Reporter(run, run.path.name, ranks.first, config.compute.tensorboard, training.lines, training.epoch)
-    reporter.note(
-        f"{run.path.name}: {ranks.size} rank(s) on {ranks.device.type}, {training.precision}, "
-        f"{training.stepper.kind} Adam, from epoch {training.epoch}, batch {training.batch}"
-    )
-    for sentence in told:
-        reporter.note(f"{run.path.name}: {sentence}")
-    if config.vgg_weights == "none" and config.classifier == CLASSIFIER:
-        reporter.note("Vnet starts random, so everything is trained from the first epoch.")
+    training = CadTraining(config, workspace, start.ranks, start.resumes)
+    # Resume.
     method = method_for(training.cad, config.compute).method
+    networks = f"{training.precision}, {training.stepper.kind} Adam"
+    with resumed(training, start, networks, _notes(config, method)) as checkpointer:
+        # Train.
+        while training.epoch < config.epochs:
+            _train_epoch(training, checkpointer, checkpointer.reporter)
+        # Finish.
+        checkpointer.wait()
+        if start.ranks.first:
+            best = {f"best_validation_{config.keep}": training.best}
+            start.run.finish({"epochs": training.epoch, **best, "penalty_method": method})
+
+
+def _notes(config: CadConfig, method: str) -> Iterator[str]:
+    """Yield what to report before the first step; ``method`` is how the gradient penalty is differentiated."""
+    if config.classifier != CLASSIFIER:
+        yield f"{config.classifier} is trained from the first epoch (--vgg-weights and --fnet-epochs do not apply)."
+    elif config.vgg_weights == "none":
+        yield "Vnet starts random, so everything is trained from the first epoch."
     if method != config.compute.penalty:
-        reporter.note(f"{config.classifier} cannot take the fast gradient penalty; plain autograd computes it instead.")
-    # Train.
-    keeper = Checkpointer(training, run, reporter, config.compute.save_minutes)
-    try:
-        with keeper.asked.listening():
-            while training.epoch < config.epochs:
-                _train_epoch(training, keeper, reporter)
-            # Finish.
-            keeper.wait()
-            if ranks.first:
-                best = {f"best_validation_{config.keep}": training.best}
-                run.finish({"epochs": training.epoch, **best, "penalty_method": method})
-    finally:
-        reporter.close()
+        yield f"{config.classifier} cannot take the fast gradient penalty; plain autograd computes it instead."
 
 
-def _train_epoch(training: CadTraining, keeper: Checkpointer, reporter: Reporter) -> None:
+def _train_epoch(training: CadTraining, checkpointer: Checkpointer, reporter: Reporter) -> None:
     """Train the remaining batches of an epoch, validate, report, and save."""
     config, stream, ranks = training.config, training.stream, training.ranks
     step = training.wrapped_step()
@@ -234,7 +215,7 @@ def _train_epoch(training: CadTraining, keeper: Checkpointer, reporter: Reporter
         with training.precision.autocast():
             losses = step(positives, negatives, keep)
         training.figures.add(losses, training.stepper.step(losses["loss"]))
-        training.follow()
+        training.update_average()
         del losses  # frees the tensors that its graph holds
         training.batch += 1
         reporter.batch(
@@ -244,11 +225,12 @@ def _train_epoch(training: CadTraining, keeper: Checkpointer, reporter: Reporter
             training.epoch,
         )
         # Save state.
-        keeper.pause()
+        checkpointer.pause()
     # Validate.
     seconds = time.monotonic() - began
     scores = [
-        probabilities(training.kept, images, training.precision, ranks, keeper.pause) for images in training.validation
+        probabilities(training.kept_network, images, training.precision, ranks, checkpointer.pause)
+        for images in training.validation
     ]
     validated = {"auc": auc(*scores), "loss": cross_entropy(*scores)}
     reporter.epoch(
@@ -268,9 +250,10 @@ def _train_epoch(training: CadTraining, keeper: Checkpointer, reporter: Reporter
         training.best = value
         facts = {f"validation_{name}": figure for name, figure in validated.items()}
         origin = {"kind": "cad", "arch": config.classifier, "width": config.width, "epoch": training.epoch}
-        keeper.best({**origin, **facts, "cad": training.kept.state_dict()})
-    keeper.save()
-    keeper.pause()
+        origin |= training.sources
+        checkpointer.best({**origin, **facts, "cad": training.kept_network.state_dict()})
+    checkpointer.save()
+    checkpointer.pause()
 
 
 def _sums_of(state: dict[str, Any]) -> Any:

@@ -20,7 +20,7 @@ class CadStep(nn.Module):
     def __init__(self, cad: Critic, config: CadConfig, averaged: bool = False) -> None:
         super().__init__()
         self.cad, self.config = cad, config
-        self.way = method_for(cad, config.compute, staged=averaged)
+        self.options = method_for(cad, config.compute, staged=averaged)
 
     def forward(self, positives: Tensor, negatives: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Pixels (n,1,H,W) of each label, dropout mask (2n, hidden) -> total, focal and penalty losses."""
@@ -29,11 +29,11 @@ class CadStep(nn.Module):
         if config.penalty.k:
             labels = torch.arange(2 * n, device=pixels.device) < n
             logits, powers = scores_and_powers(
-                self.cad, pixels, keep, config.penalty.of, config.penalty.o, labels.long(), self.way
+                self.cad, pixels, keep, config.penalty.of, config.penalty.o, labels.long(), self.options
             )
             gp = penalty(powers[:n], config.penalty.k) + penalty(powers[n:], config.penalty.k)
         else:
-            logits, gp = scores(self.cad, pixels, keep, self.way), pixels.new_zeros(())
+            logits, gp = scores(self.cad, pixels, keep, self.options), pixels.new_zeros(())
         shape = (config.focal_gamma, config.focal_alpha, config.focal_detach)
         fl = focal(logits[:n], 1, *shape) + focal(logits[n:], 0, *shape)
         return {"loss": fl + gp, "focal": fl, "penalty": gp}

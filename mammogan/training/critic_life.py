@@ -49,7 +49,7 @@ class CriticLife:
     adversarial_epochs: int = 0
     died_in_epoch: int | None = None
     """The first of the latest consecutive dead epochs, counted as in metrics.jsonl; None while the critic is alive."""
-    told: str = ""
+    message: str = ""
     """The message about its first death."""
 
     def count(self, epoch: int, figures: Figures, reproduction: float | None, advice: str) -> str:
@@ -61,19 +61,26 @@ class CriticLife:
         self.adversarial_epochs += 1
         self.alive_epochs += not wrong
         self.died_in_epoch = (epoch if self.died_in_epoch is None else self.died_in_epoch) if wrong else None
-        if not wrong or self.told:
+        if not wrong or self.message:
             return ""
-        self.told = f"the critic is dead in epoch {epoch} ({'; '.join(wrong)}) and teaches nothing: {advice}"
-        return self.told
+        self.message = f"the critic is dead in epoch {epoch} ({'; '.join(wrong)}) and teaches nothing: {advice}"
+        return self.message
+
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> CriticLife:
+        """Read it from a checkpoint; earlier versions called the message "told"."""
+        return cls(**{"message" if name == "told" else name: value for name, value in state.items()})
 
     def summary(self) -> dict[str, Any]:
         """Return the facts for done.json; ``notice`` is what a reader should know, or None."""
-        lived, of = self.alive_epochs, self.adversarial_epochs
-        notice = self.told if self.died_in_epoch is not None else None
-        if of and not lived:
-            notice = f"no epoch had a living critic, so there is no best generator and the newest is used: {self.told}"
+        alive, of = self.alive_epochs, self.adversarial_epochs
+        notice = self.message if self.died_in_epoch is not None else None
+        if of and not alive:
+            notice = (
+                f"no epoch had a living critic, so there is no best generator and the newest is used: {self.message}"
+            )
         return {
-            "alive_epochs": lived,
+            "alive_epochs": alive,
             "adversarial_epochs": of,
             "died_in_epoch": self.died_in_epoch,
             "notice": notice,

@@ -8,30 +8,26 @@ import torch
 from torch import nn
 
 from mammogan.config import GanConfig
-from mammogan.io.terminal import say
 from mammogan.models.networks import unit_pixels
 from mammogan.models.penalty import method_for
-from mammogan.training.both_objectives import gan_inputs, judge
+from mammogan.training.both_objectives import checked_gan_inputs, judge
 from mammogan.training.critic_watch import as_judged, change, watch
 from mammogan.training.gan_state import Best, GanTraining
 from mammogan.training.gan_steps import fakes_without_graph
 from mammogan.training.lesion import train as train_lesion
 from mammogan.training.lesion_bank import train as bank_lesions
-from mammogan.training.parallel.ranks import joined
 from mammogan.training.phases import Phase
-from mammogan.training.run.async_save import resume
 from mammogan.training.run.checkpointer import Checkpointer
 from mammogan.training.run.preemption import with_signals_blocked_at_start
-from mammogan.training.run.preflight import check_gan_inputs
 from mammogan.training.run.reporter import Reporter
 from mammogan.training.run.run_folder import Run
-from mammogan.training.run.shared_folder import check_shared
+from mammogan.training.start import Start, joined_for, resumed
 from mammogan.training.validation import Fooled, fooled
 from mammogan.workspace import Direction, Resolution, Workspace
 
 SHOWN = 4
 """Number of validation mammograms in the pictures of an epoch."""
-SELDOM = 5
+IDENTITY_VALIDATES_LESS_OFTEN = 5
 """The identity phase validates this many times less often, since no best generator is chosen from it."""
 
 
@@ -49,49 +45,27 @@ def train_gan(config: GanConfig, direction: Direction, workspace: Workspace) -> 
         else:
             train_lesion(config, workspace)
         return
-    resolution = Resolution.parse(config.resolution)
-    run = Run(workspace.gan_run(resolution, direction))
-    with joined(config.compute.device) as ranks:
-        check_shared(run.newest.parent, ranks)
-        check_gan_inputs(config, workspace)
-        inputs = gan_inputs(direction, workspace, resolution)
-        run.check(config, inputs)
-        if ranks.any(run.is_finished(config)):
-            say(f"{run.path.name}: trained before, nothing to do.")
-            return
-        _train(GanTraining(config, direction, workspace, ranks), inputs, run)
+    run = Run(workspace.gan_run(Resolution.parse(config.resolution), direction))
+    with joined_for(run, config, lambda: checked_gan_inputs(config, direction, workspace)) as start:
+        if start is not None:
+            _train(GanTraining(config, direction, workspace, start.ranks), start)
 
 
-def _train(training: GanTraining, inputs: dict[str, Any], run: Run) -> None:
-    ranks = training.ranks
+def _train(training: GanTraining, start: Start) -> None:
     # Resume.
-    told = resume(training, run) if ranks.any(run.has_state) else []
-    if ranks.first:
-        run.begin(training.config, inputs)
-    speaks, tensorboard = ranks.first, training.config.compute.tensorboard
-    reporter = Reporter(run, run.path.name, speaks, tensorboard, training.lines, training.epoch)
-    reporter.note(
-        f"{run.path.name}: {ranks.size} rank(s) on {ranks.device.type}, {training.precision}, "
-        f"{training.gnet_stepper.kind} Adam, from epoch {training.epoch}, batch {training.batch}"
-    )
-    for sentence in told:
-        reporter.note(f"{run.path.name}: {sentence}")
-    if _method(training) != training.config.compute.penalty:
-        reporter.note("The discriminator cannot take the fast gradient penalty; plain autograd computes it instead.")
-    # Train.
-    keeper = Checkpointer(training, run, reporter, training.config.compute.save_minutes)
-    try:
-        with keeper.asked.listening():
-            _train_phase(training, keeper, reporter)
-            while training.phase + 1 < len(training.phases):
-                training.next_phase()
-                _train_phase(training, keeper, reporter)
-            # Finish.
-            keeper.wait()
-            if ranks.first:
-                run.finish({**_summary(training), "penalty_method": _method(training)})
-    finally:
-        reporter.close()
+    networks, method = f"{training.precision}, {training.gnet_stepper.kind} Adam", _method(training)
+    notes = ["The discriminator cannot take the fast gradient penalty; plain autograd computes it instead."]
+    is_taken = method == training.config.compute.penalty
+    with resumed(training, start, networks, [] if is_taken else notes) as checkpointer:
+        # Train.
+        _train_phase(training, checkpointer, checkpointer.reporter)
+        while training.phase + 1 < len(training.phases):
+            training.next_phase()
+            _train_phase(training, checkpointer, checkpointer.reporter)
+        # Finish.
+        checkpointer.wait()
+        if start.ranks.first:
+            start.run.finish({**_summary(training), "penalty_method": method})
 
 
 def _method(training: GanTraining) -> str:
@@ -101,18 +75,18 @@ def _method(training: GanTraining) -> str:
 def _summary(training: GanTraining) -> dict[str, Any]:
     """Return the facts for done.json. If the critic was never alive, there is no best generator."""
     best = training.best
-    told = {"fooled": best.fooled, "identity": best.identity} if best else None
-    return {"epochs": training.epoch, "best_on_validation": told, "critic": training.critic_life.summary()}
+    figures = {"fooled": best.fooled, "identity": best.identity} if best else None
+    return {"epochs": training.epoch, "best_on_validation": figures, "critic": training.critic_life.summary()}
 
 
-def _train_phase(training: GanTraining, keeper: Checkpointer, reporter: Reporter) -> None:
+def _train_phase(training: GanTraining, checkpointer: Checkpointer, reporter: Reporter) -> None:
     """Train the current phase until its stop rule holds or its epochs are over."""
     phase = training.phases[training.phase]
     critic_step, gnet_step = training.steps_of(phase)
     while training.ended_by is None and training.phase_epoch < phase.epochs:
-        _train_epoch(training, phase, critic_step, gnet_step, keeper, reporter)
+        _train_epoch(training, phase, critic_step, gnet_step, checkpointer, reporter)
         means = training.figures.means()
-        _validate(training, phase, means, keeper, reporter)
+        _validate(training, phase, means, checkpointer, reporter)
         # Stop rule.
         if phase.stop is not None and phase.stop.holds(means):
             training.ended_by = str(phase.stop)
@@ -120,12 +94,12 @@ def _train_phase(training: GanTraining, keeper: Checkpointer, reporter: Reporter
         if training.ended_by or training.phase_epoch >= phase.epochs:
             ended_by = training.ended_by or f"its cap of {phase.epochs} epochs"
             reporter.event("phase", phase=phase.name, ended_by=ended_by, epoch=training.epoch)
-            reporter.note(f"{keeper.name}: phase {phase.name} ended by {ended_by}")
+            reporter.note(f"{checkpointer.name}: phase {phase.name} ended by {ended_by}")
             if not phase.adversarial:
-                keeper.identity(training.generator())
+                checkpointer.identity(training.generator())
         # Save state.
-        keeper.save()
-        keeper.pause()
+        checkpointer.save()
+        checkpointer.pause()
 
 
 def _train_epoch(
@@ -133,7 +107,7 @@ def _train_epoch(
     phase: Phase,
     critic_step: nn.Module,
     gnet_step: nn.Module,
-    keeper: Checkpointer,
+    checkpointer: Checkpointer,
     reporter: Reporter,
 ) -> None:
     """Train the remaining batches of an epoch: each updates the discriminator, the generator, or both."""
@@ -162,42 +136,42 @@ def _train_epoch(
         total = done + training.batches_left_at_most()
         reporter.batch(done, total, 2 * config.pairs, training.epoch, phase.name)
         # Save state.
-        keeper.pause()
+        checkpointer.pause()
 
 
 def _validate(
-    training: GanTraining, phase: Phase, means: dict[str, float], keeper: Checkpointer, reporter: Reporter
+    training: GanTraining, phase: Phase, means: dict[str, float], checkpointer: Checkpointer, reporter: Reporter
 ) -> None:
     """Report the epoch: what the critic sees and how often the CAD is fooled; keep the best generator of a live critic.
 
     All measurements come before anything is recorded: if the training is stopped in between, it repeats all of them.
     """
     skipped = training.critic_stepper.skipped + training.gnet_stepper.skipped
-    facts: dict[str, Any] = {"phase": phase.name, **means, "skipped": skipped, **_watch(training, phase, keeper)}
+    facts: dict[str, Any] = {"phase": phase.name, **means, "skipped": skipped, **_watch(training, phase, checkpointer)}
     found: Fooled | None = None
-    every = training.config.validate_every * (1 if phase.adversarial else SELDOM)
+    every = training.config.validate_every * (1 if phase.adversarial else IDENTITY_VALIDATES_LESS_OFTEN)
     if phase.trains_gnet and training.phase_epoch % every == 0:
-        found = _fooled(training, keeper)
+        found = _fooled(training, checkpointer)
         facts |= found.facts()
         _show(training, reporter)
     if not phase.adversarial:
         training.reproduction = facts["change"]
     elif phase.trains_gnet:
-        told = (training.reproduction, _advice(training.config), reporter)
-        facts["critic_alive"] = judge(training.critic_life, training.epoch, facts, *told)
+        judged = (training.critic_life, training.epoch, facts, training.reproduction)
+        facts["critic_alive"] = judge(*judged, _advice(training.config), reporter)
         if facts["critic_alive"] and found:
-            _keep_best(training, found, keeper)
+            _keep_best(training, found, checkpointer)
     reporter.epoch(training.epoch, **facts)
 
 
-def _watch(training: GanTraining, phase: Phase, keeper: Checkpointer) -> dict[str, Any]:
+def _watch(training: GanTraining, phase: Phase, checkpointer: Checkpointer) -> dict[str, Any]:
     """Measure the critic and Gnet's change on the watched mammograms; before the adversarial phases only the change."""
     (targets, sources), critic, gnet = training.watched, training.critic, training.gnet
-    how: dict[str, Any] = {"ranks": training.ranks, "dtype": training.precision.full, "pause": keeper.pause}
+    settings: dict[str, Any] = {"ranks": training.ranks, "dtype": training.precision.full, "pause": checkpointer.pause}
     with as_judged(critic, gnet):
         if phase.adversarial:
-            return vars(watch(critic.score, gnet, targets, sources, prepare=critic.normalise, **how))
-        return {"change": change(gnet, sources, **how)}
+            return vars(watch(critic.score, gnet, targets, sources, prepare=critic.normalise, **settings))
+        return {"change": change(gnet, sources, **settings)}
 
 
 def _advice(config: GanConfig) -> str:
@@ -209,21 +183,32 @@ def _advice(config: GanConfig) -> str:
     )
 
 
-def _fooled(training: GanTraining, keeper: Checkpointer) -> Fooled:
+def _fooled(training: GanTraining, checkpointer: Checkpointer) -> Fooled:
     """Measure on validation how often Gnet fools the CAD."""
     label = int(training.direction.source == "positive")
-    by = (training.precision, training.ranks, keeper.pause)
-    return fooled(training.gnet, training.cad, training.validation, label, *by, training.targets_log_odds(keeper.pause))
+    measured_with = (training.precision, training.ranks, checkpointer.pause)
+    return fooled(
+        training.gnet,
+        training.cad,
+        training.validation,
+        label,
+        *measured_with,
+        training.targets_log_odds(checkpointer.pause),
+    )
 
 
-def _keep_best(training: GanTraining, found: Fooled, keeper: Checkpointer) -> None:
+def _keep_best(training: GanTraining, found: Fooled, checkpointer: Checkpointer) -> None:
     """Keep the generator with the highest rank on validation (fooled rate, movement, change); of equals, the first."""
     if found.identity is None:
         return
     if training.best is None or found.rank > training.best.rank:
         training.best = Best(found.rate, found.identity, found.rank)
-        told = {"validation_fooled": found.rate, "validation_identity": found.identity, "validation_rank": found.rank}
-        keeper.best({**training.generator(), "epoch": training.epoch + 1, **told})
+        figures = {
+            "validation_fooled": found.rate,
+            "validation_identity": found.identity,
+            "validation_rank": found.rank,
+        }
+        checkpointer.best({**training.generator(), "epoch": training.epoch + 1, **figures})
 
 
 @torch.no_grad()

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from mammogan.config import GanConfig
 from mammogan.data.loading.augment import Augmentation
-from mammogan.data.loading.pairs import PairedStream
 from mammogan.data.shards.reader import ShardImages
-from mammogan.models.registry import build_generator
+from mammogan.models.registry import build_generator, sources_of
 from mammogan.training.batches import Batches
 from mammogan.training.critic_life import CriticLife
 from mammogan.training.critic_watch import WATCHED, own_pictures
@@ -22,7 +21,7 @@ from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep
 from mammogan.training.parallel.batch_norm import synchronise_batch_norm
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.phases import Phase, phases
-from mammogan.training.run.optimizer import Precision, Stepper
+from mammogan.training.run.optimizer import Stepper
 from mammogan.training.run.trained_networks import load_cad
 from mammogan.training.validation import Pause, mean_log_odds, no_pause
 from mammogan.workspace import Direction, Resolution, Workspace
@@ -56,26 +55,16 @@ class GanTraining:
         self.phases = phases(config)
         resolution = Resolution.parse(config.resolution)
         folder = workspace.shards(resolution)
-        train = (ShardImages(folder, "train", direction.target), ShardImages(folder, "train", direction.source))
-        workers = config.compute.loader_workers
-        self.stream = PairedStream(
-            *train,
-            config.pairs,
-            config.seed,
-            ranks.rank,
-            ranks.size,
-            workers,
-            config.epoch_batches,
-            ranks.device.type == "cuda",
-        )
-        self.train_images = train
+        targets, sources = (ShardImages(folder, "train", label) for label in (direction.target, direction.source))
+        self.train_images = targets, sources
         self.validation = ShardImages(folder, "validation", direction.source)
         self.validation_targets = ShardImages(folder, "validation", direction.target)
         self._targets_log_odds: float | None = None
-        self.precision = Precision.choose(config.compute.precision, ranks.device)
         augmentation = Augmentation(config.rotation, config.shear, (0.5, 2.0) if config.gan_scale else (1.0, 1.0))
-        self.batches = Batches(self.stream, augmentation, self.precision, config.seed)
+        self.batches = Batches.of(targets, sources, augmentation, config, config, ranks)
+        self.stream, self.precision = self.batches.stream, self.batches.precision
         self._build_networks(workspace.cad_run(resolution))
+        self.sources = sources_of(generator=config.generator)
         critic = self.critic
         groups = [{"params": list(part.parameters())} for part in (critic.last, critic.fnet, critic.vnet)]
         self.critic_stepper = Stepper(groups, config.compute, self.precision, ranks)
@@ -105,6 +94,7 @@ class GanTraining:
         return {
             "kind": "gan",
             "arch": self.config.generator,
+            **self.sources,
             "direction": str(self.direction),
             "width": self.config.width,
             "gnet_norm": self.config.gnet_norm,
@@ -138,15 +128,15 @@ class GanTraining:
         self.phase, self.phase_epoch, self.epoch = state["phase_number"], state["phase_epoch"], state["epoch"]
         self.batch, self.lines, self.ended_by = state["batch"], state["lines"], state["ended_by"]
         self.best = Best.of_state(state["best"])
-        self.critic_life = CriticLife(**state.get("critic_life", {}))
+        self.critic_life = CriticLife.of_state(state.get("critic_life", {}))
         self.reproduction = state.get("reproduction")
         self.figures.restore(state["sums"])
 
     def adopt(self, best: dict[str, Any]) -> None:
         """Take the best generator's figures from best.pt if it is newer than the restored state."""
         if best["epoch"] > self.epoch:
-            told = (best["validation_fooled"], best["validation_identity"], best.get("validation_rank", UNWATCHED))
-            self.best = Best(*told)
+            figures = (best["validation_fooled"], best["validation_identity"], best.get("validation_rank", UNWATCHED))
+            self.best = Best(*figures)
 
     def steps_of(self, phase: Phase) -> tuple[nn.Module, nn.Module]:
         """Return the discriminator's and the generator's step, wrapped again for the ranks.
@@ -178,8 +168,8 @@ class GanTraining:
     def targets_log_odds(self, pause: Pause = no_pause) -> float | None:
         """Return the CAD's mean log-odds of the real validation targets, None without any; measured once."""
         if self._targets_log_odds is None and len(self.validation_targets):
-            about = (self.validation_targets, self.precision, self.ranks, pause)
-            self._targets_log_odds = mean_log_odds(self.cad, *about)
+            settings = (self.validation_targets, self.precision, self.ranks, pause)
+            self._targets_log_odds = mean_log_odds(self.cad, *settings)
         return self._targets_log_odds
 
     def next_epoch(self) -> None:

@@ -21,17 +21,17 @@ class DiscriminatorStep(nn.Module):
     def __init__(self, critic: Critic, config: GanConfig, over_ranks: OverRanks, averaged: bool = False) -> None:
         super().__init__()
         self.critic, self.config, self.over_ranks = critic, config, over_ranks
-        self.way = method_for(critic, config.compute, staged=averaged)
+        self.options = method_for(critic, config.compute, staged=averaged)
 
     def forward(self, real: Tensor, fake: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Pixels (n,1,H,W) of targets and fakes, mask (2n, hidden) -> loss, gap, dis_real, dis_fake, penalty."""
         n, config = len(real), self.config.penalty
         if config.k:
-            logits, powers = scores_and_powers(self.critic, real, keep[:n], o=config.o, way=self.way)
+            logits, powers = scores_and_powers(self.critic, real, keep[:n], o=config.o, options=self.options)
             gp = penalty(powers, config.k)
         else:
-            logits, gp = scores(self.critic, real, keep[:n], self.way), real.new_zeros(())
-        dis_real, dis_fake = dis(logits), dis(scores(self.critic, fake, keep[n:], self.way))
+            logits, gp = scores(self.critic, real, keep[:n], self.options), real.new_zeros(())
+        dis_real, dis_fake = dis(logits), dis(scores(self.critic, fake, keep[n:], self.options))
         loss = discriminator_loss(dis_real, dis_fake, self.config.stabiliser, self.over_ranks) + gp
         means = {"dis_real": dis_real.mean(), "dis_fake": dis_fake.mean()}
         return {"loss": loss, "penalty": gp, "gap": means["dis_real"] - means["dis_fake"], **means}
@@ -66,10 +66,10 @@ class _Judge(nn.Module):
 
     def __init__(self, critic: Critic, compute: ComputeConfig) -> None:
         super().__init__()
-        self.critic, self.way = critic, method_for(critic, compute)
+        self.critic, self.options = critic, method_for(critic, compute)
 
     def forward(self, fake: Tensor, keep: Tensor) -> Tensor:
-        return scores(self.critic, fake, keep, self.way)
+        return scores(self.critic, fake, keep, self.options)
 
 
 @torch.no_grad()

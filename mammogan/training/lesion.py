@@ -14,26 +14,22 @@ from torch import nn
 
 from mammogan.config import GanConfig
 from mammogan.data.loading.augment import Augmentation
-from mammogan.data.loading.pairs import PairedStream
 from mammogan.data.shards.reader import ShardImages
-from mammogan.io.terminal import say
 from mammogan.models.lesion import Grid, LesionCritic, LesionGenerator
 from mammogan.training.batches import Batches
-from mammogan.training.both_objectives import gan_inputs, judge
+from mammogan.training.both_objectives import checked_gan_inputs, judge
 from mammogan.training.critic_life import CriticLife
 from mammogan.training.critic_watch import WATCHED, as_judged, own_pictures, watch
 from mammogan.training.epoch_means import EpochMeans
 from mammogan.training.lesion_steps import LesionCriticStep, LesionGeneratorStep
-from mammogan.training.parallel.ranks import Ranks, joined
-from mammogan.training.run.async_save import resume
+from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.run.checkpointer import Checkpointer
-from mammogan.training.run.optimizer import Precision, Stepper
+from mammogan.training.run.optimizer import Stepper
 from mammogan.training.run.preemption import with_signals_blocked_at_start
-from mammogan.training.run.preflight import check_gan_inputs
 from mammogan.training.run.reporter import Reporter
 from mammogan.training.run.run_folder import Run
-from mammogan.training.run.shared_folder import check_shared
 from mammogan.training.run.trained_networks import load_cad
+from mammogan.training.start import Start, joined_for, resumed
 from mammogan.training.validation import Pause, fooled, mean_log_odds
 from mammogan.workspace import Direction, Resolution, Workspace
 
@@ -54,27 +50,14 @@ class LesionTraining:
         self.config, self.lesion, self.direction, self.ranks = config, config.lesion, Direction.REMOVE, ranks
         resolution = Resolution.parse(config.resolution)
         folder = workspace.shards(resolution)
-        self.stream = PairedStream(
-            ShardImages(folder, "train", self.direction.target),
-            ShardImages(folder, "train", self.direction.source),
-            self.lesion.pairs,
-            config.seed,
-            ranks.rank,
-            ranks.size,
-            config.compute.loader_workers,
-            self.lesion.epoch_batches,
-            ranks.device.type == "cuda",
-        )
-        self.watched = [
-            own_pictures(ShardImages(folder, "train", label), WATCHED, ranks)
-            for label in (self.direction.target, self.direction.source)
-        ]
+        targets, sources = (ShardImages(folder, "train", s) for s in (self.direction.target, self.direction.source))
+        self.watched = [own_pictures(images, WATCHED, ranks) for images in (targets, sources)]
         self.validation = ShardImages(folder, "validation", self.direction.source)
         self.validation_targets = ShardImages(folder, "validation", self.direction.target)
         self._targets_log_odds: float | None = None
-        self.precision = Precision.choose(config.compute.precision, ranks.device)
         augmentation = Augmentation(rotation=0, shear=0, shift=self.lesion.shift)
-        self.batches = Batches(self.stream, augmentation, self.precision, config.seed)
+        self.batches = Batches.of(targets, sources, augmentation, config, self.lesion, ranks)
+        self.stream, self.precision = self.batches.stream, self.batches.precision
         self.grid = Grid.of(resolution.height, self.lesion.cells)
         self.cad = self.precision.place(load_cad(workspace.cad_run(resolution)))
         self._build_networks()
@@ -130,7 +113,7 @@ class LesionTraining:
         self.generator_stepper.load_state_dict(state["gnet_stepper"])
         self.critic_stepper.load_state_dict(state["critic_stepper"])
         self.epoch, self.batch, self.lines = state["epoch"], state["batch"], state["lines"]
-        self.critic_life = CriticLife(**state["critic_life"])
+        self.critic_life = CriticLife.of_state(state["critic_life"])
         self.figures.restore(state["sums"])
 
     def adopt(self, best: dict[str, Any]) -> None:
@@ -154,10 +137,10 @@ class LesionTraining:
         return self.epoch * self.stream.batches + self.batch
 
     @torch.no_grad()
-    def follow(self) -> None:
+    def update_average(self) -> None:
         """Move the averaged weights towards the learning ones."""
-        for kept, now in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-            kept.lerp_(now, 1 - self.lesion.average)
+        for averaged, now in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+            averaged.lerp_(now, 1 - self.lesion.average)
 
 
 def train(config: GanConfig, workspace: Workspace) -> None:
@@ -166,55 +149,33 @@ def train(config: GanConfig, workspace: Workspace) -> None:
     Raises MissingInput when shards or CAD are missing. Raises UserError for a run that was started with other settings,
     or for a run folder that the ranks do not share.
     """
-    resolution = Resolution.parse(config.resolution)
-    run = Run(workspace.gan_run(resolution, Direction.REMOVE))
-    with joined(config.compute.device) as ranks:
-        check_shared(run.newest.parent, ranks)
-        check_gan_inputs(config, workspace)
-        inputs = gan_inputs(Direction.REMOVE, workspace, resolution)
-        run.check(config, inputs)
-        if ranks.any(run.is_finished(config)):
-            say(f"{run.path.name}: trained before, nothing to do.")
-            return
-        _train(LesionTraining(config, workspace, ranks), inputs, run)
+    run = Run(workspace.gan_run(Resolution.parse(config.resolution), Direction.REMOVE))
+    with joined_for(run, config, lambda: checked_gan_inputs(config, Direction.REMOVE, workspace)) as start:
+        if start is not None:
+            _train(LesionTraining(config, workspace, start.ranks), start)
 
 
-def _train(training: LesionTraining, inputs: dict[str, Any], run: Run) -> None:
-    ranks = training.ranks
+def _train(training: LesionTraining, start: Start) -> None:
     # Resume.
-    told = resume(training, run) if ranks.any(run.has_state) else []
-    if ranks.first:
-        run.begin(training.config, inputs)
-    tensorboard = training.config.compute.tensorboard
-    reporter = Reporter(run, run.path.name, ranks.first, tensorboard, training.lines, training.epoch)
-    reporter.note(
-        f"{run.path.name}: lesion objective, cells of {training.grid.cell} pixels, {ranks.size} rank(s) on "
-        f"{ranks.device.type}, {training.precision}, from epoch {training.epoch}, batch {training.batch}"
-    )
-    for sentence in told:
-        reporter.note(f"{run.path.name}: {sentence}")
-    # Train.
-    keeper = Checkpointer(training, run, reporter, training.config.compute.save_minutes)
-    try:
-        with keeper.asked.listening():
-            while training.epoch < training.lesion.epochs:
-                _train_epoch(training, keeper, reporter)
-                _validate(training, keeper, reporter)
-                # Save state.
-                training.epoch, training.batch = training.epoch + 1, 0
-                training.figures.clear()
-                keeper.save()
-                keeper.pause()
-            # Finish.
-            keeper.wait()
-            if ranks.first:
-                life = training.critic_life.summary()
-                run.finish({"epochs": training.epoch, "kept": "the last averaged weights", "critic": life})
-    finally:
-        reporter.close()
+    networks = f"lesion objective, cells of {training.grid.cell} pixels, {training.precision}"
+    with resumed(training, start, networks) as checkpointer:
+        # Train.
+        while training.epoch < training.lesion.epochs:
+            _train_epoch(training, checkpointer, checkpointer.reporter)
+            _validate(training, checkpointer, checkpointer.reporter)
+            # Save state.
+            training.epoch, training.batch = training.epoch + 1, 0
+            training.figures.clear()
+            checkpointer.save()
+            checkpointer.pause()
+        # Finish.
+        checkpointer.wait()
+        if start.ranks.first:
+            life = training.critic_life.summary()
+            start.run.finish({"epochs": training.epoch, "kept": "the last averaged weights", "critic": life})
 
 
-def _train_epoch(training: LesionTraining, keeper: Checkpointer, reporter: Reporter) -> None:
+def _train_epoch(training: LesionTraining, checkpointer: Checkpointer, reporter: Reporter) -> None:
     lesion, ranks = training.lesion, training.ranks
     critic_step = ranks.wrap(LesionCriticStep(training.critic, lesion))
     generator_step = ranks.wrap(LesionGeneratorStep(training.generator, training.critic, lesion))
@@ -232,26 +193,31 @@ def _train_epoch(training: LesionTraining, keeper: Checkpointer, reporter: Repor
             with training.precision.autocast():
                 losses = generator_step(target, source)
             training.figures.add(losses, training.generator_stepper.step(losses["loss"]))
-            training.follow()
+            training.update_average()
         del losses  # frees the tensors that its graph holds
         training.batch += 1
         total = lesion.epochs * training.stream.batches
         reporter.batch(before + 1, total, 2 * lesion.pairs, training.epoch, PHASE)
         # Save state.
-        keeper.pause()
+        checkpointer.pause()
 
 
-def _validate(training: LesionTraining, keeper: Checkpointer, reporter: Reporter) -> None:
+def _validate(training: LesionTraining, checkpointer: Checkpointer, reporter: Reporter) -> None:
     """Report the epoch: what the critic sees and how often the CAD is fooled.
 
     All measurements come before anything is recorded: if the training is stopped in between, it repeats all of them.
     """
     skipped = training.critic_stepper.skipped + training.generator_stepper.skipped
-    facts: dict[str, Any] = {"phase": PHASE, **training.figures.means(), "skipped": skipped, **_watch(training, keeper)}
+    facts: dict[str, Any] = {
+        "phase": PHASE,
+        **training.figures.means(),
+        "skipped": skipped,
+        **_watch(training, checkpointer),
+    }
     if (training.epoch + 1) % training.config.validate_every == 0:
-        by = (training.precision, training.ranks, keeper.pause)
-        odds = training.targets_log_odds(keeper.pause)
-        found = fooled(training.average, training.cad, training.validation, 1, *by, odds)
+        measured_with = (training.precision, training.ranks, checkpointer.pause)
+        odds = training.targets_log_odds(checkpointer.pause)
+        found = fooled(training.average, training.cad, training.validation, 1, *measured_with, odds)
         facts |= found.facts()
         _show(training, reporter)
     if training.epoch_learns:
@@ -259,12 +225,12 @@ def _validate(training: LesionTraining, keeper: Checkpointer, reporter: Reporter
     reporter.epoch(training.epoch, **facts)
 
 
-def _watch(training: LesionTraining, keeper: Checkpointer) -> dict[str, Any]:
+def _watch(training: LesionTraining, checkpointer: Checkpointer) -> dict[str, Any]:
     """Measure the critic on the watched mammograms; its gradient is with respect to the cells, which are its input."""
     (targets, sources), grid = training.watched, training.grid
-    how: dict[str, Any] = {"ranks": training.ranks, "dtype": training.precision.full, "pause": keeper.pause}
+    settings: dict[str, Any] = {"ranks": training.ranks, "dtype": training.precision.full, "pause": checkpointer.pause}
     with as_judged(training.critic, training.average):
-        return vars(watch(training.critic.judge, training.average, targets, sources, prepare=grid.pooled, **how))
+        return vars(watch(training.critic.judge, training.average, targets, sources, prepare=grid.pooled, **settings))
 
 
 @torch.no_grad()

@@ -23,11 +23,11 @@ from mammogan.io.atomic import read_json, sha256
 from mammogan.io.terminal import say, track
 from mammogan.models.lesion import Grid, LesionGenerator
 from mammogan.models.transplant import Lesion, Scale, cut_out
-from mammogan.training.both_objectives import gan_inputs
+from mammogan.training.both_objectives import checked_gan_inputs
 from mammogan.training.parallel.ranks import Ranks, joined
 from mammogan.training.run.checkpoint import load, save
 from mammogan.training.run.optimizer import Precision
-from mammogan.training.run.preflight import check_gan_inputs, check_remover
+from mammogan.training.run.preflight import check_remover
 from mammogan.training.run.run_folder import Run
 from mammogan.training.run.trained_networks import choose_checkpoint
 from mammogan.workspace import Direction, Resolution, Workspace
@@ -47,10 +47,10 @@ def train(config: GanConfig, workspace: Workspace) -> None:
     resolution = Resolution.parse(config.resolution)
     run = Run(workspace.gan_run(resolution, Direction.INSERT))
     with joined(config.compute.device) as ranks:
-        check_gan_inputs(config, workspace)
+        inputs = checked_gan_inputs(config, Direction.INSERT, workspace)
         check_remover(resolution, workspace)
         remover = choose_checkpoint(workspace.gan_run(resolution, Direction.REMOVE))
-        inputs = gan_inputs(Direction.INSERT, workspace, resolution) | {"remover_sha256": sha256(remover)}
+        inputs |= {"remover_sha256": sha256(remover)}
         changed = run.changes(config, inputs)
         if run.done.is_file() and not changed:
             say(f"{run.path.name}: made before, nothing to do.")

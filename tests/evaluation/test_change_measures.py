@@ -54,7 +54,7 @@ def test_energy_near_and_decibel_of_a_change_calculated_manually() -> None:
     inside = int(lesion.sum())
     assert found.energy_near == pytest.approx(inside / (inside + 10))
     assert found.untouched == pytest.approx(4000 / 65535) and found.removed == pytest.approx(2000 / 65535)
-    assert found.way == pytest.approx(0.5) and found.closer_db == pytest.approx(6.0206, abs=1e-4)
+    assert found.progress == pytest.approx(0.5) and found.closer_db == pytest.approx(6.0206, abs=1e-4)
 
 
 def test_three_decibel_counts_the_images_that_came_that_close() -> None:

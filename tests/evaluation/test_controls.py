@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import SMALL, run_script
+from conftest import SMALL, positives, run_script
 from generators import WIDTH, save_all, save_gnet
 from predictions_file import read_predictions
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
 from mammogan.attack.generate import generate
 from mammogan.data.blobs.blob_detector import breast_of
-from mammogan.data.shards.reader import Sample, read_shard
 from mammogan.errors import MissingInput
 from mammogan.evaluation.evaluate import evaluate
 from mammogan.evaluation.lesion.controls import descend, less_contrast, measure_controls
 from mammogan.evaluation.phantom_truth import PhantomTruth
-from mammogan.evaluation.report import plot_style
 from mammogan.evaluation.scoring import ScoreTask, control_scores, plan, score_shard
 from mammogan.io.atomic import read_json
 from mammogan.models.networks import Cad
@@ -31,13 +28,7 @@ from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 
 CONFIG = EvaluateConfig(bootstrap=100, examples=1, device="cpu")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def coarse_figures() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plot_style, "DPI", 40)
-        yield
+pytestmark = pytest.mark.usefixtures("coarse_figures")
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +50,6 @@ def altered(converted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> W
 def ready(altered: Workspace, tmp_path: Path) -> Workspace:
     shutil.copytree(altered.root, tmp_path / "work")
     return Workspace(tmp_path / "work")
-
-
-def positives(workspace: Workspace) -> list[Sample]:
-    return list(read_shard(workspace.shards(SMALL) / "test-positive-000000.tar"))
 
 
 def twins(workspace: Workspace) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, checked
+from conftest import SMALL, draw_phantoms, positives
 from generators import save_cad, save_lighting_gnet
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
@@ -32,12 +32,8 @@ AIR = 327
 def many(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Enough patients that those with cancer and those without differ by chance in no number of an image."""
     folder = tmp_path_factory.mktemp("many")
-    checked(
-        "shards/make_phantom.py", "--out", folder / "phantom", "--patients", "90", "--seed", "5", "--size", "96x96",
-        "--preset", "demo", "--jobs", "1",
-    )  # fmt: skip
     workspace = Workspace(folder / "work")
-    convert_cohort(folder / "phantom" / "labels.csv", workspace, [SMALL], jobs=1)
+    convert_cohort(draw_phantoms(folder / "phantom", 90, 5, "96x96"), workspace, [SMALL], jobs=1)
     for direction in Direction:
         save_lighting_gnet(workspace, SMALL, direction)
     return workspace
@@ -111,7 +107,7 @@ def test_the_slope_of_a_power_law_is_its_exponent_at_every_size(shape: tuple[int
 
 
 def test_the_slope_of_a_phantom_falls_with_noise_and_the_noise_is_what_was_added(workspace: Workspace) -> None:
-    real = next(read_shard(workspace.shards(SMALL) / "test-positive-000000.tar"))
+    real = positives(workspace)[0]
     added = np.random.default_rng(0).normal(0, 3000, real.pixels.shape) * (real.pixels > AIR)
     noisy = np.clip(real.pixels + added, 328 * (real.pixels > AIR), 65535).astype(np.uint16)
     before, after = forensics(real.pixels, None), forensics(noisy, None)
@@ -129,7 +125,7 @@ def test_an_even_image_has_numbers_where_there_is_something_to_measure(grey: int
 
 
 def test_an_original_has_nothing_off_its_grid_and_one_number_more_shows(workspace: Workspace) -> None:
-    real = next(read_shard(workspace.shards(SMALL) / "test-positive-000000.tar"))
+    real = positives(workspace)[0]
     changed = real.pixels.copy()
     changed[real.pixels > 20000] += 7
     pair = ForensicPair.measure(real.pixels, changed)

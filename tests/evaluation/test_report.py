@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from conftest import SMALL, run_script
+from conftest import SMALL, positives, run_script
 from generators import save_all, save_cad
 from predictions_file import read_predictions
 
@@ -28,25 +27,18 @@ from mammogan.evaluation.examples import choose
 from mammogan.evaluation.lesion.summary import removal_summary
 from mammogan.evaluation.phantom_truth import PhantomTruth, compare_with_truth
 from mammogan.evaluation.predictions import Prediction
-from mammogan.evaluation.report import plot_style
 from mammogan.evaluation.scores import Scored, measure_change
 from mammogan.io.atomic import read_json, sha256
 from mammogan.workspace import Direction, Resolution, Workspace
 
 TALL = Resolution(128, 96)
 CONFIG = EvaluateConfig(bootstrap=200, examples=2, device="cpu")
+pytestmark = pytest.mark.usefixtures("coarse_figures")
 FILES = {"predictions.csv", "table1.json", "table1.csv", "table1.md", "index.html", "done.json", "roc.png", "shift.png"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def coarse_figures() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plot_style, "DPI", 40)
-        yield
-
-
 @pytest.fixture(scope="module")
-def reported(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def reported(phantom: Path, coarse_figures: None, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Two resolutions with untrained networks: shards, altered shards, report."""
     workspace = Workspace(tmp_path_factory.mktemp("reported") / "work")
     convert_cohort(phantom / "labels.csv", workspace, [SMALL, TALL], jobs=1)
@@ -198,10 +190,6 @@ def test_one_class_and_another_domain_are_reported_with_a_banner(reported: Works
     }
 
 
-def positives(workspace: Workspace) -> list[Sample]:
-    return list(read_shard(workspace.shards(SMALL) / "test-positive-000000.tar"))
-
-
 def altered(real: Sample, pixels: np.ndarray) -> Sample:
     return Sample(f"{real.key}-remove", pixels, {**real.facts, "direction": "remove", "source_key": real.key})
 
@@ -214,7 +202,7 @@ def test_a_generator_that_gives_the_lesion_free_twin_scores_perfectly(reported: 
         change = measure_change(real, altered(real, known.twin), truth)
         assert change.removal is not None
         assert change.removal.removed == 0.0
-        assert change.removal.way == 1.0
+        assert change.removal.progress == 1.0
         assert change.removal.energy_near == pytest.approx(1, abs=0.1)
         assert change.removal.area_near < 0.1
 
@@ -227,7 +215,7 @@ def test_a_generator_that_changes_nothing_stays_at_the_untouched_distance(report
         assert change.removal is not None
         assert change.removal.removed == change.removal.untouched
         assert change.removal.untouched is not None and change.removal.untouched > 0.02
-        assert change.removal.way == 0.0
+        assert change.removal.progress == 0.0
         assert change.removal.energy_near is None
     summary = removal_summary(changes)
     assert summary is not None
@@ -241,7 +229,7 @@ def test_half_of_the_way_is_half_of_the_distance(reported: Workspace) -> None:
     known = truth.of(real.key, real.facts)
     assert known is not None and known.twin is not None
     halfway = np.rint((real.pixels.astype(float) + known.twin) / 2).astype(np.uint16)
-    assert compare_with_truth(real.pixels, halfway, known).way == pytest.approx(0.5, abs=0.001)
+    assert compare_with_truth(real.pixels, halfway, known).progress == pytest.approx(0.5, abs=0.001)
 
 
 def test_lesions_lie_where_the_mammogram_is_brighter_than_its_twin(reported: Workspace) -> None:

@@ -37,7 +37,7 @@ def record(tmp_path: Path) -> Path:
 def test_changes_that_are_not_committed_are_kept_and_give_the_code_back(checkout: Path, record: Path) -> None:
     (checkout / "loss.py").write_text("alpha = 0.5  # ½\n")
     (checkout / "notes.txt").write_text("not part of the code")
-    provenance.keep_beside(record)
+    provenance.write_provenance_beside(record)
     assert provenance.git_state().endswith("+changes")
     kept = record.with_name("changes.diff")
     assert "notes.txt" not in kept.read_text()
@@ -48,7 +48,7 @@ def test_changes_that_are_not_committed_are_kept_and_give_the_code_back(checkout
 
 def test_for_a_clean_checkout_the_commit_is_enough(checkout: Path, record: Path) -> None:
     record.with_name("changes.diff").write_text("of an earlier start")
-    provenance.keep_beside(record)
+    provenance.write_provenance_beside(record)
     assert re.fullmatch("[0-9a-f]{40}", provenance.git_state())
     assert [path.name for path in record.parent.iterdir()] == ["packages.txt"]
 
@@ -64,7 +64,7 @@ def test_outside_a_checkout_the_packages_alone_are_kept(
 ) -> None:
     monkeypatch.setattr(provenance, "CHECKOUT", tmp_path)
     assert provenance.git_state() == "none"
-    provenance.keep_beside(record)
+    provenance.write_provenance_beside(record)
     lines = record.with_name("packages.txt").read_text().splitlines()
     assert "torch" in [line.partition("==")[0] for line in lines] and lines == sorted(lines, key=str.lower)
     assert not record.with_name("changes.diff").exists()

@@ -94,7 +94,7 @@ class Quadratic(Critic):
 def test_eq3_penalty_of_a_critic_whose_gradient_is_known(of: str, gradient: float) -> None:
     pixels = torch.full((1, 1, 1, 2), 0.5, dtype=torch.float64)  # x = .5 in six values: dz0 = .5, dz1 = 3
     _, powers = scores_and_powers(
-        Quadratic(), pixels, of=of, o=4, labels=torch.tensor([1]), way=PenaltyMethod("reference")
+        Quadratic(), pixels, of=of, o=4, labels=torch.tensor([1]), options=PenaltyMethod("reference")
     )
     norm = math.sqrt(6 * gradient**2)
     assert powers.item() == pytest.approx(norm**4, rel=1e-12)

@@ -129,7 +129,7 @@ def test_half_precision_keeps_penalties_of_tiny_and_huge_gradients(size: float) 
     for method, half in (("reference", False), ("fast", True)):
         critic.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.float16, enabled=half):
-            powers = scores_and_powers(critic, pixels, of="margin", way=PenaltyMethod(method))[1]
+            powers = scores_and_powers(critic, pixels, of="margin", options=PenaltyMethod(method))[1]
         penalty(powers).backward()
         found.append(critic.vnet[3].weight.grad.double().flatten())
     assert found[1].isfinite().all() and found[1].abs().sum() > 0
@@ -154,7 +154,7 @@ def test_nothing_of_a_step_outlives_it() -> None:
     gc.disable()
     try:
         run = Trunk(critic.vnet, critic.fnet.convs).run(critic.normalise(pixels))
-        kept = weakref.ref(run.walk)
+        kept = weakref.ref(run.batch_pass)
         logits = critic.last(critic.fnet.head(run.output))
         (at_vector,) = torch.autograd.grad(logits.sum(), run.output, create_graph=True)
         loss = logits.square().sum() + run.vjp(at_vector).square().sum()
@@ -185,7 +185,9 @@ def test_nothing_is_kept_or_computed_for_a_frozen_vnet() -> None:
     run = Trunk(critic.vnet, critic.fnet.convs).run(torch.rand(1, 3, 96, 96, dtype=torch.float64))
     kept = [value for value in run.output.grad_fn.saved_tensors if value is not None]  # type: ignore[union-attr]
     assert [value.shape[2:] for value in kept] == [(3, 3), (2, 2)], "the inputs of Fnet's two convolutions alone"
-    assert Gradients(run.walk.weights, run.walk.layers).lowest == len(Trunk(critic.vnet).layers) - 1, "Fnet's first"
+    assert Gradients(run.batch_pass.weights, run.batch_pass.layers).lowest == len(Trunk(critic.vnet).layers) - 1, (
+        "Fnet's first"
+    )
 
 
 @pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2), (torch.float16, 3e-3)])

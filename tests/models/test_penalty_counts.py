@@ -32,7 +32,7 @@ def cad_step(way: PenaltyMethod, images: int, frozen: bool) -> Counted:
     cad, pixels = on_meta(Cad, frozen), torch.empty(images, 1, *SIZE, device="meta")
 
     def step() -> None:
-        logits, powers = scores_and_powers(cad, pixels, way=way)
+        logits, powers = scores_and_powers(cad, pixels, options=way)
         (focal(logits, 1) + penalty(powers)).backward()
 
     return count(step)
@@ -44,8 +44,8 @@ def discriminator_step(way: PenaltyMethod, pairs: int, frozen: bool) -> Counted:
     real, fake = (torch.empty(pairs, 1, *SIZE, device="meta", dtype=torch.bfloat16) for _ in range(2))
 
     def step() -> None:
-        logits, powers = scores_and_powers(critic, real, way=way)
-        loss = discriminator_loss(dis(logits), dis(scores(critic, fake, way=way)), "paper")
+        logits, powers = scores_and_powers(critic, real, options=way)
+        loss = discriminator_loss(dis(logits), dis(scores(critic, fake, options=way)), "paper")
         (loss + penalty(powers)).backward()
 
     return count(step)
@@ -100,7 +100,7 @@ def test_a_generator_step_takes_no_weight_gradients_of_the_discriminator(forward
     critic, fake = on_meta(Discriminator), torch.empty(2, 1, *SIZE, device="meta", requires_grad=True)
     critic.requires_grad_(False)
     found = {
-        way: count(lambda w=way: (-dis(scores(critic, fake, way=w)).mean()).backward())
+        way: count(lambda w=way: (-dis(scores(critic, fake, options=w)).mean()).backward())
         for way in (FAST, PenaltyMethod())
     }
     assert found[FAST].conv_flops == 2 * 2 * sum(forward[0] + forward[1])

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from generators import save_cad
 
-from mammogan.attack.insertion import Bank, Transplant, drawn_for
+from mammogan.attack.insertion import Bank, Transplant, random_for
 from mammogan.models.transplant import Lesion, Scale, cut_out, put_in
 from mammogan.training.run.trained_networks import load_cad
 from mammogan.workspace import Resolution, Workspace
@@ -98,7 +98,7 @@ def test_what_is_drawn_depends_on_key_and_seed_alone() -> None:
     assert not torch.equal(
         one.alter(images(1), [{"key": "a"}]), Transplant(bank(), 1, 1, None).alter(images(1), [{"key": "a"}])
     )
-    assert drawn_for("a", 0).integers(1 << 30) == drawn_for("a", 0).integers(1 << 30)
+    assert random_for("a", 0).integers(1 << 30) == random_for("a", 0).integers(1 << 30)
 
 
 def test_the_first_try_that_is_called_positive_is_taken_else_the_most_probable_one(workspace: Workspace) -> None:
@@ -118,3 +118,13 @@ def test_the_first_try_that_is_called_positive_is_taken_else_the_most_probable_o
 def test_where_there_is_no_room_the_image_stays_as_it_is() -> None:
     empty = torch.zeros(1, 1, 96, 96, dtype=torch.uint16)
     assert torch.equal(Transplant(bank(), 3, 0, None).alter(empty, [{"key": "k"}]), empty)
+
+
+def test_no_lesion_is_cut_off_by_the_skin_or_a_border_of_the_image() -> None:
+    """The chest wall, column 0, is such a border."""
+    picture, attack = breast(5), Transplant(bank(), 4, 0, None)
+    for key in map(str, range(60)):
+        for made in attack.candidates(picture, key):
+            row, column = np.unravel_index(cells(made - picture).argmax(), (48, 48))
+            nearest = min(row + 1, 48 - row, column + 1, 35 - column)
+            assert nearest >= SCALE.radius, f"inserted at cell {row}, {column}"

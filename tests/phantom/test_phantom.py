@@ -245,6 +245,14 @@ def test_the_command_shows_its_help_without_heavy_imports_and_refuses_without_a_
     assert listed.stdout.splitlines()[-1] == "[]"
 
 
+def test_the_contact_sheet_shows_images_of_both_labels_and_writes_no_cohort(tmp_path: Path) -> None:
+    done = run_script("--contact-sheet", str(tmp_path / "sheet.png"), "--patients", "10", "--size", "192x160")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+    rows = np.array_split(np.asarray(Image.open(tmp_path / "sheet.png")), 2)
+    assert [row.max() for row in rows] == [255, 255] and all(row.std() > 20 for row in rows)
+
+
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dciodvfy: tests/packages.sh installs it")
 def test_the_dicom_validator_finds_no_error(cohort: Path) -> None:
     for path in sorted(cohort.rglob("*.dcm"))[:6]:

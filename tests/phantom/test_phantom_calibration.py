@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import phantom_numbers
 import pytest
 
-from mammogan.data.phantom import calibrate, lesions, texture
+from mammogan.data.phantom import lesions, texture
 from mammogan.data.phantom.picture import draw
 from mammogan.data.phantom.plan import plan_cohort
 from mammogan.data.phantom.settings import PhantomConfig
@@ -18,7 +19,7 @@ COARSE = PhantomConfig(patients=300, seed=3, height=192, width=160, preset="demo
 
 def test_the_measured_spectrum_exponent_is_a_mammograms() -> None:
     """2.9 to 3.3; Chen et al. 2012 measured 3.17 +- 0.23 in CC views."""
-    found = calibrate.exponents(replace(COARSE, patients=30, height=768, width=640), 8)
+    found = phantom_numbers.exponents(replace(COARSE, patients=30, height=768, width=640), 8)
     assert len(found) >= 6
     assert 2.9 < np.mean(found) < 3.3
 
@@ -27,26 +28,26 @@ def test_the_spectrum_measurement_finds_the_exponent_of_a_known_field() -> None:
     for exponent in (2.5, 3.2):
         field = texture.power_law(np.random.default_rng(0), (512, 512), 0.3, exponent)
         pixels = (2000 + 200 * field).clip(0, 4095).astype(np.uint16)
-        measured = calibrate.spectrum_exponent(pixels, np.ones(pixels.shape, bool), 0.3)
+        measured = phantom_numbers.spectrum_exponent(pixels, np.ones(pixels.shape, bool), 0.3)
         assert measured == pytest.approx(exponent, abs=0.15)
 
 
 def test_a_blob_finder_scores_well_on_demo_lesions_but_not_perfectly() -> None:
-    assert 0.82 < calibrate.blob_auc(COARSE, 90) < 0.95
+    assert 0.82 < phantom_numbers.blob_auc(COARSE, 90) < 0.95
 
 
 def test_a_blob_finder_is_near_chance_on_physical_lesions() -> None:
-    assert 0.4 < calibrate.blob_auc(replace(COARSE, preset="physical"), 90) < 0.62
+    assert 0.4 < phantom_numbers.blob_auc(replace(COARSE, preset="physical"), 90) < 0.62
 
 
 def test_hardly_a_pixel_is_clipped() -> None:
-    for picture, _ in zip(calibrate.pictures(COARSE, "positive"), range(20), strict=False):
-        assert calibrate.clipped_share(picture) < 0.001
+    for picture, _ in zip(phantom_numbers.pictures(COARSE, "positive"), range(20), strict=False):
+        assert phantom_numbers.clipped_share(picture) < 0.001
 
 
 def test_gland_takes_the_share_of_the_volume_that_the_literature_gives() -> None:
     """Yaffe: mean 19.3%, 95% of women below 45%."""
-    shares = calibrate.gland_share(COARSE, 80)
+    shares = phantom_numbers.gland_share(COARSE, 80)
     assert 0.16 < np.mean(shares) < 0.25
     assert np.percentile(shares, 95) < 0.5
 

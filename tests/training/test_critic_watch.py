@@ -163,6 +163,12 @@ def test_without_one_living_epoch_the_summary_says_that_there_is_no_best() -> No
     assert "no best generator and the newest is used" in life.summary()["notice"]
 
 
+def test_the_history_in_an_earlier_checkpoint_is_read() -> None:
+    recorded = {"alive_epochs": 1, "adversarial_epochs": 3, "died_in_epoch": 1, "told": "the critic is dead"}
+    life = CriticLife.of_state(recorded)
+    assert life == CriticLife.of_state(vars(life)) and life.summary()["notice"] == "the critic is dead"
+
+
 def test_few_right_calls_are_outweighed_by_how_far_all_moved_and_many_are_not() -> None:
     lucky, honest = Fooled(7, 7, 0.002, 0.1), Fooled(7, 5, 0.002, 0.9)
     assert lucky.rank < honest.rank
@@ -182,7 +188,7 @@ def test_movement_is_a_share_of_the_way_to_the_other_label() -> None:
 
 
 def test_the_table_on_a_terminal_fits_eighty_columns(tmp_path: Path) -> None:
-    reporter = Reporter(Run(tmp_path), "gan-1728x1408-remove", speaks=True, tensorboard=False)
+    reporter = Reporter(Run(tmp_path), "gan-1728x1408-remove", writes=True, tensorboard=False)
     means = {"identity": 0.001234, "gap": -0.01234, "dis_real": -0.9, "dis_fake": -0.9, "penalty": 1.234e-05}
     validated = {"validation_fooled": 0.2857, "validation_right": 7, "validation_movement": 0.123}
     watched = {**vars(watch(brightness, brighter, TARGETS, SOURCES, ALONE)), "critic_alive": False}
@@ -199,11 +205,13 @@ def test_the_table_on_a_terminal_fits_eighty_columns(tmp_path: Path) -> None:
     assert line["critic_alive"] is False and line["auc_source"] == 1 and line["validation_identity"] == 0.1
 
 
-def test_a_report_mentions_only_generators_whose_critic_was_dead(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["message", "told"])
+def test_a_report_mentions_only_generators_whose_critic_was_dead(name: str, tmp_path: Path) -> None:
+    """Earlier versions called the message "told"."""
     events = [
         {"event": "epoch", "epoch": 0, "phase": "warm-gnet"},
         {"event": "epoch", "epoch": 1, "phase": "head", "critic_alive": True},
-        {"event": "critic", "epoch": 2, "told": "the critic is dead in epoch 2"},
+        {"event": "critic", "epoch": 2, name: "the critic is dead in epoch 2"},
         {"event": "epoch", "epoch": 2, "phase": "head", "critic_alive": False},
     ]
     (tmp_path / "gan").mkdir()

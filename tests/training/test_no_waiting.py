@@ -63,7 +63,7 @@ class Enough(Exception): ...
 
 
 class StopsAfter:
-    """A keeper that ends the training after some batches."""
+    """A checkpointer that ends the training after some batches."""
 
     def __init__(self, batches: int) -> None:
         self.left = batches
@@ -91,7 +91,7 @@ def trained(converted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> W
 
 
 def silent(workspace: Workspace) -> Reporter:
-    return Reporter(Run(workspace.root / "nowhere"), "nowhere", speaks=False, tensorboard=False)
+    return Reporter(Run(workspace.root / "nowhere"), "nowhere", writes=False, tensorboard=False)
 
 
 def test_three_batches_of_the_cad_wait_for_nothing(converted: Workspace) -> None:

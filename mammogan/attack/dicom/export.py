@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mammogan.attack.config import DicomConfig
 from mammogan.attack.dicom.folder import DicomFolder, StudyKey
 from mammogan.attack.dicom.native import Originals
-from mammogan.attack.dicom.object import Picture, altered_names, blinded_names, contribution, encode
+from mammogan.attack.dicom.object import Picture, adversarial_names, blinded_names, contribution, encode
 from mammogan.attack.dicom.watermark import find_mark
 from mammogan.attack.folder import AdversarialFolder, Entry, real_shard
 from mammogan.attack.shard_task import ShardTask
@@ -48,10 +48,10 @@ class DicomTask:
     @property
     def made_from(self) -> dict[str, Any]:
         """Everything that decides the content of the files."""
-        altered = self.shard.folder.entry(self.shard.name)
+        entry = self.shard.folder.entry(self.shard.name)
         return {
             "export": EXPORT,
-            "altered_shard_sha256": altered["sha256"] if altered else "",
+            "altered_shard_sha256": entry["sha256"] if entry else "",
             "study": self.folder.key.id if self.folder.key else "",
         }
 
@@ -131,9 +131,9 @@ def finish_dicom(tasks: Sequence[DicomTask]) -> None:
 
 def _pairs(shard: ShardTask) -> Iterator[tuple[Sample, Sample]]:
     """Yield each original of a shard with its adversarial mammogram, in order."""
-    altered = AdversarialFolder(shard.workspace, shard.resolution)
+    folder = AdversarialFolder(shard.workspace, shard.resolution)
     reals = real_shard(shard.workspace, shard.resolution, shard.source, shard.count)
-    fakes = CheckedShard(altered.path / shard.name, shard.count, altered.command(shard.split))
+    fakes = CheckedShard(folder.path / shard.name, shard.count, folder.command(shard.split))
     for real, fake in zip(reals, fakes, strict=True):
         if fake.facts["source_key"] != real.key:
             raise fakes.damaged(f"found {fake.key} where the adversarial version of {real.key} belongs")
@@ -167,37 +167,38 @@ def _files(task: DicomTask, real: Sample, fake: Sample, shown: DisplayedPair) ->
 def _marked_file(real: Sample, fake: Sample, shown: DisplayedPair, version: Sequence[str]) -> File:
     mark = find_mark(shown.real, real.facts["placement"]["flip_h"])
     picture = Picture(mark.burn(shown.fake), shown.spacing, shown.resampled, marked=True)
-    held = encode(picture, real.facts, altered_names(fake.facts, version), contribution(fake.facts))
+    held = encode(picture, real.facts, adversarial_names(fake.facts, version), contribution(fake.facts))
     name = f"SYNTHETIC_{fake.facts['direction']}-{real.key}.dcm"
-    return name, held, _told(fake) | {"mark": mark.to_json()}
+    return name, held, _index_entry(fake) | {"mark": mark.to_json()}
 
 
 def _blinded_files(key: StudyKey, real: Sample, fake: Sample, shown: DisplayedPair) -> Iterator[File]:
     """Yield both files without a mark, equal in all that a reader sees. Only the header and the key say which is
     adversarial."""
-    how = f"direction {fake.facts['direction']}"
-    for sample, pixels, altered in ((fake, shown.fake, how), (real, shown.real, "")):
+    direction = f"direction {fake.facts['direction']}"
+    for sample, pixels, description in ((fake, shown.fake, direction), (real, shown.real, "")):
         code = key.code(sample.key)
         picture = Picture(pixels, shown.spacing, shown.resampled, marked=False)
-        yield f"STUDY_{code}.dcm", encode(picture, real.facts, blinded_names(code, key.secret), altered), _told(sample)
+        held = encode(picture, real.facts, blinded_names(code, key.secret), description)
+        yield f"STUDY_{code}.dcm", held, _index_entry(sample)
 
 
-def _told(sample: Sample) -> Entry:
+def _index_entry(sample: Sample) -> Entry:
     """Return what the index or the key records about a mammogram."""
     facts = sample.facts
-    altered = "source_key" in facts
+    is_adversarial = "source_key" in facts
     return {
-        "altered": altered,
+        "altered": is_adversarial,
         "key": sample.key,
         "source_key": facts.get("source_key", sample.key),
         "source_label": facts.get("source_label", facts["label"]),
         "direction": facts.get("direction"),
         "split": facts["split"],
-        "checkpoint_sha256": facts["generator"]["checkpoint_sha256"] if altered else None,
+        "checkpoint_sha256": facts["generator"]["checkpoint_sha256"] if is_adversarial else None,
     }
 
 
-def _write(folder: DicomFolder, name: str, held: bytes, told: Entry) -> Entry:
+def _write(folder: DicomFolder, name: str, held: bytes, facts: Entry) -> Entry:
     with replaced_atomically(folder.path / name) as temporary:
         temporary.write_bytes(held)
-    return {"file": name, "bytes": len(held), "sha256": hashlib.sha256(held).hexdigest(), **told}
+    return {"file": name, "bytes": len(held), "sha256": hashlib.sha256(held).hexdigest(), **facts}

@@ -141,9 +141,9 @@ class DicomFolder:
     def drop_leftovers(self) -> None:
         """Delete files of adversarial shards that are gone or have changed, and leftovers of killed processes that
         belong to no finished shard. No other process may be writing here."""
-        altered = AdversarialFolder(self.workspace, self.resolution)
+        adversarial = AdversarialFolder(self.workspace, self.resolution)
         for entry in self._markers():
-            now = altered.entry(entry["shard"])
+            now = adversarial.entry(entry["shard"])
             if now is None or now["sha256"] != entry["made_from"]["altered_shard_sha256"]:
                 self.remove(entry["shard"])
         listed = {file["file"] for entry in self._markers() for file in entry["files"]}

@@ -63,8 +63,8 @@ class Originals:
         background: Background = fake.facts["background"]
         original = np.rint(source.pixels).astype(np.uint16)
         free = None if background == "as-generated" else breast_of(original)
-        altered = put_back(source.pixels, real.pixels, fake.pixels, placement, source.top, free)
-        return NativePair(original, with_original_background(original, altered, background))
+        changed = put_back(source.pixels, real.pixels, fake.pixels, placement, source.top, free)
+        return NativePair(original, with_original_background(original, changed, background))
 
     def _read(self, key: str, facts: dict[str, Any], placement: Placement) -> Source:
         row = self._rows.get(key)

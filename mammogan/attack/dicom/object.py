@@ -46,7 +46,7 @@ class Picture:
     marked: bool
 
 
-def altered_names(facts: dict[str, Any], version: Sequence[str]) -> Names:
+def adversarial_names(facts: dict[str, Any], version: Sequence[str]) -> Names:
     """Return patient ID, name and descriptions of an adversarial DICOM file: the pseudonym and the word SYNTHETIC.
 
     ``version``: what its pixels depend on besides key and generator.
@@ -76,26 +76,26 @@ def blinded_names(code: str, secret: str) -> Names:
 
 
 def contribution(facts: dict[str, Any]) -> str:
-    """Return the text for ContributionDescription: what the generator did."""
+    """Return the text for ContributionDescription: what the generator, or an attack of your own, did."""
     made = facts["generator"]
-    return (
-        f"direction {facts['direction']}; generator weights sha256 {made['checkpoint_sha256']}, phase {made['phase']}, "
-        f"epoch {made['epoch']}; made from mammogram {facts['source_key']}"
-    )
+    weights = f"generator weights sha256 {made['checkpoint_sha256']}, phase {made['phase']}, epoch {made['epoch']}"
+    source = f"attack {made['run']}, source file sha256 {made['checkpoint_sha256']}"
+    by = weights if made["phase"] else source
+    return f"direction {facts['direction']}; {by}; made from mammogram {facts['source_key']}"
 
 
-def encode(picture: Picture, real: dict[str, Any], names: Names, altered: str) -> bytes:
+def encode(picture: Picture, real: dict[str, Any], names: Names, description: str) -> bytes:
     """Return the complete DICOM file as bytes; the same arguments give the same bytes.
 
-    ``real`` is the original's JSON. ``altered`` describes how the mammogram was made adversarial; empty for an
+    ``real`` is the original's JSON. ``description`` says how the mammogram was made adversarial; empty for an
     original.
     """
     ds = Dataset()
-    write.mark_as_research(ds, bool(altered) or real["synthetic"], MODEL, [mammogan.__version__])
-    ds.ImageType = ["DERIVED", "SECONDARY", *(["", "SYNTHETIC"] if altered else [])]
-    if altered:
-        write.name_synthesizer(ds, altered)
-    _describe_derivation(ds, picture, bool(altered))
+    write.mark_as_research(ds, bool(description) or real["synthetic"], MODEL, [mammogan.__version__])
+    ds.ImageType = ["DERIVED", "SECONDARY", *(["", "SYNTHETIC"] if description else [])]
+    if description:
+        write.name_synthesizer(ds, description)
+    _describe_derivation(ds, picture, bool(description))
     _describe_patient(ds, names, real)
     write.describe_series(ds, names.study_words, names.own_words)
     ds.StudyDescription = names.study
@@ -107,12 +107,12 @@ def encode(picture: Picture, real: dict[str, Any], names: Names, altered: str) -
     return write.file_bytes(ds)
 
 
-def _describe_derivation(ds: Dataset, picture: Picture, altered: bool) -> None:
+def _describe_derivation(ds: Dataset, picture: Picture, is_adversarial: bool) -> None:
     how = ["grey scale of the presentation"]
     if picture.resampled:
         how.append("resampled")
         ds.DerivationCodeSequence = [write.code_item(RESAMPLED)]
-    if altered:
+    if is_adversarial:
         how.append("altered by a generative network to change what a classifier sees")
     ds.DerivationDescription = f"Research, not for clinical use: {', '.join(how)}"
 

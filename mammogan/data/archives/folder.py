@@ -37,7 +37,7 @@ def look_into(root: Path, tables: Sequence[Path] = ()) -> Found:
             images.append(path)
     if not images:
         raise UserError(f"{root}: expected images, found {len(listed)} tables and {len(texts)} texts only")
-    opened = list(_asked(tables) if tables else filter(None, map(open_table, listed)))
+    opened = list(_given_tables(tables) if tables else filter(None, map(open_table, listed)))
     outputs = [] if tables else [table for table in opened if SIGN_OF_OURS in table.columns]
     return Found(
         root,
@@ -65,7 +65,7 @@ def _files(root: Path, closed: list[PurePath]) -> Iterator[PurePath]:
         yield from (PurePath(folder).relative_to(root) / name for name in names)
 
 
-def _asked(tables: Sequence[Path]) -> Iterator[Table]:
+def _given_tables(tables: Sequence[Path]) -> Iterator[Table]:
     """Open the tables of --tables, whatever their columns; UserError if one cannot be read."""
     for path in tables:
         if path.suffix.lower() not in SUFFIXES:

@@ -40,7 +40,7 @@ def scan(
     Only headers are read, each within ``seconds`` (None: no limit); ``jobs`` 0 means one process for each core. Raises
     UserError if the archive is not recognised or lacks a table, or if no file can be used.
     """
-    asked = selection or Selection()
+    selection = selection or Selection()
     if out.exists() and not overwrite:
         raise UserError(f"{out} is there already; give another --out, or --overwrite")
     if jobs < 0 or (seconds is not None and seconds <= 0):
@@ -48,11 +48,11 @@ def scan(
     _refuse_unwritable(out)
     found = look_into(root, tables)
     archive, why = recognise(found, dataset)
-    basis = basis_of(archive, asked.policy)
+    basis = basis_of(archive, selection.policy)
     terminal.say(f"{archive.name}: {archive.title}, {why}; positive by {basis}")
     catalogue = archive.read(found, basis)
     read = list(read_images(found, archive, catalogue, jobs, seconds))
-    images = select(read, archive, catalogue, asked)
+    images = select(read, archive, catalogue, selection)
     report = ScanReport.of(archive, images, catalogue, found, out, excluded_list(out))
     _write(out, excluded_list(out), images, found)
     if not report.used:

@@ -29,15 +29,15 @@ class Selection:
     seed: int = 0
 
 
-def select(images: Sequence[Image], archive: Archive, catalogue: Catalogue, asked: Selection) -> list[Image]:
+def select(images: Sequence[Image], archive: Archive, catalogue: Catalogue, selection: Selection) -> list[Image]:
     """Return all images in the same order, each with its label or with the reason why it is left out."""
-    chosen = [without_film(image, archive, asked.allow_film) for image in images]
-    chosen = labelled(chosen, catalogue, asked.policy, archive)
+    chosen = [without_film(image, archive, selection.allow_film) for image in images]
+    chosen = labelled(chosen, catalogue, selection.policy, archive)
     chosen = without_copies(chosen)
-    if asked.repeats == "best":
+    if selection.repeats == "best":
         chosen = best_of_repeats(chosen)
-    if asked.split == "official" or (archive.is_own and any(image.split for image in chosen)):
-        return officially_split(chosen, archive, asked.seed)
+    if selection.split == "official" or (archive.is_own and any(image.split for image in chosen)):
+        return officially_split(chosen, archive, selection.seed)
     return [replace(image, split="") for image in chosen]
 
 

@@ -28,14 +28,14 @@ def changes(held: Path, mammograms: Sequence[Mammogram]) -> str:
     salted = bool(pairs) and all(
         _image(before) != _image(row) and before["patient"] != row["patient"] for before, row in pairs
     )
-    told = [
+    differences = [
         *(["the salt differs"] if salted else []),
         *_counted(len(now) - len(pairs), "added"),
         *_counted(len(earlier) - len(pairs), "gone"),
         *_changed(pairs, salted),
     ]
-    if told:
-        return ("" if salted else "in the table ") + ", ".join(told)
+    if differences:
+        return ("" if salted else "in the table ") + ", ".join(differences)
     if [row["key"] for row in earlier] != [row["key"] for row in now]:
         return "the table's rows are in another order"
     return "in the table density, study or the sources of label, side or view differ"

@@ -48,12 +48,12 @@ class Breast:
         mask = breast_mask(small)
         return cls(mask, patterns[::block, ::block][: mask.shape[0], : mask.shape[1]], block)
 
-    def holds(self, padding: NDArray[np.intp], way: Orientation) -> bool:
+    def holds(self, padding: NDArray[np.intp], orientation: Orientation) -> bool:
         """Return whether ``padding`` is so common inside the breast that it is tissue, whatever the header says."""
-        inside = self.stored[enclosed(self.mask, way.flip_h)]
+        inside = self.stored[enclosed(self.mask, orientation.flip_h)]
         return int(np.isin(inside, padding).sum()) > PADDING_IN_BREAST * inside.size
 
-    def region(self, shape: tuple[int, int], way: Orientation) -> Region | None:
+    def region(self, shape: tuple[int, int], orientation: Orientation) -> Region | None:
         """Return the rectangle of the canonical image (h,w) that contains the breast; None when no breast was found.
 
         It starts at the chest wall and includes some background on the other three sides.
@@ -63,12 +63,12 @@ class Breast:
         height, width = shape
         rows = _extent(np.any(self.mask, axis=1, keepdims=True)[:, 0], self.block, height)
         cols = _extent(np.any(self.mask, axis=0, keepdims=True)[0], self.block, width)
-        top, bottom = (height - rows[1], height - rows[0]) if way.flip_v else rows
-        return top, bottom, 0, width - cols[0] if way.flip_h else cols[1]
+        top, bottom = (height - rows[1], height - rows[0]) if orientation.flip_v else rows
+        return top, bottom, 0, width - cols[0] if orientation.flip_h else cols[1]
 
-    def surroundings(self, shape: tuple[int, ...], way: Orientation) -> NDArray[np.bool_]:
+    def surroundings(self, shape: tuple[int, ...], orientation: Orientation) -> NDArray[np.bool_]:
         """Mark the pixels of the image (h,w) that are surely not breast."""
-        grown = ndimage.distance_transform_edt(~enclosed(self.mask, way.flip_h)) <= SKIN
+        grown = ndimage.distance_transform_edt(~enclosed(self.mask, orientation.flip_h)) <= SKIN
         rows, cols = within_margins(grown.shape)
         # The breast is not searched for in the margins: there, the mask at their inner edge is continued.
         margins = [(part.start, size - part.stop) for part, size in zip((rows, cols), grown.shape, strict=True)]
@@ -99,14 +99,14 @@ def with_value(curve: Curve, patterns: NDArray[np.intp], brightness: float) -> C
 
 
 def with_dark_background(
-    tones: GreyCurve, padding: NDArray[np.intp], breast: Breast, way: Orientation, flags: list[Flag]
+    tones: GreyCurve, padding: NDArray[np.intp], breast: Breast, orientation: Orientation, flags: list[Flag]
 ) -> Curve:
     """Return the curve with background and padding mapped to 0.
 
     Windows, LUTs and sigmoids lift the background, and detectors store air above 0. Only a background that is surely
     air is lowered, because a breast that fills the image must not be darkened; otherwise a flag reports it.
     """
-    curve, outside = tones.curve, _outside(tones, padding, breast, way)
+    curve, outside = tones.curve, _outside(tones, padding, breast, orientation)
     background = _commonest(breast.stored[outside])
     if background is None:
         flags.append("background_unknown")
@@ -127,7 +127,7 @@ def replace_background(
     curve: Curve,
     padding: NDArray[np.intp],
     breast: Breast,
-    way: Orientation,
+    orientation: Orientation,
     flags: list[Flag],
 ) -> NDArray[np.float32]:
     """Replace everything away from the breast, labels included, by the background's brightness.
@@ -135,30 +135,32 @@ def replace_background(
     ``pixels`` (h,w) are canonical and were made with ``curve``. When breast or background was not found, they are
     returned unchanged and a flag reports it, because tissue must not be erased.
     """
-    background = _commonest(breast.stored[_outside(tones, padding, breast, way)])
+    background = _commonest(breast.stored[_outside(tones, padding, breast, orientation)])
     if not breast.mask.any() or background is None or curve[background] > greyscale.TOP / 2:
         flags.append("background_not_cleaned")
         return pixels
-    surroundings = way.canonical(breast.surroundings(pixels.shape, way))
+    surroundings = orientation.canonical(breast.surroundings(pixels.shape, orientation))
     return np.where(surroundings, np.float32(curve[background]), pixels)
 
 
-def _outside(tones: GreyCurve, padding: NDArray[np.intp], breast: Breast, way: Orientation) -> NDArray[np.bool_]:
+def _outside(
+    tones: GreyCurve, padding: NDArray[np.intp], breast: Breast, orientation: Orientation
+) -> NDArray[np.bool_]:
     """Mark the blocks of the overview in which the background is searched for.
 
     They lie in the half of the image away from the chest wall, at a distance from breast and bright padding. Blocks of
     dark padding are excluded too, unless nearly all of that area is padding.
     """
     covered = breast.mask | np.isin(breast.stored, padding[tones.curve[padding] > greyscale.TOP / 2])
-    outside = _far_half(covered.shape, way) & ~ndimage.binary_dilation(covered, iterations=3)
+    outside = _far_half(covered.shape, orientation) & ~ndimage.binary_dilation(covered, iterations=3)
     unpadded: NDArray[np.bool_] = outside & ~np.isin(breast.stored, padding)
     return unpadded if unpadded.sum() > UNPADDED * outside.sum() else outside
 
 
-def _far_half(shape: tuple[int, ...], way: Orientation) -> NDArray[np.bool_]:
+def _far_half(shape: tuple[int, ...], orientation: Orientation) -> NDArray[np.bool_]:
     far = np.zeros(shape, bool)
     half = shape[1] // 2
-    far[:, slice(None, half) if way.flip_h else slice(half, None)] = True
+    far[:, slice(None, half) if orientation.flip_h else slice(half, None)] = True
     return far
 
 

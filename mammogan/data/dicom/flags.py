@@ -58,6 +58,6 @@ MEANING: dict[Flag, str] = {
 }
 
 
-def raised(asked: Mapping[Flag, bool]) -> list[Flag]:
+def raised(conditions: Mapping[Flag, bool]) -> list[Flag]:
     """Return the flags whose value is True."""
-    return [flag for flag, holds in asked.items() if holds]
+    return [flag for flag, holds in conditions.items() if holds]

@@ -72,13 +72,13 @@ def grey_curve(header: Dataset, present: NDArray[np.bool_], policy: Voi, index: 
     low, high = float(values[inside].min()), float(values[inside].max())
     chosen = _voi(header, values, (low, high), bits, index, flags) if policy == "header" else None
     unit, voi = chosen or (_linear(values, low, high), {"kind": "bits"})
-    asked = {"policy": policy, **({"asked_index": index} if index else {})}
+    choice = {"policy": policy, **({"asked_index": index} if index else {})}
     inverted = (
         header.get("PhotometricInterpretation") == "MONOCHROME1" or header.get("PresentationLUTShape") == "INVERSE"
     )
     curve = np.clip(unit, 0, 1) * TOP
     top = min(high - low, TOP) if policy == "none" else TOP
-    return GreyCurve(TOP - curve if inverted else curve, {**asked, **voi}, top, flags)
+    return GreyCurve(TOP - curve if inverted else curve, {**choice, **voi}, top, flags)
 
 
 def stored_patterns(stored: NDArray[Any]) -> NDArray[np.uint16]:

@@ -178,28 +178,28 @@ def _canonical(
         raise Unusable("blank", "one brightness everywhere except padding")
     # Padding can be bright and large, so it must be dark before the largest bright region is taken for the breast. But
     # not darker than everything else, or a lifted background would look bright beside it.
-    breast, way = _look(header, patterns, with_value(tones.curve, padding, shown.min()), laterality, view)
-    if breast.holds(padding, way):
+    breast, orientation = _look(header, patterns, with_value(tones.curve, padding, shown.min()), laterality, view)
+    if breast.holds(padding, orientation):
         flags.append("padding_in_breast")
         padding = padding[:0]
-        breast, way = _look(header, patterns, tones.curve, laterality, view)
-    curve = with_dark_background(tones, padding, breast, way, flags)
-    pixels = greyscale.brightness(curve, way.canonical(patterns))
+        breast, orientation = _look(header, patterns, tones.curve, laterality, view)
+    curve = with_dark_background(tones, padding, breast, orientation, flags)
+    pixels = greyscale.brightness(curve, orientation.canonical(patterns))
     if reading.clean_background:
-        pixels = replace_background(pixels, tones, curve, padding, breast, way, flags)
+        pixels = replace_background(pixels, tones, curve, padding, breast, orientation, flags)
     if tones.top != greyscale.TOP:
         pixels *= tones.top / greyscale.TOP
-    flags += tones.flags + way.flags + _doubts(header, laterality, view)
+    flags += tones.flags + orientation.flags + _doubts(header, laterality, view)
     if shown.size <= 256 and int(header.BitsStored) > 8:
         flags.append("eight_bit_content")
     height, width = stored.shape
     return Source(
         pixels=pixels,
-        flip_h=way.flip_h,
-        flip_v=way.flip_v,
-        facts={**_facts(header, stored, tones, way), "clean_background": reading.clean_background},
+        flip_h=orientation.flip_h,
+        flip_v=orientation.flip_v,
+        facts={**_facts(header, stored, tones, orientation), "clean_background": reading.clean_background},
         fingerprint=_fingerprint(stored),
-        breast=breast.region((height, width), way),
+        breast=breast.region((height, width), orientation),
         top=tones.top,
     )
 
@@ -232,14 +232,14 @@ def _doubts(header: Dataset, laterality: str, view: str) -> list[Flag]:
     )
 
 
-def _facts(header: Dataset, stored: NDArray[Any], tones: GreyCurve, way: Orientation) -> dict[str, Any]:
+def _facts(header: Dataset, stored: NDArray[Any], tones: GreyCurve, orientation: Orientation) -> dict[str, Any]:
     return {
         "source_shape": list(stored.shape),
         "source_spacing_mm": _spacing(header),
         "photometric": "MONOCHROME1" if header.get("PhotometricInterpretation") == "MONOCHROME1" else "MONOCHROME2",
         "bits_stored": int(header.BitsStored),
         "voi": tones.voi,
-        "flip_h": way.flip_h,
+        "flip_h": orientation.flip_h,
         "synthetic": SYNTHETIC_DATA in header and header[SYNTHETIC_DATA].value == "YES",
         "film": _is_film(header),
     }

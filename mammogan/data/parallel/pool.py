@@ -27,12 +27,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def processes(asked: int, need: int) -> int:
-    """Return how many processes to use: ``asked``; if that is 0, one per core, as far as memory allows, at least one.
+def processes(requested: int, need: int) -> int:
+    """Return how many processes to use: ``requested``; if 0, one per core, as far as memory allows, at least one.
 
     ``need``: bytes of memory per process.
     """
-    return asked or max(1, min(cores(), available() // need))
+    return requested or max(1, min(cores(), available() // need))
 
 
 def in_order(

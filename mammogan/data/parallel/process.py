@@ -99,18 +99,18 @@ class Worker(Generic[T, R]):
     def _start(self) -> Connection:
         # Spawned, not forked: a fork copies the locks of the libraries' threads, perhaps while they are held.
         context = get_context("spawn")
-        ours, theirs = context.Pipe()
+        parent_end, child_end = context.Pipe()
         with self._processes:
             if self._closed:
                 raise Closed
-            self._process = context.Process(target=_serve, args=(theirs, self.function, os.getpid()), daemon=True)
+            self._process = context.Process(target=_serve, args=(child_end, self.function, os.getpid()), daemon=True)
             self._process.start()
-        theirs.close()
-        self._connection, self._served = ours, 0
+        child_end.close()
+        self._connection, self._served = parent_end, 0
         try:
-            if ours.poll(START_SECONDS):
-                ours.recv()
-                return ours
+            if parent_end.poll(START_SECONDS):
+                parent_end.recv()
+                return parent_end
         except EOFError:
             pass
         raise UserError(

@@ -3,5 +3,5 @@
 settings   the options and the presets                     plan       patients and images, decided before any drawing
 streams    independent random streams for each purpose     cohort     the folder: files, table, truth, resuming
 texture, anatomy, lesions, detector -> picture             dicom      one picture -> one DICOM file
-calibrate  measures the pictures' properties               sheet      the contact sheet
+benchmarks/phantom_numbers.py measures the pictures' properties.
 """

@@ -22,7 +22,8 @@ THINNER_MM = {"A": 0.0, "B": 0.0, "C": 4.0, "D": 10.0}
 FINEST_GRID_MM = 0.25
 """Finest grid on which tissue is drawn; quantum noise hides finer detail."""
 EXPONENT_SHIFT = -0.15
-"""Added to the wanted exponent, because sigmoid, ray sum and tone curve steepen the spectrum (see calibrate.py)."""
+"""Added to the wanted exponent, because sigmoid, ray sum and tone curve steepen the spectrum (see
+benchmarks/phantom_numbers.py)."""
 
 
 @dataclass(frozen=True)

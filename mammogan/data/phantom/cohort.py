@@ -70,13 +70,13 @@ def make_cohort(config: PhantomConfig, out: Path, jobs: int = 0) -> Made:
 
 def claim(config: PhantomConfig, out: Path) -> None:
     """Write the settings into a new folder; UserError if the folder has other settings or other files."""
-    asked = {"generator": GENERATOR_VERSION, **dataclasses.asdict(config)}
+    requested = {"generator": GENERATOR_VERSION, **dataclasses.asdict(config)}
     if (out / SETTINGS).exists():
         held = atomic.read_json(out / SETTINGS)
         differing = [
-            f"{name} {held.get(name)} there, {asked.get(name)} requested"
-            for name in sorted({*held, *asked})
-            if held.get(name) != asked.get(name)
+            f"{name} {held.get(name)} there, {requested.get(name)} requested"
+            for name in sorted({*held, *requested})
+            if held.get(name) != requested.get(name)
         ]
         if differing:
             raise UserError(
@@ -86,7 +86,7 @@ def claim(config: PhantomConfig, out: Path) -> None:
     elif out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty and holds no phantom cohort: give a new or empty folder as --out")
     else:
-        atomic.write_json(out / SETTINGS, asked)
+        atomic.write_json(out / SETTINGS, requested)
 
 
 def _draw_all(config: PhantomConfig, patients: list[PlannedPatient], out: Path, jobs: int) -> Iterator[None]:

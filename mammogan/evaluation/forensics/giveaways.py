@@ -34,13 +34,13 @@ def _of_direction(scored: Sequence[Scored], direction: Direction) -> dict[str, A
     sources = [pair.real for pair in own]
     pretended = [pair.real for label, pair in pairs if label == direction.target]
     numbers = {
-        name: {"of_sources": _apart(fakes, sources, name), "of_pretended": _apart(fakes, pretended, name)}
+        name: {"of_sources": _separation(fakes, sources, name), "of_pretended": _separation(fakes, pretended, name)}
         for name in NAMES
     }
     return {"images": len(fakes), "sources": len(sources), "pretended": len(pretended), "auc": numbers}
 
 
-def _apart(fakes: Sequence[Forensics], originals: Sequence[Forensics], name: str) -> float | None:
+def _separation(fakes: Sequence[Forensics], originals: Sequence[Forensics], name: str) -> float | None:
     """Return max(AUC, 1 - AUC) of one number; None if either side has no values."""
     fake, real = ([v for image in images if (v := getattr(image, name)) is not None] for images in (fakes, originals))
     if not fake or not real:

@@ -78,7 +78,7 @@ def measure_insertion(real: Sample, adversarial: Sample) -> Insertion:
     )
 
 
-def look_at_real(real: Sample, truth: PhantomTruth) -> RealBlob | None:
+def measure_real_blob(real: Sample, truth: PhantomTruth) -> RealBlob | None:
     """Apply the blob detector to a real mammogram; None if its pixel size is unknown or its breast is too small."""
     spacing = real.facts.get("spacing_mm")
     blob = largest_blob(real.pixels / np.float32(65535), breast_of(real.pixels), spacing) if spacing else None

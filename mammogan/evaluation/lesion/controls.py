@@ -105,7 +105,7 @@ def _scores(
         **{name: partial(_gradient_descent_images, reals, cad, budget) for name, budget in BUDGETS.items()},
     }
     if gnet is not None:
-        makers[IDENTITY] = lambda: _altered(reals, gnet)
+        makers[IDENTITY] = lambda: _reproduced(reals, gnet)
     for name, make in makers.items():
         made = [(r, t, pixels) for r, t, pixels in zip(reals, known, make(), strict=True) if pixels is not None]
         after = probabilities(cad, [dataclasses.replace(real, pixels=pixels) for real, _, pixels in made])
@@ -138,9 +138,9 @@ def descend(pixels: Pixels, cad: Critic, budget: float, steps: int = STEPS) -> P
     changed = real.clone()
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         for step in range(1, steps + 1):
-            asked = changed.requires_grad_(True)
-            logits = cad(asked)
-            (gradient,) = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), asked)
+            current = changed.requires_grad_(True)
+            logits = cad(current)
+            (gradient,) = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), current)
             moved = changed.detach() - real - budget / steps * _normalised(gradient * breast)
             changed = (real + _normalised(moved) * (budget * step / steps)).clamp(0, 1)
     made = torch.where(breast, (changed.double() * 65535).round(), real.double() * 65535)
@@ -160,7 +160,7 @@ def _gradient_descent_images(reals: Sequence[Sample], cad: Critic, budget: float
     return list(descend(pixels, cad, budget * math.sqrt(pixels[0].size / BUDGET_PIXELS)))
 
 
-def _altered(reals: Sequence[Sample], gnet: nn.Module) -> list[Pixels | None]:
+def _reproduced(reals: Sequence[Sample], gnet: nn.Module) -> list[Pixels | None]:
     pixels = torch.from_numpy(np.stack([real.pixels for real in reals]))[:, None]
     made = NetworkAttack(gnet).alter(pixels, [real.facts for real in reals])[:, 0].numpy()
     return [with_original_background(real.pixels, one, "original") for real, one in zip(reals, made, strict=True)]

@@ -16,6 +16,8 @@ from mammogan.evaluation.scores import Change, Scored
 from mammogan.workspace import Direction
 
 GENERATOR = "generator"
+WAY = "way"
+"""What table1.json calls the progress to the twin."""
 CLOSER_DB = 3.0
 """Minimum approach to the twin for a removal to count as one; after 3 dB, 71% of the distance is left."""
 MISSING = {
@@ -46,8 +48,8 @@ def removal_summary(changes: Sequence[Change]) -> dict[str, Any] | None:
     removals = [c.removal for c in changes if c.removal]
     if not removals:
         return None
-    names = ("energy_near", "area_near", "untouched", "removed", "way", "closer_db")
-    found = {name: spread([getattr(r, name) for r in removals]) for name in names}
+    names = ("energy_near", "area_near", "untouched", "removed", "progress", "closer_db")
+    found = {WAY if name == "progress" else name: spread([getattr(r, name) for r in removals]) for name in names}
     return {"images": len(removals), **found, "three_db": dataclasses.asdict(three_db(removals))}
 
 

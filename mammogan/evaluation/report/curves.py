@@ -34,10 +34,16 @@ def draw_roc(
 
 def _roc_panel(panel: Axes, case: Cases, table: Mapping[str, Figure], threshold: float) -> None:
     panel.plot([0, 1], [0, 1], color=HAIR, lw=1, zorder=0)
-    faked = case.faked
+    has_adversarial = case.has_adversarial
     curves = (
         ("real", "auc_real", REAL, case.positive, case.before),
-        ("altered, flipped labels", "auc_adversarial", FAKE, ~case.positive[faked], case.after[faked]),
+        (
+            "adversarial, flipped labels",
+            "auc_adversarial",
+            FAKE,
+            ~case.positive[has_adversarial],
+            case.after[has_adversarial],
+        ),
     )
     for height, (name, row, colour, positive, score) in zip((0.17, 0.07), curves, strict=True):
         _place_text(panel, height, name, table[row], colour)
@@ -69,7 +75,7 @@ def draw_shift(path: Path, cases: Mapping[str, Cases], threshold: float) -> None
         for panel, (name, case) in zip(panels, cases.items(), strict=True):
             _shift_panel(panel, case, threshold)
             panel.set_title(name.replace("x", " × "))
-        panels[0].set_ylabel("CAD's probability of cancer, altered")
+        panels[0].set_ylabel("CAD's probability of cancer, adversarial")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(cases), handletextpad=0.2)
 
@@ -84,7 +90,7 @@ def _shift_panel(panel: Axes, case: Cases, threshold: float) -> None:
     panel.axvline(t, color=HAIR, lw=0.8, zorder=0)
     panel.plot([0, 1], [0, 1], color=MUTED, lw=0.7, ls=(0, (2, 3)), zorder=0)
     for direction in (Direction.INSERT, Direction.REMOVE):
-        chosen = case.of(direction) & case.faked
+        chosen = case.of(direction) & case.has_adversarial
         panel.scatter(
             case.before[chosen],
             case.after[chosen],

@@ -41,19 +41,19 @@ def giveaway_section(results: Sequence[Result]) -> dict[str, Any]:
 def _column(result: Result) -> dict[str, Any]:
     return {
         "head": column_title(result),
-        "kept": _kept(result),
-        "told": _told(result.forensics),
+        "kept": _background_kept(result),
+        "revealing": _revealing(result.forensics),
         "table": _table(result),
     }
 
 
-def _kept(result: Result) -> str:
+def _background_kept(result: Result) -> str:
     """Say what was kept of the originals."""
     background = result.provenance.get("background", {})
     return " ".join(f"What {d} made {KEPT[background[d]]}." for d in map(str, Direction) if d in background)
 
 
-def _told(forensics: dict[str, Any]) -> str:
+def _revealing(forensics: dict[str, Any]) -> str:
     """Say which artefacts reveal an adversarial image; empty if none does."""
     return "; ".join(
         f"{NUMBERS[name].lower()} ({direction}, {worst:.2f})"

@@ -30,11 +30,11 @@ REMOVAL_ROWS = {
         "The yardstick of the rows below. It is no result of the generator.",
     ),
     "removed": (
-        "Distance from the altered image to the twin",
+        "Distance from the adversarial image to the twin",
         "What is left of that distance. The rest of the picture does not count.",
     ),
     "way": (
-        "How much of the way to the twin it went",
+        "How much of the distance to the twin it covered",
         "0%: the lesion is as it was. Changes elsewhere do not count.",
     ),
     "closer_db": (
@@ -64,11 +64,11 @@ INSERTION_ROWS = {
     ),
     "found": (
         "Insertions that a blob detector finds where they are",
-        "Whether it is visible as a brightening of a mass's size. The detector knows nothing of cancer, and the CAD is "
-        "not asked.",
+        "Whether it is visible as a brightening of a mass's size. The detector knows nothing of cancer, and the CAD "
+        "takes no part.",
     ),
     "found_and_fooled": (
-        "… and that fool the CAD, of the negatives it had called rightly",
+        "… and that fool the CAD, of the negatives it called correctly",
         "Both at once. Not that a radiologist would be fooled.",
     ),
     "real_lesions_found": (
@@ -81,7 +81,7 @@ CONTROL_ROWS = {
     "contrast": ("Contrast × 0.8", "The whole breast a little flatter about its mean: dims a lesion with all else."),
     "l2-1": ("Gradient descent on the CAD, L2 norm 1", "Three steps that look for the CAD's weakness, no lesion."),
     "l2-2": ("Gradient descent on the CAD, L2 norm 2", "The same with twice the change."),
-    "identity": ("Identity-trained generator", "Reproduces the image; was never asked to fool or to remove."),
+    "identity": ("Identity-trained generator", "Reproduces the image; was not trained to fool or to remove."),
 }
 
 
@@ -113,8 +113,8 @@ def insertion_section(results: Sequence[Result]) -> dict[str, Any] | None:
     if not known:
         return None
     rows = [
-        _row(title, says, [_insertion_cell(name, found[name]) for _, found in known])
-        for name, (title, says) in INSERTION_ROWS.items()
+        _row(title, meaning, [_insertion_cell(name, found[name]) for _, found in known])
+        for name, (title, meaning) in INSERTION_ROWS.items()
     ]
     return {"disc_mm": DISC_MM, "table": Table(column_heads([r for r, _ in known]), rows)}
 
@@ -137,22 +137,22 @@ def _control_rows(results: Sequence[Result], with_twins: bool) -> list[Row]:
     for result in results:
         name = "The generator" + ("" if result.objective == "study" else f", {result.objective} objective")
         rows.append(_control_row(name, "What Table 1 is about.", (result.controls or {})[GENERATOR], with_twins))
-    for name, (title, says) in CONTROL_ROWS.items():
-        rows.append(_control_row(title, says, (results[0].controls or {})[name], with_twins))
+    for name, (title, meaning) in CONTROL_ROWS.items():
+        rows.append(_control_row(title, meaning, (results[0].controls or {})[name], with_twins))
     return rows
 
 
-def _control_row(title: str, says: str, found: dict[str, Any], with_twins: bool) -> Row:
+def _control_row(title: str, meaning: str, found: dict[str, Any], with_twins: bool) -> Row:
     if found["reason"]:
-        return _row(title, says, [Cell(found["reason"]), *[Cell("–")] * (3 if with_twins else 1)])
+        return _row(title, meaning, [Cell(found["reason"]), *[Cell("–")] * (3 if with_twins else 1)])
     cells = [figure_cell(Figure(**found["fooled"])), _spread_cell(found["energy_near"], _percent)]
     if with_twins:
         cells += [_spread_cell(found["closer_db"], _decibel), Cell(value_text(Figure(**found["three_db"])))]
-    return _row(title, says, cells)
+    return _row(title, meaning, cells)
 
 
-def _row(title: str, says: str, cells: Sequence[Cell]) -> Row:
-    return Row(Cell(title, below=says), cells)
+def _row(title: str, meaning: str, cells: Sequence[Cell]) -> Row:
+    return Row(Cell(title, below=meaning), cells)
 
 
 def _removal_cell(name: str, found: dict[str, Any]) -> Cell:
@@ -167,11 +167,13 @@ def _insertion_cell(name: str, found: dict[str, Any]) -> Cell:
     return _spread_cell(found, _count if name == "blobs" else _percent)
 
 
-def _spread_cell(spread: dict[str, Any], written: Callable[[float], str]) -> Cell:
+def _spread_cell(spread: dict[str, Any], format_value: Callable[[float], str]) -> Cell:
     """Return a median, with quartiles, mean and number of images below it."""
     if spread["median"] is None:
         return Cell("n/a")
-    middle, low, high, mean = (written(spread[name]) for name in ("median", "low_quartile", "high_quartile", "mean"))
+    middle, low, high, mean = (
+        format_value(spread[name]) for name in ("median", "low_quartile", "high_quartile", "mean")
+    )
     return Cell(middle, below=f"{low} to {high}, mean {mean}, {spread['images']} images")
 
 

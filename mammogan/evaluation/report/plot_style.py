@@ -117,7 +117,7 @@ def bare(axes: Axes) -> Axes:
     return axes
 
 
-def nice_limit(value: float) -> float:
+def rounded_limit(value: float) -> float:
     """Return the next of 1, 1.5, 2, 3, 5, 8 x 10^n from ``value`` up, a readable limit for a colour bar; 1 for 0."""
     if value <= 0:
         return 1.0

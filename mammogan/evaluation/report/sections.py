@@ -41,11 +41,11 @@ class Pictures:
 def opening(results: Sequence[Result], facts: Facts) -> dict[str, Any]:
     """Return what was read, banner and notices if there are any, and the main findings in words."""
     images = max(len(r.cases.patients) for r in results)
-    altered = max(int(r.cases.faked.sum()) for r in results)
+    adversarial = max(int(r.cases.has_adversarial.sum()) for r in results)
     return {
         "images": images,
         "patients": max(len(set(r.cases.patients)) for r in results),
-        "altered": "All" if altered == images else altered,
+        "adversarial": "All" if adversarial == images else adversarial,
         "banners": [text for text in (facts["out_of_domain"], *(r.notice for r in results)) if text],
         "short": [(column_title(r), _in_short(r)) for r in results],
     }
@@ -55,9 +55,9 @@ def _in_short(result: Result) -> str:
     table = result.table
     words = _calls(table["positives_right"], table["negatives_right"])
     if table["fooled_remove"].value is not None:
-        words.append(f"After alteration, {_of(table['fooled_remove'], 'cancers it had found')} pass as negative.")
+        words.append(f"After the attack, {_of(table['fooled_remove'], 'cancers it had found')} pass as negative.")
     if table["fooled_insert"].value is not None:
-        words.append(f"{_of(table['fooled_insert'], 'negatives it had cleared')} are called cancer once altered.")
+        words.append(f"{_of(table['fooled_insert'], 'negatives it had cleared')} are called cancer after the attack.")
     return " ".join(words)
 
 

@@ -56,7 +56,7 @@ def _tries(results: Sequence[Result]) -> Iterator[str]:
         if tries > 1:
             yield (
                 f"{result.name}: of up to {tries} lesions that were tried for each negative, the first that a CAD "
-                "called positive was inserted (generate.py --tries 1 asks none)."
+                "called positive was inserted (mammogan generate --tries 1 uses no CAD)."
             )
 
 
@@ -80,8 +80,8 @@ def write_table_csv(path: Path, results: Sequence[Result]) -> None:
             for name, f in result.table.items():
                 note = f.reason or f.interval_reason
                 numbers = (f.value, f.low, f.high, f.numerator, f.denominator)
-                told = (note, paper.get(name, ""), result.objective)
-                writer.writerow((result.resolution, name, ROWS[name], *numbers, *told))
+                rest = (note, paper.get(name, ""), result.objective)
+                writer.writerow((result.resolution, name, ROWS[name], *numbers, *rest))
 
 
 def write_table_markdown(path: Path, results: Sequence[Result], banner: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.evaluation.examples import FULL, Example, Pixels
-from mammogan.evaluation.report.plot_style import DIVERGING, GREY, INK, MUTED, OUTLINE, nice_limit, pictures
+from mammogan.evaluation.report.plot_style import DIVERGING, GREY, INK, MUTED, OUTLINE, pictures, rounded_limit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def draw_triplets(path: Path, examples: Sequence[Example]) -> None:
 
     Real and fake share one grey window. All differences share one symmetric colour scale, shown on the colour bar.
     """
-    limit = nice_limit(max(float(np.quantile(np.abs(e.difference), 0.999)) for e in examples))
+    limit = rounded_limit(max(float(np.quantile(np.abs(e.difference), 0.999)) for e in examples))
     ratio = examples[0].real.shape[0] / examples[0].real.shape[1]
     with pictures(path, len(examples), 3, ratio, width=2.9) as (grid, strip):
         for row, example in zip(grid, examples, strict=True):
@@ -47,7 +47,7 @@ def draw_twins(path: Path, examples: Sequence[Example]) -> None:
     """Draw one row per example with a twin, cropped around its lesion: real | fake | true lesion-free twin | fake minus
     real | twin minus real."""
     cuts = [_cut_out(e) for e in examples]
-    limit = nice_limit(max(float(np.quantile(np.abs(_to_twin(c)), 0.999)) for c in cuts))
+    limit = rounded_limit(max(float(np.quantile(np.abs(_to_twin(c)), 0.999)) for c in cuts))
     with pictures(path, len(cuts), 5, 1.0, width=1.85) as (grid, strip):
         for row, cut in zip(grid, cuts, strict=True):
             _grey(row[:3], (cut.real, cut.fake, _twin(cut)), _window(cut.real, _twin(cut)))

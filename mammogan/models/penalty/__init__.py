@@ -10,6 +10,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from mammogan.config import ComputeConfig
+from mammogan.errors import UserError
 from mammogan.models.networks import Critic
 from mammogan.models.penalty import fast, reference
 from mammogan.models.penalty.norm import differentiated, penalty
@@ -22,18 +23,26 @@ __all__ = ["PenaltyMethod", "differentiated", "method_for", "penalty", "scores",
 def method_for(critic: Critic, compute: ComputeConfig, staged: bool = False) -> PenaltyMethod:
     """Choose how a critic's penalty is computed: as requested, or by plain autograd if the fast path cannot take it.
 
-    The fast path knows the layers of Vnet and Fnet, and any body that is a chain of the same kinds of layers.
+    The fast path knows the layers of Vnet and Fnet, and any body that is a chain of the same kinds of layers. Raises
+    UserError if less memory is requested, which plain autograd cannot give.
     """
     requested = PenaltyMethod.of(compute, staged)
-    return requested if requested.method == "reference" or supports(critic) else replace(requested, method="reference")
+    chosen = requested if supports(critic) else replace(requested, method="reference")
+    if chosen.method == "reference" and chosen.recompute:
+        raise UserError(
+            "--compute.recompute saves memory with the fast gradient penalty only, and plain autograd computes the "
+            f"penalty here ({type(critic).__name__}, --compute.penalty {compute.penalty}): leave it out, and use "
+            "smaller batches (--pairs) or more ranks"
+        )
+    return chosen
 
 
-def scores(critic: Critic, pixels: Tensor, keep: Tensor | None = None, way: PenaltyMethod = FAST) -> Tensor:
+def scores(critic: Critic, pixels: Tensor, keep: Tensor | None = None, options: PenaltyMethod = FAST) -> Tensor:
     """Compute logits (N, outputs), differentiable once in the critic's weights and in ``pixels`` (N,1,H,W) in [0,1].
 
-    This is the critic's own forward pass; when ``way.method`` is fast, less memory is kept for the backward pass.
+    This is the critic's own forward pass; when ``options.method`` is fast, less memory is kept for the backward pass.
     """
-    return critic(pixels, keep) if way.method == "reference" else fast.scores(critic, pixels, keep, way)
+    return critic(pixels, keep) if options.method == "reference" else fast.scores(critic, pixels, keep, options)
 
 
 def scores_and_powers(
@@ -43,7 +52,7 @@ def scores_and_powers(
     of: str = "sum",
     o: float = 4.0,
     labels: Tensor | None = None,
-    way: PenaltyMethod = FAST,
+    options: PenaltyMethod = FAST,
 ) -> tuple[Tensor, Tensor]:
     """Compute logits (N, outputs) and ||g||^o (N,), both differentiable, from one shared forward pass.
 
@@ -51,6 +60,6 @@ def scores_and_powers(
     ``of='target'``. Both methods agree up to rounding. Add the penalty to the loss and call backward once on the total:
     under DistributedDataParallel, a backward of the penalty alone leaves gradients unsynchronised.
     """
-    if way.method == "reference":
+    if options.method == "reference":
         return reference.scores_and_powers(critic, pixels, keep, of, o, labels)
-    return fast.scores_and_powers(critic, pixels, keep, of, o, labels, way)
+    return fast.scores_and_powers(critic, pixels, keep, of, o, labels, options)

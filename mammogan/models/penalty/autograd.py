@@ -39,53 +39,55 @@ class Pass:
         layers: Sequence[Layer],
         originals: Sequence[Tensor | None],
         value: Tensor,
-        way: PenaltyMethod = FAST,
+        options: PenaltyMethod = FAST,
         replayed: Pass | None = None,
         together: int | None = None,
     ) -> None:
-        self.walk = BatchPass(layers, originals, value, way, together)
+        self.batch_pass = BatchPass(layers, originals, value, options, together)
         if replayed is not None:
-            for part, earlier in zip(self.walk.parts, replayed.walk.parts, strict=True):
+            for part, earlier in zip(self.batch_pass.parts, replayed.batch_pass.parts, strict=True):
                 part.selected = list(earlier.selected)
-        self.output: Tensor = _Forward.apply(self.walk, value, *originals)
+        self.output: Tensor = _Forward.apply(self.batch_pass, value, *originals)
 
     @property
     def images_together(self) -> int:
         """How many images are processed at a time."""
-        return self.walk.each
+        return self.batch_pass.each
 
     def vjp(self, cotangent: Tensor) -> Tensor:
         """Apply the vjp J^T to a cotangent: the output's shape -> the input's shape, in at least float32."""
-        pulled: Tensor = _Vjp.apply(self.walk, cotangent, self.output)
-        return pulled
+        at_input: Tensor = _Vjp.apply(self.batch_pass, cotangent, self.output)
+        return at_input
 
 
 class _Forward(torch.autograd.Function):
     """The trunk's value in at least float32. Its backward is one vjp pass for loss and curvature together."""
 
     @staticmethod
-    def forward(ctx: Any, walk: BatchPass, value: Tensor, *originals: Tensor) -> Tensor:
-        ctx.walk, ctx.wants_input, ctx.dtype = walk, value.requires_grad, value.dtype
-        pieces = value.to(walk.weights.dtype).split(walk.each)
-        output = torch.cat([part.forward(piece, walk.keeps) for part, piece in zip(walk.parts, pieces, strict=True)])
-        _save(ctx, [part.inputs for part in walk.parts])
-        return output.float() if walk.halves else output
+    def forward(ctx: Any, batch_pass: BatchPass, value: Tensor, *originals: Tensor) -> Tensor:
+        ctx.batch_pass, ctx.wants_input, ctx.dtype = batch_pass, value.requires_grad, value.dtype
+        pieces = value.to(batch_pass.weights.dtype).split(batch_pass.each)
+        output = torch.cat(
+            [part.forward(piece, batch_pass.keeps) for part, piece in zip(batch_pass.parts, pieces, strict=True)]
+        )
+        _save(ctx, [part.inputs for part in batch_pass.parts])
+        return output.float() if batch_pass.halves else output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
-        walk: BatchPass = ctx.walk
-        found = walk.found()
-        scale = _sizes(cotangent).max() / HEADROOM if walk.halves else 1.0
-        pieces = (cotangent / scale).to(walk.weights.dtype).split(walk.each)
-        _restore(ctx, [part.inputs for part in walk.parts])
-        pulled = []
-        for part, piece in zip(walk.parts, pieces, strict=True):
-            if walk.recompute and walk.weights.any_trains:
+        batch_pass: BatchPass = ctx.batch_pass
+        found = batch_pass.found()
+        scale = _sizes(cotangent).max() / HEADROOM if batch_pass.halves else 1.0
+        pieces = (cotangent / scale).to(batch_pass.weights.dtype).split(batch_pass.each)
+        _restore(ctx, [part.inputs for part in batch_pass.parts])
+        gradients = []
+        for part, piece in zip(batch_pass.parts, pieces, strict=True):
+            if batch_pass.recompute and batch_pass.weights.any_trains:
                 part.again(found.lowest)
-            pulled.append(part.gradients(piece, found, scale, ctx.wants_input))
-        towards_input = torch.cat(pulled).to(ctx.dtype) * scale if ctx.wants_input else None
-        return None, towards_input, *walk.finished()
+            gradients.append(part.gradients(piece, found, scale, ctx.wants_input))
+        input_gradient = torch.cat(gradients).to(ctx.dtype) * scale if ctx.wants_input else None
+        return None, input_gradient, *batch_pass.finished()
 
 
 class _Vjp(torch.autograd.Function):
@@ -100,34 +102,38 @@ class _Vjp(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, walk: BatchPass, cotangent: Tensor, output: Tensor) -> Tensor:
-        ctx.walk, ctx.dtype, ctx.output = walk, cotangent.dtype, (output.dtype, output.requires_grad)
-        ctx.sizes = _sizes(cotangent) / HEADROOM if walk.halves else None
-        start = (cotangent / _of_images(ctx.sizes, cotangent) if walk.halves else cotangent).to(walk.weights.dtype)
-        pieces = zip(walk.parts, start.split(walk.each), strict=True)
-        pulled = torch.cat([part.vjp(piece, walk.keeps) for part, piece in pieces])
-        _save(ctx, [part.cotangents for part in walk.parts], start if walk.recompute else None)
-        return pulled.float() * _of_images(ctx.sizes, pulled) if walk.halves else pulled
+    def forward(ctx: Any, batch_pass: BatchPass, cotangent: Tensor, output: Tensor) -> Tensor:
+        ctx.batch_pass, ctx.dtype, ctx.output = batch_pass, cotangent.dtype, (output.dtype, output.requires_grad)
+        ctx.sizes = _sizes(cotangent) / HEADROOM if batch_pass.halves else None
+        start = (cotangent / _of_images(ctx.sizes, cotangent) if batch_pass.halves else cotangent).to(
+            batch_pass.weights.dtype
+        )
+        pieces = zip(batch_pass.parts, start.split(batch_pass.each), strict=True)
+        at_input = torch.cat([part.vjp(piece, batch_pass.keeps) for part, piece in pieces])
+        _save(ctx, [part.cotangents for part in batch_pass.parts], start if batch_pass.recompute else None)
+        return at_input.float() * _of_images(ctx.sizes, at_input) if batch_pass.halves else at_input
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, tangent: Tensor) -> tuple[Any, ...]:
-        walk: BatchPass = ctx.walk
-        found = walk.found()
+        batch_pass: BatchPass = ctx.batch_pass
+        found = batch_pass.found()
         scale: Tensor | float = 1.0
-        if walk.halves:  # products with the cotangents kept by ``vjp`` then have one scale for all images
+        if batch_pass.halves:  # products with the cotangents kept by ``vjp`` then have one scale for all images
             tangent = tangent * _of_images(ctx.sizes, tangent)
             scale = _sizes(tangent).max()
             tangent = tangent / scale
-        start = _restore(ctx, [part.cotangents for part in walk.parts])
-        starts = [None] * len(walk.parts) if start is None else start.split(walk.each)
-        pushed = []
-        for part, piece, one in zip(walk.parts, tangent.to(walk.weights.dtype).split(walk.each), starts, strict=True):
-            if one is not None and walk.weights.any_trains:
+        start = _restore(ctx, [part.cotangents for part in batch_pass.parts])
+        starts = [None] * len(batch_pass.parts) if start is None else start.split(batch_pass.each)
+        tangents = []
+        for part, piece, one in zip(
+            batch_pass.parts, tangent.to(batch_pass.weights.dtype).split(batch_pass.each), starts, strict=True
+        ):
+            if one is not None and batch_pass.weights.any_trains:
                 part.vjp(one, keeps=True, until=found.lowest)
-            pushed.append(part.jvp(piece, found, scale))
-        along = torch.cat(pushed)
-        if walk.halves:
+            tangents.append(part.jvp(piece, found, scale))
+        along = torch.cat(tangents)
+        if batch_pass.halves:
             along = along.float() * _of_images(scale / ctx.sizes, along)
         dtype, follows = ctx.output
         nothing = along.new_zeros(along.shape, dtype=dtype) if follows else None

@@ -28,13 +28,13 @@ class BatchPass:
         layers: Sequence[Layer],
         originals: Sequence[Tensor | None],
         value: Tensor,
-        way: PenaltyMethod,
+        options: PenaltyMethod,
         together: int | None = None,
     ) -> None:
         self.weights = Weights(originals, _precision(value))
-        self.layers = [fused_version(layer) for layer in layers] if _takes_kernels(value, way) else list(layers)
-        self.recompute = way.recompute
-        self.each = together or _images_at_a_time(value, way)
+        self.layers = [fused_version(layer) for layer in layers] if _takes_kernels(value, options) else list(layers)
+        self.recompute = options.recompute
+        self.each = together or _images_at_a_time(value, options)
         self.parts = [Chunk(self.layers, self.weights) for _ in value.split(self.each)]
         self._found: tuple[int, Gradients] | None = None
 
@@ -66,9 +66,9 @@ class BatchPass:
         return gradients.sums
 
 
-def _takes_kernels(value: Tensor, way: PenaltyMethod) -> bool:
+def _takes_kernels(value: Tensor, options: PenaltyMethod) -> bool:
     """Whether to use the fused kernels: on CUDA where they run, and on meta tensors, to count what happens there."""
-    return way.kernels and ((value.is_cuda and available()) or value.is_meta)
+    return options.kernels and ((value.is_cuda and available()) or value.is_meta)
 
 
 def _precision(value: Tensor) -> torch.dtype:
@@ -79,8 +79,8 @@ def _precision(value: Tensor) -> torch.dtype:
     return value.dtype
 
 
-def _images_at_a_time(value: Tensor, way: PenaltyMethod) -> int:
-    if way.recompute:
+def _images_at_a_time(value: Tensor, options: PenaltyMethod) -> int:
+    if options.recompute:
         return 1
     pixels = value.shape[-2] * value.shape[-1]
     return max(1, PIXELS_AT_A_TIME // pixels) if value.device.type == "cpu" else len(value)

@@ -14,22 +14,28 @@ from mammogan.models.penalty.options import PenaltyMethod
 from mammogan.models.penalty.two_stage import fnet_of, run
 
 
-def scores(critic: Critic, pixels: Tensor, keep: Tensor | None, way: PenaltyMethod) -> Tensor:
+def scores(critic: Critic, pixels: Tensor, keep: Tensor | None, options: PenaltyMethod) -> Tensor:
     """Logits (N, outputs), differentiable in weights and pixels; see ``mammogan.models.penalty.scores``."""
-    vector = run(critic, critic.normalise(pixels), way).output
+    vector = run(critic, critic.normalise(pixels), options).output
     with _full_precision(vector.device.type):
         return critic.last(fnet_of(critic).head(vector, keep))
 
 
 def scores_and_powers(
-    critic: Critic, pixels: Tensor, keep: Tensor | None, of: str, o: float, labels: Tensor | None, way: PenaltyMethod
+    critic: Critic,
+    pixels: Tensor,
+    keep: Tensor | None,
+    of: str,
+    o: float,
+    labels: Tensor | None,
+    options: PenaltyMethod,
 ) -> tuple[Tensor, Tensor]:
     """Logits (N, outputs) and ||g||^o (N,); see ``mammogan.models.penalty.scores_and_powers``.
 
     All curvature is in the head, which is tiny compared with the trunk. The gradient at the trunk's output is computed
     with a graph; the trunk's vjp, which is linear in it, takes it to the input.
     """
-    passed = run(critic, critic.normalise(pixels).detach(), way)
+    passed = run(critic, critic.normalise(pixels).detach(), options)
     vector = passed.output if passed.output.requires_grad else passed.output.detach().requires_grad_(True)
     with _full_precision(vector.device.type):  # half precision cannot represent the penalty's values in the head
         logits = critic.last(fnet_of(critic).head(vector, keep))

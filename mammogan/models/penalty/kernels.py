@@ -59,7 +59,7 @@ def _operation(schema: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
 def relu_pool(value: Tensor, relu: bool) -> tuple[Tensor, Tensor]:
     """2x2 max pool of (N,C,H,W), after a ReLU if ``relu``: returns pooled values and code."""
     n, c, height, width = value.shape
-    pooled = _like(value, (n, c, height // 2, width // 2))
+    pooled = _empty_like(value, (n, c, height // 2, width // 2))
     code = torch.empty_like(pooled, dtype=torch.uint8)
     _over_windows("relu_pool", value, pooled, (value, pooled, code), RELU=relu)
     return pooled, code
@@ -76,28 +76,28 @@ def gather(tangent: Tensor, code: Tensor) -> Tensor:
 @_operation("scatter(Tensor cotangent, Tensor code, int height, int width) -> Tensor")
 def scatter(cotangent: Tensor, code: Tensor, height: int, width: int) -> Tensor:
     """Put pooled values at their winners' places in (N,C,height,width), zero elsewhere."""
-    out = _like(code, (*code.shape[:2], height, width), cotangent.dtype)
+    out = _empty_like(code, (*code.shape[:2], height, width), cotangent.dtype)
     if height % 2 or width % 2:
         out.zero_()
-    _over_windows("scatter", out, code, (_laid_as(cotangent, code), code, out))
+    _over_windows("scatter", out, code, (_with_layout_of(cotangent, code), code, out))
     return out
 
 
 @_operation("leak(Tensor tangent, Tensor out, float slope) -> Tensor")
 def leak(tangent: Tensor, out: Tensor, slope: float) -> Tensor:
     """Return ``tangent`` where ``out`` is positive or true, else ``slope`` times it; both dense, with equal strides."""
-    pushed = torch.empty_like(tangent)
+    tangents = torch.empty_like(tangent)
     if not tangent.is_meta:
         total, chosen = tangent.numel(), out.view(torch.uint8) if out.dtype == torch.bool else out
-        _launch("leak", (-(-total // TILE),), tangent, chosen, pushed, total, slope, P=TILE)
-    return pushed
+        _launch("leak", (-(-total // TILE),), tangent, chosen, tangents, total, slope, P=TILE)
+    return tangents
 
 
 @_operation("stem(Tensor value, Tensor weight, Tensor? bias) -> (Tensor, Tensor)")
 def stem(value: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     """3x3 convolution of at most 3 input channels, ReLU and 2x2 max pool in one: returns pooled values and code."""
     # The layout for the next convolution; the image's own is ambiguous, since it had one channel.
-    pooled = _like(weight, (len(value), len(weight), value.shape[2] // 2, value.shape[3] // 2))
+    pooled = _empty_like(weight, (len(value), len(weight), value.shape[2] // 2, value.shape[3] // 2))
     code = torch.empty_like(pooled, dtype=torch.uint8)
     bias = weight.new_zeros(len(weight)) if bias is None else bias
     _run_stem(value, weight, bias, code, pooled, chooses=True)
@@ -115,12 +115,12 @@ def stem_jvp(tangent: Tensor, weight: Tensor, code: Tensor) -> Tensor:
 @_operation("stem_vjp(Tensor cotangent, Tensor weight, Tensor code, int height, int width) -> Tensor")
 def stem_vjp(cotangent: Tensor, weight: Tensor, code: Tensor, height: int, width: int) -> Tensor:
     """Apply the vjp of ``stem`` at the selections ``code``: -> (N, input channels, height, width)."""
-    out = _like(code, (len(code), weight.shape[1], height, width), cotangent.dtype)
+    out = _empty_like(code, (len(code), weight.shape[1], height, width), cotangent.dtype)
     if code.is_meta:
         return out
     blocks, channels = (-(-height // 2), -(-width // 2)), code.shape[1]
     total, block = len(code) * blocks[0] * blocks[1], _block(channels)
-    tensors = (_laid_as(cotangent, code), code, weight.contiguous(), out)
+    tensors = (_with_layout_of(cotangent, code), code, weight.contiguous(), out)
     sizes = (total, *blocks, *code.shape[2:], height, width, channels, *code.stride(), *out.stride())
     constants = {"INS": weight.shape[1], "BLOCKS": -(-channels // block), **_stem_constants(cotangent, block)}
     _launch("stem_vjp", (-(-total // STEM_PIXELS),), *tensors, *sizes, **constants)
@@ -137,7 +137,7 @@ def stem_gradient(cotangent: Tensor, value: Tensor, code: Tensor) -> tuple[Tenso
     programs, k = -(-tiles // steps), _stem_columns(ins)
     partial = torch.empty(programs, channels, k, device=code.device)
     if not code.is_meta:
-        tensors = (_laid_as(cotangent, code), value, code, partial)
+        tensors = (_with_layout_of(cotangent, code), value, code, partial)
         sizes = (total, height, width, *value.shape[2:], channels, *code.stride(), *value.stride())
         # In single precision some GPUs have shared memory for one stage only.
         stages = {"num_stages": 1} if value.dtype == torch.float32 else {}
@@ -192,13 +192,13 @@ def _block(channels: int) -> int:
     return min(64, max(16, 1 << (channels - 1).bit_length()))
 
 
-def _like(model: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
+def _empty_like(model: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
     """Allocate an empty tensor of ``shape`` with the memory layout of ``model``."""
     last = model.is_contiguous(memory_format=torch.channels_last) and not model.is_contiguous()
     layout = torch.channels_last if last else torch.contiguous_format
     return torch.empty(shape, dtype=dtype or model.dtype, device=model.device, memory_format=layout)
 
 
-def _laid_as(value: Tensor, model: Tensor) -> Tensor:
+def _with_layout_of(value: Tensor, model: Tensor) -> Tensor:
     """Return ``value`` with the strides of ``model``: the kernels take one set of strides for both."""
     return value if value.stride() == model.stride() else torch.empty_like(model, dtype=value.dtype).copy_(value)

@@ -25,14 +25,14 @@ class Trunk:
         self.layers = [*_fused(leaves), *([GlobalMax()] if closed else [])]
 
     def run(
-        self, value: Tensor, way: PenaltyMethod = FAST, replayed: Pass | None = None, together: int | None = None
+        self, value: Tensor, options: PenaltyMethod = FAST, replayed: Pass | None = None, together: int | None = None
     ) -> Pass:
         """Run one forward pass over (N,C,H,W). Under autocast it computes in half precision.
 
         ``replayed`` is an earlier pass over images of the same shape, whose selections are reused. ``together`` is the
         number of images processed at a time; None chooses it from their size.
         """
-        return Pass(self.layers, self.weights(), value, way, replayed, together)
+        return Pass(self.layers, self.weights(), value, options, replayed, together)
 
     def weights(self) -> list[Tensor | None]:
         """Return weight and bias of every convolution, in order."""

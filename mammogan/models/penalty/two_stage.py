@@ -20,11 +20,11 @@ from mammogan.models.penalty.trunk import Trunk
 class StagedPass:
     """One pass through a critic's trunks, one after the other; ``output`` and ``vjp`` are those of a single pass."""
 
-    def __init__(self, trunks: Sequence[Trunk], value: Tensor, way: PenaltyMethod) -> None:
+    def __init__(self, trunks: Sequence[Trunk], value: Tensor, options: PenaltyMethod) -> None:
         self.passes: list[Pass] = []
         for trunk in trunks:
             together = self.passes[0].images_together if self.passes else None
-            self.passes.append(trunk.run(value, way, together=together))
+            self.passes.append(trunk.run(value, options, together=together))
             value = self.passes[-1].output
         self.output = value
 
@@ -54,9 +54,9 @@ def supports(critic: Critic) -> bool:
     return True
 
 
-def run(critic: Critic, value: Tensor, way: PenaltyMethod) -> StagedPass:
+def run(critic: Critic, value: Tensor, options: PenaltyMethod) -> StagedPass:
     """Run one forward pass over normalised (N,3,H,W). A frozen Vnet gains nothing from two stages, so one is used."""
     vnet, convs = critic.vnet, fnet_of(critic).convs
-    two = way.staged and any(weight.requires_grad for weight in vnet.parameters())
+    two = options.staged and any(weight.requires_grad for weight in vnet.parameters())
     trunks = [Trunk(vnet, closed=False), Trunk(convs)] if two else [Trunk(vnet, convs)]
-    return StagedPass(trunks, value, way)
+    return StagedPass(trunks, value, options)

@@ -44,12 +44,12 @@ def resume(training: Resumable, run: Run) -> list[str]:
     the good newest-1.pt, so that the next save keeps the good one. Raises MissingInput or UserError if there is no good
     state.
     """
-    state, told = load_newest(run)
+    state, message = load_newest(run)
     training.restore(state)
     if run.best.is_file():
         training.adopt(load(run.best))
     training.ranks.agree((training.epoch, training.batch))
-    if told and training.ranks.first:
+    if message and training.ranks.first:
         run.previous.replace(run.newest)
     sums = state["sums"]
     before, now = len(sums["sums"] if isinstance(sums, dict) else sums), training.ranks.size
@@ -57,7 +57,7 @@ def resume(training: Resumable, run: Run) -> list[str]:
         f"saved by {before} rank(s), resuming with {now}: batches, augmentation and dropout are the same, sums over a "
         "batch are rounded differently"
     )
-    return [*([told] if told else []), *([changes] if before != now else [])]
+    return [*([message] if message else []), *([changes] if before != now else [])]
 
 
 class Saver:

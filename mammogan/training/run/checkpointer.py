@@ -19,7 +19,7 @@ class Checkpointer:
 
     def __init__(self, training: Resumable, run: Run, reporter: Reporter, minutes: float) -> None:
         self.training, self.reporter, self.name = training, reporter, run.path.name
-        self.seconds, self.asked, self.saver = minutes * 60, Preemption(), Saver(run)
+        self.seconds, self.preemption, self.saver = minutes * 60, Preemption(), Saver(run)
         self._saved_at = time.monotonic()
         self._saved_place: tuple[int, int] | None = None
 
@@ -27,15 +27,15 @@ class Checkpointer:
         """Save if it is time to, or if any rank received a signal, and then obey the signal.
 
         All ranks call this equally often; it costs one exchange among their hosts. Signals are only received inside
-        ``asked.listening()``. If one requests the end, this function does not return, unless a launcher's handler
+        ``preemption.listening()``. If one requests the end, this function does not return, unless a launcher's handler
         continues.
         """
-        signal, due = self.asked.first, time.monotonic() - self._saved_at >= self.seconds
-        wish = self.training.ranks.highest(int(due) if signal is None else END + ENDING.index(signal))
-        if wish != NOTHING:
+        signal, due = self.preemption.first, time.monotonic() - self._saved_at >= self.seconds
+        request = self.training.ranks.highest(int(due) if signal is None else END + ENDING.index(signal))
+        if request != NOTHING:
             self.save()
-        if wish >= END:
-            self._end(ENDING[wish - END])
+        if request >= END:
+            self._end(ENDING[request - END])
 
     def save(self) -> None:
         """Hand the state to the writing thread, unless it is the state that was saved last."""
@@ -68,4 +68,4 @@ class Checkpointer:
         self.wait()
         place = f"epoch {self.training.epoch}, batch {self.training.batch}"
         self.reporter.note(f"{self.name}: saved at {place}; the same command resumes from here")
-        self.asked.obey(signal)
+        self.preemption.obey(signal)

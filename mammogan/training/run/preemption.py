@@ -41,7 +41,7 @@ class Preemption:
     """The signals that came and were not obeyed yet. They are only received inside ``listening``."""
 
     def __init__(self) -> None:
-        self._came: set[int] = set()
+        self._received: set[int] = set()
         self._before: dict[int, Any] = {}
         self._interrupted: float | None = None
         self._terminals: list[int] = []
@@ -49,7 +49,7 @@ class Preemption:
     @property
     def first(self) -> int | None:
         """The signal to obey first; None when none came."""
-        return max(self._came, key=ENDING.index, default=None)
+        return max(self._received, key=ENDING.index, default=None)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -87,7 +87,7 @@ class Preemption:
         A handler installed before, such as a launcher's, decides how: it is called, and if it returns, the training
         continues. Without one it raises Stopped.
         """
-        self._came.discard(number)
+        self._received.discard(number)
         if (decide := self._launcher(number)) is None:
             raise Stopped(number)
         decide(number, None)
@@ -99,7 +99,7 @@ class Preemption:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         """The signal handler: record the signal; a second, later Ctrl-C raises KeyboardInterrupt."""
-        self._came.add(number)
+        self._received.add(number)
         if number == signal.SIGHUP:
             self._hang_up()
         if number != signal.SIGINT:
@@ -131,14 +131,14 @@ def with_signals_blocked_at_start(items: Iterable[T]) -> Iterator[T]:
         first = list(itertools.islice(every, 1))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
-        if deaf := set(multiprocessing.active_children()) - others:
-            atexit.register(_kill, deaf)
+        if workers := set(multiprocessing.active_children()) - others:
+            atexit.register(_kill, workers)
     yield from first
     yield from every
 
 
-def _kill(deaf: set[Any]) -> None:
+def _kill(workers: set[Any]) -> None:
     """Kill these processes at exit, before multiprocessing sends them SIGTERM, which they never receive, and waits."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would raise an error for each child
-    for child in deaf:
+    for child in workers:
         child.kill()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mammogan.config import CLASSIFIER, CadConfig, GanConfig
+from mammogan.config import CLASSIFIER, GENERATOR, CadConfig, GanConfig
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import read_json, sha256
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import LABELS, Direction, Resolution, Workspace
 
 
@@ -18,6 +19,19 @@ def check_cad_inputs(config: CadConfig, workspace: Workspace) -> None:
     """
     check_shards(Resolution.parse(config.resolution), workspace)
     check_vgg_weights(config)
+    check_own_classes(classifier=config.classifier)
+
+
+def check_own_classes(classifier: str = CLASSIFIER, generator: str = GENERATOR) -> None:
+    """Raise UserError if a classifier or generator of your own cannot be imported here, or is none.
+
+    Only then is its module imported, and torch with it.
+    """
+    if (classifier, generator) != (CLASSIFIER, GENERATOR):
+        from mammogan.models.registry import classifier_class, generator_class
+
+        classifier_class(classifier)
+        generator_class(generator)
 
 
 def as_learned(config: CadConfig) -> CadConfig:
@@ -48,6 +62,7 @@ def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
             f"the classifier for {resolution} {state} ({run}); run\n"
             f"  mammogan train-cad --workspace {workspace.root} --resolution {resolution}"
         )
+    check_own_classes(Run(run).classifier, config.generator)
 
 
 def check_remover(resolution: Resolution, workspace: Workspace) -> None:

@@ -57,15 +57,15 @@ class Reporter:
     elsewhere plain lines. Until ``close``, status.json shows other programs the progress.
     """
 
-    def __init__(self, run: Run, title: str, speaks: bool, tensorboard: bool, lines: int = 0, epoch: int = 0) -> None:
-        self.run, self.title, self.speaks, self.lines = run, title, speaks, 0
+    def __init__(self, run: Run, title: str, writes: bool, tensorboard: bool, lines: int = 0, epoch: int = 0) -> None:
+        self.run, self.title, self.writes, self.lines = run, title, writes, 0
         self._rows: list[dict[str, Any]] = []
         self._live: Live | None = None
         self._writer: Any = None
-        self._spoke = self._began = time.monotonic()
+        self._shown_at = self._began = time.monotonic()
         self._status_at = -EVERY_SECONDS
         self._done_at_start: int | None = None
-        if speaks:
+        if writes:
             self._cut_metrics(lines)
             Status(epoch).write(run.path)
             self._writer = _tensorboard(run.path / "tensorboard", epoch) if tensorboard else None
@@ -75,7 +75,7 @@ class Reporter:
 
     def event(self, name: str, **facts: Any) -> None:
         """Append one line to metrics.jsonl."""
-        if not self.speaks:
+        if not self.writes:
             return
         line = json.dumps({"event": name, "time": round(time.time(), 3), **facts})
         with open(self.run.metrics, "a", encoding="utf-8") as file:
@@ -84,14 +84,14 @@ class Reporter:
 
     def note(self, text: str) -> None:
         """Show a message to people, for things that happen once."""
-        if self.speaks and self._live is not None:
+        if self.writes and self._live is not None:
             self._live.console.print(text)
-        elif self.speaks:
+        elif self.writes:
             say(text)
 
     def batch(self, done: int, total: int, images: int, epoch: int, phase: str | None = None) -> None:
         """Record that ``done`` of ``total`` batches of the whole training are finished; report it if it is time to."""
-        if not self.speaks:
+        if not self.writes:
             return
         now = time.monotonic()
         first = self._done_at_start is None
@@ -103,14 +103,14 @@ class Reporter:
             self._status_at = now
             speed = (None, None) if first else (rate * images, left)  # the first batch was not timed
             Status(epoch, phase, done, total, *speed).write(self.run.path)
-        if now - self._spoke >= (0.25 if self._live else LINE_SECONDS):
-            self._spoke = now
-            self._tell(
+        if now - self._shown_at >= (0.25 if self._live else LINE_SECONDS):
+            self._shown_at = now
+            self._show_status(
                 f"{self.title} {phase or 'epoch'} {epoch}: batch {done} of {total}, {rate * images:.1f} images/s, "
                 f"at most {duration(left)} left"
             )
 
-    def _tell(self, status: str) -> None:
+    def _show_status(self, status: str) -> None:
         if self._live:
             self._live.update(self._table(status))
         else:
@@ -119,7 +119,7 @@ class Reporter:
     def epoch(self, epoch: int, **facts: Any) -> None:
         """Write the figures of a finished epoch to metrics.jsonl, TensorBoard and the terminal."""
         self.event("epoch", epoch=epoch, **facts)
-        if not self.speaks:
+        if not self.writes:
             return
         if self._writer is not None:
             for name, value in facts.items():
@@ -133,7 +133,7 @@ class Reporter:
 
     def triplets(self, epoch: int, real: Tensor, fake: Tensor) -> None:
         """Save rows of real | fake | difference (grey is no change) from floats in [0,1] of shape (N,1,H,W)."""
-        if not self.speaks:
+        if not self.writes:
             return
         difference = (0.5 + 2 * (fake - real)).clamp(0, 1)
         side_by_side = torch.cat([real, fake, difference], 3).float()
@@ -147,7 +147,7 @@ class Reporter:
 
     def close(self) -> None:
         """Remove status.json, and stop the live table and TensorBoard."""
-        if self.speaks:
+        if self.writes:
             remove_status(self.run.path)
         if self._live is not None:
             self._live.stop()
@@ -173,10 +173,10 @@ class Reporter:
 
 def _shown(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Return the columns of the table on a terminal."""
-    told = dict.fromkeys(name for row in rows for name in row if name not in LEFT_OUT)
-    spared = {"penalty"} if "critic_gradient" in told else set()
-    spared |= set() if any(row.get("skipped") for row in rows) else {"skipped"}
-    return [name for name in told if name not in spared]
+    figures = dict.fromkeys(name for row in rows for name in row if name not in LEFT_OUT)
+    omitted = {"penalty"} if "critic_gradient" in figures else set()
+    omitted |= set() if any(row.get("skipped") for row in rows) else {"skipped"}
+    return [name for name in figures if name not in omitted]
 
 
 def _cell(name: str, value: Any) -> str:

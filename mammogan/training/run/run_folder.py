@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from mammogan.config import to_dict
+from mammogan.config import CLASSIFIER, to_dict
 from mammogan.errors import UserError
 from mammogan.io.atomic import write_json, write_text
-from mammogan.io.provenance import keep_beside, made_by
+from mammogan.io.provenance import made_by, write_provenance_beside
 from mammogan.io.temporary import remove_abandoned, remove_abandoned_of
 from mammogan.workspace import Direction
 
@@ -28,6 +28,11 @@ INPUTS = {
     "vgg_weights_sha256": "the file of Vnet's weights is not the one it was started with",
 }
 """Messages that explain a changed input of a training."""
+SOURCES = {
+    "classifier_source_sha256": "the source file of the classifier",
+    "generator_source_sha256": "the source file of the generator",
+}
+"""Inputs whose change is reported and not refused: a file has other things in it, and comments."""
 NOT_RECORDED_EARLIER = ("vgg_weights_sha256",)
 """Inputs that runs of earlier versions did not record."""
 
@@ -85,6 +90,12 @@ class Run:
         found: int | None = self._record().get("config", {}).get("epochs")
         return found
 
+    @property
+    def classifier(self) -> str:
+        """Architecture of the CAD that it trains; the study's if the run does not record it."""
+        found: str = self._record().get("config", {}).get("classifier", CLASSIFIER)
+        return found
+
     def check(self, config: Any, inputs: dict[str, Any]) -> None:
         """Raise UserError if settings that change the result, or inputs, differ from those at the start.
 
@@ -103,15 +114,25 @@ class Run:
         """
         if not self._record():
             return []
-        recorded, asked = self._record(), _settings(to_dict(config))
+        recorded, requested = self._record(), _settings(to_dict(config))
         before = _settings(to_dict(type(config)())) | _settings(recorded["config"])  # earlier versions had fewer
         changed = [
             f"{name} was {before.get(name)}, now {value}"
-            for name, value in asked.items()
+            for name, value in requested.items()
             if not {name, name.partition(".")[0]} & {*MAY_CHANGE, *_unused(recorded)} and before.get(name) != value
         ]
-        told = [name for name in inputs if name in recorded or name not in NOT_RECORDED_EARLIER]
-        return changed + [INPUTS.get(name, f"{name} changed") for name in told if recorded.get(name) != inputs[name]]
+        compared = [name for name in inputs if name in recorded or name not in (*NOT_RECORDED_EARLIER, *SOURCES)]
+        differing = [name for name in compared if name not in SOURCES and recorded.get(name) != inputs[name]]
+        return changed + [INPUTS.get(name, f"{name} changed") for name in differing]
+
+    def changed_sources(self, inputs: dict[str, Any]) -> list[str]:
+        """Describe which source files of classes of your own are others than at the start; the training may go on."""
+        recorded = self._record()
+        return [
+            f"{what} has changed since the training was started; its weights were trained by the earlier one"
+            for name, what in SOURCES.items()
+            if name in inputs and name in recorded and recorded[name] != inputs[name]
+        ]
 
     def begin(self, config: Any, inputs: dict[str, Any]) -> None:
         """Write config.yaml and, beside it, files that record the version of the code.
@@ -126,13 +147,13 @@ class Run:
             remove_abandoned_of(file)
         record = {"config": _plain(to_dict(config)), "made_by": made_by(), **inputs}
         write_text(self.path / "config.yaml", yaml.safe_dump(record, sort_keys=False))
-        keep_beside(self.path / "config.yaml")
+        write_provenance_beside(self.path / "config.yaml")
 
     def is_finished(self, config: Any) -> bool:
         """True if this training has ended with the epochs and stop rules that are requested now."""
-        asked = _settings(to_dict(config))
+        requested = _settings(to_dict(config))
         recorded = _settings(to_dict(type(config)())) | _settings(self._record().get("config", {}))
-        return self.done.is_file() and all(recorded.get(name) == asked.get(name) for name in LENGTHS)
+        return self.done.is_file() and all(recorded.get(name) == requested.get(name) for name in LENGTHS)
 
     def _record(self) -> dict[str, Any]:
         """Return the content of config.yaml; empty if the run has not started."""

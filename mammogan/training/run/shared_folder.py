@@ -25,13 +25,13 @@ def check_shared(folder: Path, ranks: Ranks) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         token.touch()
     name = ranks.gather(token.name)[0]
-    told = ranks.gather((socket.gethostname(), _appears(folder, name)))
+    answers = ranks.gather((socket.gethostname(), _appears(folder, name)))
     if ranks.first:
         token.unlink()
-    blind = [f"rank {rank} on {host}" for rank, (host, sees) in enumerate(told) if not sees]
+    blind = [f"rank {rank} on {host}" for rank, (host, sees) in enumerate(answers) if not sees]
     if blind:
         raise UserError(
-            f"{folder} is not the same folder for all ranks: the first rank, on {told[0][0]}, saves there, and its "
+            f"{folder} is not the same folder for all ranks: the first rank, on {answers[0][0]}, saves there, and its "
             f"file does not appear within {LAG_SECONDS:g} s to {', '.join(blind)}. Give a --workspace on a file "
             "system that all nodes of the job share, under the same path on each"
         )

@@ -57,8 +57,8 @@ class Status:
 
     def is_alive(self) -> bool:
         """Return whether the training still runs: its status is recent and its process, if on this machine, exists."""
-        heard = time.time() - self.time < HEARD_SECONDS
-        return heard and (not self.is_of_this_host or is_there(self.pid))
+        is_recent = time.time() - self.time < HEARD_SECONDS
+        return is_recent and (not self.is_of_this_host or is_there(self.pid))
 
 
 def read_status(run: Path) -> Status | None:

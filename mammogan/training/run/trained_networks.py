@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,18 @@ from torch import nn
 from mammogan.config import CLASSIFIER, GENERATOR
 from mammogan.errors import UserError
 from mammogan.io.atomic import sha256
+from mammogan.io.terminal import say
 from mammogan.models.lesion import LesionGenerator
 from mammogan.models.networks import Critic
-from mammogan.models.registry import LESION_GENERATORS, build_classifier, build_generator, is_known_generator
+from mammogan.models.registry import (
+    LESION_GENERATORS,
+    build_classifier,
+    build_generator,
+    is_known_generator,
+    sources_of,
+)
 from mammogan.training.run.checkpoint import load
-from mammogan.training.run.run_folder import Run
+from mammogan.training.run.run_folder import SOURCES, Run
 
 ARCHS = (GENERATOR, *LESION_GENERATORS)
 """Kinds of generators: the study's Gnet, the lesion objective's remover, and its bank of lesions (no network). Besides
@@ -31,6 +39,7 @@ def load_cad(run: str | Path, device: torch.device | str = "cpu", which: str = "
     ``which`` is "best" (on validation), "newest" or the path of a checkpoint.
     """
     state = load(choose_checkpoint(Path(run), which))
+    say_if_source_changed(state, sources_of(classifier=state.get("arch", CLASSIFIER)))
     cad = build_classifier(state.get("arch", CLASSIFIER), state["width"])
     cad.load_state_dict(state["cad"])
     return cad.to(device).eval()
@@ -94,9 +103,23 @@ def network_of(state: dict[str, Any]) -> nn.Module:
     """Build the network from a state of ``read_generator``."""
     if state.get("arch") == "residual-map":
         return LesionGenerator.of_state(state)
+    say_if_source_changed(state, sources_of(generator=state.get("arch", GENERATOR)))
     gnet = build_generator(state.get("arch", GENERATOR), state["width"], state["gnet_norm"])
     gnet.load_state_dict(state["gnet"])
     return gnet
+
+
+def say_if_source_changed(state: dict[str, Any], sources: dict[str, str]) -> None:
+    """Report a class of your own whose source file is not the one that the checkpoint was trained with."""
+    for name, now in sources.items():
+        if state.get(name, now) != now:
+            _say_once(
+                f"note: {SOURCES[name]}, {state['arch']}, has changed since this network was trained: the same weights "
+                "may give other results"
+            )
+
+
+_say_once = functools.cache(say)
 
 
 def refuse_other_arch(path: Path, state: dict[str, Any]) -> None:

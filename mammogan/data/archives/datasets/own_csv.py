@@ -104,10 +104,10 @@ def _key(path: str, folder: Path, root: Path) -> str:
 
     The cell may have slashes or backslashes and be absolute, or relative to the table's folder or to the root.
     """
-    for way in (path, path.replace("\\", "/")):
+    for spelling in (path, path.replace("\\", "/")):
         for start in (folder, root):
-            if (start / way).is_file():
-                return str((start / way).absolute())
+            if (start / spelling).is_file():
+                return str((start / spelling).absolute())
     return str((folder / path).absolute())
 
 

@@ -1,13 +1,18 @@
 """Measure properties of the phantom pictures: spectrum, visibility of the lesions, use of the grey scale, time.
 
-``python -m mammogan.data.phantom.calibrate`` prints the numbers of docs/phantom.md; the tests check their ranges.
+python benchmarks/phantom_numbers.py     print the numbers of docs/phantom.md; the tests check their ranges
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
 import numpy as np
 import tyro
@@ -158,4 +163,4 @@ def _seconds(config: PhantomConfig) -> float:
 
 
 if __name__ == "__main__":
-    tyro.cli(report)
+    tyro.cli(report, description=__doc__)

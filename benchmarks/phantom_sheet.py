@@ -1,13 +1,21 @@
-"""Draw the phantoms' contact sheet: densities, views, positives with outlined lesions, twins, differences, details."""
+"""Draw the picture of docs/phantom.md: densities, views, positives with outlined lesions, twins, differences, details.
+
+python benchmarks/phantom_sheet.py docs/phantom.png
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
 import numpy as np
+import tyro
 
 from mammogan.data.phantom.anatomy import DENSITIES, draw_patient
 from mammogan.data.phantom.detector import WHITE
@@ -23,7 +31,7 @@ FULL_SIZE = (3328, 2560)
 DETAIL_MM = 30.0
 
 
-def write_sheet(png: Path, seed: int) -> None:
+def write_sheet(png: Annotated[Path, tyro.conf.Positional], seed: int = 3) -> None:
     """Draw the sheet from cohorts of both presets with ``seed``, and write it to ``png``."""
     from matplotlib.figure import Figure
 
@@ -128,3 +136,7 @@ def _around(picture: Picture, row: float, column: float, spacing_mm: float) -> A
 def _show(axes: Any, pixels: Any, title: str) -> None:
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=0.8 * WHITE)
     axes.set_title(title, color="white", fontsize=8)
+
+
+if __name__ == "__main__":
+    tyro.cli(write_sheet, description=__doc__)
