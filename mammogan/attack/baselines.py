@@ -131,15 +131,3 @@ class Noise(Baseline):
 def _seed_of(key: str, seed: int) -> int:
     """Return a seed that depends on the image and on nothing else in its batch."""
     return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:7])
-
-
-BASELINES: dict[str, type[Baseline]] = {
-    "fgsm": Fgsm,
-    "pgd-linf": PgdLinf,
-    "pgd-l2": PgdL2,
-    "apgd-linf": ApgdLinf,
-    "apgd-l2": ApgdL2,
-    "square": Square,
-    "noise": Noise,
-}
-"""Names that ``--attack`` understands without a module."""

@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mammogan.attack.baselines import BASELINES, GREY, Noise, Square
+from mammogan.attack import baselines
+from mammogan.attack.baselines import GREY, Noise, Square
+from mammogan.attack.config import BASELINES
 from mammogan.attack.gradient import apgd, ascent, fgsm, pgd
 from mammogan.attack.square import square_attack
 from mammogan.models.networks import Cad
@@ -139,7 +141,8 @@ def test_a_baseline_keeps_to_its_budget_and_to_the_breast(name: str) -> None:
     image = np.zeros((2, 96, 96), dtype=np.uint16)
     image[:, 16:80, :60] = 20_000 + np.random.default_rng(0).integers(0, 4000, (2, 64, 60))
     whole = torch.from_numpy(image)[:, None]
-    kind = type("Quick", (BASELINES[name],), {"settings": {**BASELINES[name].settings, "steps": 3, "queries": 8}})
+    own = getattr(baselines, BASELINES[name])
+    kind = type("Quick", (own,), {"settings": {**own.settings, "steps": 3, "queries": 8}})
     made = kind(cad, Direction.REMOVE).alter(whole, [{"key": "a"}, {"key": "b"}])
     change = made[:, 0].numpy().astype(int) - image
     assert made.dtype == torch.uint16 and made.shape == whole.shape
