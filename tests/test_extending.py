@@ -16,7 +16,8 @@ from own_parts import Brightness, Fgsm, ResNet18, SmoothStep
 from trainings import CAD, GAN
 
 import mammogan
-from mammogan.attack.config import EvaluateConfig, GenerateConfig
+from mammogan.attack.baselines import Baseline
+from mammogan.attack.config import BASELINES, EvaluateConfig, GenerateConfig
 from mammogan.attack.generate import generate
 from mammogan.attack.own_attack import attack_class
 from mammogan.config import CadConfig, GanConfig
@@ -199,3 +200,27 @@ def test_the_commands_take_the_names_too(attacked: Workspace) -> None:
 
 def test_the_study_s_architectures_are_the_default() -> None:
     assert CadConfig().classifier == "vgg11-cad" and GanConfig().generator == "unet"
+
+
+def test_a_simple_attack_is_chosen_by_name_with_settings_of_the_command_line(attacked: Workspace) -> None:
+    config = GenerateConfig(
+        attack="strong=pgd-l2", attack_settings=("budget=512", "steps=2"), direction=(Direction.REMOVE,), device="cpu"
+    )
+    workspace = attacked.of(config.method)
+    generate(workspace, config)
+    (entry, *_) = read_json(workspace.adversarial(SMALL) / "index.json")["shards"]
+    assert json.loads(entry["made_from"]["attack_settings"]) == {"budget": 512, "steps": 2}
+    assert not any(outdated(workspace, config))
+    weaker = replace(config, attack_settings=("budget=256", "steps=2"))
+    assert all(outdated(workspace, weaker)), "other settings make other images"
+    for wrong in ("budget", "size=3", "budget=much"):
+        with pytest.raises(UserError, match="--attack-settings"):
+            outdated(workspace, replace(config, attack_settings=(wrong,)))
+    with pytest.raises(UserError, match="give an attack"):
+        GenerateConfig(attack_settings=("budget=3",))
+
+
+def test_every_simple_attack_has_its_class() -> None:
+    for name in BASELINES:
+        config = GenerateConfig(attack=name)
+        assert config.method == name and issubclass(attack_class(config.factory), Baseline)

@@ -11,7 +11,17 @@ from mammogan.errors import UserError
 from mammogan.workspace import OBJECTIVES, Direction, Objective, Resolution, Workspace
 
 Split = Literal["train", "validation", "test"]
-ATTACK = r"[a-z0-9][a-z0-9-]*=[\w.]+:\w+"
+BASELINES = {
+    "fgsm": "Fgsm",
+    "pgd-linf": "PgdLinf",
+    "pgd-l2": "PgdL2",
+    "apgd-linf": "ApgdLinf",
+    "apgd-l2": "ApgdL2",
+    "square": "Square",
+    "noise": "Noise",
+}
+"""Simple attacks to compare with, by name: classes of mammogan.attack.baselines."""
+ATTACK = rf"[a-z0-9][a-z0-9-]*=(?:[\w.]+:\w+|{'|'.join(BASELINES)})"
 Background = Literal["original", "as-generated"]
 
 
@@ -42,7 +52,10 @@ class GenerateConfig:
     """study: use the generators trained as in the study. lesion: use those of the lesion objective."""
     attack: str = ""
     """NAME=MODULE:CLASS: an attack of your own in place of trained generators, such as fgsm=my_attacks:Fgsm
-    (docs/extending.md). Its adversarial mammograms are kept in adversarial-NAME/."""
+    (docs/extending.md). Its adversarial mammograms are kept in adversarial-NAME/. Ready to compare with: fgsm,
+    pgd-linf, pgd-l2, apgd-linf, apgd-l2, square, noise; or under a name of yours, such as strong=pgd-l2."""
+    attack_settings: tuple[str, ...] = ()
+    """NAME=VALUE: other settings of --attack, such as budget=64 steps=20. A budget is in grey levels of 65535."""
     resolution: tuple[str, ...] = ()
     """high, low or HEIGHTxWIDTH, one or more. Default: every resolution that has shards and generators."""
     direction: tuple[Direction, ...] = (Direction.REMOVE, Direction.INSERT)
@@ -84,15 +97,20 @@ class GenerateConfig:
 
     @property
     def factory(self) -> str:
-        """MODULE:CLASS of an attack of your own; empty for trained generators."""
-        return self.attack.partition("=")[2]
+        """MODULE:CLASS of --attack; empty for trained generators."""
+        name, _, given = self.attack.partition("=")
+        known = BASELINES.get(given or name)
+        return f"mammogan.attack.baselines:{known}" if known else given
 
     def __post_init__(self) -> None:
-        if self.attack and (self.method in OBJECTIVES or not re.fullmatch(ATTACK, self.attack)):
+        is_known = self.attack in BASELINES or re.fullmatch(ATTACK, self.attack)
+        if self.attack and (self.method in OBJECTIVES or not is_known):
             raise UserError(
-                f"--attack {self.attack}: expected NAME=MODULE:CLASS such as fgsm=my_attacks:Fgsm, its name of small "
-                f"letters, digits and hyphens other than {', '.join(OBJECTIVES)}"
+                f"--attack {self.attack}: expected NAME=MODULE:CLASS such as mine=my_attacks:Fgsm, its name of small "
+                f"letters, digits and hyphens other than {', '.join(OBJECTIVES)}; or one of {', '.join(BASELINES)}"
             )
+        if self.attack_settings and not self.attack:
+            raise UserError("--attack-settings are settings of --attack: give an attack, or leave them out")
         if self.attack and (self.objective, self.checkpoint) != ("study", "best"):
             raise UserError("--objective and --checkpoint choose trained generators, which --attack does not use")
         if "train" in self.split and not self.allow_train:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mammogan.attack.config import BASELINES
 from mammogan.data.shards.checked import CheckedShard
 from mammogan.data.shards.index import INDEX, REMEDY, SCHEMA, SHARD, IndexedShard, ShardIndex, read_index
 from mammogan.errors import MissingInput, UserError
@@ -146,7 +147,7 @@ def option_of(objective: str) -> str:
     """Return the option of mammogan generate that names an objective or an attack of your own; none for the study's."""
     if objective in OBJECTIVES:
         return "" if objective == "study" else f" --objective {objective}"
-    return f" --attack {objective}=MODULE:CLASS"
+    return f" --attack {objective}" + ("" if objective in BASELINES else "=MODULE:CLASS")
 
 
 def real_shard(workspace: Workspace, resolution: Resolution, name: str, planned: str) -> CheckedShard:

@@ -100,7 +100,7 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
             continue
         cad = choose_checkpoint(models.cad_run(resolution))
         if config.factory:
-            generator, choosing = plan_own_attack(config.factory, direction, cad)
+            generator, choosing = plan_own_attack(config.factory, direction, cad, config.attack_settings)
         else:
             generator = _find_generator(models, resolution, direction, config.checkpoint)
             choosing = InsertionChoice.of(generator, config.tries, config.seed, cad)

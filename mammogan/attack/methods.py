@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -97,9 +98,11 @@ PLACES = 2
 recorded, put lesions on the chest wall too."""
 
 
-def plan_own_attack(path: str, direction: Direction, cad: Path) -> tuple[CheckpointFacts, InsertionChoice]:
-    """Plan the attack MODULE:CLASS: what identifies it, in the form that a trained generator has."""
-    facts, settings, cad_sha256 = own_attack.identify(path, direction, cad)
+def plan_own_attack(
+    path: str, direction: Direction, cad: Path, given: Sequence[str] = ()
+) -> tuple[CheckpointFacts, InsertionChoice]:
+    """Plan the attack MODULE:CLASS with ``given`` settings: what identifies it, in the form of a trained generator."""
+    facts, settings, cad_sha256 = own_attack.identify(path, direction, cad, given)
     return facts, InsertionChoice(cad=cad, cad_sha256=cad_sha256, settings=settings)
 
 
@@ -108,7 +111,7 @@ def load_attack(
 ) -> Attack:
     """Load exactly the attack that was planned. Raise UserError if one of its files has changed since."""
     if generator.arch.startswith(OWN_ATTACK) and choosing.cad is not None:
-        attack: Attack = own_attack.load(generator, choosing.cad, choosing.cad_sha256, device)
+        attack: Attack = own_attack.load(generator, choosing.cad, choosing.cad_sha256, choosing.settings, device)
         return attack
     state, found = read_generator(generator.path.parent, str(generator.path))
     check_same_file(generator.path, found.sha256, generator.sha256)

@@ -1,14 +1,17 @@
 """Attacks of your own: a class by its import path, identified by its source file, its settings and the CAD.
 
 The class is built as ``Class(cad, direction)`` and has ``alter`` (see ``methods.Attack``) and, as a class attribute,
-``settings``: plain values that decide what it does.
+``settings``: plain values that decide what it does. ``--attack-settings`` replaces some of them.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
@@ -17,8 +20,10 @@ from mammogan.training.run.trained_networks import OWN_ATTACK, CheckpointFacts, 
 from mammogan.workspace import Direction
 
 
-def identify(path: str, direction: Direction, cad: Path) -> tuple[CheckpointFacts, str, str]:
+def identify(path: str, direction: Direction, cad: Path, given: Sequence[str] = ()) -> tuple[CheckpointFacts, str, str]:
     """Identify the attack MODULE:CLASS: its facts, its settings as JSON, and the CAD's sha256. Nothing heavy is loaded.
+
+    ``given`` are NAME=VALUE settings in place of the class's own.
 
     Raises UserError if it cannot be imported, MissingInput if there is no CAD to give it.
     """
@@ -31,7 +36,7 @@ def identify(path: str, direction: Direction, cad: Path) -> tuple[CheckpointFact
     if source is None:
         raise UserError(f"--attack: expected {path} to be a class in a Python file, whose sha256 identifies it")
     try:
-        settings = json.dumps(getattr(attack, "settings", {}), sort_keys=True)
+        settings = json.dumps(_replaced(path, getattr(attack, "settings", {}), given), sort_keys=True)
     except TypeError as error:
         raise UserError(f"--attack {path}: its settings must be plain values that JSON can hold ({error})") from error
     classifier_class(run_of(cad).classifier)  # found to be missing here, not in a job
@@ -43,11 +48,27 @@ def identify(path: str, direction: Direction, cad: Path) -> tuple[CheckpointFact
     )
 
 
-def load(facts: CheckpointFacts, cad: Path, cad_sha256: str, device: str) -> Any:
+def _replaced(path: str, settings: dict[str, Any], given: Sequence[str]) -> dict[str, Any]:
+    """Return an attack's settings with those of the command line; UserError for an unknown name or another type."""
+    replaced = dict(settings)
+    for word in given:
+        name, equals, text = word.partition("=")
+        if not equals or name not in settings:
+            expected = ", ".join(f"{name}={value}" for name, value in settings.items()) or "none, it has no settings"
+            raise UserError(f"--attack-settings {word}: {path} has {expected}")
+        value = yaml.safe_load(text)
+        if isinstance(settings[name], (int, float)) != isinstance(value, (int, float)):
+            raise UserError(f"--attack-settings {word}: expected a value like {settings[name]!r}")
+        replaced[name] = value
+    return replaced
+
+
+def load(facts: CheckpointFacts, cad: Path, cad_sha256: str, settings: str, device: str) -> Any:
     """Build the attack that was identified; UserError if its source file or the CAD has changed since."""
     check_same_file(facts.path, sha256(facts.path), facts.sha256)
     check_same_file(cad, sha256(cad), cad_sha256)
-    attack = attack_class(facts.arch.removeprefix(OWN_ATTACK))
+    own = attack_class(facts.arch.removeprefix(OWN_ATTACK))
+    attack = type(own.__name__, (own,), {"settings": json.loads(settings)})
     return attack(load_cad(cad.parent, device, which=str(cad)), Direction(facts.direction or ""))
 
 

@@ -1,0 +1,133 @@
+"""Attacks to compare the GAN with, each ready for ``mammogan generate --attack``: no training, the CAD is known.
+
+Budgets are in grey levels of 65535. An Linf budget is the largest change of any pixel; an L2 budget is the root mean
+square of the change over all pixels of the image. Only the breast is changed. Pixels are rounded to 16 bits, and by
+``--background original`` to the grey levels of the source, so a budget below its step (16 for 12 bits) changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mammogan.attack.gradient import apgd, fgsm, pgd
+from mammogan.attack.square import square_attack
+from mammogan.data.blobs.blob_detector import breast_of
+from mammogan.models.networks import Critic, to_uint16, unit_pixels
+from mammogan.workspace import Direction
+
+GREY = 65535
+
+
+class Baseline:
+    """What all baselines share: the CAD, the true class, the breast, and rounding. Subclasses have ``_moved``."""
+
+    settings: ClassVar[dict[str, Any]] = {"budget": 256}
+    """budget: grey levels of 65535."""
+
+    def __init__(self, cad: Critic, direction: Direction) -> None:
+        self.cad, self.label = cad, int(direction.source == "positive")
+        self.budget = self.settings["budget"] / GREY
+
+    def alter(self, pixels: Tensor, facts: Sequence[Mapping[str, Any]]) -> Tensor:
+        """Make adversarial: uint16 (N,1,H,W) and each image's facts -> uint16 (N,1,H,W) on the CPU."""
+        device = next(self.cad.parameters()).device
+        breast = torch.from_numpy(np.stack([breast_of(image) for image in pixels[:, 0].numpy()]))[:, None].to(device)
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            moved = self._moved(unit_pixels(pixels.to(device)), breast.float(), [str(one["key"]) for one in facts])
+        return to_uint16(moved).cpu()
+
+    def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
+        raise NotImplementedError
+
+    def _labels(self, pixels: Tensor) -> Tensor:
+        return torch.full((len(pixels),), self.label, device=pixels.device)
+
+    def _l2(self, pixels: Tensor) -> float:
+        """Return the budget as the norm of a change whose root mean square is the budget."""
+        return self.budget * math.sqrt(pixels[0].numel())
+
+
+class Fgsm(Baseline):
+    """One step along the sign of the gradient."""
+
+    def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
+        return fgsm(self.cad, pixels, self._labels(pixels), self.budget, breast)
+
+
+class PgdLinf(Baseline):
+    """Ten steps, no pixel changed by more than the budget."""
+
+    settings: ClassVar[dict[str, Any]] = {"budget": 256, "steps": 10}
+
+    def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
+        steps = self.settings["steps"]
+        return pgd(self.cad, pixels, self._labels(pixels), self.budget, "linf", steps, mask=breast)
+
+
+class PgdL2(Baseline):
+    """Ten steps, the root mean square of the change within the budget."""
+
+    settings: ClassVar[dict[str, Any]] = {"budget": 256, "steps": 10}
+
+    def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
+        steps = self.settings["steps"]
+        return pgd(self.cad, pixels, self._labels(pixels), self._l2(pixels), "l2", steps, mask=breast)
+
+
+class ApgdL2(Baseline):
+    """APGD with the cross entropy: twenty steps that choose their own size."""
+
+    settings: ClassVar[dict[str, Any]] = {"budget": 256, "steps": 20}
+
+    def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
+        steps = self.settings["steps"]
+        return apgd(self.cad, pixels, self._labels(pixels), self._l2(pixels), "l2", steps, breast)
+
+
+class ApgdLinf(Baseline):
+    """APGD with the cross entropy, no pixel changed by more than the budget."""
+
+    settings: ClassVar[dict[str, Any]] = {"budget": 256, "steps": 20}
+
+    def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
+        return apgd(self.cad, pixels, self._labels(pixels), self.budget, "linf", self.settings["steps"], breast)
+
+
+class Square(Baseline):
+    """Random squares that only need scores: what an attacker without the network's weights can do."""
+
+    settings: ClassVar[dict[str, Any]] = {"budget": 256, "queries": 200, "seed": 0}
+
+    def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
+        seeds = [_seed_of(key, self.settings["seed"]) for key in keys]
+        queries = self.settings["queries"]
+        return square_attack(
+            self.cad.positive_probability, pixels, float(self.label), self.budget, queries, seeds, breast
+        )
+
+
+class Noise(Baseline):
+    """The control: every pixel of the breast moved by the budget up or down, at random."""
+
+    settings: ClassVar[dict[str, Any]] = {"budget": 256, "seed": 0}
+
+    def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
+        signs = [
+            torch.randint(
+                0, 2, pixels.shape[1:], generator=torch.Generator().manual_seed(_seed_of(key, self.settings["seed"]))
+            )
+            for key in keys
+        ]
+        return (pixels + self.budget * breast * (torch.stack(signs).to(pixels) * 2 - 1)).clamp(0, 1)
+
+
+def _seed_of(key: str, seed: int) -> int:
+    """Return a seed that depends on the image and on nothing else in its batch."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:7])
