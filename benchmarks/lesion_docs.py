@@ -8,28 +8,27 @@ The rows are those of benchmarks/lesion_ablation.py (lesion_ablation.csv) and be
 
 from __future__ import annotations
 
-import csv
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from figure_formats import Format, one_digit, percent, spread, two_digits
 from lesion_ablation import VARIANTS
 from marked_figures import begins, show
 
 from mammogan.data.phantom.settings import PHYSICAL_MASS_OVER_GLAND, PRESETS
 from mammogan.io.options import run
+from mammogan.io.tables import read_own
 from mammogan.io.terminal import say
 
 ABLATION = begins("python benchmarks/lesion_docs.py --write, each term left out")
 LADDER = begins("python benchmarks/lesion_docs.py --write, fainter lesions")
 KINDS = {"mass": "masses", "cluster": "clusters of calcifications"}
 Line = dict[str, str]
-Format = Callable[[float], str]
 
 
 @dataclass(frozen=True)
@@ -41,18 +40,6 @@ class Options:
     page: Path = ROOT / "docs" / "lesion_objective.md"
     write: bool = False
     """Replace the tables on the page."""
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.0f}%"
-
-
-def one_digit(value: float) -> str:
-    return f"{value:.1f}".replace("-0.0", "0.0")
-
-
-def two_digits(value: float) -> str:
-    return f"{value:.2f}"
 
 
 OF_ABLATION: dict[str, tuple[str, Format]] = {
@@ -75,17 +62,11 @@ OF_LADDER: dict[str, tuple[str, Format]] = {
 
 
 def main(options: Options) -> None:
-    tables = {ABLATION: ablation(lines(options.ablation)), LADDER: ladder(lines(options.objectives))}
+    tables = {ABLATION: ablation(read_own(options.ablation)), LADDER: ladder(read_own(options.objectives))}
     for begin, text in tables.items():
         say(f"{text}\n")
         if options.write:
             show(options.page, begin, text)
-
-
-def lines(path: Path) -> list[Line]:
-    """Read the rows of a CSV."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def ablation(rows: Sequence[Line]) -> str:
@@ -132,14 +113,6 @@ def named(preset: str, conspicuity: float) -> str:
 def of(rows: Sequence[Line], objective: str, measure: str, form: Format) -> str:
     """Return the mean and range over the seeds of one measure; a dash where it was not measured."""
     return spread([float(r["value"]) for r in rows if (r["objective"], r["measure"]) == (objective, measure)], form)
-
-
-def spread(values: Sequence[float], form: Format) -> str:
-    """Return the mean, and the lowest and highest where they differ."""
-    if not values:
-        return "-"
-    mean, low, high = (form(value) for value in (fmean(values), min(values), max(values)))
-    return mean if low == high else f"{mean} ({low} to {high})"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -16,6 +16,7 @@ from statistics import fmean
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from figure_formats import Format, one_digit, percent, spread, two_digits
 from marked_figures import begins, show
 from objective_table import CADS, CONTROLS, Row, values_of
 
@@ -36,19 +37,6 @@ class Options:
     """Replace the figures in README."""
 
 
-def percent(value: float) -> str:
-    return f"{100 * value:.0f}%"
-
-
-def one_digit(value: float) -> str:
-    return f"{value:.1f}".replace("-0.0", "0.0")
-
-
-def two_digits(value: float) -> str:
-    return f"{value:.2f}"
-
-
-Format = Callable[[float], str]
 MEASURES: dict[str, tuple[str, Format]] = {
     "fooled_remove": ("positives that the CAD had found: called negative after removal", percent),
     "black_box_remove": ("the same for a second CAD that no generator was trained against", percent),
@@ -135,14 +123,6 @@ def _of_cads(rows: Sequence[Row]) -> str:
         f"is called positive in {spread(single, percent)}. The floor of the detector's AUC, lesion-free twins as\n"
         f"removals, is {spread(floor, two_digits)}."
     )
-
-
-def spread(values: Sequence[float], form: Format) -> str:
-    """Return the mean, and the lowest and highest where they differ."""
-    if not values:
-        return "-"
-    mean, low, high = (form(value) for value in (fmean(values), min(values), max(values)))
-    return mean if low == high else f"{mean} ({low} to {high})"
 
 
 if __name__ == "__main__":
