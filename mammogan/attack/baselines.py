@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mammogan.attack.gradient import apgd, fgsm, pgd
+from mammogan.attack.gradient import Norm, apgd, fgsm, pgd
 from mammogan.attack.square import square_attack
 from mammogan.data.blobs.blob_detector import breast_of
 from mammogan.models.networks import Critic, to_uint16, unit_pixels
@@ -25,15 +26,16 @@ from mammogan.workspace import Direction
 GREY = 65535
 
 
-class Baseline:
+class Baseline(ABC):
     """What all baselines share: the CAD, the true class, the breast, and rounding. Subclasses have ``_moved``."""
 
     settings: ClassVar[dict[str, Any]] = {"budget": 256}
     """budget: grey levels of 65535."""
+    norm: ClassVar[Norm] = "linf"
+    """What the budget bounds: the largest change of a pixel (linf), or the root mean square over the image (l2)."""
 
     def __init__(self, cad: Critic, direction: Direction) -> None:
         self.cad, self.label = cad, int(direction.source == "positive")
-        self.budget = self.settings["budget"] / GREY
 
     def alter(self, pixels: Tensor, facts: Sequence[Mapping[str, Any]]) -> Tensor:
         """Make adversarial: uint16 (N,1,H,W) and each image's facts -> uint16 (N,1,H,W) on the CPU."""
@@ -43,22 +45,24 @@ class Baseline:
             moved = self._moved(unit_pixels(pixels.to(device)), breast.float(), [str(one["key"]) for one in facts])
         return to_uint16(moved).cpu()
 
+    @abstractmethod
     def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
-        raise NotImplementedError
+        """Return pixels in [0,1], (N,1,H,W), changed in the ``breast``, a mask of 0 and 1, within the budget."""
+
+    def _budget(self, pixels: Tensor) -> float:
+        """Return the budget as a distance in pixels of [0,1]; for L2 the norm of a change with that mean square."""
+        budget: float = self.settings["budget"] / GREY
+        return budget * math.sqrt(pixels[0].numel()) if self.norm == "l2" else budget
 
     def _labels(self, pixels: Tensor) -> Tensor:
         return torch.full((len(pixels),), self.label, device=pixels.device)
-
-    def _l2(self, pixels: Tensor) -> float:
-        """Return the budget as the norm of a change whose root mean square is the budget."""
-        return self.budget * math.sqrt(pixels[0].numel())
 
 
 class Fgsm(Baseline):
     """One step along the sign of the gradient."""
 
     def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
-        return fgsm(self.cad, pixels, self._labels(pixels), self.budget, breast)
+        return fgsm(self.cad, pixels, self._labels(pixels), self._budget(pixels), breast)
 
 
 class PgdLinf(Baseline):
@@ -67,37 +71,30 @@ class PgdLinf(Baseline):
     settings: ClassVar[dict[str, Any]] = {"budget": 256, "steps": 10}
 
     def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
-        steps = self.settings["steps"]
-        return pgd(self.cad, pixels, self._labels(pixels), self.budget, "linf", steps, mask=breast)
+        labels, steps = self._labels(pixels), self.settings["steps"]
+        return pgd(self.cad, pixels, labels, self._budget(pixels), self.norm, steps, mask=breast)
 
 
-class PgdL2(Baseline):
+class PgdL2(PgdLinf):
     """Ten steps, the root mean square of the change within the budget."""
 
-    settings: ClassVar[dict[str, Any]] = {"budget": 256, "steps": 10}
-
-    def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
-        steps = self.settings["steps"]
-        return pgd(self.cad, pixels, self._labels(pixels), self._l2(pixels), "l2", steps, mask=breast)
+    norm: ClassVar[Norm] = "l2"
 
 
-class ApgdL2(Baseline):
+class ApgdLinf(Baseline):
     """APGD with the cross entropy: twenty steps that choose their own size."""
 
     settings: ClassVar[dict[str, Any]] = {"budget": 256, "steps": 20}
 
     def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
-        steps = self.settings["steps"]
-        return apgd(self.cad, pixels, self._labels(pixels), self._l2(pixels), "l2", steps, breast)
+        labels, steps = self._labels(pixels), self.settings["steps"]
+        return apgd(self.cad, pixels, labels, self._budget(pixels), self.norm, steps, breast)
 
 
-class ApgdLinf(Baseline):
-    """APGD with the cross entropy, no pixel changed by more than the budget."""
+class ApgdL2(ApgdLinf):
+    """APGD, the root mean square of the change within the budget."""
 
-    settings: ClassVar[dict[str, Any]] = {"budget": 256, "steps": 20}
-
-    def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
-        return apgd(self.cad, pixels, self._labels(pixels), self.budget, "linf", self.settings["steps"], breast)
+    norm: ClassVar[Norm] = "l2"
 
 
 class Square(Baseline):
@@ -108,9 +105,8 @@ class Square(Baseline):
     def _moved(self, pixels: Tensor, breast: Tensor, keys: Sequence[str]) -> Tensor:
         seeds = [_seed_of(key, self.settings["seed"]) for key in keys]
         queries = self.settings["queries"]
-        return square_attack(
-            self.cad.positive_probability, pixels, float(self.label), self.budget, queries, seeds, breast
-        )
+        budget, away_from = self._budget(pixels), float(self.label)
+        return square_attack(self.cad.positive_probability, pixels, away_from, budget, queries, seeds, breast)
 
 
 class Noise(Baseline):
@@ -125,7 +121,7 @@ class Noise(Baseline):
             )
             for key in keys
         ]
-        return (pixels + self.budget * breast * (torch.stack(signs).to(pixels) * 2 - 1)).clamp(0, 1)
+        return (pixels + self._budget(pixels) * breast * (torch.stack(signs).to(pixels) * 2 - 1)).clamp(0, 1)
 
 
 def _seed_of(key: str, seed: int) -> int:

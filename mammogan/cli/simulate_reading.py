@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from mammogan.errors import UserError
 from mammogan.io.options import run
+from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say
 from mammogan.workspace import Workspace
 
@@ -55,9 +56,8 @@ def execute(options: Options) -> None:
     observers = {reader: PRESETS[kind] for reader, kind in kinds.items()}
     simulate(folder, workspace.reading_key(options.name), observers, options.seed)
     said = ", ".join(f"{reader} {kind}" for reader, kind in kinds.items())
-    say(
-        f"simulated readers: {said}. Tables: mammogan reading-tables --workspace {workspace.root} --name {options.name}"
-    )
+    say(f"simulated readers: {said}. Their tables:")
+    say(f"  mammogan reading-tables --workspace {shell_word(workspace.root)} --name {options.name}")
 
 
 def _named(word: str) -> tuple[str, str]:

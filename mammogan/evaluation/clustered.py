@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
+from statsmodels.stats.proportion import proportion_confint
 
 from mammogan.evaluation.bootstrap import Bools, Figure, Floats
 
@@ -52,13 +53,8 @@ def clustered_share(hits: Bools, patients: Sequence[str], nobody: str) -> Figure
 
 def wilson(share: float, n: float) -> tuple[float, float]:
     """Return Wilson's 95% interval of a share of n images; n may be a fraction."""
-    if n == int(n) and share * n == int(share * n):
-        found = binomtest(int(share * n), int(n)).proportion_ci(0.95, "wilson")
-        return float(found.low), float(found.high)
-    z2 = Z95**2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    low, high = proportion_confint(share * n, n, method="wilson")
+    return (0.0 if share == 0 else float(low)), (1.0 if share == 1 else float(high))  # exact at the ends
 
 
 @dataclass(frozen=True)
@@ -68,9 +64,6 @@ class AucComparison:
     first: float
     second: float
     covariance: NDArray[np.float64]
-    z: float
-    p: float
-    """Two-sided."""
 
     @property
     def difference(self) -> float:
@@ -82,6 +75,16 @@ class AucComparison:
         """Standard error of the difference."""
         c = self.covariance
         return math.sqrt(max(float(c[0, 0] + c[1, 1] - 2 * c[0, 1]), 0.0))
+
+    @property
+    def z(self) -> float:
+        """The difference over its standard error; NaN where that is 0."""
+        return self.difference / self.standard_error if self.standard_error > 0 else math.nan
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of the difference."""
+        return float(2 * norm.sf(abs(self.z)))
 
 
 def compare_aucs(
@@ -97,10 +100,7 @@ def compare_aucs(
     covariance = np.array(
         [[_covariance(parts[r][1], labels[r], parts[s][1], labels[s], cluster) for s in (0, 1)] for r in (0, 1)]
     )
-    difference = parts[0][0] - parts[1][0]
-    error = math.sqrt(max(float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]), 0.0))
-    z = difference / error if error > 0 else math.nan
-    return AucComparison(parts[0][0], parts[1][0], covariance, z, float(2 * norm.sf(abs(z))))
+    return AucComparison(parts[0][0], parts[1][0], covariance)
 
 
 def auc_with_logit_interval(score: Floats, labels: Bools, patients: Sequence[str]) -> tuple[float, float, float]:

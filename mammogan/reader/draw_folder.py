@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-import shutil
 from typing import Any
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import write_text
+from mammogan.io.disk_errors import free_bytes
 from mammogan.io.provenance import made_by
+from mammogan.io.shell import shell_word
 from mammogan.io.temporary import remove_abandoned
 from mammogan.io.terminal import say
 from mammogan.reader import cues
@@ -52,7 +53,7 @@ def _resolutions(workspace: Workspace, config: DrawConfig) -> dict[Group, Resolu
     if not there:
         raise MissingInput(
             f"no shards in {workspace.root / 'shards'}; run\n"
-            f"  mammogan make-shards --cohort labels.csv --workspace {workspace.root}"
+            f"  mammogan make-shards --cohort labels.csv --workspace {shell_word(workspace.root)}"
         )
     high = Resolution.parse(config.resolution) if config.resolution else there[0]
     if not config.low_readers:
@@ -60,7 +61,7 @@ def _resolutions(workspace: Workspace, config: DrawConfig) -> dict[Group, Resolu
     if not config.low_resolution and len(there) < 2:
         raise MissingInput(
             f"--low-readers need shards of a second resolution, {workspace.root} has {there[0]} only; run\n"
-            f"  mammogan make-shards --cohort labels.csv --workspace {workspace.root} --resolution low"
+            f"  mammogan make-shards --cohort labels.csv --workspace {shell_word(workspace.root)} --resolution low"
         )
     low = Resolution.parse(config.low_resolution) if config.low_resolution else there[1]
     if low == high:
@@ -149,8 +150,8 @@ def _same_as_high(request: Request, pool: Pool) -> Drawing:
             f"--low-same-images: {len(lacking)} of the drawn mammograms cannot be shown at {request.resolution}, such "
             f"as {lacking[0]}: make both resolutions from one cohort, or let the low readers have a draw of their own"
         )
+    triplets = {(i.session, i.key) for i in high.images if i.role == "difference"}
     for image in high.images:
-        triplets = {(i.session, i.key) for i in high.images if i.role == "difference"}
         if image.role == "difference":
             shown = Shown(image.key, image.patient, image.label, "triplet")
         elif (image.session, image.key) in triplets:
@@ -166,9 +167,11 @@ def _say_size(request: Request, key: ReadingKey) -> None:
     """Say how much will be written. Raise UserError if the disk has less room."""
     size = len(key.images) * 2 * request.resolution.height * request.resolution.width
     say(f"{request.folder.path}: {len(key.images)} images of {request.resolution}, {size / 1e9:.2f} GB")
-    above = next(path for path in (request.folder.path, *request.folder.path.parents) if path.exists())
-    if (free := shutil.disk_usage(above).free) < size:
-        raise UserError(f"{above} has {free / 1e9:.2f} GB left, the images need {size / 1e9:.2f} GB: make room first")
+    if (left := free_bytes(request.folder.path)) < size:
+        raise UserError(
+            f"the disk of {request.folder.path} has {left / 1e9:.2f} GB left, the images need {size / 1e9:.2f} GB: "
+            "make room first"
+        )
 
 
 def _finish(request: Request, key: ReadingKey, pool: Pool) -> None:
@@ -188,4 +191,4 @@ def _finish(request: Request, key: ReadingKey, pool: Pool) -> None:
     folder.write_plan(plan)
     say(f"{folder.path}: complete; read {folder.path / WRITTEN}")
     say(f"which image is which: {request.key_file} (keep it private, and keep a copy)")
-    say(f"Next: mammogan serve-reading {folder.path}")
+    say(f"Next: mammogan serve-reading {shell_word(folder.path)}")

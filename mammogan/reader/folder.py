@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import PRIVATE, read_json, replaced_atomically, sha256, write_text
+from mammogan.io.atomic import PRIVATE, replaced_atomically, sha256, write_text
+from mammogan.io.records import read_record
 from mammogan.reader.plan import ReadingPlan
 
 PLAN, IMAGES, SUFFIX = "reading.json", "images", ".raw"
@@ -44,12 +45,7 @@ class ReadingFolder:
                 "  mammogan draw-reading --workspace WORKSPACE\n"
                 "or run that command again if it was interrupted"
             )
-        try:
-            values = read_json(self.plan_file)
-        except ValueError as error:
-            raise UserError(
-                f"{self.plan_file} is damaged ({error}); copy the folder again from where it was drawn"
-            ) from error
+        values = read_record(self.plan_file, None, "Copy the folder again from where it was drawn")
         return ReadingPlan.from_json(values, str(self.plan_file))
 
     def faults(self, plan: ReadingPlan, hashes: bool = True) -> Iterator[str]:

@@ -51,9 +51,9 @@ def audit(drawing: Drawing, pool: Pool, background: Background) -> Audited:
         if number in BLIND:
             originals += presentation.greys(original)
             textures[number][one.key] = texture(original)
-            numbers[one.shown].append(cues.measure(_image(pool, one.key, one.shown, background)))
+            numbers[one.shown].append(cues.measure(_image(pool, one.key, original, one.shown, background)))
         elif one.shown == "triplet":
-            differences += presentation.greys(_image(pool, one.key, "difference", background))
+            differences += presentation.greys(_image(pool, one.key, original, "difference", background))
     window = presentation.default_window(originals)
     scale = presentation.difference_scale(differences) if differences.any() else 0
     found = tuple(cues.audit(numbers["real"], numbers["fake"], window))
@@ -101,7 +101,9 @@ def write_images(folder: ReadingFolder, key: ReadingKey, pool: Pool, background:
     """Write the images that are missing, in the order of their names."""
     missing = [image for image in key.images if not folder.image(image.image).is_file()]
     for image in track(missing, len(missing), f"images written to {folder.path}"):
-        folder.write_image(image.image, presentation.raw(_image(pool, image.key, image.role, background)))
+        original = pool.sources[image.key].pixels()
+        shown = _image(pool, image.key, original, image.role, background)
+        folder.write_image(image.image, presentation.raw(shown))
 
 
 def outlines(key: ReadingKey, pool: Pool, background: Background) -> dict[str, Outline]:
@@ -111,17 +113,15 @@ def outlines(key: ReadingKey, pool: Pool, background: Background) -> dict[str, O
 
 def _outlines(key: ReadingKey, pool: Pool, background: Background) -> Iterator[tuple[str, Outline]]:
     for image in key.images:
-        if image.role == "difference" and (
-            circle := presentation.outline(_image(pool, image.key, "difference", background))
-        ):
-            yield image.image, circle
+        if image.role == "difference":
+            original = pool.sources[image.key].pixels()
+            if circle := presentation.outline(_image(pool, image.key, original, "difference", background)):
+                yield image.image, circle
 
 
-def _image(pool: Pool, key: str, role: str, background: Background) -> Pixels:
-    """Return the pixels of an image as readers see them."""
-    source = pool.sources[key]
-    original = source.pixels()
+def _image(pool: Pool, key: str, original: Pixels, role: str, background: Background) -> Pixels:
+    """Return the pixels of an image of this original as readers see them."""
     if role == "real":
         return presentation.present(original, original, background)
-    adversarial = presentation.present(source.fake_pixels(), original, background)
+    adversarial = presentation.present(pool.sources[key].fake_pixels(), original, background)
     return adversarial if role == "fake" else presentation.difference(original, adversarial)

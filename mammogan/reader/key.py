@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import PRIVATE, read_json, write_text
+from mammogan.io.atomic import PRIVATE, write_text
+from mammogan.io.records import read_record
 
 SCHEMA = 1
 ABOUT = "private key of a MammoGAN reader study: keep it away from readers and from the machine that serves the study"
@@ -82,7 +83,7 @@ class ReadingKey:
         if not path.is_file():
             raise MissingInput(f"no key of a reader study at {path}: it is written when the study is drawn")
         try:
-            values = read_json(path)
+            values = read_record(path, None, "Bring it back from your copy")
             if values["schema"] != SCHEMA or values["about"] != ABOUT:
                 raise ValueError(f"schema {values['schema']}")
             lists = {name: tuple(values[name]) for name in ("window", "cues", "notes")}

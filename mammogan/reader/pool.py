@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from mammogan.attack.config import Background
 from mammogan.attack.folder import AdversarialFolder, Entry, option_of
+from mammogan.data.shards.damage import naming
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.shards.reader import Sample, read_facts, read_sample
 from mammogan.errors import MissingInput, UserError
+from mammogan.io.shell import shell_word
 from mammogan.reader.draw import Candidate
 from mammogan.workspace import OBJECTIVES, SPLITS, Direction, Resolution, Workspace
 
@@ -43,14 +45,12 @@ class Stored:
     at: IndexedSample
 
     def read(self) -> Sample:
-        """Read pixels and facts. Raise UserError if the shard is damaged."""
-        try:
-            return read_sample(self.shard, self.at)
-        except (ValueError, LookupError, EOFError) as error:
-            raise UserError(f"{self.shard}, {self.at.key} cannot be read: {error}; run mammogan check-shards") from None
+        """Read pixels and facts. Raise DamagedSample, a UserError that names shard and key, for damaged bytes."""
+        return read_sample(self.shard, self.at)
 
     def facts(self) -> dict[str, Any]:
-        with open(self.shard, "rb") as file:
+        """Read the facts alone; raises as ``read``."""
+        with open(self.shard, "rb") as file, naming(self.shard, self.at.key):
             return read_facts(file, self.at)
 
 
@@ -103,7 +103,9 @@ def find_pool(
     """
     index = ShardIndex.load(workspace.shards(resolution))
     folder = AdversarialFolder(workspace, resolution)
-    entries = {entry["source_shard"]: entry for entry in folder.entries() if _is_current(entry, index)}
+    sha256 = {shard.name: shard.sha256 for shard in index.shards}
+    current = (e for e in folder.entries() if sha256.get(e["source_shard"]) == e["source_shard_sha256"])
+    entries = {entry["source_shard"]: entry for entry in current}
     _require(index, folder, entries, training, background)
     pool, seen = Pool(resolution), set[int]()
     pool.made_from = {"shards": index.fingerprint, "adversarial": sorted(e["sha256"] for e in entries.values())}
@@ -117,17 +119,12 @@ def find_pool(
     return pool
 
 
-def _is_current(entry: Entry, index: ShardIndex) -> bool:
-    sha256 = {shard.name: shard.sha256 for shard in index.shards}
-    return sha256.get(entry["source_shard"]) == entry["source_shard_sha256"]
-
-
 def _require(
     index: ShardIndex, folder: AdversarialFolder, entries: Mapping[str, Entry], training: int, background: Background
 ) -> None:
     """Raise MissingInput or UserError unless the adversarial shards that are needed exist with this background."""
     objective = folder.workspace.objective
-    start = f"  mammogan generate --workspace {folder.workspace.root} --resolution {folder.resolution}"
+    start = f"  mammogan generate --workspace {shell_word(folder.workspace.root)} --resolution {folder.resolution}"
     end = option_of(objective) + (" --background as-generated" if background == "as-generated" else "")
     commands = []
     if missing := [s for s in SPLITS[1:] if any(shard.name not in entries for shard in index.of_split(s))]:

@@ -18,12 +18,10 @@ from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import KeyImage, ReadingKey
 from mammogan.reader.plan import ReadingPlan
 from mammogan.reader.serving.database import DATABASE
+from mammogan.reader.serving.page_messages import SEEN
 from mammogan.reader.serving.progress import EXPORTED
 from mammogan.reader.serving.store import Store
 from mammogan.reader.statistics.answers import Answer
-
-SEEN = "seen"
-"""The answer to a place where nothing is asked."""
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,14 @@ FILES = ("table1.json", "table1.csv", "table1.md", "predictions.csv")
 
 def write_page(path: Path, results: Sequence[Result], pictures: Pictures, facts: Facts) -> None:
     """Write the page. ``facts`` are the settings and versions that are also at the top of table1.json."""
-    write_text(path, _templates().get_template("page.html").render(_content(results, pictures, facts)))
+    content = _content(results, pictures, facts)
+    write_text(path, templates_of("mammogan.evaluation.report").get_template("page.html").render(content))
 
 
-def _templates() -> Environment:
-    """Return the templates. They escape every text, and refuse a name that they are not given."""
+def templates_of(package: str) -> Environment:
+    """Return a package's templates. They escape every text, and refuse a name that they are not given."""
     templates = Environment(
-        loader=PackageLoader("mammogan.evaluation.report"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -41,11 +42,15 @@ def _templates() -> Environment:
     return templates
 
 
+def page_style() -> str:
+    """Return the style sheet of every report page."""
+    return files("mammogan.evaluation.report").joinpath("style.css").read_text(encoding="utf-8").strip()
+
+
 def _content(results: Sequence[Result], pictures: Pictures, facts: Facts) -> dict[str, Any]:
     """Return what the templates write, by the names they use."""
-    style = files("mammogan.evaluation.report").joinpath("style.css").read_text(encoding="utf-8")
     return {
-        "style": style.strip(),
+        "style": page_style(),
         "facts": facts,
         "pictures": pictures,
         "panels": len(results),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mammogan.errors import UserError
-from mammogan.reader.statistics.answers import Answer, readers_of, sessions_of
+from mammogan.reader.statistics.answers import Answer, mixed_sessions, readers_of
 from mammogan.reader.statistics.detection import auc_of
 from mammogan.reader.statistics.further_tables import sample_of
 from mammogan.reader.statistics.proportions import Share, accuracy
@@ -15,7 +15,7 @@ CHANCE = 0.5
 
 def in_words(answers: Sequence[Answer]) -> str:
     """Say how often readers recognised adversarial mammograms in the last session, and whether that is guessing."""
-    mixed = [s for s in sessions_of(answers) if {a.shown for a in answers if a.session == s} == {"real", "fake"}]
+    mixed = mixed_sessions(answers)
     if not mixed:
         return "No reader has answered a session with adversarial mammograms yet."
     last = [answer for answer in answers if answer.session == mixed[-1]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mammogan.evaluation.report.plot_style import FAKE, HAIR, INSERT, MUTED, REAL, REMOVE, drawing
-from mammogan.reader.statistics.answers import Answer, of_session, readers_of, sessions_of
+from mammogan.reader.statistics.answers import Answer, mixed_sessions, of_session, readers_of, sessions_of
 from mammogan.reader.statistics.detection import detection_of, roc_points
 from mammogan.reader.statistics.reading_time import TENTHS, accuracy_by_part
 
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = (REAL, FAKE, REMOVE, INSERT, "#6b4fa0", "#8a7a1f", MUTED)
-MARKERS = {2: "s", 3: "o", 5: "D"}
-
-
-def mixed_sessions(answers: Sequence[Answer]) -> list[int]:
-    """Return the sessions that have originals and fakes."""
-    return [s for s in sessions_of(answers) if {a.shown for a in answers if a.session == s} == {"real", "fake"}]
 
 
 def colour_of(answers: Sequence[Answer]) -> dict[str, str]:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import base64
 import tempfile
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from mammogan.evaluation.report.page import DUTY
+from mammogan.evaluation.report.page import DUTY, page_style, templates_of
 from mammogan.io import tables
 from mammogan.io.atomic import write_text
 from mammogan.io.provenance import made_by
@@ -50,7 +47,7 @@ def write_report(folder: Path, readings: Readings, unsure: Unsure = "wrong", gro
         table.write(folder)
     _write_long_table(folder / "answers.csv", readings)
     write_imrmc(answers, folder / "answers.imrmc")
-    page = _templates().get_template("reading.html").render(_content(readings, made))
+    page = templates_of("mammogan.reader.report").get_template("reading.html").render(_content(readings, made))
     write_text(folder / "index.html", page)
     return made
 
@@ -63,21 +60,10 @@ def _write_long_table(path: Path, readings: Readings) -> None:
     tables.write(path, [*COLUMNS, "looks", "correct"], rows)
 
 
-def _templates() -> Environment:
-    return Environment(
-        loader=PackageLoader("mammogan.reader.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
 def _content(readings: Readings, tables: Sequence[Table]) -> dict[str, Any]:
     plan = readings.plan
-    style = files("mammogan.evaluation.report").joinpath("style.css").read_text(encoding="utf-8")
     return {
-        "style": style,
+        "style": page_style(),
         "name": plan.name,
         "simulated": plan.simulated,
         "readers": len(plan.readers),

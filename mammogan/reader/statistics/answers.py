@@ -97,6 +97,16 @@ def of_session(answers: Iterable[Answer], reader: str, session: int, shown: Show
     return in_reading_order(own)
 
 
+def has_both(answers: Iterable[Answer]) -> bool:
+    """Whether both originals and fakes were shown."""
+    return {answer.shown for answer in answers} == {"real", "fake"}
+
+
+def mixed_sessions(answers: Sequence[Answer]) -> list[int]:
+    """Return the numbers of the sessions with originals and fakes, sorted."""
+    return [number for number in sessions_of(answers) if has_both(a for a in answers if a.session == number)]
+
+
 def readers_of(answers: Iterable[Answer]) -> list[str]:
     """Return the readers' names, sorted."""
     return sorted({answer.reader for answer in answers})

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mammogan.errors import UserError
 from mammogan.reader.statistics.accuracy_tables import AFTER, BEFORE
 from mammogan.reader.statistics.agreement import agreement
-from mammogan.reader.statistics.answers import SAID, Answer, Shown, of_session, readers_of, sessions_of
+from mammogan.reader.statistics.answers import SAID, Answer, Shown, has_both, of_session, readers_of, sessions_of
 from mammogan.reader.statistics.detection import auc_of, detection_of
 from mammogan.reader.statistics.mrmc import (
     LEAST_READERS,
@@ -69,7 +69,7 @@ def _mixed(answers: Sequence[Answer]) -> Iterator[tuple[str, int, list[Answer]]]
     for reader in readers_of(answers):
         for session in sessions_of(answers):
             own = of_session(answers, reader, session)
-            if {answer.shown for answer in own} == {"real", "fake"}:
+            if has_both(own):
                 yield reader, session, own
 
 
@@ -95,7 +95,7 @@ def readers_as_sample(answers: Sequence[Answer], before: int = BEFORE, after: in
     readers = [
         reader
         for reader in readers_of(answers)
-        if all({a.shown for a in of_session(answers, reader, s)} == {"real", "fake"} for s in (before, after))
+        if all(has_both(of_session(answers, reader, session)) for session in (before, after))
     ]
     caption = "What holds for readers like these, and images like these?"
     if len(readers) < LEAST_READERS:
@@ -116,7 +116,7 @@ def readers_as_sample(answers: Sequence[Answer], before: int = BEFORE, after: in
 def sample_of(answers: Sequence[Answer], session: int) -> SingleTest:
     """Return the mean AUC in one session with its interval for readers and images like these; UserError with fewer
     than three readers."""
-    readers = [r for r in readers_of(answers) if {a.shown for a in of_session(answers, r, session)} == {"real", "fake"}]
+    readers = [reader for reader in readers_of(answers) if has_both(of_session(answers, reader, session))]
     scores, truth = _matrix(answers, readers, session)
     if len(readers) < LEAST_READERS or not scores.size:
         raise UserError(f"{len(readers)} readers in session {session}; {LEAST_READERS} are needed")
@@ -127,8 +127,8 @@ def _sample_row(name: str, found: ReadersAsSample, before: int, after: int) -> d
     first, second = found.singles
     return {
         "figure": name,
-        f"session {before}": _with_interval(first.mean, first.low, first.high),
-        f"session {after}": _with_interval(second.mean, second.low, second.high),
+        f"session {before}": with_interval(first.mean, max(first.low, 0), min(first.high, 1)),
+        f"session {after}": with_interval(second.mean, max(second.low, 0), min(second.high, 1)),
         "change": -found.difference,
         "low": -found.high,
         "high": -found.low,
@@ -136,10 +136,6 @@ def _sample_row(name: str, found: ReadersAsSample, before: int, after: int) -> d
         "degrees of freedom": found.degrees if np.isfinite(found.degrees) else "infinite",
         "p": found.p,
     }
-
-
-def _with_interval(mean: float, low: float, high: float) -> str:
-    return f"{mean:.2f} ({max(low, 0):.2f} to {min(high, 1):.2f})"
 
 
 def _matrix(answers: Sequence[Answer], readers: Sequence[str], session: int) -> tuple[Floats, Bools]:

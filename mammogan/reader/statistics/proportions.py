@@ -9,8 +9,9 @@ import numpy as np
 from scipy.stats import fisher_exact
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep
 
+from mammogan.evaluation.clustered import wilson
 from mammogan.reader.config import Unsure
 from mammogan.reader.statistics.answers import Answer
 
@@ -32,8 +33,7 @@ class Share:
         """Wilson's interval; None of nothing."""
         if not self.n:
             return None
-        low, high = proportion_confint(self.hits, self.n, method="wilson")
-        return float(low), float(high)
+        return wilson(self.hits / self.n, self.n)
 
 
 def accuracy(answers: Sequence[Answer], unsure: Unsure = "wrong") -> Share:
