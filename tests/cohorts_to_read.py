@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mammogan.reader.draw import Candidate
+from mammogan.reader.drawing.draw import Candidate
 
 VIEWS = {"positive": 2, "negative": 4}
 """Images of a patient: one breast of positives, both of negatives."""

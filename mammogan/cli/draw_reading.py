@@ -34,7 +34,7 @@ class Options:
 
 
 def execute(options: Options) -> int:
-    from mammogan.reader.draw_folder import draw_reading
+    from mammogan.reader.drawing.draw_folder import draw_reading
 
     draw_reading(Workspace(options.workspace), options.drawing)
     return 0

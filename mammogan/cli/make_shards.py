@@ -94,7 +94,7 @@ def execute(options: Options) -> int:
 def examine_only(options: Options) -> int:
     """Report which files can be decoded, and convert nothing."""
     from mammogan.data.cohort.table import read_table
-    from mammogan.data.dicom.decodability import TRIES, examine
+    from mammogan.data.dicom.decoding.decodability import TRIES, examine
     from mammogan.io.terminal import say
 
     diagnosis = examine([options.cohort.parent / row.path for row in read_table(options.cohort)], tries=TRIES)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
+from mammogan.reader.drawing.orders import smallest_gap
 from mammogan.reader.key import KeyImage, ReadingKey
-from mammogan.reader.orders import smallest_gap
 from mammogan.reader.plan import ReadingPlan
 from mammogan.reader.plan_checks import Check
 

@@ -25,7 +25,7 @@ import numpy as np
 from mammogan.errors import UserError
 from mammogan.io import tables
 from mammogan.io.terminal import say
-from mammogan.reader.cues import darkest_corner
+from mammogan.reader.drawing.cues import darkest_corner
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import KeyImage, ReadingKey
 from mammogan.reader.observers import Observer

@@ -33,8 +33,8 @@ from pydicom.uid import (
 )
 
 from mammogan.data.conversion.convert_cohort import convert_cohort
-from mammogan.data.dicom.decodability import THREADS, UNREAD, Decodability, examine, transfer_syntax
-from mammogan.data.dicom.decoders import decoding_of
+from mammogan.data.dicom.decoding.decodability import THREADS, UNREAD, Decodability, examine, transfer_syntax
+from mammogan.data.dicom.decoding.decoders import decoding_of
 from mammogan.data.dicom.read import Unusable, read_mammogram
 from mammogan.workspace import Resolution, Workspace
 
@@ -227,7 +227,7 @@ def test_a_disk_that_does_not_answer_is_given_up_soon(tmp_path: Path, monkeypatc
             mended.wait()
         return str(ExplicitVRLittleEndian)
 
-    monkeypatch.setattr("mammogan.data.dicom.decodability.transfer_syntax", dead)
+    monkeypatch.setattr("mammogan.data.dicom.decoding.decodability.transfer_syntax", dead)
     try:
         diagnosis = examine([Path(str(n)) for n in range(100)], seconds=0.2)
     finally:
@@ -244,7 +244,7 @@ def test_a_disk_that_was_given_up_is_left_to_the_conversion(tmp_path: Path, monk
         read.append(path)
         return str(ExplicitVRLittleEndian)
 
-    monkeypatch.setattr("mammogan.data.dicom.decodability.transfer_syntax", slow)
+    monkeypatch.setattr("mammogan.data.dicom.decoding.decodability.transfer_syntax", slow)
     assert examine([Path(str(n)) for n in range(100)], seconds=0.1).not_looked_at == 100
     answering.set()
     time.sleep(0.5)

@@ -28,7 +28,7 @@ from pydicom.uid import (
 )
 from streams import pattern, stream
 
-from mammogan.data.dicom.decoders import only_decoder
+from mammogan.data.dicom.decoding.decoders import only_decoder
 from mammogan.data.dicom.read import Source, read_mammogram
 
 EXACT = {

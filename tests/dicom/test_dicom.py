@@ -457,7 +457,7 @@ def test_memory_that_runs_out_says_nothing_of_the_file(file: Path, monkeypatch: 
         raise MemoryError
 
     write_mammogram(file, breast())
-    for function in ("mammogan.data.dicom.kind.pydicom.dcmread", "mammogan.data.dicom.decode._decoded"):
+    for function in ("mammogan.data.dicom.kind.pydicom.dcmread", "mammogan.data.dicom.decoding.decode._decoded"):
         with monkeypatch.context() as patched, pytest.raises(Unusable, match="out_of_memory"):
             patched.setattr(function, run_out)
             read_mammogram(file, "L", "CC")

@@ -150,4 +150,4 @@ def test_nothing_that_serves_imports_the_key_or_anything_heavy() -> None:
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     imported = set(told.stdout.split())
     assert "mammogan.reader.serving.server" in imported
-    assert not imported & {"mammogan.reader.key", "mammogan.reader.draw", "torch", "numpy", "scipy", "pydicom"}
+    assert not imported & {"mammogan.reader.key", "mammogan.reader.drawing.draw", "torch", "numpy", "scipy", "pydicom"}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mammogan.errors import UserError
-from mammogan.reader.draw import HALF, Candidate, Drawing, Rules, draw, stratified
+from mammogan.reader.drawing.draw import HALF, Candidate, Drawing, Rules, draw, stratified
 
 COHORTS = {"study": (366, 918), "half": (170, 430), "small": (20, 40), "tiny": (3, 3)}
 """Positive and negative patients; the last two have 40 and 12 images in validation and test."""

@@ -28,11 +28,11 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import read_json
 from mammogan.io.options import parse
 from mammogan.reader.config import DrawConfig
-from mammogan.reader.draw_folder import draw_reading
+from mammogan.reader.drawing.draw_folder import draw_reading
+from mammogan.reader.drawing.pool import find_pool
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import KeyImage, ReadingKey
 from mammogan.reader.plan import MIDDLE
-from mammogan.reader.pool import find_pool
 from mammogan.workspace import Direction, Resolution, Workspace
 
 TWO = DrawConfig(readers=("R1", "R2"), seed=3)

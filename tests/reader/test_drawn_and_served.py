@@ -12,7 +12,7 @@ from readings import readable_phantoms
 
 from mammogan.attack.config import Background
 from mammogan.reader.config import DrawConfig
-from mammogan.reader.draw_folder import draw_reading
+from mammogan.reader.drawing.draw_folder import draw_reading
 from mammogan.reader.key import ReadingKey
 from mammogan.workspace import Workspace
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from cohorts_to_read import cohort
 
-from mammogan.reader.draw import Rules, draw
-from mammogan.reader.orders import GAP, order_of, smallest_gap
+from mammogan.reader.drawing.draw import Rules, draw
+from mammogan.reader.drawing.orders import GAP, order_of, smallest_gap
 
 PATIENTS = [one.patient for one in draw(cohort(366, 918), Rules(), 0).sessions[3]]
 """Of the 436 places of session 3: up to four of one patient."""

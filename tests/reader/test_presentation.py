@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from mammogan.data.inspect.near_duplicates import texture
 from mammogan.errors import UserError
-from mammogan.reader import cues, presentation
-from mammogan.reader.cues import CUES, CueResult, audit, measure, refuse_visible
-from mammogan.reader.images import look_alike
+from mammogan.reader.drawing import cues, presentation
+from mammogan.reader.drawing.cues import CUES, CueResult, audit, measure, refuse_visible
+from mammogan.reader.drawing.images import look_alike
 from mammogan.reader.plan import MIDDLE, Window
 
 Pixels = NDArray[np.uint16]

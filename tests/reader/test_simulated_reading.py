@@ -13,7 +13,7 @@ import pytest
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.reader.config import DrawConfig
-from mammogan.reader.draw_folder import draw_reading
+from mammogan.reader.drawing.draw_folder import draw_reading
 from mammogan.reader.observers import Ability, Observer
 from mammogan.reader.readings import Readings, read_folder
 from mammogan.reader.report.report import write_report

@@ -13,7 +13,7 @@ from mammogan.data.archives.copies import shared_uids
 from mammogan.data.archives.labels import OPEN_TO_CHOICE
 from mammogan.data.archives.same_woman import both_labels, shared_header_patients
 from mammogan.data.archives.tables import UNKNOWN_CELL
-from mammogan.data.dicom.decodability import Decodability
+from mammogan.data.dicom.decoding.decodability import Decodability
 from mammogan.data.dicom.reasons import explained
 from mammogan.workspace import LABELS, SPLITS
 

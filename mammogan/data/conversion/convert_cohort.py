@@ -25,7 +25,7 @@ from mammogan.data.conversion.limits import RESUME_HINT, Running, writing_into
 from mammogan.data.conversion.report import ConversionReport, count_reasons, report_on, why_left_out, write_quarantine
 from mammogan.data.conversion.shard_folder import COHORT, SETTINGS, ShardFolder, read_settings
 from mammogan.data.conversion.write_shards import Plan, Reasons, fill
-from mammogan.data.dicom.decodability import examine
+from mammogan.data.dicom.decoding.decodability import examine
 from mammogan.data.dicom.fit import Fit
 from mammogan.data.dicom.read import Reading, Voi
 from mammogan.data.inspect.same_women import same_women

@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 
 from mammogan.data.dicom import greyscale
 from mammogan.data.dicom.background import Breast, replace_background, with_dark_background, with_value
-from mammogan.data.dicom.decode import decode
+from mammogan.data.dicom.decoding.decode import decode
 from mammogan.data.dicom.fit import Fit, fitted
 from mammogan.data.dicom.flags import Flag
 from mammogan.data.dicom.grey_check import check_grey_scale, covers_tissue

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mammogan.reader.cues import CueResult
+from mammogan.reader.drawing.cues import CueResult
+from mammogan.reader.drawing.orders import GAP
+from mammogan.reader.drawing.request import Request
 from mammogan.reader.key import ReadingKey
-from mammogan.reader.orders import GAP
-from mammogan.reader.request import Request
 
 BACKGROUNDS = {
     "original": "The air around the breast is the original's in adversarial images too (--background original); the "

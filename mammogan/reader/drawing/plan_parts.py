@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mammogan.io.atomic import sha256
+from mammogan.reader.drawing.notes import notes_of
+from mammogan.reader.drawing.orders import order_of
+from mammogan.reader.drawing.request import Request
 from mammogan.reader.key import KeyImage, ReadingKey, Role
-from mammogan.reader.notes import notes_of
-from mammogan.reader.orders import order_of
 from mammogan.reader.plan import ImageFile, Kind, Outline, Place, Questions, ReadingPlan, Session, Window
-from mammogan.reader.request import Request
 
 SESSIONS: dict[int, Kind] = {1: "known", 2: "blind", 3: "blind", 4: "triplet", 5: "blind"}
 PANELS: tuple[Role, ...] = ("real", "fake", "difference")

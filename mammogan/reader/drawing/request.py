@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mammogan.reader.config import DrawConfig
-from mammogan.reader.draw import Rules
+from mammogan.reader.drawing.draw import Rules
+from mammogan.reader.drawing.pool import Pool
 from mammogan.reader.folder import ReadingFolder
-from mammogan.reader.pool import Pool
 from mammogan.workspace import Resolution, Workspace
 
 Group = Literal["high", "low"]

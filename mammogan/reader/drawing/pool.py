@@ -21,7 +21,7 @@ from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.shards.reader import Sample, read_facts, read_sample
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.shell import shell_word
-from mammogan.reader.draw import Candidate
+from mammogan.reader.drawing.draw import Candidate
 from mammogan.workspace import OBJECTIVES, SPLITS, Direction, Resolution, Workspace
 
 UNSUITABLE = {

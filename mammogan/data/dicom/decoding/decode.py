@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
-from mammogan.data.dicom.codestream import (
+from mammogan.data.dicom.decoding.codestream import (
     LOSSLESS,
     SEQUENTIAL,
     TWELVE_BIT,
@@ -21,9 +21,9 @@ from mammogan.data.dicom.codestream import (
     repaired,
     whole,
 )
-from mammogan.data.dicom.decoders import only_decoder
+from mammogan.data.dicom.decoding.decoders import only_decoder
+from mammogan.data.dicom.decoding.jpeg_lossless import is_read_wrongly
 from mammogan.data.dicom.flags import Flag
-from mammogan.data.dicom.jpeg_lossless import is_read_wrongly
 from mammogan.data.dicom.unusable import Unusable
 from mammogan.data.dicom.usable import MOST_PIXELS, SMALLEST_SIDE, number
 

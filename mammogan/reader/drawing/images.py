@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from mammogan.attack.config import Background
 from mammogan.data.inspect.near_duplicates import ALIKE, texture
 from mammogan.io.terminal import track
-from mammogan.reader import cues, presentation
-from mammogan.reader.cues import CueResult
-from mammogan.reader.draw import Drawing, Shown
+from mammogan.reader.drawing import cues, presentation
+from mammogan.reader.drawing.cues import CueResult
+from mammogan.reader.drawing.draw import Drawing, Shown
+from mammogan.reader.drawing.pool import DIRECTION, Pool
+from mammogan.reader.drawing.presentation import Pixels
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import KeyImage, ReadingKey, Role
 from mammogan.reader.plan import Outline, Window
-from mammogan.reader.pool import DIRECTION, Pool
-from mammogan.reader.presentation import Pixels
 
 BLIND = (3, 5)
 Texture = NDArray[np.float32]

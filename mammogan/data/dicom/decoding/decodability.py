@@ -19,8 +19,8 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 
-from mammogan.data.dicom.decode import decode
-from mammogan.data.dicom.decoders import EXTRA, GPL, Decoding, decoding_of, is_standard
+from mammogan.data.dicom.decoding.decode import decode
+from mammogan.data.dicom.decoding.decoders import EXTRA, GPL, Decoding, decoding_of, is_standard
 from mammogan.data.dicom.kind import read
 from mammogan.data.dicom.quiet import quiet_pydicom
 from mammogan.data.dicom.unusable import Unusable

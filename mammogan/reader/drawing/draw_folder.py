@@ -16,19 +16,19 @@ from mammogan.io.provenance import made_by
 from mammogan.io.shell import shell_word
 from mammogan.io.temporary import remove_abandoned
 from mammogan.io.terminal import say
-from mammogan.reader import cues
 from mammogan.reader.config import MOST_SEED, DrawConfig
-from mammogan.reader.draw import OBSERVED, Drawing, Shown, draw
+from mammogan.reader.drawing import cues
+from mammogan.reader.drawing.draw import OBSERVED, Drawing, Shown, draw
+from mammogan.reader.drawing.images import audit, name_images, outlines, write_images
+from mammogan.reader.drawing.plan_page import cue_table, page
+from mammogan.reader.drawing.plan_parts import ordered, plan_of
+from mammogan.reader.drawing.pool import Pool, find_pool
+from mammogan.reader.drawing.request import Group, Request
+from mammogan.reader.drawing.texts import read_texts
 from mammogan.reader.folder import IMAGES, ReadingFolder
-from mammogan.reader.images import audit, name_images, outlines, write_images
 from mammogan.reader.key import ReadingKey
 from mammogan.reader.key_checks import check_key
 from mammogan.reader.plan_checks import check_plan, refuse
-from mammogan.reader.plan_page import cue_table, page
-from mammogan.reader.plan_parts import ordered, plan_of
-from mammogan.reader.pool import Pool, find_pool
-from mammogan.reader.request import Group, Request
-from mammogan.reader.texts import read_texts
 from mammogan.workspace import Resolution, Workspace
 
 WRITTEN = "plan.md"

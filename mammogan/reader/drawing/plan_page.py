@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from mammogan.reader.cues import CHANCE, MOST_AUC, CueResult
+from mammogan.reader.drawing.cues import CHANCE, MOST_AUC, CueResult
+from mammogan.reader.drawing.request import Request
 from mammogan.reader.key import KeyImage, ReadingKey
 from mammogan.reader.plan import Kind, ReadingPlan
 from mammogan.reader.plan_checks import Check
-from mammogan.reader.request import Request
 
 WHAT: dict[Kind, str] = {
     "known": "originals, the reader knows it; Next only",
