@@ -7,14 +7,27 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from dicoms import write_mammogram
+from dicoms import breast, write_mammogram
 from jpeg_lossless import jpeg_lossless
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import JPEGLossless, JPEGLosslessSV1
 
+from mammogan.data.dicom.read import Unusable, read_mammogram
+
 BLOCK = 4096
 """Bytes that a file system loses at once."""
+STORED = breast((500, 400))
+"""Pixels of 12 bits that the tests compress."""
+
+
+def outcome(path: Path) -> str:
+    """'used', with the pixels of STORED, or the reason code."""
+    try:
+        found = read_mammogram(path, "L", "CC").pixels
+    except Unusable as reason:
+        return reason.code
+    return "used" if np.allclose(found, STORED * (65535 / 4095), atol=0.01) else "used with other pixels"
 
 
 def compressed(path: Path, stored: NDArray[np.uint16], syntax: str, bits: int = 12) -> bytes:

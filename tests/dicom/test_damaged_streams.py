@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from damage import BLOCK, compressed, cut, with_stream, zeroed
+from damage import BLOCK, STORED, compressed, cut, outcome, with_stream, zeroed
 from dicoms import breast, write_mammogram
 from jpeg_lossless import jpeg_lossless
 from PIL import Image
@@ -24,19 +24,9 @@ from pydicom.uid import (
 )
 from streams import pattern, stream
 
-from mammogan.data.dicom.read import Unusable, read_mammogram
+from mammogan.data.dicom.read import read_mammogram
 
 SYNTAXES = (JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless, JPEG2000Lossless, RLELossless)
-STORED = breast((500, 400))
-
-
-def outcome(path: Path) -> str:
-    """'used', with the pixels that were compressed, or the reason code."""
-    try:
-        found = read_mammogram(path, "L", "CC").pixels
-    except Unusable as reason:
-        return reason.code
-    return "used" if np.allclose(found, STORED * (65535 / 4095), atol=0.01) else "used with other pixels"
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from damage import BLOCK, compressed, cut, with_stream, zeroed
+from damage import BLOCK, STORED, compressed, cut, outcome, with_stream, zeroed
 from dicoms import breast, write_mammogram
 from jpeg_lossless import jpeg_lossless
 from malformed import declared_as
@@ -25,9 +25,8 @@ from pydicom.uid import (
 )
 from streams import pattern, stream
 
-from mammogan.data.dicom.read import Unusable, read_mammogram
+from mammogan.data.dicom.read import read_mammogram
 
-STORED = breast((500, 400))
 BYTES = breast((500, 400), bits=8).astype(np.uint8)
 TEXT = b"Forty-two bytes of text follow the picture"
 END = b"\xff\xd9"
@@ -36,15 +35,6 @@ END = b"\xff\xd9"
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "x.dcm"
-
-
-def outcome(path: Path) -> str:
-    """'used', with the pixels that were compressed, or the reason code."""
-    try:
-        found = read_mammogram(path, "L", "CC").pixels
-    except Unusable as reason:
-        return reason.code
-    return "used" if np.allclose(found, STORED * (65535 / 4095), atol=0.01) else "used with other pixels"
 
 
 def box(kind: bytes, content: bytes) -> bytes:
