@@ -18,7 +18,8 @@ from mammogan.cluster.launch import choose_resolution, launch
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Command
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.options import guarded, keys, parse
+from mammogan.io.options import guarded, parse
+from mammogan.io.structure import keys
 from mammogan.workspace import Resolution, Workspace
 
 
