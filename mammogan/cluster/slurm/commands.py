@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from mammogan.cluster.slurm.environment import environment_for_reading
 from mammogan.cluster.slurm.profile import JOB_NAME
 from mammogan.errors import UserError
 from mammogan.io import atomic
@@ -121,16 +122,17 @@ def _recorded(run: Path) -> list[str]:
     return [str(number) for number in atomic.read_json(record)["job_ids"]] if record.is_file() else []
 
 
-def asked(*words: str, fine: str = "") -> str:
+def asked(*words: str, fine: str = "", seconds: float | None = None) -> str:
     """Run one of SLURM's commands and return what it prints.
 
-    A failure with ``fine`` in its error message is accepted. NoAnswer when it fails otherwise or takes too long,
-    UserError where it is not installed.
+    A failure with ``fine`` in its error message is accepted. NoAnswer when it fails otherwise or takes longer than
+    ``seconds`` (ANSWER_SECONDS), UserError where it is not installed.
     """
+    patience = seconds or ANSWER_SECONDS
     try:
-        shown = subprocess.run(words, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+        shown = subprocess.run(words, capture_output=True, text=True, timeout=patience, env=environment_for_reading())
     except subprocess.TimeoutExpired as error:
-        raise NoAnswer(f"{words[0]} does not answer within {ANSWER_SECONDS:g} s") from error
+        raise NoAnswer(f"{words[0]} does not answer within {patience:g} s") from error
     except OSError as error:
         raise UserError(f"{words[0]} cannot be run here: {error.strerror}") from error
     if shown.returncode and not (fine and fine in shown.stderr):
