@@ -92,15 +92,15 @@ WENT_WRONG: tuple[Outcome, ...] = ("failed", "cancelled", "lost")
 
 
 def _outcomes(submission: Submission | None, known: Mapping[str, JobState], silent: bool) -> dict[str, Outcome]:
-    """Return the outcome of each job. If SLURM has forgotten it, its result file decides; 'lost' means there is no
-    result."""
+    """Return the outcome of each job. If SLURM has forgotten it, what it wrote at its end decides; 'lost' means
+    that it wrote nothing."""
     return {job: _outcome(submission, job, known.get(job), silent) for job in submission.jobs} if submission else {}
 
 
 def _outcome(submission: Submission, job: str, state: JobState | None, silent: bool) -> Outcome:
     if state is None:
-        result = submission.result(job)
-        return "done" if result == "success" else "failed" if result else "unknown" if silent else "lost"
+        how = submission.outcome(job)
+        return "done" if how == "success" else "failed" if how else "unknown" if silent else "lost"
     if not state.ended:
         return "waiting" if state.waits else "running"
     return "done" if state.word == ENDED_WELL else "cancelled" if state.word in CANCELLED else "failed"

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import getpass
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from mammogan.cluster.slurm.environment import environment_for_reading
 from mammogan.cluster.slurm.profile import JOB_NAME
 from mammogan.errors import UserError
-from mammogan.io import atomic
 
-RECORD = "launch.json"
-"""File in a run folder that names the jobs submitted for it."""
 ANSWER_SECONDS = 60.0
 """How long a command may take to answer."""
 DEFAULT_MAX_ARRAY = 1001
@@ -25,51 +21,6 @@ OUR_NAMES = JOB_NAME.format(name="")
 
 class NoAnswer(UserError):
     """Reports that a command failed or took too long; another try may succeed."""
-
-
-def queued(ids: Sequence[str]) -> list[str]:
-    """Return those of these jobs that are queued or running; a job that SLURM no longer knows is left out.
-
-    Only jobs with our names count: another cluster, or this one years later, gives the same numbers to other jobs.
-    """
-    alive = {number.partition("_")[0] for number in _ours(ids)}
-    return [number for number in dict.fromkeys(ids) if number in alive]
-
-
-def cancelled(ids: Sequence[str]) -> set[str]:
-    """Return those of our jobs, and of the tasks of arrays (such as 12_3), that SLURM still knows as cancelled: by a
-    person, or because a job they waited for failed. Empty when SLURM does not answer."""
-    try:
-        return set(_ours(ids, "--states=CANCELLED", "--array"))
-    except UserError:
-        return set()
-
-
-def _ours(ids: Sequence[str], *how: str) -> list[str]:
-    """Return the numbers of those of these jobs that squeue lists under our names."""
-    words = ("squeue", "--noheader", "--format=%i %j", f"--jobs={','.join(ids)}", *how)
-    shown = asked(*words, fine="Invalid job id")
-    lines = [line.split(maxsplit=1) for line in shown.splitlines() if line.strip()]
-    return [number for number, *name in lines if "".join(name).startswith(OUR_NAMES)]
-
-
-def refuse_queued(runs: Mapping[Path, str]) -> None:
-    """Raise UserError when jobs recorded in these folders are still queued or running: two jobs would write the same
-    files.
-
-    ``runs``: the name shown for each folder.
-    """
-    submitted = {number: name for run, name in runs.items() for number in _recorded(run)}
-    if not submitted:
-        return
-    with answered(submitted):
-        alive = queued(list(submitted))
-    if alive:
-        which = ", ".join(f"{number} ({submitted[number]})" for number in alive)
-        raise UserError(
-            f"submitted before and still queued or running: job {which}. Wait until that ends, or cancel it with\n"
-            f"  scancel {' '.join(alive)}"
-        )
 
 
 @contextmanager
@@ -114,12 +65,6 @@ def _told(*words: str) -> str:
     except UserError:
         return ""
     return "\n".join(line.rstrip("|") for line in shown.splitlines() if line.strip("| "))
-
-
-def _recorded(run: Path) -> list[str]:
-    """Return the ids of the jobs recorded in a run folder."""
-    record = run / RECORD
-    return [str(number) for number in atomic.read_json(record)["job_ids"]] if record.is_file() else []
 
 
 def asked(*words: str, fine: str = "", seconds: float | None = None) -> str:

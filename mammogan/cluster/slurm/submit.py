@@ -14,9 +14,12 @@ from typing import Any
 
 from mammogan.cluster.backend import check_shared, note
 from mammogan.cluster.job import Array, Job
-from mammogan.cluster.slurm.commands import RECORD, max_array, refuse_queued
+from mammogan.cluster.slurm.commands import max_array
+from mammogan.cluster.slurm.outcome import Recorded, outcome_file
 from mammogan.cluster.slurm.profile import ClusterConfig, for_one_process, python, sbatch_parameters, sbatch_text
+from mammogan.cluster.slurm.queue import refuse_queued
 from mammogan.cluster.slurm.rejection import refusal
+from mammogan.cluster.slurm.submission_record import RECORD
 from mammogan.cluster.slurm.wait import Submitted, waited
 from mammogan.cluster.tasks import Task
 from mammogan.errors import UserError
@@ -72,8 +75,7 @@ def submit(job: Job, config: ClusterConfig, after: Mapping[str, Sequence[str]] |
     """
     check_shared(job.pairs, config.nodes * config.ranks_per_node)
     [handle] = _handed_over([job.task], job.name, _folder(job.folder), config)
-    paths = handle.paths
-    submitted = Submitted(handle.job_id, job.name, paths.stdout, paths.result_pickle, job.complete)
+    submitted = _submitted(handle, job.name, job.complete)
     _record(job.folder, [*(after or ()), submitted.job_id], job, config, after or {})
     _tell(submitted, job.folder, config)
     return submitted
@@ -111,14 +113,17 @@ def submit_array(work: Array, config: ClusterConfig) -> list[Submitted]:
         makes[handles[0].job_id.partition("_")[0]] = part.makes
         _record(work.folder, list(makes), replace(work.finish, name=work.name), config, makes)
         names = [f"{work.name}: {made}" if work.makes else work.name for made in part.makes]
-        tasks += [
-            Submitted(handle.job_id, name, handle.paths.stdout, handle.paths.result_pickle, None)
-            for handle, name in zip(handles, names, strict=True)
-        ]
+        tasks += [_submitted(handle, name, None) for handle, name in zip(handles, names, strict=True)]
     ids = list(makes)
     say(f"submitted {len(tasks)} tasks of {work.name} as job {', '.join(ids)}; logs in {work.folder / 'submit'}")
     after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids) if ids else None)
     return [*tasks, submit(work.finish, after, makes)]
+
+
+def _submitted(handle: Any, name: str, complete: Path | None) -> Submitted:
+    """Return what is known of a job that submitit has handed over."""
+    log: Path = handle.paths.stdout
+    return Submitted(handle.job_id, name, log, outcome_file(log.parent, handle.job_id), complete)
 
 
 def _parts(work: Array) -> list[Array]:
@@ -158,7 +163,7 @@ def _handed_over(
     executor.update_parameters(**sbatch_parameters(config, name), array_parallelism=at_once)
     with _clean_environment(), _nothing_left_of_a_refusal(folder.parent), redirect_stderr(StringIO()):
         try:
-            return list(executor.submit_array(tasks))
+            return list(executor.submit_array([Recorded(task) for task in tasks]))
         except submitit.core.utils.FailedJobError as error:
             raise UserError(refusal(name, str(error), config)) from error
 
