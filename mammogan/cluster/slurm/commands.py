@@ -58,6 +58,29 @@ def accounts() -> str:
     return _told("sacctmgr", "--noheader", "--parsable2", "show", "associations", who, "format=account,partition,qos")
 
 
+def limits() -> str:
+    """Return the limits of the user's accounts and of their QOS, one per line; empty where there are none."""
+    who = f"user={getpass.getuser()}"
+    names = "maxsubmitjobs,maxjobs,maxwall,maxtres,grptres"
+    of_accounts = _told("sacctmgr", "--parsable2", "show", "associations", who, f"format=account,partition,{names}")
+    of_qos = _told(
+        "sacctmgr", "--parsable2", "show", "qos", "format=name,maxsubmitpu,maxjobspu,maxwall,maxtres,maxtrespu"
+    )
+    return "\n".join(line for table in (of_accounts, of_qos) for line in _limited(table))
+
+
+def _limited(table: str) -> list[str]:
+    """Return the rows of one of sacctmgr's tables that have a limit, as 'name: limit value, ...'."""
+    header, *rows = [line.split("|") for line in table.splitlines()] or [[]]
+    told = []
+    for row in rows:
+        given = [
+            f"{name} {value}" for name, value in zip(header[1:], row[1:], strict=False) if value and name != "Partition"
+        ]
+        told += [f"{header[0]} {row[0]}: {', '.join(given)}"] if given else []
+    return told
+
+
 def _told(*words: str) -> str:
     """Return what a command prints, without empty lines; empty when it fails."""
     try:
