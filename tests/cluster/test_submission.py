@@ -120,7 +120,7 @@ def test_waiting_continues_when_squeue_does_not_answer_for_a_while(
     ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slow_once = f"[ -e {tmp_path}/asked ] || {{ /bin/touch {tmp_path}/asked; exec /bin/sleep 9; }}"
-    submitting(tmp_path, monkeypatch, squeue=slow_once)
+    submitting(tmp_path, monkeypatch, squeue=f'case "$*" in *--states=all*) {slow_once};; esac')
     monkeypatch.setattr(commands, "ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(wait, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(wait, "FOLDER_LAG_SECONDS", 0)

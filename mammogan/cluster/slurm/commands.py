@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from mammogan.cluster.slurm.environment import environment_for_reading
 from mammogan.cluster.slurm.profile import JOB_NAME
 from mammogan.errors import UserError
 
@@ -57,6 +58,29 @@ def accounts() -> str:
     return _told("sacctmgr", "--noheader", "--parsable2", "show", "associations", who, "format=account,partition,qos")
 
 
+def limits() -> str:
+    """Return the limits of the user's accounts and of their QOS, one per line; empty where there are none."""
+    who = f"user={getpass.getuser()}"
+    names = "maxsubmitjobs,maxjobs,maxwall,maxtres,grptres"
+    of_accounts = _told("sacctmgr", "--parsable2", "show", "associations", who, f"format=account,partition,{names}")
+    of_qos = _told(
+        "sacctmgr", "--parsable2", "show", "qos", "format=name,maxsubmitpu,maxjobspu,maxwall,maxtres,maxtrespu"
+    )
+    return "\n".join(line for table in (of_accounts, of_qos) for line in _limited(table))
+
+
+def _limited(table: str) -> list[str]:
+    """Return the rows of one of sacctmgr's tables that have a limit, as 'name: limit value, ...'."""
+    header, *rows = [line.split("|") for line in table.splitlines()] or [[]]
+    told = []
+    for row in rows:
+        given = [
+            f"{name} {value}" for name, value in zip(header[1:], row[1:], strict=False) if value and name != "Partition"
+        ]
+        told += [f"{header[0]} {row[0]}: {', '.join(given)}"] if given else []
+    return told
+
+
 def _told(*words: str) -> str:
     """Return what a command prints, without empty lines; empty when it fails."""
     try:
@@ -66,16 +90,17 @@ def _told(*words: str) -> str:
     return "\n".join(line.rstrip("|") for line in shown.splitlines() if line.strip("| "))
 
 
-def asked(*words: str, fine: str = "") -> str:
+def asked(*words: str, fine: str = "", seconds: float | None = None) -> str:
     """Run one of SLURM's commands and return what it prints.
 
-    A failure with ``fine`` in its error message is accepted. NoAnswer when it fails otherwise or takes too long,
-    UserError where it is not installed.
+    A failure with ``fine`` in its error message is accepted. NoAnswer when it fails otherwise or takes longer than
+    ``seconds`` (ANSWER_SECONDS), UserError where it is not installed.
     """
+    patience = seconds or ANSWER_SECONDS
     try:
-        shown = subprocess.run(words, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+        shown = subprocess.run(words, capture_output=True, text=True, timeout=patience, env=environment_for_reading())
     except subprocess.TimeoutExpired as error:
-        raise NoAnswer(f"{words[0]} does not answer within {ANSWER_SECONDS:g} s") from error
+        raise NoAnswer(f"{words[0]} does not answer within {patience:g} s") from error
     except OSError as error:
         raise UserError(f"{words[0]} cannot be run here: {error.strerror}") from error
     if shown.returncode and not (fine and fine in shown.stderr):

@@ -5,19 +5,36 @@ No other module reads what these two print.
 
 from __future__ import annotations
 
+import getpass
 import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mammogan.cluster.slurm.commands import OUR_NAMES, answered, asked
 from mammogan.cluster.slurm.submission_record import submission_of
 from mammogan.errors import UserError
 
-COLUMNS = {"JobArrayID": 40, "State": 24, "Reason": 80, "RestartCnt": 12, "Name": 200, "Dependency": 1000}
+COLUMNS = {
+    "JobArrayID": 40,
+    "State": 24,
+    "Reason": 80,
+    "RestartCnt": 12,
+    "Name": 200,
+    "Dependency": 1000,
+    "Partition": 80,
+    "Account": 80,
+    "QOS": 80,
+    "TimeLimit": 24,
+    "Command": 1000,
+}
 """Columns of squeue with their widths. Fixed widths are needed since reasons contain blanks."""
+GRANTED = {"Partition": "partition", "Account": "account", "QOS": "QOS", "TimeLimit": "time"}
+"""Columns that say what a job was given, and what we call them."""
+SOON_SECONDS = 10.0
+"""How long an answer that is only for information may take."""
 ENDED_WELL = "COMPLETED"
 FAILED = {"FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE", "PREEMPTED"}
 CANCELLED = {"CANCELLED", "REVOKED"}
@@ -38,9 +55,14 @@ class JobState:
     """Why it waits, such as Dependency."""
     restarts: int = 0
     is_ours: bool = True
-    """Whether it has one of our names: another cluster, or this one years later, gives its number to another job."""
+    """Whether it has one of our names or scripts: another cluster, or this one years later, gives its number to another
+    job."""
     dependency: str = ""
     """The jobs that it waits for, as squeue prints them, such as afterok:12(unfulfilled)."""
+    granted: dict[str, str] = field(default_factory=dict)
+    """Its partition, account, QOS and time limit."""
+    script: str = ""
+    """The file that sbatch was given."""
 
     @property
     def ended(self) -> bool:
@@ -72,21 +94,45 @@ def in_squeue(jobs: Sequence[str]) -> dict[str, JobState]:
 
     UserError when it fails, NoAnswer when another try may succeed.
     """
-    if not jobs:
+    return _rows(_of_jobs(jobs), "--states=all") if jobs else {}
+
+
+def jobs_of_scripts(scripts: Sequence[Path]) -> list[str]:
+    """Return the numbers of this user's queued or running jobs that were submitted with one of these scripts."""
+    names = {script.name for script in scripts}
+    found = _rows(f"--user={getpass.getuser()}")
+    return list(
+        dict.fromkeys(job.partition("_")[0] for job, state in found.items() if Path(state.script).name in names)
+    )
+
+
+def granted(job: str) -> dict[str, str]:
+    """Return what SLURM gave a job that was just submitted: partition, account, QOS and time limit. Empty where it does
+    not answer soon."""
+    try:
+        return next((state.granted for state in _rows(_of_jobs([job]), seconds=SOON_SECONDS).values()), {})
+    except UserError:
         return {}
+
+
+def _rows(*which: str, seconds: float | None = None) -> dict[str, JobState]:
     columns = ",".join(f"{name}:{width}" for name, width in COLUMNS.items())
-    words = ("squeue", "--noheader", "--array", "--states=all", f"--Format={columns}", _of_jobs(jobs))
-    rows = [list(_cut(line)) for line in asked(*words, fine="Invalid job id").splitlines() if line.strip()]
-    return {
-        job: JobState(
-            word=word,
-            reason="" if reason == "None" else reason,
-            restarts=int(restarts) if restarts.isdigit() else 0,
-            is_ours=name.startswith(OUR_NAMES),
-            dependency="" if dependency == "(null)" else dependency,
-        )
-        for job, word, reason, restarts, name, dependency in rows
-    }
+    words = ("squeue", "--noheader", "--array", f"--Format={columns}", *which)
+    shown = asked(*words, fine="Invalid job id", seconds=seconds)
+    rows = [dict(zip(COLUMNS, _cut(line), strict=True)) for line in shown.splitlines() if line.strip()]
+    return {row["JobArrayID"]: _state(row) for row in rows}
+
+
+def _state(row: Mapping[str, str]) -> JobState:
+    return JobState(
+        word=row["State"],
+        reason="" if row["Reason"] == "None" else row["Reason"],
+        restarts=int(row["RestartCnt"]) if row["RestartCnt"].isdigit() else 0,
+        is_ours=row["Name"].startswith(OUR_NAMES) or ".submission_file_" in row["Command"],
+        dependency="" if row["Dependency"] == "(null)" else row["Dependency"],
+        granted={said: row[name] for name, said in GRANTED.items() if row[name]},
+        script=row["Command"],
+    )
 
 
 def queued(jobs: Sequence[str]) -> list[str]:
