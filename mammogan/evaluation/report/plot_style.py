@@ -61,7 +61,7 @@ def drawing(
 ) -> Iterator[tuple[Drawing, list[Axes]]]:
     """Give a figure of ``size`` inches with a row of axes; on leaving it is saved as PNG at ``path``.
 
-    ``note`` is written below it, so that it goes wherever the picture goes.
+    ``note`` is written above it, so that it goes wherever the picture goes.
     """
     with _saved(path, size, note, layout="constrained") as figure:
         yield figure, list(figure.subplots(1, columns, squeeze=False, sharey=True)[0])
@@ -73,7 +73,7 @@ def pictures(
 ) -> Iterator[tuple[list[list[Axes]], Axes]]:
     """Give axes for rows of bare images, ``width`` inches wide and ``ratio`` times as high, with room for a line of
     text above each row, and axes for a colour bar below the last column. On leaving the figure is saved as PNG at
-    ``path``, with ``note`` below it."""
+    ``path``, with ``note`` above it."""
     gap, text, strip = 0.07, 0.38, 0.5
     across, down = width + gap, width * ratio + text
     size = columns * across - gap, rows * down + strip
@@ -109,7 +109,7 @@ def _saved(path: Path, size: tuple[float, float], note: str = "", **options: Any
         figure = Drawing(figsize=size, **options)
         FigureCanvasAgg(figure)
         yield figure
-        figure.text(0.005, -0.004, note, va="top", color=MUTED, fontsize=8.5)
+        figure.text(0.005, 1 + 0.12 / size[1], note, va="bottom", color=MUTED, fontsize=8.5)
         with replaced_atomically(path) as temporary:
             figure.savefig(temporary, dpi=DPI, format="png", bbox_inches="tight", pad_inches=0.08, metadata=_PLAIN)
 
