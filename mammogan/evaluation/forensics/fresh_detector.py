@@ -7,7 +7,8 @@ the floor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,8 @@ from mammogan.data.blobs.blob_detector import breast_of
 
 Pixels = NDArray[np.uint16]
 Floats = NDArray[np.float64]
+Detector = Callable[[Pixels], Floats]
+"""A trained detector: mammograms, uint16 (N,H,W) -> log odds of being adversarial (N,)."""
 
 RINGS = 24
 """Number of rings of the spectrum, from 0 to half a cycle per pixel."""
@@ -80,11 +83,20 @@ def train_and_test_detectors(
 
 
 def detect_by_spectrum(train: Images, test: Images) -> DetectorAuc:
-    """Train and test a logistic regression on the standardised ``spectrum_features``."""
-    seen, unseen = (_spectra(images) for images in (train, test))
+    """Train and test a ``spectrum_detector``."""
+    return _tested(spectrum_detector(train), train, test)
+
+
+def spectrum_detector(train: Images) -> Detector:
+    """Train a logistic regression on the standardised ``spectrum_features``."""
     model = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=1000))
+    seen = [_spectra(images) for images in (train.real, train.adversarial)]
     model.fit(np.concatenate(seen), np.repeat([0, 1], [len(part) for part in seen]))
-    return DetectorAuc(*(_auc(*(model.decision_function(part) for part in parts)) for parts in (unseen, seen)))
+    return lambda images: np.asarray(model.decision_function(_spectra(images)), float)
+
+
+def _tested(detector: Detector, train: Images, test: Images) -> DetectorAuc:
+    return DetectorAuc(*(_auc(detector(of.real), detector(of.adversarial)) for of in (test, train)))
 
 
 def spectrum_features(pixels: Pixels) -> Floats:
@@ -105,9 +117,8 @@ def spectrum_features(pixels: Pixels) -> Floats:
     return np.append(np.log(rings + 1e-12), np.log((fine.std() if fine.size else 0.0) + 1e-9))
 
 
-def _spectra(images: Images) -> tuple[Floats, Floats]:
-    real, adversarial = (np.stack([spectrum_features(p) for p in of]) for of in (images.real, images.adversarial))
-    return real, adversarial
+def _spectra(images: Pixels) -> Floats:
+    return np.stack([spectrum_features(pixels) for pixels in images])
 
 
 class DetectorNetwork(nn.Module):
@@ -133,16 +144,30 @@ class DetectorNetwork(nn.Module):
 def detect_by_network(
     train: Images, test: Images, seed: int = 0, steps: int = STEPS, device: str = "cpu"
 ) -> DetectorAuc:
-    """Train a DetectorNetwork for ``steps`` steps, on batches of PAIRS real and PAIRS adversarial images, and test
-    it."""
-    with (
-        torch.random.fork_rng(devices=range(torch.cuda.device_count())),
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
-    ):
+    """Train and test a ``network_detector``."""
+    return _tested(network_detector(train, seed, steps, device), train, test)
+
+
+def network_detector(train: Images, seed: int = 0, steps: int = STEPS, device: str = "cpu") -> Detector:
+    """Train a DetectorNetwork for ``steps`` steps, on batches of PAIRS real and PAIRS adversarial images.
+
+    The same seed gives the same detector on the same machine, and uses up no random numbers of anybody else.
+    """
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), _reproducible():
         torch.manual_seed(seed)
         network = _trained(DetectorNetwork().to(device), train, np.random.default_rng(seed), steps)
-        scores = [[_scores(network, part) for part in (of.real, of.adversarial)] for of in (test, train)]
-    return DetectorAuc(*(_auc(*of) for of in scores))
+
+    def detect(images: Pixels) -> Floats:
+        with _reproducible():
+            return _scores(network, images)
+
+    return detect
+
+
+@contextmanager
+def _reproducible() -> Iterator[None]:
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        yield
 
 
 def _trained(network: DetectorNetwork, train: Images, random: np.random.Generator, steps: int) -> DetectorNetwork:
