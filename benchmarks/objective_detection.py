@@ -15,7 +15,8 @@ from mammogan.attack.methods import Attack, InsertionChoice, load_attack
 from mammogan.attack.original_background import with_original_background
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import Sample, read_shard
-from mammogan.evaluation.forensics.fresh_detector import DetectorAuc, Images, Pixels, train_and_test_detectors
+from mammogan.evaluation.detector import Images, Pixels
+from mammogan.evaluation.forensics.fresh_detector import DetectorAuc, train_and_test_detectors
 from mammogan.evaluation.phantom_truth import phantom_truth
 from mammogan.io.terminal import say
 from mammogan.training.parallel.ranks import choose_device

@@ -6,20 +6,14 @@ then score the files of sessions 3 and 5, which are of other patients. Of the st
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mammogan.errors import UserError
-from mammogan.evaluation.forensics.fresh_detector import (
-    STEPS,
-    Detector,
-    Images,
-    Pixels,
-    network_detector,
-    spectrum_detector,
-)
+from mammogan.evaluation.detector import STEPS, Floats, Images, Pixels, check_disjoint, train_detector
+from mammogan.evaluation.forensics.fresh_detector import train_spectrum_detector
 from mammogan.io.terminal import say, track
 from mammogan.reader.detector_scores import FILE, DetectorScore, read_scores, write_scores
 from mammogan.reader.drawing.pool import Pool, find_pool
@@ -35,6 +29,7 @@ MOST = 276
 """Most training mammograms that a detector learns from, each as original and as adversarial image."""
 LEAST = 2
 AT_ONCE = 16
+Scores = Callable[[Iterable[Pixels]], Floats]
 
 
 def read_by_detectors(
@@ -51,12 +46,13 @@ def read_by_detectors(
         say(f"{key_file.parent / FILE}: detectors have read this study already")
         return found
     train = _training_images(workspace, key, np.random.default_rng(seed))
+    check_disjoint(train.patients, {image.patient for image in key.images if image.session in BLIND})
     say(f"detectors learn from {len(train.real)} training mammograms and their adversarial images")
     detectors = {
-        "network": network_detector(train, seed, steps, str(choose_device(device))),
-        "spectrum": spectrum_detector(train),
+        "network": train_detector(train, seed, steps, str(choose_device(device))).scores,
+        "spectrum": train_spectrum_detector(train),
     }
-    scores = tuple(score for one, detector in detectors.items() for score in _read(one, detector, folder, plan, images))
+    scores = tuple(score for one, trained in detectors.items() for score in _read(one, trained, folder, plan, images))
     write_scores(key_file.parent, scores)
     return scores
 
@@ -75,17 +71,17 @@ def _training_images(workspace: Workspace, key: ReadingKey, random: np.random.Ge
     for source in track(chosen, len(chosen), "training mammograms read"):
         real.append(source.pixels())
         fake.append(present(source.fake_pixels(), real[-1], background))
-    return Images(np.stack(real), np.stack(fake))
+    return Images(np.stack(real), np.stack(fake), frozenset(source.candidate.patient for source in chosen))
 
 
 def _read(
-    name: str, detector: Detector, folder: ReadingFolder, plan: ReadingPlan, images: Sequence[str]
+    name: str, scores: Scores, folder: ReadingFolder, plan: ReadingPlan, images: Sequence[str]
 ) -> Iterator[DetectorScore]:
     shape = plan.height, plan.width
     for at in range(0, len(images), AT_ONCE):
         names = images[at : at + AT_ONCE]
         pixels = np.stack([_pixels(folder.image(image), shape) for image in names])
-        for image, log_odds in zip(names, detector(pixels), strict=True):
+        for image, log_odds in zip(names, scores(pixels), strict=True):
             yield DetectorScore(name, image, float(log_odds))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
 
+from mammogan.evaluation.detector import Images, train_detector
 from mammogan.evaluation.forensics.fresh_detector import (
-    Images,
     detect_by_network,
     spectrum_features,
     train_and_test_detectors,
@@ -69,3 +71,20 @@ def test_images_of_different_shapes_are_refused() -> None:
         train_and_test_detectors(Images(fields(2, 0), fields(2, 0)), Images(fields(2, 0), fields(2, 0)[:, :16]))
     with pytest.raises(ValueError, match="four sets of images of one size"):
         train_and_test_detectors(Images(fields(2, 0), fields(2, 0)[:0]), Images(fields(2, 0), fields(2, 0)))
+
+
+def test_a_patient_in_both_sets_is_refused() -> None:
+    train = Images(fields(2, 0), fields(2, 1), frozenset({"a", "b"}))
+    with pytest.raises(ValueError, match="1 patients are in both training and test images, such as b"):
+        train_and_test_detectors(train, Images(fields(2, 2), fields(2, 3), frozenset({"b", "c"})))
+
+
+def test_a_trained_detector_scores_an_image_alone_as_it_does_among_others_and_survives_pickling() -> None:
+    images = np.concatenate([fields(20, 2), striped(fields(20, 3))])
+    detector = train_detector(Images(fields(24, 0), striped(fields(24, 1))), steps=STEPS)
+    together = detector.scores(images)
+    assert together[:20].max() < together[20:].min()
+    alone = [float(detector.scores([image])[0]) for image in images]
+    np.testing.assert_allclose(alone, together, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(detector)).scores(images), together)
+    assert detector.scores([]).shape == (0,)
