@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.cluster.slurm.queue import COLUMNS
 from mammogan.config import CadConfig
 from mammogan.io import atomic
 from mammogan.io.options import Flat
@@ -58,6 +59,21 @@ def programs(folder: Path, monkeypatch: pytest.MonkeyPatch, **scripts: str) -> N
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
+
+
+def squeue_rows(*rows: str) -> str:
+    """What squeue prints for jobs, each 'number state reason restarts name dependency'; the last ones may be left
+    out."""
+    lines = []
+    for row in rows:
+        cells = dict(zip(COLUMNS, row.split(), strict=False))
+        lines.append("".join(cells.get(name, "").ljust(width) for name, width in COLUMNS.items()) + "\n")
+    return "".join(lines)
+
+
+def prints(text: str) -> str:
+    """A shell program that prints a text."""
+    return f"/bin/cat <<'END'\n{text}END"
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:

@@ -26,6 +26,14 @@ ROOT = Path(__file__).resolve().parent.parent
 SMALL = Resolution(96, 96)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in several processes, a file stays in one, and all tests of the development cluster in one."""
+    for item in items:
+        of_cluster = item.path.parent == ROOT / "tests" / "slurm"
+        item.add_marker(pytest.mark.xdist_group("slurm" if of_cluster else str(item.path)))
+
+
 def run_script(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a front door as a user does: run_script('shards/make_shards.py', '--workspace', ...)."""
     script, *rest = map(str, words)

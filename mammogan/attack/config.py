@@ -64,8 +64,9 @@ class GenerateConfig:
     """Splits whose mammograms are made adversarial. train also needs --allow-train."""
     allow_train: bool = False
     """Allow --split train. The generator has seen these mammograms, so they fool the CAD more often."""
-    first_shards: int = 0
-    """Make only the first so many shards of each split and direction, such as 1 of train for a reader study. 0: all."""
+    train_shards: int = 0
+    """Of the training split, make only the first so many shards of each direction, such as 1 for a reader study. 0:
+    all."""
     checkpoint: str = "best"
     """best, newest, or the path of one generator checkpoint (a path needs exactly one --direction and one
     --resolution)."""
@@ -122,7 +123,7 @@ class GenerateConfig:
             raise UserError(
                 "--tries and --seed work with --objective lesion only: the study's generators have one answer each"
             )
-        for name, least in (("batch", 1), ("tries", 1), ("seed", 0), ("first_shards", 0)):
+        for name, least in (("batch", 1), ("tries", 1), ("seed", 0), ("train_shards", 0)):
             if getattr(self, name) < least:
                 option = name.replace("_", "-")
                 raise UserError(f"--{option} {getattr(self, name)}: expected {least} or more")
@@ -177,6 +178,9 @@ class EvaluateConfig:
     out_of_domain: str = ""
     """Required when the CAD or the generators were trained on other mammograms than these: describe the difference. The
     text marks the table, the page and the JSON."""
+    pool: bool = False
+    """Count phantoms and mammograms of patients, or phantoms of several lesion contrasts, together if the split mixes
+    them. Every table and figure then names the parts. Without it a mixed split is refused."""
     examples: int = 3
     """Number of triplets (real, adversarial, difference) in each figure, from the largest to the smallest change of the
     CAD's probability. 1: only the median."""

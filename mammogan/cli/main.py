@@ -26,6 +26,7 @@ COMMANDS = {
     "serve-reading": "show a drawn reader study to radiologists in their browsers, and keep their answers",
     "reading-tables": "make Tables 2 to 4 of a reader study, and a page that shows them",
     "simulate-reading": "let simulated readers read a drawn study, as a rehearsal",
+    "detector-reading": "let detectors that see only pixels read a drawn study, to stand beside the readers",
     "make-phantom": "make a cohort of phantom mammograms with known lesions",
     "list-films": "make the table of eight real film mammograms",
 }

@@ -89,13 +89,14 @@ def on_slurm(stages: list[Stage], done: set[str], options: Options) -> int:
 
     With --dry-run it prints the scripts instead.
     """
+    from mammogan.cluster.slurm.submit import show_scripts
     from mammogan.cluster.slurm.wait import waited
     from mammogan.study.submit import scripts, submit_stages
 
     workspace = Workspace(options.workspace)
     work = partial(work_of, stages, workspace)
     if options.cluster.dry_run:
-        say("\n".join(scripts(stages, done, work)))
+        show_scripts(scripts(stages, done, work))
         return 0
     jobs = {stage.name: job_of(stage, stages, workspace)[0] for stage in stages}
     found = submit_stages(stages, done, work, jobs, workspace.root / "study")

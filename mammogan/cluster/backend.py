@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import shutil
 import sys
+import time
 from dataclasses import dataclass
 from typing import Literal
 
+from mammogan.cluster.slurm.commands import asked
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.errors import UserError
 
-ANSWER_SECONDS = 5
-"""How long a SLURM command may take to answer."""
+ANSWER_SECONDS = (5.0, 20.0, 60.0)
+"""How long sinfo may take to answer, each time that it is asked: a busy controller misses one call, not all."""
+PAUSE_SECONDS = 2.0
+"""Pause before it is asked again."""
+UNCONFIGURED = "configuration source"
+"""In the error of SLURM's commands where they are installed and no cluster is configured."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,11 @@ def _automatic(config: ClusterConfig) -> Where:
     # A shell started by salloc runs on the machine where salloc was called, not on the allocation's nodes.
     aside = f"; this is not on the nodes of salloc's job {job}: slurm/torchrun.sh or srun uses them" if job else ""
     problem = slurm_problem()
+    if problem and "not installed" not in problem and UNCONFIGURED not in problem:
+        raise UserError(
+            f"{problem}, also when asked again, and sbatch is installed here: expected to submit a job. Try again, or "
+            "give --cluster local to compute on this machine"
+        )
     return Where("local", problem + aside) if problem else Where("slurm", f"sbatch and sinfo answer{aside}")
 
 
@@ -77,21 +88,20 @@ def on_node_of_job() -> bool:
 
 
 def slurm_problem() -> str:
-    """Return why no job can be submitted from here; empty when one can."""
-    for words in (("sbatch", "--version"), ("sinfo", "--noheader", "--format=%P")):
+    """Return why no job can be submitted from here; empty when one can. sinfo is asked several times."""
+    if not shutil.which("sbatch"):
+        return "sbatch is not installed here"
+    problem = ""
+    for number, seconds in enumerate(ANSWER_SECONDS):
+        time.sleep(PAUSE_SECONDS if number else 0)
         try:
-            subprocess.run(words, capture_output=True, check=True, timeout=ANSWER_SECONDS)
-        except FileNotFoundError:
-            return f"{words[0]} is not installed here"
-        except subprocess.TimeoutExpired:
-            return f"{words[0]} does not answer within {ANSWER_SECONDS} s"
-        except subprocess.CalledProcessError as error:
-            said = error.stderr.decode(errors="replace").strip().splitlines()
-            told = said[-1].removeprefix(f"{words[0]}: ") if said else ""
-            return f"{words[0]} fails" + (f" ({told})" if told else "")
-        except OSError as error:
-            return f"{words[0]} fails ({error.strerror})"
-    return ""
+            asked("sinfo", "--noheader", "--format=%P", seconds=seconds)
+            return ""
+        except UserError as error:
+            problem = str(error)
+        if UNCONFIGURED in problem:
+            break
+    return problem
 
 
 def ranks_here(config: ClusterConfig, pairs: int) -> int:

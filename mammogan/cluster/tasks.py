@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from mammogan.cluster.usage import usage_told
 from mammogan.config import CadConfig, GanConfig
+from mammogan.errors import UserError
 from mammogan.io.terminal import say
 from mammogan.workspace import Direction, Workspace
 
@@ -25,7 +27,8 @@ class Task:
 
     def __call__(self) -> None:
         take_rank()
-        self.work()
+        with usage_told(), telling_a_refused_requeue():
+            self.work()
 
     def work(self) -> None:
         """Do the work, without setting the rank."""
@@ -44,7 +47,7 @@ class Training(Task):
 
     def __call__(self) -> None:
         take_rank()
-        with leaving_before_requeue():
+        with usage_told(), telling_a_refused_requeue(), leaving_before_requeue():
             self.work()
 
 
@@ -154,6 +157,32 @@ def leaving_before_requeue() -> Iterator[None]:
     except Leaving:
         requeue(number, None)  # in the first rank this does not return
         raise
+    finally:
+        signal.signal(number, requeue)
+
+
+@contextmanager
+def telling_a_refused_requeue() -> Iterator[None]:
+    """In a process that submitit started, say what to do when SLURM does not take the job back: its handler would only
+    show a traceback of scontrol's failure."""
+    number = _submitit_signal()
+    requeue = signal.getsignal(number) if number else None
+    if number is None or not callable(requeue):
+        yield
+        return
+
+    def requeue_or_tell(received: int, frame: FrameType | None) -> None:
+        try:
+            requeue(received, frame)
+        except subprocess.SubprocessError as error:
+            raise UserError(
+                f"SLURM did not put this job back into the queue ({error}; its reason is above). What was saved is "
+                "kept: give the same command again. If this happens always, ask the site for the right to requeue"
+            ) from None
+
+    signal.signal(number, requeue_or_tell)
+    try:
+        yield
     finally:
         signal.signal(number, requeue)
 

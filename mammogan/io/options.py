@@ -8,17 +8,14 @@ line wins over --config, --config over --profile, and --profile over the default
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import io
+import copy
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from enum import Enum
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import tyro
 
@@ -28,6 +25,7 @@ from mammogan.errors import SOME_LEFT_OUT as SOME_LEFT_OUT
 from mammogan.errors import UserError
 from mammogan.io.atomic import FOUND, place_of
 from mammogan.io.disk_errors import explained
+from mammogan.io.structure import fields, overlaid, unset
 
 T = TypeVar("T")
 Flat = Annotated[T, tyro.conf.arg(name="")]
@@ -71,24 +69,25 @@ def parse(options: type[T], words: Sequence[str], description: str | None = None
 
     Prints and exits on --help and on wrong options.
     """
+    base = None if {"-h", "--help"} & set(words) else _from_files(options, words, files)
+    if base is None:
+        return tyro.cli(options, args=words, description=description, config=MARKERS)
+    return tyro.cli(options, args=words, default=base, description=description, config=MARKERS)
+
+
+def _from_files(options: type[T], words: Sequence[str], files: Sequence[str]) -> T | None:
+    """Return the defaults with the values of the settings files over them; None when no file is named."""
+    found: dict[str, Any] = {}  # a file may name the next one
+    layers = []
     for name in files:
-        if owner := _owner(options, name):
-            words = [*_words_of_file(owner, name, words), *words]
-    return tyro.cli(options, args=words, description=description, config=MARKERS)
-
-
-def keys(options: type) -> dict[str, Any]:
-    """Return the type of every option by its name in a settings file; fields of a Flat field are listed with the
-    others."""
-    found: dict[str, Any] = {}
-    for name, kind, flat in _fields(options):
-        found |= keys(kind) if flat else {name: kind}
-    return found
-
-
-def words_of(options: type, values: dict[str, Any], where: str) -> list[str]:
-    """Turn a settings mapping into words of a command line; an unknown key or a wrong value is a UserError."""
-    return list(_words(keys(options), values, where, ""))
+        if _owner(options, name) and (file := _named(name, words) or str(found.get(name, ""))):
+            values = values_of(Path(file))
+            layers.append((name, values, file))
+            found = values | found
+    base = unset(options, tyro.MISSING) if layers else None
+    for name, values, file in reversed(layers):
+        base = _with_file(base, name, values, file)
+    return base
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -106,18 +105,9 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return {str(key): value for key, value in (read or {}).items()}
 
 
-def _fields(options: type) -> Iterator[tuple[str, Any, bool]]:
-    """Yield each field's name, its type and whether it is Flat."""
-    hints = get_type_hints(options, include_extras=True)
-    for field in dataclasses.fields(options):
-        marks = getattr(hints[field.name], "__metadata__", ())
-        kind = hints[field.name].__origin__ if marks else hints[field.name]
-        yield field.name, kind, any(getattr(mark, "name", None) == "" for mark in marks)
-
-
 def _owner(options: type, name: str) -> type | None:
     """Return the dataclass that has the field ``name``: ``options`` or a Flat one in it."""
-    for field, kind, flat in _fields(options):
+    for field, kind, flat in fields(options):
         if field == name:
             return options
         if flat and (owner := _owner(kind, name)):
@@ -125,84 +115,32 @@ def _owner(options: type, name: str) -> type | None:
     return None
 
 
-def _words(types: dict[str, Any], values: dict[str, Any], where: str, prefix: str) -> Iterator[str]:
-    values = _nested({key.replace("-", "_"): value for key, value in values.items()})
-    if unknown := sorted(set(values) - set(types)):
-        raise UserError(f"{where}: unknown key {', '.join(unknown)}; valid keys are {', '.join(sorted(types))}")
-    for key, value in values.items():
-        yield from _option(types[key], key, value, f"{where}: {key}", prefix)
+def _with_file(base: Any, name: str, values: dict[str, Any], file: str) -> Any:
+    """Return options with the values of a file over those of the dataclass that has the option ``name``."""
+    if _owner(type(base), name) is type(base):
+        return overlaid(base, values, file)
+    changed = copy.copy(base)
+    [field] = [field for field, kind, flat in fields(type(base)) if flat and _owner(kind, name)]
+    object.__setattr__(changed, field, _with_file(getattr(base, field), name, values, file))
+    return changed
 
 
-def _nested(values: dict[str, Any]) -> dict[str, Any]:
-    """Turn dotted keys, as on the command line (compute.device), into nested mappings."""
-    nested: dict[str, Any] = {}
-    for key, value in values.items():
-        first, dot, rest = key.partition(".")
-        if dot:
-            value = {rest: value}
-        nested[first] = nested.get(first, {}) | value if isinstance(value, dict) else value
-    return nested
-
-
-def _option(kind: Any, key: str, value: Any, where: str, prefix: str) -> Iterator[str]:
-    name = key.replace("_", "-")
-    if isinstance(value, dict) and dataclasses.is_dataclass(kind):
-        yield from _words(keys(kind), value, where, f"{prefix}{name}.")  # type: ignore[arg-type]
-    elif kind is bool:
-        yield f"--{prefix}{'' if _boolean(value, where) else 'no-'}{name}"
-    elif value in ("", "null", "~"):
-        return  # left out, as on the command line
-    elif isinstance(value, list):
-        _check(kind, [str(item) for item in value], where)
-        yield from [f"--{prefix}{name}", *map(str, value)]
-    else:
-        _check(kind, [str(value)], where)
-        yield f"--{prefix}{name}={value}"
-
-
-def _boolean(value: Any, where: str) -> bool:
-    truths = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-    if str(value).lower() not in truths:
-        raise UserError(f"{where}: expected true or false, found {value!r}")
-    return truths[str(value).lower()]
-
-
-def _check(kind: Any, words: list[str], where: str) -> None:
-    """Let the command line's parser check one value, so that files and command line accept the same."""
-
-    def accept(value: Any) -> None: ...
-
-    accept.__annotations__ = {"value": kind}
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            tyro.cli(accept, args=["--value", *words], config=MARKERS)
-    except SystemExit:
-        raise UserError(f"{where}: expected {_type_name(kind)}, found {' '.join(words)!r}") from None
-
-
-def _type_name(kind: Any) -> str:
-    if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
-        return "one of " + ", ".join(map(str, get_args(kind) or list(kind)))
-    return kind.__name__ if isinstance(kind, type) else str(kind)
-
-
-def _words_of_file(owner: type, name: str, words: Sequence[str]) -> list[str]:
-    """Return the words in the file that ``--name FILE`` or ``--name=FILE`` gives; none with --help. The last one given
-    wins.
-
-    A run folder's config.yaml has its settings under ``config``, beside what made them.
-    """
+def _named(name: str, words: Sequence[str]) -> str:
+    """Return the file that ``--name FILE`` or ``--name=FILE`` gives, the last one; empty where there is none."""
     file = ""
     for word, following in zip_longest(words, words[1:], fillvalue=""):
         if word == f"--{name}":
-            file = following
+            file = "" if following.startswith("--") else following
         elif word.startswith(f"--{name}="):
             file = word.partition("=")[2]
-    if not file or file.startswith("--") or {"-h", "--help"} & set(words):
-        return []
-    values = read_yaml(Path(file))
+    return file
+
+
+def values_of(file: Path) -> dict[str, Any]:
+    """Return a file's settings. A run folder's config.yaml has them under ``config``, beside what made them."""
+    values = read_yaml(file)
     of_a_run = values.get("config")
-    return words_of(owner, of_a_run if isinstance(of_a_run, dict) else values, file)
+    return of_a_run if isinstance(of_a_run, dict) else values
 
 
 def _message(error: Exception) -> str:

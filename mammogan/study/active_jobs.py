@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammogan.cluster.slurm.commands import OUR_NAMES, answered, asked
-from mammogan.cluster.slurm.queue import CANCELLED, ENDED_WELL, FAILED, WAITING
+from mammogan.cluster.slurm.commands import answered
+from mammogan.cluster.slurm.queue import JobState, in_squeue
 from mammogan.cluster.slurm.submission_record import Submission, submission_of
 
 
@@ -35,25 +34,32 @@ class ActiveJobs:
 class _Queued:
     """What squeue says about a job, or about all tasks of an array."""
 
-    states: frozenset[str]
-    never: bool
-    """SLURM says that a job it waits for failed."""
-    waits_for: frozenset[str]
-    """Ids of the jobs that it waits for."""
-    ours: bool
-    """Whether its name is one of our names."""
+    tasks: tuple[JobState, ...]
 
     @property
     def ended(self) -> bool:
-        return self.states <= {ENDED_WELL, *FAILED, *CANCELLED}
+        return all(task.ended for task in self.tasks)
 
     @property
     def waits(self) -> bool:
-        return not self.ended and self.states <= {*WAITING, ENDED_WELL, *FAILED, *CANCELLED}
+        return not self.ended and all(task.ended or task.waits for task in self.tasks)
 
     @property
-    def failed(self) -> bool:
-        return bool(self.states & (FAILED | CANCELLED))
+    def never_begins(self) -> bool:
+        return any(task.never_begins for task in self.tasks)
+
+    @property
+    def went_wrong(self) -> bool:
+        return any(task.went_wrong for task in self.tasks)
+
+    @property
+    def is_ours(self) -> bool:
+        return all(task.is_ours for task in self.tasks)
+
+    @property
+    def waits_for(self) -> set[str]:
+        """Ids of the jobs that it waits for."""
+        return {number for task in self.tasks for number in task.waits_for}
 
 
 def active_jobs(folders: Mapping[str, Collection[Path]]) -> dict[str, ActiveJobs]:
@@ -87,42 +93,20 @@ def _alive(ids: Sequence[str]) -> dict[str, _Queued]:
     """Return those of our jobs that have not ended and can still begin."""
     known = _ask(ids)
     known |= _ask([number for job in known.values() for number in job.waits_for if number not in known])
-    doomed: set[str] = set()
+    went_wrong, doomed = {number for number, job in known.items() if job.went_wrong}, set[str]()
     while more := {
         number
         for number, job in known.items()
-        if number not in doomed and job.waits and (job.never or any(_fails(known, doomed, on) for on in job.waits_for))
+        if number not in doomed and job.waits and (job.never_begins or job.waits_for & (went_wrong | doomed))
     }:
         doomed |= more
-    return {number: known[number] for number in ids if number in known and _goes_on(known[number], number in doomed)}
-
-
-def _goes_on(job: _Queued, doomed: bool) -> bool:
-    return job.ours and not job.ended and not doomed
-
-
-def _fails(known: Mapping[str, _Queued], doomed: set[str], number: str) -> bool:
-    return number in doomed or (number in known and known[number].failed)
+    alive = {number for number, job in known.items() if job.is_ours and not job.ended and number not in doomed}
+    return {number: known[number] for number in ids if number in alive}
 
 
 def _ask(ids: Sequence[str]) -> dict[str, _Queued]:
-    """Return what squeue knows about these jobs, including those that have just ended."""
-    if not ids:
-        return {}
-    words = ("squeue", "--noheader", "--states=all", "--format=%i|%T|%r|%E|%j", f"--jobs={','.join(ids)}")
-    rows: dict[str, list[list[str]]] = {}
-    for line in asked(*words, fine="Invalid job id").splitlines():
-        if line.count("|") >= 4:
-            number, *told = line.strip().split("|", 4)
-            rows.setdefault(number.partition("_")[0], []).append(told)
-    return {number: _queued(told) for number, told in rows.items()}
-
-
-def _queued(rows: Sequence[Sequence[str]]) -> _Queued:
-    waits_for = {number for _, _, on, _ in rows for number in re.findall(r":(\d+)", on)}
-    return _Queued(
-        frozenset(state for state, *_ in rows),
-        any(reason == "DependencyNeverSatisfied" or "(failed)" in on for _, reason, on, _ in rows),
-        frozenset(waits_for),
-        all(name.startswith(OUR_NAMES) for *_, name in rows),
-    )
+    """Return what squeue knows about these jobs; the tasks of an array are one job."""
+    tasks: dict[str, list[JobState]] = {}
+    for job, state in in_squeue(ids).items():
+        tasks.setdefault(job.partition("_")[0], []).append(state)
+    return {number: _Queued(tuple(states)) for number, states in tasks.items()}

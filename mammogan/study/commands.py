@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from mammogan.cluster.job import Array, Job
-from mammogan.io.options import parse
+from mammogan.io.structure import words_of
 
 PYTHON = (sys.executable, "-u", "-m", "mammogan")
 """The words before the command's name when a stage runs in a separate process."""
+SHOWN = ("cohort", "workspace", "resolution", "split")
+"""Options that a stage's command line shows even where they are the defaults."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,6 @@ class StudyCommand:
         module = importlib.import_module(f"mammogan.cli.{name.replace('-', '_')}")
         return cls(name, module.Options, getattr(module, "jobs", None), getattr(module, "arrays", None))
 
-    def words(self, options: Sequence[str]) -> tuple[str, ...]:
-        """Return the complete command line that runs it with these options."""
-        return (*PYTHON, self.name, *options)
-
-
-def command_and_options(words: Sequence[str]) -> tuple[StudyCommand, Any]:
-    """Return the command that a command line runs, and its parsed options."""
-    name, *options = words[len(PYTHON) :]
-    command = StudyCommand.load(name)
-    return command, parse(command.options, options)
+    def words(self, options: Any) -> tuple[str, ...]:
+        """Return the complete command line that runs it with these options in a process of its own."""
+        return (*PYTHON, self.name, *words_of(options, SHOWN))

@@ -19,18 +19,11 @@ from mammogan.cluster.slurm.submission_record import folders_of_evaluate, folder
 from mammogan.cluster.tasks import TrainCad, TrainGan
 from mammogan.data.cohort.table import refuse_folder
 from mammogan.errors import SOME_LEFT_OUT, UserError
-from mammogan.io.options import keys, parse, words_of
-from mammogan.study.commands import StudyCommand, command_and_options
+from mammogan.io.options import values_of
+from mammogan.io.structure import Values, keys, merged, structured, unset, words_of
+from mammogan.study.commands import StudyCommand
 from mammogan.study.fingerprints import by_content, file_by_content
-from mammogan.study.settings import (
-    COMMANDS,
-    Settings,
-    cluster_words,
-    of_objective,
-    requests_over,
-    settings_for,
-    words_of_objective,
-)
+from mammogan.study.settings import COMMANDS, Settings, of_objective, settings_for
 from mammogan.study.shares import ExpectedShards
 from mammogan.study.stage import Stage, why_again
 from mammogan.study.stage_jobs import would_continue
@@ -52,8 +45,7 @@ class StudyPlan:
     objectives: tuple[Objective, ...] = ("study",)
 
     def stages(self) -> list[Stage]:
-        """Return the graph. Every stage's command line has been parsed, so that a mistake shows before anything
-        runs."""
+        """Return the graph. Every stage has its options, so that a mistake in a section shows before anything runs."""
         stages = [shards := self._shards()]
         expected = self._expected(shards)
         for resolution in self.resolutions:
@@ -71,10 +63,8 @@ class StudyPlan:
                 f"no shards at {', '.join(map(str, missing))} in {self.workspace.root}: give --cohort labels.csv, the "
                 "table of the mammograms (mammogan make-phantom --out phantom makes one of phantoms)"
             )
-        words = ["--cohort", str(self.cohort or "labels.csv"), "--resolution", *map(str, self.resolutions)]
-        stage = self._stage(
-            "shards", "shards", words, (), tuple(makes.values()), kept=["--cohort", file_by_content(str(self.cohort))]
-        )
+        own = {"cohort": self.cohort or "labels.csv", "resolution": [*map(str, self.resolutions)]}
+        stage = self._stage("shards", "shards", own, (), tuple(makes.values()))
         # Without a table shards cannot be made again, so existing ones are used with any settings.
         return dataclasses.replace(stage, fine=(0, SOME_LEFT_OUT), asks=stage.asks if self.cohort else ())
 
@@ -83,12 +73,12 @@ class StudyPlan:
         index_of = {r: self.workspace.shards(r) / "index.json" for r in self.resolutions}
         alone = {r: dataclasses.replace(shards, makes=(index,)) for r, index in index_of.items()}
         there = {r for r, stage in alone.items() if not why_again(stage, (), self.workspace.root / "study")}
-        return ExpectedShards(self.workspace, self.cohort, self._parsed(shards, "shards"), there)
+        return ExpectedShards(self.workspace, self.cohort, shards.options, there)
 
     def _of(self, resolution: Resolution, expected: ExpectedShards) -> list[Stage]:
-        cad, words = f"cad-{resolution}", ["--resolution", str(resolution)]
+        cad, own = f"cad-{resolution}", {"resolution": str(resolution)}
         run = self.workspace.cad_run(resolution) / "done.json"
-        classify = self._stage(cad, "cad", words, ("shards",), (run,), resolution)
+        classify = self._stage(cad, "cad", own, ("shards",), (run,), resolution)
         attacks = [self._attack(resolution, objective, expected) for objective in self.objectives]
         return [
             dataclasses.replace(classify, reads=(self.workspace.shards(resolution) / "index.json",)),
@@ -103,10 +93,10 @@ class StudyPlan:
         mammograms."""
         workspace = self.workspace.of(objective)
         gans = [self._gan(resolution, direction, workspace) for direction in Direction]
-        words = ["--resolution", str(resolution), *words_of_objective(objective)]
+        own = {"resolution": str(resolution), "objective": objective}
         needs, made = tuple(gan.name for gan in gans), (self._altered(resolution, objective),)
         name = f"generate-{resolution}{workspace.suffix}"
-        generate = self._stage(name, "generate", words, needs, made, resolution)
+        generate = self._stage(name, "generate", own, needs, made, resolution)
         generate = dataclasses.replace(generate, recorded=folders_of_generate(workspace, resolution))
         shards = partial(self._to_alter, generate, resolution, expected)
         return gans, self._as_array(generate, "index", shards, known=resolution in expected.there)
@@ -126,28 +116,27 @@ class StudyPlan:
 
         There are none with --blinded: there one process writes all files, since it draws their names.
         """
-        asked = self._parsed(generate, "generate")
+        options = generate.options
         return [
             f"{split}-{direction}-{number}.tar"
-            for direction in ([] if asked.export.blinded else asked.generation.direction)
-            for wanted in asked.generation.split
+            for direction in ([] if options.export.blinded else options.generation.direction)
+            for wanted in options.generation.split
             for split, label, number in expected.of(resolution)
             if (split, label) == (wanted, direction.source)
         ]
 
     def _gan(self, resolution: Resolution, direction: Direction, workspace: Workspace) -> Stage:
         """Return one training. The lesion objective inserts what its remover has removed, so removal comes first."""
-        objective = words_of_objective(workspace.objective)
-        words = ["--resolution", str(resolution), "--direction", str(direction), *objective]
+        own = {"resolution": str(resolution), "direction": str(direction), "objective": workspace.objective}
         run, needs = workspace.gan_run(resolution, direction), [f"cad-{resolution}"]
-        if objective and direction is Direction.INSERT:
+        if workspace.objective == "lesion" and direction is Direction.INSERT:
             needs.append(workspace.gan_run(resolution, Direction.REMOVE).name)
-        return self._stage(run.name, "gan", words, tuple(needs), (run / "done.json",), resolution, direction)
+        return self._stage(run.name, "gan", own, tuple(needs), (run / "done.json",), resolution, direction)
 
     def _evaluations(self, generated: Sequence[Stage], expected: ExpectedShards) -> list[Stage]:
         """Return one stage for each split with adversarial mammograms, or for the requested one; each has its own
         report."""
-        splits = {stage.name: self._splits(stage) for stage in generated}
+        splits: dict[str, tuple[str, ...]] = {stage.name: stage.options.generation.split for stage in generated}
         altered = list(dict.fromkeys(split for found in splits.values() for split in found))
         asked = self.sections.get("evaluate", {}).get("split")
         if asked and asked not in altered:
@@ -161,8 +150,8 @@ class StudyPlan:
             needs = tuple(name for name, found in splits.items() if split in found)
             made = report_folder(self.workspace, split) / "done.json"
             name = "evaluate" if len(chosen) == 1 else f"evaluate-{split}"
-            words = [] if "objective" in self.sections.get("evaluate", {}) else ["--objective", *self.objectives]
-            stage = self._stage(name, "evaluate", ["--split", split, *words], needs, (made,))
+            own = {} if "objective" in self.sections.get("evaluate", {}) else {"objective": [*self.objectives]}
+            stage = self._stage(name, "evaluate", {"split": split, **own}, needs, (made,))
             stage = dataclasses.replace(stage, recorded=folders_of_evaluate(self.workspace, split))
             stages.append(self._scored_as_array(stage, split, expected))
         return stages
@@ -170,7 +159,7 @@ class StudyPlan:
     def _scored_as_array(self, evaluate: Stage, split: str, expected: ExpectedShards) -> Stage:
         """Return the stage with one task per shard: of the requested resolutions, else of all attacked ones, highest
         first."""
-        config = self._parsed(evaluate, "evaluate").evaluation
+        config = evaluate.options.evaluation
         asked, objectives = [Resolution.parse(text) for text in config.resolution], config.objective
         sizes = asked or sorted(self.resolutions, reverse=True)
         altered = {size for size in self.workspace.resolutions() if any(map(Path.is_file, self._all_altered(size)))}
@@ -193,91 +182,91 @@ class StudyPlan:
     def _all_altered(self, resolution: Resolution) -> list[Path]:
         return [self._altered(resolution, objective) for objective in self.objectives]
 
-    def _splits(self, generate: Stage) -> tuple[str, ...]:
-        """Return the splits whose mammograms a generate stage attacks, its defaults included."""
-        splits: tuple[str, ...] = self._parsed(generate, "generate").generation.split
-        return splits
-
-    def _parsed(self, stage: Stage, section: str) -> Any:
-        """Return the parsed options of a stage's command line."""
-        return command_and_options(stage.command)[1]
-
     def _stage(
         self,
         name: str,
         section: str,
-        words: Sequence[str],
+        own: Values,
         needs: tuple[str, ...],
         makes: tuple[Path, ...],
         resolution: Resolution | None = None,
         direction: Direction | None = None,
-        kept: Sequence[str] | None = None,
     ) -> Stage:
-        """Return a stage whose command line has the section's settings and ``words``.
+        """Return a stage whose options are the section's settings with the study's ``own`` values over them.
 
-        The stage's record of the request (``asks``) has ``kept`` in place of ``words``. It leaves out the interpreter,
-        the folders and where the stage runs, since they change nothing that is made.
+        The stage's record of the request (``asks``) leaves out the interpreter, the folders and where the stage runs,
+        since they change nothing that is made.
         """
-        stage_command = StudyCommand.load(COMMANDS[section])
-        own, requests = self._settings(stage_command, section, resolution, direction, words)
-        cluster = requests_over(self.cluster, requests)
-        own_words = words_of(stage_command.options, own, section)
-        here = ["--workspace", str(self.workspace.root), *words]
-        if "cluster" in keys(stage_command.options):
-            here += cluster_words(cluster, "none" if self.where == "slurm" else self.where)
-        meant: Any = parse(stage_command.options, [*own_words, *here])
+        command = StudyCommand.load(COMMANDS[section])
+        settings, requests = self._settings(section, resolution, direction, own.get("objective", "study"))
+        cluster = structured(self.cluster, requests, section)
+        values = merged(settings, {"workspace": self.workspace.root, **own})
+        options: Any = structured(unset(command.options, None), values, section)
+        if "cluster" in keys(command.options):
+            options = dataclasses.replace(options, cluster=self._here(cluster))
         would_do_more = None
-        if stage_command.jobs:
-            [job] = stage_command.jobs(meant)
+        if command.jobs:
+            [job] = command.jobs(options)
             if isinstance(job.task, TrainCad | TrainGan):
                 would_do_more = partial(would_continue, job.folder, job.task.config)
-        command = stage_command.words([*own_words, *here])
-        decisive = by_content(own_words, partial(self._used_models, section, meant))
-        asks = (COMMANDS[section], *decisive, *(words if kept is None else kept))
         return Stage(
-            name,
-            command,
-            needs,
-            makes,
-            asks,
-            would_do_more,
+            name=name,
+            command=command.words(options),
+            needs=needs,
+            makes=makes,
+            asks=self._asks(command, section, options),
+            would_do_more=would_do_more,
             gpus=int(section in ("generate", "evaluate")),
             cluster=cluster,
+            options=options,
+            runs=command.name,
         )
 
-    def _used_models(self, section: str, parsed: Any) -> list[Path]:
+    def _here(self, cluster: ClusterConfig) -> ClusterConfig:
+        """Return the cluster options of the stage's own process: on SLURM it is in its job already."""
+        where: Literal["none", "local"] = "local" if self.where == "local" else "none"
+        return ClusterConfig(cluster=where, gpus_per_node=cluster.gpus_per_node, cpu_ranks=cluster.cpu_ranks)
+
+    def _asks(self, command: StudyCommand, section: str, options: Any) -> tuple[str, ...]:
+        """Return the part of a stage's request that decides what is made."""
+        decisive = dataclasses.replace(options, workspace=Workspace(Path("work")).root)
+        if "cluster" in keys(command.options):
+            decisive = dataclasses.replace(decisive, cluster=ClusterConfig())
+        if section == "shards":
+            decisive = dataclasses.replace(decisive, cohort=file_by_content(str(self.cohort)))
+        words = words_of(decisive, ("cohort", "resolution"))
+        return (command.name, *by_content(words, partial(self._used_models, section, options)))
+
+    def _used_models(self, section: str, options: Any) -> list[Path]:
         """Return the checkpoints that a stage takes from another workspace (--models).
 
         Empty when it is this workspace, whose models the study makes itself.
         """
         from mammogan.training.run.trained_networks import choose_checkpoint
 
-        asked = parsed.generation if section == "generate" else parsed.evaluation
-        if asked.models.resolve() == self.workspace.root.resolve():
+        config = options.generation if section == "generate" else options.evaluation
+        if config.models.resolve() == self.workspace.root.resolve():
             return []
-        models = Workspace(asked.models, asked.objective if section == "generate" else "study")
-        sizes = [Resolution.parse(text) for text in asked.resolution]
+        models = Workspace(config.models, config.objective if section == "generate" else "study")
+        sizes = [Resolution.parse(text) for text in config.resolution]
         if section == "generate":
-            runs = [models.gan_run(size, direction) for size in sizes for direction in asked.direction]
-            found = [choose_checkpoint(run, asked.checkpoint) for run in runs]
-            if asked.objective == "lesion" and asked.tries > 1:  # a CAD chooses what is inserted
+            runs = [models.gan_run(size, direction) for size in sizes for direction in config.direction]
+            found = [choose_checkpoint(run, config.checkpoint) for run in runs]
+            if config.objective == "lesion" and config.tries > 1:  # a CAD chooses what is inserted
                 found += [choose_checkpoint(models.cad_run(size)) for size in sizes]
         else:
             found = [choose_checkpoint(models.cad_run(size)) for size in sizes or self.resolutions]
         return [path for path in found if path.is_file()]
 
     def _settings(
-        self,
-        stage_command: StudyCommand,
-        section: str,
-        resolution: Resolution | None,
-        direction: Direction | None,
-        words: Sequence[str],
+        self, section: str, resolution: Resolution | None, direction: Direction | None, objective: Objective
     ) -> tuple[Settings, Settings]:
-        """Return the section's settings for this stage: its own options, and its requests to the cluster."""
+        """Return the section's settings for this stage, those of its --config included, and its requests to the
+        cluster."""
         settings = settings_for(self.sections.get(section, {}), resolution, direction)
         if section == "gan":
-            settings = of_objective(settings, "lesion" if "lesion" in words else "study")
-        requests = {key for key in settings if key.replace("-", "_") in keys(ClusterConfig)}
+            settings = of_objective(settings, objective)
+        requests = {key: value for key, value in settings.items() if key in keys(ClusterConfig)}
         own = {key: value for key, value in settings.items() if key not in requests}
-        return own, {key: settings[key] for key in requests}
+        file = own.pop("config", "")
+        return merged(values_of(Path(file)), own) if file else own, requests

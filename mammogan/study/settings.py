@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.config import SHARED_SETTINGS
 from mammogan.errors import UserError
-from mammogan.io.options import keys, parse, read_yaml, words_of
+from mammogan.io.options import read_yaml
+from mammogan.io.structure import keys, merged
 from mammogan.workspace import Direction, Objective, Resolution
 
 COMMANDS = {
@@ -32,7 +32,7 @@ def settings_for(section: Settings, resolution: Resolution | None, direction: Di
     for key, value in of_resolutions.items():
         if Resolution.parse(key) == resolution:
             plain = merged(plain, settings_for(value, None, direction))
-    return merged(plain, section.get(direction, {})) if direction else plain
+    return merged(plain, section.get(direction, {}) if direction else {})
 
 
 def of_objective(settings: Settings, objective: Objective) -> Settings:
@@ -47,16 +47,6 @@ def of_objective(settings: Settings, objective: Objective) -> Settings:
         return of_both or (name == "lesion") == (objective == "lesion")
 
     return {key: value for key, value in settings.items() if applies(key)}
-
-
-def words_of_objective(objective: str) -> list[str]:
-    return [] if objective == "study" else ["--objective", objective]
-
-
-def merged(below: Settings, above: Settings) -> Settings:
-    """Return ``above`` over ``below``, with nested mappings merged key by key."""
-    both = {key: merged(below[key], above[key]) for key in below.keys() & above.keys() if isinstance(above[key], dict)}
-    return below | above | both
 
 
 def read_sections(file: Path | None) -> dict[str, Settings]:
@@ -77,20 +67,3 @@ def read_sections(file: Path | None) -> dict[str, Settings]:
 
 def _names_resolution(key: str) -> bool:
     return key in ("high", "low") or key.replace("x", "").isdigit()
-
-
-def requests_over(cluster: ClusterConfig, requests: Settings) -> ClusterConfig:
-    """Return the cluster options with a section's own requests over them."""
-    parsed = parse(ClusterConfig, words_of(ClusterConfig, requests, "cluster options"))
-    return dataclasses.replace(
-        cluster, **{key: getattr(parsed, key) for key in (k.replace("-", "_") for k in requests)}
-    )
-
-
-def cluster_words(cluster: ClusterConfig, name: str) -> list[str]:
-    """Return the options that tell a stage's command where to run."""
-    words = ["--cluster", name]
-    for key in ("gpus_per_node", "cpu_ranks"):
-        if getattr(cluster, key) is not None:
-            words += [f"--{key.replace('_', '-')}", str(getattr(cluster, key))]
-    return words

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Task
@@ -22,6 +23,7 @@ class Stage:
 
     name: str
     command: tuple[str, ...]
+    """Command line for a process of its own."""
     needs: tuple[str, ...] = ()
     """Stages that come before; all of them are earlier in the list."""
     makes: tuple[Path, ...] = ()
@@ -43,6 +45,10 @@ class Stage:
     """What the job after the array makes, such as index."""
     cluster: ClusterConfig = field(default=ClusterConfig())
     """Its requests to the cluster."""
+    options: Any = None
+    """The options of its command, as an object of the command's class."""
+    runs: str = ""
+    """Name of its command, such as train-cad."""
     recorded: tuple[Path, ...] = ()
     """On a cluster: other folders that may record jobs doing the same work, submitted manually or by a study."""
 

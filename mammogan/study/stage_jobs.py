@@ -11,7 +11,7 @@ from mammogan.cluster.slurm.profile import ClusterConfig, for_one_process
 from mammogan.cluster.tasks import Command, TrainCad
 from mammogan.config import CadConfig, GanConfig
 from mammogan.errors import UserError
-from mammogan.study.commands import command_and_options
+from mammogan.study.commands import StudyCommand
 from mammogan.study.shares import share_commands
 from mammogan.study.stage import CompletingTask, Stage, inputs_of
 from mammogan.workspace import OBJECTIVES, Direction, Resolution, Workspace
@@ -45,8 +45,8 @@ def work_of(stages: Sequence[Stage], workspace: Workspace, stage: Stage, done: S
     if not done >= set(stage.needs):
         shares = share_commands(stage.command, len(stage.shards))
         return Array(job.name, shares, job.folder, last, makes=stage.shards), requests
-    command, options = command_and_options(stage.command)
-    arrays = command.arrays(options) if command.arrays else []
+    command = StudyCommand.load(stage.runs)
+    arrays = command.arrays(stage.options) if command.arrays else []
     if not arrays:
         return last, for_one_process(stage.cluster, 0)
     [left] = arrays
@@ -95,8 +95,8 @@ def _refuse_leaving_gans(cad: Path, config: CadConfig, workspace: Workspace) -> 
 
 def _training(stage: Stage) -> Job | None:
     """Return the job of a stage whose command says what it would launch; None for other stages."""
-    command, options = command_and_options(stage.command)
+    command = StudyCommand.load(stage.runs)
     if not command.jobs:
         return None
-    [job] = command.jobs(options)
+    [job] = command.jobs(stage.options)
     return job

@@ -14,6 +14,8 @@ PEER_LOST = ("closed by peer", "reset by peer", "Broken pipe", "Socket Timeout",
 """Texts of errors that say only that another rank is gone."""
 EXCEPTION = re.compile(r"(?:\w+\.)*([A-Za-z_]\w*(?:: .*)?)$")
 """The last line of a traceback, without the module before the exception's name."""
+PREFIX = re.compile(r"^\[rank\d+\]:\s?", re.MULTILINE)
+"""What torch writes before each line of a traceback when there are several ranks."""
 SCHEDULER = re.compile(r"(?:slurmstepd|srun|slurmd|bash|/bin/sh): .*|error: .*|.*\bKilled\b.*")
 """Errors of SLURM, of the shell, and of programs."""
 
@@ -32,7 +34,7 @@ def last_error(logs: Sequence[Path]) -> str:
 def _errors(text: str) -> Iterator[str]:
     """Yield the ends of tracebacks, and the errors that programs and the scheduler print, in order."""
     in_traceback = False
-    for line in text.splitlines():
+    for line in PREFIX.sub("", text).splitlines():
         if line.startswith("Traceback (most recent call last)"):
             in_traceback = True
         elif in_traceback and line and not line[0].isspace():

@@ -10,6 +10,7 @@ from typing import Literal
 
 from mammogan.cluster.slurm.queue import CANCELLED, ENDED_WELL, JobState
 from mammogan.cluster.slurm.submission_record import Submission
+from mammogan.cluster.usage import read_usage
 from mammogan.training.run.status import Status
 from mammogan.watch.log_errors import last_error
 from mammogan.watch.stages import Watched
@@ -53,6 +54,8 @@ class StageStatus:
     error: str = ""
     """The last error in its logs, one line."""
     log: Path | None = None
+    usage: str = ""
+    """On which node its last job ran, and what it used of what was asked for, once it has ended."""
     changed: float | None = None
     """When its files last changed, in seconds since 1970."""
 
@@ -92,15 +95,15 @@ WENT_WRONG: tuple[Outcome, ...] = ("failed", "cancelled", "lost")
 
 
 def _outcomes(submission: Submission | None, known: Mapping[str, JobState], silent: bool) -> dict[str, Outcome]:
-    """Return the outcome of each job. If SLURM has forgotten it, its result file decides; 'lost' means there is no
-    result."""
+    """Return the outcome of each job. If SLURM has forgotten it, what it wrote at its end decides; 'lost' means
+    that it wrote nothing."""
     return {job: _outcome(submission, job, known.get(job), silent) for job in submission.jobs} if submission else {}
 
 
 def _outcome(submission: Submission, job: str, state: JobState | None, silent: bool) -> Outcome:
     if state is None:
-        result = submission.result(job)
-        return "done" if result == "success" else "failed" if result else "unknown" if silent else "lost"
+        how = submission.outcome(job)
+        return "done" if how == "success" else "failed" if how else "unknown" if silent else "lost"
     if not state.ended:
         return "waiting" if state.waits else "running"
     return "done" if state.word == ENDED_WELL else "cancelled" if state.word in CANCELLED else "failed"
@@ -113,7 +116,9 @@ def _of_jobs(
     state = _state(seen.stage, submission, set(outcomes.values()))
     deciding = _with_outcome(outcomes, "lost" if state == "stopped" else state) or list(outcomes)[-1:]
     wrong = next((jobs for how in WENT_WRONG if (jobs := _with_outcome(outcomes, how))), [])
-    logs = [log for job in wrong[:LOOKED_AT] or deciding[:1] for log in submission.logs(job)]
+    looked_at = wrong[:LOOKED_AT] or deciding[:1]
+    logs = [log for job in looked_at for log in submission.logs(job)]
+    expected = submission.files_of(looked_at[0])[0] if looked_at and state == "failed" else None
     return replace(
         seen,
         state=state,
@@ -121,7 +126,8 @@ def _of_jobs(
         restarts=max((known[job].restarts for job in outcomes if job in known), default=0),
         tasks=_tasks(submission, outcomes),
         error=_error(seen.stage, state, bool(wrong), logs) if state != "done" else "",
-        log=logs[0] if logs else None,
+        log=logs[0] if logs else expected,
+        usage=read_usage(submission.files_of(list(outcomes)[-1])[0]) if outcomes else "",
     )
 
 
@@ -174,6 +180,8 @@ def _error(stage: Watched, state: State, went_wrong: bool, logs: Sequence[Path])
         return f"ended without making {stage.complete}"
     if state == "cancelled" and not logs:
         return "it never started: a job it waits for failed, or it was cancelled"
+    if state == "failed" and not logs:
+        return "it wrote no log: does its node see the workspace, under the same path?"
     return last_error(logs) if went_wrong else ""
 
 

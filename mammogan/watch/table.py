@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 HEADS = ("stage", "state", "progress", "figures", "images/s", "left")
 COLOURS = {"running": "green", "waiting": "yellow", "failed": "red", "cancelled": "red", "stopped": "magenta"}
 SIGNS = {"below": "<", "above": ">"}
+SHOWN_WAITING = 0.05
+"""Smallest share of the time that a training waits for data that is shown."""
 SHOWN_FAILED = 5
 """Most failed shards that are named."""
 
@@ -25,8 +27,8 @@ def plain(view: View) -> str:
     rows = [HEADS, *(_cells(standing, view.time) for standing in view.standings)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    wrong = [line for standing in view.standings for line in _wrong(standing)]
-    return "\n".join([_title(view), "", *lines, *([""] if wrong else []), *wrong])
+    below = [line for lines_of in (_wrong, _usage) for standing in view.standings for line in lines_of(standing)]
+    return "\n".join([_title(view), "", *lines, *([""] if below else []), *below])
 
 
 def table(view: View) -> RenderableType:
@@ -46,7 +48,8 @@ def table(view: View) -> RenderableType:
         coloured = Text(state, style=COLOURS.get(standing.state, ""))
         shown.add_row(Text(name), coloured, *(Text(cell) for cell in others), style=dim)
     wrong = [Text(line, style="" if line.startswith(" ") else "red") for s in view.standings for line in _wrong(s)]
-    return Group(shown, *wrong)
+    used = [Text(line, style="dim") for standing in view.standings for line in _usage(standing)]
+    return Group(shown, *wrong, *used)
 
 
 def _title(view: View) -> str:
@@ -94,6 +97,8 @@ def _figures(found: StageStatus) -> Iterator[str]:
     if "best_auc" in figures:
         yield f"best AUC {figures['best_auc']:.3f}"
     yield from _shares(figures, validation_fooled="fooled")
+    if found.progress.status and (share := found.progress.status.waiting_share or 0) >= SHOWN_WAITING:
+        yield f"waits {share:.0%} for data"
     if found.tasks and found.state != "done":
         tasks = found.tasks
         counts = {"running": tasks.running, "waiting": tasks.waiting, "failed": len(tasks.failed)}
@@ -108,12 +113,16 @@ def _shares(figures: dict[str, float], **names: str) -> Iterator[str]:
 def _wrong(found: StageStatus) -> list[str]:
     """Return lines that say what went wrong in a stage, and in which log."""
     failed = found.tasks.failed if found.tasks else ()
-    if not (found.error or failed):
+    if not (found.error or failed or (found.state == "failed" and found.log)):
         return []
     lines = [f"{found.stage.name} {found.told}: {found.error}".rstrip(": ")]
     if failed:
         lines.append(f"  shards  {_some(failed)}")
     return [*lines, *([f"  log     {found.log}"] if found.log else [])]
+
+
+def _usage(found: StageStatus) -> list[str]:
+    return [f"{found.stage.name} on {found.usage}"] if found.usage else []
 
 
 def _some(names: Sequence[str]) -> str:

@@ -80,6 +80,8 @@ def document(view: View) -> dict[str, Any]:
     shards      of a stage that makes shards: done, and all if it is known
     error       the last error in its logs, one line; of a stage that failed, was cancelled or stopped
     log         file
+    usage       the node, GPU and share of it that its last job has, and what it used once it has ended; null if unknown
+    waiting_share    of a running training: the share of its time in which it waits for data
     changed     when its files last changed, ISO 8601, UTC
     """
     return {
@@ -111,9 +113,11 @@ def _stage(found: StageStatus, now: float) -> dict[str, Any]:
         "figures": progress.figures,
         "images_per_second": status.images_per_second if status else None,
         "seconds_left": seconds_left(found, now),
+        "waiting_share": status.waiting_share if status else None,
         "shards": dict(zip(("done", "all"), found.shards, strict=True)) if found.shards else None,
         "error": found.error or None,
         "log": str(found.log) if found.log else None,
+        "usage": found.usage or None,
         "changed": _iso(found.changed) if found.changed else None,
     }
 

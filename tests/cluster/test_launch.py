@@ -18,7 +18,8 @@ from mammogan.cluster.launch import choose_resolution, launch
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Command
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.options import guarded, keys, parse
+from mammogan.io.options import guarded, parse
+from mammogan.io.structure import keys
 from mammogan.workspace import Resolution, Workspace
 
 
@@ -35,11 +36,42 @@ def ready(tmp_path: Path) -> Workspace:
 def test_auto_stays_on_a_machine_without_slurm_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs(tmp_path, monkeypatch)
     assert choose(ClusterConfig()) == Where("local", "sbatch is not installed here")
-    programs(tmp_path, monkeypatch, sbatch="exit 0", sinfo="exit 1")
-    assert choose(ClusterConfig()) == Where("local", "sinfo fails")
-    monkeypatch.setattr(backend, "ANSWER_SECONDS", 0.2)
-    programs(tmp_path, monkeypatch, sbatch="exit 0", sinfo="exec /bin/sleep 9")
-    assert choose(ClusterConfig()) == Where("local", "sinfo does not answer within 0.2 s")
+    unconfigured = "sinfo: fatal: Could not establish a configuration source"
+    programs(tmp_path, monkeypatch, sbatch="exit 0", sinfo=f"echo {unconfigured} >&2; exit 1")
+    assert choose(ClusterConfig()) == Where("local", f"sinfo fails: {unconfigured}")
+
+
+FAILS_ONCE = "[ -e {0} ] || {{ /bin/touch {0}; exit 1; }}"
+SLOW_ONCE = "[ -e {0} ] || {{ /bin/touch {0}; exec /bin/sleep 9; }}"
+
+
+@pytest.mark.parametrize("sinfo", [FAILS_ONCE, SLOW_ONCE], ids=["fails", "slow"])
+def test_one_missed_answer_does_not_decide_where_work_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sinfo: str
+) -> None:
+    monkeypatch.setattr(backend, "ANSWER_SECONDS", (0.5, 5.0))
+    monkeypatch.setattr(backend, "PAUSE_SECONDS", 0.0)
+    programs(tmp_path, monkeypatch, sbatch="exit 0", sinfo=sinfo.format(tmp_path / "asked"))
+    assert choose(ClusterConfig()).name == "slurm"
+
+
+@pytest.mark.parametrize(
+    ("scripts", "problem"),
+    [
+        ({"sinfo": "echo 'Unable to contact slurm controller' >&2; exit 1"}, "sinfo fails: Unable to contact slurm"),
+        ({"sinfo": "exec /bin/sleep 9"}, "sinfo does not answer within 0.2 s"),
+        ({}, "sinfo cannot be run here"),
+    ],
+)
+def test_where_sbatch_is_installed_and_slurm_does_not_answer_nothing_is_computed_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scripts: dict[str, str], problem: str
+) -> None:
+    monkeypatch.setattr(backend, "ANSWER_SECONDS", (0.2, 0.2))
+    monkeypatch.setattr(backend, "PAUSE_SECONDS", 0.0)
+    programs(tmp_path, monkeypatch, sbatch="exit 0", **scripts)
+    with pytest.raises(UserError, match=f"{problem}.*give --cluster local to compute on this machine"):
+        choose(ClusterConfig())
+    assert choose(ClusterConfig(cluster="local")).name == "local"
 
 
 def test_auto_submits_where_slurm_answers_but_not_from_inside_a_job(

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clusters import Flatly, leave_clusters, programs, ready_workspace
@@ -13,10 +14,10 @@ from conftest import ROOT, run_script
 
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.launch import launch_array
+from mammogan.cluster.slurm.gres import gpus_of
 from mammogan.cluster.slurm.profile import (
     ClusterConfig,
     for_one_process,
-    gpus_of,
     minutes,
     python,
     sbatch_parameters,
@@ -42,6 +43,7 @@ def ready(tmp_path: Path) -> Workspace:
 
 def assert_golden(name: str, text: str, workspace: Workspace) -> None:
     text = text.replace(sys.executable, "PYTHON").replace(str(workspace.root.absolute()), "WORKSPACE")
+    text = text.replace(str(Path.cwd()), "HERE")
     golden = GOLDEN / name
     if os.environ.get("MAMMOGAN_ACCEPT") == "1":
         golden.write_text(text, encoding="utf-8")
@@ -87,9 +89,77 @@ def test_the_dry_run_is_what_submitit_submits(
 
 def test_the_work_is_the_scripts_last_command_and_a_failing_setup_line_ends_it() -> None:
     lines = sbatch_text(ClusterConfig(setup=("module load cuda",)), "name", Path("run")).splitlines()
-    assert "module load cuda || exit 1" in lines
+    assert lines.index("{ module load cuda") + 1 == lines.index("} || setup_failed 'module load cuda'")
     assert [line for line in lines if line][-1].startswith("srun --unbuffered")
-    assert "--cpus-per-task=4 --kill-on-bad-exit=1" in lines[-1]
+    assert "--export=ALL --cpus-per-task=4 --kill-on-bad-exit=1" in lines[-1]
+
+
+BLOCK = """
+# a comment
+if [ -e {there} ]; then
+    cd {there}  # another
+fi
+export NAME=value; NUMBERS=$(seq 1 \\
+    2)
+cat <<END > text
+  as it is
+END
+"""
+
+
+def run_until_the_work(config: ClusterConfig, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run what a job script does before the work, then tell the folder and what the setup has set."""
+    script = sbatch_text(config, "name", folder).partition("# command")[0]
+    script += 'echo "$PWD, $NAME, $NUMBERS"'
+    return subprocess.run(["bash"], input=script, capture_output=True, text=True)
+
+
+def test_setup_is_a_list_or_a_block_and_the_work_begins_in_the_folder_it_was_submitted_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted_from, there = tmp_path / "it's here", tmp_path / "there"
+    submitted_from.mkdir()
+    there.mkdir()
+    monkeypatch.chdir(submitted_from)
+    profile = tmp_path / "site.yaml"
+    for block in (
+        "setup: |" + BLOCK.replace("\n", "\n  "),
+        "setup: ['cd {there} # x', 'export NAME=value', 'NUMBERS=1']",
+    ):
+        profile.write_text(block.format(there=there))
+        result = run_until_the_work(parse(ClusterConfig, ["--profile", str(profile)]), tmp_path)
+        assert result.stdout.startswith(f"{submitted_from}, value, 1") and not result.stderr
+    assert (there / "text").read_text() == "  as it is\n"
+
+
+@pytest.mark.parametrize(
+    ("setup", "told"),
+    [
+        (("true", "module load cuda", "export NAME=x"), "this line of --setup failed: module load cuda"),
+        (("export NAME=x\nfalse # why\ntrue",), "this line of --setup failed: false # why"),
+        (("if true; then\n  false\nfi",), "this line of --setup failed: if true; then"),
+    ],
+)
+def test_a_setup_line_that_fails_ends_the_job_and_is_named(setup: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    result = run_until_the_work(ClusterConfig(setup=setup), tmp_path)
+    assert result.returncode == 1 and result.stdout == "" and f"error: {told}\n" in result.stderr
+
+
+def test_a_job_does_not_begin_where_the_folder_it_was_submitted_from_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    script = sbatch_text(ClusterConfig(), "name", tmp_path).partition("# command")[0]
+    (tmp_path / "gone").rmdir()
+    result = subprocess.run(["bash"], input=script, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 1 and "gone, which is not on this node: use a folder that all" in result.stderr
+
+
+@pytest.mark.parametrize("half", ["if true; then", "echo 'x", "cat <<END", "export A=1 \\"])
+def test_half_a_command_as_setup_is_refused_before_anything_is_submitted(half: str) -> None:
+    with pytest.raises(UserError, match="--setup: expected complete commands of bash, found "):
+        sbatch_text(ClusterConfig(setup=("true", half)), "name", Path("run"))
 
 
 def test_the_command_line_wins_over_the_profile_and_that_over_defaults(tmp_path: Path) -> None:
@@ -133,7 +203,14 @@ def test_times_are_read_as_sbatch_reads_them(text: str, expected: int) -> None:
 
 
 def test_requests_that_contradict_themselves_are_refused() -> None:
-    for wrong in ({"time": "1h"}, {"time": "0"}, {"nodes": 0}, {"cpu_ranks": 0}, {"cpu_ranks": 2, "gpus_per_node": 1}):
+    for wrong in (
+        *({"time": "1h"}, {"time": "0"}, {"nodes": 0}, {"cpu_ranks": 0}, {"cpu_ranks": 2, "gpus_per_node": 1}),
+        *({"tasks": 0}, {"time": "3", "signal_seconds": 180}, {"gres": "gpu:0"}, {"gres": "gpu:a100:0,nvme:1"}),
+        *(
+            {"sbatch": (option,)}
+            for option in ("time=1", "--partition=x", "mem=9", "array=0-9", "job-name=x", "signal=2")
+        ),
+    ):
         with pytest.raises(UserError):
             ClusterConfig(**wrong)  # type: ignore[arg-type]
 
@@ -142,9 +219,39 @@ def test_gpus_requested_by_type_make_as_many_ranks_and_no_second_request() -> No
     asked = sbatch_parameters(ClusterConfig(gres="gpu:a100:4,nvme:1"), "name")
     assert asked["ntasks_per_node"] == 4 and asked["gres"] == "gpu:a100:4,nvme:1" and "gpus_per_node" not in asked
     assert for_one_process(ClusterConfig(gres="gpu:a100:4,nvme:1"), gpus=1).gres == "gpu:a100:1,nvme:1"
-    assert [gpus_of(text) for text in ("gpu", "gpu:2", "gpu:a100", "shm:1,gpu:v:8")] == [1, 2, 1, 8]
     with pytest.raises(UserError, match="expected gpu:N"):
         gpus_of("nvme:1")
+
+
+@pytest.mark.parametrize(
+    ("gres", "gpus", "one"),
+    [
+        ("gpu", 1, "gpu:1"),
+        ("gpu:2", 2, "gpu:1"),
+        ("gpu:a100", 1, "gpu:a100:1"),
+        ("shm:1,gpu:v:8", 8, "shm:1,gpu:v:1"),
+        ("gpu:nvidia_a100-sxm4-80gb:4", 4, "gpu:nvidia_a100-sxm4-80gb:1"),
+        ("gpu:1g.10gb:4", 4, "gpu:1g.10gb:1"),
+        ("gpu:1g.10gb", 1, "gpu:1g.10gb:1"),
+        ("gpu:a100_3g.20gb:2,gpu:1g.5gb:3,nvme:1", 5, "gpu:a100_3g.20gb:1,nvme:1"),
+        ("gpu:0,gpu:a100:2", 2, "gpu:a100:1"),
+    ],
+)
+def test_gres_is_read_as_name_type_and_count(gres: str, gpus: int, one: str) -> None:
+    assert gpus_of(gres) == gpus and for_one_process(ClusterConfig(gres=gres), gpus=1).gres == one
+
+
+@pytest.mark.parametrize(
+    ("asked", "memory"),
+    [
+        ({"cpu_ranks": 2, "cpus_per_task": 3}, "24576M"),
+        ({"gpus_per_node": 2, "mem_gb": 1.5}, "1536M"),
+        ({"mem_gb": 0}, "0M"),
+        ({"sbatch": ("mem-per-gpu=9G",)}, None),
+    ],
+)
+def test_memory_is_always_asked_for(asked: dict[str, Any], memory: str | None) -> None:
+    assert sbatch_parameters(ClusterConfig(**asked), "name").get("mem") == memory
 
 
 def test_ranks_on_cpu_cores_request_no_gpu() -> None:

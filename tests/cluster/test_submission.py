@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from clusters import leave_clusters, programs, ready_workspace
+from clusters import leave_clusters, prints, programs, ready_workspace, squeue_rows
 
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.launch import launch, launch_array
@@ -68,7 +68,11 @@ def job_in(folder: Path) -> Job:
 def test_a_run_whose_job_is_still_queued_is_not_submitted_again(
     ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submitting(tmp_path, monkeypatch, squeue="echo '1 mammogan-gan'; echo '7 mammogan-else'")
+    submitting(
+        tmp_path,
+        monkeypatch,
+        squeue=prints(squeue_rows("1 RUNNING None 0 mammogan-gan", "7 RUNNING None 0 mammogan-else")),
+    )
     job = job_in(ready.root / "runs" / "gan")
     assert launch([job], ClusterConfig()) == 0
     with pytest.raises(UserError, match=r"still queued or running: job 1 \(gan\).*\n  scancel 1$"):
@@ -79,7 +83,12 @@ def test_a_run_whose_job_is_still_queued_is_not_submitted_again(
 
 @pytest.mark.parametrize(
     "squeue",
-    ["echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", "exit 0", "echo '1 of-somebody-else'"],
+    [
+        "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1",
+        "exit 0",
+        prints(squeue_rows("1 RUNNING None 0 of-somebody-else")),
+        prints(squeue_rows("1 COMPLETED None 0 mammogan-gan")),
+    ],
 )
 def test_a_run_whose_job_has_ended_is_submitted_again_also_when_it_is_done(
     ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, squeue: str
@@ -111,7 +120,7 @@ def test_waiting_continues_when_squeue_does_not_answer_for_a_while(
     ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slow_once = f"[ -e {tmp_path}/asked ] || {{ /bin/touch {tmp_path}/asked; exec /bin/sleep 9; }}"
-    submitting(tmp_path, monkeypatch, squeue=slow_once)
+    submitting(tmp_path, monkeypatch, squeue=f'case "$*" in *--states=all*) {slow_once};; esac')
     monkeypatch.setattr(commands, "ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(wait, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(wait, "FOLDER_LAG_SECONDS", 0)
@@ -123,8 +132,8 @@ def test_waiting_continues_when_squeue_does_not_answer_for_a_while(
 def test_tasks_of_an_array_that_were_cancelled_leave_nothing_to_wait_for(
     ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = "echo '1_0 mammogan-a'; echo '1_1 mammogan-a'; echo '1_2 mammogan-a'; echo '2 mammogan-index'"
-    submitting(tmp_path, monkeypatch, squeue=f'case "$*" in *CANCELLED*--array*) {rows};; esac')
+    rows = squeue_rows(*(f"{job} CANCELLED None 0 mammogan-a" for job in ("1_0", "1_1", "1_2", "2")))
+    submitting(tmp_path, monkeypatch, squeue=prints(rows))
     folder = ready.root / "a"
     work = Array("a", [Command(("true",))] * 3, folder, Job("index", Command(("true",)), folder, folder / "i"))
     began = time.monotonic()
@@ -164,7 +173,7 @@ def test_a_job_does_not_inherit_the_rank_of_who_submits_it(
 def test_all_jobs_of_an_array_are_recorded_and_looked_for(
     ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submitting(tmp_path, monkeypatch, squeue="echo '1_[3-5] mammogan-generate'")
+    submitting(tmp_path, monkeypatch, squeue=prints(squeue_rows("1_3 PENDING None 0 mammogan-generate")))
     folder = ready.root / "a"
     work = Array("generate", [Command(("true",))] * 7, folder, Job("index", Command(("true",)), folder, folder / "i"))
     assert launch_array(work, ClusterConfig()) == 0

@@ -302,8 +302,8 @@ def test_options_that_make_no_sense_are_refused(values: dict[str, object], expec
         DrawConfig(**values)  # type: ignore[arg-type]
 
 
-def test_only_the_first_shards_are_made_adversarial_if_that_is_requested(readable: Workspace) -> None:
-    config = GenerateConfig(device="cpu", split=("train", "test"), allow_train=True, first_shards=1)
+def test_of_training_only_the_first_shards_are_made_adversarial_if_that_is_requested(readable: Workspace) -> None:
+    config = GenerateConfig(device="cpu", split=("train", "test"), allow_train=True, train_shards=1)
     names = [task.name for task in plan(readable, SMALL, config)]
     assert sorted(names) == sorted(f"{s}-{d}-000000.tar" for s in ("train", "test") for d in ("remove", "insert"))
     assert read_json(readable.adversarial(SMALL) / "index.json")["counts"]["train"]["positive"] > 0

@@ -1,4 +1,4 @@
-"""The demo's way with the real films: they may be missing, and one of them may be unreadable."""
+"""The demo with real films, which may be missing or unreadable, and its reader study."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from conftest import SMALL
 
 from mammogan.errors import UserError
+from mammogan.workspace import Workspace
 
 
 @pytest.fixture
@@ -41,3 +43,24 @@ def test_a_film_that_cannot_be_read_is_left_out_and_the_demo_continues(
     demo.step("make-shards", (0, demo.SOME_LEFT_OUT), **words)
     with pytest.raises(UserError, match=r"make-shards ended with exit code 3"):
         demo.step("make-shards", **words)
+
+
+def test_the_demo_ends_with_a_study_that_simulated_readers_read_and_repeats_nothing(
+    demo: ModuleType, readable: Workspace
+) -> None:
+    def written() -> dict[Path, int]:
+        folders = (readable.adversarial(SMALL), readable.reading(demo.READING) / "images", readable.root / "private")
+        return {path: path.stat().st_mtime_ns for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+    demo.read_by_programs(readable.root, seed=1)
+    report = readable.root / "report" / f"reading-{demo.READING}"
+    answers, made = (report / "answers.csv").read_text(encoding="utf-8"), written()
+    assert "No person has read these images" in (report / "index.html").read_text(encoding="utf-8")
+    assert {row["reader"] for row in csv.DictReader(answers.splitlines())} == {"R1", "R2", "R3", "R4", "R5"}
+    detectors = (report / "detectors.csv").read_text(encoding="utf-8").splitlines()
+    assert {(row["detector"], row["session"]) for row in csv.DictReader(detectors)} == {
+        (detector, session) for detector in ("network", "spectrum") for session in ("3", "5")
+    }
+    assert all((report / f"table{number}.md").is_file() for number in (2, 3, 4))
+    demo.read_by_programs(readable.root, seed=1)
+    assert (report / "answers.csv").read_text(encoding="utf-8") == answers and written() == made

@@ -41,7 +41,7 @@ def test_each_objective_has_stages_of_its_own_and_insertion_comes_after_removal(
 def test_each_objective_takes_its_own_settings_and_what_both_share(workspace: Workspace) -> None:
     stages = {stage.name: " ".join(stage.command) for stage in line(workspace, OBJECTIVES).stages()}
     study, lesion = stages["gan-96x96-remove"], stages["gan-96x96-remove-lesion"]
-    assert "--lr-gnet=1e-3" in study and "lesion" not in study.replace(str(workspace.root), "")
+    assert "--lr-gnet=0.001" in study and "lesion" not in study.replace(str(workspace.root), "")
     assert "--lesion.epochs=3" in lesion and "--lesion.cells=24" in lesion and "--lr-gnet" not in lesion
     assert "--width=0.05" in study and "--width=0.05" in lesion
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from clusters import leave_clusters, programs
+from clusters import leave_clusters, prints, programs, squeue_rows
 from conftest import SMALL, run_script
 from dicoms import write_cohort
 from generators import save_all
@@ -178,7 +178,7 @@ def alter_all(workspace: Workspace) -> None:
 
 def on_a_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose job 7 runs, and which takes no other."""
-    squeue = "case \"$*\" in *'|'*) echo '7|RUNNING|None|(null)|mammogan-x';; *) echo '7 mammogan-x';; esac"
+    squeue = prints(squeue_rows("7 RUNNING None 0 mammogan-x"))
     programs(folder / "bin", monkeypatch, srun="exit 0", sbatch='[ "$1" = --version ]', sinfo="exit 0", squeue=squeue)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from clusters import leave_clusters, programs
+from clusters import leave_clusters, programs, squeue_rows
 
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.slurm.profile import ClusterConfig
@@ -38,8 +38,9 @@ class Cluster:
 
     def shows(self, *rows: str) -> None:
         """Each as 'number state reason dependency'."""
-        lines = [f"{'|'.join(row.split())}|mammogan-x" for row in rows]
-        (self.folder / "rows").write_text("".join(line + "\n" for line in lines))
+        split = (row.split() for row in rows)
+        lines = [f"{number} {state} {reason} 0 mammogan-x {waits_for}" for number, state, reason, waits_for in split]
+        (self.folder / "rows").write_text(squeue_rows(*lines))
 
     def submit(self, *done: str, arrays: int = 0, **asks: tuple[str, ...]) -> StudyJobs:
         stages = [Stage(name, ("true",), needs, asks=("x.py", *asks.get(name, ()))) for name, needs in NEEDS.items()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -17,9 +18,12 @@ import trainings
 from clusters import leave_clusters, programs, wait_for
 from conftest import ROOT, SMALL, run_script
 
+from mammogan.cluster.slurm.outcome import outcome_file
 from mammogan.cluster.slurm.queue import COLUMNS
+from mammogan.cluster.slurm.wait import Submitted
 from mammogan.config import GanConfig, to_dict
 from mammogan.errors import UserError
+from mammogan.io.records import write_record
 from mammogan.training.run.status import Status, read_status
 from mammogan.watch.stage_status import StageStatus
 from mammogan.watch.table import plain, table
@@ -80,12 +84,12 @@ def submit(folder: Path, *ids: str, arrays: dict[str, list[str]] | None = None) 
 
 
 def end(folder: Path, job: str, how: str | None, log: str = "") -> None:
-    """As if a job had ended, with what submitit and it wrote."""
+    """As if a job had ended, with what it wrote."""
     files = folder / "submit" / job.partition("_")[0]
     files.mkdir(parents=True, exist_ok=True)
     (files / f"{job}_0_log.out").write_text(log)
     if how:
-        (files / f"{job}_0_result.pkl").write_bytes(pickle.dumps((how, None)))
+        write_record(outcome_file(files, job), {"outcome": how})
 
 
 def test_a_training_is_shown_while_it_runs_here_after_it_was_killed_and_once_it_is_done(workspace: Workspace) -> None:
@@ -221,6 +225,41 @@ def test_without_accounting_the_result_of_a_job_says_how_it_ended(
     (run / "done.json").write_text("{}")
     assert stage(begun).state == "done"
     assert "(states from squeue)" in plain(look(begun))
+
+
+class Planted:
+    """Unpickled, it writes a file: what others left in a workspace could do anything."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.file),)
+
+
+def test_a_pickle_planted_in_a_workspace_is_not_read_to_look(
+    begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begun.gan_run(SMALL, Direction.REMOVE)
+    programs(tmp_path / "bin", monkeypatch, squeue="exit 0", sacct=NO_ACCOUNTING)
+    submit(run, "41")
+    end(run, "41", "error", "error: no pairs\n")
+    planted = run / "submit" / "41" / "41_0_result.pkl"
+    planted.write_bytes(pickle.dumps(Planted(tmp_path / "ran")))
+    assert stage(begun).state == "failed" and stage(begun).error == "error: no pairs"
+    run_script("launch/watch.py", "--workspace", begun.root)
+    job = Submitted("41", "gan", run / "log", outcome_file(planted.parent, "41"), None)
+    assert not job.succeeded and not (tmp_path / "ran").exists()
+    pickle.loads(planted.read_bytes())
+    assert (tmp_path / "ran").exists(), "it would have run"
+
+
+def test_the_package_unpickles_nothing_but_the_task_that_a_process_was_started_for() -> None:
+    unpickles = re.compile(
+        r"\b(?:cloud)?pickle\.loads?\b|\bUnpickler\b|weights_only\s*=\s*False|allow_pickle\s*=\s*True"
+    )
+    users = [p.relative_to(ROOT) for p in (ROOT / "mammogan").rglob("*.py") if unpickles.search(p.read_text())]
+    assert users == [Path("mammogan/cluster/local.py")]
 
 
 def test_where_slurm_does_not_answer_nothing_is_made_up(

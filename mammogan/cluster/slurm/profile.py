@@ -12,20 +12,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from mammogan.cluster.slurm.gres import gpus_of, with_one_gpu
+from mammogan.cluster.slurm.setup import setup_lines
 from mammogan.errors import UserError
-
-
-def for_one_process(config: ClusterConfig, gpus: int) -> ClusterConfig:
-    """Return the same requests for work of one process with ``gpus`` GPUs, 0 or 1."""
-    if gpus == 0 or config.on_cpu:
-        return replace(config, nodes=1, cpu_ranks=1, gpus_per_node=None, gres=None)
-    gres = re.sub(r"\bgpu((?::[A-Za-z]\w*)?)(?::\d+)?", r"gpu\1:1", config.gres) if config.gres else None
-    return replace(config, nodes=1, gpus_per_node=1, gres=gres)
-
 
 SIGNAL_SECONDS = 180
 """Time before the limit at which a job gets its signal: to finish the batch, save, and go back to the queue."""
 JOB_NAME = "mammogan-{name}"
+GB_PER_CORE = 4
+"""Memory for each core when --mem-gb is left out: the default of a site is often too small for a training."""
+OTHER_OPTIONS = {"mem": "--mem-gb", "signal": "--signal-seconds", "array": "--tasks", "ntasks-per-node": "--cpu-ranks"}
+"""Options of sbatch that are asked for with options of other names."""
+FIXED_OPTIONS = ("job-name", "output", "error", "open-mode", "wrap", "parsable", "wait", "test-only")
+"""Options of sbatch that a job cannot do without, or that change how it is submitted."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class ClusterConfig:
     cpus_per_task: int = 4
     """CPU cores for each rank, including its loader workers (SLURM)."""
     mem_gb: float | None = None
-    """Memory per node in GB; the cluster's default when left out."""
+    """Memory per node in GB; 4 for each core when left out, 0 for all of the node's."""
     time: str = "1-00:00:00"
     """Time limit as sbatch writes it: minutes, H:MM:SS or D-HH:MM:SS. A training continues after it, see
     --max-requeues."""
@@ -78,7 +77,11 @@ class ClusterConfig:
     sbatch: tuple[str, ...] = ()
     """Further sbatch options as KEY=VALUE or KEY, such as licenses=disk exclusive."""
     setup: tuple[str, ...] = ()
-    """Shell lines that run before the work, such as "module load cuda"; one that fails ends the job."""
+    """Shell lines that run before the work, such as "module load cuda"; one that fails ends the job. In a profile, a
+    list or a block."""
+    tasks: int | None = None
+    """Most tasks of an array, each with its share of the shards; for sites that limit how many jobs may be submitted.
+    One task per shard when left out."""
     max_requeues: int = 30
     """How often a training that reaches its time limit goes back to the queue."""
     signal_seconds: int | None = None
@@ -90,13 +93,20 @@ class ClusterConfig:
     """Return only when the submitted jobs have ended, with an exit code that says how."""
 
     def __post_init__(self) -> None:
-        for name in ("nodes", "cpus_per_task", "cpu_ranks"):
+        for name in ("nodes", "cpus_per_task", "cpu_ranks", "tasks"):
             if (getattr(self, name) or 1) < 1 or getattr(self, name) == 0:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 1 or more")
         if self.cpu_ranks and (self.gpus_per_node or self.gres):
             raise UserError("--cpu-ranks computes on CPU cores: leave out --gpus-per-node and --gres")
-        minutes(self.time)
+        if (self.signal_seconds or 0) >= 60 * minutes(self.time):
+            raise UserError(
+                f"--signal-seconds {self.signal_seconds}: expected less than the time limit, --time {self.time}; "
+                "the job would be asked to stop when it begins"
+            )
+        if self.gres:
+            gpus_of(self.gres)
         self._refuse_line_breaks()
+        self._refuse_double_requests()
 
     def _refuse_line_breaks(self) -> None:
         """Raise UserError for a value that would add lines to the sbatch script."""
@@ -106,6 +116,15 @@ class ClusterConfig:
                 raise UserError(
                     f"--{name.replace('_', '-')} {value!r}: expected one line; shell lines of a job belong into --setup"
                 )
+
+    def _refuse_double_requests(self) -> None:
+        """Raise UserError for an option of sbatch that another option here decides: one of both would be ignored."""
+        for item in self.sbatch:
+            key = item.removeprefix("--").partition("=")[0]
+            ours = f"--{key}" if key.replace("-", "_") in vars(self) else OTHER_OPTIONS.get(key)
+            if ours or key in FIXED_OPTIONS:
+                instead = f"give {ours} instead" if ours else "leave it out, mammogan needs it for itself"
+                raise UserError(f"--sbatch {item}: expected an option that mammogan does not have; {instead}")
 
     @property
     def on_cpu(self) -> bool:
@@ -118,6 +137,13 @@ class ClusterConfig:
         if self.gres and self.gpus_per_node is None:
             return gpus_of(self.gres)
         return self.cpu_ranks or self.gpus_per_node or 1
+
+
+def for_one_process(config: ClusterConfig, gpus: int) -> ClusterConfig:
+    """Return the same requests for work of one process with ``gpus`` GPUs, 0 or 1."""
+    if gpus == 0 or config.on_cpu:
+        return replace(config, nodes=1, cpu_ranks=1, gpus_per_node=None, gres=None)
+    return replace(config, nodes=1, gpus_per_node=1, gres=with_one_gpu(config.gres) if config.gres else None)
 
 
 def minutes(text: str) -> int:
@@ -133,20 +159,13 @@ def minutes(text: str) -> int:
     return -(-total // 60)
 
 
-def gpus_of(gres: str) -> int:
-    """Return the number of GPUs in a gres such as gpu:a100:4 or gpu:2,nvme:1."""
-    for item in gres.split(","):
-        kind, *rest = item.split(":")
-        if kind == "gpu":
-            return int(rest[-1]) if rest and rest[-1].isdigit() else 1
-    raise UserError(f"--gres {gres}: expected gpu:N or gpu:TYPE:N in it, since each rank takes one GPU")
-
-
 def sbatch_parameters(config: ClusterConfig, name: str) -> dict[str, Any]:
     """Return the arguments of submitit's SLURM executor.
 
-    srun gets --cpus-per-task because since SLURM 22.05 it no longer inherits it. There is no teardown: the work is the
-    script's last command, so that its failure is the job's failure and no job that depends on it starts.
+    srun gets --cpus-per-task because since SLURM 22.05 it no longer inherits it, and --export because a site may have
+    jobs begin without the user's environment (SBATCH_EXPORT=NONE): srun would then hide the script's own from the work.
+    There is no teardown: the work is the script's last command, so that its failure is the job's failure and no job
+    that depends on it starts.
     """
     gpus = {} if config.on_cpu else {"gres": config.gres} if config.gres else {"gpus_per_node": config.ranks_per_node}
     plain = ("partition", "account", "qos", "constraint", "nodelist", "exclude", "comment", "mail_user", "mail_type")
@@ -157,15 +176,23 @@ def sbatch_parameters(config: ClusterConfig, name: str) -> dict[str, Any]:
         "ntasks_per_node": config.ranks_per_node,
         "cpus_per_task": config.cpus_per_task,
         **gpus,
-        **({"mem": f"{config.mem_gb * 1024:.0f}M"} if config.mem_gb else {}),
+        **_memory(config),
         **{key: getattr(config, key) for key in (*plain, "dependency") if getattr(config, key)},
         "signal_delay_s": config.signal_seconds or min(SIGNAL_SECONDS, minutes(config.time) * 10),
         "stderr_to_stdout": True,
         "wckey": None,
-        "setup": [f"{line} || exit 1" for line in config.setup] or None,
-        "srun_args": [f"--cpus-per-task={config.cpus_per_task}", "--kill-on-bad-exit=1"],
+        "setup": setup_lines(config.setup),
+        "srun_args": ["--export=ALL", f"--cpus-per-task={config.cpus_per_task}", "--kill-on-bad-exit=1"],
         "additional_parameters": _additional(config),
     }
+
+
+def _memory(config: ClusterConfig) -> dict[str, str]:
+    """Return the request for memory; none if --sbatch has one of another kind, such as mem-per-gpu."""
+    if any(item.removeprefix("--").startswith("mem-per-") for item in config.sbatch):
+        return {}
+    asked = config.ranks_per_node * config.cpus_per_task * GB_PER_CORE if config.mem_gb is None else config.mem_gb
+    return {"mem": f"{asked * 1024:.0f}M"}
 
 
 def _additional(config: ClusterConfig) -> dict[str, Any]:

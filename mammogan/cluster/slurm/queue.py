@@ -1,17 +1,40 @@
-"""Reads the states of jobs from squeue, and of jobs that it no longer lists from sacct, where that answers."""
+"""Reads the states of jobs from squeue, and of jobs that it no longer lists from sacct, where that answers.
+
+No other module reads what these two print.
+"""
 
 from __future__ import annotations
 
+import getpass
+import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from mammogan.cluster.slurm.commands import OUR_NAMES, asked
+from mammogan.cluster.slurm.commands import OUR_NAMES, answered, asked
+from mammogan.cluster.slurm.submission_record import submission_of
 from mammogan.errors import UserError
 
-COLUMNS = {"JobArrayID": 40, "State": 24, "Reason": 80, "RestartCnt": 12, "Name": 200}
+COLUMNS = {
+    "JobArrayID": 40,
+    "State": 24,
+    "Reason": 80,
+    "RestartCnt": 12,
+    "Name": 200,
+    "Dependency": 1000,
+    "Partition": 80,
+    "Account": 80,
+    "QOS": 80,
+    "TimeLimit": 24,
+    "Command": 1000,
+}
 """Columns of squeue with their widths. Fixed widths are needed since reasons contain blanks."""
+GRANTED = {"Partition": "partition", "Account": "account", "QOS": "QOS", "TimeLimit": "time"}
+"""Columns that say what a job was given, and what we call them."""
+SOON_SECONDS = 10.0
+"""How long an answer that is only for information may take."""
 ENDED_WELL = "COMPLETED"
 FAILED = {"FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE", "PREEMPTED"}
 CANCELLED = {"CANCELLED", "REVOKED"}
@@ -31,6 +54,15 @@ class JobState:
     reason: str = ""
     """Why it waits, such as Dependency."""
     restarts: int = 0
+    is_ours: bool = True
+    """Whether it has one of our names or scripts: another cluster, or this one years later, gives its number to another
+    job."""
+    dependency: str = ""
+    """The jobs that it waits for, as squeue prints them, such as afterok:12(unfulfilled)."""
+    granted: dict[str, str] = field(default_factory=dict)
+    """Its partition, account, QOS and time limit."""
+    script: str = ""
+    """The file that sbatch was given."""
 
     @property
     def ended(self) -> bool:
@@ -40,6 +72,102 @@ class JobState:
     @property
     def waits(self) -> bool:
         return self.word in WAITING
+
+    @property
+    def went_wrong(self) -> bool:
+        return self.word in FAILED | CANCELLED
+
+    @property
+    def waits_for(self) -> set[str]:
+        """Ids of the jobs that it waits for."""
+        return set(re.findall(r":(\d+)", self.dependency))
+
+    @property
+    def never_begins(self) -> bool:
+        """Whether SLURM says that a job it waits for failed."""
+        return self.reason == "DependencyNeverSatisfied" or "(failed)" in self.dependency
+
+
+def in_squeue(jobs: Sequence[str]) -> dict[str, JobState]:
+    """Return what squeue knows of these jobs, including those that have just ended, by job and task, such as 12 or
+    12_3.
+
+    UserError when it fails, NoAnswer when another try may succeed.
+    """
+    return _rows(_of_jobs(jobs), "--states=all") if jobs else {}
+
+
+def jobs_of_scripts(scripts: Sequence[Path]) -> list[str]:
+    """Return the numbers of this user's queued or running jobs that were submitted with one of these scripts."""
+    names = {script.name for script in scripts}
+    found = _rows(f"--user={getpass.getuser()}")
+    return list(
+        dict.fromkeys(job.partition("_")[0] for job, state in found.items() if Path(state.script).name in names)
+    )
+
+
+def granted(job: str) -> dict[str, str]:
+    """Return what SLURM gave a job that was just submitted: partition, account, QOS and time limit. Empty where it does
+    not answer soon."""
+    try:
+        return next((state.granted for state in _rows(_of_jobs([job]), seconds=SOON_SECONDS).values()), {})
+    except UserError:
+        return {}
+
+
+def _rows(*which: str, seconds: float | None = None) -> dict[str, JobState]:
+    columns = ",".join(f"{name}:{width}" for name, width in COLUMNS.items())
+    words = ("squeue", "--noheader", "--array", f"--Format={columns}", *which)
+    shown = asked(*words, fine="Invalid job id", seconds=seconds)
+    rows = [dict(zip(COLUMNS, _cut(line), strict=True)) for line in shown.splitlines() if line.strip()]
+    return {row["JobArrayID"]: _state(row) for row in rows}
+
+
+def _state(row: Mapping[str, str]) -> JobState:
+    return JobState(
+        word=row["State"],
+        reason="" if row["Reason"] == "None" else row["Reason"],
+        restarts=int(row["RestartCnt"]) if row["RestartCnt"].isdigit() else 0,
+        is_ours=row["Name"].startswith(OUR_NAMES) or ".submission_file_" in row["Command"],
+        dependency="" if row["Dependency"] == "(null)" else row["Dependency"],
+        granted={said: row[name] for name, said in GRANTED.items() if row[name]},
+        script=row["Command"],
+    )
+
+
+def queued(jobs: Sequence[str]) -> list[str]:
+    """Return those of our jobs that are queued or running; a job that SLURM no longer knows is left out."""
+    alive = {job.partition("_")[0] for job, state in in_squeue(jobs).items() if state.is_ours and not state.ended}
+    return [number for number in dict.fromkeys(jobs) if number in alive]
+
+
+def cancelled(jobs: Sequence[str]) -> set[str]:
+    """Return those of our jobs, and of the tasks of arrays (such as 12_3), that SLURM still knows as cancelled: by a
+    person, or because a job they waited for failed. Empty when SLURM does not answer."""
+    try:
+        return {job for job, state in in_squeue(jobs).items() if state.is_ours and state.word in CANCELLED}
+    except UserError:
+        return set()
+
+
+def refuse_queued(runs: Mapping[Path, str]) -> None:
+    """Raise UserError when jobs recorded in these folders are still queued or running: two jobs would write the same
+    files.
+
+    ``runs``: the name shown for each folder.
+    """
+    found = {name: submission for run, name in runs.items() if (submission := submission_of(run))}
+    submitted = {number: name for name, submission in found.items() for number in submission.job_ids}
+    if not submitted:
+        return
+    with answered(submitted):
+        alive = queued(list(submitted))
+    if alive:
+        which = ", ".join(f"{number} ({submitted[number]})" for number in alive)
+        raise UserError(
+            f"submitted before and still queued or running: job {which}. Wait until that ends, or cancel it with\n"
+            f"  scancel {' '.join(alive)}"
+        )
 
 
 class JobStates:
@@ -65,38 +193,33 @@ class JobStates:
         return found
 
     def _from_squeue(self, jobs: Sequence[str]) -> dict[str, JobState]:
-        columns = ",".join(f"{name}:{width}" for name, width in COLUMNS.items())
-        words = ("squeue", "--noheader", "--array", "--states=all", f"--Format={columns}")
-        self.trouble, shown = _told(*words, jobs=jobs)
-        rows = (_cut(line) for line in shown.splitlines())
-        return {
-            job: JobState(state, "" if reason == "None" else reason, int(restarts) if restarts.isdigit() else 0)
-            for job, state, reason, restarts, name in rows
-            if name.startswith(OUR_NAMES)
-        }
+        self.trouble = ""
+        try:
+            return {job: state for job, state in in_squeue(jobs).items() if state.is_ours}
+        except UserError as error:
+            self.trouble = str(error)
+            return {}
 
     def _from_sacct(self, jobs: Sequence[str]) -> dict[str, JobState]:
         """Return states by job. A job that went back to the queue has a row for each start; the last row counts."""
+        self.accounting = ""
+        if not jobs:
+            return {}
         words = ("sacct", "--noheader", "--parsable2", "--allocations", "--duplicates", "--format=JobID,State,JobName")
-        self.accounting, shown = _told(*words, jobs=jobs)
-        if self.accounting:
-            self._sacct_from = time.monotonic() + PAUSE_SECONDS
+        try:
+            shown = asked(*words, _of_jobs(jobs), fine="Invalid job id")
+        except UserError as error:
+            self.accounting, self._sacct_from = str(error), time.monotonic() + PAUSE_SECONDS
+            return {}
         rows = [line.split("|", 2) for line in shown.splitlines() if line.count("|") >= 2]
         ours = [(job, state.split()[0]) for job, state, name in rows if name.startswith(OUR_NAMES) and state]
         starts = Counter(job for job, _ in ours)
         return {job: JobState(state, restarts=starts[job] - 1) for job, state in ours}
 
 
-def _told(*words: str, jobs: Sequence[str]) -> tuple[str, str]:
-    """Return why a command failed, and what it printed about these jobs; one of both is empty. Without jobs it does not
-    run."""
-    if not jobs:
-        return "", ""
-    numbers = dict.fromkeys(job.partition("_")[0] for job in jobs)
-    try:
-        return "", asked(*words, f"--jobs={','.join(numbers)}", fine="Invalid job id")
-    except UserError as error:
-        return str(error), ""
+def _of_jobs(jobs: Sequence[str]) -> str:
+    """Return the option that names these jobs; tasks are named by their array."""
+    return f"--jobs={','.join(dict.fromkeys(job.partition('_')[0] for job in jobs))}"
 
 
 def _cut(line: str) -> Iterator[str]:

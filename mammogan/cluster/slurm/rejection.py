@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mammogan.cluster.slurm.commands import accounts, partitions
+from mammogan.cluster.slurm.commands import accounts, limits, partitions
 from mammogan.cluster.slurm.profile import ClusterConfig
 
 
@@ -20,6 +20,12 @@ class Advice:
 
 
 ADVICE = (
+    Advice(
+        ("accounting/qos policy", "maxsubmit", "maxwall", "maxgres", "maxtres", "maxcpu", "maxnode", "maxmem", "grp"),
+        "a limit of your account or QOS is reached: jobs submitted at once (--tasks N makes arrays shorter), time "
+        "(--time), or size (--nodes, --gpus-per-node, --cpus-per-task, --mem-gb); the limits are",
+        limits,
+    ),
     Advice(("partition name", "invalid partition"), "--partition must be one of these", partitions),
     Advice(
         ("account",),
@@ -37,12 +43,16 @@ ADVICE = (
 
 def refusal(name: str, said: str, config: ClusterConfig) -> str:
     """Return a message for a job that sbatch refused: its words, what was requested, what there is."""
-    lines = [line.removeprefix("sbatch: error: ").strip() for line in said.splitlines()]
-    told = [f"sbatch refused {name}: {'; '.join(line for line in lines if line)}", f"requested: {_asked(config)}"]
+    told = [f"sbatch refused {name}: {in_one_line(said)}", f"requested: {_asked(config)}"]
     advice = next((advice for advice in ADVICE if any(word in said.lower() for word in advice.words)), None)
     if advice and (found := advice.shows()):
         told += [f"{advice.text}:", *(f"  {line}" for line in found.splitlines())]
     return "\n".join(told)
+
+
+def in_one_line(said: str) -> str:
+    """Return what sbatch has said, without its own name before each line."""
+    return "; ".join(line for text in said.splitlines() if (line := text.removeprefix("sbatch: error: ").strip()))
 
 
 def _asked(config: ClusterConfig) -> str:

@@ -1,20 +1,25 @@
-"""Reads what a submission left in a run folder: launch.json, and in submit/ the logs and results of its jobs."""
+"""Reads what a submission left in a run folder: launch.json, and in submit/ the logs and outcomes of its jobs."""
 
 from __future__ import annotations
 
 import os
-import pickle
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from mammogan.cluster.slurm.commands import RECORD
-from mammogan.io.atomic import read_json
+from mammogan.cluster.slurm.outcome import ENDING, Outcome, outcome_file, outcome_of
+from mammogan.errors import UserError
+from mammogan.io.records import DamagedRecord, read_record
 from mammogan.workspace import Resolution, Workspace
 
+RECORD = "launch.json"
+"""File in a run folder that names the jobs submitted for it."""
+SHAPE = {"job_ids": [(str, int)], "submitted": str}
+REMEDY = (
+    "It names the jobs that work on this folder: see in squeue whether any does, then delete it and repeat the command"
+)
 LOG = re.compile(r"(\d+(?:_\d+)?)_(\d+)_log\.out")
 """Name of a log file: a job, such as 12 or 12_3, and its rank."""
 
@@ -25,8 +30,8 @@ class Listing:
 
     logs: dict[str, list[str]]
     """Names of the log files by job, in the order of its ranks."""
-    results: set[str]
-    """Names of the files in which submitit wrote how jobs ended."""
+    outcomes: set[str]
+    """Names of the files in which jobs wrote how they ended."""
 
     @classmethod
     def of(cls, folder: Path) -> Listing:
@@ -42,7 +47,7 @@ class Listing:
                 logs.setdefault(match[1], []).append((int(match[2]), name))
         return cls(
             {job: [name for _, name in sorted(of_job)] for job, of_job in logs.items()},
-            {name for name in names if name.endswith("_result.pkl")},
+            {name for name in names if name.endswith(ENDING)},
         )
 
 
@@ -60,7 +65,7 @@ class Submission:
     asks: str | None = None
     """The part of a study stage's command that decides what is made; None for a job that was submitted manually."""
     succeeded: set[Path] = field(default_factory=set, compare=False, repr=False)
-    """Results that are known to be successes; they are not read again."""
+    """Outcomes that are known to be successes; they are not read again."""
     listings: dict[Path, Listing] = field(default_factory=dict, compare=False, repr=False)
     """Folders of jobs, each listed once, however many tasks it has."""
 
@@ -83,20 +88,17 @@ class Submission:
         return [self._files(job) / name for name in self._listed(job).logs.get(job, ())]
 
     def files_of(self, job: str) -> tuple[Path, Path]:
-        """Return the paths of the first rank's log and result, whether they exist or not."""
-        return self._files(job) / f"{job}_0_log.out", self._files(job) / f"{job}_0_result.pkl"
+        """Return the paths of the first rank's log and of the job's outcome, whether they exist or not."""
+        return self._files(job) / f"{job}_0_log.out", outcome_file(self._files(job), job)
 
-    def result(self, job: str) -> str | None:
-        """Return 'success' or 'error' as submitit wrote it at the end; None when it wrote nothing, as after a kill."""
+    def outcome(self, job: str) -> Outcome | None:
+        """Return how a job ended, as it wrote it itself; None when it wrote nothing, as after a kill."""
         _, path = self.files_of(job)
         if path in self.succeeded:
             return "success"
-        if path.name not in self._listed(job).results:
+        if path.name not in self._listed(job).outcomes:
             return None
-        try:
-            how: str = pickle.loads(path.read_bytes())[0]
-        except Exception:  # a damaged pickle can raise anything
-            return None
+        how = outcome_of(path)
         if how == "success":
             self.succeeded.add(path)
         return how
@@ -129,7 +131,7 @@ def split_of_study(workspace: Workspace) -> str:
     """Return the split of a stage called just 'evaluate': a study that evaluates one split, any of them, names it
     so."""
     folder = workspace.root / "study" / "evaluate"
-    submission, kept = submission_of(folder), folder.with_name("evaluate.command")
+    submission, kept = _understood(folder), folder.with_name("evaluate.command")
     asks = (submission.asks or "") if submission else kept.read_text(encoding="utf-8") if kept.is_file() else ""
     found = re.search(r"--split[ =](\w+)", asks)
     return found[1] if found else "test"
@@ -138,19 +140,29 @@ def split_of_study(workspace: Workspace) -> str:
 def newest_submission(folders: Sequence[Path], succeeded: set[Path] | None = None) -> Submission | None:
     """Return the newest submission for any of these folders; a record that cannot be read counts as none.
 
-    ``succeeded`` collects results that are known to be successes, for the next call.
+    ``succeeded`` collects outcomes that are known to be successes, for the next call.
     """
     known = set() if succeeded is None else succeeded
-    found = [replace(submission, succeeded=known) for folder in folders if (submission := submission_of(folder))]
+    found = [replace(submission, succeeded=known) for folder in folders if (submission := _understood(folder))]
     return max(found, key=lambda submission: submission.submitted, default=None)
 
 
-def submission_of(folder: Path) -> Submission | None:
-    """Return the last submission for this folder; None where there is none, or its record cannot be read."""
+def _understood(folder: Path) -> Submission | None:
     try:
-        record: dict[str, Any] = read_json(folder / RECORD)
-        submitted = datetime.fromisoformat(record["submitted"]).timestamp()
-        ids, arrays = tuple(map(str, record["job_ids"])), dict(record.get("arrays", {}))
-        return Submission(folder, ids, arrays, submitted, record.get("asks"))
-    except (OSError, ValueError, TypeError, KeyError):
+        return submission_of(folder)
+    except (UserError, OSError):
         return None
+
+
+def submission_of(folder: Path) -> Submission | None:
+    """Return the last submission for this folder; None where there is none. UserError when its record is damaged, since
+    it must be known whether its jobs still work."""
+    file = folder / RECORD
+    if not file.is_file():
+        return None
+    record = read_record(file, SHAPE, REMEDY)
+    try:
+        submitted, arrays = datetime.fromisoformat(record["submitted"]).timestamp(), dict(record.get("arrays", {}))
+    except (ValueError, TypeError) as error:
+        raise DamagedRecord(file, str(error), REMEDY) from None
+    return Submission(folder, tuple(map(str, record["job_ids"])), arrays, submitted, record.get("asks"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
@@ -14,13 +14,20 @@ from typing import Any
 
 from mammogan.cluster.backend import check_shared, note
 from mammogan.cluster.job import Array, Job
-from mammogan.cluster.slurm.commands import RECORD, max_array, refuse_queued
+from mammogan.cluster.slurm.commands import NoAnswer, max_array
+from mammogan.cluster.slurm.environment import contradicting, from_environment
+from mammogan.cluster.slurm.expected_start import tell_expected_start
+from mammogan.cluster.slurm.outcome import Recorded, outcome_file
 from mammogan.cluster.slurm.profile import ClusterConfig, for_one_process, python, sbatch_parameters, sbatch_text
-from mammogan.cluster.slurm.rejection import refusal
+from mammogan.cluster.slurm.queue import granted, refuse_queued
+from mammogan.cluster.slurm.rejection import in_one_line, refusal
+from mammogan.cluster.slurm.submission_record import RECORD
+from mammogan.cluster.slurm.unanswered import SCRIPTS, cancel_unanswered, is_unanswered, no_answer
 from mammogan.cluster.slurm.wait import Submitted, waited
-from mammogan.cluster.tasks import Task
+from mammogan.cluster.tasks import Series, Task
 from mammogan.errors import UserError
 from mammogan.io import atomic, provenance
+from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say
 
 SHORT_MINUTES = 10
@@ -41,8 +48,12 @@ def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
         if job.settings:
             job.settings()
     if config.dry_run:
-        for job in found:
-            print(script(job, replace(config, dependency=f"afterok:JOB-{job.after}") if job.after else config))
+        show_scripts(
+            [
+                script(job, replace(config, dependency=f"afterok:JOB-{job.after}") if job.after else config)
+                for job in found
+            ]
+        )
         return 0
     refuse_queued({job.folder: job.name for job in found})
     submitted: dict[str, Submitted] = {}
@@ -59,6 +70,12 @@ def _after(job: Job, submitted: Mapping[str, Submitted], config: ClusterConfig) 
     return replace(config, dependency=f"{config.dependency},{own}" if config.dependency else own)
 
 
+def show_scripts(scripts: Sequence[str]) -> None:
+    """Print sbatch scripts, and on stderr what SLURM would do with them."""
+    say("\n".join(scripts))
+    tell_expected_start(scripts)
+
+
 def script(job: Job, config: ClusterConfig) -> str:
     """Return the sbatch script of one job."""
     check_shared(job.pairs, config.nodes * config.ranks_per_node)
@@ -72,10 +89,9 @@ def submit(job: Job, config: ClusterConfig, after: Mapping[str, Sequence[str]] |
     """
     check_shared(job.pairs, config.nodes * config.ranks_per_node)
     [handle] = _handed_over([job.task], job.name, _folder(job.folder), config)
-    paths = handle.paths
-    submitted = Submitted(handle.job_id, job.name, paths.stdout, paths.result_pickle, job.complete)
-    _record(job.folder, [*(after or ()), submitted.job_id], job, config, after or {})
-    _tell(submitted, job.folder, config)
+    submitted = _submitted(handle, job.name, job.complete)
+    given = _record(job.folder, [*(after or ()), submitted.job_id], job, config, after or {})
+    _tell(submitted, job.folder, config, given)
     return submitted
 
 
@@ -83,7 +99,7 @@ def array(work: Array, config: ClusterConfig) -> int:
     """Submit the tasks as arrays no longer than the cluster allows, and a final job after all of them."""
     config = for_one_process(config, gpus=1)
     if config.dry_run:
-        print("\n".join(array_scripts(work, config)))
+        show_scripts(array_scripts(work, config))
         return 0
     refuse_queued(dict.fromkeys((work.folder, *work.recorded), work.name))
     submitted = submit_array(work, config)
@@ -92,7 +108,7 @@ def array(work: Array, config: ClusterConfig) -> int:
 
 def array_scripts(work: Array, config: ClusterConfig) -> list[str]:
     """Return the sbatch scripts of an array, in parts no longer than the cluster allows, and of the job after it."""
-    parts = _parts(work)
+    parts = _parts(work, config)
     arrays = [
         sbatch_text(config, work.name, _array_folder(work, len(part.tasks)), len(part.tasks), part.at_once)
         for part in parts
@@ -106,23 +122,27 @@ def submit_array(work: Array, config: ClusterConfig) -> list[Submitted]:
     """Submit the tasks of an array and the job that follows; that job comes last in the list."""
     tasks: list[Submitted] = []
     makes: dict[str, Sequence[str]] = {}
-    for part in _parts(work):
+    for part in _parts(work, config):
         handles = _handed_over(part.tasks, work.name, _array_folder(work, len(part.tasks)), config, part.at_once)
         makes[handles[0].job_id.partition("_")[0]] = part.makes
         _record(work.folder, list(makes), replace(work.finish, name=work.name), config, makes)
         names = [f"{work.name}: {made}" if work.makes else work.name for made in part.makes]
-        tasks += [
-            Submitted(handle.job_id, name, handle.paths.stdout, handle.paths.result_pickle, None)
-            for handle, name in zip(handles, names, strict=True)
-        ]
+        tasks += [_submitted(handle, name, None) for handle, name in zip(handles, names, strict=True)]
     ids = list(makes)
     say(f"submitted {len(tasks)} tasks of {work.name} as job {', '.join(ids)}; logs in {work.folder / 'submit'}")
     after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids) if ids else None)
     return [*tasks, submit(work.finish, after, makes)]
 
 
-def _parts(work: Array) -> list[Array]:
+def _submitted(handle: Any, name: str, complete: Path | None) -> Submitted:
+    """Return what is known of a job that submitit has handed over."""
+    log: Path = handle.paths.stdout
+    return Submitted(handle.job_id, name, log, outcome_file(log.parent, handle.job_id), complete)
+
+
+def _parts(work: Array, config: ClusterConfig) -> list[Array]:
     """Split the array into parts that the cluster allows; the parts share the number of tasks that may run at once."""
+    work = _capped(work, config.tasks)
     longest, makes = max_array(), list(work.makes) or [work.name] * len(work.tasks)
     firsts = range(0, len(work.tasks), longest)
     return [
@@ -134,6 +154,17 @@ def _parts(work: Array) -> list[Array]:
         )
         for first in firsts
     ]
+
+
+def _capped(work: Array, most: int | None) -> Array:
+    """Return the array with at most ``most`` tasks, each of which does the work of several one after the other."""
+    if most is None or len(work.tasks) <= most:
+        return work
+    size = -(-len(work.tasks) // most)
+    shares = [slice(first, first + size) for first in range(0, len(work.tasks), size)]
+    made = [work.makes[share] for share in shares]
+    makes = [f"{names[0]} to {names[-1]}" if len(names) > 1 else names[0] for names in made if names]
+    return replace(work, tasks=[Series(work.tasks[share]) for share in shares], makes=makes)
 
 
 def _folder(run: Path, job: str = "%j") -> Path:
@@ -154,51 +185,57 @@ def _handed_over(
 
     if config.max_requeues and sbatch_parameters(config, name)["time"] <= SHORT_MINUTES:
         note(f"--time {config.time}: with a limit this short every pre-emption counts as one of --max-requeues")
+    cancel_unanswered(folder.parent)
     executor = submitit.SlurmExecutor(folder, max_num_timeout=config.max_requeues, python=python())
     executor.update_parameters(**sbatch_parameters(config, name), array_parallelism=at_once)
-    with _clean_environment(), _nothing_left_of_a_refusal(folder.parent), redirect_stderr(StringIO()):
+    overriding = contradicting(sbatch_text(config, name, folder, len(tasks) if len(tasks) > 1 else None, at_once))
+    stale = "SLURM_" if "SLURM_JOB_ID" in os.environ else "-"  # variables of the job from which this one is submitted
+    if told := [f"{key}={value}" for key, value in overriding.items() if not key.startswith(stale)]:
+        note(f"{name}: the environment would override what is asked for; left out: {', '.join(told)}")
+    with _without(overriding), _nothing_left_of_a_refusal(folder.parent), redirect_stderr(StringIO()):
         try:
-            return list(executor.submit_array(tasks))
+            return list(executor.submit_array([Recorded(task) for task in tasks]))
         except submitit.core.utils.FailedJobError as error:
-            raise UserError(refusal(name, str(error), config)) from error
+            said = str(error)
+            if is_unanswered(said):
+                raise no_answer(name, in_one_line(said), folder.parent) from error
+            raise UserError(refusal(name, said, config)) from error
 
 
 @contextmanager
 def _nothing_left_of_a_refusal(folder: Path) -> Iterator[None]:
-    """Remove what submitit wrote into ``folder`` for a job that was refused."""
+    """Remove what submitit wrote into ``folder`` for a job that was refused. If SLURM did not answer, the script stays,
+    by which the job can be found."""
     before = set(folder.iterdir()) if folder.is_dir() else set()
     try:
         yield
-    except UserError:
+    except UserError as error:
         for written in set(folder.iterdir()) - before:
-            written.unlink()
+            if not (isinstance(error, NoAnswer) and written.match(SCRIPTS)):
+                written.unlink()
         raise
 
 
 @contextmanager
-def _clean_environment() -> Iterator[None]:
-    """Hide our own rank from the new job and, inside a job, that job's variables, except the path of SLURM's
-    configuration.
+def _without(names: Iterable[str]) -> Iterator[None]:
+    """Hide these variables, and those of our own rank, from the new job.
 
     MASTER_PORT is kept as the user's choice for the job, unless it came with our rank.
     """
-    from submitit.helpers import clean_env
-
-    ours = {*RANK_NAMES, *(["MASTER_PORT"] if "RANK" in os.environ else [])}
+    ours = {*names, *RANK_NAMES, *(["MASTER_PORT"] if "RANK" in os.environ else [])}
+    ours |= {name for name in os.environ if name.startswith("SUBMITIT_")}
     hidden = {name: os.environ.pop(name) for name in ours & os.environ.keys()}
-    configuration = os.environ.get("SLURM_CONF")
     try:
-        with clean_env() if "SLURM_JOB_ID" in os.environ else nullcontext():
-            if configuration:
-                os.environ["SLURM_CONF"] = configuration
-            yield
+        yield
     finally:
         os.environ.update(hidden)
 
 
-def _record(run: Path, ids: list[str], job: Job, config: ClusterConfig, arrays: Mapping[str, Sequence[str]]) -> None:
-    """Write launch.json into the run folder."""
-    made = {
+def _record(
+    run: Path, ids: list[str], job: Job, config: ClusterConfig, arrays: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """Write launch.json into the run folder; return what SLURM granted the last of the jobs."""
+    made: dict[str, Any] = {
         "name": job.name,
         "asks": job.asks,
         "job_ids": ids,
@@ -206,12 +243,15 @@ def _record(run: Path, ids: list[str], job: Job, config: ClusterConfig, arrays: 
         "submitted": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "sbatch": sbatch_parameters(config, job.name),
+        "environment": from_environment(sbatch_text(config, job.name, _folder(run))),
+        "granted": granted(ids[-1]),
         "made_by": provenance.made_by(),
     }
     atomic.write_json(run / RECORD, made)
+    return dict(made["granted"])
 
 
-def _tell(job: Submitted, run: Path, config: ClusterConfig) -> None:
+def _tell(job: Submitted, run: Path, config: ClusterConfig, given: Mapping[str, str]) -> None:
     """Print a submitted job, and how to follow and cancel it."""
     processor = "CPU rank" if config.on_cpu else "GPU"
     size = f"{config.nodes} node(s) with {config.ranks_per_node} {processor}(s), at most {config.time}"
@@ -219,5 +259,7 @@ def _tell(job: Submitted, run: Path, config: ClusterConfig) -> None:
     say(f"submitted job {job.job_id}: {job.name} on {size}{after}")
     say(f"  run     {run}")
     say(f"  log     {job.log}")
-    say(f"  watch   mammogan watch --workspace {run.parent.parent}")
+    if given:
+        say(f"  granted {', '.join(f'{name} {value}' for name, value in given.items())}")
+    say(f"  watch   mammogan watch --workspace {shell_word(run.parent.parent)}")
     say(f"  cancel  scancel {job.job_id}")

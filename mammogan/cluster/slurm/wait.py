@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
 import time
 from collections.abc import Sequence
@@ -10,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammogan.cluster.backend import note
-from mammogan.cluster.slurm.commands import NoAnswer, cancelled, queued
+from mammogan.cluster.slurm.commands import NoAnswer
+from mammogan.cluster.slurm.outcome import outcome_of
+from mammogan.cluster.slurm.queue import cancelled, queued
 
 POLL_SECONDS = 10.0
 """Pause between two calls of squeue while we wait; the first pauses are shorter."""
@@ -25,17 +26,16 @@ class Submitted:
     job_id: str
     name: str
     log: Path
-    result: Path
-    """File in which submitit writes how it ended."""
+    outcome: Path
+    """File in which it writes how it ended."""
     complete: Path | None
     """File that its work writes last; None where the job that follows checks this."""
 
     @property
     def succeeded(self) -> bool:
         """Whether the job ended as a success and its work is complete."""
-        if not self.result.exists() or (self.complete and not self.complete.exists()):
-            return False
-        return bool(pickle.loads(self.result.read_bytes())[0] == "success")
+        is_complete = self.complete is None or self.complete.exists()
+        return is_complete and outcome_of(self.outcome) == "success"
 
     @property
     def failure(self) -> str:
@@ -55,7 +55,7 @@ def ids_in_words(jobs: Sequence[Submitted]) -> str:
 def waited(submitted: Sequence[Submitted]) -> int:
     """Wait until none of the jobs is in the queue; return 0 when all succeeded, else 1.
 
-    This works without SLURM's accounting: the job's result and the last file of its work show how it ended.
+    This works without SLURM's accounting: the job's own record of its end and the last file of its work show how.
     """
     ids = list(dict.fromkeys(job.job_id.partition("_")[0] for job in submitted))
     pause = POLL_SECONDS / 10
@@ -64,8 +64,8 @@ def waited(submitted: Sequence[Submitted]) -> int:
         pause = min(1.2 * pause, POLL_SECONDS)
     deadline = time.monotonic() + FOLDER_LAG_SECONDS
     given_up = cancelled(ids) if ids else set()
-    expected = [job.result for job in submitted if job.job_id not in given_up]
-    while not all(result.exists() for result in expected) and time.monotonic() < deadline:
+    expected = [job.outcome for job in submitted if job.job_id not in given_up]
+    while not all(outcome.exists() for outcome in expected) and time.monotonic() < deadline:
         time.sleep(1)
     failed = [job for job in submitted if not job.succeeded]
     for job in failed:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from mammogan.data.loading.waiting import timed
 from mammogan.data.shards.damage import DamagedSample
 from mammogan.data.shards.reader import ShardImages
 from mammogan.errors import UserError
@@ -93,7 +94,7 @@ class PairedStream:
             list(zip(first[low : low + self.share], second[low : low + self.share], strict=True)) for low in lows
         ]
         try:
-            yield from self._loader
+            yield from timed(self._loader)
         except DamagedSample as error:  # from a worker it comes with the worker's traceback in its text
             raise DamagedSample(str(error).rpartition(f"{DamagedSample.__name__}: ")[2].strip()) from None
 

@@ -131,7 +131,7 @@ def _require(
         commands.append(f"{start} --split {' '.join(missing)}{end}")
     train = index.of_split("train")
     first = _first_shards(train, training)
-    of_train = f"{start} --split train --allow-train --first-shards {first}{end}"
+    of_train = f"{start} --split train --allow-train --train-shards {first}{end}"
     if _lacks(train, entries, training):
         commands.append(of_train)
     if commands:

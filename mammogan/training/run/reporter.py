@@ -20,6 +20,7 @@ from rich.live import Live
 from rich.table import Table
 from torch import Tensor
 
+from mammogan.data.loading.waiting import Waiting
 from mammogan.io.atomic import replaced_atomically, write_text
 from mammogan.io.temporary import this_host
 from mammogan.io.terminal import duration, say
@@ -67,6 +68,7 @@ class Reporter:
         self._shown_at = self._began = time.monotonic()
         self._status_at = -EVERY_SECONDS
         self._done_at_start: int | None = None
+        self._waited = 0.0
         if writes:
             self._cut_metrics(lines)
             Status(epoch).write(run.path)
@@ -98,12 +100,13 @@ class Reporter:
         now = time.monotonic()
         first = self._done_at_start is None
         if self._done_at_start is None:
-            self._done_at_start, self._began = done - 1, now - 1e-3
+            self._done_at_start, self._began, self._waited = done - 1, now - 1e-3, Waiting.seconds
         rate = (done - self._done_at_start) / (now - self._began)
         left = (total - done) / rate
         if now - self._status_at >= EVERY_SECONDS:
             self._status_at = now
-            speed = (None, None) if first else (rate * images, left)  # the first batch was not timed
+            waiting = round((Waiting.seconds - self._waited) / (now - self._began), 3)
+            speed = (None, None, None) if first else (rate * images, left, waiting)  # the first batch was not timed
             Status(epoch, phase, done, total, *speed).write(self.run.path)
         if now - self._shown_at >= (0.25 if self._live else LINE_SECONDS):
             self._shown_at = now

@@ -41,6 +41,8 @@ class Status:
     """Mean since the training started or resumed; None until it is known."""
     seconds_left: float | None = None
     """Remaining time, at most."""
+    waiting_share: float | None = None
+    """Share of the time since then in which the first rank waited for data."""
     time: float = 0.0
     """When it was written, in seconds since 1970."""
     pid: int = 0

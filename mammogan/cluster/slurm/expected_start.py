@@ -1,0 +1,74 @@
+"""Asks SLURM about job scripts that are only shown: when a job would start, and what would decide otherwise.
+
+sbatch --test-only queues nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from mammogan.cluster.backend import UNCONFIGURED, note
+from mammogan.cluster.slurm.environment import contradicting, from_environment
+from mammogan.cluster.slurm.gres import gpus_of
+from mammogan.cluster.slurm.rejection import in_one_line
+
+ANSWER_SECONDS = 30.0
+"""How long sbatch may take to answer. After one that does not, the other scripts are not asked about."""
+
+
+def tell_expected_start(scripts: Sequence[str]) -> None:
+    """Print for each script what it is charged at most, what the environment changes, and where SLURM answers, the
+    earliest start of its job."""
+    answers = shutil.which("sbatch") is not None
+    for script in scripts:
+        out, left = contradicting(script), from_environment(script)
+        start = _start(script, list(out)) if answers else ""
+        answers = answers and start is not None
+        told = [_charged(script), start if start is not None else "sbatch --test-only does not answer"]
+        told += [f"left out of the environment: {_listed(out)}"] if out else []
+        told += [f"from the environment: {_listed(left)}"] if left else []
+        note("\n  ".join([_lines(script)["job-name"], *(text for text in told if text)]))
+
+
+def _start(script: str, hidden: Sequence[str]) -> str | None:
+    """Return what sbatch says about a script; None when it does not answer. The jobs it waits for have no numbers
+    yet, so it is asked as if there were none."""
+    script = re.sub(r"^#SBATCH --(?:dependency|kill-on-invalid-dep)=.*\n", "", script, flags=re.MULTILINE)
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    words = ("sbatch", "--test-only")
+    try:
+        shown = subprocess.run(
+            words, input=script, env=environment, capture_output=True, text=True, timeout=ANSWER_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if UNCONFIGURED in shown.stderr:
+        return ""
+    if shown.returncode:
+        return f"sbatch would refuse it: {in_one_line(shown.stderr.replace('allocation failure: ', ''))}"
+    found = re.search(r"to start at (\S+) .*? on nodes (\S+) in partition (\S+)", shown.stderr)
+    return "would start at {} on {} in partition {}".format(*found.groups()) if found else in_one_line(shown.stderr)
+
+
+def _charged(script: str) -> str:
+    """Return the most that a job is charged: its GPUs or cores, for its time limit, in each task of an array."""
+    asked = _lines(script)
+    tasks = re.match(r"0-(\d+)", asked.get("array", ""))
+    nodes, count = int(asked["nodes"]), int(tasks[1]) + 1 if tasks else 1
+    gpus = gpus_of(asked["gres"]) if "gres" in asked else int(asked.get("gpus-per-node", 0))
+    cores = int(asked["cpus-per-task"]) * int(asked["ntasks-per-node"])
+    each = f"{nodes * gpus} GPU" if gpus else f"{nodes * cores} core"
+    hours = nodes * (gpus or cores) * int(asked["time"]) / 60 * count
+    return f"{f'{count} tasks of ' if tasks else ''}{each}(s), at most {hours:.1f} {each.split()[1]}-hours"
+
+
+def _listed(variables: dict[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in variables.items())
+
+
+def _lines(script: str) -> dict[str, str]:
+    return dict(re.findall(r"^#SBATCH --([\w-]+)=(.*)$", script, re.MULTILINE))
