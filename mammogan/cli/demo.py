@@ -91,7 +91,7 @@ def read_by_programs(workspace: Path, seed: int) -> None:
     step(f"generate --cluster none {more}", workspace=workspace)
     step("draw-reading --simulated", workspace=workspace, name=READING, seed=seed)
     step("simulate-reading", workspace=workspace, name=READING, seed=seed)
-    step("detector-reading", workspace=workspace, name=READING)
+    step("detector-reading --steps 240", workspace=workspace, name=READING)
     step("reading-tables", workspace=workspace, name=READING)
 
 
