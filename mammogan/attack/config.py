@@ -178,6 +178,9 @@ class EvaluateConfig:
     out_of_domain: str = ""
     """Required when the CAD or the generators were trained on other mammograms than these: describe the difference. The
     text marks the table, the page and the JSON."""
+    pool: bool = False
+    """Count phantoms and mammograms of patients, or phantoms of several lesion contrasts, together if the split mixes
+    them. Every table and figure then names the parts. Without it a mixed split is refused."""
     examples: int = 3
     """Number of triplets (real, adversarial, difference) in each figure, from the largest to the smallest change of the
     CAD's probability. 1: only the median."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import UserError
+from mammogan.io.terminal import say
 from mammogan.training.run.run_folder import Run
 
 
@@ -17,10 +18,14 @@ def check_domain(models: Iterable[tuple[str, str | None]], shards: ShardIndex, o
     """Raise UserError if a model was trained on other shards than these and ``out_of_domain`` is empty.
 
     ``models`` gives each model's name and the shards_sha256 of its run; None, for a run without a record, is accepted.
+    So is a model of before the cohort grew: it has seen none of the validation and test mammograms, whoever was added.
     """
     found = shards.fingerprint
     for model, trained_on in models:
-        if not out_of_domain and trained_on not in (found, None):
+        added = shards.added_since(trained_on)
+        if added:
+            say(f"note: {model} was trained before {sum(a.mammograms for a in added)} mammograms were added")
+        if not out_of_domain and added is None and trained_on is not None:
             raise UserError(
                 f"{model} was trained on other mammograms than those in {shards.folder}: its shards have "
                 f"the fingerprint {str(trained_on)[:12]}, these {found[:12]}. Remove its run folder and train it "

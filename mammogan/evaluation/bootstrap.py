@@ -20,6 +20,8 @@ MOST_UNDEFINED = 0.05
 """Largest share of the draws that may leave a figure undefined (an empty denominator, only one class); above it, the
 interval is n/a."""
 DRAWS_AT_ONCE = 256
+FEWEST_PATIENTS = 10
+"""Over fewer patients a percentage says more than is known: a share is then printed as counts."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,13 @@ class Figure:
     """Why there is no value."""
     interval_reason: str = ""
     """Why there is no interval, or why it understates the uncertainty."""
+    patients: int | None = None
+    """Number of patients whose images the denominator counts; None if it was not counted."""
+
+    @property
+    def of_few_patients(self) -> bool:
+        """Whether it is a share over so few patients that only its counts are printed."""
+        return self.denominator is not None and self.patients is not None and self.patients < FEWEST_PATIENTS
 
 
 class PatientBootstrap:
@@ -57,13 +66,15 @@ class PatientBootstrap:
         are none."""
         numerator, denominator = int((counted & among).sum()), int(among.sum())
         if denominator == 0:
-            return Figure(None, numerator=0, denominator=0, reason=why_empty)
+            return Figure(None, numerator=0, denominator=0, reason=why_empty, patients=0)
         above = self.counts @ self._per_patient(counted & among)
         below = self.counts @ self._per_patient(among)
         low, high, reason = self._interval(above, below, "hold such an image")
         if not reason and numerator in (0, denominator):
             reason = "every image had the same outcome, so resampling cannot show the uncertainty"
-        return Figure(numerator / denominator, low, high, numerator, denominator, interval_reason=reason)
+        patients = int((self._per_patient(among) > 0).sum())
+        value = numerator / denominator
+        return Figure(value, low, high, numerator, denominator, interval_reason=reason, patients=patients)
 
     def auc(self, positive: Bools, score: Floats) -> Figure:
         """Return the area under the ROC curve; tied pairs count one half."""

@@ -48,7 +48,7 @@ def clustered_share(hits: Bools, patients: Sequence[str], nobody: str) -> Figure
         return Figure(None, numerator=0, denominator=0, reason=nobody)
     effective = n / design_effect(hits, patients)
     low, high = wilson(count / n, effective)
-    return Figure(count / n, low, high, count, n)
+    return Figure(count / n, low, high, count, n, patients=len(set(patients)))
 
 
 def wilson(share: float, n: float) -> tuple[float, float]:

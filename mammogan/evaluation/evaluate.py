@@ -15,6 +15,7 @@ from mammogan.errors import MissingInput
 from mammogan.evaluation.critics import notices_of_dead_critics
 from mammogan.evaluation.examples import Samples, choose, collect
 from mammogan.evaluation.lesion.controls import ControlScore
+from mammogan.evaluation.origin import cohort_facts, training_facts
 from mammogan.evaluation.phantom_truth import phantom_truth
 from mammogan.evaluation.report.report import write_report
 from mammogan.evaluation.result import Result, summarise
@@ -116,6 +117,9 @@ def measure(
     workspace, resolution, config = scoring.workspace, scoring.resolution, scoring.config
     run, truth = run_of(task.cad), phantom_truth(workspace.cohort)
     made = provenance(workspace, resolution, config.split, task)
+    made["training"] = training_facts(run, made["generators"])
+    index = ShardIndex.load(workspace.shards(resolution))
+    made["cohort"] = cohort_facts(workspace, index, scoring.population)
     result = summarise(
         *(resolution, scores, config.threshold, config.bootstrap, config.seed, made),
         *(workspace.objective, controls),
@@ -132,7 +136,7 @@ def measure(
         )
         for direction in Direction
     }
-    return replace(result, examples=examples, notice=notice)
+    return replace(result, examples=examples, notice=notice, population=scoring.population)
 
 
 def provenance(workspace: Workspace, resolution: Resolution, split: str, task: ScoreTask) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mammogan.data.cohort.workspace_table import REMEDY, row_of, rows_by_key
 from mammogan.data.dicom.placement import Placement, apply_placement_to_mask, place_pixels
+from mammogan.data.phantom.origin import cohort_folder
 from mammogan.io.atomic import version
 from mammogan.io.records import DamagedRecord, Misfit, fit, parse_record
 
@@ -28,8 +29,6 @@ NEAR = 1.5
 """Pixels within this many lesion radii of a lesion's centre count as near it."""
 STEP = 1 / 65535
 """The smallest change of a pixel."""
-LEVELS_UP = 3
-"""Number of folders, from a DICOM file's own upwards, in which truth.json is looked for."""
 
 
 @dataclass(frozen=True)
@@ -155,8 +154,7 @@ class PhantomTruth:
     def _folder(self, folder: Path) -> Path | None:
         """Return the nearest folder, from ``folder`` upwards, that holds a phantom's truth.json."""
         if folder not in self._folders:
-            candidates = (folder, *folder.parents[: LEVELS_UP - 1])
-            self._folders[folder] = next((c for c in candidates if (c / "truth.json").is_file()), None)
+            self._folders[folder] = cohort_folder(folder, "truth.json")
         return self._folders[folder]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mammogan.attack.config import column_folder, column_name
+from mammogan.data.inspect.population import Population
 from mammogan.evaluation.bootstrap import Figure
 from mammogan.evaluation.examples import Example
 from mammogan.evaluation.forensics.giveaways import giveaways
@@ -43,6 +44,13 @@ class Result:
     objective: str = "study"
     insertion: dict[str, Any] | None = None
     controls: dict[str, Any] | None = None
+    population: Population | None = None
+    """Whether the mammograms are phantoms or of patients; None: not known."""
+
+    @property
+    def note(self) -> str:
+        """What every caption of this column says first; empty if the mammograms are of patients."""
+        return self.population.note if self.population else ""
 
     @property
     def name(self) -> str:
@@ -68,6 +76,7 @@ class Result:
                 "patients": len(set(self.cases.patients)),
             },
             "notice": self.notice,
+            "population": self.population.to_json() if self.population else None,
             "table1": {name: dataclasses.asdict(figure) for name, figure in self.table.items()},
             "secondary": self.secondary,
             "lesion_truth": self.truth,
@@ -101,7 +110,8 @@ def summarise(
         "identity": {str(d): identity_distance(_changes(scored, d)) for d in Direction},
         "fooled_by_density": {d: {k: dataclasses.asdict(f) for k, f in by.items()} for d, by in by_density.items()},
     }
-    truth = removal_summary(_changes(scored, Direction.REMOVE))
+    removed = [s.real.patient for s in scored if s.change and s.fake and s.fake.direction == Direction.REMOVE]
+    truth = removal_summary(_changes(scored, Direction.REMOVE), removed)
     return Result(
         *(resolution, predictions, cases, table, secondary, truth, provenance),
         objective=objective,

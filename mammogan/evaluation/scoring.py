@@ -15,6 +15,7 @@ from typing import Any
 from mammogan.attack.config import EvaluateConfig, column_folder, report_folder
 from mammogan.attack.domain_check import check_domain
 from mammogan.attack.folder import AdversarialFolder, ShardPair, pair_shards
+from mammogan.data.inspect.population import Population, population_of
 from mammogan.data.shards.index import IndexedShard, ShardIndex
 from mammogan.errors import MissingInput, UserError
 from mammogan.evaluation.lesion.controls import CONTROLS, ControlScore, ControlTask, measure_controls
@@ -96,6 +97,7 @@ class Scoring:
     shards: Sequence[tuple[IndexedShard, ShardPair]]
     fakes: Mapping[str, str]
     """sha256 of each adversarial shard, by the name of its real shard."""
+    population: Population
     cad: Path
     cad_sha256: str
     identity: tuple[Path, str] | None
@@ -107,7 +109,8 @@ class Scoring:
         """Plan the scoring of one resolution.
 
         Raise MissingInput, naming the command to run, if adversarial mammograms or a CAD are missing. Raise UserError
-        if the CAD or a generator was trained on other shards than these and ``out_of_domain`` is empty.
+        if the CAD or a generator was trained on other shards than these and ``out_of_domain`` is empty, or if the split
+        mixes phantoms and mammograms of patients and ``pool`` is off.
         """
         models = Workspace(config.models or workspace.root)
         run, identity = find_cad(models, resolution), find_identity(models, resolution)
@@ -117,10 +120,23 @@ class Scoring:
         if identity and config.controls:
             generators.add((run_of(identity).path.name, run_of(identity).shards_sha256))
         check_domain([(run.path.name, run.shards_sha256), *generators], index, config.out_of_domain)
+        population = population_of(workspace, index, index.of_split(config.split))
+        if not config.pool:
+            population.refuse_mixed(config.split)
         fakes, cad = {entry["source_shard"]: entry["sha256"] for entry in entries}, choose_checkpoint(run.path)
         shards = pair_shards(index, adversarial, config.split)
         known = (identity, sha256(identity)) if identity else None
-        return cls(workspace, resolution, config, shards, fakes, cad, sha256(cad), known)
+        return cls(
+            workspace=workspace,
+            resolution=resolution,
+            config=config,
+            shards=shards,
+            fakes=fakes,
+            population=population,
+            cad=cad,
+            cad_sha256=sha256(cad),
+            identity=known,
+        )
 
     def tasks(self) -> list[ScoreTask]:
         return [self.task(shard) for shard in self.shards]

@@ -13,11 +13,11 @@ from mammogan.evaluation.predictions import Prediction
 from mammogan.workspace import HIGH, LOW, Direction
 
 ROWS: dict[str, str] = {
-    "auc_real": "AUC, real mammograms",
+    "auc_real": "AUC, original mammograms",
     "auc_adversarial": "AUC, adversarial mammograms, flipped labels",
-    "positives_right": "Real positives called positive",
+    "positives_right": "Original positives called positive",
     "fooled_remove": "… of those, adversarial ones called negative",
-    "negatives_right": "Real negatives called negative",
+    "negatives_right": "Original negatives called negative",
     "fooled_insert": "… of those, adversarial ones called positive",
     "fooled_both": "Both together: correct calls that are turned",
 }

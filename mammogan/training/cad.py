@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -148,7 +149,7 @@ def train_cad(config: CadConfig, workspace: Workspace) -> None:
     """
     config = as_learned(config)
     run = Run(workspace.cad_run(Resolution.parse(config.resolution)))
-    with joined_for(run, config, lambda: _checked_inputs(config, workspace)) as start:
+    with joined_for(run, config, lambda: _checked_inputs(config, workspace), _shards(config, workspace)) as start:
         if start is not None:
             _refuse_another_length(config, run)
             _train(config, workspace, start)
@@ -157,9 +158,12 @@ def train_cad(config: CadConfig, workspace: Workspace) -> None:
 def _checked_inputs(config: CadConfig, workspace: Workspace) -> dict[str, Any]:
     """Check that everything the training needs is there; return what config.yaml records besides the settings."""
     check_cad_inputs(config, workspace)
-    shards = workspace.shards(Resolution.parse(config.resolution))
     own = sources_of(classifier=config.classifier)
-    return {"shards_sha256": shards_fingerprint(shards), **named_weights(config), **own}
+    return {"shards_sha256": shards_fingerprint(_shards(config, workspace)), **named_weights(config), **own}
+
+
+def _shards(config: CadConfig, workspace: Workspace) -> Path:
+    return workspace.shards(Resolution.parse(config.resolution))
 
 
 def _refuse_another_length(config: CadConfig, run: Run) -> None:

@@ -45,8 +45,9 @@ def train_gan(config: GanConfig, direction: Direction, workspace: Workspace) -> 
         else:
             train_lesion(config, workspace)
         return
-    run = Run(workspace.gan_run(Resolution.parse(config.resolution), direction))
-    with joined_for(run, config, lambda: checked_gan_inputs(config, direction, workspace)) as start:
+    resolution = Resolution.parse(config.resolution)
+    run, shards = Run(workspace.gan_run(resolution, direction)), workspace.shards(resolution)
+    with joined_for(run, config, lambda: checked_gan_inputs(config, direction, workspace), shards) as start:
         if start is not None:
             _train(GanTraining(config, direction, workspace, start.ranks), start)
 

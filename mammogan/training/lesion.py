@@ -149,8 +149,9 @@ def train(config: GanConfig, workspace: Workspace) -> None:
     Raises MissingInput when shards or CAD are missing. Raises UserError for a run that was started with other settings,
     or for a run folder that the ranks do not share.
     """
-    run = Run(workspace.gan_run(Resolution.parse(config.resolution), Direction.REMOVE))
-    with joined_for(run, config, lambda: checked_gan_inputs(config, Direction.REMOVE, workspace)) as start:
+    resolution = Resolution.parse(config.resolution)
+    run, shards = Run(workspace.gan_run(resolution, Direction.REMOVE)), workspace.shards(resolution)
+    with joined_for(run, config, lambda: checked_gan_inputs(config, Direction.REMOVE, workspace), shards) as start:
         if start is not None:
             _train(LesionTraining(config, workspace, start.ranks), start)
 

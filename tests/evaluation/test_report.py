@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import re
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -71,14 +73,90 @@ def test_a_report_of_two_resolutions_has_every_file(reported: Workspace) -> None
 
 def test_the_page_shows_every_picture_and_needs_no_network(reported: Workspace) -> None:
     page = (reported.report / "index.html").read_text()
-    shown = set(re.findall(r'<img src="([^"]+)"', page))
-    assert shown == {path.name for path in reported.report.glob("*.png")}
-    linked = set(re.findall(r'href="([^"]+)"', page))
-    assert all((reported.report / name).is_file() for name in linked | shown)
+    inside = [base64.b64decode(held) for held in re.findall(r'<img src="data:image/png;base64,([^"]+)"', page)]
+    assert sorted(inside) == sorted(path.read_bytes() for path in reported.report.glob("*.png"))
+    assert page.count("<img ") == len(inside)
+    places = set(re.findall(r'id="([^"]+)"', page))
+    links = set(re.findall(r'href="([^"]+)"', page))
+    assert {link[1:] for link in links if link[0] == "#"} <= places
+    assert all((reported.report / link).is_file() for link in links if link[0] != "#")
     assert "http" not in page
     assert "not for clinical systems" in page
     assert sha256(reported.cad_run(TALL) / "checkpoints" / "best.pt") in page
     assert "128 × 96" in page and "96 × 96" in page and "251/363 (69.1%)" in page
+
+
+PHANTOMS = "phantom mammograms, lesion contrast x12.5"
+
+
+def test_a_report_on_phantoms_says_so_in_title_first_sentence_and_every_caption(reported: Workspace) -> None:
+    page = (reported.report / "index.html").read_text()
+    assert "<title>MammoGAN: Can adversarial phantom mammograms fool the CAD?</title>" in page
+    first = page.partition('<p class="lead">')[2].partition(".\n")[0]
+    assert re.match(rf"\d+ {PHANTOMS}, of \d+ drawn patients \(split test\)", first)
+    assert f"No patient was imaged: {PHANTOMS}, drawn by a program." in page
+    captions = re.findall(r"<(?:fig)?caption>(.*?)</(?:fig)?caption>", page, re.DOTALL)
+    assert len(captions) == page.count("<table>") + page.count("<figure") > 10
+    assert all(f". {PHANTOMS[0].upper()}{PHANTOMS[1:]}." in caption for caption in captions)
+    text = re.sub(r"<[^>]+>", " ", page.partition("<body>")[2])
+    assert not re.search(r"\breal\b", text, re.IGNORECASE)
+    assert (reported.report / "table1.md").read_text().startswith(f"**No patient was imaged: {PHANTOMS}")
+    with open(reported.report / "table1.csv", newline="") as file:
+        assert {row["population"] for row in csv.DictReader(file)} == {PHANTOMS}
+
+
+def test_the_page_says_how_the_networks_were_trained_on_which_cohort_and_when(reported: Workspace) -> None:
+    page = (reported.report / "index.html").read_text()
+    assert f"Evaluated on {datetime.now(UTC).date().isoformat()}" in page
+    assert "Cohort cohort: 16 phantom patients, preset demo, lesion contrast x12.5, seed 1; its splits: seed 0;" in page
+    assert "not recorded" in page  # these networks were never trained
+
+
+def mixed(phantom: Path, folder: Path) -> Workspace:
+    """Shards of phantoms, of which the images of one test patient do not say that they are synthetic."""
+    shutil.copytree(phantom, folder / "cohort")
+    workspace = Workspace(folder / "work")
+    convert_cohort(folder / "cohort" / "labels.csv", workspace, [SMALL], jobs=1)
+    rows = [row for row in csv.DictReader(workspace.cohort.read_text().splitlines()) if row["split"] == "test"]
+    for row in rows:
+        if row["patient"] == rows[0]["patient"]:
+            header = pydicom.dcmread(row["path"])
+            header[0x0008001C].value = "NO"
+            header.save_as(row["path"])
+    convert_cohort(folder / "cohort" / "labels.csv", workspace, [SMALL], jobs=1, overwrite=True)
+    return workspace
+
+
+def test_a_split_that_mixes_phantoms_with_patients_is_refused_unless_pooling_is_asked_for(
+    phantom: Path, tmp_path: Path
+) -> None:
+    workspace = mixed(phantom, tmp_path)
+    save_all(workspace, SMALL)
+    generate(workspace, GenerateConfig(device="cpu"))
+    counted = rf"\d+ {PHANTOMS} \(\d+ drawn patients?\)"
+    with pytest.raises(UserError, match=rf"mixes ({counted} with )?\d+ mammograms of patients \(1 patient\).*--pool"):
+        evaluate(workspace, CONFIG)
+    page = evaluate(workspace, replace(CONFIG, pool=True)).read_text()
+    assert re.search(rf"Counted together, as requested: a mix of {counted} and \d+ mammograms of patients", page)
+    assert "<h1>Can adversarial mammograms fool the CAD?</h1>" in page
+    captions = re.findall(r"<(?:fig)?caption>(.*?)</(?:fig)?caption>", page, re.DOTALL)
+    assert captions and all("A mix of" in caption for caption in captions)
+
+
+def test_a_report_on_patients_has_no_word_of_phantoms(phantom: Path, tmp_path: Path) -> None:
+    shutil.copytree(phantom, tmp_path / "cohort")
+    for path in (tmp_path / "cohort" / "dicom").glob("*.dcm"):
+        header = pydicom.dcmread(path)
+        header[0x0008001C].value = "NO"
+        header.save_as(path)
+    (tmp_path / "cohort" / "truth.json").unlink()
+    workspace = Workspace(tmp_path / "work")
+    convert_cohort(tmp_path / "cohort" / "labels.csv", workspace, [SMALL], jobs=1)
+    save_all(workspace, SMALL)
+    generate(workspace, GenerateConfig(device="cpu"))
+    page = evaluate(workspace, CONFIG).read_text()
+    assert "phantom" not in page.lower() and "<caption>Table 1.</caption>" in page
+    assert "its splits: seed 0" in page and "Cohort work;" in page
 
 
 class Tags(HTMLParser):

@@ -43,23 +43,28 @@ def spread(values: Sequence[float | None]) -> dict[str, float | int | None]:
     }
 
 
-def removal_summary(changes: Sequence[Change]) -> dict[str, Any] | None:
-    """Return the spread of each measure of Removal over the images that have it; None if no lesions are known."""
+def removal_summary(changes: Sequence[Change], patients: Sequence[str] = ()) -> dict[str, Any] | None:
+    """Return the spread of each measure of Removal over the images that have it; None if no lesions are known.
+
+    ``patients``: whose image each change is of, if that is known.
+    """
     removals = [c.removal for c in changes if c.removal]
+    own = [patient for patient, c in zip(patients, changes, strict=False) if c.removal]
     if not removals:
         return None
     names = ("energy_near", "area_near", "untouched", "removed", "progress", "closer_db")
     found = {WAY if name == "progress" else name: spread([getattr(r, name) for r in removals]) for name in names}
-    return {"images": len(removals), **found, "three_db": dataclasses.asdict(three_db(removals))}
+    return {"images": len(removals), **found, "three_db": dataclasses.asdict(three_db(removals, own))}
 
 
-def three_db(removals: Sequence[Removal | None]) -> Figure:
+def three_db(removals: Sequence[Removal | None], patients: Sequence[str] = ()) -> Figure:
     """Return the share of removals that came at least CLOSER_DB closer to the twin, among those with a twin."""
     known = [r.closer_db for r in removals if r and r.closer_db is not None]
+    own = {patient for patient, r in zip(patients, removals, strict=False) if r and r.closer_db is not None}
     if not known:
         return Figure(None, numerator=0, denominator=0, reason="no lesion-free twin known")
     closer = sum(db >= CLOSER_DB for db in known)
-    return Figure(closer / len(known), numerator=closer, denominator=len(known))
+    return Figure(closer / len(known), numerator=closer, denominator=len(known), patients=len(own) if own else None)
 
 
 NOT_MEASURED = "the blob detector needs pixels of a known size and negatives that it can be compared with"
@@ -136,7 +141,7 @@ def control_summary(
             "fooled": dataclasses.asdict(bootstrap.share(fooled, there & right, why if of else MISSING.get(name, why))),
             "energy_near": spread([r.energy_near if r else None for r in removals]),
             "closer_db": spread([r.closer_db if r else None for r in removals]),
-            "three_db": dataclasses.asdict(three_db(removals)),
+            "three_db": dataclasses.asdict(three_db(removals, [real[key].real.patient for key in of])),
         }
 
     return {name: row(name, of) for name, of in kinds.items()}

@@ -1,5 +1,5 @@
-"""Draw the report's curves: ROC of real and adversarial mammograms, and the CAD's probability before and after the
-attack."""
+"""Draw the report's curves: ROC of original and adversarial mammograms, and the CAD's probability before and after
+the attack."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SEEM = {Direction.REMOVE: "cancers made to look negative", Direction.INSERT: "ne
 
 
 def draw_roc(
-    path: Path, cases: Mapping[str, Cases], tables: Mapping[str, Mapping[str, Figure]], threshold: float
+    path: Path, cases: Mapping[str, Cases], tables: Mapping[str, Mapping[str, Figure]], threshold: float, note: str = ""
 ) -> None:
-    """Draw one panel per report column: ROC of real mammograms, and of adversarial ones with flipped labels."""
-    with drawing(path, len(cases), (4.1 * len(cases), 4.3)) as (_, panels):
+    """Draw one panel per report column: ROC of original mammograms, and of adversarial ones with flipped labels."""
+    with drawing(path, len(cases), (4.1 * len(cases), 4.3), note) as (_, panels):
         for panel, (name, case) in zip(panels, cases.items(), strict=True):
             _roc_panel(panel, case, tables[name], threshold)
             panel.set_title(name.replace("x", " × "))
@@ -36,7 +36,7 @@ def _roc_panel(panel: Axes, case: Cases, table: Mapping[str, Figure], threshold:
     panel.plot([0, 1], [0, 1], color=HAIR, lw=1, zorder=0)
     has_adversarial = case.has_adversarial
     curves = (
-        ("real", "auc_real", REAL, case.positive, case.before),
+        ("original", "auc_real", REAL, case.positive, case.before),
         (
             "adversarial, flipped labels",
             "auc_adversarial",
@@ -68,10 +68,10 @@ def _place_text(panel: Axes, height: float, name: str, auc: Figure, colour: str)
     panel.text(0.98, height, text, color=colour, ha="right", va="center", fontsize=8.5, weight="bold")
 
 
-def draw_shift(path: Path, cases: Mapping[str, Cases], threshold: float) -> None:
+def draw_shift(path: Path, cases: Mapping[str, Cases], threshold: float, note: str = "") -> None:
     """Draw one panel per report column: the probability of cancer before and after the attack, tinted where the call
     turns."""
-    with drawing(path, len(cases), (4.1 * len(cases), 4.6)) as (figure, panels):
+    with drawing(path, len(cases), (4.1 * len(cases), 4.6), note) as (figure, panels):
         for panel, (name, case) in zip(panels, cases.items(), strict=True):
             _shift_panel(panel, case, threshold)
             panel.set_title(name.replace("x", " × "))
@@ -102,7 +102,7 @@ def _shift_panel(panel: Axes, case: Cases, threshold: float) -> None:
             label=SEEM[direction],
             clip_on=False,
         )
-    panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel="CAD's probability of cancer, real")
+    panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel="CAD's probability of cancer, original")
     panel.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
     panel.set_yticks([0, 0.5, 1], ["0", ".5", "1"])
     panel.tick_params(colors=INK)

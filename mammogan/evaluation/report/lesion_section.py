@@ -26,7 +26,7 @@ REMOVAL_ROWS = {
         "What a change spread evenly would have in the row above. It is no result of the generator.",
     ),
     "untouched": (
-        "Distance from the real image to its lesion-free twin",
+        "Distance from the original to its lesion-free twin",
         "The yardstick of the rows below. It is no result of the generator.",
     ),
     "removed": (
@@ -72,8 +72,8 @@ INSERTION_ROWS = {
         "Both at once. Not that a radiologist would be fooled.",
     ),
     "real_lesions_found": (
-        "Real lesions that the detector finds where they are",
-        "The ceiling: insertions as visible as real lesions are found this often; more means more conspicuous ones.",
+        "Lesions of originals that the detector finds where they are",
+        "The ceiling: insertions as visible as these lesions are found this often; more means more conspicuous ones.",
     ),
 }
 CONTROL_ROWS = {

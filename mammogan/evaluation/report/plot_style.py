@@ -56,23 +56,28 @@ _PLAIN: dict[str, str | None] = {"Software": None}
 
 
 @contextmanager
-def drawing(path: Path, columns: int, size: tuple[float, float]) -> Iterator[tuple[Drawing, list[Axes]]]:
-    """Give a figure of ``size`` inches with a row of axes; on leaving it is saved as PNG at ``path``."""
-    with _saved(path, size, layout="constrained") as figure:
+def drawing(
+    path: Path, columns: int, size: tuple[float, float], note: str = ""
+) -> Iterator[tuple[Drawing, list[Axes]]]:
+    """Give a figure of ``size`` inches with a row of axes; on leaving it is saved as PNG at ``path``.
+
+    ``note`` is written above it, so that it goes wherever the picture goes.
+    """
+    with _saved(path, size, note, layout="constrained") as figure:
         yield figure, list(figure.subplots(1, columns, squeeze=False, sharey=True)[0])
 
 
 @contextmanager
 def pictures(
-    path: Path, rows: int, columns: int, ratio: float, width: float
+    path: Path, rows: int, columns: int, ratio: float, width: float, note: str = ""
 ) -> Iterator[tuple[list[list[Axes]], Axes]]:
     """Give axes for rows of bare images, ``width`` inches wide and ``ratio`` times as high, with room for a line of
     text above each row, and axes for a colour bar below the last column. On leaving the figure is saved as PNG at
-    ``path``."""
+    ``path``, with ``note`` above it."""
     gap, text, strip = 0.07, 0.38, 0.5
     across, down = width + gap, width * ratio + text
     size = columns * across - gap, rows * down + strip
-    with _saved(path, size) as figure:
+    with _saved(path, size, note) as figure:
         grid = [
             [
                 bare(_place(figure, size, (column * across, row * down + text, width, width * ratio)))
@@ -91,7 +96,7 @@ def _place(figure: Drawing, size: tuple[float, float], box: tuple[float, float, 
 
 
 @contextmanager
-def _saved(path: Path, size: tuple[float, float], **options: Any) -> Iterator[Drawing]:
+def _saved(path: Path, size: tuple[float, float], note: str = "", **options: Any) -> Iterator[Drawing]:
     """Give a figure and save it on leaving. It needs no display and changes no global state of matplotlib."""
     import logging
 
@@ -104,6 +109,7 @@ def _saved(path: Path, size: tuple[float, float], **options: Any) -> Iterator[Dr
         figure = Drawing(figsize=size, **options)
         FigureCanvasAgg(figure)
         yield figure
+        figure.text(0.005, 1 + 0.12 / size[1], note, va="bottom", color=MUTED, fontsize=8.5)
         with replaced_atomically(path) as temporary:
             figure.savefig(temporary, dpi=DPI, format="png", bbox_inches="tight", pad_inches=0.08, metadata=_PLAIN)
 

@@ -38,15 +38,34 @@ class Pictures:
         return [self.roc, self.shift, *self.triplets.values(), *self.twins.values()]
 
 
+def caption_note(results: Sequence[Result]) -> str:
+    """Return what every caption says first: what phantoms were used; empty if all mammograms are of patients."""
+    return "; ".join(dict.fromkeys(r.note for r in results if r.note))
+
+
+def banners(results: Sequence[Result], facts: Facts) -> list[str]:
+    """Return what has to be read before any figure."""
+    note = caption_note(results)
+    if note and all(r.population and r.population.all_phantoms for r in results):
+        note = f"No patient was imaged: {note}, drawn by a program"
+    elif note:
+        note = f"Counted together, as requested: {note}"
+    return [text for text in (facts["out_of_domain"], note and f"{note}.", *(r.notice for r in results)) if text]
+
+
 def opening(results: Sequence[Result], facts: Facts) -> dict[str, Any]:
-    """Return what was read, banner and notices if there are any, and the main findings in words."""
+    """Return the title, what was read, banners if there are any, and the main findings in words."""
     images = max(len(r.cases.patients) for r in results)
     adversarial = max(int(r.cases.has_adversarial.sum()) for r in results)
+    drawn = all(r.population and r.population.all_phantoms for r in results)
     return {
+        "title": f"Can adversarial {'phantom ' if drawn else ''}mammograms fool the CAD?",
         "images": images,
+        "kind": caption_note(results) if drawn else "mammograms",
         "patients": max(len(set(r.cases.patients)) for r in results),
+        "of": "drawn patients" if drawn else "patients",
         "adversarial": "All" if adversarial == images else adversarial,
-        "banners": [text for text in (facts["out_of_domain"], *(r.notice for r in results)) if text],
+        "banners": banners(results, facts),
         "short": [(column_title(r), _in_short(r)) for r in results],
     }
 
@@ -62,7 +81,7 @@ def _in_short(result: Result) -> str:
 
 
 def _calls(found: Figure, cleared: Figure) -> list[str]:
-    """Say how the CAD reads the real mammograms, and which class is missing, if one is."""
+    """Say how the CAD reads the original mammograms, and which class is missing, if one is."""
     read = ((found, "cancers", "positive"), (cleared, "negatives", "negative"))
     calls = [f"{_of(figure, what)} {call}" for figure, what, call in read if figure.value is not None]
     missing = [f"There are no {what} among these mammograms." for figure, what, _ in read if figure.value is None]
@@ -70,8 +89,10 @@ def _calls(found: Figure, cleared: Figure) -> list[str]:
 
 
 def _of(figure: Figure, what: str) -> str:
-    """Return text such as '44 of 74 cancers (59%)' for a figure that has a value."""
-    return f"{figure.numerator} of {figure.denominator} {what} ({100 * (figure.value or 0):.0f}%)"
+    """Return text such as '44 of 74 cancers (59%)' for a figure that has a value; without the share over few
+    patients."""
+    share = "" if figure.of_few_patients else f" ({100 * (figure.value or 0):.0f}%)"
+    return f"{figure.numerator} of {figure.denominator} {what}{share}"
 
 
 def table_section(results: Sequence[Result]) -> dict[str, Any]:
@@ -88,7 +109,7 @@ def _table_row(name: str, results: Sequence[Result]) -> Row:
 
 
 def triplet_sections(results: Sequence[Result], pictures: Pictures) -> list[dict[str, Any]]:
-    """Return, for each direction that has triplets (real, fake, difference), their pictures by column title."""
+    """Return, for each direction that has triplets (original, adversarial, change), their pictures by column title."""
     sections = []
     for direction in Direction:
         shown = [r for r in results if (r.name, direction) in pictures.triplets]
@@ -125,6 +146,33 @@ def _densities(results: Sequence[Result], direction: Direction) -> list[Row]:
         )
         for d in known
     ]
+
+
+TRAINED = ("resolution", "width", "epochs", "epoch", "pairs", "seed", "start")
+HEADS = ("Resolution", "Width", "Epochs, at most", "Kept after epoch", "Pairs a batch", "Seed", "Started from")
+NETWORKS = {"cad": "CAD", **{str(d): f"Generator, {d}" for d in Direction}}
+
+
+def trainings(results: Sequence[Result]) -> Table:
+    """Return the settings of every training behind a column."""
+    rows = []
+    for result in results:
+        for name, of in result.provenance.get("training", {}).items():
+            cells = [_setting(of.get(setting)) for setting in TRAINED] if of else [Cell("not recorded")]
+            rows.append(Row(Cell(NETWORKS[name], below=column_title(result)), cells))
+    return Table([Cell(text) for text in HEADS], rows)
+
+
+def _setting(value: Any) -> Cell:
+    if value is None:
+        return Cell(NOT_GIVEN)
+    return Cell(" + ".join(map(str, value)) if isinstance(value, list) else str(value))
+
+
+def cohorts(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return the name, the splits and the fingerprint of each cohort, once."""
+    found = [result.provenance["cohort"] for result in results if "cohort" in result.provenance]
+    return [of for number, of in enumerate(found) if of not in found[:number]]
 
 
 def origins(results: Sequence[Result]) -> list[tuple[str, dict[str, Any]]]:

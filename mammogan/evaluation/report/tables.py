@@ -16,21 +16,25 @@ from mammogan.io.atomic import write_json, write_text
 NOT_GIVEN = "–"
 CSV_COLUMNS = (
     *("resolution", "name", "figure", "value", "interval_low", "interval_high"),
-    *("numerator", "denominator", "note", "paper", "objective"),
+    *("numerator", "denominator", "note", "paper", "objective", "population"),
 )
 
 
 def value_text(figure: Figure) -> str:
-    """'44/74 (59.5%)', '0.82' or 'n/a'."""
+    """'44/74 (59.5%)', '0.82' or 'n/a'; '7/9' over few patients."""
     if figure.value is None:
         return "n/a"
     if figure.denominator is None:
         return f"{figure.value:.2f}"
+    if figure.of_few_patients:
+        return f"{figure.numerator}/{figure.denominator}"
     return f"{figure.numerator}/{figure.denominator} ({100 * figure.value:.1f}%)"
 
 
 def interval_text(figure: Figure) -> str:
-    """'48.1–70.3%', '0.77–0.86', or 'n/a'."""
+    """'48.1–70.3%', '0.77–0.86', or 'n/a'; over few patients their number instead."""
+    if figure.of_few_patients and figure.value is not None:
+        return "1 patient" if figure.patients == 1 else f"{figure.patients} patients"
     if figure.low is None or figure.high is None:
         return "n/a"
     if figure.denominator is None:
@@ -82,14 +86,15 @@ def _csv_rows(results: Sequence[Result]) -> Iterator[tuple[object, ...]]:
         for name, f in result.table.items():
             note = f.reason or f.interval_reason
             numbers = (f.value, f.low, f.high, f.numerator, f.denominator)
-            yield str(result.resolution), name, ROWS[name], *numbers, note, paper.get(name, ""), result.objective
+            of = result.population.kind if result.population else ""
+            yield str(result.resolution), name, ROWS[name], *numbers, note, paper.get(name, ""), result.objective, of
 
 
-def write_table_markdown(path: Path, results: Sequence[Result], banner: str) -> None:
-    """Write the study's rows: ours with 95% intervals, and the paper's next to them. Texts that are given, such as
-    --out-of-domain, are escaped."""
+def write_table_markdown(path: Path, results: Sequence[Result], banners: Sequence[str]) -> None:
+    """Write the study's rows: ours with 95% intervals, and the paper's next to them; the banners above. Texts that are
+    given, such as --out-of-domain, are escaped."""
     ours = [f"{result.name} (95% interval)" for result in results]
-    lines = [f"**{escaped(banner)}**", ""] if banner else []
+    lines = [line for banner in banners for line in (f"**{escaped(banner)}**", "")]
     lines += [_row(["", *ours, *paper_columns()]), _row(["---"] * (1 + len(ours) + len(PAPER)))]
     for name, title in ROWS.items():
         cells = [f"{value_text(r.table[name])}, {interval_text(r.table[name])}" for r in results]

@@ -1,5 +1,5 @@
-"""Draw pictures of single mammograms: real, fake and difference (the study's Fig. 2), and the lesion next to its
-twin."""
+"""Draw pictures of single mammograms: original, adversarial and difference (the study's Fig. 2), and the lesion next
+to its twin."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 
 Window = tuple[float, float]
 
+SYNTHETIC = "SYNTHETIC"
 TEXT, SMALL = 11.5, 9.5
 """Font sizes in points, large because the pictures are shown smaller than they are drawn."""
 
 
-def draw_triplets(path: Path, examples: Sequence[Example]) -> None:
-    """Draw one row per example: real | fake | fake minus real, with the lesion outlined if it is known.
+def draw_triplets(path: Path, examples: Sequence[Example], note: str = "") -> None:
+    """Draw one row per example: original | adversarial | their difference, with the lesion outlined if it is known.
 
-    Real and fake share one grey window. All differences share one symmetric colour scale, shown on the colour bar.
+    Original and adversarial share one grey window. All differences share one symmetric colour scale, shown on the
+    colour bar.
     """
     limit = rounded_limit(max(float(np.quantile(np.abs(e.difference), 0.999)) for e in examples))
     ratio = examples[0].real.shape[0] / examples[0].real.shape[1]
-    with pictures(path, len(examples), 3, ratio, width=2.9) as (grid, strip):
+    with pictures(path, len(examples), 3, ratio, width=2.9, note=note) as (grid, strip):
         for row, example in zip(grid, examples, strict=True):
             window = 0.0, max(float(np.quantile(example.real, 0.9995)), 1.0)
             _grey(row[:2], (example.real, example.fake), window)
@@ -38,23 +40,25 @@ def draw_triplets(path: Path, examples: Sequence[Example]) -> None:
             _breast_edge(row[2], example)
             _outline(row[:2], example, OUTLINE)
             _outline(row[2:], example, INK)
+            _word(row[1])
             _finish_row(row, example, example.caption)
-        _head(grid[0], ("real", "fake", "fake − real"), dark_from=2)
+        _head(grid[0], ("original", "adversarial", "change"), dark_from=2)
         _colour_bar(strip, grid[0][2], limit)
 
 
-def draw_twins(path: Path, examples: Sequence[Example]) -> None:
-    """Draw one row per example with a twin, cropped around its lesion: real | fake | true lesion-free twin | fake minus
-    real | twin minus real."""
+def draw_twins(path: Path, examples: Sequence[Example], note: str = "") -> None:
+    """Draw one row per example with a twin, cropped around its lesion: original | adversarial | true lesion-free twin |
+    adversarial minus original | twin minus original."""
     cuts = [_cut_out(e) for e in examples]
     limit = rounded_limit(max(float(np.quantile(np.abs(_to_twin(c)), 0.999)) for c in cuts))
-    with pictures(path, len(cuts), 5, 1.0, width=1.85) as (grid, strip):
+    with pictures(path, len(cuts), 5, 1.0, width=1.85, note=note) as (grid, strip):
         for row, cut in zip(grid, cuts, strict=True):
             _grey(row[:3], (cut.real, cut.fake, _twin(cut)), _window(cut.real, _twin(cut)))
             _change(row[3:], (cut.difference, _to_twin(cut)), limit)
             _outline(row[3:], cut, INK)
+            _word(row[1])
             _finish_row(row, cut, f"{cut.name}, {cut.chosen}: probability of cancer {cut.before:.2f} → {cut.after:.2f}")
-        _head(grid[0], ("real", "fake", "lesion-free twin", "fake − real", "twin − real"), dark_from=3)
+        _head(grid[0], ("original", "adversarial", "lesion-free twin", "change", "to the twin"), dark_from=3)
         _colour_bar(strip, grid[0][4], limit)
 
 
@@ -65,6 +69,12 @@ def _head(row: Sequence[Axes], titles: Sequence[str], dark_from: int) -> None:
         edge = "white" if i >= dark_from else "black"
         written = panel.text(0.97, 0.975, title, transform=panel.transAxes, ha="right", va="top", fontsize=TEXT)
         written.set(color=colour, weight="bold", path_effects=[_stroke(edge)])
+
+
+def _word(panel: Axes) -> None:
+    """Write into an adversarial picture that it is synthetic, so that a part of the figure says so too."""
+    written = panel.text(0.03, 0.02, SYNTHETIC, transform=panel.transAxes, va="bottom", fontsize=SMALL)
+    written.set(color="white", weight="bold", path_effects=[_stroke("black")])
 
 
 def _stroke(colour: str) -> Any:
@@ -139,7 +149,7 @@ def _twin(example: Example) -> Pixels:
 
 
 def _to_twin(example: Example) -> NDArray[np.float64]:
-    """Return twin minus real in percent of the full grey range."""
+    """Return twin minus original in percent of the full grey range."""
     return (_twin(example).astype(float) - example.real) / FULL * 100
 
 

@@ -101,6 +101,12 @@ class Run:
         return found
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """The settings it was started with; empty if the run does not record them."""
+        found: dict[str, Any] = self._record().get("config", {})
+        return found
+
+    @property
     def classifier(self) -> str:
         """Architecture of the CAD that it trains; the study's if the run does not record it."""
         found: str = self._record().get("config", {}).get("classifier", CLASSIFIER)

@@ -1,0 +1,53 @@
+"""Find the phantom cohort that a file belongs to, and what its masses' contrast is. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mammogan.data.phantom.settings import PhantomConfig
+from mammogan.errors import UserError
+from mammogan.io.atomic import is_file
+from mammogan.io.records import read_record
+
+LEVELS_UP = 3
+"""Number of folders, from a file's own upwards, in which a cohort's files are looked for."""
+
+
+def cohort_folder(folder: Path, holding: str = "settings.json") -> Path | None:
+    """Return the nearest folder, from ``folder`` upwards, that holds this file of a phantom cohort."""
+    candidates = (folder, *folder.parents[: LEVELS_UP - 1])
+    return next((candidate for candidate in candidates if is_file(candidate / holding)), None)
+
+
+@dataclass(frozen=True)
+class PhantomCohort:
+    """How the phantoms of one folder were drawn."""
+
+    name: str
+    """Name of the folder."""
+    config: PhantomConfig
+
+    @classmethod
+    def of(cls, folder: Path) -> PhantomCohort | None:
+        """Return the cohort that was drawn into ``folder``; None if its settings.json is no record of one.
+
+        Raises UserError if settings.json is damaged.
+        """
+        held = read_record(folder / "settings.json")
+        try:
+            return cls(folder.name, PhantomConfig(**{name: held[name] for name in held if name != "generator"}))
+        except (TypeError, UserError):
+            return None
+
+    def __str__(self) -> str:
+        drawn = self.config
+        return (
+            f"{self.name}: {drawn.patients} phantom patients, preset {drawn.preset}, lesion contrast "
+            f"{contrast_text(drawn.contrast_gain)}, seed {drawn.seed}"
+        )
+
+
+def contrast_text(gain: float | None) -> str:
+    """Return the contrast of masses as a multiple of the physical one, such as 'x12.5'; None is unknown."""
+    return "unknown" if gain is None else f"x{gain:g}"
