@@ -73,12 +73,13 @@ class Reader(Protocol):
     def through(self, *names: str) -> None: ...
 
 
-def start(reader: Reader, practice: bool = False) -> None:
-    """From the instructions to the first image."""
+def start(reader: Reader, practice: int = 0) -> None:
+    """From the instructions to the first image, through so many practice images."""
     reader.through("instructions", "display")
     if practice:
         reader.through("practice")
-        reader.at_place("Practice 1 of 1")
+    for number in range(1, practice + 1):
+        reader.at_place(f"Practice {number} of {practice}")
         reader.press("1", "1")
     reader.through("start")
 
@@ -90,7 +91,7 @@ def to_the_first_question(reader: Reader) -> None:
     for position in (1, 2):
         reader.at_place(f"Session 1: {position} of 2")
         reader.press("Enter")
-    start(reader, practice=True)
+    start(reader, practice=1)
     reader.at_place("Session 2: 1 of 2")
 
 
@@ -98,7 +99,7 @@ def play_all_sessions(reader: Reader) -> None:
     """Read the whole study by keyboard, confirming with Enter or with the same key again."""
     reader.through("consent")
     for session, total in zip(range(1, 6), (2, 2, 3, 2, 3), strict=True):
-        start(reader, practice=session == 2)
+        start(reader, practice=int(session == 2))
         for position in range(total):
             reader.at_place(f"Session {session}: {position + 1} of {total}")
             if session in ASKED:
