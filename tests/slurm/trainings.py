@@ -148,17 +148,20 @@ def command_line(pid: int) -> bytes:
         return b""
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60, folder: Path | None = None) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain for {what}"
+        if time.monotonic() > deadline:
+            jobs = slurm("squeue", "--format=%i %T %r %M %N") + "\n" + slurm("sinfo", "--format=%n %T %E")
+            said = logs(folder) if folder else ""
+            raise AssertionError(f"waited {seconds:.0f} s in vain for {what}; SLURM says\n{jobs}\n{said}")
         time.sleep(0.1)
 
 
 def wait_for_next_checkpoint(run: Run) -> None:
-    """Until the run has saved, again if it did before."""
+    """Until the run has saved, again if it did before. Two ranks that share two busy cores begin slowly."""
     before = saved_at(run)
-    wait_for(lambda: saved_at(run) > before, "a checkpoint")
+    wait_for(lambda: saved_at(run) > before, "a checkpoint", 150, run.path)
 
 
 def saved_at(run: Run) -> int:
