@@ -23,6 +23,7 @@ from mammogan.cluster.slurm.profile import (
     sbatch_parameters,
     sbatch_text,
 )
+from mammogan.cluster.slurm.submit import script
 from mammogan.cluster.tasks import Command
 from mammogan.errors import UserError
 from mammogan.io.options import parse
@@ -189,9 +190,12 @@ def test_a_mistake_in_a_profile_is_reported_with_what_is_valid(tmp_path: Path, t
         parse(Flatly, ["--profile", str(profile)])
 
 
-def test_every_profile_we_ship_is_valid() -> None:
+def test_every_profile_we_ship_is_valid(tmp_path: Path) -> None:
     for profile in (ROOT / "slurm").glob("*.yaml"):
-        assert parse(ClusterConfig, ["--profile", str(profile)]).cluster != "auto"
+        config = parse(ClusterConfig, ["--profile", str(profile)])
+        assert config.cluster != "auto"
+        training = Job("gan", Command(("true",)), tmp_path, tmp_path / "done", pairs=2)
+        assert "#SBATCH --time=" in script(training, config), "a GAN's batch can be shared by its ranks"
 
 
 @pytest.mark.parametrize(
