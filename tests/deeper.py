@@ -14,7 +14,12 @@ from mammogan.evaluation.beyond.config import DeeperConfig
 from mammogan.evaluation.evaluate import evaluate
 from mammogan.workspace import Workspace
 
-TINY = DeeperConfig(images=6, baseline=("noise=2048", "pgd-l2=512"), section=("points", "attacks"), device="cpu")
+TINY = DeeperConfig(
+    images=6,
+    baseline=("noise=2048", "pgd-l2=512"),
+    section=("points", "attacks", "transfer", "localisation", "realism"),
+    device="cpu",
+)
 
 
 def evaluated_phantoms(cohort: Path, root: Path) -> Workspace:

@@ -26,6 +26,8 @@ class Options:
     """Folder in which the study was drawn, with its shards and adversarial mammograms."""
     name: str = "study"
     """Name of the study."""
+    steps: int = 600
+    """Training steps of the network."""
     seed: int = 0
     """Seed of the detectors' training."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -37,7 +39,7 @@ def execute(options: Options) -> None:
     from mammogan.reader.detector_reading import read_by_detectors
 
     workspace = Workspace(options.workspace)
-    scores = read_by_detectors(workspace, options.name, options.device, options.seed)
+    scores = read_by_detectors(workspace, options.name, options.device, options.seed, options.steps)
     say(f"{len({score.image for score in scores})} images scored. The tables of the study:")
     say(f"  mammogan reading-tables --workspace {shell_word(workspace.root)} --name {options.name}")
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "preview": "draw mammograms of a shard, flagged ones, or those that were left out",
     "train-cad": "train the classifier",
     "train-gan": "train the generators that remove and insert cancer",
+    "export-model": "export a trained network with a model card, to be handed on",
     "generate": "write the adversarial mammograms",
     "evaluate": "score original and adversarial mammograms, and write Table 1 and the report",
     "evaluate-deeper": "measure what Table 1 leaves open: thresholds, other attacks, other classifiers",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,6 @@ from mammogan.reader.statistics.answers import Said
 
 FILE = "detectors.csv"
 COLUMNS = ("detector", "image", "log_odds")
-CERTAIN = math.log(2)
-"""Log odds from which on a detector commits itself: one of the two is twice as probable as the other."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +26,7 @@ class DetectorScore:
 
     @property
     def says(self) -> Said:
-        """Return the answer in the readers' words: unsure unless one is at least twice as probable as the other."""
-        if abs(self.log_odds) < CERTAIN:
-            return "unsure"
+        """Return the more probable answer in the readers' words; a detector is never unsure."""
         return "not real" if self.log_odds > 0 else "real"
 
 

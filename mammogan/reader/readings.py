@@ -99,10 +99,15 @@ def _answer(row: dict[str, Any], truth: dict[str, KeyImage], plan: ReadingPlan) 
         shown=image.role,
         label=image.label,  # type: ignore[arg-type]
         answer=row["answer"],
-        milliseconds=row["client_ms"],
+        milliseconds=_reading(row, plan),
         wall_milliseconds=_wall(row, plan),
         simulated=plan.simulated,
     )
+
+
+def _reading(row: dict[str, Any], plan: ReadingPlan) -> int:
+    """Return the time without breaks, as the browser reported it; never more than the server's clock saw pass."""
+    return int(min(row["client_ms"], _wall(row, plan)))
 
 
 def _wall(row: dict[str, Any], plan: ReadingPlan) -> int:
@@ -117,7 +122,7 @@ def _sittings(rows: Sequence[dict[str, Any]], plan: ReadingPlan) -> list[Sitting
     for row in rows:
         at = row["reader"], row["session"]
         done[at] += 1
-        reading[at] += row["client_ms"]
+        reading[at] += _reading(row, plan)
         wall[at] += _wall(row, plan)
     return [
         Sitting(reader, session.number, done[at], len(session.places), reading[at], wall[at])

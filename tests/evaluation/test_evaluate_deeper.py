@@ -16,7 +16,8 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.evaluation.beyond.attack_sources import mismatched
 from mammogan.evaluation.beyond.attacked import Attacked
 from mammogan.evaluation.beyond.config import DeeperConfig, kept_folder, page_folder
-from mammogan.evaluation.beyond.evaluate_deeper import Study, evaluate_deeper
+from mammogan.evaluation.beyond.deeper_run import DeeperRun
+from mammogan.evaluation.beyond.evaluate_deeper import evaluate_deeper
 from mammogan.evaluation.beyond.originals import choose_originals
 from mammogan.evaluation.beyond.shares import Calls
 from mammogan.io.atomic import read_json
@@ -121,13 +122,13 @@ def test_shares_count_only_right_calls_that_have_an_adversarial_image() -> None:
 
 def test_the_wrong_way_control_gives_each_class_to_the_other_generator(workspace: Workspace) -> None:
     save_gnet(workspace, SMALL, Direction.INSERT, seed=3)  # the adversarial images are of the one before
-    study = Study.of(workspace, TINY)
-    (source,) = study.control_sources
-    wrong, right = study.attacked(source), study.attacked(study.sources[0])
+    run = DeeperRun.of(workspace, TINY)
+    source = run.wrong_way_sources["GAN"]
+    wrong, right = run.attacked(source), run.attacked(run.sources[0])
     assert wrong.name == "GAN, wrong way" and wrong.made.all()
     same = np.array([np.array_equal(a, b) for a, b in zip(wrong.pixels, right.pixels, strict=True)])
-    assert not same[study.originals.positive].any()  # through the one that inserts
-    assert same[~study.originals.positive].all()  # the one that removes has the weights that the other had
+    assert not same[run.originals.positive].any()  # through the one that inserts
+    assert same[~run.originals.positive].all()  # the one that removes has the weights that the other had
 
 
 @pytest.mark.parametrize("text", ["pgd", "pgd-l2", "pgd-l2=-1", "pgd-l2=x", "gan=256"])

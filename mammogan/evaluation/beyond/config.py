@@ -10,7 +10,7 @@ from mammogan.attack.config import BASELINES
 from mammogan.errors import UserError
 from mammogan.workspace import Resolution, Workspace
 
-Name = Literal["points", "attacks"]
+Name = Literal["points", "attacks", "transfer", "localisation", "realism"]
 SECTIONS: tuple[Name, ...] = get_args(Name)
 DEFAULT_BASELINES = (
     *("noise=256", "fgsm=256", "pgd-linf=64", "pgd-linf=256", "pgd-l2=64", "pgd-l2=256", "apgd-l2=256", "square=256"),
@@ -30,6 +30,21 @@ class DeeperConfig:
     """NAME=BUDGET: simple attacks to compare with (fgsm, pgd-linf, pgd-l2, apgd-linf, apgd-l2, square, noise), each
     with its budget in grey levels of 65535: the largest change of a pixel, or for -l2 the root mean square over the
     image."""
+    victim: tuple[str, ...] = ()
+    """NAME=WHERE: other classifiers that the attacks are shown to. WHERE is a checkpoint or run folder of MammoGAN, a
+    .pt2 file (torch.export), an ONNX file (needs onnxruntime), or MODULE:FACTORY, which runs that code."""
+    victim_scores: tuple[str, ...] = ()
+    """NAME=scores.csv: scores that a system elsewhere gave to the files of --export-for-scoring, one line for each, in
+    the columns image and probability."""
+    export_for_scoring: Path | None = None
+    """Folder. Only write all images there under names that reveal nothing, for a system that scores them elsewhere. The
+    key stays in WORKSPACE/private/."""
+    export_format: Literal["png", "dicom"] = "png"
+    """png: 16-bit grey, as in the shards. dicom: as the scanner oriented them, without padding; adversarial files say
+    in their header, and only there, that they are."""
+    vgg_weights: Path | None = None
+    """torchvision's VGG11 weights (vgg11-8a719046.pth) for the features of the kernel distance. Default: random ones,
+    which the page says."""
     section: tuple[Name, ...] = SECTIONS
     """Sections of the page that are measured. What was measured before is kept, so sections can be added later."""
     threshold: float = 0.5

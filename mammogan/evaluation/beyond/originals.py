@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from mammogan.attack.folder import real_shard
 from mammogan.data.shards.checked import CheckedShard
-from mammogan.data.shards.index import ShardIndex
+from mammogan.data.shards.index import IndexedSample, ShardIndex
 from mammogan.data.shards.reader import Sample
 from mammogan.errors import MissingInput
 from mammogan.evaluation.examples import Samples
@@ -59,7 +61,8 @@ class Originals:
 
 
 def choose_originals(workspace: Workspace, resolution: Resolution, split: str, images: int) -> Originals:
-    """Return the first ``images`` / 2 mammograms of each class of a split, in the cohort's order.
+    """Return ``images`` / 2 mammograms of each class of a split, of as many patients as there are: the first of each
+    patient in the cohort's order, then the second ones.
 
     Raise MissingInput if the split has none of a class.
     """
@@ -67,11 +70,20 @@ def choose_originals(workspace: Workspace, resolution: Resolution, split: str, i
     read, found = Samples(folder), []
     for label in LABELS:
         shards = [shard for shard in ShardIndex.load(folder).of_split(split) if shard.label == label]
-        keys = [sample.key for shard in shards for sample in shard.samples][: images // 2]
+        keys = _patients_in_turn([sample for shard in shards for sample in shard.samples])[: images // 2]
         if not keys:
             raise MissingInput(f"no {label} mammograms in split {split} of {folder}")
         found += [read[key] for key in keys]
     return Originals(tuple(found))
+
+
+def _patients_in_turn(samples: Sequence[IndexedSample]) -> list[str]:
+    seen: Counter[str] = Counter()
+    turns: list[tuple[int, str]] = []
+    for sample in samples:
+        turns.append((seen[sample.patient], sample.key))
+        seen[sample.patient] += 1
+    return [key for _, key in sorted(turns, key=lambda turn: turn[0])]
 
 
 def shards_of(workspace: Workspace, resolution: Resolution, split: str) -> list[CheckedShard]:

@@ -26,7 +26,7 @@ def detector_table(readings: Readings) -> Table:
         "Programs that saw nothing but the pixels of these images. They learned from training mammograms and their "
         "adversarial images what no reader is told; no detector is counted among the readers.",
         "network: a small convolutional network. spectrum: a logistic regression on frequencies, blind to places. "
-        "Unsure unless one answer is twice as probable as the other. Intervals: 95%, Wilson; d': Gourevitch and "
+        "A detector gives the more probable answer and is never unsure. Intervals: 95%, Wilson; d': Gourevitch and "
         "Galanter; AUC of the scores: by resampling patients.",
     )
     if not rows:
@@ -55,7 +55,6 @@ def _row(name: str, session: int, scored: Scored) -> dict[str, Value]:
         "session": session,
         **_share("originals", reals.count("real"), len(reals)),
         **_share("fakes", fakes.count("not real"), len(fakes)),
-        "unsure": [*reals, *fakes].count("unsure") / len(scored),
         "d'": found.d_prime if found else None,
         "d' low": found.low if found else None,
         "d' high": found.high if found else None,
@@ -80,7 +79,6 @@ def _joined(row: dict[str, Value]) -> dict[str, Value]:
         **{
             name: with_interval(row[name], row[f"{short} low"], row[f"{short} high"]) for name, short in FIGURES.items()
         },
-        "unsure": row["unsure"],
         "criterion": row["criterion"],
     }
 

@@ -22,6 +22,7 @@ from mammogan.reader.statistics.accuracy_tables import between_sessions, table3
 from mammogan.reader.statistics.answers import COLUMNS, check_readers, in_reading_order, write_imrmc
 from mammogan.reader.statistics.further_tables import agreement_table, detection_table, readers_as_sample, time_table
 from mammogan.reader.statistics.paper_p import GROUPS
+from mammogan.reader.statistics.same_images import same_images_table
 from mammogan.reader.statistics.table import Table
 
 Draw = Callable[[Path, Readings], None]
@@ -41,13 +42,21 @@ PICTURES: dict[str, tuple[tuple[str, Draw], ...]] = {
 """The pictures below each table, by the table's name."""
 
 
-def write_report(folder: Path, readings: Readings, unsure: Unsure = "wrong", groups: int = GROUPS) -> list[Table]:
-    """Write every file of the report into ``folder`` and return its tables."""
+def write_report(
+    folder: Path, readings: Readings, unsure: Unsure = "wrong", groups: int = GROUPS, against: Readings | None = None
+) -> list[Table]:
+    """Write every file of the report into ``folder`` and return its tables.
+
+    ``against`` is another reading of the same mammograms, such as that of the other resolution.
+    """
     answers = in_reading_order(readings.answers)
     check_readers(answers)
     made = [table2(readings), table3(answers, unsure), between_sessions(answers, groups=groups), table4(readings)]
     made += [detection_table(answers), detector_table(readings)]
     made += [make(answers) for make in (readers_as_sample, agreement_table, time_table)]
+    if against:
+        names = readings.plan.name, against.plan.name
+        made.append(same_images_table(answers, in_reading_order(against.answers), names))
     for table in made:
         table.write(folder)
     _write_long_table(folder / "answers.csv", readings)

@@ -11,6 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from mammogan.attack.config import EvaluateConfig
+from mammogan.errors import MissingInput
+from mammogan.evaluation.beyond.attack_sources import title_of
+from mammogan.evaluation.beyond.deeper_run import DeeperRun
 from mammogan.evaluation.beyond.section import Section, TitledTable
 from mammogan.evaluation.beyond.shares import Calls
 from mammogan.evaluation.bootstrap import Bools, Figure, Floats
@@ -19,8 +23,10 @@ from mammogan.evaluation.clustered import AucComparison, auc_with_logit_interval
 from mammogan.evaluation.operating_points import OperatingPoint
 from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
+from mammogan.evaluation.scoring import Scoring, scored
 from mammogan.evaluation.table1 import ROWS, Cases
-from mammogan.workspace import Direction
+from mammogan.io.shell import shell_word
+from mammogan.workspace import Direction, Workspace
 
 SAYS = (
     "The threshold decides the headline. Each column calls the same probabilities at another threshold, chosen on the "
@@ -29,10 +35,10 @@ SAYS = (
 )
 SAYS_NOT = (
     "It does not say which threshold a clinic would use, and thresholds that few validation images decide are noisy. "
-    "Shares have Wilson's interval on the images divided by the design effect of patients with several images, AUCs an "
-    "interval on the logit, and the difference of AUCs DeLong's test for clustered data (Obuchowski 1997): formulas. "
-    "The intervals of Table 1 itself resample patients. The two AUCs have different labels, so equal means as "
-    "separable as before, not unharmed."
+    "Shares have Wilson's interval on the images divided by the design effect of patients with several images, AUCs "
+    "an interval on the logit, and the difference of AUCs DeLong's test for clustered data (Obuchowski 1997): "
+    "formulas. The intervals of Table 1 itself resample patients. The two AUCs have different labels, so equal means "
+    "as separable as before, not unharmed."
 )
 
 
@@ -42,6 +48,26 @@ class PointsColumn:
 
     title: str
     cases: Cases
+
+
+def measure_points(run: DeeperRun) -> Section:
+    """Measure the section on all images that mammogan evaluate has scored."""
+    columns = [PointsColumn(title_of(view.objective), _evaluated(run, view)) for view in run.views]
+    validation = run.own.scores(run.validation.images), run.validation.positive
+    return points_section(columns, run.points_of(run.own), validation)
+
+
+def _evaluated(run: DeeperRun, view: Workspace) -> Cases:
+    """Return the scores that mammogan evaluate has made; MissingInput if it has not."""
+    wanted = EvaluateConfig(models=run.config.models, controls=False, out_of_domain="as evaluated")
+    tasks = Scoring.of(view, run.resolution, wanted).tasks()
+    if any(task.outdated() for task in tasks):
+        raise MissingInput(
+            "the mammograms of the test split are not all scored, or their CAD or pixels changed since; run\n"
+            f"  mammogan evaluate --workspace {shell_word(run.workspace.root)}"
+        )
+    found = scored(tasks)
+    return Cases.pair([s.real for s in found] + [s.fake for s in found if s.fake])
 
 
 def points_section(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mammogan.evaluation.beyond.attacked import Kind
+from mammogan.evaluation.beyond.attacked import Attacked, Kind
+from mammogan.evaluation.beyond.deeper_run import DeeperRun, main_point
 from mammogan.evaluation.beyond.section import Section, TitledTable
 from mammogan.evaluation.bootstrap import Figure
 from mammogan.evaluation.operating_points import OperatingPoint
@@ -23,8 +24,8 @@ SAYS = (
 )
 SAYS_NOT = (
     "It does not say that a small change cannot be seen, nor that it changes the lesion. Gradient attacks know this "
-    "CAD's weights; an attacker who does not has Square, or transfer. APGD is the version with the cross entropy; "
-    "the one called AutoAttack needs three classes."
+    "CAD's weights; an attacker who does not has Square, or transfer. APGD is the version with the cross entropy; the "
+    "one called AutoAttack needs three classes."
 )
 
 
@@ -37,6 +38,21 @@ class AttackRow:
     norms: dict[str, float]
     fooled: dict[str, dict[str, Figure]]
     """Point -> remove or insert -> share."""
+
+
+def measure_attacks(run: DeeperRun) -> Section:
+    """Measure the section: every attack on the CAD that it was made against."""
+    points = run.points_of(run.own)
+    rows = [_measured(run, run.attacked(source), points) for source in run.sources]
+    return attacks_section(rows, points, len(run.originals))
+
+
+def _measured(run: DeeperRun, attacked: Attacked, points: Sequence[OperatingPoint]) -> AttackRow:
+    fooled = {}
+    for point in points:
+        calls = run.calls(run.own, attacked, point.threshold)
+        fooled[point.name] = {str(direction): calls.fooled(direction) for direction in Direction}
+    return AttackRow(attacked.name, attacked.kind, attacked.norms(), fooled)
 
 
 def attacks_section(rows: Sequence[AttackRow], points: Sequence[OperatingPoint], images: int) -> Section:
@@ -67,11 +83,6 @@ def attacks_section(rows: Sequence[AttackRow], points: Sequence[OperatingPoint],
         draw=partial(_draw, rows, main),
         caption="Share of right calls that each attack turns, by the size of its change (median root mean square).",
     )
-
-
-def main_point(points: Sequence[OperatingPoint]) -> OperatingPoint:
-    """Return the point of the tables that show one: Youden's, or the given one if there is no other."""
-    return next((point for point in points if point.name == "Youden"), points[0])
 
 
 def _table(rows: Sequence[AttackRow], main: OperatingPoint) -> Table:
