@@ -17,7 +17,7 @@ from mammogan.workspace import Workspace
 TINY = DeeperConfig(
     images=6,
     baseline=("noise=2048", "pgd-l2=512"),
-    section=("points", "attacks", "transfer", "localisation", "realism"),
+    section=("points", "attacks", "transfer", "robustness", "localisation", "realism"),
     device="cpu",
 )
 

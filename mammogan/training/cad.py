@@ -20,6 +20,7 @@ from mammogan.models.networks import Critic
 from mammogan.models.penalty import method_for
 from mammogan.models.registry import build_classifier, sources_of
 from mammogan.models.vgg_weights import load_vgg_weights
+from mammogan.training.adversarial import attacked, random_start
 from mammogan.training.batches import Batches
 from mammogan.training.cad_step import CadStep
 from mammogan.training.epoch_means import EpochMeans
@@ -217,6 +218,10 @@ def _train_epoch(training: CadTraining, checkpointer: Checkpointer, reporter: Re
         positives, negatives = training.batches.pixels(batch, *place)
         keep = training.batches.keep(training.cad.fnet, 2, *place, "dropout")
         with training.precision.autocast():
+            if config.adversarial_training != "none":
+                start = random_start(training.batches, (positives.shape[2], positives.shape[3]), *place)
+                how = config.adversarial_training, config.adversarial_budget
+                positives, negatives = attacked(training.cad, positives, negatives, keep, start, *how)
             losses = step(positives, negatives, keep)
         training.figures.add(losses, training.stepper.step(losses["loss"]))
         training.update_average()

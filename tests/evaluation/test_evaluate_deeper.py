@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from mammogan.evaluation.beyond.evaluate_deeper import evaluate_deeper
 from mammogan.evaluation.beyond.originals import choose_originals
 from mammogan.evaluation.beyond.shares import Calls
 from mammogan.io.atomic import read_json
+from mammogan.io.records import write_yaml_record
 from mammogan.workspace import Direction, Workspace
 
 pytestmark = pytest.mark.usefixtures("coarse_figures")
@@ -72,6 +74,15 @@ def test_operating_points_come_of_scores_that_evaluate_has_made(workspace: Works
     save_cad(workspace, SMALL, seed=5)
     with pytest.raises(MissingInput, match=f"mammogan evaluate --workspace {workspace.root}"):
         evaluate_deeper(workspace, DeeperConfig(section=("points",), device="cpu"))
+
+
+def test_a_cad_of_other_mammograms_is_refused_unless_the_page_says_so(workspace: Workspace) -> None:
+    attacks = DeeperConfig(images=4, baseline=("noise=2048",), section=("attacks",), device="cpu")
+    write_yaml_record(workspace.cad_run(SMALL) / "config.yaml", {"config": {}, "shards_sha256": "0" * 64})
+    with pytest.raises(UserError, match="trained on other mammograms"):
+        evaluate_deeper(workspace, attacks)
+    page = evaluate_deeper(workspace, replace(attacks, out_of_domain="made of other <phantoms>"))
+    assert "Out of domain: made of other &lt;phantoms&gt;" in page.read_text()
 
 
 def test_the_table_of_points_is_table_1_at_its_threshold(workspace: Workspace) -> None:

@@ -27,6 +27,7 @@ from mammogan.evaluation.victims.kept_scores import KeptScores
 from mammogan.evaluation.victims.loading import load_victim
 from mammogan.evaluation.victims.victim import NetworkVictim, as_logits
 from mammogan.io.atomic import read_json
+from mammogan.io.tables import read_own
 from mammogan.models.networks import Cad
 from mammogan.workspace import Workspace
 
@@ -110,6 +111,9 @@ def test_exported_files_tell_nothing_and_are_named_as_before_when_exported_again
     assert not any(word in table for word in (*patients, "GAN", "pgd", "originals", "positive"))
     first = Image.open(tmp_path / "one" / names[0])
     assert first.mode.startswith("I;16") and first.size == (SMALL.width, SMALL.height)
+    rows = [row for row in read_own(tmp_path / "one" / "images.csv") if row["laterality"] == "R"]
+    right = np.array(Image.open(tmp_path / "one" / rows[0]["file"])).astype(float)
+    assert right[:, -10:].mean() > right[:, :10].mean()  # as a scanner shows it: the chest wall on the right
     export(workspace, tmp_path / "two")
     assert sorted(path.name for path in (tmp_path / "two").glob("*.png")) == names
     (tmp_path / "two" / "notes.txt").write_text("mine")
@@ -184,6 +188,20 @@ def test_a_checkpoint_is_a_victim_whose_scores_are_kept_in_its_own_name(workspac
     a, b = (read_json(folder / name / "originals.json")["scores"] for name in "AB")
     assert a.keys() == b.keys() and a != b
     assert {path.name for path in (folder / "A").iterdir()} == {path.name for path in (folder / "B").iterdir()}
+
+
+def test_attacks_are_made_against_each_differentiable_victim_too(workspace: Workspace, tmp_path: Path) -> None:
+    other = save_cad(Workspace(tmp_path / "other"), SMALL, seed=7)
+    evaluate_deeper(workspace, replace(TINY, section=("robustness",), victim=(f"B={other}",)))
+    found = read_json(page_folder(workspace, SMALL) / "evaluation.json")["sections"]["robustness"]["rows"]
+    attacks = ["", "noise 2048", "pgd-l2 512"]
+    assert [(row["victim"], row["attack"]) for row in found] == [(name, attack) for name in "AB" for attack in attacks]
+    aucs = {(row["victim"], row["attack"]): row["auc"]["value"] for row in found}
+    assert all(aucs[name, "pgd-l2 512"] <= aucs[name, ""] for name in "AB")
+    assert aucs["A", "pgd-l2 512"] < aucs["A", ""]
+    made = workspace.root / "deeper" / str(SMALL) / "attacks"
+    one, two = (np.load(made / f"test-pgd-l2-512{name}.npy") for name in ("", "-against-B"))
+    assert not np.array_equal(one, two)
 
 
 def test_a_pt2_file_gives_the_scores_and_gradients_of_its_network_bit_for_bit(

@@ -93,27 +93,43 @@ def wrong_way_source(view: Workspace, models: Workspace, resolution: Resolution,
 
     Raise MissingInput if a generator is not there.
     """
-    name = f"{title_of(view.objective)}, wrong way"
+    other = {Direction.REMOVE: Direction.INSERT, Direction.INSERT: Direction.REMOVE}
+    return _trained_source(
+        f"{title_of(view.objective)}, wrong way", "control", other, view, models, resolution, device, batch
+    )
+
+
+def trained_source(view: Workspace, models: Workspace, resolution: Resolution, device: str, batch: int) -> Source:
+    """Return the attack of an objective as mammogan generate applies it, for originals of any split.
+
+    Raise MissingInput if a generator is not there.
+    """
+    same = {direction: direction for direction in Direction}
+    return _trained_source(title_of(view.objective), "generator", same, view, models, resolution, device, batch)
+
+
+def _trained_source(
+    name: str,
+    kind: Kind,
+    by_direction: dict[Direction, Direction],
+    view: Workspace,
+    models: Workspace,
+    resolution: Resolution,
+    device: str,
+    batch: int,
+) -> Source:
+    """Return an attack that gives the images of each direction to the generator of ``by_direction``."""
     found = {d: read_generator(models.of(view.objective).gan_run(resolution, d))[1] for d in Direction}
-    cad = choose_checkpoint(models.cad_run(resolution))
-    defaults = GenerateConfig()
+    cad, defaults = choose_checkpoint(models.cad_run(resolution)), GenerateConfig()
     choosing = {d: InsertionChoice.of(found[d], defaults.tries, defaults.seed, cad) for d in Direction}
-    made_from = {"making": MAKING, "wrong_way": {str(d): found[d].sha256 for d in Direction}}
+    used = {str(d): found[by_direction[d]].sha256 for d in Direction}
+    made_from = {"making": MAKING, "generators": used, **{f"choosing_{d}": choosing[d].made_from for d in Direction}}
 
     def attack(direction: Direction) -> Attack:
-        other = Direction.INSERT if direction is Direction.REMOVE else Direction.REMOVE
-        return load_attack(found[other], choosing[other], device)
+        own = by_direction[direction]
+        return load_attack(found[own], choosing[own], device)
 
-    return Source(name, "control", made_from, partial(_apply, name, "control", attack, batch))
-
-
-def own_way_attack(
-    view: Workspace, models: Workspace, resolution: Resolution, direction: Direction, device: str
-) -> Attack:
-    """Return the attack of an objective as mammogan generate applies it, for images of other splits."""
-    found = read_generator(models.of(view.objective).gan_run(resolution, direction))[1]
-    cad, defaults = choose_checkpoint(models.cad_run(resolution)), GenerateConfig()
-    return load_attack(found, InsertionChoice.of(found, defaults.tries, defaults.seed, cad), device)
+    return Source(name, kind, made_from, partial(_apply, name, kind, attack, batch))
 
 
 def trained_objectives(views: Sequence[Workspace]) -> list[Workspace]:

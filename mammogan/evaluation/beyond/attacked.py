@@ -40,6 +40,8 @@ class Attacked:
             for new, old, made in zip(self.pixels, self.originals.pixels, self.made, strict=True)
             if made
         ]
+        if not change:
+            return dict.fromkeys(("linf_median", "linf_largest", "rms_median", "rms_largest"), 0.0)
         largest = np.array([np.abs(one).max() for one in change], dtype=float)
         rms = np.array([np.sqrt(np.mean(one.astype(float) ** 2)) for one in change])
         return {

@@ -10,7 +10,7 @@ from mammogan.attack.config import BASELINES
 from mammogan.errors import UserError
 from mammogan.workspace import Resolution, Workspace
 
-Name = Literal["points", "attacks", "transfer", "localisation", "realism"]
+Name = Literal["points", "attacks", "transfer", "robustness", "localisation", "realism", "detection"]
 SECTIONS: tuple[Name, ...] = get_args(Name)
 DEFAULT_BASELINES = (
     *("noise=256", "fgsm=256", "pgd-linf=64", "pgd-linf=256", "pgd-l2=64", "pgd-l2=256", "apgd-l2=256", "square=256"),
@@ -40,17 +40,31 @@ class DeeperConfig:
     """Folder. Only write all images there under names that reveal nothing, for a system that scores them elsewhere. The
     key stays in WORKSPACE/private/."""
     export_format: Literal["png", "dicom"] = "png"
-    """png: 16-bit grey, as in the shards. dicom: as the scanner oriented them, without padding; adversarial files say
-    in their header, and only there, that they are."""
+    """png: 16-bit grey. dicom: for a PACS; adversarial files say in their header, and only there, that they are. Both
+    are without padding, and as the scanner oriented the original."""
     vgg_weights: Path | None = None
     """torchvision's VGG11 weights (vgg11-8a719046.pth) for the features of the kernel distance. Default: random ones,
     which the page says."""
+    regions: Path | None = None
+    """Table of lesions for the section on localisation: boxes xmin, ymin, xmax, ymax in pixels of the original files,
+    named in a column path or image_id, such as VinDr-Mammo's finding_annotations.csv. Phantoms need none."""
+    detect: tuple[str, ...] = ("pgd-l2=256",)
+    """Those of --baseline that detectors are trained on too; always on the trained generators."""
+    detector_images: int = 80
+    """Training mammograms that detectors see, as many again of the validation split, half of each class."""
+    detector_steps: int = 200
+    """Steps of the training of one detector, each with 8 real and 8 adversarial images."""
+    detector_seeds: int = 3
+    """Detectors that are trained on each attack, each from another start."""
     section: tuple[Name, ...] = SECTIONS
     """Sections of the page that are measured. What was measured before is kept, so sections can be added later."""
     threshold: float = 0.5
     """The threshold of Table 1, beside those that are chosen on the validation split."""
     models: Path | None = None
     """Workspace whose runs/ hold the CAD and the generators. Default: the workspace itself."""
+    out_of_domain: str = ""
+    """Required when the CAD was trained on other mammograms than these: describe the difference. The text marks the
+    page and the JSON."""
     seed: int = 0
     """Seed of everything that is drawn."""
     batch: int = 4
@@ -63,9 +77,16 @@ class DeeperConfig:
             budget_of(text)
         if not 0 < self.threshold < 1:
             raise UserError(f"--threshold {self.threshold}: expected a probability between 0 and 1")
-        for name, least in (("images", 4), ("batch", 1), ("seed", 0)):
+        for name, least in (
+            ("images", 4),
+            ("detector_images", 4),
+            ("detector_steps", 1),
+            ("detector_seeds", 1),
+            ("batch", 1),
+            ("seed", 0),
+        ):
             if getattr(self, name) < least:
-                raise UserError(f"--{name} {getattr(self, name)}: expected {least} or more")
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected {least} or more")
 
 
 def budget_of(text: str) -> tuple[str, float]:

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from mammogan.attack.config import EvaluateConfig
+from mammogan.attack.domain_check import check_domain
+from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput
 from mammogan.evaluation.beyond.attack_sources import (
     Source,
@@ -16,6 +18,7 @@ from mammogan.evaluation.beyond.attack_sources import (
     mismatched,
     title_of,
     trained_objectives,
+    trained_source,
     wrong_way_source,
 )
 from mammogan.evaluation.beyond.attacked import Attacked
@@ -36,7 +39,7 @@ from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say
 from mammogan.models.networks import Critic
 from mammogan.training.parallel.ranks import choose_device
-from mammogan.training.run.trained_networks import choose_checkpoint, load_cad
+from mammogan.training.run.trained_networks import choose_checkpoint, load_cad, run_of
 from mammogan.workspace import Resolution, Workspace
 
 OWN = "A"
@@ -79,13 +82,15 @@ class DeeperRun:
 
     @cached_property
     def checkpoint(self) -> Path:
-        """The CAD's checkpoint. Raise MissingInput if there is none."""
+        """The CAD's checkpoint. Raise MissingInput if there is none, UserError if it is of other mammograms."""
         path = choose_checkpoint(self.models.cad_run(self.resolution))
         if not path.is_file():
             raise MissingInput(
                 f"no CAD for {self.resolution} in {path.parent}; run\n  mammogan train-cad --workspace "
                 f"{shell_word(self.models.root)} --resolution {self.resolution}"
             )
+        trained, index = run_of(path), ShardIndex.load(self.workspace.shards(self.resolution))
+        check_domain([(trained.path.name, trained.shards_sha256)], index, self.config.out_of_domain)
         return path
 
     @cached_property
@@ -145,6 +150,19 @@ class DeeperRun:
     def attacked(self, source: Source) -> Attacked:
         """Return an attack's images of the originals; they are made if they are not kept."""
         return KeptPixels(self.kept / "attacks").of(source, self.originals)
+
+    @cached_property
+    def learnable_sources(self) -> list[Source]:
+        """Attacks that a detector is trained on: they can be made on any split. Those whose networks are not here are
+        left out, and named."""
+        found = []
+        for view in trained_objectives(self.views):
+            try:
+                found.append(trained_source(view, self.models, self.resolution, self.device, self.config.batch))
+            except MissingInput as error:
+                say(f"note: no detector of {title_of(view.objective)}: {error}")
+        chosen = [text for text in self.config.baseline if text in self.config.detect]
+        return found + [baseline_source(text, self.cad, self.own.sha256, self.config.batch) for text in chosen]
 
     def with_controls(self, source: Source) -> list[Attacked]:
         """Return an attack's images, and those of its controls."""

@@ -11,9 +11,11 @@ from mammogan.evaluation.beyond.deeper_run import DeeperRun
 from mammogan.evaluation.beyond.page import Facts, write_page
 from mammogan.evaluation.beyond.section import Section
 from mammogan.evaluation.beyond.sections.attacks import measure_attacks
+from mammogan.evaluation.beyond.sections.detection import measure_detection
 from mammogan.evaluation.beyond.sections.localisation import measure_localisation
 from mammogan.evaluation.beyond.sections.points import measure_points
 from mammogan.evaluation.beyond.sections.realism import measure_realism
+from mammogan.evaluation.beyond.sections.robustness import measure_robustness
 from mammogan.evaluation.beyond.sections.transfer import measure_transfer
 from mammogan.evaluation.victims.export import export_for_scoring, key_file
 from mammogan.io.terminal import say
@@ -23,8 +25,10 @@ MEASURES: dict[Name, Callable[[DeeperRun], Section]] = {
     "points": measure_points,
     "attacks": measure_attacks,
     "transfer": measure_transfer,
+    "robustness": measure_robustness,
     "localisation": measure_localisation,
     "realism": measure_realism,
+    "detection": measure_detection,
 }
 """In the order of the page."""
 
@@ -46,7 +50,8 @@ def evaluate_deeper(workspace: Workspace, config: DeeperConfig) -> Path:
         sections.append(MEASURES[name](run))
     victims = {scorer.name: scorer.sha256 for scorer in run.scorers}
     patients, settings = set(run.originals.patients), _settings(config)
-    facts = Facts(str(run.resolution), len(run.originals), len(patients), victims, settings)
+    banner = f"Out of domain: {config.out_of_domain}" if config.out_of_domain else ""
+    facts = Facts(str(run.resolution), len(run.originals), len(patients), victims, settings, banner)
     page = write_page(page_folder(workspace, run.resolution), sections, facts)
     say(f"report: {page}")
     return page
@@ -55,6 +60,6 @@ def evaluate_deeper(workspace: Workspace, config: DeeperConfig) -> Path:
 def _settings(config: DeeperConfig) -> dict[str, object]:
     """Return the settings without paths, which may name people or machines."""
     held = dataclasses.asdict(config)
-    for name in ("models", "export_for_scoring", "victim", "victim_scores", "vgg_weights"):
+    for name in ("models", "export_for_scoring", "victim", "victim_scores", "vgg_weights", "regions"):
         held.pop(name)
     return held

@@ -24,12 +24,13 @@ class KeptPixels:
 
     folder: Path
 
-    def of(self, source: Source, originals: Originals) -> Attacked:
-        """Return the images of an attack: read, if they were made from the same; made and kept otherwise."""
+    def of(self, source: Source, originals: Originals, split: str = "test") -> Attacked:
+        """Return the images of an attack: read, if they were made from the same; made and kept otherwise. ``split`` is
+        part of the file's name."""
         if not source.made_from:
             return source.make(originals)
         made_from = source.made_from | {"originals_sha256": originals.as_set.identity}
-        stem = source.name.replace(" ", "-").replace(",", "")
+        stem = f"{split}-{source.name}".replace(" ", "-").replace(",", "")
         record, file = self.folder / f"{stem}.json", self.folder / f"{stem}.npy"
         if record.is_file() and file.is_file():
             kept = read_record(record, SHAPE, REMEDY)

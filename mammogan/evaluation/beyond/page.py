@@ -27,6 +27,8 @@ class Facts:
     victims: dict[str, str]
     """sha256 by name."""
     settings: dict[str, Any]
+    banner: str = ""
+    """A warning above everything; empty if there is none."""
 
 
 def write_page(folder: Path, sections: Sequence[Section], facts: Facts) -> Path:
@@ -39,6 +41,7 @@ def write_page(folder: Path, sections: Sequence[Section], facts: Facts) -> Path:
     values = {
         "schema": 1,
         "notice": DUTY,
+        "out_of_domain": facts.banner,
         "resolution": facts.resolution,
         "settings": facts.settings,
         "victims": facts.victims,

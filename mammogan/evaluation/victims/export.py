@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from mammogan.attack.dicom.object import Names, Picture, blinded_names
 from mammogan.attack.dicom.object import encode as encode_dicom
 from mammogan.data.dicom.placement import Placement, content
 from mammogan.data.shards.codec import encode
 from mammogan.data.shards.reader import Sample
 from mammogan.errors import UserError
-from mammogan.evaluation.victims.image_set import ImageSet
+from mammogan.evaluation.victims.image_set import ImageSet, Pixels
 from mammogan.io import tables
 from mammogan.io.atomic import PRIVATE, replaced_atomically
 from mammogan.io.private import make_private_folder, read_private
@@ -105,18 +107,21 @@ def _check_folder(folder: Path) -> None:
 
 
 def _write(path: Path, sample: Sample, names: Names, made: str, file_format: Format) -> None:
-    with replaced_atomically(path) as temporary:
-        temporary.write_bytes(encode(sample.pixels, "png") if file_format == "png" else _as_dicom(sample, names, made))
-
-
-def _as_dicom(sample: Sample, names: Names, made: str) -> bytes:
-    """Return a DICOM file without padding, as the scanner orients it. An adversarial one says so in its header, and
-    nowhere else."""
+    """Write an image without padding, as the scanner oriented it: what the system would get from the original file."""
     placement = Placement.from_json(sample.facts["placement"])
+    shown = placement.canonical(content(sample.pixels, placement))  # a flip is its own inverse
+    with replaced_atomically(path) as temporary:
+        if file_format == "png":
+            temporary.write_bytes(encode(np.ascontiguousarray(shown), "png"))
+        else:
+            temporary.write_bytes(_as_dicom(sample, shown, placement.scale != (1, 1), names, made))
+
+
+def _as_dicom(sample: Sample, shown: Pixels, resampled: bool, names: Names, made: str) -> bytes:
+    """Return a DICOM file. An adversarial one says so in its header, and nowhere else."""
     if not sample.facts["spacing_mm"]:
         raise UserError(
             f"{sample.key} has no pixel spacing, which a DICOM mammogram needs: export with --export-format png"
         )
-    shown = placement.canonical(content(sample.pixels, placement))  # a flip is its own inverse
-    picture = Picture(shown, sample.facts["spacing_mm"], placement.scale != (1, 1), marked=False)
+    picture = Picture(shown, sample.facts["spacing_mm"], resampled, marked=False)
     return encode_dicom(picture, sample.facts, names, made)

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from mammogan.data.blobs.blob_detector import breast_of
+from mammogan.data.shards.reader import Sample
 from mammogan.errors import UserError
 from mammogan.evaluation.beyond.attacked import Attacked
 from mammogan.evaluation.beyond.deeper_run import OWN, DeeperRun
@@ -25,10 +26,11 @@ from mammogan.evaluation.beyond.localisation import (
     share_in,
     smoothed,
 )
+from mammogan.evaluation.beyond.regions import Regions
 from mammogan.evaluation.beyond.section import Section, TitledTable
 from mammogan.evaluation.bootstrap import Figure
 from mammogan.evaluation.clustered import clustered_share
-from mammogan.evaluation.phantom_truth import phantom_truth
+from mammogan.evaluation.phantom_truth import PhantomTruth, phantom_truth
 from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
 from mammogan.evaluation.victims.victim import HasLogits
@@ -43,7 +45,8 @@ SAYS = (
 SAYS_NOT = (
     "Without truth none of this shows that a change is at a lesion. Overlap with A, which the attacks were made "
     "against, is nearly circular: it shows what an attack uses. Only a victim that the attack did not see says more. "
-    "With phantoms it is known where each lesion is; near means within 1.5 radii of its centre."
+    "With phantoms it is known where each lesion is; near means within 1.5 radii of its centre, or in a box of "
+    "--regions."
 )
 
 
@@ -95,6 +98,7 @@ def _gradients(run: DeeperRun) -> dict[str, list[Map]]:
 
 def _measured(run: DeeperRun, attacked: Attacked, direction: Direction, gradients: dict[str, list[Map]]) -> Places:
     truth = phantom_truth(run.workspace.cohort)
+    regions = Regions(run.config.regions, run.workspace.cohort) if run.config.regions else None
     places = Places(attacked.name, direction, overlaps={victim: [] for victim in gradients})
     for at in np.flatnonzero(attacked.made & run.originals.of(direction)):
         sample = run.originals.samples[at]
@@ -111,20 +115,26 @@ def _measured(run: DeeperRun, attacked: Attacked, direction: Direction, gradient
                 places.overlaps[victim].append(overlap(change, maps[at], breast))
             except UserError:
                 places.constant += 1
-        known = truth.of(sample.key, sample.facts) if direction is Direction.REMOVE else None
-        if known is not None and known.near.any():
-            places.near.append(share_in(energy, known.near) or 0.0)
-            places.area_near.append(float(known.near[breast].mean()))
-            places.peak_near.append(bool(known.near[np.unravel_index(int(change.argmax()), change.shape)]))
+        near = _near(sample, truth, regions) if direction is Direction.REMOVE else None
+        if near is not None and near.any():
+            places.near.append(share_in(energy, near) or 0.0)
+            places.area_near.append(float(near[breast].mean()))
+            places.peak_near.append(bool(near[np.unravel_index(int(change.argmax()), change.shape)]))
             places.patients.append(sample.facts["patient"])
     return places
+
+
+def _near(sample: Sample, truth: PhantomTruth, regions: Regions | None) -> np.ndarray | None:
+    """Return the pixels near a phantom's lesion, or in the boxes of a table; None if neither is known."""
+    near = truth.near(sample.key, sample.facts)
+    return regions.of(sample.key, sample.facts) if near is None and regions else near
 
 
 def localisation_section(rows: Sequence[Places], victims: Sequence[str]) -> Section:
     tables = [TitledTable("Without truth: medians, quartiles in grey", _table(rows, victims))]
     with_truth = [row for row in rows if row.near]
     if with_truth:
-        tables.append(TitledTable("With truth: lesions of phantoms, removals", _truth_table(with_truth)))
+        tables.append(TitledTable("With truth: known lesions, removals", _truth_table(with_truth)))
     constant = sum(row.constant for row in rows)
     return Section(
         name="localisation",
