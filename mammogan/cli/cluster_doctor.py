@@ -19,7 +19,7 @@ from mammogan.cluster.job import Job
 from mammogan.cluster.launch import launch
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.errors import UserError
-from mammogan.io.options import Flat, run
+from mammogan.io.options import Grouped, run
 from mammogan.io.terminal import say
 from mammogan.watch.log_errors import last_error
 from mammogan.workspace import Workspace
@@ -31,7 +31,7 @@ MINUTES = "2"
 class Options:
     workspace: Path = Path("work")
     """Folder of the study; the findings are written to its study/cluster-doctor/."""
-    cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
+    cluster: Grouped[ClusterConfig] = field(default=ClusterConfig())
 
 
 def execute(options: Options) -> int:

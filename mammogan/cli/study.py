@@ -23,7 +23,7 @@ from typing import NoReturn
 from mammogan.cluster.backend import choose, note
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.errors import UserError
-from mammogan.io.options import Flat, run
+from mammogan.io.options import Grouped, run
 from mammogan.io.terminal import say
 from mammogan.study.pipeline import StudyPlan
 from mammogan.study.run_local import run as run_stages
@@ -50,7 +50,7 @@ class Options:
     validation and of one shard of training mammograms of each class."""
     parallel: int = 1
     """Stages that run at the same time on this machine and share its cores; 2 trains both GANs at once."""
-    cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
+    cluster: Grouped[ClusterConfig] = field(default=ClusterConfig())
 
 
 def execute(options: Options) -> int:
