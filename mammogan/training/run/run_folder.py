@@ -37,6 +37,9 @@ REMEDY = (
     "command with them, which continues from its checkpoint and writes it again"
 )
 """What to do about a damaged config.yaml."""
+STARTED_FROM = ("start_sha256", "start_shards_sha256")
+"""What is recorded of the weights of another training that this one began with: their sha256, and the fingerprint of
+the shards that they were trained on."""
 NOT_RECORDED_EARLIER = ("vgg_weights_sha256",)
 """Inputs that runs of earlier versions did not record."""
 
@@ -98,6 +101,11 @@ class Run:
         """sha256 of the CAD that a generator was trained against; None if the run does not record it."""
         found: str | None = self._record().get("cad_sha256")
         return found
+
+    @property
+    def started_from(self) -> dict[str, Any]:
+        """What the run records of the weights that it began with; empty if it began without any."""
+        return {name: value for name, value in self._record().items() if name in STARTED_FROM}
 
     @property
     def epochs(self) -> int | None:
