@@ -98,13 +98,14 @@ class Options:
 
 
 def outdated(options: Options, digest: Digest) -> str:
-    """Return why existing shards are not those that are requested; empty when they are, or do not say how they were
-    made."""
-    workspace, rows = Workspace(options.workspace), read_table(options.cohort)
+    """Return why existing shards are not those that are requested; empty when they are, and when they cannot be
+    compared: without the table, or if they do not say how they were made."""
+    workspace = Workspace(options.workspace)
     held = {size: workspace.shards(Resolution.parse(size)) / SETTINGS for size in options.resolution}
     salt = options.salt_file or workspace.salt
-    if not salt.is_file() or not any(map(Path.is_file, held.values())):
+    if not (options.cohort.is_file() and salt.is_file() and any(map(Path.is_file, held.values()))):
         return ""
+    rows = read_table(options.cohort)
     divided, names = division(rows, options.seed), Pseudonyms(load_salt(salt))
     mammograms = pseudonymous(rows, options.cohort, workspace, names, options.seed, folders_of(workspace, divided))
     settings = settings_of(

@@ -59,8 +59,8 @@ def test_for_a_reader_study_validation_and_a_shard_of_training_are_made_adversar
     first, second = (stages[name].options.generation for name in ("generate-96x96", "generate-96x96-lesion"))
     assert (first.split, first.allow_train, first.train_shards) == (("test", "validation", "train"), True, 1)
     assert second.split == ("test",), "readers see the first objective"
-    assert [name for name in stages if name.startswith("evaluate")] == ["evaluate"]
-    assert stages["evaluate"].options.evaluation.split == "test"
+    assert [name for name in stages if name.startswith("evaluate")] == ["evaluate-test"]
+    assert stages["evaluate-test"].options.evaluation.split == "test"
 
 
 def test_of_training_as_many_tasks_are_submitted_as_shards_are_requested(converted: Workspace) -> None:
