@@ -5,22 +5,35 @@ If not, results are still possible, but must be labelled as such.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import UserError
+from mammogan.io.shell import shell_word
 from mammogan.training.run.run_folder import Run
 
 
-def check_domain(models: Iterable[tuple[str, str | None]], shards: ShardIndex, out_of_domain: str) -> None:
-    """Raise UserError if a model was trained on other shards than these and ``out_of_domain`` is empty.
+def check_domain(
+    models: Iterable[tuple[str, str | None]],
+    shards: ShardIndex,
+    out_of_domain: str,
+    origin_unknown: Sequence[str] = (),
+) -> None:
+    """Raise UserError if a model was trained on other shards than these and ``out_of_domain`` is empty, or if it is not
+    known what it was trained on and it is not among ``origin_unknown``.
 
-    ``models`` gives each model's name and the shards_sha256 of its run; None, for a run without a record, is accepted.
+    ``models`` gives each model's name and the fingerprint of the shards it was trained on; None: not known.
     """
     found = shards.fingerprint
     for model, trained_on in models:
-        if not out_of_domain and trained_on not in (found, None):
+        if trained_on is None and model not in origin_unknown:
+            raise UserError(
+                f"{model} is of unknown origin: neither its weights nor a config.yaml in its run folder say what it "
+                "was trained on, which may have been these very mammograms. Bring config.yaml back, or train it again; "
+                f"to use it all the same, name it: --origin-unknown {shell_word(model)}"
+            )
+        if trained_on is not None and not out_of_domain and trained_on != found:
             raise UserError(
                 f"{model} was trained on other mammograms than those in {shards.folder}: its shards have "
                 f"the fingerprint {str(trained_on)[:12]}, these {found[:12]}. Remove its run folder and train it "

@@ -7,6 +7,7 @@ index.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -20,15 +21,17 @@ import webdataset as wds
 from mammogan.attack.config import Background, GenerateConfig
 from mammogan.attack.domain_check import check_domain
 from mammogan.attack.folder import AdversarialFolder, Entry, real_shard
-from mammogan.attack.methods import Attack, InsertionChoice, load_attack, plan_own_attack
+from mammogan.attack.methods import Attack, InsertionChoice, load_attack, plan_own_attack, refuse_constant
 from mammogan.attack.original_background import with_original_background
 from mammogan.attack.shard_task import ShardTask
+from mammogan.attack.signature import SigningKey, signed_texts
 from mammogan.data.conversion.shard_folder import member_places
 from mammogan.data.shards.codec import encode
 from mammogan.data.shards.index import IndexedShard, ShardIndex
 from mammogan.data.shards.reader import Sample
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import replaced_atomically, sha256
+from mammogan.io.png_text import NOTICE
 from mammogan.io.records import write_record
 from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say, track
@@ -36,8 +39,6 @@ from mammogan.models.registry import LESION_GENERATORS, generator_class
 from mammogan.training.parallel.ranks import choose_device
 from mammogan.training.run.trained_networks import CheckpointFacts, choose_checkpoint, read_generator
 from mammogan.workspace import Direction, Resolution, Workspace
-
-NOTICE = "synthetic: altered by MammoGAN, not a clinical image"
 
 
 def generate(workspace: Workspace, config: GenerateConfig) -> None:
@@ -104,7 +105,8 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
         else:
             generator = _find_generator(models, resolution, direction, config.checkpoint)
             choosing = InsertionChoice.of(generator, config.tries, config.seed, cad)
-        check_domain([(generator.run, generator.shards_sha256)], index, config.out_of_domain)
+        models_used = [(generator.run, generator.shards_sha256)]
+        check_domain(models_used, index, config.out_of_domain, config.origin_unknown)
         tasks += [
             ShardTask(
                 *(workspace, resolution, direction, s.split, s.name, s.sha256, s.count),
@@ -164,7 +166,8 @@ def generate_shard(task: ShardTask) -> bool:
     attack = _load_pinned(task.generator, task.choosing, str(choose_device(task.device)), task.background)
     task.folder.remove(task.name)
     patients: dict[str, str] = {}
-    unchanged = 0
+    png_sha256: dict[str, str] = {}
+    key, unchanged = SigningKey.of(task.workspace), 0
     with replaced_atomically(task.folder.path / task.name) as own:
         with (
             open(own, "wb") as file,
@@ -174,8 +177,12 @@ def generate_shard(task: ShardTask) -> bool:
                 patients[sample.key] = sample.facts["patient"]
                 unchanged += sample.facts["unchanged"]
                 facts = json.dumps(sample.facts, allow_nan=False).encode()
-                tar.write({"__key__": sample.key, "png": encode(sample.pixels, "png"), "json": facts})
-        entry = _entry(task, patients, own)  # hash our own file: another process may be making the same shard
+                png = encode(sample.pixels, "png", signed_texts(sample.facts, sample.pixels, key))
+                png_sha256[sample.key] = hashlib.sha256(png).hexdigest()
+                tar.write({"__key__": sample.key, "png": png, "json": facts})
+        entry = _entry(
+            task, patients, png_sha256, own
+        )  # hash our own file: another process may be making the same shard
     write_record(task.folder.marker(task.name), entry)
     if unchanged:
         say(f"{task.resolution}, {task.name}: {unchanged} of {task.count} mammograms were left unchanged")
@@ -188,6 +195,7 @@ def alter(task: ShardTask, attack: Attack) -> Iterator[Sample]:
     while batch := list(islice(reals, task.batch)):
         pixels = torch.from_numpy(np.stack([sample.pixels for sample in batch]))[:, None]
         for real, fake in zip(batch, attack.alter(pixels, [real.facts for real in batch]), strict=True):
+            refuse_constant(real.pixels, fake[0].numpy(), real.key)
             saved = with_original_background(real.pixels, fake[0].numpy(), task.background)
             facts = adversarial_facts(real, task) | {"unchanged": bool(np.array_equal(saved, real.pixels))}
             yield Sample(f"{real.key}-{task.direction}", saved, facts)
@@ -239,7 +247,7 @@ def _drop_leftovers(folder: AdversarialFolder) -> list[Entry]:
     return kept
 
 
-def _entry(task: ShardTask, patients: dict[str, str], tar: Path) -> Entry:
+def _entry(task: ShardTask, patients: dict[str, str], png_sha256: dict[str, str], tar: Path) -> Entry:
     return {
         "name": task.name,
         "split": task.split,
@@ -254,7 +262,10 @@ def _entry(task: ShardTask, patients: dict[str, str], tar: Path) -> Entry:
         "made_from": task.made_from,
         "generator_shards_sha256": task.generator.shards_sha256,
         "out_of_domain": task.out_of_domain,
-        "samples": [{"key": key, "patient": patients[key], **at} for key, at in member_places(tar).items()],
+        "samples": [
+            {"key": key, "patient": patients[key], **at, "png_sha256": png_sha256[key]}
+            for key, at in member_places(tar).items()
+        ],
     }
 
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "train-gan": "train the generators that remove and insert cancer",
     "generate": "write the adversarial mammograms",
     "evaluate": "score original and adversarial mammograms, and write Table 1 and the report",
+    "verify": "say whether a PNG, DICOM file or shard was made here and is unchanged",
     "draw-reading": "draw the five sessions of a reader study",
     "serve-reading": "show a drawn reader study to radiologists in their browsers, and keep their answers",
     "reading-tables": "make Tables 2 to 4 of a reader study, and a page that shows them",

@@ -29,7 +29,7 @@ from mammogan.models.networks import Critic
 from mammogan.models.registry import classifier_class
 from mammogan.training.parallel.ranks import choose_device
 from mammogan.training.run.run_folder import Run
-from mammogan.training.run.trained_networks import check_same_file, choose_checkpoint, load_cad, run_of
+from mammogan.training.run.trained_networks import check_same_file, choose_checkpoint, load_cad, run_of, trained_on
 from mammogan.workspace import Direction, Resolution, Workspace
 
 SCORING = 2
@@ -98,6 +98,8 @@ class Scoring:
     fakes: Mapping[str, str]
     """sha256 of each adversarial shard, by the name of its real shard."""
     population: Population
+    unknown: tuple[str, ...]
+    """Names of the models of unknown origin among those that are used."""
     cad: Path
     cad_sha256: str
     identity: tuple[Path, str] | None
@@ -116,16 +118,21 @@ class Scoring:
         run, identity = find_cad(models, resolution), find_identity(models, resolution)
         adversarial = AdversarialFolder(workspace, resolution)
         entries, index = adversarial.of_split(config.split), ShardIndex.load(workspace.shards(resolution))
-        generators = {(e["generator"]["run"], e.get("generator_shards_sha256")) for e in entries}
+        cad = choose_checkpoint(run.path)
+        models_used = {(run.path.name, trained_on(cad))}
+        models_used |= {(e["generator"]["run"], e.get("generator_shards_sha256")) for e in entries}
         if identity and config.controls:
-            generators.add((run_of(identity).path.name, run_of(identity).shards_sha256))
-        check_domain([(run.path.name, run.shards_sha256), *generators], index, config.out_of_domain)
+            models_used.add((run_of(identity).path.name, trained_on(identity)))
+        check_domain(sorted(models_used, key=str), index, config.out_of_domain, config.origin_unknown)
         population = population_of(workspace, index, index.of_split(config.split))
         if not config.pool:
             population.refuse_mixed(config.split)
-        fakes, cad = {entry["source_shard"]: entry["sha256"] for entry in entries}, choose_checkpoint(run.path)
+        fakes = {entry["source_shard"]: entry["sha256"] for entry in entries}
         shards = pair_shards(index, adversarial, config.split)
         known = (identity, sha256(identity)) if identity else None
+        cad_sha256 = sha256(cad)
+        for path, found in ((cad, cad_sha256), *([known] if known else [])):
+            run_of(path).check_result(path, found)
         return cls(
             workspace=workspace,
             resolution=resolution,
@@ -133,8 +140,9 @@ class Scoring:
             shards=shards,
             fakes=fakes,
             population=population,
+            unknown=tuple(sorted(name for name, origin in models_used if origin is None)),
             cad=cad,
-            cad_sha256=sha256(cad),
+            cad_sha256=cad_sha256,
             identity=known,
         )
 

@@ -22,6 +22,7 @@ from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import ShardImages, read_shard
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import read_json, sha256
+from mammogan.training.run.checkpoint import load, save
 from mammogan.training.run.trained_networks import load_generator_with_facts
 from mammogan.workspace import Direction, Workspace
 
@@ -304,3 +305,16 @@ def test_shares_do_all_the_work_between_them_and_the_same_command_completes_it(r
 def test_a_share_that_is_none_is_refused(ready: Workspace, share: str) -> None:
     told = run_script("launch/generate.py", "--workspace", ready.root, "--cluster", "none", "--share", share)
     assert told.returncode == 2 and "expected K/N with 1 <= K <= N" in told.stderr
+
+
+@pytest.mark.parametrize(("weight", "told"), [(float("nan"), "no numbers"), (0.0, "one grey value for all of")])
+def test_a_generator_that_gives_no_numbers_or_one_grey_value_is_refused(
+    workspace: Workspace, weight: float, told: str
+) -> None:
+    path = save_gnet(workspace, SMALL, Direction.REMOVE)
+    state = load(path)
+    state["gnet"]["last.weight"].fill_(weight)
+    save(path, state)
+    with pytest.raises(UserError, match=f"the generator gives .*{told}.*train again"):
+        generate(workspace, GenerateConfig(direction=(Direction.REMOVE,), device="cpu"))
+    assert not list(workspace.adversarial(SMALL).glob("*.tar"))

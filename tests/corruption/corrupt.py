@@ -38,7 +38,7 @@ from mammogan.workspace import Resolution, Workspace
 SIZE = Resolution(96, 96)
 TINY = ("--width", "0.05", "--compute.device", "cpu", "--compute.loader-workers", "0", "--compute.no-tensorboard")
 CAD = (*TINY, "--vgg-weights", "none", "--pairs", "2", "--epoch-batches", "2", "--fnet-epochs", "0")
-GAN = (*TINY, "--pairs", "2", "--epoch-batches", "2", "--no-stop-rules", "--direction", "remove")
+GAN = (*TINY, "--pairs", "2", "--epoch-batches", "2", "--no-stop-rules", "--allow-weak-cad", "--direction", "remove")
 PHANTOM = ("--patients", "16", "--seed", "1", "--size", "96x96", "--preset", "demo", "--twins", "--jobs", "1")
 CHECK, CHECKED = "check-shards", ("shards", "adversarial", "scores")
 OF_THIS_MACHINE = ("--cluster", "none")

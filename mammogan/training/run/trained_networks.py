@@ -25,6 +25,7 @@ from mammogan.models.registry import (
 )
 from mammogan.training.run.checkpoint import load
 from mammogan.training.run.checkpoint_kind import check_kind, with_weights
+from mammogan.training.run.model_card import shards_of_card
 from mammogan.training.run.run_folder import SOURCES, Run
 
 ARCHS = (GENERATOR, *LESION_GENERATORS)
@@ -42,6 +43,7 @@ def load_cad(run: str | Path, device: torch.device | str = "cpu", which: str = "
     path = choose_checkpoint(Path(run), which)
     state = load(path)
     check_kind(path, state, "cad")
+    run_of(path).check_result(path)
     say_if_source_changed(state, sources_of(classifier=state.get("arch", CLASSIFIER)))
 
     def build() -> Critic:
@@ -63,7 +65,7 @@ class CheckpointFacts:
     direction: str | None = None
     """remove or insert; None if the checkpoint does not record it."""
     shards_sha256: str | None = None
-    """Fingerprint of the shards it was trained on; None if its run does not record it."""
+    """Fingerprint of the shards it was trained on; None if neither its run nor the checkpoint says it."""
     arch: str = ARCHS[0]
 
     @property
@@ -83,8 +85,10 @@ def read_generator(run: Path, which: str = "best") -> tuple[dict[str, Any], Chec
     state = load(path)
     check_kind(path, state, "gan")
     refuse_other_arch(path, state)
-    origin = state.get("direction"), run_of(path).shards_sha256, state.get("arch", ARCHS[0])
-    return state, CheckpointFacts(path, sha256(path), state["phase"], state["epoch"], *origin)
+    origin = state.get("direction"), trained_on(path, state), state.get("arch", ARCHS[0])
+    found = sha256(path)
+    run_of(path).check_result(path, found)
+    return state, CheckpointFacts(path, found, state["phase"], state["epoch"], *origin)
 
 
 def load_generator(run: str | Path, device: torch.device | str = "cpu", which: str = "best") -> nn.Module:
@@ -154,6 +158,15 @@ def run_of(checkpoint: Path) -> Run:
     """Return the run of a checkpoint: the parent of its checkpoints/ folder, or for a copy the folder it is in."""
     folder = checkpoint.absolute().parent
     return Run(folder.parent if folder.name == "checkpoints" else folder)
+
+
+def trained_on(checkpoint: Path, state: dict[str, Any] | None = None) -> str | None:
+    """Return the fingerprint of the shards that a checkpoint was trained on: what its run records, else what it says
+    itself; None if neither says anything. ``state`` is its content, if that was read already."""
+    recorded = run_of(checkpoint).shards_sha256
+    if recorded is not None:
+        return recorded
+    return shards_of_card(load(checkpoint) if state is None else state)
 
 
 def choose_checkpoint(run: Path, which: str = "best") -> Path:
