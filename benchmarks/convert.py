@@ -37,7 +37,7 @@ from mammogan.data.cohort.cohort import Mammogram, assign
 from mammogan.data.cohort.pseudonyms import Pseudonyms
 from mammogan.data.cohort.table import read_table
 from mammogan.data.conversion.convert_image import Converted, Task, convert
-from mammogan.data.conversion.shard_folder import OpenShard
+from mammogan.data.conversion.open_shard import OpenShard
 from mammogan.data.dicom.decoding.decode import decode
 from mammogan.data.dicom.kind import read
 from mammogan.data.dicom.placement import Placement, content

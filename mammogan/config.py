@@ -111,6 +111,11 @@ class CadConfig:
     """Factor of the focal loss: 0.5 as in the published code, 1 as in the paper."""
     focal_detach: bool = True
     """Treat the focal weight (1-p)^gamma as a constant, as the published code does; False follows the paper."""
+    adversarial_training: Literal["none", "fgsm", "pgd"] = "none"
+    """Replace each batch by images that an attack has made of it, so that the CAD withstands small changes. fgsm: one
+    step, which costs about one step more; pgd: three. none: as in the study."""
+    adversarial_budget: float = 64.0
+    """Largest change of a pixel in adversarial training, in grey levels of 65535."""
     rotation: float = 45.0
     """Augmentation: largest rotation in degrees, in both directions."""
     shear: float = 45.0
@@ -125,6 +130,7 @@ class CadConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "pairs", "epoch_batches", "epochs")
         at_least(self, 0, "warm_up")
+        at_least(self, 1, "adversarial_budget")
         if not 0 <= self.average < 1:
             raise UserError(f"--average {self.average:g}: expected 0 to below 1")
         at_least(self, 0, "seed", "fnet_epochs", "lr_fnet", "lr_vnet", "focal_gamma", "focal_alpha", "last_scale")

@@ -77,6 +77,10 @@ a small, sparse change after which a new critic finds no lesion (docs/lesion_obj
 OBJECTIVES: tuple[Objective, ...] = ("study", "lesion")
 
 
+EXPORTED = "model.safetensors"
+"""File with the weights of an exported model, in its folder."""
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The folder that holds all inputs and results of a study; each stage finds its input here by convention.
@@ -113,13 +117,18 @@ class Workspace:
         """Return the folder of the shards."""
         return self.root / "shards" / str(resolution)
 
+    def run(self, name: str) -> Path:
+        """Return a run's folder. In a folder with exported models, it is the exported model of that name."""
+        exported = self.root / name
+        return exported if (exported / EXPORTED).is_file() else self.root / "runs" / name
+
     def cad_run(self, resolution: Resolution) -> Path:
         """Return the run folder of the CAD."""
-        return self.root / "runs" / f"cad-{resolution}"
+        return self.run(f"cad-{resolution}")
 
     def gan_run(self, resolution: Resolution, direction: Direction) -> Path:
         """Return the run folder of the generator."""
-        return self.root / "runs" / f"gan-{resolution}-{direction}{self.suffix}"
+        return self.run(f"gan-{resolution}-{direction}{self.suffix}")
 
     def adversarial(self, resolution: Resolution) -> Path:
         """Return the folder of the adversarial shards."""

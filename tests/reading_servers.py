@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
 import time
+from typing import Any
 
 import httpx2
 from reading_clients import Client, links_of
@@ -71,3 +73,9 @@ class Process:
 
     def reader(self, name: str = "R1") -> Client:
         return Client(httpx2.Client(base_url=self.address, timeout=30), links_of(self.folder)[name])
+
+
+def rows(process: Process, query: str) -> list[tuple[Any, ...]]:
+    """What is in the server's database now."""
+    with sqlite3.connect(process.folder.path / DATABASE) as database:
+        return database.execute(query).fetchall()

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mammogan.attack.gradient import Norm, apgd, fgsm, pgd
 from mammogan.attack.square import square_attack
 from mammogan.data.blobs.blob_detector import breast_of
+from mammogan.models.gradient_attacks import Norm, apgd, fgsm, pgd
 from mammogan.models.networks import Critic, to_uint16, unit_pixels
 from mammogan.workspace import Direction
 

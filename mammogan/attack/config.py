@@ -71,7 +71,8 @@ class GenerateConfig:
     """best, newest, or the path of one generator checkpoint (a path needs exactly one --direction and one
     --resolution)."""
     models: Path | None = None
-    """Workspace whose runs/ hold the generators. Default: the workspace itself."""
+    """Workspace whose runs/ hold the generators, or a folder that mammogan export-model has made. Default: the
+    workspace itself."""
     out_of_domain: str = ""
     """Required when the generators were trained on other mammograms than these: describe the difference. The text is
     stored in the index."""
@@ -177,7 +178,8 @@ class EvaluateConfig:
     seed: int = 0
     """Seed of the bootstrap."""
     models: Path | None = None
-    """Workspace whose runs/ hold the CADs. Default: the workspace itself."""
+    """Workspace whose runs/ hold the CADs, or a folder that mammogan export-model has made. Default: the workspace
+    itself."""
     out_of_domain: str = ""
     """Required when the CAD or the generators were trained on other mammograms than these: describe the difference. The
     text marks the table, the page and the JSON."""

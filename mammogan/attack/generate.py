@@ -25,7 +25,7 @@ from mammogan.attack.methods import Attack, InsertionChoice, load_attack, plan_o
 from mammogan.attack.original_background import with_original_background
 from mammogan.attack.shard_task import ShardTask
 from mammogan.attack.signature import SigningKey, signed_texts
-from mammogan.data.conversion.shard_folder import member_places
+from mammogan.data.conversion.open_shard import member_places
 from mammogan.data.shards.codec import encode
 from mammogan.data.shards.index import IndexedShard, ShardIndex
 from mammogan.data.shards.reader import Sample

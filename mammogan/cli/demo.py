@@ -61,7 +61,7 @@ def execute(options: Options) -> int:
         seed=options.seed,
     )
     step(
-        "study --cluster none --parallel 2 --objective study lesion",
+        "study --cluster none --parallel 2 --objective study lesion" + " --reading" * options.reading,
         cohort=phantoms / "labels.csv",
         workspace=root,
         resolution=size,
@@ -87,10 +87,9 @@ def execute(options: Options) -> int:
 
 def read_by_programs(workspace: Path, seed: int) -> None:
     """Draw a reader study and let simulated readers read it; its name leaves the default one to a study of people."""
-    more = "--split validation train --allow-train --train-shards 1"
-    step(f"generate --cluster none {more}", workspace=workspace)
     step("draw-reading --simulated", workspace=workspace, name=READING, seed=seed)
     step("simulate-reading", workspace=workspace, name=READING, seed=seed)
+    step("detector-reading --steps 240", workspace=workspace, name=READING)
     step("reading-tables", workspace=workspace, name=READING)
 
 

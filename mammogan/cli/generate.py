@@ -24,7 +24,7 @@ from mammogan.cluster.launch import launch_array, on_requested_device
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.slurm.submission_record import folders_of_generate
 from mammogan.cluster.tasks import Call, Series
-from mammogan.io.options import Flat, run
+from mammogan.io.options import Flat, Grouped, run
 from mammogan.io.terminal import say
 from mammogan.study.shares import share_of, work_through
 from mammogan.workspace import Resolution, Workspace
@@ -46,7 +46,7 @@ class Options:
     """K/N: make every N-th of all shards, starting with the K-th (counted from 1), in this process and without an
     index. If one shard fails, the others are still made. Each task of a study's array does this; the same command
     without --share completes the work."""
-    cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
+    cluster: Grouped[ClusterConfig] = field(default=ClusterConfig())
 
 
 def execute(options: Options) -> int:

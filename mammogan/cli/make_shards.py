@@ -8,8 +8,9 @@ labels.csv has one row per image: path (absolute, or relative to the table), pat
 label (negative|positive); optionally split (train|validation|test, in every row or in none) and density (A|B|C|D).
 Without splits the patients are divided 80/10/10, each by a hash of her own, so that adding a patient moves no other.
 Every file of the table must be there when this starts: else nothing is written, and the missing ones are listed. Files
-that exist but cannot be used are left out. After the table has grown or was corrected patients stay in their splits,
-but all shards are made anew (--overwrite): without this option the message says what differs.
+that exist but cannot be used are left out. When the table has grown, the same command converts the new rows only: they
+get shards of their own, and the other shards and everybody's split stay. After rows were corrected or taken away, all
+shards are made anew (--overwrite): without this option the message says what differs.
 
 Pixels keep 16 bits: VOI window of the header, MONOCHROME1 inverted, chest wall left, ratio kept, antialiased bicubic.
 Shards contain pseudonyms only; work/cohort.csv and work/private/ connect them to your files and stay with you. The same
@@ -83,8 +84,8 @@ class Options:
     """Only report how the pixels of all files are stored and whether they can be decoded here: five files of each kind
     are tried. Nothing is written. Exit code 0: all can; 3: some cannot."""
     overwrite: bool = False
-    """Make all shards again: needed after a change of settings, after the table has grown or was corrected, and after
-    DICOMs were replaced under the same name."""
+    """Make all shards again: needed after a change of settings, after rows of the table were corrected or taken away,
+    and after DICOMs were replaced under the same name."""
 
 
 def execute(options: Options) -> int:

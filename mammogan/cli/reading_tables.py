@@ -2,6 +2,7 @@
 
     mammogan reading-tables --workspace work
     mammogan reading-tables --workspace work --name study-low --folder /media/disk/low
+    mammogan reading-tables --workspace work --name study-low --against study
 
 Reading may still go on: the report says what is missing. It goes to WORKSPACE/report/reading-NAME/: open index.html.
 answers.csv there has one row an answer, for your own statistics; answers.imrmc is for iMRMC. docs/reading_statistics.md
@@ -32,6 +33,9 @@ class Options:
     """How unsure counts in an accuracy. The paper does not say."""
     groups: int = 10
     """Sub-groups of a session for the paper's p-value. The paper does not say."""
+    against: str = ""
+    """Name of another reading of the same mammograms, to compare image by image: of study-low with study, if it was
+    drawn with --low-same-images."""
 
 
 def execute(options: Options) -> None:
@@ -43,8 +47,10 @@ def execute(options: Options) -> None:
     workspace = Workspace(options.workspace)
     folder = options.folder or workspace.reading(options.name)
     readings = read_folder(folder, workspace.reading_key(options.name))
+    other = options.against
+    against = read_folder(workspace.reading(other), workspace.reading_key(other)) if other else None
     report = workspace.root / "report" / f"reading-{options.name}"
-    tables = write_report(report, readings, options.unsure, options.groups)
+    tables = write_report(report, readings, options.unsure, options.groups, against)
     for table in tables[:4]:
         say(table.markdown())
     say(f"{in_words(readings.answers)}\n\nThe page with everything: {report / 'index.html'}")

@@ -23,7 +23,7 @@ from typing import NoReturn
 from mammogan.cluster.backend import choose, note
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.errors import UserError
-from mammogan.io.options import Flat, run
+from mammogan.io.options import Grouped, run
 from mammogan.io.terminal import say
 from mammogan.study.pipeline import StudyPlan
 from mammogan.study.run_local import run as run_stages
@@ -45,9 +45,12 @@ class Options:
     """What generators are trained for, one or both: study (as published), lesion (changes that act on the lesion)."""
     config: Path | None = None
     """YAML file with sections shards, cad, gan, generate, evaluate; a section wins over the options here."""
+    reading: bool = False
+    """Also make what mammogan draw-reading needs for a reader study of the first objective: adversarial mammograms of
+    validation and of one shard of training mammograms of each class."""
     parallel: int = 1
     """Stages that run at the same time on this machine and share its cores; 2 trains both GANs at once."""
-    cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
+    cluster: Grouped[ClusterConfig] = field(default=ClusterConfig())
 
 
 def execute(options: Options) -> int:
@@ -60,7 +63,9 @@ def execute(options: Options) -> int:
     sections = read_sections(options.config)
     chosen = resolutions(options.resolution, workspace)
     objectives = tuple(dict.fromkeys(options.objective))
-    line = StudyPlan(workspace, chosen, options.cohort, sections, options.cluster, where.name, objectives)
+    line = StudyPlan(
+        workspace, chosen, options.cohort, sections, options.cluster, where.name, objectives, options.reading
+    )
     stages = line.stages()
     folder = workspace.root / "study"
     done = done_before(stages, folder)

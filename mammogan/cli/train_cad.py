@@ -18,7 +18,7 @@ from mammogan.cluster.launch import choose_resolution, launch, on_requested_devi
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import TrainCad
 from mammogan.config import CadConfig
-from mammogan.io.options import Flat, run
+from mammogan.io.options import Flat, Grouped, run
 from mammogan.training.run.preflight import as_learned, check_cad_inputs, check_own_classes
 from mammogan.workspace import Workspace
 
@@ -30,7 +30,7 @@ class Options:
     config: Path | None = None
     """YAML file with values for these options, such as a run's config.yaml."""
     training: Flat[CadConfig] = field(default=CadConfig(resolution="auto"))
-    cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
+    cluster: Grouped[ClusterConfig] = field(default=ClusterConfig())
 
 
 def jobs(options: Options) -> list[Job]:

@@ -20,7 +20,7 @@ from mammogan.cluster.launch import choose_resolution, launch, on_requested_devi
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import TrainGan
 from mammogan.config import GanConfig
-from mammogan.io.options import Flat, run
+from mammogan.io.options import Flat, Grouped, run
 from mammogan.training.run.preflight import check_gan_inputs, check_own_classes, check_remover
 from mammogan.workspace import Direction, Resolution, Workspace
 
@@ -35,7 +35,7 @@ class Options:
     config: Path | None = None
     """YAML file with values for these options, such as a run's config.yaml."""
     training: Flat[GanConfig] = field(default=GanConfig(resolution="auto"))
-    cluster: Flat[ClusterConfig] = field(default=ClusterConfig())
+    cluster: Grouped[ClusterConfig] = field(default=ClusterConfig())
 
 
 def jobs(options: Options) -> list[Job]:

@@ -1,18 +1,21 @@
 """What all commands share: options from a frozen dataclass, settings files, errors without tracebacks.
 
 A command is ``run(Options, main, __doc__)``. The docstring under each field is its help. A field of type
-``Flat[CadConfig]`` shows the options of that class without a prefix (--width), nested ones with it (--penalty.k). A
-field ``config`` of Options (and ClusterConfig's ``profile``) names a YAML file with values by option name: the command
-line wins over --config, --config over --profile, and --profile over the defaults.
+``Flat[CadConfig]`` shows the options of that class without a prefix (--width), nested ones with it (--penalty.k);
+``Grouped[ClusterConfig]`` does the same under a heading of its own. A field ``config`` of Options (and ClusterConfig's
+``profile``) names a YAML file with values by option name: the command line wins over --config, --config over --profile,
+and --profile over the defaults.
 """
 
 from __future__ import annotations
 
 import copy
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -31,7 +34,21 @@ T = TypeVar("T")
 Flat = Annotated[T, tyro.conf.arg(name="")]
 """A field whose own options are shown without a prefix."""
 
+
+@dataclass(frozen=True)
+class _Beside:
+    """Marks a field whose own options are written without a prefix, in files too; see ``structure.fields``."""
+
+    name: str = ""
+
+
+Grouped = Annotated[T, tyro.conf.OmitArgPrefixes, _Beside()]
+"""A field like a Flat one, whose options are shown as a group of their own with the class's docstring. They have no
+nested ones."""
+
 MARKERS = (tyro.conf.EnumChoicesFromValues, tyro.conf.HelptextFromCommentsOff, tyro.conf.DisallowNone)
+PLACEHOLDER = re.compile(r"YOUR_[A-Z]")
+"""Beginning of what a user must replace in slurm/example.yaml."""
 FILES = ("config", "profile")
 """Options that name a file with values for the options of the dataclass they belong to; the first ones win."""
 
@@ -95,7 +112,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     import yaml
 
     if (place := place_of(file)) != "file":
-        raise UserError(f"{file}: {FOUND[place]}")
+        raise UserError(f"{file}: {FOUND[place]}" + ("" if file.is_absolute() else f" (tried {file.absolute()})"))
     try:
         read = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
@@ -139,6 +156,11 @@ def _named(name: str, words: Sequence[str]) -> str:
 def values_of(file: Path) -> dict[str, Any]:
     """Return a file's settings. A run folder's config.yaml has them under ``config``, beside what made them."""
     values = read_yaml(file)
+    if left := [f"{name}: {value}" for name, value in values.items() if PLACEHOLDER.match(str(value))]:
+        raise UserError(
+            f"{file} still has placeholders of the example: {', '.join(left)}. Enter your site's names, or delete the "
+            "lines that your site does not need"
+        )
     of_a_run = values.get("config")
     return of_a_run if isinstance(of_a_run, dict) else values
 

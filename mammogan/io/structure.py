@@ -138,7 +138,7 @@ def _known(value: str, choices: Iterator[str]) -> str:
 def _type_name(kind: Any) -> str:
     if kind is bool:
         return "true or false"
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return f"a mapping of {', '.join(keys(kind))}"
     if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
         return "one of " + ", ".join(map(str, get_args(kind) or list(kind)))

@@ -43,15 +43,19 @@ def _bar(items: Iterable[T], total: int, doing: str) -> Iterator[T]:
 
 def _lines(items: Iterable[T], total: int, doing: str, every_seconds: float) -> Iterator[T]:
     start = last = time.monotonic()
+    first = None
     done = 0
     for item in items:
         yield item
         done += 1
         now = time.monotonic()
+        # The first item also waits until all processes have started, which says nothing about the rate.
+        first = first or now
         if now - last >= every_seconds and done < total:
             last = now
-            rate = done / (now - start)
-            say(f"{doing}: {done} of {total}, {rate:.1f}/s, {duration((total - done) / rate)} left")
+            rate = (done - 1) / (now - first) if now > first else 0
+            left = f", {rate:.1f}/s, {duration((total - done) / rate)} left" if rate else ""
+            say(f"{doing}: {done} of {total}{left}")
     say(f"{doing}: {done} of {total} in {duration(time.monotonic() - start)}")
 
 

@@ -14,8 +14,10 @@ from typing import Any
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
+from mammogan.reader.detector_scores import DetectorScore, read_scores
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import KeyImage, ReadingKey
+from mammogan.reader.key_checks import BLIND
 from mammogan.reader.plan import ReadingPlan
 from mammogan.reader.serving.database import DATABASE
 from mammogan.reader.serving.page_messages import SEEN
@@ -44,6 +46,8 @@ class Readings:
     key: ReadingKey
     answers: tuple[Answer, ...]
     sittings: tuple[Sitting, ...]
+    scores: tuple[DetectorScore, ...] = ()
+    """What detectors made of the images of the mixed sessions; empty where none has read."""
 
 
 def read_folder(folder: Path, key_file: Path) -> Readings:
@@ -62,7 +66,9 @@ def read_folder(folder: Path, key_file: Path) -> Readings:
     rows = [dict(zip(EXPORTED, row, strict=True)) for row in _rows(folder / DATABASE, plan)]
     truth = {image.image: image for image in key.images}
     answers = [_answer(row, truth, plan) for row in rows if row["answer"] != SEEN]
-    return Readings(plan, key, tuple(answers), tuple(_sittings(rows, plan)))
+    mixed = {image.image for image in key.images if image.session in BLIND}
+    scores = read_scores(key_file.parent, mixed)
+    return Readings(plan, key, tuple(answers), tuple(_sittings(rows, plan)), scores)
 
 
 def _rows(database: Path, plan: ReadingPlan) -> list[tuple[Any, ...]]:
@@ -93,10 +99,15 @@ def _answer(row: dict[str, Any], truth: dict[str, KeyImage], plan: ReadingPlan) 
         shown=image.role,
         label=image.label,  # type: ignore[arg-type]
         answer=row["answer"],
-        milliseconds=row["client_ms"],
+        milliseconds=_reading(row, plan),
         wall_milliseconds=_wall(row, plan),
         simulated=plan.simulated,
     )
+
+
+def _reading(row: dict[str, Any], plan: ReadingPlan) -> int:
+    """Return the time without breaks, as the browser reported it; never more than the server's clock saw pass."""
+    return int(min(row["client_ms"], _wall(row, plan)))
 
 
 def _wall(row: dict[str, Any], plan: ReadingPlan) -> int:
@@ -111,7 +122,7 @@ def _sittings(rows: Sequence[dict[str, Any]], plan: ReadingPlan) -> list[Sitting
     for row in rows:
         at = row["reader"], row["session"]
         done[at] += 1
-        reading[at] += row["client_ms"]
+        reading[at] += _reading(row, plan)
         wall[at] += _wall(row, plan)
     return [
         Sitting(reader, session.number, done[at], len(session.places), reading[at], wall[at])

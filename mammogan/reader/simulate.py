@@ -121,13 +121,20 @@ class Browser:
         self._request("POST", path, json.dumps(values))
 
     def _request(self, method: str, path: str, body: str | None) -> bytes:
+        try:
+            status, content = self._exchange(method, path, body)
+        except (http.client.RemoteDisconnected, ConnectionError):  # idle for long: the server has hung up
+            self._connection.close()
+            status, content = self._exchange(method, path, body)
+        if status != http.HTTPStatus.OK:
+            words = content[:200].decode(errors="replace")
+            raise UserError(f"{method} {path}: the server answers {status} {words}")
+        return content
+
+    def _exchange(self, method: str, path: str, body: str | None) -> tuple[int, bytes]:
         self._connection.request(method, path, body, self._headers)
         response = self._connection.getresponse()
-        content = response.read()
-        if response.status != http.HTTPStatus.OK:
-            words = content[:200].decode(errors="replace")
-            raise UserError(f"{method} {path}: the server answers {response.status} {words}")
-        return content
+        return response.status, response.read()
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,9 @@ from mammogan.study.stage import Stage, why_again
 from mammogan.study.stage_jobs import would_continue
 from mammogan.workspace import Direction, Objective, Resolution, Workspace
 
+FOR_READING: Values = {"split": ["test", "validation", "train"], "allow-train": True, "train-shards": 1}
+"""What mammogan draw-reading needs of mammogan generate. The report stays that of the test split."""
+
 
 @dataclass(frozen=True)
 class StudyPlan:
@@ -43,6 +46,8 @@ class StudyPlan:
     where: Literal["none", "local", "slurm"]
     """Where the stages run."""
     objectives: tuple[Objective, ...] = ("study",)
+    reading: bool = False
+    """Whether the first objective's adversarial mammograms are made for a reader study too (FOR_READING)."""
 
     def stages(self) -> list[Stage]:
         """Return the graph. Every stage has its options, so that a mistake in a section shows before anything runs."""
@@ -93,7 +98,9 @@ class StudyPlan:
         mammograms."""
         workspace = self.workspace.of(objective)
         gans = [self._gan(resolution, direction, workspace) for direction in Direction]
-        own = {"resolution": str(resolution), "objective": objective}
+        own: Values = {"resolution": str(resolution), "objective": objective}
+        if self.reading and objective == self.objectives[0]:
+            own |= FOR_READING
         needs, made = tuple(gan.name for gan in gans), (self._altered(resolution, objective),)
         name = f"generate-{resolution}{workspace.suffix}"
         generate = self._stage(name, "generate", own, needs, made, resolution)
@@ -116,14 +123,13 @@ class StudyPlan:
 
         There are none with --blinded: there one process writes all files, since it draws their names.
         """
-        options = generate.options
-        return [
-            f"{split}-{direction}-{number}.tar"
-            for direction in ([] if options.export.blinded else options.generation.direction)
-            for wanted in options.generation.split
-            for split, label, number in expected.of(resolution)
-            if (split, label) == (wanted, direction.source)
-        ]
+        options, made = generate.options, []
+        for direction in [] if options.export.blinded else options.generation.direction:
+            for split in options.generation.split:
+                most = options.generation.train_shards or None if split == "train" else None
+                numbers = [number for *of, number in expected.of(resolution) if of == [split, direction.source]]
+                made += [f"{split}-{direction}-{number}.tar" for number in numbers[:most]]
+        return made
 
     def _gan(self, resolution: Resolution, direction: Direction, workspace: Workspace) -> Stage:
         """Return one training. The lesion objective inserts what its remover has removed, so removal comes first."""
@@ -144,7 +150,7 @@ class StudyPlan:
                 f"evaluate: split {asked}: this study makes adversarial mammograms of {', '.join(altered)} only; name "
                 f"one of these, or add {asked} with generate: {{split: [{', '.join(altered)}, {asked}]}}"
             )
-        chosen = [asked] if asked else altered
+        chosen = [asked] if asked else ["test"] if self.reading else altered
         stages = []
         for split in chosen:
             needs = tuple(name for name, found in splits.items() if split in found)

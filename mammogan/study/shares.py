@@ -85,9 +85,11 @@ class ExpectedShards:
         reports that."""
         if self.cohort is None or not self.cohort.is_file():
             return []
-        from mammogan.data.conversion.convert_cohort import planned
+        from mammogan.data.conversion.plan import planned
 
-        return list(map(_parts, planned(self.cohort, self.conversion.seed, self.conversion.shard_images)))
+        options = self.conversion
+        names = planned(self.cohort, self.workspace, options.seed, options.shard_images, options.overwrite)
+        return list(map(_parts, names))
 
 
 def _parts(name: str) -> tuple[str, str, str]:

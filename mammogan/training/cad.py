@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from mammogan.models.networks import Critic
 from mammogan.models.penalty import method_for
 from mammogan.models.registry import build_classifier, sources_of
 from mammogan.models.vgg_weights import load_vgg_weights
+from mammogan.training.adversarial import attacked, random_start
 from mammogan.training.batches import Batches
 from mammogan.training.cad_reading import reading_of
 from mammogan.training.cad_step import CadStep
@@ -157,7 +159,7 @@ def train_cad(config: CadConfig, workspace: Workspace) -> None:
     """
     config = as_learned(config)
     run = Run(workspace.cad_run(Resolution.parse(config.resolution)))
-    with joined_for(run, config, lambda: _checked_inputs(config, workspace)) as start:
+    with joined_for(run, config, lambda: _checked_inputs(config, workspace), _shards(config, workspace)) as start:
         if start is not None:
             _refuse_another_length(config, run)
             _train(config, workspace, start)
@@ -166,9 +168,12 @@ def train_cad(config: CadConfig, workspace: Workspace) -> None:
 def _checked_inputs(config: CadConfig, workspace: Workspace) -> dict[str, Any]:
     """Check that everything the training needs is there; return what config.yaml records besides the settings."""
     check_cad_inputs(config, workspace)
-    shards = workspace.shards(Resolution.parse(config.resolution))
     own = sources_of(classifier=config.classifier)
-    return {"shards_sha256": shards_fingerprint(shards), **named_weights(config), **own}
+    return {"shards_sha256": shards_fingerprint(_shards(config, workspace)), **named_weights(config), **own}
+
+
+def _shards(config: CadConfig, workspace: Workspace) -> Path:
+    return workspace.shards(Resolution.parse(config.resolution))
 
 
 def _refuse_another_length(config: CadConfig, run: Run) -> None:
@@ -224,6 +229,10 @@ def _train_epoch(training: CadTraining, checkpointer: Checkpointer, reporter: Re
         positives, negatives = training.batches.pixels(batch, *place)
         keep = training.batches.keep(training.cad.fnet, 2, *place, "dropout")
         with training.precision.autocast():
+            if config.adversarial_training != "none":
+                start = random_start(training.batches, (positives.shape[2], positives.shape[3]), *place)
+                how = config.adversarial_training, config.adversarial_budget
+                positives, negatives = attacked(training.cad, positives, negatives, keep, start, *how)
             losses = step(positives, negatives, keep)
         training.figures.add(losses, training.stepper.step(losses["loss"]))
         training.update_average()

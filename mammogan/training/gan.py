@@ -48,8 +48,8 @@ def train_gan(config: GanConfig, direction: Direction, workspace: Workspace) -> 
             train_lesion(config, workspace)
         return
     resolution = Resolution.parse(config.resolution)
-    run = Run(workspace.gan_run(resolution, direction))
-    with joined_for(run, config, lambda: checked_gan_inputs(config, direction, workspace)) as start:
+    run, shards = Run(workspace.gan_run(resolution, direction)), workspace.shards(resolution)
+    with joined_for(run, config, lambda: checked_gan_inputs(config, direction, workspace), shards) as start:
         if start is not None:
             training = GanTraining(config, direction, workspace, start.ranks)
             _train(training, start, notes_on_cad(training, Run(workspace.cad_run(resolution))))

@@ -154,8 +154,8 @@ def train(config: GanConfig, workspace: Workspace) -> None:
     or for a run folder that the ranks do not share.
     """
     resolution = Resolution.parse(config.resolution)
-    run = Run(workspace.gan_run(resolution, Direction.REMOVE))
-    with joined_for(run, config, lambda: checked_gan_inputs(config, Direction.REMOVE, workspace)) as start:
+    run, shards = Run(workspace.gan_run(resolution, Direction.REMOVE)), workspace.shards(resolution)
+    with joined_for(run, config, lambda: checked_gan_inputs(config, Direction.REMOVE, workspace), shards) as start:
         if start is not None:
             training = LesionTraining(config, workspace, start.ranks)
             _train(training, start, notes_on_cad(training, Run(workspace.cad_run(resolution))))

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mammogan.config import CadConfig, GanConfig
+from mammogan.data.shards.index import ShardIndex
 from mammogan.io.terminal import say
 from mammogan.training.parallel.ranks import Ranks, joined
 from mammogan.training.run.async_save import Resumable, resume
 from mammogan.training.run.checkpointer import Checkpointer
+from mammogan.training.run.preflight import refuse_grown
 from mammogan.training.run.reporter import Reporter
 from mammogan.training.run.run_folder import Run
 from mammogan.training.run.shared_folder import check_shared
@@ -36,15 +39,19 @@ class Start:
 
 
 @contextmanager
-def joined_for(run: Run, config: CadConfig | GanConfig, checked_inputs: Callable[[], Inputs]) -> Iterator[Start | None]:
+def joined_for(
+    run: Run, config: CadConfig | GanConfig, checked_inputs: Callable[[], Inputs], shards: Path
+) -> Iterator[Start | None]:
     """Join the ranks and check that the run may be trained; None if it is finished, which is reported.
 
-    ``checked_inputs`` returns the run's inputs, or raises MissingInput or UserError if one cannot be used. Raises
-    UserError for a run that was started with other settings or inputs, or for a folder that the ranks do not share.
+    ``checked_inputs`` returns the run's inputs, or raises MissingInput or UserError if one cannot be used; ``shards``
+    is the folder that it trains on. Raises UserError for a run that was started with other settings or inputs, or for a
+    folder that the ranks do not share.
     """
     with joined(config.compute.device) as ranks:
         check_shared(run.newest.parent, ranks)
         inputs = checked_inputs()
+        refuse_grown(run, ShardIndex.load(shards))
         run.check(config, inputs)
         for change in run.changed_sources(inputs) if ranks.first else ():
             say(f"{run.path.name}: {change}")

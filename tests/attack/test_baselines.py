@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from mammogan.attack import baselines
 from mammogan.attack.baselines import GREY, Noise, Square
 from mammogan.attack.config import BASELINES
-from mammogan.attack.gradient import apgd, ascent, fgsm, pgd
 from mammogan.attack.square import square_attack
+from mammogan.models.gradient_attacks import apgd, ascent, fgsm, pgd
 from mammogan.models.networks import Cad
 from mammogan.workspace import Direction
 

@@ -23,6 +23,7 @@ from mammogan.cluster.slurm.profile import (
     sbatch_parameters,
     sbatch_text,
 )
+from mammogan.cluster.slurm.submit import script
 from mammogan.cluster.tasks import Command
 from mammogan.errors import UserError
 from mammogan.io.options import parse
@@ -53,8 +54,10 @@ def assert_golden(name: str, text: str, workspace: Workspace) -> None:
     )
 
 
-def test_the_jobs_of_train_gan_on_two_nodes_are_the_golden_ones(ready: Workspace) -> None:
-    words = ("--workspace", ready.root, "--nodes", "2", "--profile", "slurm/example.yaml", "--dry-run")
+def test_the_jobs_of_train_gan_on_two_nodes_are_the_golden_ones(ready: Workspace, tmp_path: Path) -> None:
+    profile = tmp_path / "mine.yaml"
+    profile.write_text((ROOT / "slurm/example.yaml").read_text().replace("YOUR_", "OUR_"))
+    words = ("--workspace", ready.root, "--nodes", "2", "--profile", profile, "--dry-run")
     result = run_script("launch/train_gan.py", *words)
     assert result.returncode == 0, result.stderr
     assert_golden("train_gan_two_nodes.sbatch", result.stdout, ready)
@@ -189,9 +192,14 @@ def test_a_mistake_in_a_profile_is_reported_with_what_is_valid(tmp_path: Path, t
         parse(Flatly, ["--profile", str(profile)])
 
 
-def test_every_profile_we_ship_is_valid() -> None:
+def test_every_profile_we_ship_is_valid(tmp_path: Path) -> None:
     for profile in (ROOT / "slurm").glob("*.yaml"):
-        assert parse(ClusterConfig, ["--profile", str(profile)]).cluster != "auto"
+        mine = tmp_path / profile.name
+        mine.write_text(profile.read_text().replace("YOUR_", "OUR_"))
+        config = parse(ClusterConfig, ["--profile", str(mine)])
+        assert config.cluster != "auto"
+        training = Job("gan", Command(("true",)), tmp_path, tmp_path / "done", pairs=2)
+        assert "#SBATCH --time=" in script(training, config), "a GAN's batch can be shared by its ranks"
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from clusters import leave_clusters, prints, programs, ready_workspace, squeue_r
 
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.launch import launch, launch_array
-from mammogan.cluster.slurm import commands, submit, wait
-from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.cluster.slurm import commands, submit, unanswered, wait
+from mammogan.cluster.slurm.environment import contradicting, from_environment
+from mammogan.cluster.slurm.profile import ClusterConfig, sbatch_text
 from mammogan.cluster.tasks import Command, TrainGan
 from mammogan.config import GanConfig
 from mammogan.errors import UserError
@@ -193,6 +194,46 @@ def test_a_refusal_of_sbatch_is_shown_in_its_words(
         launch([job], ClusterConfig(partition="gpuu"))
 
 
+ASSOCIATIONS = "Account|Partition|MaxSubmit|MaxWall\nstudy|gpu|20|\nother|||"
+QOS = "Name|MaxSubmitPU|MaxWall|MaxTRESPU\nnormal||1-00:00:00|gres/gpu=4\nfree|||"
+
+
+def test_a_limit_that_is_reached_is_named_and_not_taken_for_a_wrong_account(
+    ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time)"
+    programs(
+        tmp_path / "bin", monkeypatch, srun="exit 0", sbatch=f'echo "sbatch: error: {said}" >&2; exit 1', sinfo="",
+        sacctmgr=f"case \"$*\" in *associations*) echo '{ASSOCIATIONS}';; *) echo '{QOS}';; esac",
+    )  # fmt: skip
+    job = Job("x", Command(("true",)), ready.root, ready.root / "done")
+    with pytest.raises(UserError, match="--tasks N makes arrays shorter") as refused:
+        launch([job], ClusterConfig())
+    assert "--account and --partition" not in str(refused.value)
+    listed = "  Account study: MaxSubmit 20\n  Name normal: MaxWall 1-00:00:00, MaxTRESPU gres/gpu=4"
+    assert str(refused.value).endswith(listed)
+
+
+def test_after_no_answer_the_queue_is_asked_before_anything_is_submitted_again(
+    ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unanswered, "LATE_SECONDS", 0)
+    down = "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1"
+    submitting(tmp_path, monkeypatch, squeue=down)
+    programs(tmp_path / "bin", monkeypatch, sbatch="echo 'sbatch: error: Socket timed out' >&2; exit 1")
+    job = job_in(ready.root / "runs" / "gan")
+    with pytest.raises(UserError, match="sbatch got no answer for gan: Socket timed out; squeue fails"):
+        launch([job], ClusterConfig(cluster="slurm"))
+    [script] = (job.folder / "submit").iterdir()
+    submitting(tmp_path, monkeypatch, squeue=down)
+    with pytest.raises(UserError, match="squeue fails"):
+        launch([job], ClusterConfig(cluster="slurm"))
+    row = squeue_rows("7 PENDING None 0 other x p a q t " + str(script))
+    submitting(tmp_path, monkeypatch, squeue=prints(row), scancel=f'echo "$@" > {tmp_path}/cancelled')
+    assert launch([job], ClusterConfig(cluster="slurm")) == 0
+    assert (tmp_path / "cancelled").read_text() == "7\n"
+
+
 def test_an_array_longer_than_the_cluster_takes_is_split_and_finished_after_all_parts(
     ready: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,3 +252,21 @@ def test_an_array_longer_than_the_cluster_takes_is_split_and_finished_after_all_
     arrays = sorted(line for _, text in scripts for line in text.splitlines() if "--array" in line)
     assert arrays == ["#SBATCH --array=0-2%2"] * 2, "six at once, by thirds"
     assert len(list(ready.root.rglob("*_submitted.pkl"))) == 8
+
+
+def script_of(config: ClusterConfig) -> str:
+    return sbatch_text(config, "gan", Path("run"))
+
+
+def test_only_variables_that_contradict_a_script_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("SBATCH_", "SLURM_", "SRUN_"))]:
+        monkeypatch.delenv(name)
+    same, other = {"SBATCH_PARTITION": "gpu"}, {"SBATCH_ACCOUNT": "x", "SBATCH_MEM_PER_GPU": "9", "SBATCH_GPUS": "8"}
+    left = {"SBATCH_QOS": "long", "SBATCH_EXPORT": "NONE", "SBATCH_CLUSTERS": "a"}
+    for name, value in (same | other | left | {"SLURM_CONF": "/etc/x", "SRUN_CPUS_PER_TASK": "9"}).items():
+        monkeypatch.setenv(name, value)
+    script = script_of(ClusterConfig(partition="gpu", account="y"))
+    assert contradicting(script) == other | {"SRUN_CPUS_PER_TASK": "9"}
+    assert from_environment(script) == same | left
+    on_cpu = script_of(ClusterConfig(cpu_ranks=1, sbatch=("mem-per-cpu=9",)))
+    assert contradicting(on_cpu).keys() == {"SBATCH_MEM_PER_GPU", "SBATCH_GPUS", "SRUN_CPUS_PER_TASK"}

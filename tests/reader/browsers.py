@@ -1,11 +1,11 @@
-"""A real Chromium that reads like a radiologist: by keys."""
+"""A real Chromium that reads like a radiologist, by keys; and what a reader does in any browser."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -57,3 +57,54 @@ class Screen:
         for name in names:
             self.at_page(name)
             self.press("Enter")
+
+
+ASKED = {2: ("1", "3"), 3: ("2", "2", "1"), 5: ("3", "1", "2")}
+"""The key for each place of the sessions that ask, in a study of the size of ``reading_folder``."""
+WORDS = {"1": "real", "2": "not real", "3": "unsure"}
+
+
+class Reader(Protocol):
+    """A reader in front of a browser."""
+
+    def at_page(self, name: str) -> None: ...
+    def at_place(self, progress: str) -> None: ...
+    def press(self, *keys: str) -> None: ...
+    def through(self, *names: str) -> None: ...
+
+
+def start(reader: Reader, practice: int = 0) -> None:
+    """From the instructions to the first image, through so many practice images."""
+    reader.through("instructions", "display")
+    if practice:
+        reader.through("practice")
+    for number in range(1, practice + 1):
+        reader.at_place(f"Practice {number} of {practice}")
+        reader.press("1", "1")
+    reader.through("start")
+
+
+def to_the_first_question(reader: Reader) -> None:
+    """To the first image of session 2, the first that asks."""
+    reader.through("consent")
+    start(reader)
+    for position in (1, 2):
+        reader.at_place(f"Session 1: {position} of 2")
+        reader.press("Enter")
+    start(reader, practice=1)
+    reader.at_place("Session 2: 1 of 2")
+
+
+def play_all_sessions(reader: Reader) -> None:
+    """Read the whole study by keyboard, confirming with Enter or with the same key again."""
+    reader.through("consent")
+    for session, total in zip(range(1, 6), (2, 2, 3, 2, 3), strict=True):
+        start(reader, practice=int(session == 2))
+        for position in range(total):
+            reader.at_place(f"Session {session}: {position + 1} of {total}")
+            if session in ASKED:
+                key = ASKED[session][position]
+                reader.press(key, "Enter" if position % 2 else key)
+            else:
+                reader.press("Enter")
+    reader.at_page("end")

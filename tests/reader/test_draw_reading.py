@@ -222,6 +222,18 @@ def test_images_saved_with_the_originals_air_cannot_be_shown_as_generated(readab
         drawn(readable, DrawConfig(background="as-generated"))
 
 
+@pytest.mark.parametrize("kind", ["original", "adversarial"])
+def test_nothing_is_drawn_from_a_shard_that_was_changed(readable: Workspace, kind: str) -> None:
+    folder = readable.shards(SMALL) if kind == "original" else readable.adversarial(SMALL)
+    tar = min(folder.glob("validation-*.tar"))
+    changed = bytearray(tar.read_bytes())
+    changed[-600] ^= 1  # behind the last sample, which any reader of samples would overlook
+    tar.write_bytes(changed)
+    with pytest.raises(UserError, match=rf"{tar.name} is damaged: .*sha256 is not the one that was recorded"):
+        drawn(readable)
+    assert not readable.reading("study").exists()
+
+
 def test_unsuitable_mammograms_and_unchanged_images_are_left_out_and_counted(readable_once: Workspace) -> None:
     pool = find_pool(readable_once, SMALL, "original", False, 10)
     assert len(pool.sources) + pool.left_out.total() == sum(

@@ -53,6 +53,7 @@ def test_the_same_request_twice_is_one_answer(reader: Client, served: Served) ->
 
 def test_sessions_come_in_their_order_and_are_over_when_they_are_finished(reader: Client, served: Served) -> None:
     assert reader.event(3, "begin") == 409
+    assert reader.http.get("/session/4/state").status_code == 409, "what a later session shows is not told before"
     assert [reader.image(session, 0).status_code for session in (1, 3, 9)] == [409, 409, 404]
     assert reader.answer(1, 0, None).status_code == 409
     for position in (0, 1):

@@ -24,8 +24,8 @@ from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.serving.database import DATABASE, connect, lock, network_file_system
 from mammogan.reader.serving.store import Answer, Clock, Refused, Store
 
-KILLS = int(os.environ.get("MAMMOGAN_KILLS", "3"))
-"""How often the server is killed; 25 are worth a night."""
+KILLS = int(os.environ.get("MAMMOGAN_KILLS", "25"))
+"""How often the server is killed; each costs a start of the server, about a second."""
 ONE = {"kinds": ("blind",), "readers": 1, "practice": 0, "consent": ""}
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from reading_clients import links_of
-from reading_servers import Process
+from reading_servers import Process, rows
 
 from mammogan.reader.folder import ReadingFolder
-from reader.browsers import Screen, chromium, needs_chromium
+from reader.browsers import ASKED, WORDS, Screen, chromium, needs_chromium, play_all_sessions, to_the_first_question
 
 pytestmark = needs_chromium
 
@@ -32,50 +32,13 @@ def screen(browser: Any, process: Process) -> Iterator[Screen]:
     context.close()
 
 
-def rows(process: Process, query: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(process.folder.path / "reading.sqlite") as database:
-        return database.execute(query).fetchall()
-
-
-def start(screen: Screen, asks: bool, practice: bool = False) -> None:
-    """From the instructions to the first image."""
-    screen.through("instructions", "display")
-    assert asks or not practice
-    if practice:
-        screen.through("practice")
-        screen.at_place("Practice 1 of 1")
-        screen.press("1", "1")
-    screen.through("start")
-
-
-def reading(screen: Screen) -> None:
-    """To the first image of session 2, the first that asks."""
-    screen.through("consent")
-    start(screen, asks=False)
-    for position in (1, 2):
-        screen.at_place(f"Session 1: {position} of 2")
-        screen.press("Enter")
-    start(screen, asks=True, practice=True)
-    screen.at_place("Session 2: 1 of 2")
-
-
 def test_one_reader_plays_all_five_sessions_by_keyboard(screen: Screen, process: Process) -> None:
-    typed = {2: ("1", "3"), 3: ("2", "2", "1"), 5: ("3", "1", "2")}
-    words = {"1": "real", "2": "not real", "3": "unsure"}
     assert screen.tab.url == f"{process.address}/", "the token is out of the address"
-    screen.through("consent")
-    for session, total in zip(range(1, 6), (2, 2, 3, 2, 3), strict=True):
-        start(screen, session in typed, practice=session == 2)
-        for position in range(total):
-            screen.at_place(f"Session {session}: {position + 1} of {total}")
-            screen.press(typed[session][position] if session in typed else "Enter")
-            if session in typed:
-                screen.press("Enter" if position % 2 else typed[session][position])
-    screen.at_page("end")
+    play_all_sessions(screen)
     assert screen.tab.locator("h1").inner_text() == "The study is finished"
     stored = rows(process, "select session, position, answer from answer where reader = 1 order by 1, 2")
     expected = [(session, position, "seen") for session in (1, 4) for position in range(2)]
-    expected += [(one, position, words[key]) for one, keys in typed.items() for position, key in enumerate(keys)]
+    expected += [(one, position, WORDS[key]) for one, keys in ASKED.items() for position, key in enumerate(keys)]
     assert stored == sorted(expected)
     assert screen.errors == []
     assert all(url.startswith(process.address) or url == "data:," for url in screen.requests)
@@ -83,7 +46,7 @@ def test_one_reader_plays_all_five_sessions_by_keyboard(screen: Screen, process:
 
 
 def test_a_slip_is_mended_before_moving_on_and_never_after(screen: Screen, process: Process) -> None:
-    reading(screen)
+    to_the_first_question(screen)
     screen.press("1", "2", "3", "1")
     assert screen.tab.locator("button.chosen").inner_text() == "1 real"
     screen.press("Backspace", "Enter")
@@ -101,7 +64,7 @@ def test_a_slip_is_mended_before_moving_on_and_never_after(screen: Screen, proce
 
 
 def test_keys_are_dead_for_a_moment_after_a_new_image_and_when_held_down(screen: Screen, process: Process) -> None:
-    reading(screen)
+    to_the_first_question(screen)
     screen.tab.keyboard.down("1")
     screen.tab.keyboard.down("1")  # the system's repetition, with the key still down
     assert screen.tab.locator("button.chosen").count() == 1
@@ -125,7 +88,7 @@ def test_keys_are_dead_for_a_moment_after_a_new_image_and_when_held_down(screen:
 def test_in_a_break_the_screen_is_black_keys_are_dead_and_the_clock_stands_still(
     screen: Screen, process: Process
 ) -> None:
-    reading(screen)
+    to_the_first_question(screen)
     screen.press(" ")
     assert screen.tab.locator("#rest").is_visible() and not screen.tab.locator("#place").is_visible()
     screen.press("1", "1")
@@ -144,7 +107,7 @@ def test_in_a_break_the_screen_is_black_keys_are_dead_and_the_clock_stands_still
 
 
 def test_a_hidden_tab_is_a_break(screen: Screen, process: Process) -> None:
-    reading(screen)
+    to_the_first_question(screen)
     hide = """() => {
       Object.defineProperty(document, 'hidden', { value: true, configurable: true });
       document.dispatchEvent(new Event('visibilitychange'));
@@ -154,7 +117,7 @@ def test_a_hidden_tab_is_a_break(screen: Screen, process: Process) -> None:
 
 
 def test_a_second_tab_moves_on_and_the_first_one_follows_without_writing(screen: Screen, process: Process) -> None:
-    reading(screen)
+    to_the_first_question(screen)
     second = Screen(screen.tab.context)
     second.tab.goto(process.address)
     second.through("resume")
@@ -170,7 +133,7 @@ def test_a_second_tab_moves_on_and_the_first_one_follows_without_writing(screen:
 def test_an_answer_that_meets_a_dead_server_is_kept_and_stored_when_it_is_back(
     screen: Screen, process: Process
 ) -> None:
-    reading(screen)
+    to_the_first_question(screen)
     process.kill()
     screen.press("2", "2")
     screen.tab.locator("#notice").wait_for(state="visible")
@@ -182,7 +145,7 @@ def test_an_answer_that_meets_a_dead_server_is_kept_and_stored_when_it_is_back(
 
 
 def test_trouble_with_the_database_is_said_and_the_answer_is_stored_later(screen: Screen, process: Process) -> None:
-    reading(screen)
+    to_the_first_question(screen)
     with sqlite3.connect(process.folder.path / "reading.sqlite", isolation_level=None) as other:
         other.execute("begin immediate")
         screen.press("3", "3")
@@ -221,7 +184,7 @@ def test_it_works_under_a_name_without_encryption(browser: Any, folder: ReadingF
     screen, links = Screen(context), links_of(folder)
     screen.tab.goto(links["R1"])
     assert screen.tab.url == f"http://reading.test:{process.port}/" and not screen.tab.evaluate("isSecureContext")
-    reading(screen)
+    to_the_first_question(screen)
     screen.press("1", "1")
     screen.at_place("Session 2: 2 of 2")
     coordinator = context.new_page()

@@ -14,9 +14,10 @@ import pytest
 from mammogan.errors import UserError
 from mammogan.reader.observers import PRESETS, Ability, Observer
 from mammogan.reader.statistics.accuracy_tables import between_sessions, table3
-from mammogan.reader.statistics.answers import COLUMNS, Answer, check_readers, parse_answer, write_imrmc
+from mammogan.reader.statistics.answers import Answer, check_readers, write_imrmc
 from mammogan.reader.statistics.detection import detection_of
 from mammogan.reader.statistics.further_tables import agreement_table, detection_table, readers_as_sample, time_table
+from mammogan.reader.statistics.same_images import same_images_table
 from mammogan.reader.statistics.table import Table, shown
 
 Read = Callable[..., list[Answer]]
@@ -92,7 +93,7 @@ def test_readers_as_a_sample_need_three_readers(answers: list[Answer]) -> None:
     few = [answer for answer in answers if answer.reader in NAMES[:2]]
     assert not readers_as_sample(few).rows and "3 are needed" in readers_as_sample(few).notes[0]
     rows = {row["figure"]: row for row in readers_as_sample(answers).rows}
-    assert set(rows) == {"AUC", "accuracy on originals", "accuracy on fakes"}
+    assert set(rows) == {"AUC", "AUC, DeLong", "accuracy on originals", "accuracy on fakes"}
     row = rows["accuracy on fakes"]
     assert float(row["low"] or 0) < float(row["change"] or 0) < float(row["high"] or 0)
 
@@ -123,13 +124,36 @@ def test_a_table_is_the_same_in_csv_json_and_markdown(answers: list[Answer], tmp
     assert [shown(v) for v in (None, 0.00004, 0.5, 0.0, 12)] == ["n/a", "<.001", "0.50", "0.00", "12"]
 
 
-def test_a_row_of_the_long_table_is_read_back_and_a_wrong_one_is_refused(answers: list[Answer]) -> None:
-    row = {name: str(getattr(answers[0], name)) for name in COLUMNS}
-    assert parse_answer(row, "answers.csv, row 2") == answers[0]
-    with pytest.raises(UserError, match="row 2: answer is 'maybe', expected one of real, unsure, not real"):
-        parse_answer({**row, "answer": "maybe"}, "answers.csv, row 2")
-    with pytest.raises(UserError, match="milliseconds is '-3'"):
-        parse_answer({**row, "milliseconds": "-3"}, "answers.csv, row 2")
+def read_twice(d_primes: tuple[float, float], readers: int = 4) -> tuple[list[Answer], list[Answer]]:
+    """Sessions 3 and 5 of the same images as read at two resolutions, with another d' at each."""
+    both = []
+    for number, d_prime in enumerate(d_primes):
+        observers = {f"R{i}": Observer(Ability(d_prime)) for i in range(1, readers + 1)}
+        both.append([answer for answer in read_by(observers, n=100, seed=number) if answer.session != 2])
+    return both[0], both[1]
+
+
+def test_the_same_images_read_twice_are_compared_image_by_image() -> None:
+    first, second = read_twice((2.5, 0.0))
+    table = same_images_table(first, second, ("low", "study"))
+    row = {(r["reader"], r["shown"]): r for r in table.rows}["R1", "fake"]
+    own = [{a.key: a.correct for a in answers if (a.reader, a.shown) == ("R1", "fake")} for answers in (first, second)]
+    assert (row["images"], row["right in low"]) == (200, sum(own[0].values()))
+    assert row["only in low"] == sum(own[0][key] and not own[1][key] for key in own[0])
+    assert 0 < float(row["p (McNemar)"] or 0) < float(row["p (Holm)"] or 0) < 1e-6
+    assert "the AUC in low minus that in study is 0." in table.notes[1] and "4 readers, 400 images" in table.notes[1]
+
+
+def test_the_same_images_read_equally_well_show_no_difference_and_two_readers_speak_for_themselves() -> None:
+    table = same_images_table(*read_twice((1.0, 1.0), readers=2), ("low", "study"))
+    assert all(float(row["p (Holm)"] or 0) > 0.05 for row in table.rows)
+    assert "2 readers have read 400 images twice; 3 readers" in table.notes[1]
+
+
+def test_people_are_not_compared_with_simulated_readers() -> None:
+    first, second = read_twice((1.0, 1.0))
+    with pytest.raises(UserError, match="never put into one table"):
+        same_images_table(first, [replace(answer, simulated=False) for answer in second], ("low", "study"))
 
 
 def test_imrmc_gets_a_truth_for_each_case_and_a_score_for_each_answer(answers: list[Answer], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from reading_servers import Process
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.reader.config import DrawConfig
@@ -17,7 +18,7 @@ from mammogan.reader.drawing.draw_folder import draw_reading
 from mammogan.reader.observers import Ability, Observer
 from mammogan.reader.readings import Readings, read_folder
 from mammogan.reader.report.report import write_report
-from mammogan.reader.simulate import simulate
+from mammogan.reader.simulate import Browser, link_of, simulate
 from mammogan.workspace import Workspace
 
 NAME = "rehearsal"
@@ -113,6 +114,14 @@ def test_no_simulated_reader_answers_a_study_of_people(readable: Workspace) -> N
     draw_reading(readable, DrawConfig(name=NAME, readers=tuple(OBSERVERS), seed=1))
     with pytest.raises(UserError, match="drawn for people"):
         simulate(readable.reading(NAME), readable.reading_key(NAME), OBSERVERS)
+
+
+def test_a_connection_that_the_server_has_closed_meanwhile_is_opened_again(process: Process) -> None:
+    browser = Browser(process.port, link_of(process.folder.path, "R1"))
+    before = browser.state("/me")
+    process.kill()
+    process.start()
+    assert browser.state("/me") == before
 
 
 def test_a_changed_key_is_not_believed(read: Workspace, tmp_path: Path) -> None:

@@ -158,6 +158,13 @@ def test_readers_as_a_sample_agree_with_mrmcaov() -> None:
     assert found.low < found.difference < found.high
 
 
+def test_with_delongs_covariances_it_agrees_with_mrmcaov_too() -> None:
+    found = mrmc.same_cases(*ordinal(), covariance_of=mrmc.delong)
+    assert (found.f, found.p) == pytest.approx((5.4825623, 0.065211077), rel=1e-7)
+    with pytest.raises(ValueError, match="that of the AUC"):
+        mrmc.same_cases(*ordinal(), metric=lambda scores, _: float(scores.mean()), covariance_of=mrmc.delong)
+
+
 def test_cases_nested_in_tests_share_nothing_between_tests() -> None:
     scores, truth = ordinal()
     found = mrmc.other_cases([scores[0], scores[1]], [truth, truth])

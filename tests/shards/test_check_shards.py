@@ -18,7 +18,7 @@ from edited import edit_record
 from PIL import Image
 
 from mammogan.data.conversion.convert_cohort import ShardIndex, convert_cohort, verify
-from mammogan.data.conversion.shard_folder import member_places
+from mammogan.data.conversion.open_shard import member_places
 from mammogan.data.inspect.verify import facts_faults
 from mammogan.data.shards.reader import read_sample, read_shard
 from mammogan.errors import MissingInput, UserError

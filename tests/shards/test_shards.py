@@ -82,7 +82,7 @@ def test_samples_keep_the_tables_order_and_carry_both_labels_and_placement(finis
     index = ShardIndex.load(finished.shards(OTHER))
     for split in ("train", "validation", "test"):
         for label in ("positive", "negative"):
-            wanted = [row[0] for row in rows if row[5:] == [label, split]]
+            wanted = [row[0] for row in rows if row[5:7] == [label, split]]
             shards = [shard for shard in index.shards if (shard.split, shard.label) == (split, label)]
             assert [sample.key for shard in shards for sample in shard.samples] == wanted
             assert index.counts[split][label] == len(wanted) > 0

@@ -13,7 +13,7 @@ from clusters import leave_clusters
 from conftest import ROOT, SMALL, checked
 
 from mammogan.workspace import Workspace
-from slurm.trainings import CAD_WORDS, Reference, undisturbed_training
+from slurm.trainings import CAD_WORDS, HOSTILE, Reference, undisturbed_training
 
 DEVCLUSTER = ROOT / "slurm" / "devcluster"
 CANNOT = 3
@@ -46,6 +46,8 @@ def cluster() -> Iterator[str]:
 def on_the_cluster(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
     leave_clusters(monkeypatch)
     monkeypatch.setenv("SLURM_CONF", cluster)
+    for name, value in HOSTILE.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="package")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from conftest import SMALL, run_script
@@ -69,3 +71,30 @@ def test_a_failed_job_shows_its_error_and_the_job_that_waited_for_it_never_start
     assert failed.log and failed.log.read_text().count("error: 3 pairs")
     never = wait_for_standing(watcher, "evaluate", lambda found: found.state == "cancelled")
     assert never.told == "CANCELLED" and "never started" in never.error
+
+
+FAILS_ON_BOTH = """
+import os, torch.distributed as dist
+dist.init_process_group("gloo", rank=int(os.environ["RANK"]), world_size=2)
+raise ValueError(f"the mask of rank {os.environ['RANK']} has 3 pairs")
+"""
+
+
+def test_the_error_of_a_training_that_fails_on_two_ranks_and_of_a_setup_line_is_shown_with_its_log(
+    ready: Workspace,
+) -> None:
+    on_two = ClusterConfig(cluster="slurm", nodes=2, cpu_ranks=1, cpus_per_task=1, time="20")
+    run = gan_run(ready).path
+    training = Job(run.name, Command((sys.executable, "-c", FAILS_ON_BOTH)), run, run / "done.json", pairs=2)
+    stage = ready.root / "study" / f"generate-{SMALL}"
+    altering = Job("generate", Command(("true",)), stage, stage / "none")
+    assert launch([training], on_two) == 0
+    assert launch([altering], replace(on_two, nodes=1, setup=("module load cuda/99",))) == 0
+    watcher = Watcher(ready)
+    failed = wait_for_standing(watcher, run.name, lambda found: found.state == "failed")
+    assert re.fullmatch("ValueError: the mask of rank [01] has 3 pairs", failed.error)
+    setup = wait_for_standing(watcher, f"generate-{SMALL}", lambda found: found.state == "failed")
+    assert setup.error == "error: this line of --setup failed: module load cuda/99"
+    told = run_script("launch/watch.py", "--workspace", ready.root).stdout
+    for found in (failed, setup):
+        assert f"{found.error}\n  log     {found.log}" in told

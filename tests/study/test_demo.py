@@ -57,6 +57,10 @@ def test_the_demo_ends_with_a_study_that_simulated_readers_read_and_repeats_noth
     answers, made = (report / "answers.csv").read_text(encoding="utf-8"), written()
     assert "No person has read these images" in (report / "index.html").read_text(encoding="utf-8")
     assert {row["reader"] for row in csv.DictReader(answers.splitlines())} == {"R1", "R2", "R3", "R4", "R5"}
+    detectors = (report / "detectors.csv").read_text(encoding="utf-8").splitlines()
+    assert {(row["detector"], row["session"]) for row in csv.DictReader(detectors)} == {
+        (detector, session) for detector in ("network", "spectrum") for session in ("3", "5")
+    }
     assert all((report / f"table{number}.md").is_file() for number in (2, 3, 4))
     demo.read_by_programs(readable.root, seed=1)
     assert (report / "answers.csv").read_text(encoding="utf-8") == answers and written() == made

@@ -51,6 +51,25 @@ def test_the_study_is_shards_cad_two_gans_generation_evaluation(tmp_path: Path) 
     assert [s.command[4] for s in stages[:3]] == ["make-shards", "train-cad", "train-gan"]
 
 
+def test_for_a_reader_study_validation_and_a_shard_of_training_are_made_adversarial_and_test_is_evaluated(
+    tmp_path: Path,
+) -> None:
+    plan = replace(line(Workspace(tmp_path)), objectives=("study", "lesion"), reading=True)
+    stages = {stage.name: stage for stage in plan.stages()}
+    first, second = (stages[name].options.generation for name in ("generate-96x96", "generate-96x96-lesion"))
+    assert (first.split, first.allow_train, first.train_shards) == (("test", "validation", "train"), True, 1)
+    assert second.split == ("test",), "readers see the first objective"
+    assert [name for name in stages if name.startswith("evaluate")] == ["evaluate"]
+    assert stages["evaluate"].options.evaluation.split == "test"
+
+
+def test_of_training_as_many_tasks_are_submitted_as_shards_are_requested(converted: Workspace) -> None:
+    plan = replace(line(converted, "slurm"), reading=True)
+    made = [shard for stage in plan.stages() if stage.name == "generate-96x96" for shard in stage.shards]
+    trained = [name for name in made if name.startswith("train")]
+    assert sorted(trained) == ["train-insert-000000.tar", "train-remove-000000.tar"] and len(made) > len(trained)
+
+
 def test_settings_for_a_resolution_and_a_direction_lie_over_the_sections(tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_text(

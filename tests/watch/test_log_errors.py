@@ -11,6 +11,12 @@ from mammogan.watch.log_errors import last_error
 CAUSE = "Traceback (most recent call last):\n  File x, line 1\nValueError: {}\nmore of it\n"
 
 
+def of_rank(rank: int, cause: str) -> str:
+    """The log of one of several ranks: torch begins each line of a traceback with the rank."""
+    lines = "".join(f"[rank{rank}]: {line}\n" for line in CAUSE.format(cause).splitlines())
+    return f"{lines}srun: Job step aborted\nsrun: Force Terminated StepId=4.0\n"
+
+
 @pytest.mark.parametrize(
     ("logs", "expected"),
     [
@@ -21,6 +27,7 @@ CAUSE = "Traceback (most recent call last):\n  File x, line 1\nValueError: {}\nm
         ([CAUSE.format("Connection closed by peer"), CAUSE.format("no memory")], "ValueError: no memory"),
         (["srun: error: node2: Killed\n", CAUSE.format("Connection reset by peer")], "srun: error: node2: Killed"),
         ([CAUSE.format("Connection closed by peer")], "ValueError: Connection closed by peer"),
+        ([of_rank(0, "3 pairs"), of_rank(1, "Connection closed by peer")], "ValueError: 3 pairs"),
     ],
 )
 def test_the_error_of_a_job_is_the_cause_and_not_what_followed_from_it(

@@ -288,6 +288,37 @@ def test_where_slurm_does_not_answer_nothing_is_made_up(
     assert stage(begun).told == "running here"
 
 
+def test_a_failed_job_is_shown_with_its_log_also_when_no_error_is_found_in_it(
+    begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begun.gan_run(SMALL, Direction.REMOVE)
+    programs(tmp_path / "bin", monkeypatch, squeue="exit 0", sacct="echo '51|FAILED|mammogan-gan'")
+    submit(run, "51")
+    log = run / "submit" / "51" / "51_0_log.out"
+    expected = (
+        f"{REMOVE} FAILED: it wrote no log: does its node see the workspace, under the same path?\n  log     {log}"
+    )
+    assert expected in plain(look(begun))
+    end(run, "51", None, log="it ends here\n")
+    assert f"{REMOVE} FAILED\n  log     {log}" in plain(look(begun))
+
+
+def test_what_a_job_used_is_shown_below_the_table(
+    begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begun.gan_run(SMALL, Direction.REMOVE)
+    programs(tmp_path / "bin", monkeypatch, squeue="exit 0", sacct="echo '51|COMPLETED|mammogan-gan'")
+    submit(run, "51")
+    end(run, "51", "success")
+    file = run / "submit" / "51" / "51_usage.json"
+    write_record(file, {"start": "node a: 4 core(s) asked of 64", "end": ""})
+    assert plain(look(begun)).endswith(f"{REMOVE} on node a: 4 core(s) asked of 64")
+    write_record(file, {"start": "node a: ...", "end": "node a, 9 min: 3.1 of 4 core(s) busy"})
+    assert plain(look(begun)).endswith(f"{REMOVE} on node a, 9 min: 3.1 of 4 core(s) busy")
+    file.write_text("{")
+    assert stage(begun).usage == ""
+
+
 def test_a_failed_job_outweighs_what_an_earlier_one_has_completed(
     begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,21 +9,18 @@ from __future__ import annotations
 import os
 import re
 
-READING = ("SQUEUE_", "SACCT_", "SINFO_", "SCONTROL_", "SACCTMGR_", "SLURM_TIME_FORMAT", "SLURM_BITSTR_LEN")
+READING = ("SQUEUE_", "SACCT_", "SINFO_", "SCONTROL_", "SCANCEL_", "SACCTMGR_", "SLURM_TIME_FORMAT", "SLURM_BITSTR_LEN")
 """Beginnings of the names of variables that change what SLURM's commands print, or of which jobs."""
 KEPT_OF_SLURM = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_MPI_TYPE")
 """Variables that say how SLURM is reached. Others with SLURM_ or SRUN_ would be options of srun in the job, such as
 SLURM_TIMELIMIT or SLURM_REMOTE_CWD, or belong to the job from which this one is submitted."""
 OPTION_OF = {
     "TIMELIMIT": "time",
-    "MEM_PER_NODE": "mem",
-    "MEM_PER_CPU": "mem",
-    "MEM_PER_GPU": "mem",
     "NO_REQUEUE": "requeue",
     "KILL_INVALID_DEPEND": "kill-on-invalid-dep",
     "ARRAY_INX": "array",
 }
-"""Variables whose option has another name, or is one of a group of which a script gives one."""
+"""Variables whose option has another name."""
 NEVER = (
     *("ARRAY_INX", "ERROR", "GPUS", "GPUS_PER_NODE", "GPUS_PER_SOCKET", "GPUS_PER_TASK", "GRES", "INPUT", "OUTPUT"),
     *("NTASKS_PER_GPU", "NTASKS_PER_TRES", "OVERCOMMIT", "TRES_PER_TASK", "WAIT"),
@@ -55,5 +52,7 @@ def _overrides(name: str, value: str, lines: dict[str, str]) -> bool:
         return name not in KEPT_OF_SLURM
     if start != "SBATCH" or option == "REQUEUE":
         return False
+    if option.startswith("MEM_PER_") and any(key.startswith("mem") for key in lines):
+        return lines.get("mem") != value or option != "MEM_PER_NODE"
     key = OPTION_OF.get(option, option.lower().replace("_", "-"))
     return option in NEVER or (key in lines and lines[key].strip("'") != value)

@@ -47,6 +47,8 @@ def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
     for job in found:
         if job.settings:
             job.settings()
+    if config.nodes > 1 and config.ranks_per_node == 1 and not config.on_cpu:
+        note(f"--nodes {config.nodes} with one GPU each: --gpus-per-node {config.nodes} on one node needs no network")
     if config.dry_run:
         show_scripts(
             [

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from mammogan.data.cohort.label_sources import SOURCES
 from mammogan.data.cohort.pseudonyms import Pseudonyms
-from mammogan.data.cohort.split import TENTHS, Division, divide
+from mammogan.data.cohort.split import TENTHS, Division, divide, split_of
 from mammogan.data.cohort.table import Row
 from mammogan.errors import UserError
 from mammogan.io import atomic, tables, terminal
 from mammogan.workspace import SPLITS, Label
 
 WORKSPACE_COLUMNS = ("key", "patient", "path", "laterality", "view", "label", "split")
+ADDITION = "addition"
+"""Column of the workspace's table that earlier versions did not write."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,18 @@ class Mammogram:
     label_source: str | None = None
     laterality_source: str | None = None
     view_source: str | None = None
+    addition: int = 0
+    """With which addition to the workspace's table this row came; 0: with the first table."""
 
 
-def assign(rows: Sequence[Row], folder: Path, names: Pseudonyms, seed: int) -> list[Mammogram]:
-    """Split the rows of a table in ``folder`` and give them pseudonyms; the order of the rows is kept."""
-    splits = given_splits(rows) or _split_by_position(rows, seed)
+def assign(
+    rows: Sequence[Row], folder: Path, names: Pseudonyms, seed: int, held: Mapping[str, str] | None = None
+) -> list[Mammogram]:
+    """Split the rows of a table in ``folder`` and give them pseudonyms; the order of the rows is kept.
+
+    Patients in ``held``, by their pseudonyms, stay in the splits that it says, unless the table gives the splits.
+    """
+    splits = given_splits(rows) or _split_beside(rows, names, seed, held or {}) or _split_by_position(rows, seed)
     mammograms = [_pseudonymous(row, folder, names, splits[row.patient]) for row in rows]
     _refuse_collisions(rows, mammograms)
     _refuse_divided_studies(mammograms)
@@ -76,13 +85,21 @@ def split_patients(rows: Sequence[Row], seed: int) -> Division:
     return Division({k: v for part in parts for k, v in part.splits.items()}, sum(part.moved for part in parts))
 
 
+def _split_beside(rows: Sequence[Row], names: Pseudonyms, seed: int, held: Mapping[str, str]) -> dict[str, str]:
+    """Keep the held patients where they are and place the others by their positions; empty if nobody is held."""
+    found = {patient: held.get(names.patient(patient)) for patient in {row.patient for row in rows}}
+    if not any(found.values()):
+        return {}
+    return {patient: split or split_of(seed, patient) for patient, split in found.items()}
+
+
 def _split_by_position(rows: Sequence[Row], seed: int) -> dict[str, str]:
     division = split_patients(rows, seed)
     if moved := division.moved:
         who = "1 patient next to a border was" if moved == 1 else f"{moved} patients next to a border were"
         terminal.say(
             f"The cohort is small: {who} moved, so that no split has fewer than half the positive or negative patients "
-            "it should have. Patients who join later may move them again"
+            "it should have. In this workspace they stay there when others join"
         )
     return division.splits
 
@@ -131,5 +148,6 @@ def _refuse_divided_studies(mammograms: Sequence[Mammogram]) -> None:
 
 def write_cohort(path: Path, mammograms: Sequence[Mammogram]) -> None:
     """Write the workspace's own table, readable by its owner only: the only file that links keys to paths."""
-    rows = ([str(getattr(mammogram, column)) for column in WORKSPACE_COLUMNS] for mammogram in mammograms)
-    tables.write(path, WORKSPACE_COLUMNS, rows, atomic.PRIVATE)
+    columns = (*WORKSPACE_COLUMNS, ADDITION)
+    rows = ([str(getattr(mammogram, column)) for column in columns] for mammogram in mammograms)
+    tables.write(path, columns, rows, atomic.PRIVATE)

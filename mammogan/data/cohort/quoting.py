@@ -20,6 +20,14 @@ WORDS_SCAN_ACCEPTS = {
 """By column: words that a user's own table may contain. mammogan scan reads them and writes the right code."""
 
 
+NUMBERED = re.compile(r"'[01]'")
+"""A label that is a number, as ``quoted`` writes it."""
+NUMBERED_HINT = (
+    "labels are words here, because some tables write 1 for cancer and others 0: replace the number of cancer by "
+    "positive and the other one by negative"
+)
+
+
 def quoted(value: str) -> str:
     """Return the cell in quotes if it is one of ``QUOTABLE_WORDS``; for any other text, say only how long it is."""
     if QUOTABLE_WORDS.fullmatch(value):

@@ -36,6 +36,12 @@ def divide(patients: Collection[str], seed: int, tenths: Mapping[str, int]) -> D
     return Division(other, sum(one[patient] != other[patient] for patient in order))
 
 
+def split_of(seed: int, patient: str, tenths: Mapping[str, int] = TENTHS) -> str:
+    """Return the split of one patient by her position alone, as ``divide`` does where no split is too small."""
+    borders = [border * POSITIONS // 10 for border in accumulate(tenths.values())]
+    return next(name for name, border in zip(tenths, borders, strict=True) if position(seed, patient) < border)
+
+
 def position(seed: int, patient: str) -> int:
     """Return a patient's position, 0 to ``POSITIONS`` - 1, from a hash of the seed and her identifier alone."""
     return int.from_bytes(hashlib.sha256(f"{seed}\0{patient}".encode()).digest()[:8])

@@ -11,7 +11,7 @@ from typing import cast
 
 from mammogan.data.cohort.identifiers import is_rounded, spelling_free
 from mammogan.data.cohort.label_sources import SOURCES, known_source
-from mammogan.data.cohort.quoting import is_read_by_a_scan, quoted
+from mammogan.data.cohort.quoting import NUMBERED, NUMBERED_HINT, is_read_by_a_scan, quoted
 from mammogan.data.cohort.table_files import find_file, why_not
 from mammogan.errors import UserError
 from mammogan.io.shell import shell_word
@@ -121,6 +121,8 @@ def _hints(table: Path, faults: Sequence[Fault], rows: int) -> Iterator[str]:
     missing = sum(fault.found == NO_FILE for fault in faults)
     if missing == rows > 1:
         yield f"none of the {missing} files is there: is their disk mounted, and is the table in its folder?"
+    if any(fault.column == "label" and NUMBERED.fullmatch(fault.found) for fault in faults):
+        yield NUMBERED_HINT
     if any(fault.column == "patient" and "spelling" in fault.expected for fault in faults):
         yield SPELLING_HINT
     if any(is_read_by_a_scan(fault.column, fault.found) for fault in faults):
@@ -176,7 +178,10 @@ def _lines(table: Path) -> list[Line]:
         refuse_folder(table)
         return list(read_lines(table, WHOLE))
     except FileNotFoundError:
-        raise UserError(f"cohort table {table}: no such file; --cohort names a CSV with columns {_columns()}") from None
+        tried = "" if table.is_absolute() else f" (tried {table.absolute()})"
+        raise UserError(
+            f"cohort table {table}: no such file{tried}; --cohort names a CSV with columns {_columns()}"
+        ) from None
     except OSError as error:
         raise UserError(
             f"cohort table {table} cannot be read: {error.strerror}; --cohort names a CSV file on a disk that is "

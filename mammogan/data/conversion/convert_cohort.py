@@ -7,21 +7,29 @@ their bytes depend only on the table and the settings, not on the number of proc
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mammogan.data.cohort.changes import changes
-from mammogan.data.cohort.cohort import Mammogram, assign, write_cohort
+from mammogan.data.cohort.cohort import Mammogram, write_cohort
 from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
 from mammogan.data.cohort.table import read_table
+from mammogan.data.conversion.additions import added_to, is_earlier, line_on
 from mammogan.data.conversion.convert_image import Task
 from mammogan.data.conversion.failure_limit import Failures, TooMany, most_failures
 from mammogan.data.conversion.limits import RESUME_HINT, Running, writing_into
+from mammogan.data.conversion.plan import (
+    describe_additions,
+    division,
+    folders_of,
+    of_cohort,
+    plan_shards,
+    pseudonymous,
+)
 from mammogan.data.conversion.report import ConversionReport, count_reasons, report_on, why_left_out, write_quarantine
 from mammogan.data.conversion.shard_folder import COHORT, SETTINGS, ShardFolder, read_settings
 from mammogan.data.conversion.write_shards import Plan, Reasons, fill
@@ -35,7 +43,7 @@ from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.errors import UserError
 from mammogan.io import terminal
 from mammogan.io.private import make_private_folder, open_lock
-from mammogan.workspace import LABELS, SPLITS, Resolution, Workspace
+from mammogan.workspace import Resolution, Workspace
 
 __all__ = ["ConversionReport", "IndexedSample", "IndexedShard", "ShardIndex", "convert_cohort", "verify"]
 
@@ -74,7 +82,10 @@ def convert_cohort(
     rows = read_table(cohort_csv)
     with writing_into(workspace.root), _alone_in(workspace):
         names = Pseudonyms(load_salt(salt_file or workspace.salt))
-        mammograms = assign(rows, cohort_csv.parent, names, seed)
+        divided = division(rows, seed)
+        made = {workspace.shards(resolution) for resolution in resolutions}
+        growing = [folder for folder in folders_of(workspace, divided) if not (overwrite and folder in made)]
+        mammograms = pseudonymous(rows, cohort_csv, workspace, names, seed, growing)
         plan = plan_shards(mammograms, shard_images)
         settings = {
             "conversion": CONVERSION,
@@ -82,8 +93,8 @@ def convert_cohort(
             "fit": fit,
             "kernel": "bicubic, antialiased",
             "shard_images": shard_images,
-            "split": "of the table" if rows[0].split else f"seed {seed}",
-            COHORT: fingerprint(mammograms),
+            "split": divided,
+            **of_cohort(mammograms),
             # Only when requested, so that shards from before these settings existed can still be resumed.
             **({"voi_index": voi_index} if voi_index else {}),
             **({"clean_background": True} if clean_background else {}),
@@ -93,37 +104,12 @@ def convert_cohort(
         _refuse_other_settings(workspace, folders, overwrite, lambda: changes(workspace.cohort, mammograms))
         for folder in folders:
             folder.claim(plan, overwrite)
+        _say_what_was_added(folders, mammograms)
         write_cohort(workspace.cohort, mammograms)
         reading = Reading(voi, voi_index, clean_background)
         tasks = _tasks(folders, plan, lambda row, sizes: Task(row, sizes, names, reading, fit, codec))
         _say_what_decodes(tasks)
         return _convert_all(workspace, folders, plan, tasks, running)
-
-
-def plan_shards(mammograms: Sequence[Mammogram], shard_images: int) -> Plan:
-    """Plan the shards: the name of each, <split>-<label>-<number>, and its rows."""
-    plan: Plan = {}
-    for split in SPLITS:
-        for label in reversed(LABELS):
-            rows = [row for row in mammograms if (row.split, row.label) == (split, label)]
-            for number, start in enumerate(range(0, len(rows), shard_images)):
-                plan[f"{split}-{label}-{number:06d}"] = rows[start : start + shard_images]
-    return plan
-
-
-def planned(cohort_csv: Path, seed: int, shard_images: int) -> list[str]:
-    """List the names of the shards that a table will give. Raises UserError for a table with faults.
-
-    A shard of this list is missing in the end if all its files are unusable.
-    """
-    rows = read_table(cohort_csv)
-    return list(plan_shards(assign(rows, cohort_csv.parent, Pseudonyms(b"names do not matter"), seed), shard_images))
-
-
-def fingerprint(mammograms: Sequence[Mammogram]) -> str:
-    """Hash (sha256) everything that the shards take from the table, and its order, but not paths and line numbers."""
-    taken = [[value for name, value in sorted(vars(m).items()) if name not in ("path", "line")] for m in mammograms]
-    return hashlib.sha256(json.dumps(taken).encode()).hexdigest()
 
 
 @contextmanager
@@ -151,12 +137,23 @@ def _refuse_other_settings(
     ours = {folder.path for folder in folders}
     for other in workspace.root.glob(f"shards/*/{SETTINGS}"):
         held = read_settings(other)
-        if other.parent not in ours and held[COHORT] != folders[0].settings[COHORT]:
+        if other.parent not in ours and not _may_differ_by_additions(held, folders[0].settings):
             raise UserError(
                 f"{other.parent} holds shards of another cohort: {changed()}. One workspace has one split, or a "
                 "patient could be trained on at one resolution and tested at the other: convert all resolutions "
                 "together with --overwrite, or give another --workspace"
             )
+
+
+def _may_differ_by_additions(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two folders hold one cohort, of which one may lack the newest additions: patients have the same splits"""
+    return one[COHORT] == other[COHORT] and is_earlier(*sorted((added_to(one), added_to(other)), key=len))
+
+
+def _say_what_was_added(folders: Sequence[ShardFolder], mammograms: Sequence[Mammogram]) -> None:
+    for folder in folders:
+        for counted in describe_additions(mammograms)[folder.had :]:
+            terminal.say(line_on(folder.resolution, counted))
 
 
 def _say_what_decodes(tasks: Sequence[Task]) -> None:
@@ -186,7 +183,7 @@ def _convert_all(
     if not report.used:
         raise UserError("\n".join(["no file of the table could be used", *why_left_out(report.skipped, listed)]))
     for folder in folders:
-        folder.write_index(list(plan))
+        folder.write_index(plan, describe_additions(mammograms))
     return replace(report, warnings=tuple(same_women(ShardIndex.load(folders[0].path))))
 
 

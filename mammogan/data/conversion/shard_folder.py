@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,9 +16,11 @@ from typing import Any
 import webdataset as wds
 
 from mammogan.data.cohort.cohort import Mammogram
-from mammogan.data.conversion.convert_image import Members
-from mammogan.data.shards.codec import MEMBER, Codec, codec_of
-from mammogan.data.shards.index import INDEX, REMEDY, SCHEMA, IndexedShard, ShardIndex
+from mammogan.data.conversion.additions import added_to, is_earlier, made_of
+from mammogan.data.conversion.open_shard import OpenShard, member_places
+from mammogan.data.shards.codec import codec_of
+from mammogan.data.shards.index import ADDITIONS, INDEX, REMEDY, SCHEMA, IndexedShard, ShardIndex
+from mammogan.data.shards.wids_index import write_wids_indexes
 from mammogan.errors import UserError
 from mammogan.io import atomic, provenance, terminal
 from mammogan.io.records import DamagedRecord, read_record, write_record
@@ -52,37 +53,24 @@ TEMPORARY_REASONS = {
 """Reasons that may come from a temporary trouble of the machine, not from the file: such files are tried again."""
 
 
-class OpenShard:
-    """A shard that is being written: each row is added as a sample, or excluded with a reason that may be published."""
-
-    def __init__(self, tar: wds.TarWriter, codec: Codec) -> None:
-        self.tar, self.kind = tar, MEMBER[codec]
-        self.patients: dict[str, str] = {}
-        self.sources: dict[str, str] = {}
-        self.flags: dict[str, tuple[str, ...]] = {}
-        self.excluded: list[dict[str, Any]] = []
-
-    def add(self, row: Mammogram, members: Members, source_hmac: str) -> None:
-        """Write a sample to the tar."""
-        self.tar.write({"__key__": row.key, self.kind: members.pixels, "json": members.json})
-        self.patients[row.key] = row.patient
-        self.sources[row.key] = source_hmac
-        if members.flags:
-            self.flags[row.key] = members.flags
-
-    def exclude(self, row: Mammogram, reason: str) -> None:
-        """Record that a row has no sample, with the reason's code."""
-        self.excluded.append({"line": row.line, "key": row.key, "reason": reason})
-
-
 class ShardFolder:
     """The folder of the shards of one resolution, all made with the same ``settings``."""
 
     def __init__(self, path: Path, resolution: Resolution, settings: dict[str, Any]) -> None:
         self.path, self.resolution = path, resolution
         self.settings = {**settings, "resolution": str(resolution)}
-        self.settings_sha256 = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()
+        self.settings_sha256 = self._settings_sha256(len(added_to(self.settings)))
         self.done: dict[str, dict[str, Any]] = {}
+        self._made_with: dict[str, str] = {}
+        self.had = 0
+        """Number of additions that it had before it was claimed."""
+
+    def _settings_sha256(self, addition: int) -> str:
+        """Hash (sha256) the settings as they were when the rows of this addition came: its shards keep that one."""
+        settings = {name: value for name, value in self.settings.items() if name != ADDITIONS}
+        if addition:
+            settings[ADDITIONS] = added_to(self.settings)[:addition]
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
     def check(self, changed: Callable[[], str]) -> None:
         """Raise UserError when the folder holds shards of other settings (naming what differs) or without markers.
@@ -97,11 +85,13 @@ class ShardFolder:
         held, ours = (
             {"codec": codec_of(made), **made} for made in (read_settings(self.path / SETTINGS), self.settings)
         )
-        differing = [
-            changed() if name == COHORT else f"{name} was {held.get(name)}, is {ours.get(name)}"
+        if is_earlier(added_to(held), added_to(ours)):
+            held = {**held, ADDITIONS: ours.get(ADDITIONS)}
+        differing = {
+            changed() if name in (COHORT, ADDITIONS) else f"{name} was {held.get(name)}, is {ours.get(name)}": None
             for name in sorted({*held, *ours})
             if held.get(name) != ours.get(name)
-        ]
+        }
         if differing:
             raise UserError(
                 f"{self.path} holds shards made with other settings or of another cohort: {'; '.join(differing)}. Give "
@@ -128,7 +118,10 @@ class ShardFolder:
             if overwrite:
                 atomic.write_text(self.path / OVERWRITE_TOKEN, self.settings_sha256)
         remove_abandoned(self.path)
+        held = read_settings(self.path / SETTINGS) if (self.path / SETTINGS).is_file() else self.settings
+        self.had = len(added_to(held))
         write_record(self.path / SETTINGS, self.settings)
+        self._made_with = {name: self._settings_sha256(rows[0].addition) for name, rows in plan.items()}
         there = sum(1 for _ in self.path.glob(f"{DONE}/*.json"))
         names = (
             terminal.track(plan, len(plan), f"finished shards compared, {self.resolution}") if there > MANY else plan
@@ -150,7 +143,12 @@ class ShardFolder:
     def _clear(self) -> None:
         (self.path / INDEX).unlink(missing_ok=True)
         # Shards are deleted before their markers: shards without markers would look like a copy without dot-files.
-        for made in [*self.path.glob("*.tar"), *self.path.glob(f"{DONE}/*.json"), self.path / SETTINGS]:
+        for made in [
+            *self.path.glob("*.tar"),
+            *self.path.glob(f"{DONE}/*.json"),
+            *self.path.glob("wids-*.json"),
+            self.path / SETTINGS,
+        ]:
             made.unlink(missing_ok=True)
 
     def _is_made_anew(self) -> bool:
@@ -167,9 +165,12 @@ class ShardFolder:
         shard, tar = marker["shard"], self.path / f"{name}.tar"
         if shard and IndexedShard.of_record(path, shard, remedy).name != tar.name:
             raise DamagedRecord(path, f"it is the record of {shard['name']}", remedy)
-        if marker["settings_sha256"] != self.settings_sha256 or not (shard is None or _is_as_made(tar, shard)):
+        if marker["settings_sha256"] != self._made_with[name] or not (shard is None or _is_as_made(tar, shard)):
             return None
-        return None if _worth_another_try(marker, rows, path.stat().st_mtime) else marker
+        if _worth_another_try(marker, rows, path.stat().st_mtime):
+            return None
+        line_of = {row.key: row.line for row in rows}  # rows may have been added above
+        return marker | {"excluded": [row | {"line": line_of[row["key"]]} for row in marker["excluded"]]}
 
     @contextmanager
     def writing(self, name: str) -> Iterator[OpenShard]:
@@ -192,7 +193,7 @@ class ShardFolder:
         if not shard.patients:
             final.unlink()
         self.done[name] = {
-            "settings_sha256": self.settings_sha256,
+            "settings_sha256": self._made_with[name],
             "shard": self._entry(name, final, shard.patients) if shard.patients else None,
             "sources": shard.sources,
             "flags": shard.flags,
@@ -212,11 +213,18 @@ class ShardFolder:
             "samples": [{"key": key, "patient": patients[key], **places} for key, places in member_places(tar).items()],
         }
 
-    def write_index(self, planned: Sequence[str]) -> None:
-        """Write index.json from the markers; an existing one, which ``claim`` has checked, is kept."""
+    def write_index(self, plan: Mapping[str, Sequence[Mammogram]], additions: Sequence[Mapping[str, int]]) -> None:
+        """Write index.json from the markers; an existing one, which ``claim`` has checked, is kept.
+
+        ``additions`` counts the rows and patients of each addition to the first table.
+        """
         if (self.path / INDEX).is_file():
             return
-        shards = [self.done[name]["shard"] for name in planned if self.done[name]["shard"]]
+        shards = [self.done[name]["shard"] for name in plan if self.done[name]["shard"]]
+        added = [
+            {**counted, **made_of([self.done[n]["shard"] for n, rows in plan.items() if rows[0].addition == addition])}
+            for addition, counted in enumerate(additions, 1)
+        ]
         index = {
             "schema": SCHEMA,
             "kind": "mammograms",
@@ -226,8 +234,10 @@ class ShardFolder:
             "made_by": provenance.made_by(),
             "counts": counts(shards),
             "excluded": self.excluded(),
+            **({ADDITIONS: added} if added else {}),
             "shards": shards,
         }
+        write_wids_indexes(self.path, shards)
         write_record(self.path / INDEX, index)
         (self.path / OVERWRITE_TOKEN).unlink(missing_ok=True)
 
@@ -282,18 +292,3 @@ def counts(shards: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:
         }
         for split in SPLITS
     }
-
-
-def member_places(tar: Path) -> dict[str, dict[str, int]]:
-    """Map each sample's key to the positions of its members in the tar, in bytes.
-
-    They are pixels_offset, pixels_size, json_offset and json_size.
-    """
-    places: dict[str, dict[str, int]] = {}
-    with tarfile.open(tar, "r:") as archive:
-        for member in archive:
-            key, _, kind = member.name.partition(".")
-            kind = "pixels" if kind in MEMBER.values() else kind
-            places.setdefault(key, {}).update({f"{kind}_offset": member.offset_data, f"{kind}_size": member.size})
-    order = ("pixels_offset", "pixels_size", "json_offset", "json_size")
-    return {key: {name: found[name] for name in order} for key, found in places.items()}

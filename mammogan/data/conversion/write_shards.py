@@ -9,7 +9,8 @@ from itertools import groupby
 from mammogan.data.cohort.cohort import Mammogram
 from mammogan.data.conversion.convert_image import Converted, Skipped, Task, convert
 from mammogan.data.conversion.failure_limit import Failures
-from mammogan.data.conversion.shard_folder import OpenShard, ShardFolder
+from mammogan.data.conversion.open_shard import OpenShard
+from mammogan.data.conversion.shard_folder import ShardFolder
 from mammogan.data.parallel.pool import Lost, in_order
 from mammogan.io import terminal
 from mammogan.workspace import Resolution

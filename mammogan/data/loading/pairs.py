@@ -6,6 +6,7 @@ ranks, and a resumed run can continue at any batch.
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 from collections.abc import Iterator
 
@@ -74,6 +75,8 @@ class PairedStream:
                 f"a batch needs {pairs} mammograms of each label; the training split holds "
                 f"{self.sizes[0]} and {self.sizes[1]}"
             )
+        if workers:
+            _refuse_without_shared_memory()
         self._sampler = _EpochBatches()
         self._loader = DataLoader(
             _Pairs(first, second),
@@ -106,6 +109,17 @@ def epoch_order(size: int, length: int, seed: tuple[int, ...]) -> list[int]:
     while len(order) < length:
         order.extend(random.permutation(size).tolist())
     return order[:length]
+
+
+def _refuse_without_shared_memory() -> None:
+    """Raise UserError where processes cannot share memory: torch's loader would fail with errors that name no cause."""
+    try:
+        multiprocessing.Lock()
+    except OSError as error:
+        raise UserError(
+            f"loader workers share memory in /dev/shm, which cannot be used here ({error.strerror}): give "
+            "--compute.loader-workers 0, or a container with /dev/shm"
+        ) from error
 
 
 def _ignore_preemption(worker: int) -> None:

@@ -14,6 +14,9 @@ from mammogan.data.shards.damage import DAMAGE
 from mammogan.data.shards.index import IndexedSample, IndexedShard
 from mammogan.data.shards.reader import Sample, read_shard
 from mammogan.errors import UserError
+from mammogan.io.atomic import sha256
+
+OTHER_FILE = "found them in a file whose sha256 is not the one that was recorded when it was made"
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,17 @@ class CheckedShard:
         if found != self.count:
             raise self.damaged(f"found {found}")
         if digest.hexdigest() != self.indexed.sha256:
-            raise self.damaged("found them in a file whose sha256 is not the one that was recorded when it was made")
+            raise self.damaged(OTHER_FILE)
 
     def check(self) -> None:
         """Read and hash the whole file; raise UserError if it is not the one that the index lists."""
         for _ in self:
             pass
+
+    def check_bytes(self) -> None:
+        """Hash the whole file without decoding it; raise UserError if it is not the one that the index lists."""
+        if sha256(self.path) != self.indexed.sha256:
+            raise self.damaged(OTHER_FILE)
 
     def _other(self, sample: Sample, expected: IndexedSample) -> str:
         """Return how a sample differs from the index; empty if it does not."""

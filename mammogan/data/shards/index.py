@@ -20,6 +20,8 @@ from mammogan.workspace import LABELS, SPLITS, Resolution
 
 SCHEMA = 1
 INDEX = "index.json"
+ADDITIONS = "additions"
+"""Name of what was added to a cohort's first table, in the settings and in the index."""
 SAMPLE = {
     "key": str,
     "patient": str,
@@ -46,6 +48,7 @@ REMEDY = (
 KINDS = {"shards": "mammograms", "adversarial": "adversarial"}
 """Kind of the shards in a folder, by the beginning of its parent folder's name."""
 SIZE = re.compile(r"\d+x\d+")
+ADDITION = {"rows": int, "patients": int, "mammograms": int, "shards": [str]}
 R = TypeVar("R")
 
 
@@ -94,6 +97,17 @@ class IndexedShard:
 
 
 @dataclass(frozen=True)
+class Addition:
+    """Rows that were added to the table after the first shards were made, with the shards that were made of them."""
+
+    rows: int
+    patients: int
+    """Number of patients who were not there before."""
+    mammograms: int
+    shards: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ShardIndex:
     """All shards of one resolution, in the cohort's order."""
 
@@ -105,6 +119,8 @@ class ShardIndex:
     counts: dict[str, dict[str, int]]
     excluded: tuple[dict[str, Any], ...]
     shards: tuple[IndexedShard, ...]
+    additions: tuple[Addition, ...]
+    """What was added to the first table, in order."""
     sha256: str
     """sha256 of index.json itself. The index contains the sha256 of every shard, so this one covers all pixels."""
 
@@ -112,6 +128,15 @@ class ShardIndex:
     def fingerprint(self) -> str:
         """One sha256 for all tars; it does not depend on when and by which version they were made."""
         return fingerprint((shard.name, shard.sha256) for shard in self.shards)
+
+    def added_since(self, earlier: str | None) -> tuple[Addition, ...] | None:
+        """Return what was added since the shards had the fingerprint ``earlier``; None if they never had it."""
+        for number in range(len(self.additions), -1, -1):
+            added = self.additions[number:]
+            later = {name for addition in added for name in addition.shards}
+            if earlier == fingerprint((s.name, s.sha256) for s in self.shards if s.name not in later):
+                return added
+        return None
 
     def of_split(self, split: str) -> list[IndexedShard]:
         """List the shards of one split, in the cohort's order within each label."""
@@ -164,8 +189,17 @@ def _loaded(folder: Path, version: tuple[int, ...]) -> ShardIndex:
         counts=values["counts"],
         excluded=tuple(values["excluded"]),
         shards=shards,
+        additions=_additions(path, values.get(ADDITIONS, [])),
         sha256=atomic.sha256(path),
     )
+
+
+def _additions(path: Path, values: Any) -> tuple[Addition, ...]:
+    try:
+        fit(values, [ADDITION], ADDITIONS)
+    except Misfit as error:
+        raise DamagedRecord(path, str(error), REMEDY) from None
+    return tuple(_known(Addition, {**value, "shards": tuple(value["shards"])}) for value in values)
 
 
 def fingerprint(shards: Iterable[tuple[str, str]]) -> str:

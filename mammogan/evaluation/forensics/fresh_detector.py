@@ -7,7 +7,7 @@ the floor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,11 +58,20 @@ def train_and_test_detectors(
 
 
 def detect_by_spectrum(train: Images, test: Images) -> DetectorAuc:
-    """Train and test a logistic regression on the standardised ``spectrum_features``."""
-    seen, unseen = (_spectra(images) for images in (train, test))
+    """Train and test a spectrum detector."""
+    scores = train_spectrum_detector(train)
+    return DetectorAuc(*(auc(scores(of.real), scores(of.adversarial)) for of in (test, train)))
+
+
+def train_spectrum_detector(images: Images) -> Callable[[Iterable[Pixels]], Floats]:
+    """Train a logistic regression on the standardised ``spectrum_features``; return what scores mammograms with it.
+
+    Scores are as those of ``Detector``: logits, the higher, the more likely adversarial.
+    """
     model = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=1000))
+    seen = [_spectra(part) for part in (images.real, images.adversarial)]
     model.fit(np.concatenate(seen), np.repeat([0, 1], [len(part) for part in seen]))
-    return DetectorAuc(*(auc(*(model.decision_function(part) for part in parts)) for parts in (unseen, seen)))
+    return lambda unseen: np.asarray(model.decision_function(_spectra(unseen)), float)
 
 
 def spectrum_features(pixels: Pixels) -> Floats:
@@ -83,9 +92,8 @@ def spectrum_features(pixels: Pixels) -> Floats:
     return np.append(np.log(rings + 1e-12), np.log((fine.std() if fine.size else 0.0) + 1e-9))
 
 
-def _spectra(images: Images) -> tuple[Floats, Floats]:
-    real, adversarial = (np.stack([spectrum_features(p) for p in of]) for of in (images.real, images.adversarial))
-    return real, adversarial
+def _spectra(images: Iterable[Pixels]) -> Floats:
+    return np.stack([spectrum_features(pixels) for pixels in images])
 
 
 def detect_by_network(

@@ -15,12 +15,13 @@ import xxhash
 from numpy.typing import NDArray
 
 from mammogan.attack.config import Background
-from mammogan.attack.folder import AdversarialFolder, Entry, option_of
+from mammogan.attack.folder import AdversarialFolder, Entry, adversarial_shard, option_of, real_shard
 from mammogan.data.shards.damage import naming
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.shards.reader import Sample, read_facts, read_sample
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.shell import shell_word
+from mammogan.io.terminal import track
 from mammogan.reader.drawing.draw import Candidate
 from mammogan.workspace import OBJECTIVES, SPLITS, Direction, Resolution, Workspace
 
@@ -99,7 +100,7 @@ def find_pool(
     ``training`` training mammograms.
 
     Raise MissingInput, naming the commands, if shards or adversarial images are missing, and UserError if these were
-    saved with another background than requested.
+    saved with another background than requested, or if a shard's sha256 is not the recorded one.
     """
     index = ShardIndex.load(workspace.shards(resolution))
     folder = AdversarialFolder(workspace, resolution)
@@ -109,8 +110,11 @@ def find_pool(
     _require(index, folder, entries, training, background)
     pool, seen = Pool(resolution), set[int]()
     pool.made_from = {"shards": index.fingerprint, "adversarial": sorted(e["sha256"] for e in entries.values())}
-    for shard in index.shards:
-        for source in _sources(folder, index, shard, entries.get(shard.name), out_of_domain, pool):
+    for shard in track(index.shards, len(index.shards), "shards checked and read"):
+        real_shard(folder.workspace, resolution, shard.name, shard.sha256).check_bytes()
+        if entry := entries.get(shard.name):
+            adversarial_shard(folder, entry).check_bytes()
+        for source in _sources(folder, index, shard, entry, out_of_domain, pool):
             if (pixels := _digest(source.real)) in seen:
                 pool.left_out[SAME_PIXELS] += 1
             else:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mammogan.evaluation.report.plot_style import FAKE, HAIR, INSERT, MUTED, REAL, REMOVE, drawing
+from mammogan.reader.readings import Readings
+from mammogan.reader.report.detector_table import detector_curve, scored_sessions
 from mammogan.reader.statistics.answers import Answer, mixed_sessions, of_session, readers_of, sessions_of
 from mammogan.reader.statistics.detection import detection_of, roc_points
 from mammogan.reader.statistics.reading_time import TENTHS, accuracy_by_part
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = (REAL, FAKE, REMOVE, INSERT, "#6b4fa0", "#8a7a1f", MUTED)
+LINES = {"network": "--", "spectrum": ":"}
+"""Line style of each detector."""
 
 
 def colour_of(answers: Sequence[Answer]) -> dict[str, str]:
@@ -24,8 +28,9 @@ def colour_of(answers: Sequence[Answer]) -> dict[str, str]:
     return {reader: COLOURS[i % len(COLOURS)] for i, reader in enumerate(readers_of(answers))}
 
 
-def draw_detection(path: Path, answers: Sequence[Answer]) -> None:
+def draw_detection(path: Path, readings: Readings) -> None:
     """Draw d' against criterion, an arrow from each reader's first session with fakes to the last."""
+    answers = readings.answers
     with drawing(path, 1, (5.2, 4.2)) as (_, (panel,)):
         panel.axhline(0, color=HAIR, lw=1, zorder=0)
         panel.axvline(0, color=HAIR, lw=1, zorder=0)
@@ -47,12 +52,17 @@ def _detection_of(panel: Axes, answers: Sequence[Answer], reader: str, colour: s
     panel.plot(x[-1], y[-1], "D", color=colour, ms=6)
 
 
-def draw_roc(path: Path, answers: Sequence[Answer]) -> None:
-    """Draw each reader's two operating points in each session with fakes, one panel a session."""
+def draw_roc(path: Path, readings: Readings) -> None:
+    """Draw each reader's two operating points in each session with fakes, a panel a session; detectors in grey."""
+    answers = readings.answers
     sessions = mixed_sessions(answers)
     with drawing(path, len(sessions), (3.6 * len(sessions), 3.9)) as (_, panels):
         for panel, session in zip(panels, sessions, strict=True):
             panel.plot([0, 1], [0, 1], color=HAIR, lw=1, zorder=0)
+            for name, of, scored in scored_sessions(readings):
+                if of == session:
+                    curve = np.array(detector_curve(scored))
+                    panel.plot(curve[:, 0], curve[:, 1], color=MUTED, lw=1, ls=LINES.get(name, "-"), label=name)
             for reader, colour in colour_of(answers).items():
                 if own := of_session(answers, reader, session):
                     line = np.array([(0, 0), *roc_points(own), (1, 1)])
@@ -64,8 +74,9 @@ def draw_roc(path: Path, answers: Sequence[Answer]) -> None:
         panels[-1].legend(loc="lower right")
 
 
-def draw_learning(path: Path, answers: Sequence[Answer]) -> None:
+def draw_learning(path: Path, readings: Readings) -> None:
     """Draw accuracy by tenth of each session, one panel a session: rising is learning, falling is fatigue."""
+    answers = readings.answers
     sessions = sessions_of(answers)
     with drawing(path, len(sessions), (3.2 * len(sessions), 3.3)) as (_, panels):
         for panel, session in zip(panels, sessions, strict=True):
@@ -79,8 +90,9 @@ def draw_learning(path: Path, answers: Sequence[Answer]) -> None:
         panels[-1].legend(loc="lower right")
 
 
-def draw_time(path: Path, answers: Sequence[Answer]) -> None:
+def draw_time(path: Path, readings: Readings) -> None:
     """Draw the seconds an image, on a logarithmic scale, as boxes of each reader and session."""
+    answers = readings.answers
     with drawing(path, 1, (7.2, 3.4)) as (_, (panel,)):
         place, ticks, names = 0.0, [], []
         for reader, colour in colour_of(answers).items():

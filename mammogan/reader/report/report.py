@@ -15,19 +15,24 @@ from mammogan.io.provenance import made_by
 from mammogan.reader.config import Unsure
 from mammogan.reader.readings import Readings
 from mammogan.reader.report import plots
+from mammogan.reader.report.detector_table import detector_table
 from mammogan.reader.report.in_words import in_words
 from mammogan.reader.report.study_tables import table2, table4
 from mammogan.reader.statistics.accuracy_tables import between_sessions, table3
 from mammogan.reader.statistics.answers import COLUMNS, check_readers, in_reading_order, write_imrmc
 from mammogan.reader.statistics.further_tables import agreement_table, detection_table, readers_as_sample, time_table
 from mammogan.reader.statistics.paper_p import GROUPS
+from mammogan.reader.statistics.same_images import same_images_table
 from mammogan.reader.statistics.table import Table
 
-Draw = Callable[[Path, Sequence[Any]], None]
+Draw = Callable[[Path, Readings], None]
 PICTURES: dict[str, tuple[tuple[str, Draw], ...]] = {
     "detection": (
         ("How well each reader tells fakes from originals, and how readily one is called a fake", plots.draw_detection),
-        ("Operating points: not real alone, and not real or unsure", plots.draw_roc),
+        (
+            "Operating points: not real, and not real or unsure; grey: detectors that see only pixels",
+            plots.draw_roc,
+        ),
     ),
     "time": (
         ("Accuracy along each session", plots.draw_learning),
@@ -37,12 +42,21 @@ PICTURES: dict[str, tuple[tuple[str, Draw], ...]] = {
 """The pictures below each table, by the table's name."""
 
 
-def write_report(folder: Path, readings: Readings, unsure: Unsure = "wrong", groups: int = GROUPS) -> list[Table]:
-    """Write every file of the report into ``folder`` and return its tables."""
+def write_report(
+    folder: Path, readings: Readings, unsure: Unsure = "wrong", groups: int = GROUPS, against: Readings | None = None
+) -> list[Table]:
+    """Write every file of the report into ``folder`` and return its tables.
+
+    ``against`` is another reading of the same mammograms, such as that of the other resolution.
+    """
     answers = in_reading_order(readings.answers)
     check_readers(answers)
     made = [table2(readings), table3(answers, unsure), between_sessions(answers, groups=groups), table4(readings)]
-    made += [make(answers) for make in (detection_table, readers_as_sample, agreement_table, time_table)]
+    made += [detection_table(answers), detector_table(readings)]
+    made += [make(answers) for make in (readers_as_sample, agreement_table, time_table)]
+    if against:
+        names = readings.plan.name, against.plan.name
+        made.append(same_images_table(answers, in_reading_order(against.answers), names))
     for table in made:
         table.write(folder)
     _write_long_table(folder / "answers.csv", readings)
@@ -96,6 +110,6 @@ def _pictures(readings: Readings, tables: Sequence[Table]) -> dict[str, list[tup
         for table in tables:
             for text, draw in PICTURES.get(table.name, ()) if table.rows else ():
                 path = Path(folder) / "picture.png"
-                draw(path, readings.answers)
+                draw(path, readings)
                 drawn.setdefault(table.name, []).append((text, base64.b64encode(path.read_bytes()).decode()))
     return drawn

@@ -196,7 +196,10 @@ class Reading:
         return session.asks and not any(one.asks and one.number < session.number for one in self._plan.sessions)
 
     def _state(self, reader: int, name: str, session: Session) -> dict[str, Any]:
-        status: Status = next(one for one in self._store.sessions(reader) if one.session == session.number)
+        statuses = self._store.sessions(reader)
+        if any(not one.finished for one in statuses if one.session < session.number):
+            raise Refused("this session is not open")
+        status: Status = next(one for one in statuses if one.session == session.number)
         state: dict[str, Any] = {"done": status.done, "total": status.total}
         if status.finished:
             return state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from mammogan.errors import UserError
 from mammogan.io.atomic import write_text
@@ -65,25 +65,6 @@ def check_readers(answers: Sequence[Answer]) -> None:
             "simulated readers and people are never put into one table; "
             f"simulated: {', '.join(kinds[True])}; people: {', '.join(kinds[False])}. Make one table of each"
         )
-
-
-def parse_answer(row: dict[str, str], where: str) -> Answer:
-    """Read one row of the CSV. Raise UserError, naming ``where``, for what is not such a row."""
-    known: dict[str, tuple[str, ...]] = {
-        "shown": ("real", "fake"),
-        "label": ("positive", "negative"),
-        "answer": SAID,
-        "simulated": ("True", "False"),
-    }
-    for name, allowed in known.items():
-        if row.get(name) not in allowed:
-            raise UserError(f"{where}: {name} is {row.get(name)!r}, expected one of {', '.join(allowed)}")
-    values: dict[str, Any] = {name: row.get(name, "") for name in COLUMNS}
-    for name in ("session", "position", "milliseconds", "wall_milliseconds"):
-        if not values[name].isdigit():
-            raise UserError(f"{where}: {name} is {values[name]!r}, expected a whole number")
-        values[name] = int(values[name])
-    return Answer(**{**values, "simulated": row["simulated"] == "True"})
 
 
 def in_reading_order(answers: Iterable[Answer]) -> list[Answer]:

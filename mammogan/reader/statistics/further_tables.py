@@ -14,10 +14,13 @@ from mammogan.reader.statistics.answers import SAID, Answer, Shown, has_both, of
 from mammogan.reader.statistics.detection import auc_of, detection_of
 from mammogan.reader.statistics.mrmc import (
     LEAST_READERS,
+    Covariance,
     Metric,
     ReadersAsSample,
     SingleTest,
     auc_metric,
+    delong,
+    jackknife,
     other_cases,
 )
 from mammogan.reader.statistics.proportions import Share
@@ -83,11 +86,13 @@ def _accuracy_metric(shown: Shown) -> Metric:
     return metric
 
 
-METRICS: dict[str, Metric] = {
-    "AUC": auc_metric,
-    "accuracy on originals": _accuracy_metric("real"),
-    "accuracy on fakes": _accuracy_metric("fake"),
+METRICS: dict[str, tuple[Metric, Covariance]] = {
+    "AUC": (auc_metric, jackknife),
+    "AUC, DeLong": (auc_metric, delong),
+    "accuracy on originals": (_accuracy_metric("real"), jackknife),
+    "accuracy on fakes": (_accuracy_metric("fake"), jackknife),
 }
+"""Figures of readers as a sample, and where their covariances come from."""
 
 
 def readers_as_sample(answers: Sequence[Answer], before: int = BEFORE, after: int = AFTER) -> Table:
@@ -103,12 +108,12 @@ def readers_as_sample(answers: Sequence[Answer], before: int = BEFORE, after: in
         return Table("readers_as_sample", caption, [], (note,))
     matrices = [_matrix(answers, readers, session) for session in (before, after)]
     rows = []
-    for name, metric in METRICS.items():
-        found = other_cases([scores for scores, _ in matrices], [truth for _, truth in matrices], metric)
+    for name, method in METRICS.items():
+        found = other_cases([scores for scores, _ in matrices], [truth for _, truth in matrices], *method)
         rows.append(_sample_row(name, found, before, after))
     notes = (
-        "Obuchowski and Rockette with Hillis's degrees of freedom; jackknife within a session; cases nested in "
-        "sessions (Cov1 = Cov3 = 0). Only images that all these readers answered.",
+        "Obuchowski and Rockette with Hillis's degrees of freedom; jackknife (or DeLong) within a session; cases "
+        "nested in sessions (Cov1 = Cov3 = 0). Only images that all these readers answered.",
     )
     return Table("readers_as_sample", caption, rows, notes)
 

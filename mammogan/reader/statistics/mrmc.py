@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Metric = Callable[[Floats, Bools], float]
 """A figure of one reader's scores (cases,) and the truth (cases,)."""
+Covariance = Callable[[Floats, Bools, Metric], Floats]
+"""The covariance of a metric between rows of scores (rows, cases), (rows, rows): ``jackknife`` or ``delong``."""
 LEAST_READERS = 3
 
 
@@ -71,13 +73,33 @@ class ReadersAsSample:
     singles: tuple[SingleTest, ...]
 
 
-def same_cases(scores: Floats, truth: Bools, metric: Metric = auc_metric) -> ReadersAsSample:
+def jackknife(scores: Floats, truth: Bools, metric: Metric) -> Floats:
+    """Return the covariance of the metric between rows of scores (rows, cases), by leaving out one case at a time."""
+    cases = scores.shape[1]
+    left = ~np.eye(cases, dtype=bool)
+    without = np.array([[metric(row[keep], truth[keep]) for keep in left] for row in scores])
+    return np.atleast_2d(np.cov(without)) * (cases - 1) ** 2 / cases
+
+
+def delong(scores: Floats, truth: Bools, metric: Metric) -> Floats:
+    """Return the covariance of the AUC between rows of scores (rows, cases) by DeLong, DeLong and Clarke-Pearson
+    (1988): from each case's share of pairs that are in order. The metric must be the AUC."""
+    if metric is not auc_metric:
+        raise ValueError("DeLong's covariance is that of the AUC")
+    above = np.sign(scores[:, truth][:, :, None] - scores[:, ~truth][:, None, :]) / 2 + 0.5
+    of_fake, of_real = above.mean(axis=2), above.mean(axis=1)
+    return np.atleast_2d(np.cov(of_fake)) / of_fake.shape[1] + np.atleast_2d(np.cov(of_real)) / of_real.shape[1]
+
+
+def same_cases(
+    scores: Floats, truth: Bools, metric: Metric = auc_metric, covariance_of: Covariance = jackknife
+) -> ReadersAsSample:
     """Analyse tests in which all readers read the same cases: scores (tests, readers, cases), truth (cases,)."""
     tests, readers, _ = scores.shape
     _enough(readers)
     figures = np.array([[metric(scores[t, r], truth) for r in range(readers)] for t in range(tests)])
     flat = scores.reshape(tests * readers, -1)
-    covariance = _jackknife(flat, truth, metric)
+    covariance = covariance_of(flat, truth, metric)
     test = np.repeat(np.arange(tests), readers)
     reader = np.tile(np.arange(readers), tests)
     same_test, same_reader = test[:, None] == test, reader[:, None] == reader
@@ -90,15 +112,20 @@ def same_cases(scores: Floats, truth: Bools, metric: Metric = auc_metric) -> Rea
     return _analyse(figures, (covs[0], covs[1], covs[2], cov3), own)
 
 
-def other_cases(scores: Sequence[Floats], truths: Sequence[Bools], metric: Metric = auc_metric) -> ReadersAsSample:
+def other_cases(
+    scores: Sequence[Floats],
+    truths: Sequence[Bools],
+    metric: Metric = auc_metric,
+    covariance_of: Covariance = jackknife,
+) -> ReadersAsSample:
     """Analyse tests with different cases, as sessions have: for each test scores (readers, cases) and truth (cases,).
 
-    Cases nested in tests share nothing between tests, so Cov1 and Cov3 are 0. The jackknife stays within a test.
+    Cases nested in tests share nothing between tests, so Cov1 and Cov3 are 0. Covariances stay within a test.
     """
     readers = len(scores[0])
     _enough(readers)
     figures = np.array([[metric(own, truth) for own in test] for test, truth in zip(scores, truths, strict=True)])
-    covariances = [_jackknife(test, truth, metric) for test, truth in zip(scores, truths, strict=True)]
+    covariances = [covariance_of(test, truth, metric) for test, truth in zip(scores, truths, strict=True)]
     others = ~np.eye(readers, dtype=bool)
     own = [float(covariance[others].mean()) for covariance in covariances]
     variance = float(np.mean([np.diag(covariance).mean() for covariance in covariances]))
@@ -111,14 +138,6 @@ def _enough(readers: int) -> None:
             f"{readers} readers cannot stand for all readers (the test would reject about twice as often as it says); "
             f"at least {LEAST_READERS} are needed. The comparisons of each reader hold for these readers"
         )
-
-
-def _jackknife(scores: Floats, truth: Bools, metric: Metric) -> Floats:
-    """Return the covariance of the metric between rows of scores (rows, cases), by leaving out one case at a time."""
-    cases = scores.shape[1]
-    left = ~np.eye(cases, dtype=bool)
-    without = np.array([[metric(row[keep], truth[keep]) for keep in left] for row in scores])
-    return np.atleast_2d(np.cov(without)) * (cases - 1) ** 2 / cases
 
 
 def _analyse(figures: Floats, covs: tuple[float, float, float, float], cov2_of_tests: list[float]) -> ReadersAsSample:

@@ -14,6 +14,7 @@ from mammogan.io.atomic import replaced_atomically
 from mammogan.io.disk_errors import FULL, free_bytes
 from mammogan.io.temporary import temporary
 from mammogan.training.run.damage import damage_of
+from mammogan.training.run.exported import is_exported, read_exported
 from mammogan.training.run.run_folder import Run
 
 
@@ -91,6 +92,11 @@ def load(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise MissingInput(f"no checkpoint {path}; train first, or name another")
+    if is_exported(path):
+        try:
+            return read_exported(path)
+        except ValueError as error:
+            raise Damaged(path, str(error)) from None
     with open(path, "rb") as file:
         if not (why := damage_of(file)):
             file.seek(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mammogan.io.atomic import sha256
 from mammogan.io.shell import shell_word
 from mammogan.training.run.cad_record import reading_of_run, refuse_weak
 from mammogan.training.run.run_folder import Run
-from mammogan.workspace import LABELS, Direction, Resolution, Workspace
+from mammogan.workspace import LABELS, SPLITS, Direction, Resolution, Workspace
 
 
 def check_cad_inputs(config: CadConfig, workspace: Workspace) -> None:
@@ -109,6 +110,19 @@ def check_shards(resolution: Resolution, workspace: Workspace) -> None:
             f"{len(damaged)} of the shards at {resolution} are missing or cut short, {damaged[0]} the first; run\n"
             f"  mammogan check-shards --workspace {shell_word(workspace.root)} --resolution {resolution}\n"
             "It says what to do"
+        )
+
+
+def refuse_grown(run: Run, shards: ShardIndex) -> None:
+    """Raise UserError, which says what was added, if the cohort has grown since a run was started."""
+    if added := shards.added_since(run.shards_sha256):
+        in_split = Counter(s.split for s in shards.shards for a in added if s.name in a.shards for _ in s.samples)
+        counts = ", ".join(f"{in_split[split]} in {split}" for split in SPLITS)
+        raise UserError(
+            f"{run.path}: its data have changed. Since it was started, {sum(a.mammograms for a in added)} mammograms "
+            f"({counts}) and {sum(a.patients for a in added)} patients were added to {shards.folder}; the others and "
+            "their splits are as they were. Its networks can still be used. To train with the added ones too, remove "
+            "or rename the folder of the run and repeat the command"
         )
 
 

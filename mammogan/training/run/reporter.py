@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from mammogan.data.loading.waiting import Waiting
@@ -26,10 +27,13 @@ from mammogan.io.atomic import replaced_atomically, write_text
 from mammogan.io.png_text import DESCRIPTION, NOTICE, png_text
 from mammogan.io.temporary import this_host
 from mammogan.io.terminal import duration, say
+from mammogan.training.run.metrics_log import read_events
 from mammogan.training.run.run_folder import Run
 from mammogan.training.run.status import EVERY_SECONDS, Status, remove_status
 
 LINE_SECONDS = 30.0
+NARROW = 80
+"""Columns of a terminal that is not wider."""
 TABLE_ROWS = 12
 NAMES = {
     "identity": "Eq. 7",
@@ -40,8 +44,15 @@ NAMES = {
     "critic_gradient": "grad",
     "auc_adversarial": "AUC",
     "critic_alive": "critic",
+    "critic": "loss",
+    "generator": "Gnet",
+    "map_of_targets": "of targets",
+    "images_per_second": "images/s",
+    "validation_loss": "loss",
 }
 """Short names of figures for the table on a terminal, which has 80 columns."""
+LEAVE_FIRST = ("generator", "map_of_targets", "map", "r1", "identity", "critic_sd", "gap", "critic", "critic_gradient")
+"""Figures that leave the table, in this order, as long as it is wider than the terminal."""
 LEFT_OUT = (
     *("dis_real", "dis_fake", "validation_right", "validation_identity"),
     *("critic_sd_sources", "auc_source", "change", "kept"),
@@ -60,12 +71,14 @@ class Reporter:
 
     metrics.jsonl is the record. When a training resumes, it is cut to ``lines``, its length at the checkpoint, and
     TensorBoard starts again from ``epoch``, so nothing appears twice. On a terminal the last epochs are a live table,
-    elsewhere plain lines. Until ``close``, status.json shows other programs the progress.
+    also those of before a resume, over the progress in batches; elsewhere plain lines. Until ``close``, status.json
+    shows other programs the progress.
     """
 
     def __init__(self, run: Run, title: str, writes: bool, tensorboard: bool, lines: int = 0, epoch: int = 0) -> None:
         self.run, self.title, self.writes, self.lines = run, title, writes, 0
         self._rows: list[dict[str, Any]] = []
+        """Figures of the last epochs."""
         self._live: Live | None = None
         self._writer: Any = None
         self._shown_at = self._began = time.monotonic()
@@ -74,11 +87,13 @@ class Reporter:
         self._waited = 0.0
         if writes:
             self._cut_metrics(lines)
+            self._rows = _epochs(run.metrics)
             Status(epoch).write(run.path)
             self._writer = _tensorboard(run.path / "tensorboard", epoch) if tensorboard else None
             if sys.stdout.isatty():
                 self._live = Live(console=Console(), refresh_per_second=4)
                 self._live.start()
+                self._show_status(f"{title}: the first batch is under way")
 
     def event(self, name: str, **facts: Any) -> None:
         """Append one line to metrics.jsonl."""
@@ -103,20 +118,18 @@ class Reporter:
         now = time.monotonic()
         first = self._done_at_start is None
         if self._done_at_start is None:
-            self._done_at_start, self._began, self._waited = done - 1, now - 1e-3, Waiting.seconds
-        rate = (done - self._done_at_start) / (now - self._began)
+            self._done_at_start, self._began, self._waited = done, now - 1e-3, Waiting.seconds
+        rate = max(1, done - self._done_at_start) / (now - self._began)
         left = (total - done) / rate
         if now - self._status_at >= EVERY_SECONDS:
             self._status_at = now
             waiting = round((Waiting.seconds - self._waited) / (now - self._began), 3)
             speed = (None, None, None) if first else (rate * images, left, waiting)  # the first batch was not timed
             Status(epoch, phase, done, total, *speed).write(self.run.path)
-        if now - self._shown_at >= (0.25 if self._live else LINE_SECONDS):
+        if (first and self._live) or now - self._shown_at >= (0.25 if self._live else LINE_SECONDS):
             self._shown_at = now
-            self._show_status(
-                f"{self.title} {phase or 'epoch'} {epoch}: batch {done} of {total}, {rate * images:.1f} images/s, "
-                f"at most {duration(left)} left"
-            )
+            speed_text = "" if first else f", {rate * images:.1f} images/s, at most {duration(left)} left"
+            self._show_status(f"{self.title} {phase or 'epoch'} {epoch}: batch {done} of {total}{speed_text}")
 
     def _show_status(self, status: str) -> None:
         if self._live:
@@ -170,9 +183,11 @@ class Reporter:
             write_text(self.run.metrics, "".join(kept))
             self.lines = len(kept)
 
-    def _table(self, status: str) -> Table:
+    def _table(self, status: str) -> RenderableType:
+        if not self._rows:  # a table without columns would show nothing, the status neither
+            return Text(status)
         table = Table(title=self.title, caption=status, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        names = _shown(self._rows)
+        names = _fitting(_shown(self._rows), self._rows, self._live.console.width if self._live else NARROW)
         for name in names:
             table.add_column(NAMES.get(name, name), justify="right")
         for row in self._rows:
@@ -189,12 +204,30 @@ def _with_words(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.vstack([np.array(strip), picture])
 
 
+def _epochs(metrics: Path) -> list[dict[str, Any]]:
+    """Return the figures of the last epochs in metrics.jsonl, which a training that resumes goes on with."""
+    epochs = [event for event in read_events(metrics) if event["event"] == "epoch"]
+    return [{k: v for k, v in event.items() if k not in ("event", "time")} for event in epochs[-TABLE_ROWS:]]
+
+
 def _shown(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Return the columns of the table on a terminal."""
     figures = dict.fromkeys(name for row in rows for name in row if name not in LEFT_OUT)
     omitted = {"penalty"} if "critic_gradient" in figures else set()
     omitted |= set() if any(row.get("skipped") for row in rows) else {"skipped"}
     return [name for name in figures if name not in omitted]
+
+
+def _fitting(names: Sequence[str], rows: Sequence[dict[str, Any]], width: int) -> list[str]:
+    """Leave out figures until the table fits ``width`` columns; the log has all of them."""
+    wide = {
+        name: max(len(NAMES.get(name, name)), *(len(_cell(name, row.get(name, ""))) for row in rows)) for name in names
+    }
+    for leaving in LEAVE_FIRST:
+        if sum(wide.values()) + 2 * len(wide) < width:
+            break
+        wide.pop(leaving, None)
+    return list(wide)
 
 
 def _cell(name: str, value: Any) -> str:

@@ -12,7 +12,7 @@ from mammogan.io.atomic import sha256
 from mammogan.io.provenance import made_by, write_provenance_beside
 from mammogan.io.records import read_record, read_yaml_record, write_record, write_yaml_record
 from mammogan.io.temporary import remove_abandoned, remove_abandoned_of
-from mammogan.workspace import Direction
+from mammogan.workspace import EXPORTED, Direction
 
 LENGTHS = ("epochs", "stop_rules", "stop_identity", "lesion.epochs")
 """Settings that decide how long a training takes."""
@@ -71,6 +71,11 @@ class Run:
     @property
     def best(self) -> Path:
         return self.path / "checkpoints" / "best.pt"
+
+    @property
+    def exported(self) -> Path:
+        """The weights of an exported model, which has no checkpoints."""
+        return self.path / EXPORTED
 
     @property
     def identity(self) -> Path:

@@ -175,6 +175,8 @@ def choose_checkpoint(run: Path, which: str = "best") -> Path:
     A run without a best one, for example because its critic was always dead, gives its newest.
     """
     found = Run(run)
+    if which in ("best", "newest") and found.exported.is_file():
+        return found.exported
     newest = found.previous if found.previous.is_file() and not found.newest.is_file() else found.newest
     named = {"best": found.best if found.best.is_file() else newest, "newest": newest}
     return named.get(which, Path(which))

@@ -1,0 +1,100 @@
+"""Export the network of a run: weights, settings, a card, and the sha256 of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mammogan.attack.model_export.card import card, write_card
+from mammogan.attack.model_export.nearest import Nearest, measure_nearest
+from mammogan.data.shards.index import ShardIndex
+from mammogan.errors import MissingInput, UserError
+from mammogan.io.records import read_yaml_record, write_yaml_record
+from mammogan.io.terminal import say
+from mammogan.training.parallel.ranks import choose_device
+from mammogan.training.run.checkpoint import load
+from mammogan.training.run.checkpoint_kind import check_kind, kind_of
+from mammogan.training.run.exported import write_exported, write_sums
+from mammogan.training.run.run_folder import REMEDY, Run
+from mammogan.training.run.trained_networks import choose_checkpoint, network_of
+from mammogan.workspace import EXPORTED, Direction
+
+
+def export_model(
+    run: Path,
+    out: Path,
+    checkpoint: str = "best",
+    outputs: int = 20,
+    training_images: int = 5000,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> Path:
+    """Write ``out``/<name of the run>/ and return it.
+
+    ``checkpoint`` is best or newest. If the shards that a generator was trained on are beside its run, the nearest
+    training mammograms of its ``outputs`` are measured. Raises MissingInput without a checkpoint, UserError for what
+    must not be handed on, such as a bank of lesions, and for a folder that is there already.
+    """
+    if outputs < 1 or training_images < 1:
+        raise UserError(f"--outputs {outputs} --training-images {training_images}: expected at least 1 of each")
+    path = choose_checkpoint(run, checkpoint)
+    if not path.is_file():
+        raise MissingInput(f"no checkpoint {path}; expected the folder of a run that was trained, as work/runs/cad-*")
+    state = load(path)
+    check_kind(path, state, "cad" if kind_of(state) == "cad" else "gan")
+    _refuse_parts_of_patients(run, state)
+    folder = out / run.absolute().name
+    if (folder / EXPORTED).exists() and not overwrite:
+        raise UserError(f"{folder} holds an exported model already; give another --out, or --overwrite")
+    recorded = _recorded(run)
+    index = _trained_on(run, recorded)
+    nearest = _nearest(path, state, index, outputs, training_images, device)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / EXPORTED).unlink(missing_ok=True)  # the folder counts as exported when this file is there, so it is last
+    write_card(folder, card(folder.name, state, recorded, index, nearest))
+    if recorded:
+        write_yaml_record(folder / "config.yaml", recorded)
+    write_exported(folder / EXPORTED, state)
+    write_sums(folder)
+    return folder
+
+
+def _refuse_parts_of_patients(run: Path, state: dict[str, Any]) -> None:
+    if "lesions" in state:
+        raise UserError(
+            f"{run} is a bank of lesions: pieces of training mammograms, not weights. To hand it on is to hand on "
+            "parts of patients' images, so it is not exported"
+        )
+
+
+def _recorded(run: Path) -> dict[str, Any]:
+    """Return what config.yaml records, without the folders of this machine; empty if there is none."""
+    path = run / "config.yaml"
+    recorded = read_yaml_record(path, {"config": dict}, REMEDY) if path.is_file() else {}
+    weights = recorded.get("config", {}).get("vgg_weights")
+    if weights:
+        recorded["config"]["vgg_weights"] = Path(weights).name
+    return recorded
+
+
+def _trained_on(run: Path, recorded: dict[str, Any]) -> ShardIndex | None:
+    """Return the index of the shards that the run was trained on, if they are beside it; None if not."""
+    resolution = recorded.get("config", {}).get("resolution")
+    shards = run.absolute().parent.parent / "shards" / str(resolution)
+    if not (shards / "index.json").is_file():
+        return None
+    index = ShardIndex.load(shards)
+    return index if Run(run).shards_sha256 == index.fingerprint else None
+
+
+def _nearest(
+    path: Path, state: dict[str, Any], index: ShardIndex | None, outputs: int, training_images: int, device: str
+) -> Nearest | None:
+    if kind_of(state) == "cad" or index is None:
+        return None
+    if not state.get("direction"):
+        say("the checkpoint does not say whether it removes or inserts, so its outputs are not compared")
+        return None
+    direction = Direction(state["direction"])
+    network = network_of(state, path)
+    return measure_nearest(index, network, direction, outputs, training_images, choose_device(device))

@@ -1,0 +1,97 @@
+"""Plan the shards of a cohort: the name of each, its rows, and the settings that each was made with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mammogan.data.cohort.cohort import Mammogram, assign
+from mammogan.data.cohort.growth import additions, continued, held_in, of_addition
+from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
+from mammogan.data.cohort.table import Row, read_table
+from mammogan.data.conversion.shard_folder import COHORT, DONE, SETTINGS, read_settings
+from mammogan.data.conversion.write_shards import Plan
+from mammogan.data.shards.index import ADDITIONS
+from mammogan.workspace import LABELS, SPLITS, Workspace
+
+NOT_IN_SHARDS = ("path", "line", "addition")
+"""What a row has that no shard has."""
+
+
+def plan_shards(mammograms: Sequence[Mammogram], shard_images: int) -> Plan:
+    """Plan the shards: the name of each, <split>-<label>-<number>, and its rows, all of one addition."""
+    plan: Plan = {}
+    for split in SPLITS:
+        for label in reversed(LABELS):
+            numbers = Counter[str]()
+            for addition in (0, *additions(mammograms)):
+                rows = [r for r in of_addition(mammograms, addition) if (r.split, r.label) == (split, label)]
+                for start in range(0, len(rows), shard_images):
+                    plan[f"{split}-{label}-{numbers['next']:06d}"] = rows[start : start + shard_images]
+                    numbers["next"] += 1
+    return plan
+
+
+def planned(cohort_csv: Path, workspace: Workspace, seed: int, shard_images: int, overwrite: bool = False) -> list[str]:
+    """List the names of the shards that a table will give. Raises UserError for a table with faults.
+
+    A shard of this list is missing in the end if all its files are unusable.
+    """
+    rows = read_table(cohort_csv)
+    salt = load_salt(workspace.salt) if workspace.salt.is_file() else b"names do not matter"
+    growing = () if overwrite else folders_of(workspace, division(rows, seed))
+    mammograms = pseudonymous(rows, cohort_csv, workspace, Pseudonyms(salt), seed, growing)
+    return list(plan_shards(mammograms, shard_images))
+
+
+def pseudonymous(
+    rows: Sequence[Row], cohort_csv: Path, workspace: Workspace, names: Pseudonyms, seed: int, growing: Sequence[Path]
+) -> list[Mammogram]:
+    """Split the rows and give them pseudonyms.
+
+    If there are folders of shards that may be ``growing``, their rows come first and their patients stay in their
+    splits.
+    """
+    if not growing:
+        return assign(rows, cohort_csv.parent, names, seed)
+    held = held_in(workspace.cohort)
+    return continued(assign(rows, cohort_csv.parent, names, seed, held.splits), held)
+
+
+def division(rows: Sequence[Row], seed: int) -> str:
+    """Return how the patients are divided into splits, as the settings of the shards record it."""
+    return "of the table" if rows[0].split else f"seed {seed}"
+
+
+def folders_of(workspace: Workspace, divided: str) -> list[Path]:
+    """List the folders of this workspace with shards of a cohort that is ``divided`` in this way."""
+    found = [path.parent for path in sorted(workspace.root.glob(f"shards/*/{SETTINGS}"))]
+    begun = [folder for folder in found if any(folder.glob(f"{DONE}/*.json"))]
+    return [folder for folder in begun if read_settings(folder / SETTINGS).get("split") == divided]
+
+
+def of_cohort(mammograms: Sequence[Mammogram]) -> dict[str, Any]:
+    """Return what the settings record of a cohort: the fingerprint of its first table, and of each addition to it."""
+    later = [fingerprint(of_addition(mammograms, addition)) for addition in additions(mammograms)]
+    return {COHORT: fingerprint(of_addition(mammograms, 0)), **({ADDITIONS: later} if later else {})}
+
+
+def fingerprint(mammograms: Sequence[Mammogram]) -> str:
+    """Hash (sha256) everything that the shards take from the rows, and their order."""
+    taken = [[value for name, value in sorted(vars(m).items()) if name not in NOT_IN_SHARDS] for m in mammograms]
+    return hashlib.sha256(json.dumps(taken).encode()).hexdigest()
+
+
+def describe_additions(mammograms: Sequence[Mammogram]) -> list[dict[str, int]]:
+    """Count the rows of each addition, and the patients who came with it."""
+    counted, known = [], {row.patient for row in of_addition(mammograms, 0)}
+    for addition in additions(mammograms):
+        rows = of_addition(mammograms, addition)
+        patients = {row.patient for row in rows} - known
+        counted.append({"rows": len(rows), "patients": len(patients)})
+        known |= patients
+    return counted

@@ -1,0 +1,1 @@
+"""Measure what Table 1 leaves open: thresholds, other attacks, other victims, where, how visibly, who notices."""

@@ -1,0 +1,121 @@
+"""Load victims that the user names: a checkpoint, a .pt2 or ONNX file, or a function of the user's own.
+
+Checkpoints, .pt2 and ONNX files hold a network and no program of anybody else. MODULE:FACTORY runs the user's code.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mammogan.errors import MissingInput, UserError
+from mammogan.evaluation.victims.victim import NetworkVictim, Victim, as_logits
+from mammogan.io.atomic import sha256
+from mammogan.models.registry import imported, source_file
+from mammogan.training.run.trained_networks import choose_checkpoint, load_cad
+
+GRAMMAR = (
+    "expected NAME=WHERE such as B=other.pt (a checkpoint or run folder of MammoGAN), B=model.pt2 (torch.export), "
+    "B=model.onnx, or B=my_module:factory"
+)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+def load_victim(text: str, device: str, own: str = "A") -> Victim:
+    """Load NAME=WHERE. Raise UserError, which says what is expected, if that is not possible."""
+    name, where = split_name("--victim", text, own)
+    path = Path(where)
+    if ":" in where and not path.exists():
+        return _of_factory(name, where, device)
+    if not path.exists():
+        raise MissingInput(f"--victim {text}: {path} is not there; {GRAMMAR}")
+    if path.suffix == ".pt2":
+        return NetworkVictim(name, sha256(path), _exported(path, device), device, at_once=1)
+    if path.suffix == ".onnx":
+        return OnnxVictim(name, sha256(path), _onnx_session(path))
+    checkpoint = choose_checkpoint(path) if path.is_dir() else path
+    return NetworkVictim(name, sha256(checkpoint), load_cad(checkpoint.parent, device, which=str(checkpoint)), device)
+
+
+def split_name(option: str, text: str, own: str = "A") -> tuple[str, str]:
+    """Return the two parts of NAME=WHERE; UserError if they are none, or the name is that of the workspace's CAD."""
+    name, equals, where = text.partition("=")
+    if not equals or not where or not NAME.fullmatch(name):
+        raise UserError(f"{option} {text}: {GRAMMAR}")
+    if name == own:
+        raise UserError(f"{option} {text}: {own} is the workspace's own CAD; give another name, such as B")
+    return name, where
+
+
+def _exported(path: Path, device: str) -> nn.Module:
+    try:
+        return torch.export.load(path).module().to(device)
+    except (RuntimeError, ValueError, KeyError, OSError, EOFError) as error:
+        raise UserError(f"{path} is no file of torch.export.save that this version of torch reads ({error})") from error
+
+
+def _of_factory(name: str, where: str, device: str) -> Victim:
+    factory = imported(where, "victim")
+    source = source_file(factory)
+    if source is None or not callable(factory):
+        raise UserError(f"--victim {name}={where}: expected a function or class in a Python file, found {factory!r}")
+    made = factory()
+    if isinstance(made, nn.Module):
+        return NetworkVictim(name, sha256(source), made.to(device).eval(), device)
+    if callable(made):
+        return FunctionVictim(name, sha256(source), made)
+    raise UserError(
+        f"--victim {name}={where}: expected a torch module, or a function of pixels (N,1,H,W) in [0,1], found {made!r}"
+    )
+
+
+@dataclass(frozen=True)
+class FunctionVictim:
+    """A function of the user's own, from pixels to logits or probabilities; it is not differentiated."""
+
+    name: str
+    sha256: str
+    function: Any
+    at_once: int = 64
+    differentiable: bool = False
+
+    @torch.no_grad()
+    def positive_probability(self, pixels: Tensor) -> Tensor:
+        found = torch.as_tensor(self.function(pixels))
+        return as_logits(self.name, found, len(pixels)).softmax(1)[:, 1].cpu()
+
+
+@dataclass(frozen=True)
+class OnnxVictim:
+    """A network in an ONNX file, run by onnxruntime on the CPU; it has no gradients."""
+
+    name: str
+    sha256: str
+    session: Any
+    at_once: int = 1
+    differentiable: bool = False
+
+    def positive_probability(self, pixels: Tensor) -> Tensor:
+        (given,) = self.session.get_inputs()
+        found = torch.from_numpy(self.session.run(None, {given.name: pixels.numpy()})[0])
+        return as_logits(self.name, found, len(pixels)).softmax(1)[:, 1]
+
+
+def _onnx_session(path: Path) -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UserError(f"{path}: ONNX files need onnxruntime; pip install 'mammogan[onnx]'") from None
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own errors have no common class
+        raise UserError(f"{path} is no ONNX file that onnxruntime reads ({error})") from error
+    if len(session.get_inputs()) != 1:
+        names = ", ".join(one.name for one in session.get_inputs())
+        raise UserError(f"{path}: expected one input, pixels float (N,1,H,W) in [0,1], found {names}")
+    return session
