@@ -197,9 +197,8 @@ def damages(path: Path, content: bytes, others: Sequence[bytes], draw: random.Ra
 
 
 def _may_be_exchanged(other: Path, path: Path) -> bool:
-    """Whether one file in the other's place is damage; an earlier checkpoint of the same training is a sound one."""
-    same_training = path.suffix == ".pt" and other.parent == path.parent
-    return other.suffix == path.suffix and not same_training and other.read_bytes() != path.read_bytes()
+    """Whether one file in the other's place is damage, such as an earlier checkpoint of the same training."""
+    return other.suffix == path.suffix and other.read_bytes() != path.read_bytes()
 
 
 def _area(path: Path) -> str:
