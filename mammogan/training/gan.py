@@ -51,7 +51,7 @@ def train_gan(config: GanConfig, direction: Direction, workspace: Workspace) -> 
     run, shards = Run(workspace.gan_run(resolution, direction)), workspace.shards(resolution)
     with joined_for(run, config, lambda: checked_gan_inputs(config, direction, workspace), shards) as start:
         if start is not None:
-            training = GanTraining(config, direction, workspace, start.ranks)
+            training = GanTraining(config, direction, workspace, start.ranks, start.resumes)
             _train(training, start, notes_on_cad(training, Run(workspace.cad_run(resolution))))
 
 
