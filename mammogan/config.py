@@ -253,6 +253,9 @@ class GanConfig:
     """Augmentation: largest shear in degrees, in both directions."""
     gan_scale: bool = False
     """Augmentation: vary the size too (factor 0.5 to 2), as the paper says; the published code does not."""
+    allow_weak_cad: bool = False
+    """Train even if the CAD is not known to read validation better than chance: its AUC's interval contains 0.5, or it
+    gets no positive or no negative right. Table 1 then has a banner."""
     validate_every: int = 1
     """Epochs between two measurements of the fooled rate on the validation split; five times as many in the phase
     warm-gnet, in which Gnet learns to reproduce its input."""
@@ -275,7 +278,7 @@ class GanConfig:
             refuse_changed(self, {"gnet_norm": "batch"}, f"--generator {GENERATOR}", own, instead)
 
 
-SHARED_SETTINGS = ("resolution", "objective", "width", "validate_every", "compute", "seed")
+SHARED_SETTINGS = ("resolution", "objective", "width", "allow_weak_cad", "validate_every", "compute", "seed")
 """Settings that apply to both objectives."""
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from mammogan.models.networks import IMAGENET_MEAN, IMAGENET_STD, LEAK, Cad, Gnet
 from mammogan.training.run.checkpoint import save
+from mammogan.training.run.model_card import CARD, CLASSIFIES, model_card
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Resolution, Workspace
 
@@ -20,7 +22,7 @@ def save_gnet(workspace: Workspace, resolution: Resolution, direction: Direction
     torch.manual_seed(seed)
     path = Run(workspace.gan_run(resolution, direction)).best
     state = {"width": WIDTH, "gnet_norm": "batch", "gnet": Gnet(WIDTH).state_dict(), "phase": "head", "epoch": seed}
-    save(path, state | {"kind": "gan", "direction": str(direction)})
+    save(path, state | {"kind": "gan", "direction": str(direction), **card(workspace, resolution)})
     return path
 
 
@@ -54,15 +56,21 @@ def save_lighting_gnet(workspace: Workspace, resolution: Resolution, direction: 
         gnet.last.bias[0] = -LIFT
     path = Run(workspace.gan_run(resolution, direction)).best
     state = {"width": WIDTH, "gnet_norm": "batch", "gnet": gnet.state_dict(), "phase": "head", "epoch": 0}
-    save(path, state | {"kind": "gan", "direction": str(direction)})
+    save(path, state | {"kind": "gan", "direction": str(direction), **card(workspace, resolution)})
     return path
+
+
+def card(workspace: Workspace, resolution: Resolution) -> dict[str, Any]:
+    """What a trained network says of itself, if there are shards that it may have been trained on."""
+    there = (workspace.shards(resolution) / "index.json").is_file()
+    return {CARD: model_card(CLASSIFIES, workspace, resolution)} if there else {}
 
 
 def save_cad(workspace: Workspace, resolution: Resolution, seed: int = 0) -> Path:
     """A small random classifier as the best one of its run."""
     torch.manual_seed(seed)
     path = Run(workspace.cad_run(resolution)).best
-    save(path, {"width": WIDTH, "cad": Cad(WIDTH).state_dict()})
+    save(path, {"width": WIDTH, "cad": Cad(WIDTH).state_dict(), **card(workspace, resolution)})
     return path
 
 

@@ -43,6 +43,7 @@ GAN = GanConfig(
     lr_gnet=1e-4,
     epochs=(1, 1, 1, 1, 1),
     stop_rules=False,
+    allow_weak_cad=True,
     compute=COMPUTE,
 )
 LESION = GanConfig(
@@ -52,6 +53,7 @@ LESION = GanConfig(
     lesion=LesionConfig(
         cells=24, pairs=2, epochs=2, epoch_batches=3, critic_first=1, bank_share=0.0, bank_least=1, lr=1e-3, r1_every=2
     ),
+    allow_weak_cad=True,
     compute=COMPUTE,
 )
 SUFFIX = "-lesion"

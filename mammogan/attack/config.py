@@ -76,6 +76,9 @@ class GenerateConfig:
     out_of_domain: str = ""
     """Required when the generators were trained on other mammograms than these: describe the difference. The text is
     stored in the index."""
+    origin_unknown: tuple[str, ...] = ()
+    """Names of the generators' run folders whose weights do not say what they were trained on and are to be used all
+    the same, such as gan-1024x832-remove."""
     background: Background = "original"
     """original: the air around the breast stays identical to the original's bit for bit, and adversarial pixels take
     only grey values that the original's source could store. as-generated, as in the paper: all pixels are saved as the
@@ -180,6 +183,9 @@ class EvaluateConfig:
     out_of_domain: str = ""
     """Required when the CAD or the generators were trained on other mammograms than these: describe the difference. The
     text marks the table, the page and the JSON."""
+    origin_unknown: tuple[str, ...] = ()
+    """Names of the run folders of the CAD and the generators whose weights do not say what they were trained on and are
+    to be used all the same, such as cad-1024x832. The table, the page and the JSON say so."""
     pool: bool = False
     """Count phantoms and mammograms of patients, or phantoms of several lesion contrasts, together if the split mixes
     them. Every table and figure then names the parts. Without it a mixed split is refused."""

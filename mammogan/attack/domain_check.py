@@ -5,33 +5,52 @@ If not, results are still possible, but must be labelled as such.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import UserError
+from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say
 from mammogan.training.run.run_folder import Run
 
 
-def check_domain(models: Iterable[tuple[str, str | None]], shards: ShardIndex, out_of_domain: str) -> None:
-    """Raise UserError if a model was trained on other shards than these and ``out_of_domain`` is empty.
+def check_domain(
+    models: Iterable[tuple[str, str | None]],
+    shards: ShardIndex,
+    out_of_domain: str,
+    origin_unknown: Sequence[str] = (),
+) -> None:
+    """Raise UserError if a model was trained on other shards than these and ``out_of_domain`` is empty, or if it is not
+    known what it was trained on and it is not among ``origin_unknown``.
 
-    ``models`` gives each model's name and the shards_sha256 of its run; None, for a run without a record, is accepted.
-    So is a model of before the cohort grew: it has seen none of the validation and test mammograms, whoever was added.
+    ``models`` gives each model's name and the fingerprint of the shards it was trained on; None: not known. A model of
+    before the cohort grew is accepted: it has seen none of the validation and test mammograms, whoever was added.
     """
     found = shards.fingerprint
     for model, trained_on in models:
+        if trained_on is None:
+            if model not in origin_unknown:
+                raise _unknown(model)
+            continue
         added = shards.added_since(trained_on)
         if added:
             say(f"note: {model} was trained before {sum(a.mammograms for a in added)} mammograms were added")
-        if not out_of_domain and added is None and trained_on is not None:
+        if not out_of_domain and added is None:
             raise UserError(
                 f"{model} was trained on other mammograms than those in {shards.folder}: its shards have "
                 f"the fingerprint {str(trained_on)[:12]}, these {found[:12]}. Remove its run folder and train it "
                 "again, or give --models the workspace whose runs/ were trained on these. To use it anyway, say how "
                 'the mammograms differ, as in --out-of-domain "film, models from phantoms"'
             )
+
+
+def _unknown(model: str) -> UserError:
+    return UserError(
+        f"{model} is of unknown origin: neither its weights nor a config.yaml in its run folder say what it was "
+        "trained on, which may have been these very mammograms. Bring config.yaml back, or train it again; to use it "
+        f"all the same, name it: --origin-unknown {shell_word(model)}"
+    )
 
 
 def notice_of_another_cad(generators: Iterable[Path], cad_sha256: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -22,23 +23,23 @@ from mammogan.attack.config import Background, GenerateConfig
 from mammogan.attack.folder import AdversarialFolder, Entry, real_shard
 from mammogan.attack.generator_check import read_checked
 from mammogan.attack.insertion_choice import NO_CHOICE, InsertionChoice
-from mammogan.attack.methods import Attack, load_attack
+from mammogan.attack.methods import Attack, load_attack, refuse_constant
 from mammogan.attack.original_background import with_original_background
 from mammogan.attack.plan import plan_shards
 from mammogan.attack.plan import resolutions as resolutions
 from mammogan.attack.shard_task import ShardTask
+from mammogan.attack.signature import SigningKey, signed_texts
 from mammogan.data.conversion.open_shard import member_places
 from mammogan.data.shards.codec import encode
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import Sample
 from mammogan.errors import UserError
 from mammogan.io.atomic import replaced_atomically, sha256
+from mammogan.io.png_text import NOTICE
 from mammogan.io.terminal import say, track
 from mammogan.training.parallel.ranks import choose_device
 from mammogan.training.run.checkpoint_files import CheckpointFacts
 from mammogan.workspace import Resolution, Workspace
-
-NOTICE = "synthetic: altered by MammoGAN, not a clinical image"
 
 
 def generate(workspace: Workspace, config: GenerateConfig) -> None:
@@ -78,7 +79,8 @@ def generate_shard(task: ShardTask) -> bool:
     attack = _load_pinned(task.generator, task.choosing, str(choose_device(task.device)), task.background)
     task.folder.remove(task.name)
     patients: dict[str, str] = {}
-    unchanged = 0
+    png_sha256: dict[str, str] = {}
+    key, unchanged = SigningKey.of(task.workspace), 0
     with replaced_atomically(task.folder.path / task.name) as own:
         with (
             open(own, "wb") as file,
@@ -88,8 +90,11 @@ def generate_shard(task: ShardTask) -> bool:
                 patients[sample.key] = sample.facts["patient"]
                 unchanged += sample.facts["unchanged"]
                 facts = json.dumps(sample.facts, allow_nan=False).encode()
-                tar.write({"__key__": sample.key, "png": encode(sample.pixels, "png"), "json": facts})
-        entry = _entry(task, patients, own)  # hash our own file: another process may be making the same shard
+                png = encode(sample.pixels, "png", signed_texts(sample.facts, sample.pixels, key))
+                png_sha256[sample.key] = hashlib.sha256(png).hexdigest()
+                tar.write({"__key__": sample.key, "png": png, "json": facts})
+        # The hash is of our own file: another process may be making the same shard.
+        entry = _entry(task, patients, png_sha256, own)
     task.folder.marked.finish(task.name, entry)
     if unchanged:
         say(f"{task.resolution}, {task.name}: {unchanged} of {task.count} mammograms were left unchanged")
@@ -102,6 +107,7 @@ def alter(task: ShardTask, attack: Attack) -> Iterator[Sample]:
     while batch := list(islice(reals, task.batch)):
         pixels = torch.from_numpy(np.stack([sample.pixels for sample in batch]))[:, None]
         for real, fake in zip(batch, attack.alter(pixels, [real.facts for real in batch]), strict=True):
+            refuse_constant(real.pixels, fake[0].numpy(), real.key)
             saved = with_original_background(real.pixels, fake[0].numpy(), task.background)
             facts = adversarial_facts(real, task) | {"unchanged": bool(np.array_equal(saved, real.pixels))}
             yield Sample(f"{real.key}-{task.direction}", saved, facts)
@@ -153,7 +159,7 @@ def _drop_leftovers(folder: AdversarialFolder) -> list[Entry]:
     return kept
 
 
-def _entry(task: ShardTask, patients: dict[str, str], tar: Path) -> Entry:
+def _entry(task: ShardTask, patients: dict[str, str], png_sha256: dict[str, str], tar: Path) -> Entry:
     return {
         "name": task.name,
         "split": task.split,
@@ -168,7 +174,10 @@ def _entry(task: ShardTask, patients: dict[str, str], tar: Path) -> Entry:
         "made_from": task.made_from,
         "generator_shards_sha256": task.generator.shards_sha256,
         "out_of_domain": task.out_of_domain,
-        "samples": [{"key": key, "patient": patients[key], **at} for key, at in member_places(tar).items()],
+        "samples": [
+            {"key": key, "patient": patients[key], **at, "png_sha256": png_sha256[key]}
+            for key, at in member_places(tar).items()
+        ],
     }
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mammogan.attack import own_attack
@@ -27,6 +29,17 @@ from mammogan.training.run.trained_networks import (
     read_generator,
 )
 from mammogan.workspace import Direction
+
+TRAIN_AGAIN = (
+    "its weights are damaged, or its training has failed. Look at the pictures in its run folder; name another "
+    "--checkpoint, or remove the folder and train again"
+)
+
+
+def refuse_constant(original: NDArray[np.uint16], made: NDArray[np.uint16], key: str) -> None:
+    """Raise UserError if an attack has made one grey value of a mammogram (H,W) that has several."""
+    if original.min() != original.max() and made.min() == made.max():
+        raise UserError(f"the generator gives one grey value for all of {key}: {TRAIN_AGAIN}")
 
 
 class Attack(Protocol):
@@ -48,10 +61,16 @@ class NetworkAttack:
 
     @torch.no_grad()
     def alter(self, pixels: Tensor, facts: Facts) -> Tensor:
-        """Return round(65535 G(x)), half to even. TF32 is off, because it would lose the lower of the 16 bits."""
+        """Return round(65535 G(x)), half to even. TF32 is off, because it would lose the lower of the 16 bits.
+
+        Raise UserError if it gives a pixel that is no number.
+        """
         device = next(self.network.parameters()).device
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            return to_uint16(self.network(pixels.to(device))).cpu()
+            made = self.network(pixels.to(device))
+        if not torch.isfinite(made).all():
+            raise UserError(f"the generator gives pixels that are no numbers (NaN or infinite): {TRAIN_AGAIN}")
+        return to_uint16(made).cpu()
 
 
 def plan_own_attack(

@@ -16,7 +16,14 @@ import yaml
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
 from mammogan.models.registry import classifier_class, imported, source_file
-from mammogan.training.run.trained_networks import OWN_ATTACK, CheckpointFacts, check_same_file, load_cad, run_of
+from mammogan.training.run.trained_networks import (
+    OWN_ATTACK,
+    CheckpointFacts,
+    check_same_file,
+    load_cad,
+    run_of,
+    trained_on,
+)
 from mammogan.workspace import Direction
 
 
@@ -40,9 +47,8 @@ def identify(path: str, direction: Direction, cad: Path, given: Sequence[str] = 
     except TypeError as error:
         raise UserError(f"--attack {path}: its settings must be plain values that JSON can hold ({error})") from error
     classifier_class(run_of(cad).classifier)  # found to be missing here, not in a job
-    shards = run_of(cad).shards_sha256
     return (
-        CheckpointFacts(source, sha256(source), "", 0, str(direction), shards, f"{OWN_ATTACK}{path}"),
+        CheckpointFacts(source, sha256(source), "", 0, str(direction), trained_on(cad), f"{OWN_ATTACK}{path}"),
         settings,
         sha256(cad),
     )

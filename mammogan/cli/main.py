@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": "score original and adversarial mammograms, and write Table 1 and the report",
     "evaluate-deeper": "measure what Table 1 leaves open: thresholds, other attacks, other classifiers",
     "pool-folds": "pool the Table 1 of all folds of a cross-validation",
+    "verify": "say whether a PNG, DICOM file or shard was made here and is unchanged",
     "draw-reading": "draw the five sessions of a reader study",
     "serve-reading": "show a drawn reader study to radiologists in their browsers, and keep their answers",
     "reading-tables": "make Tables 2 to 4 of a reader study, and a page that shows them",

@@ -1,16 +1,38 @@
-"""Check, from the metrics.jsonl of the training runs, whether each generator had a living critic when it was
-trained."""
+"""Check whether a fooled rate means anything: whether the CAD reads better than chance, and whether each generator had
+a living critic when it was trained."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mammogan.evaluation.bootstrap import Figure
+from mammogan.training.run.cad_record import CadReading, notice
 from mammogan.training.run.metrics_log import damaged_lines, read_events
 from mammogan.training.run.run_folder import Run
 
 Facts = dict[str, Any]
+
+
+def notice_of_weak_cad(reading: CadReading | None, table: Mapping[str, Figure]) -> str:
+    """Return a notice if the CAD is not known to read better than chance: by what its run records of validation, or by
+    these mammograms; empty if it is."""
+    if found := notice(reading):
+        return found
+    area, reasons = table["auc_real"], []
+    if area.value is not None and area.low is not None and area.low <= 0.5:
+        reasons.append(f"AUC {area.value:.2f}, from {area.low:.2f}")
+    for label in ("positive", "negative"):
+        right = table[f"{label}s_right"]
+        if right.value == 0:
+            reasons.append(f"0 of {right.denominator} {label}s are called {label}")
+    if not reasons:
+        return ""
+    return (
+        f"On these mammograms the CAD is not known to read better than chance ({'; '.join(reasons)}): whether it is "
+        "fooled means nothing."
+    )
 
 
 def notices_of_dead_critics(runs: Path, generators: Iterable[Facts]) -> list[str]:

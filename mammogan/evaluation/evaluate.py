@@ -11,7 +11,7 @@ from mammogan.attack.config import EvaluateConfig, report_folder
 from mammogan.attack.domain_check import notice_of_another_cad
 from mammogan.attack.folder import AdversarialFolder
 from mammogan.data.shards.index import ShardIndex
-from mammogan.evaluation.critics import notices_of_dead_critics
+from mammogan.evaluation.critics import notice_of_weak_cad, notices_of_dead_critics
 from mammogan.evaluation.examples import Samples, choose, collect
 from mammogan.evaluation.lesion.controls import ControlScore
 from mammogan.evaluation.origin import cohort_facts, training_facts
@@ -26,6 +26,7 @@ from mammogan.evaluation.scoring import control_scores, score_shard, scored
 from mammogan.io.atomic import sha256, write_json
 from mammogan.io.provenance import made_by
 from mammogan.io.terminal import say
+from mammogan.training.run.cad_record import reading_of_run
 from mammogan.training.run.trained_networks import run_of
 from mammogan.workspace import Direction, Resolution, Workspace
 
@@ -84,6 +85,7 @@ def measure(
     runs = {run.path.with_name(made["run"]) for made in made["generators"].values()}
     another = notice_of_another_cad(runs, made["cad_sha256"])
     notices = [another, *notices_of_dead_critics(run.path.parent, made["generators"].values())]
+    notices += [notice_of_weak_cad(reading_of_run(run), result.table), _notice_of_unknown(scoring)]
     if notice := " ".join(filter(None, notices)):
         say(f"note: {result.name}: {notice}")
     real, fake = Samples(workspace.shards(resolution)), Samples(workspace.adversarial(resolution))
@@ -94,6 +96,14 @@ def measure(
         for direction in Direction
     }
     return replace(result, examples=examples, notice=notice, population=scoring.population)
+
+
+def _notice_of_unknown(scoring: Scoring) -> str:
+    """Return a notice of models whose weights do not say what they were trained on; empty if all do."""
+    if not scoring.unknown:
+        return ""
+    names = " and ".join(scoring.unknown)
+    return f"Origin unknown: it is not known what {names} saw in training, which may have been these mammograms."
 
 
 def provenance(workspace: Workspace, resolution: Resolution, split: str, task: ScoreTask) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from mammogan.evaluation.phantom_record import phantom_record
 from mammogan.evaluation.scores_file import read_kept
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.shell import shell_word
-from mammogan.training.run.checkpoint_files import choose_checkpoint, run_of
+from mammogan.training.run.checkpoint_files import choose_checkpoint, run_of, trained_on
 from mammogan.training.run.preflight import check_own_classes
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import HIGH, OBJECTIVES, Direction, Resolution, Workspace
@@ -90,6 +90,8 @@ class Scoring:
     fakes: Mapping[str, str]
     """sha256 of each adversarial shard, by the name of its real shard."""
     population: Population
+    unknown: tuple[str, ...]
+    """Names of the models of unknown origin among those that are used."""
     cad: Path
     cad_sha256: str
     identity: tuple[Path, str] | None
@@ -110,16 +112,21 @@ class Scoring:
         run, identity = find_cad(models, resolution), find_identity(models, resolution)
         adversarial = AdversarialFolder(workspace, resolution)
         entries, index = adversarial.of_split(config.split), ShardIndex.load(workspace.shards(resolution))
-        generators = {(e["generator"]["run"], e.get("generator_shards_sha256")) for e in entries}
+        cad = choose_checkpoint(run.path)
+        models_used = {(run.path.name, trained_on(cad))}
+        models_used |= {(e["generator"]["run"], e.get("generator_shards_sha256")) for e in entries}
         if identity and config.controls:
-            generators.add((run_of(identity).path.name, run_of(identity).shards_sha256))
-        check_domain([(run.path.name, run.shards_sha256), *generators], index, config.out_of_domain)
+            models_used.add((run_of(identity).path.name, trained_on(identity)))
+        check_domain(sorted(models_used, key=str), index, config.out_of_domain, config.origin_unknown)
         population = population_of(workspace, index, index.of_split(config.split))
         if not config.pool:
             population.refuse_mixed(config.split)
-        fakes, cad = {entry["source_shard"]: entry["sha256"] for entry in entries}, choose_checkpoint(run.path)
+        fakes = {entry["source_shard"]: entry["sha256"] for entry in entries}
         shards = pair_shards(index, adversarial, config.split)
         known = (identity, digest(identity)) if identity else None
+        cad_sha256 = digest(cad)
+        for path, found in ((cad, cad_sha256), *([known] if known else [])):
+            run_of(path).check_result(path, found)
         return cls(
             workspace=workspace,
             resolution=resolution,
@@ -127,8 +134,9 @@ class Scoring:
             shards=shards,
             fakes=fakes,
             population=population,
+            unknown=tuple(sorted(name for name, origin in models_used if origin is None)),
             cad=cad,
-            cad_sha256=digest(cad),
+            cad_sha256=cad_sha256,
             identity=known,
         )
 

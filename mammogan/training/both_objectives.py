@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from mammogan.config import GanConfig
-from mammogan.data.shards.reader import shards_fingerprint
+from mammogan.data.shards.reader import ShardImages, shards_fingerprint
 from mammogan.io.atomic import sha256
+from mammogan.models.networks import Critic
 from mammogan.models.registry import sources_of
+from mammogan.training.cad_reading import read_validation
 from mammogan.training.critic_life import CriticLife
+from mammogan.training.parallel.ranks import Ranks
+from mammogan.training.run.cad_record import notice, reading_of_run, refuse_weak
+from mammogan.training.run.optimizer import Precision
 from mammogan.training.run.preflight import check_gan_inputs
 from mammogan.training.run.reporter import Reporter
 from mammogan.training.run.run_folder import Run
@@ -31,6 +36,40 @@ def checked_gan_inputs(config: GanConfig, direction: Direction, workspace: Works
         **sources_of(generator=config.generator),
         **start_inputs(Run(workspace.gan_run(resolution, direction)), config.start_from),
     }
+
+
+def notes_on_cad(training: AgainstCad, cad: Run) -> list[str]:
+    """Say before the first step what a GAN cannot learn from its CAD. A CAD whose run does not record how it reads, as
+    those of earlier versions, reads validation now.
+
+    Raises UserError if the CAD does not read better than chance, unless ``allow_weak_cad``.
+    """
+    reading = reading_of_run(cad)
+    if reading is None:
+        by_label = {
+            training.direction.source: training.validation,
+            training.direction.target: training.validation_targets,
+        }
+        reading = read_validation(
+            training.cad, by_label["positive"], by_label["negative"], training.precision, training.ranks
+        )
+        refuse_weak(reading, cad, training.config.allow_weak_cad)
+    source = training.direction.source
+    right = {"positive": reading.positives_right, "negative": reading.negatives_right}[source]
+    none = f"The CAD gets none of the validation {source}s right: no fooled rate can be measured (n/a in every epoch)."
+    return [text for text in (notice(reading), "" if right else none) if text]
+
+
+class AgainstCad(Protocol):
+    """A training of a generator that is to fool a CAD."""
+
+    config: GanConfig
+    direction: Direction
+    cad: Critic
+    validation: ShardImages
+    validation_targets: ShardImages
+    precision: Precision
+    ranks: Ranks
 
 
 def judge(

@@ -22,10 +22,13 @@ from mammogan.models.registry import build_classifier, sources_of
 from mammogan.models.vgg_weights import load_vgg_weights
 from mammogan.training.adversarial import attacked, random_start
 from mammogan.training.batches import Batches
+from mammogan.training.cad_reading import reading_of
 from mammogan.training.cad_step import CadStep
 from mammogan.training.epoch_means import EpochMeans
 from mammogan.training.parallel.ranks import Ranks
+from mammogan.training.run.cad_record import READING, CadReading, notice
 from mammogan.training.run.checkpointer import Checkpointer
+from mammogan.training.run.model_card import CARD, CLASSIFIES, model_card
 from mammogan.training.run.optimizer import Stepper
 from mammogan.training.run.preemption import with_signals_blocked_at_start
 from mammogan.training.run.preflight import as_learned, check_cad_inputs, named_weights
@@ -45,7 +48,9 @@ class CadTraining:
 
     def __init__(self, config: CadConfig, workspace: Workspace, ranks: Ranks, resumes: bool = False) -> None:
         self.config, self.ranks = config, ranks
-        self.folder = folder = workspace.shards(Resolution.parse(config.resolution))
+        resolution = Resolution.parse(config.resolution)
+        self.folder = folder = workspace.shards(resolution)
+        self.card = model_card(CLASSIFIES, workspace, resolution)
         positives, negatives = (ShardImages(folder, "train", label) for label in ("positive", "negative"))
         self.validation = [ShardImages(folder, "validation", label) for label in ("positive", "negative")]
         augmentation = Augmentation(config.rotation, config.shear, config.scale)
@@ -60,6 +65,8 @@ class CadTraining:
         self.figures = EpochMeans(FIGURES, ranks)
         self.best: float | None = None
         """Figure of the epoch that is kept: its validation AUC or loss, as ``config.keep`` says."""
+        self.reading: dict[str, Any] | None = None
+        """How well the kept network reads validation, ``CadReading`` as plain values."""
         self.lines = 0
 
     @property
@@ -111,6 +118,7 @@ class CadTraining:
             "kind": "cad",
             "arch": self.config.classifier,
             **self.sources,
+            CARD: self.card,
             "width": self.config.width,
             "cad": self.kept_network.state_dict(),
             **({"learning": self.cad.state_dict()} if self.average else {}),
@@ -119,6 +127,7 @@ class CadTraining:
             "batch": self.batch,
             "sums": self.figures.state(),
             "best": self.best,
+            READING: self.reading,
             "lines": self.lines,
         }
 
@@ -127,12 +136,13 @@ class CadTraining:
         self.cad.load_state_dict(state.get("learning", state["cad"]))
         self.stepper.load_state_dict(state["stepper"])
         self.epoch, self.batch, self.best, self.lines = (state[k] for k in ("epoch", "batch", "best", "lines"))
+        self.reading = state.get(READING)
         self.figures.restore(_sums_of(state))
 
     def adopt(self, best: dict[str, Any]) -> None:
         """Take the best validation figure from best.pt if it is newer than the restored state."""
         if best["epoch"] > self.epoch:
-            self.best = best[f"validation_{self.config.keep}"]
+            self.best, self.reading = best[f"validation_{self.config.keep}"], best.get(READING)
 
     def wrapped_step(self) -> nn.Module:
         """Wrap the step for the ranks again, with Vnet frozen or not, as this epoch needs."""
@@ -195,8 +205,10 @@ def _train(config: CadConfig, workspace: Workspace, start: Start) -> None:
         # Finish.
         checkpointer.wait()
         if start.ranks.first:
-            best = {f"best_validation_{config.keep}": training.best}
+            best = {f"best_validation_{config.keep}": training.best, READING: training.reading}
             start.run.finish({"epochs": training.epoch, **best, "penalty_method": method})
+            if warning := notice(CadReading.of(training.reading)):
+                checkpointer.reporter.note(f"{start.run.path.name}: {warning} Train it for longer.")
 
 
 def _notes(config: CadConfig, method: str) -> Iterator[str]:
@@ -261,11 +273,11 @@ def _train_epoch(training: CadTraining, checkpointer: Checkpointer, reporter: Re
     training.figures.clear()
     value = validated[config.keep]
     if training.best is None or (value is not None and _is_better(value, training.best, config)):
-        training.best = value
+        training.best, training.reading = value, vars(reading_of(scores, training.validation, ranks))
         facts = {f"validation_{name}": figure for name, figure in validated.items()}
         origin = {"kind": "cad", "arch": config.classifier, "width": config.width, "epoch": training.epoch}
-        origin |= training.sources
-        checkpointer.best({**origin, **facts, "cad": training.kept_network.state_dict()})
+        origin |= training.sources | {CARD: training.card}
+        checkpointer.best({**origin, **facts, READING: training.reading, "cad": training.kept_network.state_dict()})
     checkpointer.save()
     checkpointer.pause()
 

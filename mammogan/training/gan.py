@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ from torch import nn
 from mammogan.config import GanConfig
 from mammogan.models.networks import unit_pixels
 from mammogan.models.penalty import method_for
-from mammogan.training.both_objectives import checked_gan_inputs, judge
+from mammogan.training.both_objectives import checked_gan_inputs, judge, notes_on_cad
 from mammogan.training.critic_watch import as_judged, change, watch
 from mammogan.training.gan_state import Best, GanTraining
 from mammogan.training.gan_steps import fakes_without_graph
@@ -49,15 +51,16 @@ def train_gan(config: GanConfig, direction: Direction, workspace: Workspace) -> 
     run, shards = Run(workspace.gan_run(resolution, direction)), workspace.shards(resolution)
     with joined_for(run, config, lambda: checked_gan_inputs(config, direction, workspace), shards) as start:
         if start is not None:
-            _train(GanTraining(config, direction, workspace, start.ranks, start.resumes), start)
+            training = GanTraining(config, direction, workspace, start.ranks, start.resumes)
+            _train(training, start, notes_on_cad(training, Run(workspace.cad_run(resolution))))
 
 
-def _train(training: GanTraining, start: Start) -> None:
+def _train(training: GanTraining, start: Start, notes: Sequence[str]) -> None:
     # Resume.
     networks, method = f"{training.precision}, {training.gnet_stepper.kind} Adam", _method(training)
-    notes = ["The discriminator cannot take the fast gradient penalty; plain autograd computes it instead."]
+    plain = ["The discriminator cannot take the fast gradient penalty; plain autograd computes it instead."]
     is_taken = method == training.config.compute.penalty
-    with resumed(training, start, networks, [] if is_taken else notes) as checkpointer:
+    with resumed(training, start, networks, [*notes, *([] if is_taken else plain)]) as checkpointer:
         # Train.
         _train_phase(training, checkpointer, checkpointer.reporter)
         while training.phase + 1 < len(training.phases):
@@ -161,7 +164,7 @@ def _validate(
         judged = (training.critic_life, training.epoch, facts, training.reproduction)
         facts["critic_alive"] = judge(*judged, _advice(training.config), reporter)
         if facts["critic_alive"] and found:
-            _keep_best(training, found, checkpointer)
+            facts["kept"] = _keep_best(training, found, checkpointer)
     reporter.epoch(training.epoch, **facts)
 
 
@@ -198,18 +201,21 @@ def _fooled(training: GanTraining, checkpointer: Checkpointer) -> Fooled:
     )
 
 
-def _keep_best(training: GanTraining, found: Fooled, checkpointer: Checkpointer) -> None:
-    """Keep the generator with the highest rank on validation (fooled rate, movement, change); of equals, the first."""
-    if found.identity is None:
-        return
-    if training.best is None or found.rank > training.best.rank:
-        training.best = Best(found.rate, found.identity, found.rank)
-        figures = {
-            "validation_fooled": found.rate,
-            "validation_identity": found.identity,
-            "validation_rank": found.rank,
-        }
-        checkpointer.best({**training.generator(), "epoch": training.epoch + 1, **figures})
+def _keep_best(training: GanTraining, found: Fooled, checkpointer: Checkpointer) -> bool:
+    """Keep the generator with the highest rank on validation (fooled rate, movement, change); of equals, the first.
+    Return whether this one is kept."""
+    if found.identity is None or not math.isfinite(found.rank):
+        return False
+    if training.best is not None and found.rank <= training.best.rank:
+        return False
+    training.best = Best(found.rate, found.identity, found.rank)
+    figures = {
+        "validation_fooled": found.rate,
+        "validation_identity": found.identity,
+        "validation_rank": found.rank,
+    }
+    checkpointer.best({**training.generator(), "epoch": training.epoch + 1, **figures})
+    return True
 
 
 @torch.no_grad()

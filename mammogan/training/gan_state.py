@@ -21,6 +21,7 @@ from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep
 from mammogan.training.parallel.batch_norm import synchronise_batch_norm
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.phases import Phase, phases
+from mammogan.training.run.model_card import CARD, GENERATES, model_card
 from mammogan.training.run.optimizer import Stepper
 from mammogan.training.run.start_from import start_state
 from mammogan.training.run.trained_networks import load_cad
@@ -58,6 +59,7 @@ class GanTraining:
         self.phases = phases(config)
         resolution = Resolution.parse(config.resolution)
         folder = workspace.shards(resolution)
+        self.card = model_card(GENERATES.format(target=direction.target), workspace, resolution)
         targets, sources = (ShardImages(folder, "train", label) for label in (direction.target, direction.source))
         self.train_images = targets, sources
         self.validation = ShardImages(folder, "validation", direction.source)
@@ -100,6 +102,7 @@ class GanTraining:
             "kind": "gan",
             "arch": self.config.generator,
             **self.sources,
+            CARD: self.card,
             "direction": str(self.direction),
             "width": self.config.width,
             "gnet_norm": self.config.gnet_norm,

@@ -7,6 +7,7 @@ and the single phase are its own. docs/lesion_objective.md has the equations and
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,13 +18,14 @@ from mammogan.data.loading.augment import Augmentation
 from mammogan.data.shards.reader import ShardImages
 from mammogan.models.lesion import Grid, LesionCritic, LesionGenerator
 from mammogan.training.batches import Batches
-from mammogan.training.both_objectives import checked_gan_inputs, judge
+from mammogan.training.both_objectives import checked_gan_inputs, judge, notes_on_cad
 from mammogan.training.critic_life import CriticLife
 from mammogan.training.critic_watch import WATCHED, as_judged, own_pictures, watch
 from mammogan.training.epoch_means import EpochMeans
 from mammogan.training.lesion_steps import LesionCriticStep, LesionGeneratorStep
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.run.checkpointer import Checkpointer
+from mammogan.training.run.model_card import CARD, GENERATES, model_card
 from mammogan.training.run.optimizer import Stepper
 from mammogan.training.run.preemption import with_signals_blocked_at_start
 from mammogan.training.run.reporter import Reporter
@@ -50,6 +52,7 @@ class LesionTraining:
         self.config, self.lesion, self.direction, self.ranks = config, config.lesion, Direction.REMOVE, ranks
         resolution = Resolution.parse(config.resolution)
         folder = workspace.shards(resolution)
+        self.card = model_card(GENERATES.format(target=self.direction.target), workspace, resolution)
         targets, sources = (ShardImages(folder, "train", s) for s in (self.direction.target, self.direction.source))
         self.watched = [own_pictures(images, WATCHED, ranks) for images in (targets, sources)]
         self.validation = ShardImages(folder, "validation", self.direction.source)
@@ -89,6 +92,7 @@ class LesionTraining:
             "kind": "gan",
             "arch": ARCH,
             "objective": "lesion",
+            CARD: self.card,
             "direction": str(self.direction),
             "width": self.config.width,
             "cell": self.grid.cell,
@@ -153,13 +157,14 @@ def train(config: GanConfig, workspace: Workspace) -> None:
     run, shards = Run(workspace.gan_run(resolution, Direction.REMOVE)), workspace.shards(resolution)
     with joined_for(run, config, lambda: checked_gan_inputs(config, Direction.REMOVE, workspace), shards) as start:
         if start is not None:
-            _train(LesionTraining(config, workspace, start.ranks), start)
+            training = LesionTraining(config, workspace, start.ranks)
+            _train(training, start, notes_on_cad(training, Run(workspace.cad_run(resolution))))
 
 
-def _train(training: LesionTraining, start: Start) -> None:
+def _train(training: LesionTraining, start: Start, notes: Sequence[str]) -> None:
     # Resume.
     networks = f"lesion objective, cells of {training.grid.cell} pixels, {training.precision}"
-    with resumed(training, start, networks) as checkpointer:
+    with resumed(training, start, networks, notes) as checkpointer:
         # Train.
         while training.epoch < training.lesion.epochs:
             _train_epoch(training, checkpointer, checkpointer.reporter)

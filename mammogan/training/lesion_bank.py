@@ -29,6 +29,7 @@ from mammogan.models.transplant import Lesion, Scale, cut_out
 from mammogan.training.both_objectives import checked_gan_inputs
 from mammogan.training.parallel.ranks import Ranks, joined
 from mammogan.training.run.checkpoint import save
+from mammogan.training.run.model_card import CARD, GENERATES, model_card
 from mammogan.training.run.optimizer import Precision
 from mammogan.training.run.preflight import check_remover
 from mammogan.training.run.run_folder import Run
@@ -60,12 +61,16 @@ def train(config: GanConfig, workspace: Workspace) -> None:
         elif ranks.first:
             if changed:
                 say(f"{run.path.name}: made again, since {'; '.join(changed)}")
-            _make(config, workspace.shards(resolution), remover, inputs, run, ranks)
+            _make(config, workspace, remover, inputs, run, ranks)
         ranks.wait()
 
 
-def _make(config: GanConfig, shards: Path, remover: Path, inputs: dict[str, Any], run: Run, ranks: Ranks) -> None:
+def _make(
+    config: GanConfig, workspace: Workspace, remover: Path, inputs: dict[str, Any], run: Run, ranks: Ranks
+) -> None:
     """Take the lesions, choose those for the bank, and save it."""
+    resolution = Resolution.parse(config.resolution)
+    shards = workspace.shards(resolution)
     run.begin(config, inputs)
     taking = load_generator(remover.parent, which=str(remover))
     if not isinstance(taking, LesionGenerator):
@@ -73,7 +78,7 @@ def _make(config: GanConfig, shards: Path, remover: Path, inputs: dict[str, Any]
     generator = Precision.choose("fp32", ranks.device).place(taking).eval()
     positives = sum(shard.count for shard in _shards_of_positives(shards))
     samples = track(_positives(shards), positives, f"{run.path.name}: taking lesions")
-    scale = scale_of(config, generator.grid, FIELD_HEIGHT_MM / Resolution.parse(config.resolution).height)
+    scale = scale_of(config, generator.grid, FIELD_HEIGHT_MM / resolution.height)
     found = list(_taken(generator, samples, config))
     share, strength = (np.array([entry[n] for entry in found]) for n in (1, 2))
     compact = share >= config.lesion.bank_share
@@ -90,6 +95,7 @@ def _make(config: GanConfig, shards: Path, remover: Path, inputs: dict[str, Any]
         "kind": "gan",
         "arch": ARCH,
         "objective": "lesion",
+        CARD: model_card(GENERATES.format(target=Direction.INSERT.target), workspace, resolution),
         "direction": str(Direction.INSERT),
         "radius": scale.radius,
         "cell": scale.cell,

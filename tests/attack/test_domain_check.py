@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,10 @@ from mammogan.data.shards.reader import shards_fingerprint
 from mammogan.errors import UserError
 from mammogan.evaluation.evaluate import evaluate
 from mammogan.io.atomic import read_json, sha256
+from mammogan.training.run.checkpoint import load, save
+from mammogan.training.run.model_card import CARD
 from mammogan.training.run.run_folder import Run
+from mammogan.training.run.trained_networks import trained_on
 from mammogan.workspace import Direction, Workspace
 
 FILM = "film, models from phantoms"
@@ -115,8 +119,25 @@ def test_a_generator_whose_critic_was_dead_is_noted_in_log_and_report(
     assert told in evaluate(ready, EVALUATE).read_text() and told in capsys.readouterr().out
 
 
-def test_runs_that_do_not_say_what_they_were_trained_on_are_accepted(ready: Workspace, films: Workspace) -> None:
+def test_weights_without_their_run_say_themselves_what_they_were_trained_on(ready: Workspace, films: Workspace) -> None:
     for record in ready.root.glob("runs/*/config.yaml"):
         record.unlink()
-    generate(films, GenerateConfig(models=ready.root, device="cpu"))
-    assert evaluate(films, EvaluateConfig(models=ready.root, bootstrap=100, examples=1)).is_file()
+    assert trained_on(Run(ready.cad_run(SMALL)).best) == shards_fingerprint(ready.shards(SMALL))
+    with pytest.raises(UserError, match=f"gan-{SMALL}-remove was trained on other mammograms"):
+        generate(films, GenerateConfig(models=ready.root, device="cpu"))
+
+
+def test_weights_of_unknown_origin_are_used_only_by_name_and_the_report_says_so(ready: Workspace) -> None:
+    for record in ready.root.glob("runs/*/config.yaml"):
+        record.unlink()
+    names = [f"cad-{SMALL}", *(f"gan-{SMALL}-{d}" for d in Direction)]
+    for name in names:
+        best = Run(ready.root / "runs" / name).best
+        save(best, {part: value for part, value in load(best).items() if part != CARD})
+    with pytest.raises(UserError, match=rf"gan-{SMALL}-remove is of unknown origin.*--origin-unknown gan-{SMALL}-rem"):
+        generate(ready, GENERATE)
+    generate(ready, replace(GENERATE, origin_unknown=tuple(names[1:])))
+    with pytest.raises(UserError, match=f"cad-{SMALL} is of unknown origin"):
+        evaluate(ready, replace(EVALUATE, origin_unknown=tuple(names[1:])))
+    page = evaluate(ready, replace(EVALUATE, origin_unknown=tuple(names))).read_text()
+    assert f"Origin unknown: it is not known what {' and '.join(sorted(names))} saw in training" in page

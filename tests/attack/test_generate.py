@@ -18,10 +18,12 @@ from generators import save_gnet
 from mammogan.attack.config import GenerateConfig
 from mammogan.attack.folder import AdversarialFolder, pair_shards
 from mammogan.attack.generate import finish, generate, generate_shard, plan
+from mammogan.attack.signature import SigningKey
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import ShardImages, read_shard
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import read_json, sha256
+from mammogan.training.run.checkpoint import load, save
 from mammogan.training.run.trained_networks import load_generator_with_facts
 from mammogan.workspace import Direction, Workspace
 
@@ -105,13 +107,20 @@ def test_a_second_run_writes_nothing(ready: Workspace, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.count("up to date") == 2
 
 
-def test_the_same_generator_gives_the_same_bytes_in_another_workspace(ready: Workspace, tmp_path: Path) -> None:
+def test_the_same_generator_gives_the_same_bytes_in_another_workspace_that_signs_with_the_same_key(
+    ready: Workspace, tmp_path: Path
+) -> None:
+    shutil.copytree(ready.root, tmp_path / "stranger")
+    SigningKey.of(ready)
     shutil.copytree(ready.root, tmp_path / "other")
-    other = Workspace(tmp_path / "other")
-    generate(ready, CONFIG)
-    generate(other, CONFIG)
+    other, stranger = Workspace(tmp_path / "other"), Workspace(tmp_path / "stranger")
+    for workspace in (ready, other, stranger):
+        generate(workspace, CONFIG)
     for name in ("test-remove-000000.tar", "test-insert-000000.tar"):
-        assert (ready.adversarial(SMALL) / name).read_bytes() == (other.adversarial(SMALL) / name).read_bytes()
+        ours, others, strangers = (w.adversarial(SMALL) / name for w in (ready, other, stranger))
+        assert ours.read_bytes() == others.read_bytes() != strangers.read_bytes()
+        for own, strange in zip(read_shard(ours), read_shard(strangers), strict=True):
+            assert np.array_equal(own.pixels, strange.pixels) and own.facts == strange.facts
 
 
 def test_a_changed_generator_makes_its_own_shards_again(ready: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,7 +150,7 @@ def test_changed_mammograms_are_generated_again_and_scored_only_then(ready: Work
     renew_checksum(index)
     with pytest.raises(UserError, match=r"earlier test-positive-000000.tar.*\n.*mammogan generate"):
         pair_shards(ShardIndex.load(index.parent), AdversarialFolder(ready, SMALL), "test")
-    generate(ready, CONFIG)
+    generate(ready, replace(CONFIG, out_of_domain="the same mammograms, made anew"))
     pairs = pair_shards(ShardIndex.load(index.parent), AdversarialFolder(ready, SMALL), "test")
     assert pairs and all(pair.fake for _, pair in pairs)
 
@@ -191,7 +200,7 @@ def test_splits_are_kept_beside_each_other_and_leftovers_are_removed(ready: Work
         ready.shards(SMALL) / "index.json",
         lambda index: index.update(shards=[shard for shard in index["shards"] if shard["split"] != "validation"]),
     )
-    generate(ready, CONFIG)
+    generate(ready, replace(CONFIG, out_of_domain="without the validation split"))
     assert not list(folder.glob("validation-*"))
     assert [s["name"] for s in read_json(folder / "index.json")["shards"]] == names[2:]
 
@@ -304,3 +313,16 @@ def test_shares_do_all_the_work_between_them_and_the_same_command_completes_it(r
 def test_a_share_that_is_none_is_refused(ready: Workspace, share: str) -> None:
     told = run_script("launch/generate.py", "--workspace", ready.root, "--cluster", "none", "--share", share)
     assert told.returncode == 2 and "expected K/N with 1 <= K <= N" in told.stderr
+
+
+@pytest.mark.parametrize(("weight", "told"), [(float("nan"), "no numbers"), (0.0, "one grey value for all of")])
+def test_a_generator_that_gives_no_numbers_or_one_grey_value_is_refused(
+    workspace: Workspace, weight: float, told: str
+) -> None:
+    path = save_gnet(workspace, SMALL, Direction.REMOVE)
+    state = load(path)
+    state["gnet"]["last.weight"].fill_(weight)
+    save(path, state)
+    with pytest.raises(UserError, match=f"the generator gives .*{told}.*train again"):
+        generate(workspace, GenerateConfig(direction=(Direction.REMOVE,), device="cpu"))
+    assert not list(workspace.adversarial(SMALL).glob("*.tar"))

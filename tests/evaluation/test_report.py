@@ -253,7 +253,7 @@ def test_one_class_and_another_domain_are_reported_with_a_banner(reported: Works
         lambda index: index.update(shards=[shard for shard in index["shards"] if shard["label"] == "negative"]),
     )
     models = reported.root
-    generate(films, GenerateConfig(models=models, device="cpu"))
+    generate(films, GenerateConfig(models=models, out_of_domain="film", device="cpu"))
     evaluate(films, EvaluateConfig(models=models, bootstrap=100, examples=1, out_of_domain="film <digitised>"))
 
     report = strict_json(films.report / "table1.json")

@@ -26,7 +26,7 @@ QUIET = ("--compute.device", "cpu", "--compute.loader-workers", "0", "--compute.
 CAD_WORDS = (*SHAPE, *QUIET, "--vgg-weights", "none", "--epochs", "1", "--compute.save-minutes", "9")
 GAN_WORDS = (
     *(*SHAPE, *QUIET, "--direction", "remove", "--epochs", "1", "1", "1", "1", "1"),
-    *("--gnet-every", "2", "--no-stop-rules", "--compute.save-minutes", "0"),
+    *("--gnet-every", "2", "--no-stop-rules", "--allow-weak-cad", "--compute.save-minutes", "0"),
 )
 """Saves after every batch, so that a job may be disturbed anywhere."""
 TWO_NODES = ("--cluster", "slurm", "--nodes", "2", "--cpu-ranks", "1", "--cpus-per-task", "1", "--time", "30")

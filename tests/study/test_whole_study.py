@@ -24,6 +24,7 @@ gan:
   gnet-every: 1
   lr-gnet: 1.0e-3
   epochs: [1, 1, 0, 1, 1]
+  allow-weak-cad: true
   compute.loader-workers: 0
 evaluate: {bootstrap: 100}
 """

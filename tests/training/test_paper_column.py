@@ -43,7 +43,14 @@ QUICK = replace(COMPUTE, save_minutes=9.0)
 TINY = {"width": 0.05, "pairs": 2, "compute": {"device": "cpu", "loader-workers": 0, "tensorboard": False}}
 PAPER: dict[str, dict[str, Any]] = {
     "cad": {**TINY, "vgg-weights": "none", "epochs": 1, "epoch-batches": 3, "focal-alpha": 1, "focal-detach": False},
-    "gan": {**TINY, "epochs": [1] * 5, "epoch-batches": 2, "gnet-every": 1, "stabiliser": "paper"}
+    "gan": {
+        **TINY,
+        "epochs": [1] * 5,
+        "epoch-batches": 2,
+        "gnet-every": 1,
+        "stabiliser": "paper",
+        "allow-weak-cad": True,
+    }
     | {"gnet-norm": "group", "gan-scale": True, "stop-rules": True},
 }
 """Tiny trainings with every switch on the paper's side."""

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import SMALL
 from generators import save_cad, save_gnet
+from PIL import Image
 from training_states import run_of
 from trainings import CAD
 
@@ -143,3 +145,34 @@ def test_a_checkpoint_to_which_something_was_appended_is_damaged(saved: Workspac
     path.write_bytes(path.read_bytes() + more)
     with pytest.raises(UserError, match=r"best.pt is damaged: something was appended"):
         mammogan.load_cad(saved.cad_run(SMALL))
+
+
+def test_an_earlier_checkpoint_of_a_finished_training_is_refused_in_the_place_of_its_result(saved: Workspace) -> None:
+    run = Run(saved.gan_run(SMALL, Direction.REMOVE))
+    save_gnet(saved, SMALL, Direction.REMOVE, seed=1)
+    later = run.best.read_bytes()
+    run.finish({})
+    assert read_generator(run.path)[1].epoch == 1
+    save_gnet(saved, SMALL, Direction.REMOVE, seed=0)
+    with pytest.raises(UserError, match=r"best.pt is not the one that its training ended with.*another put in its pla"):
+        read_generator(run.path)
+    run.done.unlink()
+    assert read_generator(run.path)[1].epoch == 0  # a training that goes on believes it
+    run.best.write_bytes(later)
+    cad = Run(saved.cad_run(SMALL))
+    cad.finish({})
+    save_cad(saved, SMALL, seed=1)
+    with pytest.raises(UserError, match=r"best\.pt is not the one that its training ended with"):
+        mammogan.load_cad(cad.path)
+
+
+def test_pictures_of_a_training_say_in_words_and_in_the_file_that_they_are_synthetic(tmp_path: Path) -> None:
+    reporter = Reporter(Run(tmp_path), "gan", writes=True, tensorboard=False)
+    reporter.triplets(0, torch.zeros(2, 1, 96, 96), torch.zeros(2, 1, 96, 96))
+    reporter.close()
+    with Image.open(tmp_path / "pictures" / "epoch-0000.png") as picture:
+        assert picture.text["Description"] == "synthetic: altered by MammoGAN, not a clinical image"  # type: ignore[attr-defined]
+        shown = np.array(picture)
+    above, below = shown[: -2 * 96], shown[-2 * 96 :]
+    assert below.shape == (192, 3 * 96)
+    assert all((above[:, column : column + 96] > 128).sum() > 50 for column in (0, 96, 192))

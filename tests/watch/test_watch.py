@@ -137,6 +137,20 @@ def test_a_dead_critic_is_shown_while_it_trains_and_afterwards_and_in_json(begun
     assert "critic dead, best fooled 50%" in line_of(begun)
 
 
+def test_the_best_figure_is_that_of_the_generator_that_is_kept_never_of_the_warm_up(begun: Workspace) -> None:
+    metrics = begun.gan_run(SMALL, Direction.REMOVE) / "metrics.jsonl"
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    lines[0]["validation_fooled"] = 0.9  # in the warm-up
+    metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert "best fooled" not in line_of(begun)
+    epoch = {"event": "epoch", "phase": "head", "gap": 0.1, "critic_alive": True}
+    with open(metrics, "a") as file:
+        for number, (fooled, kept) in enumerate(((0.2, True), (0.4, True), (0.6, False)), 3):
+            file.write(json.dumps({**epoch, "epoch": number, "validation_fooled": fooled, "kept": kept}) + "\n")
+    (metrics.parent / "done.json").write_text("{}")
+    assert "best fooled 40%" in line_of(begun)
+
+
 def test_damaged_files_are_passed_over(begun: Workspace) -> None:
     run = begun.gan_run(SMALL, Direction.REMOVE)
     with open(run / "metrics.jsonl", "a") as file:

@@ -12,7 +12,7 @@ from mammogan.attack.dicom.folder import DicomFolder, StudyKey, cohort_of_origin
 from mammogan.attack.shard_task import ShardTask
 from mammogan.errors import UserError
 
-EXPORT = 3
+EXPORT = 4
 """Version of the export; increase it when the same adversarial shard gives other files."""
 
 

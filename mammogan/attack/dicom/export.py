@@ -23,6 +23,7 @@ from mammogan.attack.dicom.object import Picture, adversarial_names, blinded_nam
 from mammogan.attack.dicom.watermark import find_mark
 from mammogan.attack.folder import AdversarialFolder, Entry, adversarial_shard, real_shard
 from mammogan.attack.shard_task import ShardTask
+from mammogan.attack.signature import SigningKey
 from mammogan.data.dicom.placement import Placement, content
 from mammogan.data.shards.reader import Sample
 from mammogan.errors import UserError
@@ -119,22 +120,25 @@ def _shown(real: Sample, fake: Sample, originals: Originals | None) -> Displayed
 
 
 def _files(task: DicomTask, real: Sample, fake: Sample, shown: DisplayedPair) -> Iterator[File]:
+    signing = SigningKey.of(task.shard.workspace)
     if task.folder.key:
-        yield from _blinded_files(task.folder.key, real, fake, shown)
+        yield from _blinded_files(task.folder.key, real, fake, shown, signing)
     else:
         pixels = (task.shard.background, *map(str, task.shard.choosing.made_from.values()))
-        yield _marked_file(real, fake, shown, (task.folder.name, str(EXPORT), *pixels))
+        yield _marked_file(real, fake, shown, (task.folder.name, str(EXPORT), *pixels), signing)
 
 
-def _marked_file(real: Sample, fake: Sample, shown: DisplayedPair, version: Sequence[str]) -> File:
+def _marked_file(real: Sample, fake: Sample, shown: DisplayedPair, version: Sequence[str], signing: SigningKey) -> File:
     mark = find_mark(shown.real, real.facts["placement"]["flip_h"])
     picture = Picture(mark.burn(shown.fake), shown.spacing, shown.resampled, marked=True)
-    held = encode(picture, real.facts, adversarial_names(fake.facts, version), contribution(fake.facts))
+    held = encode(picture, real.facts, adversarial_names(fake.facts, version), contribution(fake.facts), signing)
     name = f"SYNTHETIC_{fake.facts['direction']}-{real.key}.dcm"
     return name, held, _index_entry(fake, real) | {"mark": mark.to_json()}
 
 
-def _blinded_files(key: StudyKey, real: Sample, fake: Sample, shown: DisplayedPair) -> Iterator[File]:
+def _blinded_files(
+    key: StudyKey, real: Sample, fake: Sample, shown: DisplayedPair, signing: SigningKey
+) -> Iterator[File]:
     """Yield both files without a mark, equal in all that a reader sees. Only the header and the key say which is
     adversarial."""
     direction = f"direction {fake.facts['direction']}"
@@ -143,7 +147,7 @@ def _blinded_files(key: StudyKey, real: Sample, fake: Sample, shown: DisplayedPa
         picture = Picture(pixels, shown.spacing, shown.resampled, marked=False)
         yield (
             f"STUDY_{code}.dcm",
-            encode(picture, real.facts, blinded_names(code, key.secret), description),
+            encode(picture, real.facts, blinded_names(code, key.secret), description, signing),
             _index_entry(sample, real),
         )
 

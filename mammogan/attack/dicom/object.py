@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 import mammogan
+from mammogan.attack.signature import SigningKey, signed_words
 from mammogan.data.dicom import write
 
 BITS = 16
@@ -84,17 +85,19 @@ def contribution(facts: dict[str, Any]) -> str:
     return f"direction {facts['direction']}; {by}; made from mammogram {facts['source_key']}"
 
 
-def encode(picture: Picture, real: dict[str, Any], names: Names, description: str) -> bytes:
+def encode(
+    picture: Picture, real: dict[str, Any], names: Names, description: str, key: SigningKey | None = None
+) -> bytes:
     """Return the complete DICOM file as bytes; the same arguments give the same bytes.
 
-    ``real`` is the original's JSON. ``description`` says how the mammogram was made adversarial; empty for an
-    original.
+    ``real`` is the original's JSON. ``description`` says how the mammogram was made adversarial, and is signed if
+    there is a ``key``; empty for an original.
     """
     ds = Dataset()
     write.mark_as_research(ds, bool(description) or real["synthetic"], MODEL, [mammogan.__version__])
     ds.ImageType = ["DERIVED", "SECONDARY", *(["", "SYNTHETIC"] if description else [])]
     if description:
-        write.name_synthesizer(ds, description)
+        write.name_synthesizer(ds, signed_words(description, picture.pixels, key) if key else description)
     _describe_derivation(ds, picture, bool(description))
     _describe_patient(ds, names, real)
     write.describe_series(ds, names.study_words, names.own_words)

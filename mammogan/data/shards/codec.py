@@ -15,6 +15,8 @@ import zstandard
 from numpy.typing import NDArray
 from PIL import Image
 
+from mammogan.io.png_text import png_text
+
 Codec = Literal["zstd", "png"]
 CODECS: tuple[Codec, ...] = get_args(Codec)
 MEMBER: dict[Codec, str] = {"zstd": "npy.zst", "png": "png"}
@@ -37,14 +39,15 @@ def codec_of(settings: Mapping[str, Any]) -> Codec:
     return codec
 
 
-def encode(pixels: NDArray[np.uint16], codec: Codec) -> bytes:
-    """Encode uint16 (H,W) losslessly with ``codec``; the same pixels always give the same bytes.
+def encode(pixels: NDArray[np.uint16], codec: Codec, texts: Mapping[str, str] | None = None) -> bytes:
+    """Encode uint16 (H,W) losslessly with ``codec``; the same pixels and texts always give the same bytes. ``texts``
+    are text chunks of a PNG, by keyword.
 
     Raises ValueError for another dtype or number of dimensions.
     """
     if pixels.dtype != np.uint16 or pixels.ndim != 2:
         raise ValueError(f"expected uint16 (H,W), found {pixels.dtype} {pixels.shape}")
-    return _encode_png(pixels) if codec == "png" else _encode_zstd(pixels)
+    return _encode_png(pixels, texts or {}) if codec == "png" else _encode_zstd(pixels)
 
 
 def decode(encoded: bytes) -> NDArray[np.uint16]:
@@ -62,9 +65,9 @@ def decode(encoded: bytes) -> NDArray[np.uint16]:
     raise ValueError(f"expected {' or '.join(MEMBER.values())}, found neither; rebuild the shards with make_shards.py")
 
 
-def _encode_png(pixels: NDArray[np.uint16]) -> bytes:
+def _encode_png(pixels: NDArray[np.uint16], texts: Mapping[str, str]) -> bytes:
     encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, "PNG", compress_level=PNG_LEVEL)
+    Image.fromarray(pixels).save(encoded, "PNG", compress_level=PNG_LEVEL, pnginfo=png_text(texts))
     return encoded.getvalue()
 
 

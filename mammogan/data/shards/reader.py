@@ -118,12 +118,13 @@ class ShardImages(Dataset[Tensor]):
         self._open: dict[str, int] = {}
         self._owner = os.getpid()
         self.folder = folder
+        own = [shard for shard in ShardIndex.load(folder).of_split(split) if shard.label == label]
         self.members = [
             Member(shard.name, sample.key, sample.pixels_offset, sample.pixels_size)
-            for shard in ShardIndex.load(folder).shards
-            if shard.split == split and shard.label == label
+            for shard in own
             for sample in shard.samples
         ]
+        self.patients = [sample.patient for shard in own for sample in shard.samples]
 
     def __len__(self) -> int:
         return len(self.members)

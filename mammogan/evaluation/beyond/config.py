@@ -65,6 +65,9 @@ class DeeperConfig:
     out_of_domain: str = ""
     """Required when the CAD was trained on other mammograms than these: describe the difference. The text marks the
     page and the JSON."""
+    origin_unknown: tuple[str, ...] = ()
+    """Name of the CAD's run folder, if its weights do not say what they were trained on and are to be used all the
+    same. The page and the JSON say so."""
     seed: int = 0
     """Seed of everything that is drawn."""
     batch: int = 4

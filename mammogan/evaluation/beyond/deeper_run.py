@@ -39,7 +39,7 @@ from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say
 from mammogan.models.networks import Critic
 from mammogan.training.parallel.ranks import choose_device
-from mammogan.training.run.trained_networks import choose_checkpoint, load_cad, run_of
+from mammogan.training.run.trained_networks import choose_checkpoint, load_cad, run_of, trained_on
 from mammogan.workspace import Resolution, Workspace
 
 OWN = "A"
@@ -89,8 +89,9 @@ class DeeperRun:
                 f"no CAD for {self.resolution} in {path.parent}; run\n  mammogan train-cad --workspace "
                 f"{shell_word(self.models.root)} --resolution {self.resolution}"
             )
-        trained, index = run_of(path), ShardIndex.load(self.workspace.shards(self.resolution))
-        check_domain([(trained.path.name, trained.shards_sha256)], index, self.config.out_of_domain)
+        index = ShardIndex.load(self.workspace.shards(self.resolution))
+        models = [(run_of(path).path.name, trained_on(path))]
+        check_domain(models, index, self.config.out_of_domain, self.config.origin_unknown)
         return path
 
     @cached_property

@@ -50,7 +50,9 @@ def evaluate_deeper(workspace: Workspace, config: DeeperConfig) -> Path:
         sections.append(MEASURES[name](run))
     victims = {scorer.name: scorer.sha256 for scorer in run.scorers}
     patients, settings = set(run.originals.patients), _settings(config)
-    banner = f"Out of domain: {config.out_of_domain}" if config.out_of_domain else ""
+    unknown = f"Origin unknown: {', '.join(config.origin_unknown)}" if config.origin_unknown else ""
+    domain = f"Out of domain: {config.out_of_domain}" if config.out_of_domain else ""
+    banner = ". ".join(filter(None, (domain, unknown)))
     facts = Facts(str(run.resolution), len(run.originals), len(patients), victims, settings, banner)
     page = write_page(page_folder(workspace, run.resolution), sections, facts)
     say(f"report: {page}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammogan.io.atomic import replaced_atomically
+from mammogan.io.png_text import DESCRIPTION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +53,7 @@ _RC: Any = {
     "savefig.facecolor": "white",
 }
 DPI = 200
-_PLAIN: dict[str, str | None] = {"Software": None}
+_PLAIN: dict[str, str | None] = {"Software": None, DESCRIPTION: "MammoGAN, research: with synthetic mammograms"}
 
 
 @contextmanager

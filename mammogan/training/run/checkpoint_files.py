@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mammogan.config import GENERATOR
 from mammogan.errors import UserError
+from mammogan.training.run.model_card import shards_of_card
 from mammogan.training.run.run_folder import Run
 
 OWN_ATTACK = "attack "
@@ -25,7 +27,7 @@ class CheckpointFacts:
     direction: str | None = None
     """remove or insert; None if the checkpoint does not record it."""
     shards_sha256: str | None = None
-    """Fingerprint of the shards it was trained on; None if its run does not record it."""
+    """Fingerprint of the shards it was trained on; None if neither its run nor the checkpoint says it."""
     arch: str = GENERATOR
 
     @property
@@ -46,6 +48,19 @@ def run_of(checkpoint: Path) -> Run:
     """Return the run of a checkpoint: the parent of its checkpoints/ folder, or for a copy the folder it is in."""
     folder = checkpoint.absolute().parent
     return Run(folder.parent if folder.name == "checkpoints" else folder)
+
+
+def trained_on(checkpoint: Path, state: dict[str, Any] | None = None) -> str | None:
+    """Return the fingerprint of the shards that a checkpoint was trained on: what its run records, else what it says
+    itself; None if neither says anything. ``state`` is its content, if that was read already."""
+    recorded = run_of(checkpoint).shards_sha256
+    if recorded is not None:
+        return recorded
+    if state is None:
+        from mammogan.training.run.checkpoint import load  # imports torch; a run that records its shards needs none
+
+        state = load(checkpoint)
+    return shards_of_card(state)
 
 
 def choose_checkpoint(run: Path, which: str = "best") -> Path:

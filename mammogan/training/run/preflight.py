@@ -11,6 +11,7 @@ from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.shell import shell_word
+from mammogan.training.run.cad_record import reading_of_run, refuse_weak
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import LABELS, SPLITS, Direction, Resolution, Workspace
 
@@ -62,7 +63,10 @@ def refuse_other_settings(run: Path, config: CadConfig | GanConfig, digest: Dige
 
 
 def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
-    """Raise MissingInput, with the command to run, if the shards or a finished CAD are missing."""
+    """Raise MissingInput, with the command to run, if the shards or a finished CAD are missing.
+
+    Raises UserError for a CAD that is known to read no better than chance.
+    """
     resolution = Resolution.parse(config.resolution)
     check_shards(resolution, workspace)
     run = workspace.cad_run(resolution)
@@ -72,6 +76,7 @@ def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
             f"the classifier for {resolution} {state} ({run}); run\n"
             f"  mammogan train-cad --workspace {shell_word(workspace.root)} --resolution {resolution}"
         )
+    refuse_weak(reading_of_run(Run(run)), Run(run), config.allow_weak_cad)
     check_own_classes(Run(run).classifier, config.generator)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from mammogan.data.loading.waiting import Waiting
 from mammogan.io.atomic import replaced_atomically, write_text
+from mammogan.io.png_text import DESCRIPTION, NOTICE, png_text
 from mammogan.io.temporary import this_host
 from mammogan.io.terminal import duration, say
 from mammogan.training.run.metrics_log import read_events
@@ -53,12 +55,13 @@ LEAVE_FIRST = ("generator", "map_of_targets", "map", "r1", "identity", "critic_s
 """Figures that leave the table, in this order, as long as it is wider than the terminal."""
 LEFT_OUT = (
     *("dis_real", "dis_fake", "validation_right", "validation_identity"),
-    *("critic_sd_sources", "auc_source", "change"),
+    *("critic_sd_sources", "auc_source", "change", "kept"),
 )
 """Figures that the table omits; the log has them.
 
 The table also omits the penalty if it shows the critic's gradient, and skipped steps while there are none.
 """
+WORDS_HEIGHT = 14
 PICTURE_SIDE = 512
 """Mammograms in the run folder's pictures are shrunk to about this many pixels."""
 
@@ -150,18 +153,19 @@ class Reporter:
             say(f"{self.title} epoch {epoch}: " + ", ".join(f"{k} {_short(v)}" for k, v in facts.items()))
 
     def triplets(self, epoch: int, real: Tensor, fake: Tensor) -> None:
-        """Save rows of real | fake | difference (grey is no change) from floats in [0,1] of shape (N,1,H,W)."""
+        """Save rows of original | adversarial | difference (grey is no change) from floats in [0,1] of shape (N,1,H,W),
+        below words that say which is which."""
         if not self.writes:
             return
         difference = (0.5 + 2 * (fake - real)).clamp(0, 1)
         side_by_side = torch.cat([real, fake, difference], 3).float()
         shrink = max(1, max(real.shape[2:]) // PICTURE_SIDE)
         shrunk = F.avg_pool2d(side_by_side, shrink).cpu().numpy()
-        picture = (np.vstack(list(shrunk[:, 0])) * 255).round().astype(np.uint8)
+        picture = _with_words((np.vstack(list(shrunk[:, 0])) * 255).round().astype(np.uint8))
         with replaced_atomically(self.run.path / "pictures" / f"epoch-{epoch:04d}.png") as temporary:
-            Image.fromarray(picture).save(temporary, format="png")
+            Image.fromarray(picture).save(temporary, format="png", pnginfo=png_text({DESCRIPTION: NOTICE}))
         if self._writer is not None:
-            self._writer.add_image("real, fake, difference", picture, epoch, dataformats="HW")
+            self._writer.add_image("original, SYNTHETIC, difference", picture, epoch, dataformats="HW")
 
     def close(self) -> None:
         """Remove status.json, and stop the live table and TensorBoard."""
@@ -189,6 +193,15 @@ class Reporter:
         for row in self._rows:
             table.add_row(*(_cell(name, row.get(name, "")) for name in names))
         return table
+
+
+def _with_words(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture of three columns with their names above, of which the middle one is synthetic."""
+    width = picture.shape[1]
+    strip = Image.new("L", (width, WORDS_HEIGHT))
+    for column, word in enumerate(("original", "SYNTHETIC", "difference")):
+        ImageDraw.Draw(strip).text((column * width // 3 + 2, 1), word, fill=255)
+    return np.vstack([np.array(strip), picture])
 
 
 def _epochs(metrics: Path) -> list[dict[str, Any]]:

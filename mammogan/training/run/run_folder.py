@@ -8,9 +8,9 @@ from typing import Any
 
 from mammogan.config import CLASSIFIER, to_dict
 from mammogan.errors import UserError
-from mammogan.io.atomic import write_json
+from mammogan.io.atomic import sha256
 from mammogan.io.provenance import made_by, write_provenance_beside
-from mammogan.io.records import read_yaml_record, write_yaml_record
+from mammogan.io.records import read_record, read_yaml_record, write_record, write_yaml_record
 from mammogan.io.temporary import remove_abandoned, remove_abandoned_of
 from mammogan.workspace import EXPORTED, Direction
 
@@ -18,7 +18,7 @@ LENGTHS = ("epochs", "stop_rules", "stop_identity", "lesion.epochs")
 """Settings that decide how long a training takes."""
 OF_BANK = ("lesion.radius_mm", "lesion.bank_share", "lesion.bank_faintest", "lesion.bank_least")
 """Settings that only affect insertion in the lesion objective."""
-MAY_CHANGE = (*LENGTHS, "compute", "validate_every")
+MAY_CHANGE = (*LENGTHS, "compute", "validate_every", "allow_weak_cad")
 """Settings that may change when a training is resumed."""
 INPUTS = {
     "cad_sha256": "the CAD is not the one it was started with (it was trained further, or again)",
@@ -37,6 +37,9 @@ REMEDY = (
     "command with them, which continues from its checkpoint and writes it again"
 )
 """What to do about a damaged config.yaml."""
+CHECKPOINTS = "checkpoints_sha256"
+"""Name of the sha256 of the checkpoints in done.json, by file name."""
+DONE_AGAIN = "Delete it and repeat the training's command, which ends at once and writes it again"
 STARTED_FROM = ("start_sha256", "start_shards_sha256")
 """What is recorded of the weights of another training that this one began with: their sha256, and the fingerprint of
 the shards that they were trained on."""
@@ -199,9 +202,32 @@ class Run:
         settings = self.path / "config.yaml"
         return read_yaml_record(settings, {"config": dict}, REMEDY) if settings.is_file() else {}
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What done.json says of the finished training; empty if it is not finished. Raises UserError if it is
+        damaged."""
+        return read_record(self.done, None, DONE_AGAIN) if self.done.is_file() else {}
+
     def finish(self, facts: dict[str, Any]) -> None:
-        """Write done.json, which marks the run as complete."""
-        write_json(self.done, facts)
+        """Write done.json, which marks the run as complete, with the sha256 of the checkpoints that are its result."""
+        kept = [path for path in (self.best, self.newest, self.identity) if path.is_file()]
+        write_record(self.done, {**facts, CHECKPOINTS: {path.name: sha256(path) for path in kept}})
+
+    def check_result(self, checkpoint: Path, found: str = "") -> None:
+        """Raise UserError if a checkpoint of this finished run is not the one that it ended with, such as an earlier
+        one in its place. ``found`` is its sha256, if that is known.
+
+        Runs that are not finished, or of earlier versions, do not say which one it was.
+        """
+        recorded = self.facts.get(CHECKPOINTS, {})
+        own = checkpoint.absolute().parent == self.newest.absolute().parent
+        expected = recorded.get(checkpoint.name) if own and isinstance(recorded, dict) else None
+        if expected is not None and expected != (found or sha256(checkpoint)):
+            raise UserError(
+                f"checkpoint {checkpoint} is not the one that its training ended with (its sha256 is not the one in "
+                f"{self.done}): was another put in its place? Bring the right file back; or delete {self.done} and "
+                "repeat the training's command, to have this one believed"
+            )
 
 
 def _is_bank(recorded: dict[str, Any]) -> bool:

@@ -27,6 +27,7 @@ from mammogan.training.run.checkpoint_files import CheckpointFacts as Checkpoint
 from mammogan.training.run.checkpoint_files import check_same_file as check_same_file
 from mammogan.training.run.checkpoint_files import choose_checkpoint as choose_checkpoint
 from mammogan.training.run.checkpoint_files import run_of as run_of
+from mammogan.training.run.checkpoint_files import trained_on as trained_on
 from mammogan.training.run.checkpoint_kind import check_kind, with_weights
 from mammogan.training.run.run_folder import SOURCES
 
@@ -43,6 +44,7 @@ def load_cad(run: str | Path, device: torch.device | str = "cpu", which: str = "
     path = choose_checkpoint(Path(run), which)
     state = load(path)
     check_kind(path, state, "cad")
+    run_of(path).check_result(path)
     say_if_source_changed(state, sources_of(classifier=state.get("arch", CLASSIFIER)))
 
     def build() -> Critic:
@@ -62,8 +64,10 @@ def read_generator(run: Path, which: str = "best") -> tuple[dict[str, Any], Chec
     state = load(path)
     check_kind(path, state, "gan")
     refuse_other_arch(path, state)
-    origin = state.get("direction"), run_of(path).shards_sha256, state.get("arch", ARCHS[0])
-    return state, CheckpointFacts(path, sha256(path), state["phase"], state["epoch"], *origin)
+    origin = state.get("direction"), trained_on(path, state), state.get("arch", ARCHS[0])
+    found = sha256(path)
+    run_of(path).check_result(path, found)
+    return state, CheckpointFacts(path, found, state["phase"], state["epoch"], *origin)
 
 
 def load_generator(run: str | Path, device: torch.device | str = "cpu", which: str = "best") -> nn.Module:

@@ -59,7 +59,14 @@ def measure_points(run: DeeperRun) -> Section:
 
 def _evaluated(run: DeeperRun, view: Workspace) -> Cases:
     """Return the scores that mammogan evaluate has made; MissingInput if it has not."""
-    wanted = EvaluateConfig(models=run.config.models, controls=False, out_of_domain="as evaluated")
+    of_runs = (run.models.cad_run(run.resolution), *(view.gan_run(run.resolution, d) for d in Direction))
+    wanted = EvaluateConfig(
+        models=run.config.models,
+        controls=False,
+        out_of_domain="as evaluated",
+        origin_unknown=tuple(path.name for path in of_runs),
+        pool=True,
+    )
     tasks = Scoring.of(view, run.resolution, wanted).tasks()
     if any(task.outdated() for task in tasks):
         raise MissingInput(
