@@ -16,6 +16,8 @@ from mammogan.workspace import Objective
 
 CLASSIFIER, GENERATOR = "vgg11-cad", "unet"
 """Names of the study's architectures."""
+LESION_GENERATORS = ("residual-map", "transplant")
+"""What checkpoints call the lesion objective's remover, and its bank of lesions; reserved for them."""
 
 
 @dataclass(frozen=True)

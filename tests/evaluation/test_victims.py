@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL
+from conftest import ROOT, SMALL
 from deeper import TINY, evaluated_phantoms
 from generators import WIDTH, save_cad
 from PIL import Image
@@ -119,6 +121,23 @@ def test_exported_files_tell_nothing_and_are_named_as_before_when_exported_again
     (tmp_path / "two" / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match=r"expected a new folder, found notes\.txt"):
         export(workspace, tmp_path / "two")
+
+
+def test_the_recipe_of_the_docs_makes_a_list_of_exams_of_the_exported_files(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docs = (ROOT / "docs" / "evaluation.md").read_text()
+    recipe = docs[docs.index("    import csv, pickle") :].split("\n\n")[0]
+    export(workspace, tmp_path / "to-score")
+    monkeypatch.chdir(tmp_path)
+    exec(textwrap.dedent(recipe), {})
+    with open("exam_list_before_cropping.pkl", "rb") as file:
+        exams = pickle.load(file)
+    assert len(exams) == len(list((tmp_path / "to-score").glob("*.png")))
+    for exam in exams:
+        assert exam.pop("horizontal_flip") == "NO" and set(exam) == {"L-CC", "R-CC", "L-MLO", "R-MLO"}
+        (name,) = (name for names in exam.values() for name in names)
+        assert (tmp_path / "to-score" / f"{name}.png").is_file()
 
 
 def test_dicom_files_for_a_viewer_or_a_pacs_have_neutral_names_and_say_what_they_are_in_their_headers(
@@ -246,6 +265,7 @@ def test_a_function_of_the_users_own_is_a_victim(
         ("B", "expected NAME=WHERE", UserError),
         ("A=x.pt", "A is the workspace's own CAD", UserError),
         ("B=nowhere.pt2", "is not there", MissingInput),
+        ("B=.", "has no checkpoint of a classifier", MissingInput),
         ("B=no_such_module:factory", "cannot be imported here", UserError),
     ],
 )

@@ -244,7 +244,7 @@ def _record(
     """Write launch.json into the run folder; return what SLURM granted the last of the jobs."""
     made: dict[str, Any] = {
         "name": job.name,
-        "asks": job.asks,
+        "requested": job.requested,
         "job_ids": ids,
         "arrays": {number: list(makes) for number, makes in arrays.items()},
         "submitted": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -165,8 +165,10 @@ class DeeperRun:
         return found + [baseline_source(text, self.cad, self.own.sha256, self.config.batch) for text in chosen]
 
     def with_controls(self, source: Source) -> list[Attacked]:
-        """Return an attack's images, and those of its controls."""
+        """Return an attack's images, and, of a generator, those of its controls."""
         found = [self.attacked(source)]
+        if source.kind != "generator":
+            return found
         if source.name in self.wrong_way_sources:
             found.append(self.attacked(self.wrong_way_sources[source.name]))
         control = mismatched(found[0])

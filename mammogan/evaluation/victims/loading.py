@@ -39,6 +39,8 @@ def load_victim(text: str, device: str, own: str = "A") -> Victim:
     if path.suffix == ".onnx":
         return OnnxVictim(name, sha256(path), _onnx_session(path))
     checkpoint = choose_checkpoint(path) if path.is_dir() else path
+    if not checkpoint.is_file():
+        raise MissingInput(f"--victim {text}: {path} has no checkpoint of a classifier; {GRAMMAR}")
     return NetworkVictim(name, sha256(checkpoint), load_cad(checkpoint.parent, device, which=str(checkpoint)), device)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from mammogan.config import CLASSIFIER, GENERATOR, CadConfig, GanConfig
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import sha256
+from mammogan.io.atomic import Digest, sha256
 from mammogan.io.shell import shell_word
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import LABELS, SPLITS, Direction, Resolution, Workspace
@@ -48,11 +48,17 @@ def as_learned(config: CadConfig) -> CadConfig:
     return replace(config, fnet_epochs=0) if is_random else config
 
 
-def named_weights(config: CadConfig | GanConfig) -> dict[str, str]:
+def named_weights(config: CadConfig | GanConfig, digest: Digest = sha256) -> dict[str, str]:
     """Return the sha256 of the file of Vnet's weights if the settings name one: a path does not identify content."""
     if not isinstance(config, CadConfig) or not Path(config.vgg_weights).is_file():
         return {}
-    return {"vgg_weights_sha256": sha256(Path(config.vgg_weights))}
+    return {"vgg_weights_sha256": digest(Path(config.vgg_weights))}
+
+
+def refuse_other_settings(run: Path, config: CadConfig | GanConfig, digest: Digest = sha256) -> None:
+    """Raise UserError when the run was begun with settings that lead to a different result than ``config``."""
+    if (run / "config.yaml").is_file():
+        Run(run).check(config, named_weights(config, digest))
 
 
 def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:

@@ -180,9 +180,19 @@ class Run:
 
     def is_finished(self, config: Any) -> bool:
         """True if this training has ended with the epochs and stop rules that are requested now."""
+        before, now = self.lengths(config)
+        return self.done.is_file() and before == now
+
+    def lengths(self, config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the settings that decide how long it takes, as recorded and as requested now."""
         requested = _settings(to_dict(config))
         recorded = _settings(to_dict(type(config)())) | _settings(self._record().get("config", {}))
-        return self.done.is_file() and all(recorded.get(name) == requested.get(name) for name in LENGTHS)
+        names = [name for name in LENGTHS if name in requested]
+        return {name: recorded.get(name) for name in names}, {name: requested[name] for name in names}
+
+    def recorded(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Return those of these inputs that the run records."""
+        return {name: value for name, value in inputs.items() if name in self._record()}
 
     def _record(self) -> dict[str, Any]:
         """Return the content of config.yaml; empty if the run has not started. Raise UserError if it is damaged."""
