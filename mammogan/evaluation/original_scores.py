@@ -16,8 +16,8 @@ from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput
 from mammogan.evaluation.bootstrap import Figure, PatientBootstrap
 from mammogan.evaluation.predictions import Prediction, write_predictions
+from mammogan.evaluation.score_plan import find_cad
 from mammogan.evaluation.scores import predict, probabilities
-from mammogan.evaluation.scoring import find_cad
 from mammogan.io.terminal import say, track
 from mammogan.training.parallel.ranks import choose_device
 from mammogan.training.run.trained_networks import choose_checkpoint, load_cad
