@@ -2,6 +2,7 @@
 
     mammogan evaluate --workspace work
     mammogan evaluate --workspace work --split validation --profile slurm/example.yaml
+    mammogan evaluate --workspace work --only-original      how well the CAD reads them, without any attack
     mammogan evaluate --workspace films/work --models work --out-of-domain "film, models from phantoms"
 
 The report goes to WORKSPACE/report/: open index.html. The numbers, with intervals, are in table1.json, table1.csv,
@@ -41,6 +42,9 @@ class Options:
     config: Path | None = None
     """YAML file with values for these options."""
     evaluation: Flat[EvaluateConfig] = field(default=EvaluateConfig())
+    only_original: bool = False
+    """Score the original mammograms alone, in this process, and say AUC, sensitivity and specificity: no generators and
+    no adversarial mammograms are needed. The probabilities go to originals-<resolution>.csv in the report's folder."""
     share: str = ""
     """K/N: score every N-th shard, starting with the K-th (counted from 1), in this process and without a report. If
     one shard fails, the others are still scored. Each task of a study's array does this; the same command without
@@ -50,6 +54,11 @@ class Options:
 
 def execute(options: Options) -> int:
     """Score what is missing and write the report, here or as SLURM jobs."""
+    if options.only_original:
+        from mammogan.evaluation.original_scores import score_originals
+
+        score_originals(Workspace(options.workspace), on_requested_device(options.evaluation, options.cluster))
+        return 0
     workspace, config, tasks = plans(options)
     if options.share:
         work_through({task.title: Call(score, (task,)) for task in tasks})
