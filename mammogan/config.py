@@ -16,6 +16,8 @@ from mammogan.workspace import Objective
 
 CLASSIFIER, GENERATOR = "vgg11-cad", "unet"
 """Names of the study's architectures."""
+LESION_GENERATORS = ("residual-map", "transplant")
+"""What checkpoints call the lesion objective's remover, and its bank of lesions; reserved for them."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,9 @@ class CadConfig:
     vgg_weights: str = "auto"
     """ImageNet weights of Vnet. auto: torchvision downloads them. A path: that file. none: random weights, which are
     trained from the first epoch (as with --fnet-epochs 0). Of the classifier vgg11-cad alone."""
+    start_from: str = ""
+    """Begin with the weights of another training: its run folder, a checkpoint, or an exported model. Settings may
+    differ from its, the architecture and width not. Recorded in config.yaml. Empty: begin as the study does."""
     pairs: int = 4
     """Positive mammograms in a batch over all ranks, and as many negatives."""
     epoch_batches: int | None = None
@@ -214,6 +219,10 @@ class GanConfig:
     gnet_norm: Literal["batch", "group"] = "batch"
     """Normalisation in Gnet: batch as in the published code, group (32 groups) as in the paper. Of the generator unet
     alone."""
+    start_from: str = ""
+    """Begin with Gnet's weights of another training of the same direction: its run folder, a checkpoint, or an exported
+    model. The discriminator begins as the CAD. Settings may differ from its, the architecture and width not. Recorded
+    in config.yaml. Empty: begin with random weights."""
     pairs: int = 2
     """Source mammograms in a batch over all ranks, and as many targets."""
     epoch_batches: int | None = None

@@ -17,19 +17,18 @@ from typing import Any
 from mammogan.attack.config import BASELINES
 from mammogan.data.shards.checked import CheckedShard
 from mammogan.data.shards.index import INDEX, REMEDY, SCHEMA, SHARD, IndexedShard, ShardIndex, read_index
+from mammogan.data.shards.marked_folder import DONE, MarkedFolder
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import version
 from mammogan.io.provenance import made_by
-from mammogan.io.records import DamagedRecord, Misfit, fit, read_record, write_record
+from mammogan.io.records import DamagedRecord, Misfit, fit
 from mammogan.io.shell import shell_word
-from mammogan.io.temporary import remove_abandoned_of
 from mammogan.workspace import LABELS, OBJECTIVES, SPLITS, Resolution, Workspace
 
 Entry = dict[str, Any]
 """One shard of index.json: direction, source_shard, source_shard_sha256 and generator, in addition to the usual
 fields."""
 
-DONE = ".done"
 ENTRY = SHARD | {
     "direction": str,
     "source_shard": str,
@@ -67,16 +66,18 @@ class AdversarialFolder:
     def index(self) -> Path:
         return self.path / INDEX
 
-    def marker(self, name: str) -> Path:
-        return self.path / DONE / f"{Path(name).stem}.json"
+    @property
+    def marked(self) -> MarkedFolder:
+        """The markers of its shards, and its index."""
+        return MarkedFolder(self.path / DONE, self.index, None, MADE_AGAIN)
 
     def entry(self, name: str) -> Entry | None:
         """Return the entry in a finished shard's marker; None if marker or tar is missing, or the tar has another
         size. Raise UserError if the marker is damaged."""
-        marker = self.marker(name)
-        if not marker.is_file():
+        entry: Entry | None = self.marked.read(name)
+        if entry is None:
             return None
-        entry: Entry = read_record(marker, None, MADE_AGAIN)
+        marker = self.marked.marker(name)
         _check(marker, entry, MADE_AGAIN)
         if entry["name"] != name:
             raise DamagedRecord(marker, f"it is the record of {entry['name']}", MADE_AGAIN)
@@ -85,15 +86,12 @@ class AdversarialFolder:
 
     def entries(self) -> list[Entry]:
         """Return the entries of all finished shards, in order of split, then direction, then number."""
-        markers = sorted(self.path.glob(f"{DONE}/*.json"), key=_order)
-        found = [self.entry(f"{marker.stem}.tar") for marker in markers]
+        found = [self.entry(f"{name}.tar") for name in sorted(self.marked.names(), key=_order)]
         return [entry for entry in found if entry]
 
     def remove(self, name: str) -> None:
         """Delete a shard, its marker, and the index that lists them."""
-        for path in (self.index, self.marker(name), self.path / name):
-            path.unlink(missing_ok=True)
-            remove_abandoned_of(path)
+        self.marked.remove(name, self.path / name)
 
     def write_index(self, shards: Sequence[Entry]) -> bool:
         """Write index.json for these shards. Return False, without writing, if it already lists exactly these."""
@@ -110,8 +108,7 @@ class AdversarialFolder:
             "excluded": [],
             "shards": list(shards),
         }
-        remove_abandoned_of(self.index)
-        write_record(self.index, index)
+        self.marked.write_index(index)
         return True
 
     def holds(self, split: str) -> bool:
@@ -209,8 +206,8 @@ def _check(path: Path, entry: Entry, remedy: str) -> None:
     IndexedShard.of_record(path, entry, remedy)
 
 
-def _order(marker: Path) -> tuple[int, str]:
-    split, _, rest = marker.stem.partition("-")
+def _order(name: str) -> tuple[int, str]:
+    split, _, rest = name.partition("-")
     return (SPLITS.index(split) if split in SPLITS else len(SPLITS)), rest
 
 

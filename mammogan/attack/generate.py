@@ -1,11 +1,12 @@
 """Make adversarial shards from real ones: each mammogram gets a counterpart with the flipped label (study, section 6).
 
-``plan`` lists the tasks, one per shard; ``generate_shard`` executes one and can be repeated; ``finish`` writes the
-index.
+``plan`` lists the tasks, one per shard, and checks their generators; ``generate_shard`` executes one and can be
+repeated; ``finish`` writes the index.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from collections.abc import Iterator, Sequence
@@ -18,24 +19,24 @@ import torch
 import webdataset as wds
 
 from mammogan.attack.config import Background, GenerateConfig
-from mammogan.attack.domain_check import check_domain
 from mammogan.attack.folder import AdversarialFolder, Entry, real_shard
-from mammogan.attack.methods import Attack, InsertionChoice, load_attack, plan_own_attack
+from mammogan.attack.generator_check import read_checked
+from mammogan.attack.insertion_choice import NO_CHOICE, InsertionChoice
+from mammogan.attack.methods import Attack, load_attack
 from mammogan.attack.original_background import with_original_background
+from mammogan.attack.plan import plan_shards
+from mammogan.attack.plan import resolutions as resolutions
 from mammogan.attack.shard_task import ShardTask
 from mammogan.data.conversion.open_shard import member_places
 from mammogan.data.shards.codec import encode
-from mammogan.data.shards.index import IndexedShard, ShardIndex
+from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import Sample
-from mammogan.errors import MissingInput, UserError
+from mammogan.errors import UserError
 from mammogan.io.atomic import replaced_atomically, sha256
-from mammogan.io.records import write_record
-from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say, track
-from mammogan.models.registry import LESION_GENERATORS, generator_class
 from mammogan.training.parallel.ranks import choose_device
-from mammogan.training.run.trained_networks import CheckpointFacts, choose_checkpoint, read_generator
-from mammogan.workspace import Direction, Resolution, Workspace
+from mammogan.training.run.checkpoint_files import CheckpointFacts
+from mammogan.workspace import Resolution, Workspace
 
 NOTICE = "synthetic: altered by MammoGAN, not a clinical image"
 
@@ -51,107 +52,18 @@ def generate(workspace: Workspace, config: GenerateConfig) -> None:
         finish(tasks)
 
 
-def resolutions(workspace: Workspace, config: GenerateConfig) -> list[Resolution]:
-    """Return the requested resolutions, or all with shards and generators. Raise MissingInput if there are none."""
-    found = [Resolution.parse(text) for text in config.resolution] or _with_generators(workspace, config)
-    if not found:
-        raise MissingInput(
-            f"no shards in {workspace.root / 'shards'}; run\n"
-            f"  mammogan make-shards --cohort labels.csv --workspace {shell_word(workspace.root)}"
-        )
-    if config.checkpoint not in ("best", "newest") and len(found) > 1:
-        names = ", ".join(map(str, found))
-        raise UserError(f"--checkpoint {config.checkpoint} is one generator's file: name one --resolution of {names}")
-    return found
-
-
-def _with_generators(workspace: Workspace, config: GenerateConfig) -> list[Resolution]:
-    """Return the resolutions that have a generator, reporting those that have only shards; all if none has a
-    generator."""
-    models, there = _models(workspace, config), workspace.resolutions()
-    if config.factory:
-        classified = [r for r in there if choose_checkpoint(models.cad_run(r)).is_file()]
-        for left_out in set(there) - set(classified) if classified else ():
-            say(f"{left_out}: left out, since no CAD is there (mammogan train-cad --resolution {left_out})")
-        return classified or there
-    trained = [r for r in there if any(models.gan_run(r, d).is_dir() for d in config.direction)]
-    for left_out in set(there) - set(trained) if trained else ():
-        say(f"{left_out}: left out, since no generators are there (mammogan train-gan --resolution {left_out})")
-    return trained or there
-
-
-def _models(workspace: Workspace, config: GenerateConfig) -> Workspace:
-    """Return the workspace whose runs/ hold the generators, or the CAD that an attack of your own is given."""
-    return Workspace(config.models, config.objective) if config.models else workspace
-
-
 def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -> list[ShardTask]:
-    """Return one task for each real shard of the requested splits and directions, with its generator pinned by sha256.
-
-    Raise MissingInput, naming the command to run, if shards or a generator are missing.
-    """
-    models = _models(workspace, config)
-    index = ShardIndex.load(workspace.shards(resolution))
-    tasks = []
-    for direction in config.direction:
-        own = _shards_of(index, direction, config)
-        if not own:
-            say(f"{resolution}, {direction}: no {direction.source} mammograms in split {', '.join(config.split)}")
-            continue
-        cad = choose_checkpoint(models.cad_run(resolution))
-        if config.factory:
-            generator, choosing = plan_own_attack(config.factory, direction, cad, config.attack_settings)
-        else:
-            generator = _find_generator(models, resolution, direction, config.checkpoint)
-            choosing = InsertionChoice.of(generator, config.tries, config.seed, cad)
-        check_domain([(generator.run, generator.shards_sha256)], index, config.out_of_domain)
-        tasks += [
-            ShardTask(
-                *(workspace, resolution, direction, s.split, s.name, s.sha256, s.count),
-                *(generator, config.out_of_domain, config.batch, config.device, config.background, choosing),
-            )
-            for s in own
-        ]
-    return tasks
+    """Return the tasks of ``plan_shards``, after their generators were read and checked."""
+    tasks = plan_shards(workspace, resolution, config)
+    read = {task.generator: task.direction for task in tasks}
+    found = {generator: read_checked(generator, direction) for generator, direction in read.items()}
+    return [_as_read(task, found[task.generator]) for task in tasks]
 
 
-def _shards_of(index: ShardIndex, direction: Direction, config: GenerateConfig) -> list[IndexedShard]:
-    """Return the real shards that are requested for a direction; of training the first ``config.train_shards``."""
-    most = {"train": config.train_shards or None}
-    by_split = {s: [shard for shard in index.of_split(s) if shard.label == direction.source] for s in config.split}
-    return [shard for split, shards in by_split.items() for shard in shards[: most.get(split)]]
-
-
-def _find_generator(models: Workspace, resolution: Resolution, direction: Direction, which: str) -> CheckpointFacts:
-    """Find the generator of a direction. Raise MissingInput if there is none, and UserError if its checkpoint records
-    the other direction or, when given by path, the other objective."""
-    run = models.gan_run(resolution, direction)
-    try:
-        found = read_generator(run, which)[1]
-    except MissingInput:
-        if which not in ("best", "newest"):
-            raise
-        objective = "" if models.objective == "study" else f" --objective {models.objective}"
-        raise MissingInput(
-            f"no generator ({direction}) for {resolution} in {run}; run\n"
-            f"  mammogan train-gan --workspace {shell_word(models.root)} --resolution {resolution} "
-            f"--direction {direction}{objective}\n"
-            "or name with --models the workspace whose generators are to be used"
-        ) from None
-    named = which not in ("best", "newest")
-    if named and (found.arch in LESION_GENERATORS) != (models.objective == "lesion"):
-        raise UserError(
-            f"{found.path} is a generator of the other objective ({found.arch}) than --objective {models.objective}: "
-            "give the other --objective, or another --checkpoint"
-        )
-    if found.arch not in LESION_GENERATORS:
-        generator_class(found.arch)  # where the jobs are submitted, not only in them
-    if found.direction not in (direction, None):
-        raise UserError(
-            f"{found.path} was trained to {found.direction}, but {direction} is requested: "
-            f"give --direction {found.direction}, or another --checkpoint"
-        )
-    return found
+def _as_read(task: ShardTask, found: CheckpointFacts) -> ShardTask:
+    """Return a task with what its generator's checkpoint records; only a bank of lesions chooses among tries."""
+    choosing = task.choosing if found.arch == task.generator.arch else NO_CHOICE
+    return dataclasses.replace(task, generator=found, choosing=choosing)
 
 
 def generate_shard(task: ShardTask) -> bool:
@@ -161,6 +73,8 @@ def generate_shard(task: ShardTask) -> bool:
         say(f"{task.resolution}, {task.name}: up to date")
         return False
     say(f"{task.resolution}, {task.name}: {reason}; making {task.count} adversarial mammograms")
+    if not task.generator.phase:  # it was planned without being read
+        task = _as_read(task, read_checked(task.generator, task.direction))
     attack = _load_pinned(task.generator, task.choosing, str(choose_device(task.device)), task.background)
     task.folder.remove(task.name)
     patients: dict[str, str] = {}
@@ -176,7 +90,7 @@ def generate_shard(task: ShardTask) -> bool:
                 facts = json.dumps(sample.facts, allow_nan=False).encode()
                 tar.write({"__key__": sample.key, "png": encode(sample.pixels, "png"), "json": facts})
         entry = _entry(task, patients, own)  # hash our own file: another process may be making the same shard
-    write_record(task.folder.marker(task.name), entry)
+    task.folder.marked.finish(task.name, entry)
     if unchanged:
         say(f"{task.resolution}, {task.name}: {unchanged} of {task.count} mammograms were left unchanged")
     return True

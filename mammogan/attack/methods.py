@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from mammogan.attack import own_attack
 from mammogan.attack.config import Background
 from mammogan.attack.insertion import Bank, Facts, Transplant
-from mammogan.errors import MissingInput, UserError
+from mammogan.attack.insertion_choice import NO_CHOICE as NO_CHOICE
+from mammogan.attack.insertion_choice import InsertionChoice as InsertionChoice
+from mammogan.errors import UserError
 from mammogan.io.atomic import sha256
 from mammogan.models.networks import to_uint16
-from mammogan.models.registry import classifier_class
 from mammogan.training.run.trained_networks import (
     OWN_ATTACK,
     CheckpointFacts,
@@ -24,7 +25,6 @@ from mammogan.training.run.trained_networks import (
     load_cad,
     network_of,
     read_generator,
-    run_of,
 )
 from mammogan.workspace import Direction
 
@@ -52,50 +52,6 @@ class NetworkAttack:
         device = next(self.network.parameters()).device
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             return to_uint16(self.network(pixels.to(device))).cpu()
-
-
-@dataclass(frozen=True)
-class InsertionChoice:
-    """How one of several insertions is chosen. A network gives only one result, so it needs no tries."""
-
-    tries: int = 0
-    seed: int = 0
-    cad: Path | None = None
-    """Checkpoint of the CAD that scores the tries; None if there is only one try."""
-    cad_sha256: str = ""
-    settings: str = ""
-    """Settings of an attack of your own, as JSON."""
-
-    @classmethod
-    def of(cls, generator: CheckpointFacts, tries: int, seed: int, cad: Path) -> InsertionChoice:
-        """Return the settings for a generator: NO_CHOICE unless it is a lesion bank. Raise MissingInput if a
-        CAD is needed and missing."""
-        if generator.arch != "transplant":
-            return NO_CHOICE
-        if tries == 1:
-            return cls(1, seed)
-        if not cad.is_file():
-            raise MissingInput(
-                f"no CAD in {cad}, and --tries {tries} needs it to choose a lesion; train it (mammogan train-cad), or "
-                "give --tries 1"
-            )
-        classifier_class(run_of(cad).classifier)  # found to be missing here, not in a job
-        return cls(tries, seed, cad, sha256(cad))
-
-    @property
-    def made_from(self) -> dict[str, str | int]:
-        """The values that decide the pixels, by name; empty for a network."""
-        if self == NO_CHOICE:
-            return {}
-        if self.settings:
-            return {"attack_settings": self.settings, "attacked_cad_sha256": self.cad_sha256}
-        return {"tries": self.tries, "seed": self.seed, "places": PLACES, "choosing_cad_sha256": self.cad_sha256}
-
-
-NO_CHOICE = InsertionChoice()
-PLACES = 2
-"""Version of the choice of places. Increase it when the same inputs insert lesions elsewhere. Version 1, which is not
-recorded, put lesions on the chest wall too."""
 
 
 def plan_own_attack(

@@ -7,8 +7,8 @@ from typing import Any
 
 from mammogan.attack.config import Background
 from mammogan.attack.folder import SETTINGS, AdversarialFolder
-from mammogan.attack.methods import NO_CHOICE, InsertionChoice
-from mammogan.training.run.trained_networks import CheckpointFacts
+from mammogan.attack.insertion_choice import NO_CHOICE, InsertionChoice
+from mammogan.training.run.checkpoint_files import CheckpointFacts
 from mammogan.workspace import Direction, Resolution, Workspace
 
 

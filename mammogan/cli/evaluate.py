@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from mammogan.attack.config import EvaluateConfig, report_folder
 from mammogan.cluster.job import Array, Job
@@ -24,13 +24,14 @@ from mammogan.cluster.launch import launch_array, on_requested_device
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.slurm.submission_record import folders_of_evaluate
 from mammogan.cluster.tasks import Call
+from mammogan.evaluation.score_plan import ScoreTask, scorings, settings_of_report, withdraw_report
+from mammogan.io.atomic import Digest, sha256
 from mammogan.io.options import Flat, Grouped, run
+from mammogan.io.records import read_record
 from mammogan.io.terminal import say
+from mammogan.study.outdated import first_of, other_options
 from mammogan.study.shares import share_of, work_through
 from mammogan.workspace import Workspace
-
-if TYPE_CHECKING:
-    from mammogan.evaluation.scoring import ScoreTask
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,9 @@ class Options:
 
 def execute(options: Options) -> int:
     """Score what is missing and write the report, here or as SLURM jobs."""
-    from mammogan.evaluation.evaluate import report
-    from mammogan.evaluation.scoring import score_shard, withdraw_report
-
     workspace, config, tasks = plans(options)
     if options.share:
-        work_through({task.title: Call(score_shard, (task,)) for task in tasks})
+        work_through({task.title: Call(score, (task,)) for task in tasks})
         return 0
     missing = [task for task in tasks if task.outdated()]
     say(f"{len(tasks) - len(missing)} of {len(tasks)} shards are scored")
@@ -63,39 +61,55 @@ def execute(options: Options) -> int:
             withdraw_report(workspace, config.split)
         return launch_array(array_of(workspace, config, missing), options.cluster)
     if not options.cluster.dry_run:
-        report(workspace, config)
+        write(workspace, config)
     return 0
 
 
-def arrays(options: Options) -> list[Array]:
+def outdated(options: Options, digest: Digest) -> str:
+    """Return why the report has to be made (again); empty when all scores and the report are current."""
+    workspace, config, tasks = plans(options, digest)
+    if reasons := [f"{task.title}: {why}" for task in tasks if (why := task.outdated())]:
+        return first_of(reasons)
+    done = read_record(report_folder(workspace, config.split) / "done.json")
+    return other_options(done.get("settings", {}), settings_of_report(config))
+
+
+def arrays(options: Options, digest: Digest = sha256) -> list[Array]:
     """Return the missing scores as an array; nothing if none is missing."""
-    workspace, config, tasks = plans(options)
+    workspace, config, tasks = plans(options, digest)
     missing = [task for task in tasks if task.outdated()]
     return [array_of(workspace, config, missing)] if missing else []
 
 
-def plans(options: Options) -> tuple[Workspace, EvaluateConfig, list[ScoreTask]]:
+def plans(options: Options, digest: Digest = sha256) -> tuple[Workspace, EvaluateConfig, list[ScoreTask]]:
     """Return the workspace, the settings and one task per shard: all shards, or those of the share."""
-    from mammogan.evaluation.evaluate import scorings
-
     workspace = Workspace(options.workspace)
     config = on_requested_device(options.evaluation, options.cluster)
-    shards = [(scoring, shard) for scoring in scorings(workspace, config) for shard in scoring.shards]
+    shards = [(scoring, shard) for scoring in scorings(workspace, config, digest) for shard in scoring.shards]
     own = share_of(shards, options.share) if options.share else shards
     return workspace, config, [scoring.task(shard) for scoring, shard in own]
 
 
 def array_of(workspace: Workspace, config: EvaluateConfig, missing: Sequence[ScoreTask]) -> Array:
     """Return an array that scores the missing shards, with a last job that reports on all scores."""
-    from mammogan.evaluation.evaluate import report
-    from mammogan.evaluation.scoring import score_shard
-
     folder = workspace.scores(config.split)
     done = report_folder(workspace, config.split) / "done.json"
-    last = Job("evaluate-report", Call(report, (workspace, config)), folder, done)
+    last = Job("evaluate-report", Call(write, (workspace, config)), folder, done)
     makes = [task.title for task in missing]
-    tasks, recorded = [Call(score_shard, (task,)) for task in missing], folders_of_evaluate(workspace, config.split)
+    tasks, recorded = [Call(score, (task,)) for task in missing], folders_of_evaluate(workspace, config.split)
     return Array("evaluate", tasks, folder, last, makes=makes, recorded=recorded)
+
+
+def score(task: ScoreTask) -> None:
+    from mammogan.evaluation.scoring import score_shard
+
+    score_shard(task)
+
+
+def write(workspace: Workspace, config: EvaluateConfig) -> None:
+    from mammogan.evaluation.evaluate import report
+
+    report(workspace, config)
 
 
 def main() -> NoReturn:

@@ -13,25 +13,27 @@ files, each marked as synthetic (docs/dicom_export.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from mammogan.attack.config import DicomConfig, GenerateConfig
+from mammogan.attack.dicom.dicom_task import DicomTask, make_keys, plan_dicom
+from mammogan.attack.plan import plan_shards, resolutions
+from mammogan.attack.shard_task import ShardTask
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.launch import launch_array, on_requested_device
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.slurm.submission_record import folders_of_generate
 from mammogan.cluster.tasks import Call, Series
+from mammogan.io.atomic import Digest, sha256
 from mammogan.io.options import Flat, Grouped, run
 from mammogan.io.terminal import say
+from mammogan.study.outdated import first_of
 from mammogan.study.shares import share_of, work_through
 from mammogan.workspace import Resolution, Workspace
-
-if TYPE_CHECKING:
-    from mammogan.attack.dicom.export import DicomTask
-    from mammogan.attack.shard_task import ShardTask
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,9 @@ class Options:
 
 def execute(options: Options) -> int:
     """Make the missing adversarial shards and their index, here or as SLURM jobs."""
-    from mammogan.attack.dicom.export import finish_dicom, make_keys
-    from mammogan.attack.generate import finish
+    from mammogan.attack.generate import plan
 
-    workspace, planned = Workspace(options.workspace, options.generation.method), plans(options)
+    planned = plans(options, plan)
     if not options.cluster.dry_run:
         make_keys([file for _, _, files in planned for file in files])
     if options.share:
@@ -69,26 +70,35 @@ def execute(options: Options) -> int:
         missing = steps_of(tasks, files)
         say(f"{resolution}: {len(tasks) - len(missing)} of {len(tasks)} shards are up to date")
         if missing:
-            if code := launch_array(array_of(workspace, resolution, tasks, files, missing), options.cluster):
+            array = array_of(resolution, tasks, files, missing)
+            if code := launch_array(array, options.cluster):
                 return code
         elif not options.cluster.dry_run:
-            finish(tasks)
-            finish_dicom(files)
+            finish_all(tasks, files)
     return 0
 
 
-def arrays(options: Options) -> list[Array]:
+def outdated(options: Options, digest: Digest) -> str:
+    """Return why adversarial mammograms have to be made (again); empty when all are current and listed."""
+    reasons = []
+    for _, tasks, files in plans(options, partial(plan_shards, digest=digest)):
+        reasons += [f"{task.name}: {why}" for task in tasks if (why := task.outdated())]
+        written = [file for file in files if file.outdated()]
+        reasons += [f"{file.shard.name}: not written as DICOM" for file in written if not file.shard.outdated()]
+    return first_of(reasons)
+
+
+def arrays(options: Options, digest: Digest = sha256) -> list[Array]:
     """Return the missing shards as one array for each resolution that lacks some."""
-    workspace = Workspace(options.workspace, options.generation.method)
-    left = [(r, tasks, files, steps_of(tasks, files)) for r, tasks, files in plans(options)]
-    return [array_of(workspace, r, tasks, files, missing) for r, tasks, files, missing in left if missing]
+    planned = plans(options, partial(plan_shards, digest=digest))
+    left = [(r, tasks, files, steps_of(tasks, files)) for r, tasks, files in planned]
+    return [array_of(*of_resolution) for of_resolution in left if of_resolution[-1]]
 
 
-def plans(options: Options) -> list[tuple[Resolution, list[ShardTask], list[DicomTask]]]:
+def plans(
+    options: Options, plan: Callable[[Workspace, Resolution, GenerateConfig], list[ShardTask]]
+) -> list[tuple[Resolution, list[ShardTask], list[DicomTask]]]:
     """Return, for each resolution, the tasks of all its shards and of their DICOM files."""
-    from mammogan.attack.dicom.export import plan_dicom
-    from mammogan.attack.generate import plan, resolutions
-
     workspace = Workspace(options.workspace, options.generation.method)
     config = on_requested_device(options.generation, options.cluster)
     planned = [(resolution, plan(workspace, resolution, config)) for resolution in resolutions(workspace, config)]
@@ -98,36 +108,48 @@ def plans(options: Options) -> list[tuple[Resolution, list[ShardTask], list[Dico
 
 def steps_of(tasks: Sequence[ShardTask], files: Sequence[DicomTask]) -> dict[str, Series]:
     """Return the missing work by shard: its adversarial mammograms, then its DICOM files if these are requested."""
-    from mammogan.attack.dicom.export import write_dicom
-    from mammogan.attack.generate import generate_shard
-
     names = {task.name for task in tasks}
     file_of = {export.shard.name: export for export in files if export.shard.name in names and export.outdated()}
     steps = {}
     for task in tasks:
-        alter = [Call(generate_shard, (task,))] if task.outdated() else []
-        write = [Call(write_dicom, (file_of[task.name],))] if task.name in file_of else []
+        alter = [Call(alter_shard, (task,))] if task.outdated() else []
+        write = [Call(write_files, (file_of[task.name],))] if task.name in file_of else []
         if alter or write:
             steps[task.name] = Series((*alter, *write))
     return steps
 
 
 def array_of(
-    workspace: Workspace,
-    resolution: Resolution,
-    tasks: Sequence[ShardTask],
-    files: Sequence[DicomTask],
-    missing: Mapping[str, Series],
+    resolution: Resolution, tasks: Sequence[ShardTask], files: Sequence[DicomTask], missing: Mapping[str, Series]
 ) -> Array:
     """Return an array that makes the missing shards, with a last job that writes the index of all shards."""
+    workspace = tasks[0].workspace
+    name, folder = f"generate-{resolution}{workspace.suffix}", workspace.adversarial(resolution)
+    complete = files[0].folder.complete if files else folder / "index.json"
+    index = Job(f"{name}-index", Call(finish_all, (tasks, files)), folder, complete)
+    recorded = folders_of_generate(workspace, resolution)
+    return Array(name, list(missing.values()), folder, index, makes=list(missing), recorded=recorded)
+
+
+def alter_shard(task: ShardTask) -> None:
+    from mammogan.attack.generate import generate_shard
+
+    generate_shard(task)
+
+
+def write_files(task: DicomTask) -> None:
+    from mammogan.attack.dicom.export import write_dicom
+
+    write_dicom(task)
+
+
+def finish_all(tasks: Sequence[ShardTask], files: Sequence[DicomTask]) -> None:
+    """Write the index of all shards, and of their DICOM files."""
     from mammogan.attack.dicom.export import finish_dicom
     from mammogan.attack.generate import finish
 
-    name, folder = f"generate-{resolution}{workspace.suffix}", workspace.adversarial(resolution)
-    complete = files[0].folder.complete if files else folder / "index.json"
-    index = Job(f"{name}-index", Series((Call(finish, (tasks,)), Call(finish_dicom, (files,)))), folder, complete)
-    recorded = folders_of_generate(workspace, resolution)
-    return Array(name, list(missing.values()), folder, index, makes=list(missing), recorded=recorded)
+    finish(tasks)
+    finish_dicom(files)
 
 
 def main() -> NoReturn:

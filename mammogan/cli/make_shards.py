@@ -33,9 +33,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
+from mammogan.data.cohort.changes import changes
+from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
+from mammogan.data.cohort.table import read_table
+from mammogan.data.conversion.additions import added_to
+from mammogan.data.conversion.plan import division, folders_of, of_cohort, pseudonymous
+from mammogan.data.conversion.shard_settings import COHORT, SETTINGS, differences, read_settings, settings_of
+from mammogan.data.shards.index import ADDITIONS
 from mammogan.errors import SOME_LEFT_OUT
+from mammogan.io.atomic import Digest
 from mammogan.io.options import run
 from mammogan.io.shell import shell_word
+from mammogan.study.outdated import other_options
 from mammogan.workspace import Resolution, Workspace
 
 
@@ -86,6 +95,36 @@ class Options:
     overwrite: bool = False
     """Make all shards again: needed after a change of settings, after rows of the table were corrected or taken away,
     and after DICOMs were replaced under the same name."""
+
+
+def outdated(options: Options, digest: Digest) -> str:
+    """Return why existing shards are not those that are requested; empty when they are, or do not say how they were
+    made."""
+    workspace, rows = Workspace(options.workspace), read_table(options.cohort)
+    held = {size: workspace.shards(Resolution.parse(size)) / SETTINGS for size in options.resolution}
+    salt = options.salt_file or workspace.salt
+    if not salt.is_file() or not any(map(Path.is_file, held.values())):
+        return ""
+    divided, names = division(rows, options.seed), Pseudonyms(load_salt(salt))
+    mammograms = pseudonymous(rows, options.cohort, workspace, names, options.seed, folders_of(workspace, divided))
+    settings = settings_of(
+        of_cohort(mammograms),
+        divided,
+        shard_images=options.shard_images,
+        voi=options.voi,
+        voi_index=options.voi_index,
+        fit=options.fit,
+        clean_background=options.clean_background,
+        codec=options.codec,
+    )
+    found = [read_settings(file) for file in held.values() if file.is_file()]
+    differing = {name: values for one in found for name, values in differences(one, settings).items()}
+    if COHORT in differing or ADDITIONS in differing:
+        return f"the table is another: {changes(workspace.cohort, mammograms)}"
+    if any(added_to(one) != added_to(settings) for one in found):
+        return "the table has grown"
+    before, now = ({name: values[at] for name, values in differing.items()} for at in (0, 1))
+    return other_options(before, now)
 
 
 def execute(options: Options) -> int:

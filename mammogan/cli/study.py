@@ -23,6 +23,7 @@ from typing import NoReturn
 from mammogan.cluster.backend import choose, note
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.errors import UserError
+from mammogan.io.atomic import Digest
 from mammogan.io.options import Grouped, run
 from mammogan.io.terminal import say
 from mammogan.study.pipeline import StudyPlan
@@ -63,32 +64,32 @@ def execute(options: Options) -> int:
     sections = read_sections(options.config)
     chosen = resolutions(options.resolution, workspace)
     objectives = tuple(dict.fromkeys(options.objective))
-    line = StudyPlan(
+    plan = StudyPlan(
         workspace, chosen, options.cohort, sections, options.cluster, where.name, objectives, options.reading
     )
-    stages = line.stages()
+    stages = plan.stages()
     folder = workspace.root / "study"
-    done = done_before(stages, folder)
-    check_trainings(stages, done, workspace)
-    say(tree(stages, lambda stage: plan_state(stage, stages, done, folder)))
+    done = done_before(stages)
+    check_trainings(stages, done, workspace, plan.hashes.of)
+    say(tree(stages, lambda stage: plan_state(stage, stages, done)))
     if not options.cluster.dry_run:
         check_writable(folder)
     if where.name == "slurm":
-        return on_slurm(stages, done, options)
+        return on_slurm(stages, done, options, plan.hashes.of)
     if options.cluster.dry_run:
         say("\n".join(" ".join(stage.command) for stage in stages if stage.name not in done))
         return 0
     return run_stages(stages, options.parallel, folder)
 
 
-def resolutions(asked: tuple[str, ...], workspace: Workspace) -> tuple[Resolution, ...]:
+def resolutions(requested: tuple[str, ...], workspace: Workspace) -> tuple[Resolution, ...]:
     """Return the requested resolutions, else those that have shards, else high and low."""
-    if asked:
-        return tuple(dict.fromkeys(map(Resolution.parse, asked)))
+    if requested:
+        return tuple(dict.fromkeys(map(Resolution.parse, requested)))
     return tuple(workspace.resolutions()) or (HIGH, LOW)
 
 
-def on_slurm(stages: list[Stage], done: set[str], options: Options) -> int:
+def on_slurm(stages: list[Stage], done: set[str], options: Options, digest: Digest) -> int:
     """Submit the stages that are neither done, queued nor running, each after those it needs; print all stages with job
     ids.
 
@@ -99,13 +100,13 @@ def on_slurm(stages: list[Stage], done: set[str], options: Options) -> int:
     from mammogan.study.submit import scripts, submit_stages
 
     workspace = Workspace(options.workspace)
-    work = partial(work_of, stages, workspace)
+    work = partial(work_of, stages, workspace, digest=digest)
     if options.cluster.dry_run:
         show_scripts(scripts(stages, done, work))
         return 0
     jobs = {stage.name: job_of(stage, stages, workspace)[0] for stage in stages}
-    found = submit_stages(stages, done, work, jobs, workspace.root / "study")
-    say(tree(stages, found.told))
+    found = submit_stages(stages, done, work, jobs)
+    say(tree(stages, found.state_of))
     return waited(found.awaited(jobs)) if options.cluster.wait else 0
 
 

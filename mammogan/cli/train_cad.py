@@ -14,13 +14,23 @@ from pathlib import Path
 from typing import NoReturn
 
 from mammogan.cluster.job import Job
-from mammogan.cluster.launch import choose_resolution, launch, on_requested_device, refuse_other_settings
+from mammogan.cluster.launch import choose_resolution, launch, on_requested_device
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import TrainCad
 from mammogan.config import CadConfig
+from mammogan.data.shards.index import ShardIndex
+from mammogan.io.atomic import Digest, sha256
 from mammogan.io.options import Flat, Grouped, run
-from mammogan.training.run.preflight import as_learned, check_cad_inputs, check_own_classes
-from mammogan.workspace import Workspace
+from mammogan.study.outdated import of_training
+from mammogan.training.run.preflight import (
+    as_learned,
+    check_cad_inputs,
+    check_own_classes,
+    named_weights,
+    refuse_other_settings,
+)
+from mammogan.training.run.run_folder import Run
+from mammogan.workspace import Resolution, Workspace
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ class Options:
     cluster: Grouped[ClusterConfig] = field(default=ClusterConfig())
 
 
-def jobs(options: Options) -> list[Job]:
+def jobs(options: Options, digest: Digest = sha256) -> list[Job]:
     """Return the training as a job, the only one of this command."""
     workspace = Workspace(options.workspace)
     resolution = choose_resolution(options.training.resolution, workspace)
@@ -41,14 +51,23 @@ def jobs(options: Options) -> list[Job]:
     config = replace(options.training, resolution=str(resolution), compute=compute)
     folder = workspace.cad_run(resolution)
     check = partial(check_cad_inputs, as_learned(config), workspace)
-    settings = partial(check_settings, folder, as_learned(config))
+    settings = partial(check_settings, folder, as_learned(config), digest)
     return [Job(folder.name, TrainCad(config, workspace), folder, folder / "done.json", config.pairs, check, settings)]
 
 
-def check_settings(folder: Path, config: CadConfig) -> None:
+def check_settings(folder: Path, config: CadConfig, digest: Digest = sha256) -> None:
     """Raise UserError, before submission, for a classifier that cannot be imported or a run with other settings."""
     check_own_classes(classifier=config.classifier)
-    refuse_other_settings(folder, config)
+    refuse_other_settings(folder, config, digest)
+
+
+def outdated(options: Options, digest: Digest) -> str:
+    """Return why a finished training is not the one that is requested; empty when it is."""
+    [job] = jobs(options)
+    config = as_learned(options.training)
+    shards = Workspace(options.workspace).shards(Resolution.parse(config.resolution))
+    inputs = {"shards_sha256": ShardIndex.load(shards).fingerprint, **named_weights(config, digest)}
+    return of_training(Run(job.folder), config, inputs)
 
 
 def execute(options: Options) -> int:

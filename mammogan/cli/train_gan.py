@@ -16,12 +16,17 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from mammogan.cluster.job import Job
-from mammogan.cluster.launch import choose_resolution, launch, on_requested_device, refuse_other_settings
+from mammogan.cluster.launch import choose_resolution, launch, on_requested_device
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import TrainGan
 from mammogan.config import GanConfig
+from mammogan.data.shards.index import ShardIndex
+from mammogan.io.atomic import Digest, sha256
 from mammogan.io.options import Flat, Grouped, run
-from mammogan.training.run.preflight import check_gan_inputs, check_own_classes, check_remover
+from mammogan.study.outdated import of_training
+from mammogan.training.run.checkpoint_files import choose_checkpoint
+from mammogan.training.run.preflight import check_gan_inputs, check_own_classes, check_remover, refuse_other_settings
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Resolution, Workspace
 
 
@@ -38,18 +43,23 @@ class Options:
     cluster: Grouped[ClusterConfig] = field(default=ClusterConfig())
 
 
-def jobs(options: Options) -> list[Job]:
+def jobs(options: Options, digest: Digest = sha256) -> list[Job]:
     """Return one job for each requested direction."""
     workspace = Workspace(options.workspace, options.training.objective)
     resolution = choose_resolution(options.training.resolution, workspace)
     compute = on_requested_device(options.training.compute, options.cluster)
     config = replace(options.training, resolution=str(resolution), compute=compute)
     chosen = list(Direction) if options.direction == "both" else [Direction(options.direction)]
-    return [_job(config, direction, workspace, resolution, chosen) for direction in chosen]
+    return [_job(config, direction, workspace, resolution, chosen, digest) for direction in chosen]
 
 
 def _job(
-    config: GanConfig, direction: Direction, workspace: Workspace, resolution: Resolution, chosen: Sequence[Direction]
+    config: GanConfig,
+    direction: Direction,
+    workspace: Workspace,
+    resolution: Resolution,
+    chosen: Sequence[Direction],
+    digest: Digest,
 ) -> Job:
     """Return one training as a job. With the lesion objective, insertion uses the trained remover, so removal comes
     first."""
@@ -63,7 +73,7 @@ def _job(
         complete=folder / "done.json",
         pairs=config.lesion.pairs if lesion else config.pairs,
         check=partial(check, config, workspace, needs_remover=bool(remover) and not comes_first),
-        settings=partial(check_settings, folder, config),
+        settings=partial(check_settings, folder, config, digest),
         after=remover if comes_first else "",
     )
 
@@ -75,10 +85,22 @@ def check(config: GanConfig, workspace: Workspace, needs_remover: bool) -> None:
         check_remover(Resolution.parse(config.resolution), workspace)
 
 
-def check_settings(folder: Path, config: GanConfig) -> None:
+def check_settings(folder: Path, config: GanConfig, digest: Digest = sha256) -> None:
     """Raise UserError, before submission, for a generator that cannot be imported or a run with other settings."""
     check_own_classes(generator=config.generator)
-    refuse_other_settings(folder, config)
+    refuse_other_settings(folder, config, digest)
+
+
+def outdated(options: Options, digest: Digest) -> str:
+    """Return why a finished training of one direction is not the one that is requested; empty when it is."""
+    [job] = jobs(options)
+    workspace, resolution = Workspace(options.workspace), Resolution.parse(options.training.resolution)
+    files = {"cad_sha256": workspace.cad_run(resolution)}
+    files["remover_sha256"] = workspace.of("lesion").gan_run(resolution, Direction.REMOVE)
+    run = Run(job.folder)
+    inputs = {name: digest(choose_checkpoint(files[name])) for name in run.recorded(files)}
+    inputs["shards_sha256"] = ShardIndex.load(workspace.shards(resolution)).fingerprint
+    return of_training(run, options.training, inputs)
 
 
 def execute(options: Options) -> int:

@@ -2,7 +2,7 @@
 
     mammogan watch --workspace work
     mammogan watch --workspace work --every 60
-    mammogan watch --workspace work --json | jq '.stages[] | {name, told, error}'
+    mammogan watch --workspace work --json | jq '.stages[] | {name, message, error}'
 
 On a terminal the table is drawn again every --every seconds until Ctrl-C; elsewhere it is printed once, with exit code
 1 when a stage has failed or was cancelled, else 0. The states come from squeue and sacct; without accounting, from

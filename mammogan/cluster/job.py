@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mammogan.cluster.tasks import Task
 
@@ -28,8 +29,8 @@ class Job:
     """Raises UserError when the work would refuse its settings; called before submission, not hours later in a job."""
     after: str = ""
     """Name of a job launched together with this one that must succeed first; empty when this one can begin at once."""
-    asks: str | None = None
-    """For a study's stage: the part of its command that decides what is made; recorded with its jobs."""
+    requested: Mapping[str, Any] | None = None
+    """For a study's stage: its options by name; recorded with its jobs."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
@@ -15,7 +14,7 @@ from mammogan.cluster.backend import check_shared, choose, note, ranks_here, sta
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Series, Task
-from mammogan.config import CadConfig, ComputeConfig, GanConfig
+from mammogan.config import ComputeConfig
 from mammogan.errors import UserError
 from mammogan.workspace import Resolution, Workspace
 
@@ -125,12 +124,3 @@ def _check_alone(config: ClusterConfig) -> None:
 def _called(task: Task) -> int:
     task()
     return 0
-
-
-def refuse_other_settings(run: Path, config: CadConfig | GanConfig) -> None:
-    """Raise UserError when the run was begun with settings that lead to a different result than ``config``."""
-    if (run / "config.yaml").is_file():
-        from mammogan.training.run.preflight import named_weights
-        from mammogan.training.run.run_folder import Run
-
-        Run(run).check(config, named_weights(config))

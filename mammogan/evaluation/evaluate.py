@@ -9,9 +9,8 @@ from typing import Any
 
 from mammogan.attack.config import EvaluateConfig, report_folder
 from mammogan.attack.domain_check import notice_of_another_cad
-from mammogan.attack.folder import AdversarialFolder, option_of
+from mammogan.attack.folder import AdversarialFolder
 from mammogan.data.shards.index import ShardIndex
-from mammogan.errors import MissingInput
 from mammogan.evaluation.critics import notices_of_dead_critics
 from mammogan.evaluation.examples import Samples, choose, collect
 from mammogan.evaluation.lesion.controls import ControlScore
@@ -19,14 +18,16 @@ from mammogan.evaluation.origin import cohort_facts, training_facts
 from mammogan.evaluation.phantom_truth import phantom_truth
 from mammogan.evaluation.report.report import write_report
 from mammogan.evaluation.result import Result, summarise
+from mammogan.evaluation.score_plan import ScoreTask, Scoring, settings_of_report, withdraw_report
+from mammogan.evaluation.score_plan import columns as columns
+from mammogan.evaluation.score_plan import scorings as scorings
 from mammogan.evaluation.scores import Scored
-from mammogan.evaluation.scoring import ScoreTask, Scoring, control_scores, score_shard, scored, withdraw_report
+from mammogan.evaluation.scoring import control_scores, score_shard, scored
 from mammogan.io.atomic import sha256, write_json
 from mammogan.io.provenance import made_by
-from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say
 from mammogan.training.run.trained_networks import run_of
-from mammogan.workspace import HIGH, OBJECTIVES, Direction, Resolution, Workspace
+from mammogan.workspace import Direction, Resolution, Workspace
 
 
 def evaluate(workspace: Workspace, config: EvaluateConfig) -> Path:
@@ -47,55 +48,11 @@ def report(workspace: Workspace, config: EvaluateConfig) -> Path:
     results = measure_all(scorings(workspace, config))
     write_report(folder, results, config)
     sizes = list(dict.fromkeys(str(r.resolution) for r in results))
-    done = {"resolutions": sizes, "columns": [r.name for r in results], "made_by": made_by()}
+    settings = settings_of_report(config)
+    done = {"resolutions": sizes, "columns": [r.name for r in results], "settings": settings, "made_by": made_by()}
     write_json(folder / "done.json", done)
     say(f"report: {folder / 'index.html'}")
     return folder / "index.html"
-
-
-def scorings(workspace: Workspace, config: EvaluateConfig) -> list[Scoring]:
-    """Return what has to be scored, one Scoring per report column. The controls do not depend on the objective, so they
-    are measured only with the first column of each resolution."""
-    found: list[Scoring] = []
-    for view, resolution in columns(workspace, config):
-        first = all(resolution != other.resolution for other in found)
-        own = config if first else replace(config, controls=False)
-        found.append(Scoring.of(view, resolution, own))
-    return found
-
-
-def columns(workspace: Workspace, config: EvaluateConfig) -> list[tuple[Workspace, Resolution]]:
-    """Return the report's columns: each resolution with the workspace of each objective.
-
-    They are the requested ones, in that order, or all that have adversarial mammograms of the split, highest resolution
-    first. Raise MissingInput if a requested one has none, or if there are none at all.
-    """
-    views = [Workspace(workspace.root, objective) for objective in config.objective or workspace.attacks()]
-    sizes = [Resolution.parse(text) for text in config.resolution] or workspace.resolutions()
-    there = [(view, size) for size in sizes for view in views if _is_column(view, size, config)]
-    for size in sizes if config.resolution else ():
-        if size not in [found for _, found in there]:
-            AdversarialFolder(views[0], size).of_split(config.split)  # raises MissingInput with the command to run
-    for view in views if config.objective or not there else ():
-        if view not in [found for found, _ in there]:
-            raise _missing(view, config.split)
-    return there
-
-
-def _is_column(view: Workspace, size: Resolution, config: EvaluateConfig) -> bool:
-    """Whether there is something to evaluate; a folder adversarial-NAME that no attack made, such as a copy, is not."""
-    folder = AdversarialFolder(view, size)
-    wanted = bool(config.objective) or view.objective in OBJECTIVES or folder.is_of_own_attack(config.split)
-    return wanted and folder.holds(config.split)
-
-
-def _missing(view: Workspace, split: str) -> MissingInput:
-    wanted = "" if split == "test" else f" --split {split}"
-    wanted += option_of(view.objective)
-    return MissingInput(
-        f"no adversarial mammograms of split {split} in {view.adversarial(HIGH).parent}; run\n"
-        f"  mammogan generate --workspace {shell_word(view.root)}{wanted}"
-    )
 
 
 def measure_all(columns: Sequence[Scoring]) -> list[Result]:

@@ -6,9 +6,8 @@ Real mammograms have no truth.json; then there is nothing to measure, which is n
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mammogan.data.cohort.workspace_table import REMEDY, row_of, rows_by_key
 from mammogan.data.dicom.placement import Placement, apply_placement_to_mask, place_pixels
-from mammogan.data.phantom.origin import cohort_folder
+from mammogan.evaluation.phantom_record import PhantomRecord
 from mammogan.io.atomic import version
-from mammogan.io.records import DamagedRecord, Misfit, fit, parse_record
 
 Pixels = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
@@ -90,18 +87,12 @@ def _rms(pixels: Pixels, twin: Pixels | None, lesion: Mask) -> float | None:
     return float(np.sqrt(np.mean((pixels[lesion].astype(float) - twin[lesion]) ** 2))) / 65535
 
 
-class PhantomTruth:
-    """Finds truth.json from the file paths in a workspace's cohort table, and returns what it says about each key."""
-
-    def __init__(self, cohort: Path) -> None:
-        self._cohort = cohort
-        self._rows = rows_by_key(cohort) if cohort.is_file() else {}
-        self._folders: dict[Path, Path | None] = {}
-        self._truth_files: dict[Path, _TruthFile] = {}
+class PhantomTruth(PhantomRecord):
+    """Returns what truth.json says about each key, in the shards' frame."""
 
     def of(self, key: str, facts: dict[str, Any]) -> LesionTruth | None:
         """Return the truth of one sample (its key and JSON); None if it is no phantom or has no lesion."""
-        found = self._image(key)
+        found = self.image(key)
         if not found or not found[2].get("mask"):
             return None
         row, folder, known = found
@@ -114,69 +105,10 @@ class PhantomTruth:
 
     def near(self, key: str, facts: dict[str, Any]) -> Mask | None:
         """Return the pixels (H,W) near a lesion of one sample, without reading its images; None as for ``of``."""
-        found = self._image(key)
+        found = self.image(key)
         if not found:
             return None
         return near_lesions(found[2]["lesions"], Placement.from_json(facts["placement"]), facts["spacing_mm"])
-
-    def _image(self, key: str) -> tuple[dict[str, str], Path, dict[str, Any]] | None:
-        """Return its row of the table, its phantom's folder, and its entry in truth.json; None if it has no known
-        lesion. Raise UserError if truth.json is there and does not know it."""
-        row = self._row(key)
-        folder = self._folder(Path(row["path"]).parent) if row else None
-        if row is None or folder is None:
-            return None
-        images, name = self._truth_file_in(folder).images, Path(row["path"]).stem
-        if name not in images:
-            raise DamagedRecord(self._cohort, f"{folder / 'truth.json'} knows no image of the path of {key}", REMEDY)
-        known = images[name]
-        return (row, folder, known) if known and known["lesions"] else None
-
-    def sha256_of(self, keys: Iterable[str]) -> list[str]:
-        """Return the sha256 of every truth.json that covers some of these samples; empty if none is a phantom."""
-        parents = {Path(row["path"]).parent for key in keys if (row := self._row(key))}
-        folders = {folder for parent in parents if (folder := self._folder(parent))}
-        return sorted(self._truth_file_in(folder).sha256 for folder in folders)
-
-    def _row(self, key: str) -> dict[str, str] | None:
-        """Return a sample's row of the table; None if there is no table. Raise UserError if it lacks the sample."""
-        return row_of(self._rows, key, self._cohort) if self._rows else None
-
-    def _truth_file_in(self, folder: Path) -> _TruthFile:
-        """Return the content of a folder's truth.json, read again if the file was rewritten."""
-        path = folder / "truth.json"
-        written = version(path)
-        if folder not in self._truth_files or self._truth_files[folder].written != written:
-            held = path.read_bytes()
-            self._truth_files[folder] = _TruthFile(written, hashlib.sha256(held).hexdigest(), _images_of(path, held))
-        return self._truth_files[folder]
-
-    def _folder(self, folder: Path) -> Path | None:
-        """Return the nearest folder, from ``folder`` upwards, that holds a phantom's truth.json."""
-        if folder not in self._folders:
-            self._folders[folder] = cohort_folder(folder, "truth.json")
-        return self._folders[folder]
-
-
-def _images_of(path: Path, content: bytes) -> dict[str, Any]:
-    """Return the images of a truth.json. Raise UserError if it is damaged."""
-    try:
-        values = parse_record(content)
-        fit(values, {"images": dict})
-    except Misfit as error:
-        remedy = "Delete it and repeat mammogan make-phantom with the same settings, which writes it again"
-        raise DamagedRecord(path, str(error), remedy) from None
-    images: dict[str, Any] = values["images"]
-    return images
-
-
-@dataclass(frozen=True)
-class _TruthFile:
-    """The content of a truth.json, with the version of the file."""
-
-    written: tuple[int, ...]
-    sha256: str
-    images: dict[str, Any]
 
 
 def phantom_truth(cohort: Path) -> PhantomTruth:

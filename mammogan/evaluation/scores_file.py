@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mammogan.io.records import built, read_record, write_record
-from mammogan.io.temporary import remove_abandoned_of
+from mammogan.data.shards.marked_folder import MarkedFolder
+from mammogan.io.records import built
 
 T = TypeVar("T")
 SHAPE = {"made_from": dict, "scores": [dict]}
@@ -24,14 +24,19 @@ REASONS = {
 """Why scores are outdated, by the name of the input that differs."""
 
 
+def scores_in(folder: Path) -> MarkedFolder:
+    """Return a folder of scores; the file of a shard is its own marker, and the report is their index."""
+    return MarkedFolder(folder, None, SHAPE, REMEDY)
+
+
 def read_kept(path: Path, made_from: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
     """Return why the scores of a file have to be made, or "" if they are current, and the scores in the file.
 
     Raise UserError if the file is damaged.
     """
-    if not path.is_file():
+    made = scores_in(path.parent).read(path.name)
+    if made is None:
         return "not scored yet", []
-    made = read_record(path, SHAPE, REMEDY)
     changed = [REASONS[name] for name, value in made_from.items() if made["made_from"].get(name) != value]
     return ", ".join(changed), made["scores"]
 
@@ -43,5 +48,4 @@ def understood(path: Path, make: Callable[[dict[str, Any]], T], scores: list[dic
 
 def keep(path: Path, made_from: dict[str, Any], scores: list[dict[str, Any]]) -> None:
     """Write scores together with what they were made from."""
-    remove_abandoned_of(path)
-    write_record(path, {"made_from": made_from, "scores": scores})
+    scores_in(path.parent).finish(path.name, {"made_from": made_from, "scores": scores})

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -104,6 +104,10 @@ def version(path: Path) -> tuple[int, ...]:
 def read_json(path: Path) -> Any:
     """Read a JSON file, UTF-8."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+Digest = Callable[[Path], str]
+"""Returns the sha256 of a file, read or remembered."""
 
 
 def sha256(path: Path) -> str:

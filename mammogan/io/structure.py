@@ -145,6 +145,24 @@ def _type_name(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
 
 
+def by_name(options: Any, prefix: str = "") -> Values:
+    """Return all options by their dotted names, as JSON gives them back: paths and choices as text, tuples as lists."""
+    found: Values = {}
+    for name, _, flat in fields(type(options)):
+        value = getattr(options, name)
+        if dataclasses.is_dataclass(value):
+            found |= by_name(value, prefix if flat else f"{prefix}{name}.")
+        else:
+            found[prefix + name] = _plain(value)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path | Enum) else value
+
+
 def words_of(options: Any, shown: Sequence[str] = (), than: Any = None, prefix: str = "") -> list[str]:
     """Return the words of a command line that parse into these options: the values that differ from the defaults, and
     those named in ``shown``. ``than``: an instance of the defaults."""

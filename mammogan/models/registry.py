@@ -14,15 +14,13 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from mammogan.config import CLASSIFIER, GENERATOR
+from mammogan.config import CLASSIFIER, GENERATOR, LESION_GENERATORS
 from mammogan.errors import UserError
 from mammogan.io.atomic import sha256
 from mammogan.models.networks import Cad, Critic, Discriminator, Gnet
 
 _CLASSIFIERS: dict[str, type[Critic]] = {CLASSIFIER: Cad}
 _GENERATORS: dict[str, Callable[..., nn.Module]] = {GENERATOR: Gnet}
-LESION_GENERATORS = ("residual-map", "transplant")
-"""What checkpoints call the lesion objective's remover, and its bank of lesions; reserved for them."""
 Class = TypeVar("Class", bound=type)
 
 

@@ -23,10 +23,11 @@ class ActiveJobs:
     submissions: tuple[Submission, ...]
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """The jobs in words, such as 'job 7, running'."""
-        by_hand = ", submitted manually" if all(submission.asks is None for submission in self.submissions) else ""
-        state = f"job {', '.join(self.job_ids)}, {'running' if self.runs else 'queued'}{by_hand}"
+        manually = all(submission.requested is None for submission in self.submissions)
+        state = f"job {', '.join(self.job_ids)}, {'running' if self.runs else 'queued'}"
+        state += ", submitted manually" if manually else ""
         return state if self.completing else f"{state}, and other tasks of it failed: run the command again afterwards"
 
 
@@ -77,8 +78,8 @@ def active_jobs(folders: Mapping[str, Collection[Path]]) -> dict[str, ActiveJobs
         return {}
     with answered(ids):
         alive = _alive(ids)
-    told = {stage: _of_stage(submissions, alive) for stage, submissions in found.items()}
-    return {stage: jobs for stage, jobs in told.items() if jobs.job_ids}
+    active = {stage: _of_stage(submissions, alive) for stage, submissions in found.items()}
+    return {stage: jobs for stage, jobs in active.items() if jobs.job_ids}
 
 
 def _of_stage(submissions: Sequence[Submission], alive: Mapping[str, _Queued]) -> ActiveJobs:

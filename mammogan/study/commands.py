@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mammogan.cluster.job import Array, Job
+from mammogan.io.atomic import Digest
 from mammogan.io.structure import words_of
 
 PYTHON = (sys.executable, "-u", "-m", "mammogan")
@@ -26,16 +27,21 @@ class StudyCommand:
     """Name on the command line, such as train-cad."""
     options: type
     """Dataclass of its options."""
-    jobs: Callable[[Any], list[Job]] | None
-    """Returns the jobs that it would launch; None for a command that launches none."""
-    arrays: Callable[[Any], list[Array]] | None
-    """For work on shards: returns the tasks that are not yet done."""
+    jobs: Callable[..., list[Job]] | None
+    """Returns the jobs that it would launch, given its options and how files are hashed; None for a command that
+    launches none."""
+    arrays: Callable[..., list[Array]] | None
+    """For work on shards: returns the tasks that are not yet done, given the same."""
+
+    outdated: Callable[[Any, Digest], str]
+    """Returns why its results are not those that are requested, in a sentence; empty when they are."""
 
     @classmethod
     def load(cls, name: str) -> StudyCommand:
         """Import the module of a command."""
         module = importlib.import_module(f"mammogan.cli.{name.replace('-', '_')}")
-        return cls(name, module.Options, getattr(module, "jobs", None), getattr(module, "arrays", None))
+        jobs, arrays = getattr(module, "jobs", None), getattr(module, "arrays", None)
+        return cls(name, module.Options, jobs, arrays, module.outdated)
 
     def words(self, options: Any) -> tuple[str, ...]:
         """Return the complete command line that runs it with these options in a process of its own."""

@@ -24,8 +24,7 @@ PATIENCE = 60.0
 def run(stages: Sequence[Stage], at_once: int, folder: Path) -> int:
     """Run the stages that are not done, at most ``at_once`` at a time; return 1 after a failure, else 0.
 
-    ``folder`` holds each stage's log and, once it has completed, the settings requested of it. UserError when it cannot
-    be written, at the start or later.
+    ``folder`` holds each stage's log. UserError when it cannot be written, at the start or later.
 
     After a failure nothing new starts; stages that run continue to their end, since they do not depend on the failed
     one.
@@ -71,7 +70,7 @@ class _Run:
             self._start(stage, beside)
 
     def _pass_over_done(self) -> None:
-        done = done_before(self.stages, self.folder)
+        done = done_before(self.stages)
         for stage in self._untouched():
             if stage.name in done and self._has_needs(stage):
                 say(f"{stage.name}: done before")
@@ -127,7 +126,7 @@ class _Run:
 
     def _note_end(self, stage: Stage, child: subprocess.Popen[str], trouble: Exception | None) -> None:
         if trouble:
-            raise self._told(stage, trouble)
+            raise self._explained(stage, trouble)
         code = exit_code(child)
         took = duration(time.monotonic() - self.running.pop(stage.name))
         how = f"{stage.name} failed with exit code {code}" if code not in stage.fine else self._completed(stage)
@@ -138,7 +137,7 @@ class _Run:
         self.finished.add(stage.name)
         say(f"{stage.name}: done in {took}")
 
-    def _told(self, stage: Stage, trouble: Exception) -> Exception:
+    def _explained(self, stage: Stage, trouble: Exception) -> Exception:
         """Return a UserError for a log that cannot be written, which the user can correct, and any other exception as
         it is."""
         if isinstance(trouble, BrokenPipeError) or not isinstance(trouble, OSError):
@@ -149,9 +148,9 @@ class _Run:
         )
 
     def _completed(self, stage: Stage) -> str:
-        """Record a stage that succeeded; return why it is not complete, or '' when it is."""
+        """Complete a stage that succeeded; return why it is not complete, or '' when it is."""
         try:
-            complete(stage, inputs_of(stage, self.stages), self.folder)
+            complete(stage.name, stage.makes, inputs_of(stage, self.stages))
         except UserError as error:
             return str(error)
         return ""

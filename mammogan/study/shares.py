@@ -50,8 +50,8 @@ def work_through(steps: Mapping[str, Task]) -> None:
             failed[name] = str(error) or type(error).__name__
             print(f"error: {name}: {failed[name]}", file=sys.stderr, flush=True)
     if failed:
-        told = "; ".join(f"{name} ({why.splitlines()[0]})" for name, why in failed.items())
-        raise UserError(f"{len(failed)} of {len(steps)} shards failed: {told}")
+        which = "; ".join(f"{name} ({why.splitlines()[0]})" for name, why in failed.items())
+        raise UserError(f"{len(failed)} of {len(steps)} shards failed: {which}")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""The stages of a study as data, and whether each is done: by its results, their times, and the settings they had."""
+"""The stages of a study as data, and whether each is done: by its results and what they record."""
 
 from __future__ import annotations
 
 import os
-import shlex
 import tempfile
+import time
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,8 +13,6 @@ from typing import Any
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Task
 from mammogan.errors import UserError
-from mammogan.io.atomic import write_text
-from mammogan.study.command_diff import differences
 
 
 @dataclass(frozen=True)
@@ -28,11 +26,9 @@ class Stage:
     """Stages that come before; all of them are earlier in the list."""
     makes: tuple[Path, ...] = ()
     """Files that exist when it is done, and not before."""
-    asks: tuple[str, ...] = ()
-    """The part of its command that decides what is made; recorded when it has completed. Empty: any existing result is
-    used."""
-    would_do_more: Callable[[], bool] | None = None
-    """Returns whether its command would do more than its result records; called for results that were made manually."""
+    outdated: Callable[[], str] | None = None
+    """Returns why its results are not those that are requested, by what lies beside them; '' when they are. None: any
+    existing result is used."""
     reads: tuple[Path, ...] | None = None
     """Files that it reads, of those that the stages it needs make; None: all of them."""
     fine: tuple[int, ...] = (0,)
@@ -47,18 +43,15 @@ class Stage:
     """Its requests to the cluster."""
     options: Any = None
     """The options of its command, as an object of the command's class."""
+    requested: dict[str, Any] = field(default_factory=dict)
+    """The options that decide what is made, by name."""
     runs: str = ""
     """Name of its command, such as train-cad."""
     recorded: tuple[Path, ...] = ()
     """On a cluster: other folders that may record jobs doing the same work, submitted manually or by a study."""
 
-    @property
-    def asked(self) -> str:
-        """``asks`` as one line of a shell."""
-        return shlex.join(self.asks)
 
-
-def done_before(stages: Sequence[Stage], folder: Path) -> set[str]:
+def done_before(stages: Sequence[Stage]) -> set[str]:
     """Return the names of stages whose results exist, were made as requested now, and are newer than their inputs.
 
     The other stages run their command, which loses nothing: it finds that all is done, continues, or says why it
@@ -68,18 +61,17 @@ def done_before(stages: Sequence[Stage], folder: Path) -> set[str]:
     done: set[str] = set()
     for stage in stages:
         needs = [need for need in stages if need.name in stage.needs]
-        if all(inputs_ready(stage, need, stages, done, folder) for need in needs) and not why_again(
-            stage, inputs_of(stage, stages), folder
-        ):
+        ready = all(inputs_ready(stage, need, stages, done) for need in needs)
+        if ready and not why_again(stage, inputs_of(stage, stages)):
             done.add(stage.name)
     return done
 
 
-def inputs_ready(stage: Stage, need: Stage, stages: Sequence[Stage], done: Set[str], folder: Path) -> bool:
+def inputs_ready(stage: Stage, need: Stage, stages: Sequence[Stage], done: Set[str]) -> bool:
     """Return whether the files that ``stage`` reads from ``need`` exist and stay, even if ``need`` must make others."""
-    part = _as_read_by(stage, need)
-    stands = done >= set(need.needs) and not why_again(part, inputs_of(need, stages), folder)
-    return need.name in done or (stage.reads is not None and stands)
+    if need.name in done or stage.reads is None:
+        return need.name in done
+    return done >= set(need.needs) and not why_again(_as_read_by(stage, need), inputs_of(need, stages))
 
 
 def _as_read_by(stage: Stage, need: Stage) -> Stage:
@@ -87,28 +79,15 @@ def _as_read_by(stage: Stage, need: Stage) -> Stage:
     return need if stage.reads is None else replace(need, makes=tuple(p for p in need.makes if p in stage.reads))
 
 
-def why_again(stage: Stage, inputs: Sequence[Path], folder: Path) -> str:
-    """Return why a stage's results cannot be kept as they are; empty when they can.
-
-    Results that were made manually are kept, unless they record less or more than is requested. Results of the study
-    that another command has made again are not kept, unless they record all that is requested.
-    """
+def why_again(stage: Stage, inputs: Sequence[Path]) -> str:
+    """Return why a stage's results cannot be kept as they are; empty when they can, whoever made them."""
     if missing := [path.name for path in stage.makes if not path.exists()]:
         return f"{', '.join(missing)} not there"
     if not stage.makes:
         return "it makes no file"
     if _older(stage.makes, inputs):
         return f"made before {max((p for p in inputs if p.exists()), key=_made_at)}"
-    kept = _kept(stage, folder)
-    by_hand = not kept.is_file() or max(map(_made_at, stage.makes)) > _made_at(kept)
-    if by_hand and (stage.would_do_more is not None or not kept.is_file()):
-        more_or_less = stage.would_do_more is not None and stage.would_do_more()
-        return "more or less is requested than it has" if more_or_less else ""
-    if not stage.asks:
-        return ""
-    if changed := differences(kept.read_text(encoding="utf-8"), stage.asked):
-        return f"requested with other options: {changed}"
-    return "made since by another command" if by_hand else ""
+    return stage.outdated() if stage.outdated else ""
 
 
 def inputs_of(stage: Stage, stages: Sequence[Stage]) -> tuple[Path, ...]:
@@ -129,30 +108,26 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def complete(stage: Stage, inputs: Sequence[Path], folder: Path) -> None:
-    """Record in ``folder`` the settings requested of a stage, now that it has made everything; UserError when it has
-    not."""
-    if missing := [str(path) for path in stage.makes if not path.exists()]:
-        raise UserError(f"{stage.name} ended without making {', '.join(missing)}")
-    if _older(stage.makes, inputs):  # it found everything up to date and wrote nothing
-        for path in stage.makes:
-            path.touch()
-    if stage.asks:
-        write_text(kept := _kept(stage, folder), stage.asked + "\n")
-        if (newest := max(map(_made_at, stage.makes), default=0)) > _made_at(
-            kept
-        ):  # another machine's clock may be ahead
-            os.utime(kept, ns=(newest, newest))
+def complete(name: str, makes: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Check that a stage has made everything, and mark its results as newer than their inputs; UserError when it has
+    not made them."""
+    if missing := [str(path) for path in makes if not path.exists()]:
+        raise UserError(f"{name} ended without making {', '.join(missing)}")
+    if _older(makes, inputs):  # it found everything up to date and wrote nothing
+        newest = max(_made_at(path) for path in inputs if path.exists())  # another machine's clock may be ahead
+        now = max(time.time_ns(), newest)
+        for path in makes:
+            os.utime(path, ns=(now, now))
 
 
 @dataclass(frozen=True)
 class CompletingTask(Task):
-    """A stage's work as a task on a cluster, which also records that the stage is complete, as on this machine."""
+    """A stage's work as a task on a cluster, which completes the stage as on this machine."""
 
     task: Task
-    stage: Stage
+    name: str
+    makes: tuple[Path, ...]
     inputs: tuple[Path, ...]
-    folder: Path
 
     def __call__(self) -> None:
         self.task()  # may end the process here, to go back to the queue
@@ -164,11 +139,7 @@ class CompletingTask(Task):
 
     def _complete(self) -> None:
         if os.environ.get("RANK", "0") == "0":
-            complete(self.stage, self.inputs, self.folder)
-
-
-def _kept(stage: Stage, folder: Path) -> Path:
-    return folder / f"{stage.name}.command"
+            complete(self.name, self.makes, self.inputs)
 
 
 def tree(stages: Sequence[Stage], state: Callable[[Stage], str]) -> str:
@@ -179,16 +150,16 @@ def tree(stages: Sequence[Stage], state: Callable[[Stage], str]) -> str:
         depth[stage.name] = max((depth[need] + 1 for need in stage.needs), default=0)
         lines.append(("  " * depth[stage.name] + stage.name, state(stage)))
     width = max((len(name) for name, _ in lines), default=0)
-    return "\n".join(f"{name:<{width}}  {told}" for name, told in lines)
+    return "\n".join(f"{name:<{width}}  {shown}" for name, shown in lines)
 
 
-def plan_state(stage: Stage, stages: Sequence[Stage], done: set[str], folder: Path) -> str:
+def plan_state(stage: Stage, stages: Sequence[Stage], done: set[str]) -> str:
     """Return 'done', 'to run' or 'waits for ...', and why."""
     if stage.name in done:
         return "done"
     missing = [need for need in stage.needs if need not in done]
     state = f"waits for {', '.join(missing)}" if missing else "to run"
-    why = why_again(stage, inputs_of(stage, stages), folder)
+    why = why_again(stage, inputs_of(stage, stages))
     return f"{state}: {why}" if why else state
 
 

@@ -11,9 +11,11 @@ from mammogan.cluster.slurm.profile import ClusterConfig, for_one_process
 from mammogan.cluster.tasks import Command, TrainCad
 from mammogan.config import CadConfig, GanConfig
 from mammogan.errors import UserError
+from mammogan.io.atomic import Digest, sha256
 from mammogan.study.commands import StudyCommand
 from mammogan.study.shares import share_commands
 from mammogan.study.stage import CompletingTask, Stage, inputs_of
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import OBJECTIVES, Direction, Resolution, Workspace
 
 Work = Job | Array
@@ -24,15 +26,18 @@ def job_of(stage: Stage, stages: Sequence[Stage], workspace: Workspace) -> tuple
 
     A training is the job itself, so that it can be requeued; any other stage is its command as one process.
     """
-    folder, job, requests = workspace.root / "study", _training(stage), stage.cluster
+    job, requests = _training(stage), stage.cluster
     if job is None:
-        job = Job(stage.name, Command(stage.command, stage.fine), folder / stage.name, stage.makes[-1])
+        folder = workspace.root / "study" / stage.name
+        job = Job(stage.name, Command(stage.command, stage.fine), folder, stage.makes[-1])
         requests = for_one_process(stage.cluster, stage.gpus)
-    task = CompletingTask(job.task, stage, inputs_of(stage, stages), folder)
-    return dataclasses.replace(job, task=task, asks=stage.asked), requests
+    task = CompletingTask(job.task, stage.name, stage.makes, inputs_of(stage, stages))
+    return dataclasses.replace(job, task=task, requested=stage.requested), requests
 
 
-def work_of(stages: Sequence[Stage], workspace: Workspace, stage: Stage, done: Set[str]) -> tuple[Work, ClusterConfig]:
+def work_of(
+    stages: Sequence[Stage], workspace: Workspace, stage: Stage, done: Set[str], digest: Digest = sha256
+) -> tuple[Work, ClusterConfig]:
     """Return a stage as ``job_of`` does, or for work on shards an array and that job after it.
 
     If all stages it needs are ``done``, the array has the shards that are not up to date, as the command itself would
@@ -46,21 +51,21 @@ def work_of(stages: Sequence[Stage], workspace: Workspace, stage: Stage, done: S
         shares = share_commands(stage.command, len(stage.shards))
         return Array(job.name, shares, job.folder, last, makes=stage.shards), requests
     command = StudyCommand.load(stage.runs)
-    arrays = command.arrays(stage.options) if command.arrays else []
+    arrays = command.arrays(stage.options, digest) if command.arrays else []
     if not arrays:
         return last, for_one_process(stage.cluster, 0)
     [left] = arrays
     return dataclasses.replace(left, name=job.name, folder=job.folder, finish=last), requests
 
 
-def check_trainings(stages: Sequence[Stage], done: set[str], workspace: Workspace) -> None:
+def check_trainings(stages: Sequence[Stage], done: set[str], workspace: Workspace, digest: Digest = sha256) -> None:
     """Raise UserError, before anything runs, if a training would refuse its settings or make other trainings unusable.
 
     Every existing run must have been begun with the settings of this study, by the study or manually. A CAD that is not
     ``done`` must not be trained further while GANs exist that were begun against it: they could not resume afterwards.
     """
     for stage in stages:
-        job = _training(stage)
+        job = _training(stage, digest)
         if job and job.settings:
             job.settings()
         if job and isinstance(job.task, TrainCad) and stage.name not in done:
@@ -72,11 +77,7 @@ def would_continue(run: Path, config: CadConfig | GanConfig) -> bool:
 
     False where there is no run.
     """
-    if not (run / "config.yaml").is_file():
-        return False
-    from mammogan.training.run.run_folder import Run
-
-    return not Run(run).is_finished(config)
+    return (run / "config.yaml").is_file() and not Run(run).is_finished(config)
 
 
 def _refuse_leaving_gans(cad: Path, config: CadConfig, workspace: Workspace) -> None:
@@ -93,10 +94,10 @@ def _refuse_leaving_gans(cad: Path, config: CadConfig, workspace: Workspace) -> 
         )
 
 
-def _training(stage: Stage) -> Job | None:
+def _training(stage: Stage, digest: Digest = sha256) -> Job | None:
     """Return the job of a stage whose command says what it would launch; None for other stages."""
     command = StudyCommand.load(stage.runs)
     if not command.jobs:
         return None
-    [job] = command.jobs(stage.options)
+    [job] = command.jobs(stage.options, digest)
     return job

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.slurm.profile import ClusterConfig
@@ -13,7 +12,7 @@ from mammogan.cluster.slurm.submit import array_scripts, script, submit, submit_
 from mammogan.cluster.slurm.wait import Submitted, ids_in_words
 from mammogan.errors import UserError
 from mammogan.study.active_jobs import ActiveJobs, active_jobs
-from mammogan.study.command_diff import differences
+from mammogan.study.outdated import other_options
 from mammogan.study.stage import Stage, inputs_ready
 
 WorkOf = Callable[[Stage, Set[str]], tuple[Job | Array, ClusterConfig]]
@@ -31,12 +30,12 @@ class StudyJobs:
     held: dict[str, list[str]] = field(default_factory=dict)
     """By stage, the needed stages that must end before it can be submitted."""
 
-    def told(self, stage: Stage) -> str:
+    def state_of(self, stage: Stage) -> str:
         """Return a stage's jobs, what it waits for, or 'done'."""
         if stage.name in self.jobs:
             return ids_in_words(self.jobs[stage.name])
         if stage.name in self.before:
-            return self.before[stage.name].told
+            return self.before[stage.name].in_words
         return f"waits for {', '.join(self.held[stage.name])}" if stage.name in self.held else "done"
 
     def awaited(self, jobs: Mapping[str, Job]) -> list[Submitted]:
@@ -60,12 +59,10 @@ def scripts(stages: Sequence[Stage], done: Set[str], work_of: WorkOf) -> list[st
     return found
 
 
-def submit_stages(
-    stages: Sequence[Stage], done: Set[str], work_of: WorkOf, jobs: Mapping[str, Job], folder: Path
-) -> StudyJobs:
+def submit_stages(stages: Sequence[Stage], done: Set[str], work_of: WorkOf, jobs: Mapping[str, Job]) -> StudyJobs:
     """Submit, in order, the stages that are neither ``done`` nor queued or running.
 
-    ``jobs``: the jobs of all stages; ``folder``: the study's. UserError, before anything is submitted, when a queued or
+    ``jobs``: the jobs of all stages. UserError, before anything is submitted, when a queued or
     running job has other settings than those requested now, or uses files that would be made again.
     """
     folders = {stage.name: dict.fromkeys((jobs[stage.name].folder, *stage.recorded)) for stage in stages}
@@ -73,9 +70,9 @@ def submit_stages(
     going: dict[str, tuple[Job | Array, ClusterConfig]] = {}
     for stage in stages:
         if stage.name in found.before:
-            remade = [need for need in stages if need.name in going and need.name in stage.needs]
-            anew = [need.name for need in remade if not inputs_ready(stage, need, stages, done, folder)]
-            _check(stage, found.before[stage.name], anew)
+            makes_again = [need for need in stages if need.name in going and need.name in stage.needs]
+            again = [need.name for need in makes_again if not inputs_ready(stage, need, stages, done)]
+            _check(jobs[stage.name], found.before[stage.name], again)
         elif stage.name not in done:
             if held := [need for need in stage.needs if need in found.held or _never_done(found.before.get(need))]:
                 found.held[stage.name] = held
@@ -89,18 +86,16 @@ def submit_stages(
     return found
 
 
-def _check(stage: Stage, jobs: ActiveJobs, made_anew: Sequence[str]) -> None:
-    """Raise UserError when a stage's queued or running jobs do not fit what is requested now."""
+def _check(stage: Job, jobs: ActiveJobs, remade: Sequence[str]) -> None:
+    """Raise UserError when a stage's queued or running jobs do not fit the job that is requested now."""
     which, cancel = f"job {', '.join(jobs.job_ids)} ({stage.name})", f"  scancel {' '.join(jobs.job_ids)}"
     otherwise = "Wait until it ends, or cancel it and run the same command again:"
     for submission in jobs.submissions:
-        if submission.asks and (changed := differences(submission.asks, stage.asked)):
-            raise UserError(
-                f"{which} is queued or running and was requested with other options: {changed}. {otherwise}\n{cancel}"
-            )
-    if made_anew:
+        if changed := other_options(submission.requested or {}, stage.requested or {}):
+            raise UserError(f"{which} is queued or running and was {changed}. {otherwise}\n{cancel}")
+    if remade:
         raise UserError(
-            f"{which} is queued or running and uses results that {', '.join(made_anew)} would make again. {otherwise}\n"
+            f"{which} is queued or running and uses results that {', '.join(remade)} would make again. {otherwise}\n"
             f"{cancel}"
         )
 

@@ -11,6 +11,8 @@ from mammogan.models.registry import sources_of
 from mammogan.training.critic_life import CriticLife
 from mammogan.training.run.preflight import check_gan_inputs
 from mammogan.training.run.reporter import Reporter
+from mammogan.training.run.run_folder import Run
+from mammogan.training.run.start_from import start_inputs
 from mammogan.training.run.trained_networks import choose_checkpoint
 from mammogan.workspace import Direction, Resolution, Workspace
 
@@ -27,6 +29,7 @@ def checked_gan_inputs(config: GanConfig, direction: Direction, workspace: Works
         "shards_sha256": shards_fingerprint(workspace.shards(resolution)),
         "cad_sha256": sha256(choose_checkpoint(workspace.cad_run(resolution))),
         **sources_of(generator=config.generator),
+        **start_inputs(Run(workspace.gan_run(resolution, direction)), config.start_from),
     }
 
 

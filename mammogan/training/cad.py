@@ -31,6 +31,7 @@ from mammogan.training.run.preemption import with_signals_blocked_at_start
 from mammogan.training.run.preflight import as_learned, check_cad_inputs, named_weights
 from mammogan.training.run.reporter import Reporter
 from mammogan.training.run.run_folder import Run
+from mammogan.training.run.start_from import start_inputs, start_state
 from mammogan.training.start import Start, joined_for, resumed
 from mammogan.training.validation import auc, cross_entropy, probabilities
 from mammogan.workspace import Resolution, Workspace
@@ -44,7 +45,7 @@ class CadTraining:
 
     def __init__(self, config: CadConfig, workspace: Workspace, ranks: Ranks, resumes: bool = False) -> None:
         self.config, self.ranks = config, ranks
-        folder = workspace.shards(Resolution.parse(config.resolution))
+        self.folder = folder = workspace.shards(Resolution.parse(config.resolution))
         positives, negatives = (ShardImages(folder, "train", label) for label in ("positive", "negative"))
         self.validation = [ShardImages(folder, "validation", label) for label in ("positive", "negative")]
         augmentation = Augmentation(config.rotation, config.shear, config.scale)
@@ -94,7 +95,10 @@ class CadTraining:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             cad = build_classifier(self.config.classifier, self.config.width)
-        if not resumes:
+        if not resumes and self.config.start_from:
+            ours = {"arch": self.config.classifier, "width": self.config.width}
+            cad.load_state_dict(start_state(self.config.start_from, "cad", ours, self.folder)["cad"])
+        elif not resumes:
             if self.config.vgg_weights != "none":
                 load_vgg_weights(cad.vnet, self.config.vgg_weights, self.config.width)
             with torch.no_grad():
@@ -160,7 +164,8 @@ def _checked_inputs(config: CadConfig, workspace: Workspace) -> dict[str, Any]:
     """Check that everything the training needs is there; return what config.yaml records besides the settings."""
     check_cad_inputs(config, workspace)
     own = sources_of(classifier=config.classifier)
-    return {"shards_sha256": shards_fingerprint(_shards(config, workspace)), **named_weights(config), **own}
+    start = start_inputs(Run(workspace.cad_run(Resolution.parse(config.resolution))), config.start_from)
+    return {"shards_sha256": shards_fingerprint(_shards(config, workspace)), **start, **named_weights(config), **own}
 
 
 def _shards(config: CadConfig, workspace: Workspace) -> Path:
@@ -198,7 +203,7 @@ def _notes(config: CadConfig, method: str) -> Iterator[str]:
     """Yield what to report before the first step; ``method`` is how the gradient penalty is differentiated."""
     if config.classifier != CLASSIFIER:
         yield f"{config.classifier} is trained from the first epoch (--vgg-weights and --fnet-epochs do not apply)."
-    elif config.vgg_weights == "none":
+    elif config.vgg_weights == "none" and not config.start_from:
         yield "Vnet starts random, so everything is trained from the first epoch."
     if method != config.compute.penalty:
         yield f"{config.classifier} cannot take the fast gradient penalty; plain autograd computes it instead."

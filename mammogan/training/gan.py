@@ -49,7 +49,7 @@ def train_gan(config: GanConfig, direction: Direction, workspace: Workspace) -> 
     run, shards = Run(workspace.gan_run(resolution, direction)), workspace.shards(resolution)
     with joined_for(run, config, lambda: checked_gan_inputs(config, direction, workspace), shards) as start:
         if start is not None:
-            _train(GanTraining(config, direction, workspace, start.ranks), start)
+            _train(GanTraining(config, direction, workspace, start.ranks, start.resumes), start)
 
 
 def _train(training: GanTraining, start: Start) -> None:

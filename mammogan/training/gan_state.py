@@ -22,6 +22,7 @@ from mammogan.training.parallel.batch_norm import synchronise_batch_norm
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.phases import Phase, phases
 from mammogan.training.run.optimizer import Stepper
+from mammogan.training.run.start_from import start_state
 from mammogan.training.run.trained_networks import load_cad
 from mammogan.training.validation import Pause, mean_log_odds, no_pause
 from mammogan.workspace import Direction, Resolution, Workspace
@@ -50,7 +51,9 @@ class Best:
 class GanTraining:
     """All objects of one GAN training; ``state`` and ``restore`` define what survives a restart."""
 
-    def __init__(self, config: GanConfig, direction: Direction, workspace: Workspace, ranks: Ranks) -> None:
+    def __init__(
+        self, config: GanConfig, direction: Direction, workspace: Workspace, ranks: Ranks, resumes: bool = False
+    ) -> None:
         self.config, self.direction, self.ranks = config, direction, ranks
         self.phases = phases(config)
         resolution = Resolution.parse(config.resolution)
@@ -65,11 +68,13 @@ class GanTraining:
         self.stream, self.precision = self.batches.stream, self.batches.precision
         self._build_networks(workspace.cad_run(resolution))
         self.sources = sources_of(generator=config.generator)
+        self.phase = self.phase_epoch = self.epoch = self.batch = self.lines = 0
+        if config.start_from and not resumes:
+            self.gnet.load_state_dict(start_state(config.start_from, "gan", self.generator(), folder)["gnet"])
         critic = self.critic
         groups = [{"params": list(part.parameters())} for part in (critic.last, critic.fnet, critic.vnet)]
         self.critic_stepper = Stepper(groups, config.compute, self.precision, ranks)
         self.gnet_stepper = Stepper([{"params": list(self.gnet.parameters())}], config.compute, self.precision, ranks)
-        self.phase = self.phase_epoch = self.epoch = self.batch = self.lines = 0
         self.ended_by: str | None = None
         """The stop rule that has ended the phase; None if no rule has."""
         self.figures = EpochMeans(FIGURES, ranks)

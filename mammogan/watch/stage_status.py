@@ -11,9 +11,9 @@ from typing import Literal
 from mammogan.cluster.slurm.queue import CANCELLED, ENDED_WELL, JobState
 from mammogan.cluster.slurm.submission_record import Submission
 from mammogan.cluster.usage import read_usage
+from mammogan.study.stage_files import StageFiles
 from mammogan.training.run.status import Status
 from mammogan.watch.log_errors import last_error
-from mammogan.watch.stages import Watched
 from mammogan.watch.training_progress import Progress, progress_of
 
 State = Literal["to do", "waiting", "running", "done", "failed", "cancelled", "stopped", "unknown"]
@@ -41,9 +41,9 @@ class Tasks:
 class StageStatus:
     """The status of one stage at one moment."""
 
-    stage: Watched
+    stage: StageFiles
     state: State
-    told: str
+    message: str
     """The state in SLURM's words if it is a job's, such as PENDING (Resources)."""
     submission: Submission | None = None
     restarts: int = 0
@@ -60,7 +60,9 @@ class StageStatus:
     """When its files last changed, in seconds since 1970."""
 
 
-def standing(stage: Watched, submission: Submission | None, known: Mapping[str, JobState], silent: bool) -> StageStatus:
+def status_of(
+    stage: StageFiles, submission: Submission | None, known: Mapping[str, JobState], silent: bool
+) -> StageStatus:
     """Return the status of a stage.
 
     ``known``: states of jobs from SLURM; ``silent``: whether SLURM does not answer.
@@ -122,7 +124,7 @@ def _of_jobs(
     return replace(
         seen,
         state=state,
-        told=_told(state, [known[job] for job in deciding if job in known]),
+        message=_message(state, [known[job] for job in deciding if job in known]),
         restarts=max((known[job].restarts for job in outcomes if job in known), default=0),
         tasks=_tasks(submission, outcomes),
         error=_error(seen.stage, state, bool(wrong), logs) if state != "done" else "",
@@ -131,7 +133,7 @@ def _of_jobs(
     )
 
 
-def _state(stage: Watched, submission: Submission, outcomes: set[Outcome]) -> State:
+def _state(stage: StageFiles, submission: Submission, outcomes: set[Outcome]) -> State:
     """Return the state of all jobs together: what still runs or waits decides first, then what went wrong."""
     if "running" in outcomes:
         return "running"
@@ -149,20 +151,20 @@ def _state(stage: Watched, submission: Submission, outcomes: set[Outcome]) -> St
 def _without_slurm(seen: StageStatus) -> StageStatus:
     """Return the status of a stage that ran without a job: on this machine, on another one, or never."""
     stage, status = seen.stage, seen.progress.status
-    said, changed = _mtime(stage.study_log) or 0.0, seen.changed or 0.0
-    seen = replace(seen, log=stage.study_log if said else None)
+    said, changed = _mtime(stage.log) or 0.0, seen.changed or 0.0
+    seen = replace(seen, log=stage.log if said else None)
     if status:
-        return replace(seen, state="running", told=f"running {'here' if status.is_of_this_host else 'elsewhere'}")
+        return replace(seen, state="running", message=f"running {'here' if status.is_of_this_host else 'elsewhere'}")
     if stage.complete.is_file():
-        return replace(seen, state="done", told="done")
-    if said >= changed and (error := last_error([stage.study_log])):
-        return replace(seen, state="failed", told="failed", error=error)
+        return replace(seen, state="done", message="done")
+    if said >= changed and (error := last_error([stage.log])):
+        return replace(seen, state="failed", message="failed", error=error)
     if not stage.trains and time.time() - max(said, changed) < ACTIVE_SECONDS:
-        return replace(seen, state="running", told="running here")
-    return replace(seen, state="stopped", told="stopped") if changed else seen
+        return replace(seen, state="running", message="running here")
+    return replace(seen, state="stopped", message="stopped") if changed else seen
 
 
-def _told(state: State, jobs: Sequence[JobState]) -> str:
+def _message(state: State, jobs: Sequence[JobState]) -> str:
     """Return SLURM's word with the reason why a job waits, or our own word where SLURM has none."""
     if state in ("done", "unknown") or not jobs:
         return {"failed": "FAILED", "stopped": "ended, no result", "unknown": "not known"}.get(state, state)
@@ -173,7 +175,7 @@ def _with_outcome(outcomes: Mapping[str, Outcome], wanted: str) -> list[str]:
     return [job for job, outcome in outcomes.items() if outcome == wanted]
 
 
-def _error(stage: Watched, state: State, went_wrong: bool, logs: Sequence[Path]) -> str:
+def _error(stage: StageFiles, state: State, went_wrong: bool, logs: Sequence[Path]) -> str:
     """Return the error of a stage. ``logs`` belong to what went wrong; in an array that may be one task while others
     run."""
     if state == "failed" and not went_wrong:
@@ -196,7 +198,7 @@ def _tasks(submission: Submission, outcomes: Mapping[str, Outcome]) -> Tasks | N
     return Tasks(len(of), count("done"), count("running"), count("waiting"), wrong)
 
 
-def _shards(stage: Watched) -> tuple[int, int | None] | None:
+def _shards(stage: StageFiles) -> tuple[int, int | None] | None:
     """Return the number of finished shards, each of which has a marker, and the number of all.
 
     For work on some splits, all shards are those of the splits that were begun.
@@ -210,7 +212,7 @@ def _shards(stage: Watched) -> tuple[int, int | None] | None:
     return len(names), sum(len(list(real.glob(f"{split}-*.tar"))) for real in stage.sources for split in splits) or None
 
 
-def _changed(stage: Watched) -> float | None:
+def _changed(stage: StageFiles) -> float | None:
     """Return when the stage's files were last written; None where there are none."""
     folders = (stage.folder, *stage.marks)
     files = [stage.folder / name for name in ("metrics.jsonl", "config.yaml", "checkpoints")]

@@ -24,10 +24,10 @@ SHOWN_FAILED = 5
 
 def plain(view: View) -> str:
     """Return one line per stage, of any length, then what went wrong."""
-    rows = [HEADS, *(_cells(standing, view.time) for standing in view.standings)]
+    rows = [HEADS, *(_cells(status, view.time) for status in view.statuses)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    below = [line for lines_of in (_wrong, _usage) for standing in view.standings for line in lines_of(standing)]
+    below = [line for lines_of in (_wrong, _usage) for status in view.statuses for line in lines_of(status)]
     return "\n".join([_title(view), "", *lines, *([""] if below else []), *below])
 
 
@@ -42,23 +42,23 @@ def table(view: View) -> RenderableType:
     for head in HEADS:
         whole = head in ("stage", "progress")
         shown.add_column(head, overflow="fold", no_wrap=whole, justify="right" if head == "images/s" else "left")
-    for standing in view.standings:
-        name, state, *others = _cells(standing, view.time)
-        dim = "dim" if standing.state in ("to do", "done") else ""
-        coloured = Text(state, style=COLOURS.get(standing.state, ""))
+    for status in view.statuses:
+        name, state, *others = _cells(status, view.time)
+        dim = "dim" if status.state in ("to do", "done") else ""
+        coloured = Text(state, style=COLOURS.get(status.state, ""))
         shown.add_row(Text(name), coloured, *(Text(cell) for cell in others), style=dim)
-    wrong = [Text(line, style="" if line.startswith(" ") else "red") for s in view.standings for line in _wrong(s)]
-    used = [Text(line, style="dim") for standing in view.standings for line in _usage(standing)]
+    wrong = [Text(line, style="" if line.startswith(" ") else "red") for s in view.statuses for line in _wrong(s)]
+    used = [Text(line, style="dim") for status in view.statuses for line in _usage(status)]
     return Group(shown, *wrong, *used)
 
 
 def _title(view: View) -> str:
-    done = sum(standing.state == "done" for standing in view.standings)
+    done = sum(status.state == "done" for status in view.statuses)
     at = datetime.fromtimestamp(view.time).strftime("%H:%M:%S")
-    told = "" if view.slurm in ("squeue and sacct", "not asked") else f" (states from {view.slurm})"
-    if any(standing.state == "unknown" for standing in view.standings):
-        told = f" ({view.slurm})"
-    return f"{view.workspace.root} at {at}: {done} of {len(view.standings)} stages done{told}"
+    source = "" if view.slurm in ("squeue and sacct", "not asked") else f" (states from {view.slurm})"
+    if any(status.state == "unknown" for status in view.statuses):
+        source = f" ({view.slurm})"
+    return f"{view.workspace.root} at {at}: {done} of {len(view.statuses)} stages done{source}"
 
 
 def _cells(found: StageStatus, now: float) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ def _cells(found: StageStatus, now: float) -> tuple[str, ...]:
     ago = f"{duration(now - found.changed)} ago" if found.state == "stopped" and found.changed else ""
     restarts = f", restarts {found.restarts}" if found.restarts else ""
     figures = ", ".join(_figures(found))
-    return found.stage.name, found.told + restarts, _progress(found), figures, speed, duration(left) if left else ago
+    return found.stage.name, found.message + restarts, _progress(found), figures, speed, duration(left) if left else ago
 
 
 def _progress(found: StageStatus) -> str:
@@ -115,7 +115,7 @@ def _wrong(found: StageStatus) -> list[str]:
     failed = found.tasks.failed if found.tasks else ()
     if not (found.error or failed or (found.state == "failed" and found.log)):
         return []
-    lines = [f"{found.stage.name} {found.told}: {found.error}".rstrip(": ")]
+    lines = [f"{found.stage.name} {found.message}: {found.error}".rstrip(": ")]
     if failed:
         lines.append(f"  shards  {_some(failed)}")
     return [*lines, *([f"  log     {found.log}"] if found.log else [])]

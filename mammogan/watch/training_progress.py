@@ -70,9 +70,9 @@ def _of_gan(config: Facts, events: list[Facts], epochs: list[Facts], status: Sta
 def _phase(plan: Sequence[Phase], events: Sequence[Facts], status: Status | None) -> Phase:
     """Return the current phase: that of the last finished epoch, or the next one if that epoch ended its phase."""
     names = [phase.name for phase in plan]
-    told = [event for event in events if event.get("phase") in names]
-    here = names.index(told[-1]["phase"]) if told else 0
-    if told and told[-1]["event"] == "phase":
+    reported = [event for event in events if event.get("phase") in names]
+    here = names.index(reported[-1]["phase"]) if reported else 0
+    if reported and reported[-1]["event"] == "phase":
         here = min(here + 1, len(plan) - 1)
     if status and status.phase in names:
         here = max(here, names.index(status.phase))

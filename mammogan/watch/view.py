@@ -16,7 +16,7 @@ class View:
     workspace: Workspace
     time: float
     """Seconds since 1970."""
-    standings: Sequence[StageStatus]
+    statuses: Sequence[StageStatus]
     slurm: str
     """'squeue and sacct', 'squeue' where accounting is off, 'not asked' without jobs, else why SLURM does not
     answer."""
@@ -24,7 +24,7 @@ class View:
     @property
     def exit_code(self) -> int:
         """Exit code of mammogan watch: 1 when a stage has failed or was cancelled, else 0."""
-        return int(any(standing.state in WRONG for standing in self.standings))
+        return int(any(status.state in WRONG for status in self.statuses))
 
 
 def seconds_left(found: StageStatus, now: float) -> float | None:

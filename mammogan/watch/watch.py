@@ -11,13 +11,13 @@ from typing import Any
 from mammogan.cluster.slurm.queue import JobStates
 from mammogan.cluster.slurm.submission_record import newest_submission
 from mammogan.errors import UserError
-from mammogan.watch.stage_status import StageStatus, standing
+from mammogan.watch.stage_status import StageStatus, status_of
 from mammogan.watch.stages import stages_of
 from mammogan.watch.view import View, seconds_left
 from mammogan.workspace import Workspace
 
-SCHEMA = 1
-"""Version of the JSON document."""
+SCHEMA = 2
+"""Version of the JSON document. Version 1 called ``message`` told, and the stage evaluate-test evaluate."""
 
 
 class Watcher:
@@ -32,11 +32,11 @@ class Watcher:
         """Return the status of all stages; UserError when the folder is no workspace."""
         stages = stages_of(self.workspace)
         submissions = [newest_submission(stage.records, self._succeeded) for stage in stages]
-        asked = [job for submission in submissions if submission for job in submission.jobs]
-        known = self._jobs.ask(list(dict.fromkeys(asked)))
+        jobs = [job for submission in submissions if submission for job in submission.jobs]
+        known = self._jobs.ask(list(dict.fromkeys(jobs)))
         silent = bool(self._jobs.trouble)
-        found = [standing(*pair, known, silent) for pair in zip(stages, submissions, strict=True)]
-        return View(self.workspace, time.time(), found, self._source() if asked else "not asked")
+        found = [status_of(*pair, known, silent) for pair in zip(stages, submissions, strict=True)]
+        return View(self.workspace, time.time(), found, self._source() if jobs else "not asked")
 
     def _source(self) -> str:
         return self._jobs.trouble or ("squeue" if self._jobs.accounting else "squeue and sacct")
@@ -62,13 +62,13 @@ def live(watcher: Watcher, every: float) -> int:
 def document(view: View) -> dict[str, Any]:
     """Return what --json prints. Every key is always present, with null (or empty) where there is nothing to report.
 
-    ``schema`` 1, ``workspace``, ``time`` (ISO 8601, UTC), ``slurm`` (where the states of jobs come from, or why there
+    ``schema`` 2, ``workspace``, ``time`` (ISO 8601, UTC), ``slurm`` (where the states of jobs come from, or why there
     are none) and ``stages``, each with:
 
     name, kind (shards, cad, gan, generate, evaluate), resolution (HxW), folder
     state       to do, waiting, running, done, failed, cancelled, stopped (it does not run and can be continued) or
                 unknown (it has jobs, and SLURM does not answer)
-    told        the same in SLURM's words, with the reason why a job waits: PENDING (Resources)
+    message     the same in SLURM's words, with the reason why a job waits: PENDING (Resources)
     job_ids     as scancel takes them; empty when it was not submitted
     restarts    how often its job went back to the queue
     tasks       of an array: all, done, running, waiting, and failed, the names of the shards
@@ -89,7 +89,7 @@ def document(view: View) -> dict[str, Any]:
         "workspace": str(view.workspace.root),
         "time": _iso(view.time),
         "slurm": view.slurm,
-        "stages": [_stage(standing, view.time) for standing in view.standings],
+        "stages": [_stage(status, view.time) for status in view.statuses],
     }
 
 
@@ -102,7 +102,7 @@ def _stage(found: StageStatus, now: float) -> dict[str, Any]:
         "resolution": str(stage.resolution) if stage.resolution else None,
         "folder": str(stage.folder),
         "state": found.state,
-        "told": found.told,
+        "message": found.message,
         "job_ids": list(found.submission.job_ids) if found.submission else [],
         "restarts": found.restarts,
         "tasks": dataclasses.asdict(found.tasks) if found.tasks else None,

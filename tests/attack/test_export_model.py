@@ -35,7 +35,7 @@ def trained(workspace: Workspace) -> Workspace:
     """Networks whose runs say that they were trained on the workspace's shards."""
     save_all(workspace, SMALL)
     recorded = {
-        "config": {"resolution": str(SMALL), "vgg_weights": SECRET},
+        "config": {"resolution": str(SMALL), "vgg_weights": SECRET, "start_from": SECRET},
         "shards_sha256": shards_fingerprint(workspace.shards(SMALL)),
     }
     for run in (workspace.cad_run(SMALL), *(workspace.gan_run(SMALL, direction) for direction in Direction)):

@@ -61,6 +61,7 @@ def test_the_jobs_of_train_gan_on_two_nodes_are_the_golden_ones(ready: Workspace
     result = run_script("launch/train_gan.py", *words)
     assert result.returncode == 0, result.stderr
     assert_golden("train_gan_two_nodes.sbatch", result.stdout, ready)
+    assert "on one node, --gpus-per-node 2 does the same as --nodes 2, faster" in result.stderr
 
 
 def test_an_array_is_the_golden_one(ready: Workspace, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,8 @@ from mammogan.attack.generate import generate
 from mammogan.data.conversion.convert_cohort import convert_cohort
 from mammogan.errors import UserError
 from mammogan.evaluation.evaluate import evaluate, report
-from mammogan.evaluation.phantom_truth import PhantomTruth, phantom_truth
+from mammogan.evaluation.phantom_record import PhantomRecord
+from mammogan.evaluation.phantom_truth import phantom_truth
 from mammogan.evaluation.scoring import plan, score_shard, scored
 from mammogan.io.atomic import write_json
 from mammogan.io.options import parse
@@ -165,7 +166,7 @@ def test_a_share_reads_each_index_and_the_table_once_and_plans_no_shard_of_anoth
     door, read, read_text = StudyCommand.load("evaluate"), Counter[Path](), Path.read_text
     monkeypatch.setattr(Path, "read_text", lambda path, **how: read.update([path]) or read_text(path, **how))
     asked = []
-    monkeypatch.setattr(PhantomTruth, "sha256_of", lambda truth, keys: asked.append(list(keys)) or [])
+    monkeypatch.setattr(PhantomRecord, "sha256_of", lambda truth, keys: asked.append(list(keys)) or [])
     ready = Workspace(shutil.copytree(ready.root, ready.root.with_name("copy")))  # nothing of it is remembered
     words = ["--workspace", str(ready.root), "--cluster", "none", "--device", "cpu", "--share", "2/3"]
     _, _, tasks = sys.modules[door.options.__module__].plans(parse(door.options, words))

@@ -61,6 +61,13 @@ def test_every_image_is_answered_once_by_every_reader_and_joined_with_its_truth(
     assert all((a.session, a.key, a.shown) in truth for a in readings.answers)
 
 
+def test_readers_who_have_finished_read_nothing_again(read: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    before = readings_of(read)
+    simulate(read.reading(NAME), read.reading_key(NAME), OBSERVERS)
+    assert capsys.readouterr().out.count("has given 0 answers") == len(OBSERVERS)
+    assert readings_of(read) == before
+
+
 def test_who_sees_everything_is_right_and_who_watches_the_border_learns_nothing(read: Workspace) -> None:
     answers = [answer for answer in readings_of(read).answers if answer.session in (3, 5)]
     right = {reader: [a.correct for a in answers if a.reader == reader] for reader in OBSERVERS}

@@ -28,10 +28,11 @@ def test_the_study_goes_from_dicoms_to_table_1_past_a_requeued_stage_and_once_do
     submitted = [line for line in first.stdout.splitlines() if line.startswith("submitted job ")]
     ids = {line.split(": ")[1].split(" ")[0]: line.split(" ")[2].rstrip(":") for line in submitted}
     [array] = re.findall(r"submitted 2 tasks of generate-96x96 as job (\d+);", first.stdout)
-    [scoring] = re.findall(r"submitted 2 tasks of evaluate as job (\d+);", first.stdout)
+    [scoring] = re.findall(r"submitted 2 tasks of evaluate-test as job (\d+);", first.stdout)
     assert len(ids) == 6
     remove, insert = ids["gan-96x96-remove"], ids["gan-96x96-insert"]
-    assert f"generate-96x96  job {array} (2 tasks), then {ids['generate-96x96-index']}" in first.stdout
+    listed = re.sub(" +job", "  job", first.stdout)
+    assert f"generate-96x96  job {array} (2 tasks), then {ids['generate-96x96-index']}" in listed
     waits = {line.split(": ")[1].split(" ")[0]: line.partition("after ")[2] for line in submitted}
     assert waits == {
         "shards": "",
@@ -39,9 +40,9 @@ def test_the_study_goes_from_dicoms_to_table_1_past_a_requeued_stage_and_once_do
         "gan-96x96-remove": f"afterok:{ids['cad-96x96']}",
         "gan-96x96-insert": f"afterok:{ids['cad-96x96']}",
         "generate-96x96-index": f"afterok:{array}",
-        "evaluate-report": f"afterok:{scoring}",
+        "evaluate-test-report": f"afterok:{scoring}",
     }
-    assert f"evaluate  job {scoring} (2 tasks), then {ids['evaluate-report']}" in re.sub(" +job", "  job", first.stdout)
+    assert f"evaluate-test  job {scoring} (2 tasks), then {ids['evaluate-test-report']}" in listed
     assert f"Dependency=afterok:{remove}" in slurm("scontrol", "show", "job", f"{array}_0")
     assert f"Dependency=afterok:{ids['generate-96x96-index']}" in slurm("scontrol", "show", "job", f"{scoring}_0")
     slurm("scancel", scoring)
@@ -54,10 +55,10 @@ def test_the_study_goes_from_dicoms_to_table_1_past_a_requeued_stage_and_once_do
     }
     for name, numbers in active_jobs.items():
         assert name not in told or re.fullmatch(f"job {numbers}, (queued|running)", told[name]), again.stdout
-    [second] = re.findall(r"submitted 2 tasks of evaluate as job (\d+);", again.stdout)
+    [second] = re.findall(r"submitted 2 tasks of evaluate-test as job (\d+);", again.stdout)
     assert again.stdout.count("submitted job ") == 1, "the report"
     assert f"Dependency=afterok:{ids['generate-96x96-index']}" in slurm("scontrol", "show", "job", f"{second}_0")
-    [report] = re.findall(r"submitted job (\d+): evaluate-report", again.stdout)
+    [report] = re.findall(r"submitted job (\d+): evaluate-test-report", again.stdout)
     requeued = Run(Workspace(tmp_path / "work").gan_run(SMALL, Direction.INSERT))
     wait_for(requeued.newest.is_file, "a checkpoint of the generator that inserts", 120)
     slurm("scancel", "--signal=USR2", insert)

@@ -35,7 +35,7 @@ def test_each_objective_has_stages_of_its_own_and_insertion_comes_after_removal(
     assert stages["gan-96x96-insert"].needs == ("cad-96x96",)
     assert stages["gan-96x96-insert-lesion"].needs == ("cad-96x96", "gan-96x96-remove-lesion")
     assert stages["generate-96x96-lesion"].makes == (workspace.root / "adversarial-lesion" / "96x96" / "index.json",)
-    assert set(stages["evaluate"].needs) == {"generate-96x96", "generate-96x96-lesion"}
+    assert set(stages["evaluate-test"].needs) == {"generate-96x96", "generate-96x96-lesion"}
 
 
 def test_each_objective_takes_its_own_settings_and_what_both_share(workspace: Workspace) -> None:
@@ -49,7 +49,7 @@ def test_each_objective_takes_its_own_settings_and_what_both_share(workspace: Wo
 def test_a_study_of_the_studys_objective_has_the_stages_that_it_always_had(workspace: Workspace) -> None:
     names = [stage.name for stage in line(workspace, ("study",)).stages()]
     assert names == [
-        "shards", "cad-96x96", "gan-96x96-remove", "gan-96x96-insert", "generate-96x96", "evaluate",
+        "shards", "cad-96x96", "gan-96x96-remove", "gan-96x96-insert", "generate-96x96", "evaluate-test",
     ]  # fmt: skip
 
 
@@ -82,4 +82,4 @@ def test_the_other_objective_is_watched_once_there_is_a_trace_of_it(workspace: W
     workspace.of("lesion").gan_run(SMALL, Direction.REMOVE).mkdir(parents=True)
     names = [stage.name for stage in stages_of(workspace)]
     assert {"gan-96x96-remove-lesion", "gan-96x96-insert-lesion", "generate-96x96-lesion"} <= set(names)
-    assert [name for name in names if name.startswith("evaluate")] == ["evaluate"]
+    assert [name for name in names if name.startswith("evaluate")] == ["evaluate-test"]

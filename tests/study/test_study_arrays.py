@@ -11,7 +11,7 @@ import pytest
 from clusters import leave_clusters, prints, programs, squeue_rows
 from conftest import SMALL, run_script
 from dicoms import write_cohort
-from generators import save_all
+from generators import save_all, save_cad, save_gnet
 from test_study_pipeline import line
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
@@ -19,12 +19,14 @@ from mammogan.attack.generate import finish, generate_shard, plan
 from mammogan.cluster.job import Array
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.slurm.submit import array_scripts
-from mammogan.data.conversion.convert_cohort import convert_cohort, planned
+from mammogan.data.conversion.convert_cohort import convert_cohort
+from mammogan.data.conversion.plan import planned
+from mammogan.evaluation.evaluate import evaluate
 from mammogan.evaluation.scoring import plan as plan_scores
 from mammogan.evaluation.scoring import score_shard
 from mammogan.io.atomic import write_json
 from mammogan.study.shares import share_commands
-from mammogan.study.stage import done_before
+from mammogan.study.stage import done_before, plan_state
 from mammogan.study.stage_jobs import work_of
 from mammogan.workspace import Direction, Workspace
 
@@ -59,7 +61,7 @@ def trained(trained_once: Workspace, tmp_path: Path) -> Workspace:
 def works(workspace: Workspace) -> dict[str, object]:
     """What is submitted for each stage that is not done."""
     stages = line(workspace, "slurm", cohort=None, **CPU).stages()
-    done = done_before(stages, workspace.root / "study")
+    done = done_before(stages)
     return {s.name: work_of(stages, workspace, s, done)[0] for s in stages if s.name not in done}
 
 
@@ -73,20 +75,22 @@ def test_only_shards_that_are_not_up_to_date_are_submitted_once_all_that_they_ne
     shown = run_script("launch/study.py", "--workspace", trained.root, "--dry-run", "--cpu-ranks", "1")
     assert shown.returncode == 0, shown.stderr
     arrays = re.findall(r"--array=0-(\d+)%.*\n(?:#SBATCH .*\n)*?#SBATCH --job-name=mammogan-(\S+)", shown.stdout)
-    assert arrays == [("1", f"generate-{SMALL}"), (str(len(shards) - 1), "evaluate")]
+    assert arrays == [("1", f"generate-{SMALL}"), (str(len(shards) - 1), "evaluate-test")]
     found = works(trained)
     assert made_by(found[f"generate-{SMALL}"]) == shards[3:]
     real = [name.replace("remove", "positive").replace("insert", "negative") for name in shards]
-    assert sorted(made_by(found["evaluate"])) == sorted(f"{SMALL}/{name}" for name in real)
+    assert sorted(made_by(found["evaluate-test"])) == sorted(f"{SMALL}/{name}" for name in real)
 
 
 def test_a_resolution_that_is_added_leaves_what_is_done_of_another(trained: Workspace, phantom: Path) -> None:
+    config = trained.root / "study.yaml"
+    config.write_text("shards: {shard-images: 2}\n")
     words = ("launch/study.py", "--workspace", trained.root, "--cohort", phantom / "labels.csv", "--dry-run")
-    shown = run_script(*words, "--resolution", "128x96", str(SMALL), "--cpu-ranks", "1")
+    shown = run_script(*words, "--config", config, "--resolution", "128x96", str(SMALL), "--cpu-ranks", "1")
     assert shown.returncode == 0, shown.stderr
     names = set(re.findall(r"--job-name=mammogan-(\S+)", shown.stdout))
     assert not {name for name in names if name.startswith((f"cad-{SMALL}", f"gan-{SMALL}"))}
-    assert {"shards", "cad-128x96", "generate-128x96", f"generate-{SMALL}", "evaluate"} <= names
+    assert {"shards", "cad-128x96", "generate-128x96", f"generate-{SMALL}", "evaluate-test"} <= names
 
 
 def test_tasks_planned_before_that_are_named_by_the_shards_that_they_will_make(trained: Workspace) -> None:
@@ -104,7 +108,7 @@ def test_of_scores_too_only_what_is_missing_is_submitted_and_no_array_when_nothi
     for score in scores[:-1]:
         score_shard(score)
     assert {name: made_by(work) for name, work in works(trained).items()} == {
-        "evaluate": [f"{SMALL}/{scores[-1].name}"]
+        "evaluate-test": [f"{SMALL}/{scores[-1].name}"]
     }
 
 
@@ -138,13 +142,13 @@ def test_on_slurm_generation_and_scoring_are_arrays_of_one_task_a_shard_counted_
     tmp_path: Path,
 ) -> None:
     table = write_cohort(tmp_path / "cohort", patients=60)
-    expected = planned(table, 0, 2)
+    expected = planned(table, Workspace(tmp_path / "work"), 0, 2)
     wanted = sum(name.startswith(("test-positive", "test-negative")) for name in expected)
     sections = {"shards": {"shard-images": "2"}}
     options = {"sections": sections, "cohort": table}
     stages = {s.name: s for s in line(Workspace(tmp_path / "work"), "slurm", **options).stages()}
     generate = stages["generate-96x96"]
-    assert len(generate.shards) == len(stages["evaluate"].shards) == wanted > 2
+    assert len(generate.shards) == len(stages["evaluate-test"].shards) == wanted > 2
     assert generate.shards[0] == f"share 1 of {wanted}", "none has a name before it is there"
     tasks = share_commands(generate.command, wanted)
     assert tasks[0].words == (*generate.command, "--share", f"1/{wanted}") and len(tasks) == wanted
@@ -153,7 +157,7 @@ def test_on_slurm_generation_and_scoring_are_arrays_of_one_task_a_shard_counted_
     positives, all_of_split = (sum(n.startswith(f"validation-{of}") for n in expected) for of in ("positive", ""))
     shares = {s.name: len(s.shards) for s in less}
     assert shares["generate-96x96"] == (positives if positives > 1 else 0)
-    assert shares["evaluate"] == all_of_split > positives, "real mammograms of both classes are scored"
+    assert shares["evaluate-validation"] == all_of_split > positives, "real mammograms of both classes are scored"
     assert not any(s.shards for s in line(Workspace(tmp_path / "work"), "local", **options).stages())
 
 
@@ -163,10 +167,10 @@ def test_a_dry_run_of_the_study_shows_the_arrays_and_the_jobs_that_complete_them
     words = ("--cohort", table, "--workspace", tmp_path / "work", "--resolution", "96x96", "--dry-run")
     shown = run_script("launch/study.py", *words, "--config", tmp_path / "study.yaml")
     assert shown.returncode == 0, shown.stderr
-    tasks = len([n for n in planned(table, 0, 2) if n.startswith("test")])
+    tasks = len([n for n in planned(table, Workspace(tmp_path / "work"), 0, 2) if n.startswith("test")])
     assert shown.stdout.count(f"#SBATCH --array=0-{tasks - 1}%") == 2
     assert "#SBATCH --dependency=afterok:JOB-generate-96x96\n" in shown.stdout
-    assert "#SBATCH --dependency=afterok:JOB-evaluate\n" in shown.stdout
+    assert "#SBATCH --dependency=afterok:JOB-evaluate-test\n" in shown.stdout
 
 
 def alter_all(workspace: Workspace) -> None:
@@ -189,8 +193,8 @@ def test_work_of_a_study_job_is_not_submitted_manually(
     on_a_cluster(tmp_path, monkeypatch)
     if stage == "evaluate":
         alter_all(trained)
-    name = f"generate-{SMALL}" if stage == "generate" else stage
-    write_json(trained.root / "study" / name / "launch.json", record("7", asks="--split test"))
+    name, of_study = ("evaluate", "evaluate-test") if stage == "evaluate" else (f"generate-{SMALL}",) * 2
+    write_json(trained.root / "study" / of_study / "launch.json", record("7"))
     refused = run_script(f"launch/{stage}.py", "--workspace", trained.root, "--cluster", "slurm", "--device", "cpu")
     assert refused.returncode == 2 and f"job 7 ({name})" in refused.stderr, refused.stdout + refused.stderr
 
@@ -203,8 +207,61 @@ def test_work_of_a_manually_submitted_job_is_not_submitted_by_a_study(
     write_json(trained.scores("test") / "launch.json", record("7"))
     told = run_script("launch/study.py", "--workspace", trained.root, "--cluster", "slurm", "--cpu-ranks", "1")
     assert told.returncode == 0 and "submitted job" not in told.stdout, told.stdout + told.stderr
-    assert re.search(r"evaluate +job 7, running, submitted manually\n", told.stdout)
+    assert re.search(r"evaluate-test +job 7, running, submitted manually\n", told.stdout)
 
 
-def record(job: str, **more: str) -> dict[str, object]:
-    return {"job_ids": [job], "submitted": "2026-01-01T00:00:00+00:00", **more}
+def record(job: str) -> dict[str, object]:
+    return {"job_ids": [job], "submitted": "2026-01-01T00:00:00+00:00"}
+
+
+def states(workspace: Workspace, cohort: Path | None = None, **sections: dict[str, object]) -> dict[str, str]:
+    """The plan of the study with these sections, by stage."""
+    sections = {"shards": {"shard-images": 2}, **sections}
+    stages = line(workspace, cohort=cohort, sections=sections).stages()
+    done = done_before(stages)
+    return {stage.name: plan_state(stage, stages, done) for stage in stages}
+
+
+def test_shards_say_themselves_with_which_options_they_were_made(
+    trained: Workspace, phantom: Path, tmp_path: Path
+) -> None:
+    table = shutil.copytree(phantom, tmp_path / "phantom") / "labels.csv"
+    assert states(trained, table)["shards"] == "done", "by hand, as requested"
+    differs = "to run: requested with other options: --fit crop in place of pad"
+    assert states(trained, table, shards={"shard-images": 2, "fit": "crop"})["shards"] == differs
+    assert states(trained, None, shards={"fit": "crop"})["shards"] == "done", "without a table they are used"
+    table.rename(moved := table.with_name("moved.csv"))
+    assert states(trained, moved)["shards"] == "done"
+    moved.write_text("\n".join(moved.read_text().splitlines()[:-1]) + "\n")
+    assert states(trained, moved)["shards"].startswith("to run: the table is another: ")
+
+
+def test_adversarial_shards_say_themselves_by_what_they_were_made(trained: Workspace, tmp_path: Path) -> None:
+    name, of_one = f"generate-{SMALL}", {"direction": "remove"}
+    assert states(trained)[name] == "to run: index.json not there"
+    alter_all(trained)
+    assert states(trained)[name] == states(trained, generate=of_one)[name] == "done", "by hand"
+    assert "--background is now as-generated" in states(trained, generate={"background": "as-generated"})[name]
+    best = trained.gan_run(SMALL, Direction.REMOVE) / "checkpoints" / "best.pt"
+    (tmp_path / "moved").mkdir()
+    moved = shutil.copy(best, tmp_path / "moved" / "gnet.pt")
+    assert states(trained, generate={**of_one, "checkpoint": moved})[name] == "done", "the same generator elsewhere"
+    save_gnet(trained, SMALL, Direction.REMOVE, seed=5)
+    assert states(trained)[name] == "to run: test-remove-000000.tar: the generator changed"
+    save_gnet(trained, SMALL, Direction.INSERT, seed=5)
+    assert states(trained)[name].endswith("the generator changed, and 4 more")
+    assert states(trained, generate={**of_one, "checkpoint": moved})[name] == "done"
+
+
+def test_a_report_says_itself_with_which_options_it_was_made(trained: Workspace) -> None:
+    alter_all(trained)
+    evaluate(trained, EvaluateConfig(device="cpu", bootstrap=100, threshold=0.4))
+    requested = {"bootstrap": 100, "threshold": 0.4}
+    assert states(trained, evaluate=requested)["evaluate-test"] == "done", "by hand"
+    differs = "to run: requested with other options: --threshold 0.5 in place of 0.4, --bootstrap 2000 in place of 100"
+    assert states(trained)["evaluate-test"] == differs
+    own = trained.report / "done.json"
+    write_json(own, {"columns": []})
+    assert states(trained)["evaluate-test"] == "done", "an earlier version did not record them"
+    save_cad(trained, SMALL, seed=7)
+    assert "the CAD changed" in states(trained, evaluate=requested)["evaluate-test"]

@@ -46,7 +46,7 @@ def test_the_study_is_shards_cad_two_gans_generation_evaluation(tmp_path: Path) 
         "gan-96x96-remove": ("cad-96x96",),
         "gan-96x96-insert": ("cad-96x96",),
         "generate-96x96": ("gan-96x96-remove", "gan-96x96-insert"),
-        "evaluate": ("generate-96x96",),
+        "evaluate-test": ("generate-96x96",),
     }
     assert [s.command[4] for s in stages[:3]] == ["make-shards", "train-cad", "train-gan"]
 
@@ -114,7 +114,7 @@ def test_without_shards_the_study_requires_the_cohort(tmp_path: Path) -> None:
 
 def test_on_slurm_trainings_are_tasks_that_can_be_requeued_and_the_rest_single_processes(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    sections = {"evaluate": {"partition": "cpu", "time": "1:00:00"}}
+    sections: dict[str, object] = {"evaluate": {"partition": "cpu", "time": "1:00:00"}}
     stages = line(workspace, "slurm", sections=sections, nodes=2, gpus_per_node=2, partition="gpu").stages()
     jobs = {s.name: job_of(s, stages, workspace) for s in stages}
     tasks = {name: job.task.task for name, (job, _) in jobs.items() if isinstance(job.task, CompletingTask)}
@@ -123,10 +123,10 @@ def test_on_slurm_trainings_are_tasks_that_can_be_requeued_and_the_rest_single_p
     assert (asked.nodes, asked.gpus_per_node) == (2, 2)
     insert = tasks["gan-96x96-insert"]
     assert isinstance(insert, TrainGan) and insert.direction is Direction.INSERT
-    for name, on_cpu in (("shards", True), ("generate-96x96", False), ("evaluate", False)):
+    for name, on_cpu in (("shards", True), ("generate-96x96", False), ("evaluate-test", False)):
         _, asked = jobs[name]
         assert isinstance(tasks[name], Command) and (asked.nodes, asked.ranks_per_node, asked.on_cpu) == (1, 1, on_cpu)
-    assert (jobs["evaluate"][1].partition, jobs["shards"][1].partition) == ("cpu", "gpu")
+    assert (jobs["evaluate-test"][1].partition, jobs["shards"][1].partition) == ("cpu", "gpu")
     assert "--cluster=none" in " ".join(tasks["generate-96x96"].words)  # type: ignore[attr-defined]
 
 
@@ -136,7 +136,7 @@ def test_a_dry_run_for_slurm_shows_each_job_after_what_it_needs(tmp_path: Path) 
     result = run_script("launch/study.py", "--workspace", workspace.root, "--dry-run")
     assert result.returncode == 0, result.stderr
     names = re.findall(r"--job-name=mammogan-(\S+)", result.stdout)
-    assert names == ["cad-96x96", "gan-96x96-remove", "gan-96x96-insert", "generate-96x96", "evaluate"]
+    assert names == ["cad-96x96", "gan-96x96-remove", "gan-96x96-insert", "generate-96x96", "evaluate-test"]
     assert re.findall(r"--dependency=(\S+)", result.stdout) == [
         "afterok:JOB-cad-96x96",
         "afterok:JOB-cad-96x96",
@@ -152,8 +152,9 @@ def test_where_a_stage_runs_is_not_among_its_recorded_options(tmp_path: Path) ->
     sections = {"cad": {"width": "0.5", "time": "1:00:00"}}
     here = line(Workspace(tmp_path), "local", cpu_ranks=2, sections=sections, cohort=labels).stages()
     there = line(Workspace(tmp_path), "slurm", gpus_per_node=4, sections=sections, cohort=labels).stages()
-    assert [s.asks for s in here] == [s.asks for s in there]
-    assert here[1].asks == ("train-cad", "--resolution=96x96", "--width=0.5")
+    assert [s.requested for s in here] == [s.requested for s in there]
+    assert (here[1].requested["width"], here[1].requested["resolution"]) == (0.5, "96x96")
+    assert not {"time", "cluster", "workspace", "cpu_ranks"} & here[1].requested.keys()
 
 
 def test_a_table_with_faults_is_reported_before_anything_is_submitted(tmp_path: Path) -> None:
@@ -163,61 +164,49 @@ def test_a_table_with_faults_is_reported_before_anything_is_submitted(tmp_path: 
     assert told.returncode == 2 and "column laterality, view, label missing" in told.stderr, told.stderr
 
 
-def test_the_table_is_known_by_what_is_in_it(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("path,label\nx,positive\n")
-    (tmp_path / "b.csv").write_text("path,label\nx,positive\n")
-    (tmp_path / "c.csv").write_text("path,label\nx,negative\n")
-    first, moved, corrected = (
-        line(Workspace(tmp_path), cohort=tmp_path / f"{name}.csv").stages()[0].asks for name in "abc"
-    )
-    assert first == moved != corrected
-    assert line(ready_workspace(tmp_path / "work"), cohort=None).stages()[0].asks == ()
-
-
 def test_files_that_decide_results_are_known_by_what_is_in_them(tmp_path: Path) -> None:
-    def asks(root: Path) -> list[tuple[str, ...]]:
+    def requests(root: Path) -> list[dict[str, object]]:
         sections = {
             "cad": {"vgg-weights": f"{root}/vgg.pth"},
             "generate": {"direction": "remove", "checkpoint": f"{root}/gnet.pt", "config": f"{root}/generate.yaml"},
-            "evaluate": {"models": f"{root}/models"},
         }
-        return [s.asks for s in line(Workspace(tmp_path / "work"), sections=sections).stages()]
+        plan = line(Workspace(tmp_path / "work"), sections=sections, cohort=root / "labels.csv")
+        return [s.requested for s in plan.stages()]
 
-    first, moved, cad = tmp_path / "first", tmp_path / "moved", "models/runs/cad-96x96/checkpoints/best.pt"
+    first, moved = tmp_path / "first", tmp_path / "moved"
     for root in (first, moved):
-        (root / "models" / "runs" / "cad-96x96" / "checkpoints").mkdir(parents=True)
-        for name in ("vgg.pth", "gnet.pt", cad):
+        root.mkdir()
+        for name in ("vgg.pth", "gnet.pt"):
             (root / name).write_text(name)
         (root / "generate.yaml").write_text("batch: 2\n")
-    before = asks(first)
-    assert asks(moved) == before and not any(str(tmp_path) in word for words in before for word in words)
-    for number, name in (
-        (1, "vgg.pth"),
-        (4, "gnet.pt"),
-        (4, "generate.yaml"),
-        (5, "models/runs/cad-96x96/checkpoints/best.pt"),
-    ):
+        (root / "labels.csv").write_text("path,label\nx,positive\n")
+    before = requests(first)
+    assert requests(moved) == before and not any(str(tmp_path) in str(found) for found in before)
+    changes = {"labels.csv": [0], "vgg.pth": [1], "gnet.pt": [4], "generate.yaml": [4]}
+    for name, expected in changes.items():
         content = (moved / name).read_text()
-        (moved / name).write_text(content.replace("2", "3") if name.endswith("yaml") else "another")
-        assert [n for n, (was, now) in enumerate(zip(before, asks(moved), strict=True)) if was != now] == [number]
+        (moved / name).write_text(content.replace("2", "3") if name.endswith("yaml") else content + "x")
+        now = requests(moved)
+        assert [n for n, (one, other) in enumerate(zip(before, now, strict=True)) if one != other] == expected
         (moved / name).write_text(content)
-    again = asks(first)[5]
-    (first / "models" / "runs").rename(first / "gone")
-    assert again != asks(first)[5] == (*again[:1], f"--models={first}/models", *again[2:]), "no CAD there yet"
+
+
+def test_without_a_table_existing_shards_are_used_whatever_they_were_made_with(tmp_path: Path) -> None:
+    assert line(ready_workspace(tmp_path / "work"), cohort=None).stages()[0].outdated is None
 
 
 @pytest.mark.parametrize(
     ("sections", "evaluations"),
     [
-        ({}, {"evaluate": "report/done.json"}),
-        ({"generate": {"split": "validation"}}, {"evaluate": "report/validation/done.json"}),
+        ({}, {"evaluate-test": "report/done.json"}),
+        ({"generate": {"split": "validation"}}, {"evaluate-validation": "report/validation/done.json"}),
         (
             {"generate": {"split": ["validation", "test"]}},
             {"evaluate-validation": "report/validation/done.json", "evaluate-test": "report/done.json"},
         ),
         (
             {"generate": {"split": ["validation", "test"]}, "evaluate": {"split": "test"}},
-            {"evaluate": "report/done.json"},
+            {"evaluate-test": "report/done.json"},
         ),
     ],
 )
@@ -253,22 +242,16 @@ def study(workspace: Workspace, section: str, *words: str | Path) -> subprocess.
     return run_script("launch/study.py", "--workspace", workspace.root, "--config", file, *words)
 
 
-@pytest.mark.parametrize("by_study", [True, False])
-def test_other_settings_than_a_training_has_are_refused_before_anything_runs(tmp_path: Path, by_study: bool) -> None:
+def test_other_settings_than_a_training_has_are_refused_before_anything_runs(tmp_path: Path) -> None:
     workspace = trained_by_hand(tmp_path / "work", width=0.5)
-    if by_study:
-        (workspace.root / "study").mkdir()
-        (workspace.root / "study" / "cad-96x96.command").write_text("launch/train_cad.py --width=0.5\n")
     for words in (["--dry-run"], ["--cluster", "local"]):
         refused = study(workspace, "width: 0.25", *words)
         assert refused.returncode == 2 and "Traceback" not in refused.stderr
         assert "cad-96x96 was started with other settings or inputs: width was 0.5, now 0.25" in refused.stderr
-    would_do_more = study(workspace, "width: 0.5, epochs: 120", "--dry-run")
-    assert would_do_more.returncode == 0 and "--job-name=mammogan-cad-96x96" in would_do_more.stdout, (
-        would_do_more.stderr
-    )
-    why = "requested with other options: .*--epochs 120 new" if by_study else "more or less is requested than it has"
-    assert re.search(rf"cad-96x96 +to run: {why}", would_do_more.stdout), would_do_more.stdout
+    longer = study(workspace, "width: 0.5, epochs: 120", "--dry-run")
+    assert longer.returncode == 0 and "--job-name=mammogan-cad-96x96" in longer.stdout, longer.stderr
+    why = "requested with other options: --epochs 120 in place of 100"
+    assert re.search(rf"cad-96x96 +to run: {why}", longer.stdout), longer.stdout
 
 
 def test_a_manual_training_with_the_studys_settings_counts_as_done(tmp_path: Path) -> None:

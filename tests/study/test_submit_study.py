@@ -42,9 +42,11 @@ class Cluster:
         lines = [f"{number} {state} {reason} 0 mammogan-x {waits_for}" for number, state, reason, waits_for in split]
         (self.folder / "rows").write_text(squeue_rows(*lines))
 
-    def submit(self, *done: str, arrays: int = 0, **asks: tuple[str, ...]) -> StudyJobs:
-        stages = [Stage(name, ("true",), needs, asks=("x.py", *asks.get(name, ()))) for name, needs in NEEDS.items()]
-        jobs = {s.name: Job(s.name, DO, self.folder / s.name, self.folder / "made", asks=s.asked) for s in stages}
+    def submit(self, *done: str, arrays: int = 0, **options: dict[str, object]) -> StudyJobs:
+        stages = [Stage(name, ("true",), needs) for name, needs in NEEDS.items()]
+        requested = {s.name: {"epochs": 3, **options.get(s.name, {})} for s in stages}
+        folder, made = self.folder, self.folder / "made"
+        jobs = {s.name: Job(s.name, DO, folder / s.name, made, requested=requested[s.name]) for s in stages}
 
         def work_of(stage: Stage, _: object) -> tuple[Job | Array, ClusterConfig]:
             job = jobs[stage.name]
@@ -52,8 +54,8 @@ class Cluster:
             work = Array(job.name, [DO] * arrays, job.folder, last) if arrays and stage.name == "generate" else job
             return work, ClusterConfig(cpu_ranks=1)
 
-        found = submit_stages(stages, set(done), work_of, jobs, self.folder / "study")
-        self.told = {line.split()[0]: line.split(maxsplit=1)[1] for line in tree(stages, found.told).splitlines()}
+        found = submit_stages(stages, set(done), work_of, jobs)
+        self.told = {line.split()[0]: line.split(maxsplit=1)[1] for line in tree(stages, found.state_of).splitlines()}
         return found
 
     def dependency(self, number: int) -> str:
@@ -114,8 +116,10 @@ def test_a_job_that_uses_results_to_be_made_again_is_reported_before_anything_is
 def test_a_job_with_other_options_is_reported_before_anything_is_submitted(cluster: Cluster) -> None:
     cluster.submit()
     cluster.shows("3 RUNNING None (null)")
-    with pytest.raises(UserError, match=r"job 3 \(insert\) .* was requested with other options: --epochs 5 new"):
-        cluster.submit("cad", insert=("--epochs=5",))
+    with pytest.raises(
+        UserError, match=r"job 3 \(insert\) .* was requested with other options: --epochs 5 in place of 3"
+    ):
+        cluster.submit("cad", insert={"epochs": 5})
     assert not list(cluster.folder.rglob("6_submission.sh"))
 
 

@@ -79,7 +79,7 @@ def test_a_report_made_manually_with_another_threshold_is_not_taken_for_the_stud
     assert json.loads(table.read_text()) != before
     told = checked(*command)
     assert told.count("done before") == 9
-    assert re.search(r"evaluate +to run: made since by another command\n", told)
+    assert re.search(r"evaluate-test +to run: requested with other options: --threshold 0.5 in place of 0.4", told)
     assert json.loads(table.read_text()) == before and "to run" not in checked(*command)
 
 

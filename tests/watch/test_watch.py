@@ -64,7 +64,7 @@ def look(workspace: Workspace) -> View:
 
 
 def stage(workspace: Workspace, name: str = REMOVE) -> StageStatus:
-    [found] = [standing for standing in look(workspace).standings if standing.stage.name == name]
+    [found] = [status for status in look(workspace).statuses if status.stage.name == name]
     return found
 
 
@@ -98,15 +98,15 @@ def test_a_training_is_shown_while_it_runs_here_after_it_was_killed_and_once_it_
     with subprocess.Popen(trainings.command("remove", workspace)) as training:
         wait_for(lambda: bool((status := read_status(run)) and status.phase), 60)
         training.send_signal(signal.SIGSTOP)
-        shown = {standing.stage.name: standing for standing in look(workspace).standings}
-        assert (shown[REMOVE].state, shown[REMOVE].told) == ("running", "running here")
+        shown = {status.stage.name: status for status in look(workspace).statuses}
+        assert (shown[REMOVE].state, shown[REMOVE].message) == ("running", "running here")
         assert shown[REMOVE].progress.phase == "warm-gnet" and shown[REMOVE].progress.epoch == 1
         training.kill()
     assert shown[f"cad-{SMALL}"].state == "done" and shown[f"cad-{SMALL}"].progress.epoch == 2
     assert {"focal", "penalty", "best_auc"} <= shown[f"cad-{SMALL}"].progress.figures.keys()
-    assert (run / "status.json").exists() and stage(workspace).told == "stopped"
+    assert (run / "status.json").exists() and stage(workspace).message == "stopped"
     assert line_of(workspace).endswith("ago")
-    assert shown["evaluate"].state == shown[f"generate-{SMALL}"].state == "to do"
+    assert shown["evaluate-test"].state == shown[f"generate-{SMALL}"].state == "to do"
     trainings.train("remove", str(workspace.root), exact=False)
     assert stage(workspace).state == "done" and not (run / "status.json").exists()
     assert line_of(workspace).startswith(f"{REMOVE} done all 1 of 1")
@@ -154,7 +154,7 @@ def test_a_training_elsewhere_counts_as_running_until_its_status_is_old(begun: W
     told = vars(Status(2, "head")) | {"host": "another", "pid": 1}
     for age, expected in ((60, "running elsewhere"), (86400, "stopped")):
         (run / "status.json").write_text(json.dumps(told | {"time": time.time() - age}))
-        assert stage(begun).told == expected
+        assert stage(begun).message == expected
 
 
 def test_queued_and_running_jobs_are_shown_in_the_words_of_squeue(
@@ -176,7 +176,7 @@ def test_a_job_of_another_user_with_the_same_number_is_not_ours(
     submit(begun.gan_run(SMALL, Direction.REMOVE), "41")
     squeue, sacct = f"{SQUEUE} 41 RUNNING None 0 their-job", "echo '41|RUNNING|their-job'"
     programs(tmp_path / "bin", monkeypatch, squeue=squeue, sacct=sacct)
-    assert (stage(begun).state, stage(begun).told) == ("stopped", "ended, no result")
+    assert (stage(begun).state, stage(begun).message) == ("stopped", "ended, no result")
 
 
 def test_a_job_that_was_killed_is_not_believed_to_run_because_it_was_heard_of(
@@ -204,7 +204,7 @@ def test_sacct_says_how_a_job_ended_and_its_log_says_why(
     rows = f"echo '41|PREEMPTED|mammogan-x'; echo '41|{word}|mammogan-x'"
     programs(tmp_path / "bin", monkeypatch, squeue="exit 0", sacct=rows)
     found = stage(begun)
-    assert (found.state, found.told, found.restarts) == (state, word.split()[0], 1)
+    assert (found.state, found.message, found.restarts) == (state, word.split()[0], 1)
     assert found.error == "slurmstepd: error: *** STEP 41.0 ON node1 CANCELLED ***"
     assert look(begun).exit_code == 1
     assert f"{REMOVE} {word.split()[0]}: slurmstepd" in plain(look(begun))
@@ -217,9 +217,9 @@ def test_without_accounting_the_result_of_a_job_says_how_it_ended(
     gone = "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1"
     programs(tmp_path / "bin", monkeypatch, squeue=gone, sacct=NO_ACCOUNTING)
     submit(run, "41")
-    assert (stage(begun).state, stage(begun).told) == ("stopped", "ended, no result")
+    assert (stage(begun).state, stage(begun).message) == ("stopped", "ended, no result")
     end(run, "41", "error", "Traceback (most recent call last):\n  File\nmammogan.errors.UserError: no pairs\n")
-    assert (stage(begun).told, stage(begun).error) == ("FAILED", "UserError: no pairs")
+    assert (stage(begun).message, stage(begun).error) == ("FAILED", "UserError: no pairs")
     end(run, "41", "success")
     assert stage(begun).error == f"ended without making {run / 'done.json'}"
     (run / "done.json").write_text("{}")
@@ -268,10 +268,10 @@ def test_where_slurm_does_not_answer_nothing_is_made_up(
     run = begun.gan_run(SMALL, Direction.REMOVE)
     submit(run, "41")
     programs(tmp_path / "bin", monkeypatch, squeue="echo 'Unable to contact slurm controller' >&2; exit 1")
-    assert (stage(begun).state, stage(begun).told) == ("unknown", "not known")
+    assert (stage(begun).state, stage(begun).message) == ("unknown", "not known")
     assert "squeue fails: Unable to contact slurm controller" in plain(look(begun))
     Status(2, "head").write(run)
-    assert stage(begun).told == "running here"
+    assert stage(begun).message == "running here"
 
 
 def test_a_failed_job_is_shown_with_its_log_also_when_no_error_is_found_in_it(
@@ -357,7 +357,7 @@ def test_an_array_of_thousands_is_looked_at_as_quickly_as_one_of_few(
         for _ in range(2):
             listed.clear()
             began = time.monotonic()
-            [found] = [s for s in watcher.look().standings if s.stage.kind == "generate"]
+            [found] = [s for s in watcher.look().statuses if s.stage.kind == "generate"]
             took = time.monotonic() - began
             assert took < 1, f"{took:.2f} s for {tasks} tasks"
             counts.append(len(listed))
@@ -401,7 +401,7 @@ def test_the_command_prints_complete_lines_once_or_json_and_its_exit_code_shows_
     assert shown.returncode == 1 and "long end" in shown.stdout and "gap 0.134, ends < 0.01" in shown.stdout
     told = run_script("launch/watch.py", "--workspace", begun.root, "--json")
     read = json.loads(told.stdout)
-    assert told.returncode == 1 and read["schema"] == 1 and read["slurm"] == "not asked"
+    assert told.returncode == 1 and read["schema"] == 2 and read["slurm"] == "not asked"
     by_name = {stage["name"]: stage for stage in read["stages"]}
     assert by_name[REMOVE]["rule"] == {"figure": "gap", "side": "below", "limit": 0.01, "value": 0.134}
     assert (by_name[REMOVE]["phase"], by_name[REMOVE]["epoch"], by_name[REMOVE]["epochs"]) == ("head", 2, 300)
@@ -438,15 +438,12 @@ def test_the_table_fits_a_hundred_columns_and_folds_what_does_not(begun: Workspa
     assert max(map(len, drawn.splitlines())) <= 100 and "head 2 of 300" in drawn and "ends < 0.01" in drawn
 
 
-def test_a_study_that_evaluates_one_split_alone_is_shown_at_that_split(
+def test_each_evaluated_split_is_a_stage_of_its_own(
     begun: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = begun.root / "study" / "evaluate"
-    submit(folder, "41")
-    record = json.loads((folder / "launch.json").read_text())
-    (folder / "launch.json").write_text(json.dumps(record | {"asks": "launch/evaluate.py --split validation"}))
+    submit(begun.root / "study" / "evaluate-validation", "41")
     programs(tmp_path / "bin", monkeypatch, squeue=f"{SQUEUE} 41 RUNNING None 0 mammogan-evaluate", sacct=NO_ACCOUNTING)
-    assert (stage(begun, "evaluate-validation").told, stage(begun, "evaluate").told) == ("RUNNING", "-")
+    assert (stage(begun, "evaluate-validation").message, stage(begun, "evaluate-test").message) == ("RUNNING", "-")
 
 
 def test_a_folder_that_is_no_workspace_is_refused_with_what_it_holds(tmp_path: Path) -> None:

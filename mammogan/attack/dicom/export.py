@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mammogan.attack.config import DicomConfig
+from mammogan.attack.dicom.dicom_task import EXPORT as EXPORT
+from mammogan.attack.dicom.dicom_task import DicomTask as DicomTask
+from mammogan.attack.dicom.dicom_task import make_keys as make_keys
+from mammogan.attack.dicom.dicom_task import plan_dicom as plan_dicom
 from mammogan.attack.dicom.folder import DicomFolder, StudyKey
 from mammogan.attack.dicom.native import Originals
 from mammogan.attack.dicom.object import Picture, adversarial_names, blinded_names, contribution, encode, text_in_pixels
@@ -27,8 +29,6 @@ from mammogan.errors import UserError
 from mammogan.io.atomic import replaced_atomically
 from mammogan.io.terminal import say, track
 
-EXPORT = 3
-"""Version of the export; increase it when the same adversarial shard gives other files."""
 File = tuple[str, bytes, Entry]
 """File name, content, and its entry in the index."""
 NO_SPACING = "no_spacing"
@@ -36,29 +36,6 @@ NO_SPACING = "no_spacing"
 UNKNOWN = "unknown"
 
 Pixels = NDArray[np.uint16]
-
-
-@dataclass(frozen=True)
-class DicomTask:
-    """The DICOM files of one adversarial shard; small enough to be pickled for a cluster job."""
-
-    shard: ShardTask
-    folder: DicomFolder
-
-    @property
-    def made_from(self) -> dict[str, Any]:
-        """Everything that decides the content of the files."""
-        entry = self.shard.folder.entry(self.shard.name)
-        return {
-            "export": EXPORT,
-            "altered_shard_sha256": entry["sha256"] if entry else "",
-            "study": self.folder.key.id if self.folder.key else "",
-        }
-
-    def outdated(self) -> bool:
-        """Return whether the files have to be written."""
-        entry = self.folder.entry(self.shard.name)
-        return bool(self.shard.outdated()) or entry is None or entry["made_from"] != self.made_from
 
 
 @dataclass(frozen=True)
@@ -73,28 +50,6 @@ class DisplayedPair:
     fake: Pixels
     spacing: Sequence[float]
     resampled: bool
-
-
-def plan_dicom(shards: Sequence[ShardTask], config: DicomConfig) -> list[DicomTask]:
-    """Return one task per adversarial shard; none without --dicom. Raise UserError before anything is written."""
-    if not config.dicom:
-        return []
-    if config.blinded and len({task.resolution for task in shards}) > 1:
-        raise UserError(f"--blinded {config.blinded} is the key of one resolution's files: name one --resolution")
-    key = StudyKey(config.blinded) if config.blinded else None
-    tasks = [DicomTask(task, DicomFolder(task.workspace, task.resolution, config.native, key)) for task in shards]
-    for folder in dict.fromkeys(task.folder for task in tasks):
-        folder.check()
-        if config.native:
-            Originals(folder.workspace)
-    return tasks
-
-
-def make_keys(tasks: Sequence[DicomTask]) -> None:
-    """Create the secret of a blinded study, from which the file names are derived, before the first file is written."""
-    for folder in dict.fromkeys(task.folder for task in tasks):
-        if folder.key:
-            folder.key.make(folder)
 
 
 def write_dicom(task: DicomTask) -> bool:

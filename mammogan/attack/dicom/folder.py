@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mammogan.attack.folder import DONE, AdversarialFolder, Entry
+from mammogan.attack.folder import AdversarialFolder, Entry
 from mammogan.data.shards.index import INDEX, SCHEMA
-from mammogan.errors import UserError
+from mammogan.data.shards.marked_folder import DONE, MarkedFolder
+from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import PRIVATE, sha256
 from mammogan.io.provenance import made_by
 from mammogan.io.records import DamagedRecord, read_record, write_record
@@ -124,29 +125,23 @@ class DicomFolder:
         if any(entry["made_from"]["study"] != self.key.id for entry in self._markers()):
             raise UserError(
                 f"{self.path} holds files of another key than {self.key.path}: give --blinded that key file, or "
-                f"remove {self.path} and {self._marked} to begin another study"
+                f"remove {self.path} and {self._marked.marks} to begin another study"
             )
 
     def entry(self, shard: str) -> Entry | None:
         """Return the marker's entry of a shard that is written; None if one of its files is missing or has another
         size."""
-        marker = self._marker(shard)
-        entry: Entry | None = read_record(marker, MARKER, MADE_AGAIN) if marker.is_file() else None
+        entry = self._marked.read(shard)
         return entry if entry and all(self._holds(file) for file in entry["files"]) else None
 
     def finish_shard(self, shard: str, entry: Entry) -> None:
         """Write a shard's marker, readable only by its owner if it reveals part of the key."""
-        write_record(self._marker(shard), entry, PRIVATE if self.key else None)
+        self._marked.finish(shard, entry, PRIVATE if self.key else None)
 
     def remove(self, shard: str) -> None:
         """Delete a shard's files, its marker, and the index that lists them; the key of a blinded study is kept."""
-        if not self.key:
-            self.complete.unlink(missing_ok=True)
-        marker = self._marker(shard)
-        files = read_record(marker, MARKER, MADE_AGAIN)["files"] if marker.is_file() else []
-        marker.unlink(missing_ok=True)
-        for file in files:
-            (self.path / file["file"]).unlink(missing_ok=True)
+        entry = self._marked.read(shard)
+        self._marked.remove(shard, *(self.path / file["file"] for file in (entry["files"] if entry else ())))
 
     def drop_leftovers(self) -> None:
         """Delete files of adversarial shards that are gone or have changed, and leftovers of killed processes that
@@ -176,19 +171,28 @@ class DicomFolder:
             if {name: there[name] for name in listed} == listed:
                 return False
         index = {"schema": SCHEMA, "kind": self.name, "resolution": str(self.resolution), "made_by": made_by()}
-        write_record(self.complete, {**index, **listed})
+        self._marked.write_index({**index, **listed})
         return True
 
     @property
-    def _marked(self) -> Path:
-        return self.workspace.adversarial(self.resolution) / DONE / self.name
-
-    def _marker(self, shard: str) -> Path:
-        return self._marked / f"{Path(shard).stem}.json"
+    def _marked(self) -> MarkedFolder:
+        """The markers of its shards, and its index; the key of a blinded study is no index, it is kept."""
+        marks = self.workspace.adversarial(self.resolution) / DONE / self.name
+        return MarkedFolder(marks, None if self.key else self.complete, MARKER, MADE_AGAIN)
 
     def _markers(self) -> Sequence[Entry]:
-        return [read_record(path, MARKER, MADE_AGAIN) for path in sorted(self._marked.glob("*.json"))]
+        return [entry for name in self._marked.names() if (entry := self._marked.read(name))]
 
     def _holds(self, file: dict[str, Any]) -> bool:
         path = self.path / file["file"]
         return path.is_file() and path.stat().st_size == file["bytes"] and sha256(path) == file["sha256"]
+
+
+def cohort_of_originals(workspace: Workspace) -> Path:
+    """Return the table with the paths of the original mammograms. Raise MissingInput if it is not there."""
+    if not workspace.cohort.is_file():
+        raise MissingInput(
+            f"--native reads the original mammograms by the paths in {workspace.cohort}, which is not there; it is "
+            "written by mammogan make-shards"
+        )
+    return workspace.cohort

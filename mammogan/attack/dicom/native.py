@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.attack.config import Background
+from mammogan.attack.dicom.folder import cohort_of_originals
 from mammogan.attack.original_background import breast_of, with_original_background
 from mammogan.data.cohort.workspace_table import rows_by_key
 from mammogan.data.dicom.greyscale import TOP
@@ -41,12 +42,7 @@ class Originals:
     """The original files that the shards were made from, by key."""
 
     def __init__(self, workspace: Workspace) -> None:
-        self._cohort = workspace.cohort
-        if not self._cohort.is_file():
-            raise MissingInput(
-                f"--native reads the original mammograms by the paths in {self._cohort}, which is not there; it is "
-                "written by mammogan make-shards"
-            )
+        self._cohort = cohort_of_originals(workspace)
         self._rows = rows_by_key(self._cohort)
 
     def pair(self, real: Sample, fake: Sample) -> NativePair:

@@ -19,6 +19,9 @@ from mammogan.training.run.run_folder import REMEDY, Run
 from mammogan.training.run.trained_networks import choose_checkpoint, network_of
 from mammogan.workspace import EXPORTED, Direction
 
+OF_THIS_MACHINE = ("vgg_weights", "start_from")
+"""Settings that may be paths."""
+
 
 def export_model(
     run: Path,
@@ -71,9 +74,10 @@ def _recorded(run: Path) -> dict[str, Any]:
     """Return what config.yaml records, without the folders of this machine; empty if there is none."""
     path = run / "config.yaml"
     recorded = read_yaml_record(path, {"config": dict}, REMEDY) if path.is_file() else {}
-    weights = recorded.get("config", {}).get("vgg_weights")
-    if weights:
-        recorded["config"]["vgg_weights"] = Path(weights).name
+    config = recorded.get("config", {})
+    for name in OF_THIS_MACHINE:
+        if config.get(name):
+            config[name] = Path(config[name]).name
     return recorded
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from mammogan.cluster.slurm.outcome import ENDING, Outcome, outcome_file, outcome_of
 from mammogan.errors import UserError
@@ -62,8 +63,8 @@ class Submission:
     """By job id, what each task of an array makes."""
     submitted: float
     """When they were submitted, in seconds since 1970."""
-    asks: str | None = None
-    """The part of a study stage's command that decides what is made; None for a job that was submitted manually."""
+    requested: dict[str, Any] | None = None
+    """The options of a study's stage by name; None for a job that was submitted manually."""
     succeeded: set[Path] = field(default_factory=set, compare=False, repr=False)
     """Outcomes that are known to be successes; they are not read again."""
     listings: dict[Path, Listing] = field(default_factory=dict, compare=False, repr=False)
@@ -122,19 +123,7 @@ def folders_of_generate(workspace: Workspace, resolution: Resolution) -> tuple[P
 
 def folders_of_evaluate(workspace: Workspace, split: str) -> tuple[Path, ...]:
     """Return the folders that may record jobs scoring mammograms of this split, submitted manually or by a study."""
-    study = workspace.root / "study"
-    names = [f"evaluate-{split}", *(["evaluate"] if split == split_of_study(workspace) else [])]
-    return workspace.scores(split), *(study / name for name in names)
-
-
-def split_of_study(workspace: Workspace) -> str:
-    """Return the split of a stage called just 'evaluate': a study that evaluates one split, any of them, names it
-    so."""
-    folder = workspace.root / "study" / "evaluate"
-    submission, kept = _understood(folder), folder.with_name("evaluate.command")
-    asks = (submission.asks or "") if submission else kept.read_text(encoding="utf-8") if kept.is_file() else ""
-    found = re.search(r"--split[ =](\w+)", asks)
-    return found[1] if found else "test"
+    return workspace.scores(split), workspace.root / "study" / f"evaluate-{split}"
 
 
 def newest_submission(folders: Sequence[Path], succeeded: set[Path] | None = None) -> Submission | None:
@@ -165,4 +154,4 @@ def submission_of(folder: Path) -> Submission | None:
         submitted, arrays = datetime.fromisoformat(record["submitted"]).timestamp(), dict(record.get("arrays", {}))
     except (ValueError, TypeError) as error:
         raise DamagedRecord(file, str(error), REMEDY) from None
-    return Submission(folder, tuple(map(str, record["job_ids"])), arrays, submitted, record.get("asks"))
+    return Submission(folder, tuple(map(str, record["job_ids"])), arrays, submitted, record.get("requested"))

@@ -47,8 +47,6 @@ def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
     for job in found:
         if job.settings:
             job.settings()
-    if config.nodes > 1 and config.ranks_per_node == 1 and not config.on_cpu:
-        note(f"--nodes {config.nodes} with one GPU each: --gpus-per-node {config.nodes} on one node needs no network")
     if config.dry_run:
         show_scripts(
             [
@@ -80,8 +78,15 @@ def show_scripts(scripts: Sequence[str]) -> None:
 
 def script(job: Job, config: ClusterConfig) -> str:
     """Return the sbatch script of one job."""
-    check_shared(job.pairs, config.nodes * config.ranks_per_node)
+    _check_ranks(job, config)
     return sbatch_text(config, job.name, _folder(job.folder))
+
+
+def _check_ranks(job: Job, config: ClusterConfig) -> None:
+    """Raise UserError when the ranks cannot share the batch; note where fewer nodes would do."""
+    check_shared(job.pairs, config.nodes * config.ranks_per_node)
+    if config.nodes > 1 and config.ranks_per_node == 1 and not config.on_cpu:
+        note(f"{job.name}: on one node, --gpus-per-node {config.nodes} does the same as --nodes {config.nodes}, faster")
 
 
 def submit(job: Job, config: ClusterConfig, after: Mapping[str, Sequence[str]] | None = None) -> Submitted:
@@ -89,7 +94,7 @@ def submit(job: Job, config: ClusterConfig, after: Mapping[str, Sequence[str]] |
 
     ``after``: the arrays that it waits for, by id, with what each of their tasks makes; they are recorded too.
     """
-    check_shared(job.pairs, config.nodes * config.ranks_per_node)
+    _check_ranks(job, config)
     [handle] = _handed_over([job.task], job.name, _folder(job.folder), config)
     submitted = _submitted(handle, job.name, job.complete)
     given = _record(job.folder, [*(after or ()), submitted.job_id], job, config, after or {})
@@ -239,7 +244,7 @@ def _record(
     """Write launch.json into the run folder; return what SLURM granted the last of the jobs."""
     made: dict[str, Any] = {
         "name": job.name,
-        "asks": job.asks,
+        "requested": job.requested,
         "job_ids": ids,
         "arrays": {number: list(makes) for number, makes in arrays.items()},
         "submitted": datetime.now(UTC).isoformat(timespec="seconds"),

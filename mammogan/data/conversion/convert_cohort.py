@@ -23,6 +23,7 @@ from mammogan.data.conversion.convert_image import Task
 from mammogan.data.conversion.failure_limit import Failures, TooMany, most_failures
 from mammogan.data.conversion.limits import RESUME_HINT, Running, writing_into
 from mammogan.data.conversion.plan import (
+    Plan,
     describe_additions,
     division,
     folders_of,
@@ -31,8 +32,9 @@ from mammogan.data.conversion.plan import (
     pseudonymous,
 )
 from mammogan.data.conversion.report import ConversionReport, count_reasons, report_on, why_left_out, write_quarantine
-from mammogan.data.conversion.shard_folder import COHORT, SETTINGS, ShardFolder, read_settings
-from mammogan.data.conversion.write_shards import Plan, Reasons, fill
+from mammogan.data.conversion.shard_folder import ShardFolder
+from mammogan.data.conversion.shard_settings import COHORT, SETTINGS, read_settings, settings_of
+from mammogan.data.conversion.write_shards import Reasons, fill
 from mammogan.data.dicom.decoding.decodability import examine
 from mammogan.data.dicom.fit import Fit
 from mammogan.data.dicom.read import Reading, Voi
@@ -46,9 +48,6 @@ from mammogan.io.private import make_private_folder, open_lock
 from mammogan.workspace import Resolution, Workspace
 
 __all__ = ["ConversionReport", "IndexedSample", "IndexedShard", "ShardIndex", "convert_cohort", "verify"]
-
-CONVERSION = 5
-"""Version of the conversion; increased whenever the same file and settings give other pixels than before."""
 
 
 def convert_cohort(
@@ -87,19 +86,16 @@ def convert_cohort(
         growing = [folder for folder in folders_of(workspace, divided) if not (overwrite and folder in made)]
         mammograms = pseudonymous(rows, cohort_csv, workspace, names, seed, growing)
         plan = plan_shards(mammograms, shard_images)
-        settings = {
-            "conversion": CONVERSION,
-            "voi": voi,
-            "fit": fit,
-            "kernel": "bicubic, antialiased",
-            "shard_images": shard_images,
-            "split": divided,
-            **of_cohort(mammograms),
-            # Only when requested, so that shards from before these settings existed can still be resumed.
-            **({"voi_index": voi_index} if voi_index else {}),
-            **({"clean_background": True} if clean_background else {}),
-            **({"codec": codec} if codec != "png" else {}),
-        }
+        settings = settings_of(
+            of_cohort(mammograms),
+            divided,
+            shard_images=shard_images,
+            voi=voi,
+            voi_index=voi_index,
+            fit=fit,
+            clean_background=clean_background,
+            codec=codec,
+        )
         folders = [ShardFolder(workspace.shards(r), r, settings) for r in sorted(set(resolutions), reverse=True)]
         _refuse_other_settings(workspace, folders, overwrite, lambda: changes(workspace.cohort, mammograms))
         for folder in folders:

@@ -13,11 +13,12 @@ from mammogan.data.cohort.cohort import Mammogram, assign
 from mammogan.data.cohort.growth import additions, continued, held_in, of_addition
 from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
 from mammogan.data.cohort.table import Row, read_table
-from mammogan.data.conversion.shard_folder import COHORT, DONE, SETTINGS, read_settings
-from mammogan.data.conversion.write_shards import Plan
+from mammogan.data.conversion.shard_settings import COHORT, SETTINGS, read_settings
 from mammogan.data.shards.index import ADDITIONS
+from mammogan.data.shards.marked_folder import DONE
 from mammogan.workspace import LABELS, SPLITS, Workspace
 
+Plan = dict[str, list[Mammogram]]
 NOT_IN_SHARDS = ("path", "line", "addition")
 """What a row has that no shard has."""
 

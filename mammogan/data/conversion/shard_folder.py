@@ -16,23 +16,21 @@ from typing import Any
 import webdataset as wds
 
 from mammogan.data.cohort.cohort import Mammogram
-from mammogan.data.conversion.additions import added_to, is_earlier, made_of
+from mammogan.data.conversion.additions import added_to, made_of
 from mammogan.data.conversion.open_shard import OpenShard, member_places
+from mammogan.data.conversion.shard_settings import COHORT, MADE_AGAIN, SETTINGS, differences, read_settings
 from mammogan.data.shards.codec import codec_of
 from mammogan.data.shards.index import ADDITIONS, INDEX, REMEDY, SCHEMA, IndexedShard, ShardIndex
+from mammogan.data.shards.marked_folder import DONE, MarkedFolder
 from mammogan.data.shards.wids_index import write_wids_indexes
 from mammogan.errors import UserError
 from mammogan.io import atomic, provenance, terminal
-from mammogan.io.records import DamagedRecord, read_record, write_record
+from mammogan.io.records import DamagedRecord, write_record
 from mammogan.io.temporary import remove_abandoned
 from mammogan.workspace import LABELS, SPLITS, Resolution
 
-SETTINGS, DONE = "settings.json", ".done"
-COHORT = "cohort_sha256"
-"""Name of the cohort's fingerprint among the settings."""
 OVERWRITE_TOKEN = ".anew"
 """File that exists while --overwrite makes all shards again: the sha256 of its settings, so that it can be resumed."""
-SETTINGS_SHAPE = {"resolution": str, COHORT: str, "conversion": int}
 MARKER = {
     "settings_sha256": str,
     "shard": (dict, type(None)),
@@ -40,10 +38,9 @@ MARKER = {
     "flags": dict,
     "excluded": [{"line": int, "key": str, "reason": str}],
 }
-"""What settings.json and a marker have, with the types."""
+"""What a marker has, with the types."""
 MANY = 64
 """With more finished shards than this, hashing them takes long enough to show its progress."""
-MADE_AGAIN = "Delete it and repeat the same mammogan make-shards command, which {}"
 TEMPORARY_REASONS = {
     "unreadable",
     "decoder_crashed",
@@ -60,6 +57,7 @@ class ShardFolder:
         self.path, self.resolution = path, resolution
         self.settings = {**settings, "resolution": str(resolution)}
         self.settings_sha256 = self._settings_sha256(len(added_to(self.settings)))
+        self.marked = MarkedFolder(path / DONE, path / INDEX, MARKER, MADE_AGAIN.format("makes its shard again"))
         self.done: dict[str, dict[str, Any]] = {}
         self._made_with: dict[str, str] = {}
         self.had = 0
@@ -77,20 +75,14 @@ class ShardFolder:
 
         ``changed`` describes in words how the cohort has changed.
         """
-        if not any(self.path.glob(f"{DONE}/*.json")):
+        if not self.marked.is_begun:
             self._refuse_lost_markers()
             return
         if not (self.path / SETTINGS).is_file():
             return
-        held, ours = (
-            {"codec": codec_of(made), **made} for made in (read_settings(self.path / SETTINGS), self.settings)
-        )
-        if is_earlier(added_to(held), added_to(ours)):
-            held = {**held, ADDITIONS: ours.get(ADDITIONS)}
         differing = {
-            changed() if name in (COHORT, ADDITIONS) else f"{name} was {held.get(name)}, is {ours.get(name)}": None
-            for name in sorted({*held, *ours})
-            if held.get(name) != ours.get(name)
+            changed() if name in (COHORT, ADDITIONS) else f"{name} was {was}, is {now}": None
+            for name, (was, now) in differences(read_settings(self.path / SETTINGS), self.settings).items()
         }
         if differing:
             raise UserError(
@@ -113,7 +105,7 @@ class ShardFolder:
 
         An interrupted ``overwrite`` is resumed: its finished shards are kept if the settings are the same.
         """
-        if (overwrite and not self._is_made_anew()) or not any(self.path.glob(f"{DONE}/*.json")):
+        if (overwrite and not self._is_made_anew()) or not self.marked.is_begun:
             self._clear()
             if overwrite:
                 atomic.write_text(self.path / OVERWRITE_TOKEN, self.settings_sha256)
@@ -122,7 +114,7 @@ class ShardFolder:
         self.had = len(added_to(held))
         write_record(self.path / SETTINGS, self.settings)
         self._made_with = {name: self._settings_sha256(rows[0].addition) for name, rows in plan.items()}
-        there = sum(1 for _ in self.path.glob(f"{DONE}/*.json"))
+        there = len(self.marked.names())
         names = (
             terminal.track(plan, len(plan), f"finished shards compared, {self.resolution}") if there > MANY else plan
         )
@@ -157,14 +149,12 @@ class ShardFolder:
 
     def _marker(self, name: str, rows: Sequence[Mammogram]) -> dict[str, Any] | None:
         """Read the marker of a finished shard; None when the shard has to be made (again)."""
-        path = self.path / DONE / f"{name}.json"
-        if not path.is_file():
+        path, marker = self.marked.marker(name), self.marked.read(name)
+        if marker is None:
             return None
-        remedy = MADE_AGAIN.format("makes its shard again")
-        marker = read_record(path, MARKER, remedy)
         shard, tar = marker["shard"], self.path / f"{name}.tar"
-        if shard and IndexedShard.of_record(path, shard, remedy).name != tar.name:
-            raise DamagedRecord(path, f"it is the record of {shard['name']}", remedy)
+        if shard and IndexedShard.of_record(path, shard, self.marked.remedy).name != tar.name:
+            raise DamagedRecord(path, f"it is the record of {shard['name']}", self.marked.remedy)
         if marker["settings_sha256"] != self._made_with[name] or not (shard is None or _is_as_made(tar, shard)):
             return None
         if _worth_another_try(marker, rows, path.stat().st_mtime):
@@ -175,8 +165,8 @@ class ShardFolder:
     @contextmanager
     def writing(self, name: str) -> Iterator[OpenShard]:
         """Write one shard under a temporary name; at the end, rename it and write its marker."""
-        marker, final = self.path / DONE / f"{name}.json", self.path / f"{name}.tar"
-        marker.unlink(missing_ok=True)
+        final = self.path / f"{name}.tar"
+        self.marked.marker(name).unlink(missing_ok=True)
         with atomic.replaced_atomically(final) as temporary:
             with open(temporary, "wb") as file:
                 # mtime 0 and fixed names: the same samples give the same bytes on any machine, at any time.
@@ -199,7 +189,7 @@ class ShardFolder:
             "flags": shard.flags,
             "excluded": shard.excluded,
         }
-        write_record(marker, self.done[name])
+        self.marked.finish(name, self.done[name])
 
     def _entry(self, name: str, tar: Path, patients: dict[str, str]) -> dict[str, Any]:
         split, label, _ = name.split("-")
@@ -238,7 +228,7 @@ class ShardFolder:
             "shards": shards,
         }
         write_wids_indexes(self.path, shards)
-        write_record(self.path / INDEX, index)
+        self.marked.write_index(index)
         (self.path / OVERWRITE_TOKEN).unlink(missing_ok=True)
 
     def excluded(self) -> list[dict[str, Any]]:
@@ -252,11 +242,6 @@ class ShardFolder:
     def sources(self) -> dict[str, str]:
         """Map the keyed hash of the stored pixels to the sample's key, for all samples in finished shards."""
         return {digest: key for marker in self.done.values() for key, digest in marker["sources"].items()}
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """Read the settings that a folder of shards was made with. Raises UserError if the file is damaged."""
-    return read_record(path, SETTINGS_SHAPE, MADE_AGAIN.format("writes it again and keeps the shards that fit"))
 
 
 def _is_as_made(tar: Path, shard: dict[str, Any]) -> bool:

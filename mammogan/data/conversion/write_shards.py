@@ -10,6 +10,7 @@ from mammogan.data.cohort.cohort import Mammogram
 from mammogan.data.conversion.convert_image import Converted, Skipped, Task, convert
 from mammogan.data.conversion.failure_limit import Failures
 from mammogan.data.conversion.open_shard import OpenShard
+from mammogan.data.conversion.plan import Plan
 from mammogan.data.conversion.shard_folder import ShardFolder
 from mammogan.data.parallel.pool import Lost, in_order
 from mammogan.io import terminal
@@ -18,7 +19,6 @@ from mammogan.workspace import Resolution
 CODES = {"timeout": "timeout", "killed": "out_of_memory", "crashed": "decoder_crashed"}
 """Reason code of a file whose process ended; "killed" is what the system does when the machine's memory runs out."""
 
-Plan = dict[str, list[Mammogram]]
 Reasons = dict[str, Skipped]
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from mammogan.data.cohort.workspace_table import rows_by_key
 from mammogan.data.phantom.origin import PhantomCohort, cohort_folder, contrast_text
 from mammogan.data.shards.damage import naming
+from mammogan.data.shards.facts import read_facts
 from mammogan.data.shards.index import IndexedShard, ShardIndex
-from mammogan.data.shards.reader import read_facts
 from mammogan.errors import UserError
 from mammogan.workspace import Workspace
 

@@ -9,14 +9,17 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mammogan.data.shards.damage import DAMAGE
 from mammogan.data.shards.index import IndexedSample, IndexedShard
-from mammogan.data.shards.reader import Sample, read_shard
 from mammogan.errors import UserError
 from mammogan.io.atomic import sha256
 
 OTHER_FILE = "found them in a file whose sha256 is not the one that was recorded when it was made"
+
+if TYPE_CHECKING:
+    from mammogan.data.shards.reader import Sample
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class CheckedShard:
         are those of the index, and the file's sha256 is too. So nothing that comes of the samples may be kept before
         the end.
         """
+        from mammogan.data.shards.reader import read_shard
+
         found, digest = 0, hashlib.sha256()
         try:
             for sample in read_shard(self.path, digest):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from mammogan.data.shards.codec import MEMBER, decode
 from mammogan.data.shards.damage import naming
+from mammogan.data.shards.facts import parse_facts as parse_facts
+from mammogan.data.shards.facts import read_facts as read_facts
 from mammogan.data.shards.index import IndexedSample, ShardIndex
 from mammogan.workspace import Label
 
@@ -84,20 +85,6 @@ def read_pixels(tar: BinaryIO, at: IndexedSample) -> NDArray[np.uint16]:
     """Read the pixels of a sample, uint16 (H,W). Damaged bytes raise ValueError or any error of a decoder."""
     tar.seek(at.pixels_offset)
     return decode(tar.read(at.pixels_size))
-
-
-def read_facts(tar: BinaryIO, at: IndexedSample) -> dict[str, Any]:
-    """Read the JSON member of a sample."""
-    tar.seek(at.json_offset)
-    return parse_facts(tar.read(at.json_size))
-
-
-def parse_facts(member: bytes) -> dict[str, Any]:
-    """Parse a sample's JSON member. Raises ValueError unless it is a mapping."""
-    facts = json.loads(member)
-    if not isinstance(facts, dict):
-        raise ValueError(f"its JSON holds no mapping but {type(facts).__name__}")
-    return facts
 
 
 @dataclass(frozen=True)

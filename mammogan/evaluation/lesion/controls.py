@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,18 +24,16 @@ from torch import nn
 from mammogan.attack.methods import NetworkAttack
 from mammogan.attack.original_background import with_original_background
 from mammogan.data.blobs.blob_detector import breast_of
-from mammogan.data.shards.checked import CheckedShard
 from mammogan.data.shards.reader import Sample
+from mammogan.evaluation.lesion.control_task import ControlTask
 from mammogan.evaluation.phantom_truth import LesionTruth, PhantomTruth, Removal, compare_with_truth
 from mammogan.evaluation.scores import probabilities
-from mammogan.evaluation.scores_file import keep, read_kept, understood
+from mammogan.evaluation.scores_file import keep, understood
 from mammogan.models.networks import Critic
 from mammogan.training.run.trained_networks import check_same_file, load_generator_with_facts
 
 Pixels = NDArray[np.uint16]
 
-CONTROLS = 2
-"""Version of the controls; increase it when the same inputs give other scores."""
 CONTRAST = 0.8
 STEPS = 3
 BUDGETS = {"l2-1": 1.0, "l2-2": 2.0}
@@ -62,25 +59,9 @@ class ControlScore:
         return cls(**values | {"removal": Removal(**values["removal"]) if values["removal"] else None})
 
 
-@dataclass(frozen=True)
-class ControlTask:
-    """The controls of one shard of positives; small enough to be pickled for a cluster job."""
-
-    shard: CheckedShard
-    path: Path
-    """File that keeps their scores."""
-    made_from: dict[str, Any]
-    """Everything that decides the scores, including the CAD."""
-    identity: Path | None
-    """Checkpoint of a generator at the end of its identity phase; None if it was not kept."""
-    batch: int = 4
-
-    def read(self) -> tuple[str, list[dict[str, Any]]]:
-        """Return why the controls have to be measured, or "" if they are current, and the scores in the file."""
-        return read_kept(self.path, self.made_from)
-
-    def scores(self) -> list[ControlScore]:
-        return understood(self.path, ControlScore.from_json, self.read()[1])
+def scores_of(task: ControlTask) -> list[ControlScore]:
+    """Return the measured controls of a shard."""
+    return understood(task.path, ControlScore.from_json, task.read()[1])
 
 
 def measure_controls(task: ControlTask, cad: Critic, truth: PhantomTruth) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from mammogan.config import CLASSIFIER, GENERATOR, CadConfig, GanConfig
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import sha256
+from mammogan.io.atomic import Digest, sha256
 from mammogan.io.shell import shell_word
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import LABELS, SPLITS, Direction, Resolution, Workspace
@@ -44,14 +44,21 @@ def as_learned(config: CadConfig) -> CadConfig:
     """
     if config.classifier != CLASSIFIER:
         config = replace(config, vgg_weights="none")
-    return replace(config, fnet_epochs=0) if config.vgg_weights == "none" else config
+    is_random = config.vgg_weights == "none" and not config.start_from
+    return replace(config, fnet_epochs=0) if is_random else config
 
 
-def named_weights(config: CadConfig | GanConfig) -> dict[str, str]:
+def named_weights(config: CadConfig | GanConfig, digest: Digest = sha256) -> dict[str, str]:
     """Return the sha256 of the file of Vnet's weights if the settings name one: a path does not identify content."""
     if not isinstance(config, CadConfig) or not Path(config.vgg_weights).is_file():
         return {}
-    return {"vgg_weights_sha256": sha256(Path(config.vgg_weights))}
+    return {"vgg_weights_sha256": digest(Path(config.vgg_weights))}
+
+
+def refuse_other_settings(run: Path, config: CadConfig | GanConfig, digest: Digest = sha256) -> None:
+    """Raise UserError when the run was begun with settings that lead to a different result than ``config``."""
+    if (run / "config.yaml").is_file():
+        Run(run).check(config, named_weights(config, digest))
 
 
 def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
@@ -116,8 +123,9 @@ def refuse_grown(run: Run, shards: ShardIndex) -> None:
         raise UserError(
             f"{run.path}: its data have changed. Since it was started, {sum(a.mammograms for a in added)} mammograms "
             f"({counts}) and {sum(a.patients for a in added)} patients were added to {shards.folder}; the others and "
-            "their splits are as they were. Its networks can still be used. To train with the added ones too, remove "
-            "or rename the folder of the run and repeat the command"
+            "their splits are as they were. Its networks can still be used. To train with the added ones too, "
+            "rename the folder of the run and repeat the command, which begins anew, or add --start-from with the new "
+            "name, which begins with its weights"
         )
 
 
@@ -137,7 +145,7 @@ def check_classes(resolution: Resolution, counts: dict[str, dict[str, int]]) -> 
 
 def check_vgg_weights(config: CadConfig) -> None:
     """Raise UserError if --vgg-weights names no file, or if ImageNet weights are requested at a width other than 1."""
-    if config.vgg_weights == "none":
+    if config.vgg_weights == "none" or config.start_from:
         return
     if config.vgg_weights == "auto":
         if config.width != 1:

@@ -37,6 +37,9 @@ REMEDY = (
     "command with them, which continues from its checkpoint and writes it again"
 )
 """What to do about a damaged config.yaml."""
+STARTED_FROM = ("start_sha256", "start_shards_sha256")
+"""What is recorded of the weights of another training that this one began with: their sha256, and the fingerprint of
+the shards that they were trained on."""
 NOT_RECORDED_EARLIER = ("vgg_weights_sha256",)
 """Inputs that runs of earlier versions did not record."""
 
@@ -98,6 +101,11 @@ class Run:
         """sha256 of the CAD that a generator was trained against; None if the run does not record it."""
         found: str | None = self._record().get("cad_sha256")
         return found
+
+    @property
+    def started_from(self) -> dict[str, Any]:
+        """What the run records of the weights that it began with; empty if it began without any."""
+        return {name: value for name, value in self._record().items() if name in STARTED_FROM}
 
     @property
     def epochs(self) -> int | None:
@@ -172,9 +180,19 @@ class Run:
 
     def is_finished(self, config: Any) -> bool:
         """True if this training has ended with the epochs and stop rules that are requested now."""
+        before, now = self.lengths(config)
+        return self.done.is_file() and before == now
+
+    def lengths(self, config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the settings that decide how long it takes, as recorded and as requested now."""
         requested = _settings(to_dict(config))
         recorded = _settings(to_dict(type(config)())) | _settings(self._record().get("config", {}))
-        return self.done.is_file() and all(recorded.get(name) == requested.get(name) for name in LENGTHS)
+        names = [name for name in LENGTHS if name in requested]
+        return {name: recorded.get(name) for name in names}, {name: requested[name] for name in names}
+
+    def recorded(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Return those of these inputs that the run records."""
+        return {name: value for name, value in inputs.items() if name in self._record()}
 
     def _record(self) -> dict[str, Any]:
         """Return the content of config.yaml; empty if the run has not started. Raise UserError if it is damaged."""

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from mammogan.config import CLASSIFIER, GENERATOR
+from mammogan.config import CLASSIFIER, GENERATOR, LESION_GENERATORS
 from mammogan.errors import UserError
 from mammogan.io.atomic import sha256
 from mammogan.io.terminal import say
 from mammogan.models.lesion import LesionGenerator
 from mammogan.models.networks import Critic
 from mammogan.models.registry import (
-    LESION_GENERATORS,
     build_classifier,
     build_generator,
     is_known_generator,
     sources_of,
 )
 from mammogan.training.run.checkpoint import load
+from mammogan.training.run.checkpoint_files import OWN_ATTACK as OWN_ATTACK
+from mammogan.training.run.checkpoint_files import CheckpointFacts as CheckpointFacts
+from mammogan.training.run.checkpoint_files import check_same_file as check_same_file
+from mammogan.training.run.checkpoint_files import choose_checkpoint as choose_checkpoint
+from mammogan.training.run.checkpoint_files import run_of as run_of
 from mammogan.training.run.checkpoint_kind import check_kind, with_weights
-from mammogan.training.run.run_folder import SOURCES, Run
+from mammogan.training.run.run_folder import SOURCES
 
 ARCHS = (GENERATOR, *LESION_GENERATORS)
 """Kinds of generators: the study's Gnet, the lesion objective's remover, and its bank of lesions (no network). Besides
 these, a generator of your own has its import path, MODULE:CLASS."""
-OWN_ATTACK = "attack "
-"""Beginning of the ``arch`` of an attack of your own; its import path follows."""
 
 
 def load_cad(run: str | Path, device: torch.device | str = "cpu", which: str = "best") -> Critic:
@@ -50,28 +51,6 @@ def load_cad(run: str | Path, device: torch.device | str = "cpu", which: str = "
         return cad
 
     return with_weights(path, state, build).to(device).eval()
-
-
-@dataclass(frozen=True)
-class CheckpointFacts:
-    """The origin of a generator."""
-
-    path: Path
-    sha256: str
-    phase: str
-    epoch: int
-    direction: str | None = None
-    """remove or insert; None if the checkpoint does not record it."""
-    shards_sha256: str | None = None
-    """Fingerprint of the shards it was trained on; None if its run does not record it."""
-    arch: str = ARCHS[0]
-
-    @property
-    def run(self) -> str:
-        """Name of its run; of an attack of your own, its import path."""
-        if self.arch.startswith(OWN_ATTACK):
-            return self.arch.removeprefix(OWN_ATTACK)
-        return run_of(self.path).path.name
 
 
 def read_generator(run: Path, which: str = "best") -> tuple[dict[str, Any], CheckpointFacts]:
@@ -142,28 +121,3 @@ def refuse_other_arch(path: Path, state: dict[str, Any]) -> None:
             f"checkpoint {path} holds a generator of the kind {arch!r}, and this version knows {', '.join(ARCHS)}: use "
             "the version of MammoGAN that trained it, or name another checkpoint"
         )
-
-
-def check_same_file(checkpoint: Path, found: str, planned: str) -> None:
-    """Raise UserError if the file's sha256 is not the one that the work was planned with."""
-    if found != planned:
-        raise UserError(f"{checkpoint} has changed since this was planned; run the same command again")
-
-
-def run_of(checkpoint: Path) -> Run:
-    """Return the run of a checkpoint: the parent of its checkpoints/ folder, or for a copy the folder it is in."""
-    folder = checkpoint.absolute().parent
-    return Run(folder.parent if folder.name == "checkpoints" else folder)
-
-
-def choose_checkpoint(run: Path, which: str = "best") -> Path:
-    """Return the path of 'best', 'newest', or of the checkpoint that ``which`` names.
-
-    A run without a best one, for example because its critic was always dead, gives its newest.
-    """
-    found = Run(run)
-    if which in ("best", "newest") and found.exported.is_file():
-        return found.exported
-    newest = found.previous if found.previous.is_file() and not found.newest.is_file() else found.newest
-    named = {"best": found.best if found.best.is_file() else newest, "newest": newest}
-    return named.get(which, Path(which))

@@ -1,0 +1,100 @@
+"""Why a stage's results are not those that are requested, in words; and the hashes of files, each computed once."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.config import CadConfig, GanConfig
+from mammogan.errors import UserError
+from mammogan.io.atomic import Digest, sha256
+from mammogan.io.records import read_record, write_record
+from mammogan.io.structure import by_name
+from mammogan.training.run.run_folder import Run
+
+WORTH_KEEPING = 1 << 20
+"""Files of so many bytes are hashed once; smaller ones are hashed as fast as they are looked up."""
+PLACES = ("workspace", "config", "share", *(field.name for field in dataclasses.fields(ClusterConfig)))
+"""Options that say where and how a stage runs, not what it makes."""
+FILES = ("cohort", "checkpoint", "vgg_weights")
+"""Options whose value may be a file."""
+
+
+def other_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return which options differ from those that results record, such as 'requested with other options: --epochs 5 in
+    place of 3'; empty when none does. What is not recorded, by an earlier version, differs from nothing."""
+    changed = [
+        _difference(f"--{name.replace('_', '-')}", before[name], value)
+        for name, value in now.items()
+        if name in before and _plain(before[name]) != _plain(value)
+    ]
+    return f"requested with other options: {', '.join(changed)}" if changed else ""
+
+
+def of_training(run: Run, config: CadConfig | GanConfig, inputs: dict[str, str]) -> str:
+    """Return why a finished training is not the one that is requested, with these inputs as they are now."""
+    if reason := other_options(*run.lengths(config)):
+        return reason
+    return "; ".join(run.changes(config, run.recorded(inputs)))
+
+
+def first_of(reasons: Sequence[str]) -> str:
+    """Return the first of several reasons, and how many more there are."""
+    return f"{reasons[0]}, and {len(reasons) - 1} more" if len(reasons) > 1 else "".join(reasons)
+
+
+def requested(options: Any, digest: Digest) -> dict[str, Any]:
+    """Return the options of a stage that decide what is made, by name, as JSON gives them back.
+
+    A file is named by its content: a moved one changes nothing, another one of the same name does.
+    """
+    found = {name: value for name, value in by_name(options).items() if name not in PLACES}
+    files = {name: Path(value) for name in FILES if (value := found.get(name)) and Path(value).is_file()}
+    return {**found, **{name: digest(file) for name, file in files.items()}}
+
+
+def _difference(option: str, before: Any, now: Any) -> str:
+    if all(isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) for value in (before, now)):
+        return f"other contents of {option}"
+    return f"{option} {_text(now)} in place of {_text(before)}"
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON and YAML give it back."""
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+class Hashes:
+    """The sha256 of files, kept in a file of the workspace while device, inode, size and mtime of each stay the same.
+
+    So planning never reads a checkpoint twice.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._known: dict[str, Any] = {}
+        with suppress(UserError, OSError):
+            self._known = read_record(file)
+
+    def of(self, path: Path) -> str:
+        """Return the sha256 of a file; OSError where it cannot be read."""
+        found, name = path.stat(), str(path.absolute())
+        version = [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
+        known = self._known.get(name)
+        if isinstance(known, dict) and known.get("version") == version:
+            return str(known["sha256"])
+        digest = sha256(path)
+        self._known[name] = {"version": version, "sha256": digest}
+        if found.st_size >= WORTH_KEEPING:
+            with suppress(OSError):  # the workspace of somebody else can be looked at
+                write_record(self._file, self._known)
+        return digest

@@ -1,0 +1,61 @@
+"""Which checkpoint of a run is used, and what identifies it. Nothing is loaded, so this imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mammogan.config import GENERATOR
+from mammogan.errors import UserError
+from mammogan.training.run.run_folder import Run
+
+OWN_ATTACK = "attack "
+"""Beginning of the ``arch`` of an attack of your own; its import path follows."""
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """The origin of a generator."""
+
+    path: Path
+    sha256: str
+    phase: str = ""
+    """Phase of the training in which it was saved; empty as long as the file was not read."""
+    epoch: int = 0
+    direction: str | None = None
+    """remove or insert; None if the checkpoint does not record it."""
+    shards_sha256: str | None = None
+    """Fingerprint of the shards it was trained on; None if its run does not record it."""
+    arch: str = GENERATOR
+
+    @property
+    def run(self) -> str:
+        """Name of its run; of an attack of your own, its import path."""
+        if self.arch.startswith(OWN_ATTACK):
+            return self.arch.removeprefix(OWN_ATTACK)
+        return run_of(self.path).path.name
+
+
+def check_same_file(checkpoint: Path, found: str, planned: str) -> None:
+    """Raise UserError if the file's sha256 is not the one that the work was planned with."""
+    if found != planned:
+        raise UserError(f"{checkpoint} has changed since this was planned; run the same command again")
+
+
+def run_of(checkpoint: Path) -> Run:
+    """Return the run of a checkpoint: the parent of its checkpoints/ folder, or for a copy the folder it is in."""
+    folder = checkpoint.absolute().parent
+    return Run(folder.parent if folder.name == "checkpoints" else folder)
+
+
+def choose_checkpoint(run: Path, which: str = "best") -> Path:
+    """Return the path of 'best', 'newest', or of the checkpoint that ``which`` names.
+
+    A run without a best one, for example because its critic was always dead, gives its newest.
+    """
+    found = Run(run)
+    if which in ("best", "newest") and found.exported.is_file():
+        return found.exported
+    newest = found.previous if found.previous.is_file() and not found.newest.is_file() else found.newest
+    named = {"best": found.best if found.best.is_file() else newest, "newest": newest}
+    return named.get(which, Path(which))
