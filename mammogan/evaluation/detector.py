@@ -26,6 +26,8 @@ LEARNING_RATE = 1e-3
 SHIFT = 16
 """Augmentation shifts an image up or down by at most 1/SHIFT of its height."""
 AT_ONCE = 16
+CHECK = 40
+"""Steps between two looks at the training images."""
 LEAK = 0.2
 
 
@@ -79,8 +81,12 @@ class Detector:
         return auc(self.scores(images.real), self.scores(images.adversarial))
 
 
-def train_detector(images: Images, seed: int = 0, steps: int = STEPS, device: str = "cpu") -> Detector:
+def train_detector(
+    images: Images, seed: int = 0, steps: int = STEPS, device: str = "cpu", enough: float | None = None
+) -> Detector:
     """Train a detector for ``steps`` steps, on batches of PAIRS real and PAIRS adversarial images.
+
+    ``enough``: stop when the AUC on the training images, measured every CHECK steps, is at least this.
 
     The same seed gives the same detector on the same machine, and no other random draw of the program is used up.
     """
@@ -89,7 +95,9 @@ def train_detector(images: Images, seed: int = 0, steps: int = STEPS, device: st
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
     ):
         torch.manual_seed(seed)
-        return Detector(_trained(DetectorNetwork().to(device), images, np.random.default_rng(seed), steps).eval())
+        return Detector(
+            _trained(DetectorNetwork().to(device), images, np.random.default_rng(seed), steps, enough).eval()
+        )
 
 
 def check_disjoint(train: Collection[str], test: Collection[str]) -> None:
@@ -104,9 +112,13 @@ def auc(real: Floats, adversarial: Floats) -> float:
     return float(roc_auc_score(labels, np.concatenate([real, adversarial])))
 
 
-def _trained(network: DetectorNetwork, train: Images, random: np.random.Generator, steps: int) -> DetectorNetwork:
+def _trained(
+    network: DetectorNetwork, train: Images, random: np.random.Generator, steps: int, enough: float | None
+) -> DetectorNetwork:
     optimiser = torch.optim.Adam(network.parameters(), LEARNING_RATE)
-    for _ in range(steps):
+    for step in range(steps):
+        if enough is not None and step and step % CHECK == 0 and Detector(network).auc(train) >= enough:
+            break
         batch = torch.cat([_drawn(images, random) for images in (train.real, train.adversarial)])
         score = network(batch.to(next(network.parameters()).device))
         loss = F.softplus(score[:PAIRS]).mean() + F.softplus(-score[PAIRS:]).mean()

@@ -79,6 +79,15 @@ def test_a_patient_in_both_sets_is_refused() -> None:
         train_and_test_detectors(train, Images(fields(2, 2), fields(2, 3), frozenset({"b", "c"})))
 
 
+def test_a_training_ends_when_the_detector_separates_its_images() -> None:
+    easy = Images(fields(16, 0), striped(fields(16, 1)))
+    ended = train_detector(easy, steps=100_000, enough=0.99)
+    assert ended.auc(easy) >= 0.99
+    images = fields(4, 2)
+    never = train_detector(easy, steps=8, enough=0.0).scores(images)
+    assert np.array_equal(never, train_detector(easy, steps=8).scores(images)), "it is not looked at before CHECK steps"
+
+
 def test_a_trained_detector_scores_an_image_alone_as_it_does_among_others_and_survives_pickling() -> None:
     images = np.concatenate([fields(20, 2), striped(fields(20, 3))])
     detector = train_detector(Images(fields(24, 0), striped(fields(24, 1))), steps=STEPS)

@@ -53,7 +53,8 @@ class DeeperConfig:
     detector_images: int = 80
     """Training mammograms that detectors see, as many again of the validation split, half of each class."""
     detector_steps: int = 200
-    """Steps of the training of one detector, each with 8 real and 8 adversarial images."""
+    """Most steps of the training of one detector, each with 8 real and 8 adversarial images; it ends early if the AUC
+    on the training images reaches .995."""
     detector_seeds: int = 3
     """Detectors that are trained on each attack, each from another start."""
     section: tuple[Name, ...] = SECTIONS

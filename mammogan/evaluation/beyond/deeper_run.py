@@ -66,10 +66,12 @@ class DeeperRun:
 
     @cached_property
     def models(self) -> Workspace:
+        """The workspace whose runs/ hold CAD and generators."""
         return Workspace(self.config.models or self.workspace.root)
 
     @cached_property
     def kept(self) -> Path:
+        """Folder of what is not made twice."""
         return kept_folder(self.workspace, self.resolution)
 
     @cached_property

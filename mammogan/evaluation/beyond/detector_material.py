@@ -21,8 +21,12 @@ from mammogan.io.atomic import replaced_atomically
 from mammogan.io.terminal import say
 from mammogan.workspace import Direction
 
-DETECTING = 1
+DETECTING = 2
 """Version of the detectors; increase it when the same images give other detectors."""
+
+
+ENOUGH = 0.995
+"""AUC on the training images at which the training of a detector ends before its last step."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Material:
 
     @classmethod
     def of(cls, run: DeeperRun) -> Material:
+        """Choose the material of a run. Raise MissingInput if a split has no mammogram of a class."""
         images = run.config.detector_images
         train = choose_originals(run.workspace, run.resolution, "train", images)
         every = choose_originals(run.workspace, run.resolution, "validation", 2 * images)
@@ -86,7 +91,7 @@ class KeptDetectors:
             network.load_state_dict(kept["state"])
             return Detector(network.to(self.device).eval())
         say(f"detector {name}, seed {seed}: training on {len(images.real)} real, {len(images.adversarial)} adversarial")
-        detector = train_detector(images, seed, self.steps, self.device)
+        detector = train_detector(images, seed, self.steps, self.device, ENOUGH)
         with replaced_atomically(path) as temporary, open(temporary, "wb") as file:
             torch.save({"made_from": made_from, "state": detector.network.cpu().state_dict()}, file)
         detector.network.to(self.device)

@@ -14,6 +14,8 @@ from mammogan.evaluation.report.table_cells import Table
 
 @dataclass(frozen=True)
 class TitledTable:
+    """A table with the line above it."""
+
     title: str
     table: Table
 

@@ -13,7 +13,7 @@ from mammogan.evaluation.beyond.deeper_run import DeeperRun, main_point
 from mammogan.evaluation.beyond.section import Section, TitledTable
 from mammogan.evaluation.bootstrap import Figure
 from mammogan.evaluation.operating_points import OperatingPoint
-from mammogan.evaluation.report.plot_style import INSERT, MUTED, REMOVE, drawing
+from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
 from mammogan.workspace import Direction
 
@@ -81,7 +81,8 @@ def attacks_section(rows: Sequence[AttackRow], points: Sequence[OperatingPoint],
             ],
         },
         draw=partial(_draw, rows, main),
-        caption="Share of right calls that each attack turns, by the size of its change (median root mean square).",
+        caption="Share of right calls that each attack turns, with 95% intervals; in brackets the median root mean "
+        "square of its change, in grey levels. Diamonds: generators.",
     )
 
 
@@ -108,19 +109,17 @@ def _row(row: AttackRow, main: OperatingPoint) -> Row:
 
 
 def _draw(rows: Sequence[AttackRow], main: OperatingPoint, path: Path) -> None:
-    marks = {"generator": "D", "baseline": "o", "control": "x"}
-    with drawing(path, 2, (9.2, 3.8)) as (_, panels):
+    titles = {Direction.REMOVE: "Cancers called negative", Direction.INSERT: "Negatives called cancer"}
+    with drawing(path, 2, (9.2, 0.36 * len(rows) + 1.1)) as (_, panels):
         for panel, direction, colour in zip(panels, Direction, (REMOVE, INSERT), strict=True):
-            for row in rows:
+            for at, row in enumerate(rows):
                 figure = row.fooled[main.name][str(direction)]
                 if figure.value is None or figure.low is None or figure.high is None:
                     continue
-                at = max(row.norms["rms_median"], 0.5)
-                tone = MUTED if row.kind == "control" else colour
-                panel.vlines(at, figure.low, figure.high, color=tone, lw=1, alpha=0.5)
-                panel.plot(at, figure.value, marks[row.kind], color=tone, ms=6)
-                panel.annotate(row.name, (at, figure.value), (5, 4), textcoords="offset points", fontsize=7, color=tone)
-            panel.set_xscale("log")
-            panel.set(ylim=(-0.03, 1.05), xlabel="root mean square of the change, grey of 65535")
-            panel.set_title({"remove": "Cancers called negative", "insert": "Negatives called cancer"}[str(direction)])
-        panels[0].set_ylabel("share of right calls that turn")
+                panel.hlines(at, figure.low, figure.high, color=colour, lw=1.4)
+                mark = "D" if row.kind == "generator" else "o"
+                panel.plot(figure.value, at, mark, color=colour, ms=6, clip_on=False)
+            panel.set(xlim=(-0.03, 1.03), ylim=(len(rows) - 0.5, -0.5), xlabel="share of right calls that turn")
+            panel.set_title(titles[direction])
+        names = [f"{row.name} (rms {row.norms['rms_median']:.0f})" for row in rows]
+        panels[0].set_yticks(range(len(rows)), names)

@@ -187,6 +187,7 @@ def _in_front(
 def detection_section(
     numbers: dict[str, dict[str, Any]], learned: Sequence[Learned], in_front: Sequence[InFront], seeds: int
 ) -> Section:
+    """Return the section of what was measured: tables, words, picture and values."""
     tables = [TitledTable("One number of an image, AUC", _numbers_table(numbers))]
     if learned:
         title = f"Learned detectors: AUC on the test split, mean of {seeds} (range)"

@@ -131,6 +131,7 @@ def _near(sample: Sample, truth: PhantomTruth, regions: Regions | None) -> np.nd
 
 
 def localisation_section(rows: Sequence[Places], victims: Sequence[str]) -> Section:
+    """Return the section of what was measured; the table with truth only where some is known."""
     tables = [TitledTable("Without truth: medians, quartiles in grey", _table(rows, victims))]
     with_truth = [row for row in rows if row.near]
     if with_truth:

@@ -154,6 +154,7 @@ def _separation(one: Floats, other: Floats) -> float | None:
 
 
 def realism_section(rows: Sequence[Looks], nulls: Sequence[Looks], features: str, given: bool) -> Section:
+    """Return the section of what was measured; ``given``: the features have given weights."""
     return Section(
         name="realism",
         title="How visible is it?",

@@ -90,6 +90,7 @@ def _auc(score: Floats, positive: Bools, patients: Sequence[str]) -> Figure:
 
 
 def robustness_section(rows: Sequence[Withstood]) -> Section:
+    """Return the section of what was measured: table, words, picture and values."""
     return Section(
         name="robustness",
         title="Which classifier withstands?",

@@ -93,6 +93,7 @@ def _facts(run: DeeperRun, scorer: Scorer) -> VictimFacts:
 
 
 def transfer_section(victims: Sequence[VictimFacts], rows: Sequence[TransferRow], images: int) -> Section:
+    """Return the section of what was measured; it says so if A is the only victim."""
     found = {
         row.name: {victim: {str(d): calls.fooled(d) for d in Direction} for victim, calls in row.calls.items()}
         for row in rows
