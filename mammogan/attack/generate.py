@@ -20,6 +20,7 @@ import torch
 import webdataset as wds
 
 from mammogan.attack.config import Background, GenerateConfig
+from mammogan.attack.domain_check import check_domain
 from mammogan.attack.folder import AdversarialFolder, Entry, real_shard
 from mammogan.attack.generator_check import read_checked
 from mammogan.attack.insertion_choice import NO_CHOICE, InsertionChoice
@@ -58,6 +59,10 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
     tasks = plan_shards(workspace, resolution, config)
     read = {task.generator: task.direction for task in tasks}
     found = {generator: read_checked(generator, direction) for generator, direction in read.items()}
+    models_used, index = {(of.run, of.shards_sha256) for of in found.values()}, workspace.shards(resolution)
+    check_domain(
+        sorted(models_used, key=str, reverse=True), ShardIndex.load(index), config.out_of_domain, config.origin_unknown
+    )
     return [_as_read(task, found[task.generator]) for task in tasks]
 
 

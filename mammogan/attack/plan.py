@@ -13,7 +13,7 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say
-from mammogan.training.run.checkpoint_files import CheckpointFacts, choose_checkpoint, trained_on
+from mammogan.training.run.checkpoint_files import CheckpointFacts, choose_checkpoint, run_of
 from mammogan.workspace import Direction, Resolution, Workspace
 
 
@@ -40,8 +40,8 @@ def plan_shards(
         else:
             generator = _find_generator(models, resolution, direction, config.checkpoint, digest)
             choosing = InsertionChoice.of(generator, config.tries, config.seed, cad, digest)
-        models_used = [(generator.run, generator.shards_sha256)]
-        check_domain(models_used, index, config.out_of_domain, config.origin_unknown)
+        if generator.shards_sha256 is not None:  # else its checkpoint may say it, which generate reads
+            check_domain([(generator.run, generator.shards_sha256)], index, config.out_of_domain)
         tasks += [
             ShardTask(
                 workspace=workspace,
@@ -122,7 +122,7 @@ def _find_generator(
             "or name with --models the workspace whose generators are to be used"
         )
     arch = {"study": GENERATOR, "lesion": LESION_GENERATORS[direction is Direction.INSERT]}[models.objective]
-    found = CheckpointFacts(path, digest(path), shards_sha256=trained_on(path), arch=arch)
+    found = CheckpointFacts(path, digest(path), shards_sha256=run_of(path).shards_sha256, arch=arch)
     if which in ("best", "newest"):
         return found
     from mammogan.attack.generator_check import read_checked  # any file may be named
