@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from mammogan.cluster.backend import choose, note
 from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.data.cohort.table import refuse_missing
 from mammogan.errors import UserError
 from mammogan.io.atomic import Digest
 from mammogan.io.options import Grouped, run
@@ -70,6 +71,8 @@ def execute(options: Options) -> int:
     stages = plan.stages()
     folder = workspace.root / "study"
     done = done_before(stages)
+    if options.cohort and stages[0].name not in done:  # its first stage makes the shards
+        refuse_missing(options.cohort)
     check_trainings(stages, done, workspace, plan.hashes.of)
     say(tree(stages, lambda stage: plan_state(stage, stages, done)))
     if not options.cluster.dry_run:

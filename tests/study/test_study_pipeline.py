@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from clusters import leave_clusters, ready_workspace
-from conftest import run_script
+from conftest import ROOT, run_script
 from dicoms import write_cohort
 
 from mammogan.cluster.slurm.profile import ClusterConfig
@@ -110,6 +110,14 @@ def test_without_shards_the_study_requires_the_cohort(tmp_path: Path) -> None:
     result = run_script("launch/study.py", "--workspace", tmp_path, "--resolution", "96x96", "--cluster", "local")
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "no shards at 96x96" in result.stderr and "--cohort labels.csv" in result.stderr
+
+
+def test_a_missing_table_is_told_with_the_path_that_was_tried_before_anything_starts(tmp_path: Path) -> None:
+    words = ("--workspace", tmp_path / "work", "--resolution", "96x96", "--cluster", "local", "--cohort", "none.csv")
+    result = run_script("launch/study.py", *words)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert f"cohort table none.csv: no such file (tried {ROOT / 'none.csv'})" in result.stderr
+    assert "started" not in result.stdout and not (tmp_path / "work").exists()
 
 
 def test_on_slurm_trainings_are_tasks_that_can_be_requeued_and_the_rest_single_processes(tmp_path: Path) -> None:
