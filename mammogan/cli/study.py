@@ -47,6 +47,9 @@ class Options:
     """What generators are trained for, one or both: study (as published), lesion (changes that act on the lesion)."""
     config: Path | None = None
     """YAML file with sections shards, cad, gan, generate, evaluate; a section wins over the options here."""
+    cad: str = ""
+    """The classifier to fool, in place of one that the study trains: a run folder, a folder of mammogan export-model, a
+    checkpoint such as best.pt, or MODULE:FACTORY (docs/models.md)."""
     reading: bool = False
     """Also make what mammogan draw-reading needs for a reader study of the first objective: adversarial mammograms of
     validation and of one shard of training mammograms of each class."""
@@ -66,7 +69,8 @@ def execute(options: Options) -> int:
     chosen = resolutions(options.resolution, workspace)
     objectives = tuple(dict.fromkeys(options.objective))
     plan = StudyPlan(
-        workspace, chosen, options.cohort, sections, options.cluster, where.name, objectives, options.reading
+        *(workspace, chosen, options.cohort, sections, options.cluster, where.name),
+        *(objectives, options.reading, options.cad),
     )
     stages = plan.stages()
     folder = workspace.root / "study"

@@ -21,7 +21,7 @@ WORTH_KEEPING = 1 << 20
 """Files of so many bytes are hashed once; smaller ones are hashed as fast as they are looked up."""
 PLACES = ("workspace", "config", "share", *(field.name for field in dataclasses.fields(ClusterConfig)))
 """Options that say where and how a stage runs, not what it makes."""
-FILES = ("cohort", "checkpoint", "vgg_weights", "start_from")
+FILES = ("cohort", "checkpoint", "vgg_weights", "start_from", "cad")
 """Options whose value may be a file."""
 
 

@@ -294,3 +294,16 @@ def test_a_workspace_that_cannot_be_written_is_reported_at_the_start(tmp_path: P
 def test_a_folder_in_the_place_of_the_cohort_is_reported_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected a CSV file, found a folder"):
         line(Workspace(tmp_path / "work"), cohort=tmp_path).stages()
+
+
+def test_with_a_cad_of_ones_own_no_cad_is_trained_and_its_unknown_origin_is_asked_for_at_once(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    sections: dict[str, object] = {"evaluate": {"origin-unknown": ["my_parts:cad"]}}
+    plan = replace(line(workspace, sections=sections), cad="my_parts:cad", objectives=("study", "lesion"))
+    stages = {stage.name: stage for stage in plan.stages()}
+    assert "cad-96x96" not in stages and stages["gan-96x96-remove"].needs == ("shards",)
+    assert stages["gan-96x96-insert-lesion"].needs == ("shards", "gan-96x96-remove-lesion")
+    told = {name for name, stage in stages.items() if any("my_parts:cad" in word for word in stage.command)}
+    assert told == set(stages) - {"shards", "generate-96x96"}
+    with pytest.raises(UserError, match=r"unknown origin.*(?s:.*)evaluate: \{origin-unknown: \[my_parts:cad\]\}"):
+        replace(line(workspace), cad="my_parts:cad").stages()

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from mammogan.io.atomic import sha256, write_text
+from mammogan.training.run.model_card import CARD
 from mammogan.training.run.safetensors_file import read_safetensors, write_safetensors
 from mammogan.workspace import EXPORTED
 
@@ -26,10 +27,11 @@ SUM = re.compile(r"([0-9a-f]{64})  ([\w.-]+)")
 
 
 def write_exported(path: Path, state: dict[str, Any]) -> None:
-    """Write the networks and the plain values of a checkpoint's state."""
+    """Write the networks and the plain values of a checkpoint's state, and what it says of its own training."""
     networks = {name: state[name] for name in NETWORKS if name in state}
     tensors = {f"{name}.{key}": tensor for name, network in networks.items() for key, tensor in network.items()}
     plain = {name: value for name, value in state.items() if isinstance(value, str | int | float | None)}
+    plain |= {CARD: state[CARD]} if CARD in state else {}
     write_safetensors(path, tensors, {"format": "pt", STATE: json.dumps(plain, sort_keys=True)})
 
 
