@@ -59,9 +59,11 @@ class Examination(Task):
             _write(self.folder, rank, [*found, Finding(name, False, "the check never returned", remedy)])
             try:
                 found.append(Finding(name, True, check(self)))
+            except Unsound as error:
+                found.append(Finding(name, False, str(error), error.remedy))
             except Exception as error:  # a check that fails is what we want to know
-                own = error if isinstance(error, Unsound) else Unsound(_first_line(error), remedy)
-                found.append(Finding(name, False, str(own), own.remedy))
+                first_line = f"{type(error).__name__}: {error}".partition("\n")[0]
+                found.append(Finding(name, False, first_line, remedy))
             say(f"{name}: {found[-1].found}")
         _write(self.folder, rank, found)
 
@@ -178,10 +180,6 @@ def _meeting(backend: str) -> Callable[[Examination], str]:
         return f"{size} ranks met in {time.monotonic() - began:.1f} s"
 
     return check
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 SHARED = "give a --workspace on a file system that all nodes share, under the same path"

@@ -20,7 +20,9 @@ from mammogan.errors import UserError
 from mammogan.io.records import read_record, write_record
 from mammogan.io.terminal import duration, say
 
-GB = 1 << 30
+KB, GB = 1 << 10, 1 << 30
+PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+"""This process and those that it started and that have ended."""
 
 
 @contextmanager
@@ -69,21 +71,16 @@ def _node() -> str:
 def _hardware() -> str:
     """Return the cores and memory asked for of those that the node has, and its GPUs with their driver."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GB
-    return (
-        f"{_asked_cores()} core(s) asked of {os.cpu_count()}, {_asked_memory(total)} asked of {total:.0f} GB, {gpus()}"
-    )
+    memory = f"{_asked_memory(total)} asked of {total:.0f} GB"
+    return f"{_asked_cores()} core(s) asked of {os.cpu_count()}, {memory}, {gpus()}"
 
 
 def _used(began: float, cpu_before: float) -> str:
     """Return what this process and those that it started have used; of memory the most that one of them had."""
     took = max(time.monotonic() - began, 1e-3)
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / (
-        1 << 20
-    )
-    busy = (_cpu_seconds() - cpu_before) / took
-    told = [
-        f"{duration(took)}: {busy:.1f} of {_asked_cores()} core(s) busy, peak memory {peak:.1f} of {_asked_memory()}"
-    ]
+    cores_used = f"{(_cpu_seconds() - cpu_before) / took:.1f} of {_asked_cores()} core(s) busy"
+    peak = max(resource.getrusage(who).ru_maxrss for who in PROCESSES) * KB / GB
+    told = [f"{duration(took)}: {cores_used}, peak memory {peak:.1f} of {_asked_memory()}"]
     torch, waiting = sys.modules.get("torch"), sys.modules.get("mammogan.data.loading.waiting")
     if torch is not None and torch.cuda.is_initialized():
         total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
@@ -94,8 +91,7 @@ def _used(began: float, cpu_before: float) -> str:
 
 
 def _cpu_seconds() -> float:
-    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, PROCESSES))
 
 
 def _asked_cores() -> int:
@@ -107,9 +103,9 @@ def _asked_cores() -> int:
 def _asked_memory(otherwise: float | None = None) -> str:
     """Return the memory asked for on this node; 0 means all of it."""
     megabytes = int(os.environ.get("SLURM_MEM_PER_NODE") or 0)
-    return (
-        f"{megabytes / 1024:.0f} GB" if megabytes else "all memory" if otherwise is None else f"all {otherwise:.0f} GB"
-    )
+    if megabytes:
+        return f"{megabytes / 1024:.0f} GB"
+    return "all memory" if otherwise is None else f"all {otherwise:.0f} GB"
 
 
 def gpus() -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import getpass
+import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -36,15 +38,8 @@ def answered(ids: Iterable[str]) -> Iterator[None]:
 
 def max_array() -> int:
     """Return how many tasks one array may have (SLURM's MaxArraySize counts from 0 and excludes itself)."""
-    try:
-        shown = asked("scontrol", "show", "config")
-    except UserError:
-        return DEFAULT_MAX_ARRAY
-    for line in shown.splitlines():
-        key, _, value = line.partition("=")
-        if key.strip() == "MaxArraySize":
-            return max(1, int(value))
-    return DEFAULT_MAX_ARRAY
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _told("scontrol", "show", "config"), re.MULTILINE)
+    return max(1, int(found[1])) if found else DEFAULT_MAX_ARRAY
 
 
 def partitions() -> str:
@@ -61,24 +56,20 @@ def accounts() -> str:
 def limits() -> str:
     """Return the limits of the user's accounts and of their QOS, one per line; empty where there are none."""
     who = f"user={getpass.getuser()}"
+    show = ("sacctmgr", "--parsable2", "show")
     names = "maxsubmitjobs,maxjobs,maxwall,maxtres,grptres"
-    of_accounts = _told("sacctmgr", "--parsable2", "show", "associations", who, f"format=account,partition,{names}")
-    of_qos = _told(
-        "sacctmgr", "--parsable2", "show", "qos", "format=name,maxsubmitpu,maxjobspu,maxwall,maxtres,maxtrespu"
-    )
+    of_accounts = _told(*show, "associations", who, f"format=account,partition,{names}")
+    of_qos = _told(*show, "qos", "format=name,maxsubmitpu,maxjobspu,maxwall,maxtres,maxtrespu")
     return "\n".join(line for table in (of_accounts, of_qos) for line in _limited(table))
 
 
-def _limited(table: str) -> list[str]:
-    """Return the rows of one of sacctmgr's tables that have a limit, as 'name: limit value, ...'."""
-    header, *rows = [line.split("|") for line in table.splitlines()] or [[]]
-    told = []
-    for row in rows:
-        given = [
-            f"{name} {value}" for name, value in zip(header[1:], row[1:], strict=False) if value and name != "Partition"
-        ]
-        told += [f"{header[0]} {row[0]}: {', '.join(given)}"] if given else []
-    return told
+def _limited(table: str) -> Iterator[str]:
+    """Yield the rows of one of sacctmgr's tables that have a limit, as 'name: limit value, ...'."""
+    for row in csv.DictReader(table.splitlines(), delimiter="|"):
+        (kind, name), *others = row.items()
+        given = [f"{limit} {value}" for limit, value in others if value and limit != "Partition"]
+        if given:
+            yield f"{kind} {name}: {', '.join(given)}"
 
 
 def _told(*words: str) -> str:

@@ -27,18 +27,16 @@ class Recorded(Task):
 
     def __call__(self) -> None:
         file = _of_this_rank()
-        if file:
-            file.unlink(missing_ok=True)  # of the start before, when the job was requeued
-        how: Outcome = "error"
+        if file is None:
+            self.task()
+            return
+        file.unlink(missing_ok=True)  # of the start before, when the job was requeued
         try:
             self.task()
-            how = "success"
         except Exception as error:
-            if file:
-                write_record(file, {"outcome": how, "error": f"{type(error).__name__}: {error}"})
+            write_record(file, {"outcome": "error", "error": f"{type(error).__name__}: {error}"})
             raise
-        if file:
-            write_record(file, {"outcome": how})
+        write_record(file, {"outcome": "success"})
 
     def work(self) -> None:
         self.task.work()

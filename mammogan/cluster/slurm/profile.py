@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -137,6 +138,10 @@ class ClusterConfig:
         if self.gres and self.gpus_per_node is None:
             return gpus_of(self.gres)
         return self.cpu_ranks or self.gpus_per_node or 1
+
+    def after_success(self, ids: Sequence[str]) -> ClusterConfig:
+        """Return the same requests, to begin after these jobs have succeeded."""
+        return replace(self, dependency="afterok:" + ":".join(ids)) if ids else self
 
 
 def for_one_process(config: ClusterConfig, gpus: int) -> ClusterConfig:

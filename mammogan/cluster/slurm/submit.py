@@ -48,26 +48,20 @@ def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
         if job.settings:
             job.settings()
     if config.dry_run:
-        show_scripts(
-            [
-                script(job, replace(config, dependency=f"afterok:JOB-{job.after}") if job.after else config)
-                for job in found
-            ]
-        )
+        show_scripts([script(job, _after(job, f"JOB-{job.after}", config)) for job in found])
         return 0
     refuse_queued({job.folder: job.name for job in found})
     submitted: dict[str, Submitted] = {}
     for job in found:
-        submitted[job.name] = submit(job, _after(job, submitted, config))
+        needed = submitted[job.after].job_id if job.after else ""
+        submitted[job.name] = submit(job, _after(job, needed, config))
     return waited(list(submitted.values())) if config.wait else 0
 
 
-def _after(job: Job, submitted: Mapping[str, Submitted], config: ClusterConfig) -> ClusterConfig:
-    """Return the same requests, to begin after the job that must succeed first and after --dependency."""
-    if not job.after:
-        return config
-    own = f"afterok:{submitted[job.after].job_id}"
-    return replace(config, dependency=f"{config.dependency},{own}" if config.dependency else own)
+def _after(job: Job, needed: str, config: ClusterConfig) -> ClusterConfig:
+    """Return the same requests, to begin after --dependency and after the ``needed`` job if the job has one."""
+    both = [*([config.dependency] if config.dependency else []), f"afterok:{needed}"]
+    return replace(config, dependency=",".join(both)) if job.after else config
 
 
 def show_scripts(scripts: Sequence[str]) -> None:
@@ -121,7 +115,7 @@ def array_scripts(work: Array, config: ClusterConfig) -> list[str]:
         for part in parts
     ]
     ids = [f"JOB-{work.name}" + (f"-{number}" if number else "") for number in range(len(parts))]
-    after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids))
+    after = for_one_process(config, gpus=0).after_success(ids)
     return [*arrays, sbatch_text(after, work.finish.name, _folder(work.finish.folder))]
 
 
@@ -137,8 +131,7 @@ def submit_array(work: Array, config: ClusterConfig) -> list[Submitted]:
         tasks += [_submitted(handle, name, None) for handle, name in zip(handles, names, strict=True)]
     ids = list(makes)
     say(f"submitted {len(tasks)} tasks of {work.name} as job {', '.join(ids)}; logs in {work.folder / 'submit'}")
-    after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids) if ids else None)
-    return [*tasks, submit(work.finish, after, makes)]
+    return [*tasks, submit(work.finish, for_one_process(config, gpus=0).after_success(ids), makes)]
 
 
 def _submitted(handle: Any, name: str, complete: Path | None) -> Submitted:
