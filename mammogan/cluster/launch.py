@@ -108,9 +108,9 @@ def _run_here(job: Job, config: ClusterConfig, name: str, why: str) -> int:
 
 def _check_alone(config: ClusterConfig) -> None:
     """Raise UserError when several ranks are requested of this single process."""
-    asked = max(config.cpu_ranks or 1, config.gpus_per_node or 1)
-    if asked > 1 and not started_by_torchrun():
+    ranks = max(config.cpu_ranks or 1, config.gpus_per_node or 1)
+    if ranks > 1 and not started_by_torchrun():
         raise UserError(
-            f"--cluster none is this process, one rank, and {asked} are requested: "
+            f"--cluster none is this process, one rank, and {ranks} are requested: "
             "use --cluster local, or start it with torchrun"
         )

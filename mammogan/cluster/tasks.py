@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, ClassVar
 
-from mammogan.cluster.usage import usage_told
+from mammogan.cluster.slurm.this_job import this_job
+from mammogan.cluster.usage import usage_reported
 from mammogan.config import CadConfig, GanConfig
 from mammogan.errors import UserError
 from mammogan.io.terminal import say
@@ -30,7 +31,7 @@ class Task:
 
     def __call__(self) -> None:
         take_rank()
-        with usage_told(), requeueing(self.leaves_first):
+        with usage_reported(), requeueing(self.leaves_first):
             self.work()
 
     def work(self) -> None:
@@ -119,11 +120,8 @@ def take_rank() -> None:
     It also does nothing when a rank is set: then torchrun, or a process with a rank, started this one within the job.
     No rank can come from outside the job, since submission removes it. CUDA_VISIBLE_DEVICES stays as SLURM set it.
     """
-    if "RANK" in os.environ or not os.environ.get("SUBMITIT_EXECUTOR"):
+    if "RANK" in os.environ or not (job := this_job()):
         return
-    import submitit
-
-    job = submitit.JobEnvironment()
     restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
     os.environ.setdefault("MASTER_PORT", str(master_port(job.job_id, restarts)))
     os.environ["MASTER_ADDR"] = job.hostnames[0]
@@ -146,9 +144,10 @@ def requeueing(leaves_first: bool) -> Iterator[None]:
     work lets the signal through (training/run/preemption.py), then the first rank requeues. The others end with 0 and
     no result: for any other code srun might kill the first rank too early.
     """
-    number = _submitit_signal()
+    job = this_job()
+    number = int(job._usr_sig()) if job else 0
     requeue = signal.getsignal(number) if number else None
-    if number is None or not callable(requeue):
+    if not callable(requeue):
         yield
         return
 
@@ -174,15 +173,6 @@ def requeueing(leaves_first: bool) -> Iterator[None]:
         raise
     finally:
         signal.signal(number, requeue)
-
-
-def _submitit_signal() -> int | None:
-    """Return the signal that puts a job back into the queue; None outside submitit's jobs."""
-    if not os.environ.get("SUBMITIT_EXECUTOR"):
-        return None
-    import submitit
-
-    return int(submitit.JobEnvironment()._usr_sig())
 
 
 def master_port(job_id: str, restarts: int) -> int:

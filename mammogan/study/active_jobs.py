@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammogan.cluster.slurm.commands import answered
+from mammogan.cluster.slurm.commands import answer_needed
 from mammogan.cluster.slurm.queue import JobState, in_squeue
 from mammogan.cluster.slurm.submission_record import Submission, submission_of
 
@@ -47,7 +47,7 @@ def active_jobs(folders: Mapping[str, Collection[Path]]) -> dict[str, ActiveJobs
     ids = [number for submissions in found.values() for submission in submissions for number in submission.job_ids]
     if not ids:
         return {}
-    with answered(ids):
+    with answer_needed(ids):
         alive = _alive(ids)
     active = {stage: _of_stage(submissions, alive) for stage, submissions in found.items()}
     return {stage: jobs for stage, jobs in active.items() if jobs.job_ids}

@@ -22,7 +22,7 @@ from mammogan.io.options import values_of
 from mammogan.io.structure import Values, keys, merged, structured, unset
 from mammogan.study.commands import StudyCommand
 from mammogan.study.outdated import requested
-from mammogan.study.settings import COMMANDS, Settings, of_objective, settings_for
+from mammogan.study.settings import COMMANDS, of_objective, settings_for
 from mammogan.study.shares import ExpectedShards
 from mammogan.study.stage import Stage, why_again
 from mammogan.study.stage_files import StageFiles, evaluation, shards_files, stages_of_resolution
@@ -39,7 +39,7 @@ class StudyPlan:
     workspace: Workspace
     resolutions: tuple[Resolution, ...]
     cohort: Path | None
-    sections: dict[str, Settings]
+    sections: dict[str, Values]
     """Options of the stages by section: shards, cad, gan, generate, evaluate."""
     cluster: ClusterConfig
     where: Literal["none", "local", "slurm"]
@@ -65,22 +65,22 @@ class StudyPlan:
     def _shards(self) -> Stage:
         if self.cohort:
             refuse_folder(self.cohort)
-        makes = {r: self.workspace.shards(r) / "index.json" for r in self.resolutions}
-        missing = [r for r in self.resolutions if not makes[r].exists()]
+        of_each = [shards_files(self.workspace, resolution) for resolution in self.resolutions]
+        missing = [files.resolution for files in of_each if not files.complete.exists()]
         if missing and not self.cohort:
             raise UserError(
                 f"no shards at {', '.join(map(str, missing))} in {self.workspace.root}: give --cohort labels.csv, the "
                 "table of the mammograms (mammogan make-phantom --out phantom makes one of phantoms)"
             )
         own = {"cohort": self.cohort or "labels.csv", "resolution": [*map(str, self.resolutions)]}
-        files = dataclasses.replace(shards_files(self.workspace, self.resolutions[0]), name="shards", resolution=None)
-        stage = self._stage(files, own, tuple(makes.values()))
+        of_all = dataclasses.replace(of_each[0], name="shards", resolution=None)
+        stage = self._stage(of_all, own, tuple(files.complete for files in of_each))
         # Without a table shards cannot be made again, so existing ones are used with any settings.
         return dataclasses.replace(stage, fine=(0, SOME_LEFT_OUT), outdated=stage.outdated if self.cohort else None)
 
     def _expected(self, shards: Stage) -> ExpectedShards:
         """Return the shards that will exist when all other stages begin."""
-        index_of = {r: self.workspace.shards(r) / "index.json" for r in self.resolutions}
+        index_of = dict(zip(self.resolutions, shards.makes, strict=True))
         there = {r for r, index in index_of.items() if not why_again(dataclasses.replace(shards, makes=(index,)), ())}
         return ExpectedShards(self.workspace, self.cohort, shards.options, there)
 
@@ -200,7 +200,7 @@ class StudyPlan:
         where: Literal["none", "local"] = "local" if self.where == "local" else "none"
         return ClusterConfig(cluster=where, gpus_per_node=cluster.gpus_per_node, cpu_ranks=cluster.cpu_ranks)
 
-    def _settings(self, files: StageFiles) -> tuple[Settings, Settings]:
+    def _settings(self, files: StageFiles) -> tuple[Values, Values]:
         """Return the section's settings for this stage, those of its --config included, and its requests to the
         cluster."""
         settings = settings_for(self.sections.get(files.kind, {}), files.resolution, files.direction)

@@ -67,6 +67,7 @@ def submit_stages(stages: Sequence[Stage], done: Set[str], work_of: WorkOf, jobs
     """
     folders = {stage.name: dict.fromkeys((jobs[stage.name].folder, *stage.recorded)) for stage in stages}
     found = StudyJobs(before=active_jobs(folders))
+    never_done = {name for name, jobs_of_stage in found.before.items() if not jobs_of_stage.completing}
     going: dict[str, tuple[Job | Array, ClusterConfig]] = {}
     for stage in stages:
         if stage.name in found.before:
@@ -74,7 +75,7 @@ def submit_stages(stages: Sequence[Stage], done: Set[str], work_of: WorkOf, jobs
             again = [need.name for need in makes_again if not inputs_ready(stage, need, stages, done)]
             _check(jobs[stage.name], found.before[stage.name], again)
         elif stage.name not in done:
-            if held := [need for need in stage.needs if need in found.held or _never_done(found.before.get(need))]:
+            if held := [need for need in stage.needs if need in found.held or need in never_done]:
                 found.held[stage.name] = held
             else:
                 going[stage.name] = work_of(stage, done - found.before.keys())
@@ -96,11 +97,6 @@ def _check(stage: Job, jobs: ActiveJobs, remade: Sequence[str]) -> None:
             f"job {', '.join(jobs.job_ids)} ({stage.name}) is queued or running and {wrong[0]}. Wait until it ends, or "
             f"cancel it and run the same command again:\n  scancel {' '.join(jobs.job_ids)}"
         )
-
-
-def _never_done(jobs: ActiveJobs | None) -> bool:
-    """Return whether jobs are queued or running but will leave their stage incomplete."""
-    return jobs is not None and not jobs.completing
 
 
 def _completing(found: StudyJobs, need: str) -> Sequence[str]:

@@ -196,8 +196,8 @@ def _memory(config: ClusterConfig) -> dict[str, str]:
     """Return the request for memory; none if --sbatch has one of another kind, such as mem-per-gpu."""
     if any(item.removeprefix("--").startswith("mem-per-") for item in config.sbatch):
         return {}
-    asked = config.ranks_per_node * config.cpus_per_task * GB_PER_CORE if config.mem_gb is None else config.mem_gb
-    return {"mem": f"{asked * 1024:.0f}M"}
+    gigabytes = config.ranks_per_node * config.cpus_per_task * GB_PER_CORE if config.mem_gb is None else config.mem_gb
+    return {"mem": f"{gigabytes * 1024:.0f}M"}
 
 
 def _additional(config: ClusterConfig) -> dict[str, Any]:

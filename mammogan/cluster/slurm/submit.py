@@ -110,10 +110,7 @@ def array(work: Array, config: ClusterConfig) -> int:
 def array_scripts(work: Array, config: ClusterConfig) -> list[str]:
     """Return the sbatch scripts of an array, in parts no longer than the cluster allows, and of the job after it."""
     parts = _parts(work, config)
-    arrays = [
-        sbatch_text(config, work.name, _array_folder(work, len(part.tasks)), len(part.tasks), part.at_once)
-        for part in parts
-    ]
+    arrays = [sbatch_text(config, part.name, _array_folder(part), len(part.tasks), part.at_once) for part in parts]
     ids = [f"JOB-{work.name}" + (f"-{number}" if number else "") for number in range(len(parts))]
     after = for_one_process(config, gpus=0).after_success(ids)
     return [*arrays, sbatch_text(after, work.finish.name, _folder(work.finish.folder))]
@@ -124,7 +121,7 @@ def submit_array(work: Array, config: ClusterConfig) -> list[Submitted]:
     tasks: list[Submitted] = []
     makes: dict[str, Sequence[str]] = {}
     for part in _parts(work, config):
-        handles = _handed_over(part.tasks, work.name, _array_folder(work, len(part.tasks)), config, part.at_once)
+        handles = _handed_over(part.tasks, work.name, _array_folder(part), config, part.at_once)
         makes[handles[0].job_id.partition("_")[0]] = part.makes
         _record(work.folder, list(makes), replace(work.finish, name=work.name), config, makes)
         names = [f"{work.name}: {made}" if work.makes else work.name for made in part.makes]
@@ -172,9 +169,9 @@ def _folder(run: Path, job: str = "%j") -> Path:
     return run.absolute() / "submit" / job
 
 
-def _array_folder(work: Array, tasks: int) -> Path:
+def _array_folder(part: Array) -> Path:
     """Return one folder for all tasks of an array; submitit makes a plain job of a single task."""
-    return _folder(work.folder, "%A" if tasks > 1 else "%j")
+    return _folder(part.folder, "%A" if len(part.tasks) > 1 else "%j")
 
 
 def _handed_over(
@@ -190,8 +187,8 @@ def _handed_over(
     executor.update_parameters(**sbatch_parameters(config, name), array_parallelism=at_once)
     overriding = contradicting(sbatch_text(config, name, folder, len(tasks) if len(tasks) > 1 else None, at_once))
     stale = "SLURM_" if "SLURM_JOB_ID" in os.environ else "-"  # variables of the job from which this one is submitted
-    if told := [f"{key}={value}" for key, value in overriding.items() if not key.startswith(stale)]:
-        note(f"{name}: the environment would override what is asked for; left out: {', '.join(told)}")
+    if left_out := [f"{key}={value}" for key, value in overriding.items() if not key.startswith(stale)]:
+        note(f"{name}: the environment would override what is asked for; left out: {', '.join(left_out)}")
     with _without(overriding), _nothing_left_of_a_refusal(folder.parent), redirect_stderr(StringIO()):
         try:
             return list(executor.submit_array([Recorded(task) for task in tasks]))
