@@ -8,8 +8,10 @@ from collections.abc import Iterable
 
 from mammogan.errors import UserError
 
-ROUNDED = re.compile(r"[+-]?\d([.,]\d+)?e\+\d+", re.I)
-"""A number that a spreadsheet writes with an exponent. The plus sign distinguishes it from a hexadecimal identifier."""
+ROUNDED = re.compile(r"[+-]?\d([.,]\d+)?e\+\d+|[1-9]\d{14}0{3,}", re.I)
+"""A number that a spreadsheet writes with an exponent, or of which it kept the 15 digits that it can. The plus sign
+distinguishes the first from a hexadecimal identifier; one or two zeros after 15 digits may be chance."""
+THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
 INVISIBLE = re.compile(r"[\s\u200b-\u200f\u2060\ufeff\u00ad]+")
 DASHES = re.compile(r"[\u2010-\u2015\u2212]")
 AS_TEXT = re.compile(r"'(?P<marked>.*)|=?\"(?P<quoted>[^\"]*)\"", re.S)
@@ -36,6 +38,7 @@ def spelling_free(identifier: str) -> str:
     plain = DASHES.sub("-", INVISIBLE.sub("", unicodedata.normalize("NFKC", identifier))).casefold()
     if match := AS_TEXT.fullmatch(plain):
         plain = match["marked"] or match["quoted"] or plain
+    plain = plain.replace(",", "") if THOUSANDS.fullmatch(plain) else plain
     plain = re.sub(r"[.,]0*$", "", plain) if re.fullmatch(r"-?\d+[.,]0*", plain) else plain
     return re.sub(r"(?<!\d)0+(?=\d)", "", plain)
 
