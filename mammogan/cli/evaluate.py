@@ -23,7 +23,6 @@ from mammogan.attack.config import EvaluateConfig, report_folder
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.launch import launch_array, on_requested_device
 from mammogan.cluster.slurm.profile import ClusterConfig
-from mammogan.cluster.slurm.submission_record import folders_of_evaluate
 from mammogan.cluster.tasks import Call
 from mammogan.evaluation.score_plan import ScoreTask, scorings, settings_of_report, withdraw_report
 from mammogan.io.atomic import Digest, sha256
@@ -32,6 +31,7 @@ from mammogan.io.records import read_record
 from mammogan.io.terminal import say
 from mammogan.study.outdated import first_of, other_options
 from mammogan.study.shares import share_of, work_through
+from mammogan.study.stage_files import record_folders
 from mammogan.workspace import Workspace
 
 
@@ -105,7 +105,8 @@ def array_of(workspace: Workspace, config: EvaluateConfig, missing: Sequence[Sco
     done = report_folder(workspace, config.split) / "done.json"
     last = Job("evaluate-report", Call(write, (workspace, config)), folder, done)
     makes = [task.title for task in missing]
-    tasks, recorded = [Call(score, (task,)) for task in missing], folders_of_evaluate(workspace, config.split)
+    tasks = [Call(score, (task,)) for task in missing]
+    recorded = record_folders(workspace, folder, f"evaluate-{config.split}")
     return Array("evaluate", tasks, folder, last, makes=makes, recorded=recorded)
 
 

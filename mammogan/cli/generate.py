@@ -26,13 +26,13 @@ from mammogan.attack.shard_task import ShardTask
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.launch import launch_array, on_requested_device
 from mammogan.cluster.slurm.profile import ClusterConfig
-from mammogan.cluster.slurm.submission_record import folders_of_generate
 from mammogan.cluster.tasks import Call, Series
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.options import Flat, Grouped, run
 from mammogan.io.terminal import say
 from mammogan.study.outdated import first_of
 from mammogan.study.shares import share_of, work_through
+from mammogan.study.stage_files import record_folders
 from mammogan.workspace import Resolution, Workspace
 
 
@@ -127,7 +127,7 @@ def array_of(
     name, folder = f"generate-{resolution}{workspace.suffix}", workspace.adversarial(resolution)
     complete = files[0].folder.complete if files else folder / "index.json"
     index = Job(f"{name}-index", Call(finish_all, (tasks, files)), folder, complete)
-    recorded = folders_of_generate(workspace, resolution)
+    recorded = record_folders(workspace, folder, name)
     return Array(name, list(missing.values()), folder, index, makes=list(missing), recorded=recorded)
 
 

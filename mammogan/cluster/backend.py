@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from mammogan.cluster.slurm.commands import asked
+from mammogan.cluster.slurm.commands import output_of
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.errors import UserError
 
@@ -95,7 +95,7 @@ def slurm_problem() -> str:
     for number, seconds in enumerate(ANSWER_SECONDS):
         time.sleep(PAUSE_SECONDS if number else 0)
         try:
-            asked("sinfo", "--noheader", "--format=%P", seconds=seconds)
+            output_of("sinfo", "--noheader", "--format=%P", seconds=seconds)
             return ""
         except UserError as error:
             problem = str(error)

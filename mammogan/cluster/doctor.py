@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mammogan.cluster.slurm.commands import asked
+from mammogan.cluster.slurm.commands import output_of
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Task
 from mammogan.cluster.usage import gpus
@@ -59,9 +60,11 @@ class Examination(Task):
             _write(self.folder, rank, [*found, Finding(name, False, "the check never returned", remedy)])
             try:
                 found.append(Finding(name, True, check(self)))
+            except Unsound as error:
+                found.append(Finding(name, False, str(error), error.remedy))
             except Exception as error:  # a check that fails is what we want to know
-                own = error if isinstance(error, Unsound) else Unsound(_first_line(error), remedy)
-                found.append(Finding(name, False, str(own), own.remedy))
+                first_line = f"{type(error).__name__}: {error}".partition("\n")[0]
+                found.append(Finding(name, False, first_line, remedy))
             say(f"{name}: {found[-1].found}")
         _write(self.folder, rank, found)
 
@@ -99,10 +102,10 @@ def _shared_folder(job: Examination) -> str:
 def _names(job: Examination) -> str:
     names = [os.environ.get("MASTER_ADDR", socket.gethostname()), socket.gethostname()]
     addresses = {name: str(socket.getaddrinfo(name, None, socket.AF_INET)[0][4][0]) for name in dict.fromkeys(names)}
-    told = ", ".join(f"{name} is {address}" for name, address in addresses.items())
+    found = ", ".join(f"{name} is {address}" for name, address in addresses.items())
     if job.config.nodes > 1 and any(address.startswith("127.") for address in addresses.values()):
-        raise Unsound(f"{told}: a loopback address, which no other node can reach", INTERFACE)
-    return told
+        raise Unsound(f"{found}: a loopback address, which no other node can reach", INTERFACE)
+    return found
 
 
 def _gpu(job: Examination) -> str:
@@ -149,39 +152,32 @@ def _requeue(job: Examination) -> str:
     number = os.environ.get("SLURM_JOB_ID")
     if number is None:
         return "not a SLURM job"
-    if "Requeue=1" not in asked("scontrol", "show", "job", number, seconds=SECONDS):
+    if "Requeue=1" not in output_of("scontrol", "show", "job", number, seconds=SECONDS):
         raise Unsound("the job may not be requeued", NO_REQUEUE)
     return "the job may be requeued"
 
 
-def _meeting(backend: str) -> Callable[[Examination], str]:
-    def check(job: Examination) -> str:
-        import torch
-        import torch.distributed as dist
+def _meeting(backend: str, job: Examination) -> str:
+    import torch
+    import torch.distributed as dist
 
-        rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-        if size == 1 or (backend == "nccl" and job.config.on_cpu):
-            return "not needed"
-        device = "cpu"
-        if backend == "nccl":
-            device = f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
-        began = time.monotonic()
-        dist.init_process_group(backend, rank=rank, world_size=size, timeout=timedelta(seconds=SECONDS))
-        try:
-            value = torch.ones(1, device=device)
-            dist.all_reduce(value)
-            total = int(value.item())
-        finally:
-            dist.destroy_process_group()
-        if total != size:
-            raise Unsound(f"{size} ranks add up to {total}", INTERFACE)
-        return f"{size} ranks met in {time.monotonic() - began:.1f} s"
-
-    return check
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0]
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1 or (backend == "nccl" and job.config.on_cpu):
+        return "not needed"
+    device = "cpu"
+    if backend == "nccl":
+        device = f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
+    began = time.monotonic()
+    dist.init_process_group(backend, rank=rank, world_size=size, timeout=timedelta(seconds=SECONDS))
+    try:
+        value = torch.ones(1, device=device)
+        dist.all_reduce(value)
+        total = int(value.item())
+    finally:
+        dist.destroy_process_group()
+    if total != size:
+        raise Unsound(f"{size} ranks add up to {total}", INTERFACE)
+    return f"{size} ranks met in {time.monotonic() - began:.1f} s"
 
 
 SHARED = "give a --workspace on a file system that all nodes share, under the same path"
@@ -201,7 +197,7 @@ CHECKS: dict[str, tuple[Callable[[Examination], str], str]] = {
     "TMPDIR": (_temporary_files, TMPDIR),
     "requeue": (_requeue, NO_REQUEUE),
     "GPU and driver": (_gpu, GRES),
-    "gloo": (_meeting("gloo"), f"{INTERFACE}; or {MEETS}"),
-    "NCCL": (_meeting("nccl"), f"{INTERFACE}; on MIG devices gpus-per-node: 1"),
+    "gloo": (partial(_meeting, "gloo"), f"{INTERFACE}; or {MEETS}"),
+    "NCCL": (partial(_meeting, "nccl"), f"{INTERFACE}; on MIG devices gpus-per-node: 1"),
 }
 """Each check, which returns what it found, and the remedy if it fails unexpectedly."""

@@ -10,10 +10,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
+from mammogan.cluster import local
 from mammogan.cluster.backend import check_shared, choose, note, ranks_here, started_by_torchrun, workers_here
 from mammogan.cluster.job import Array, Job
+from mammogan.cluster.slurm import submit
 from mammogan.cluster.slurm.profile import ClusterConfig
-from mammogan.cluster.tasks import Series, Task
+from mammogan.cluster.tasks import Series
 from mammogan.config import ComputeConfig
 from mammogan.errors import UserError
 from mammogan.workspace import Resolution, Workspace
@@ -32,8 +34,6 @@ def launch(jobs: Sequence[Job], config: ClusterConfig) -> int:
         raise UserError(f"torchrun's ranks can meet for one training, not for {names}: choose one")
     where = choose(config)
     if where.name == "slurm":
-        from mammogan.cluster.slurm import submit
-
         note(f"--cluster slurm ({where.why})")
         return submit.jobs(jobs, config)
     for job in jobs:
@@ -46,8 +46,6 @@ def launch_array(array: Array, config: ClusterConfig) -> int:
     """Run the tasks, then ``finish``: here, divided among local processes, or as a SLURM array and a job after it."""
     where = choose(config)
     if where.name == "slurm":
-        from mammogan.cluster.slurm import submit
-
         note(f"--cluster slurm ({where.why})")
         return submit.array(array, config)
     workers = min(workers_here(config), len(array.tasks)) if where.name == "local" else 1
@@ -57,12 +55,9 @@ def launch_array(array: Array, config: ClusterConfig) -> int:
         return 0
     note(f"--cluster {where.name} ({where.why}): {doing}")
     if workers > 1:
-        from mammogan.cluster import local
-
         shares = [Series(array.tasks[n::workers]) for n in range(workers)]
         environments = [{"LOCAL_RANK": str(n)} for n in range(workers)]
-        code = local.run_side_by_side(shares, environments, array.folder / "submit" / "local")
-        if code:
+        if code := local.run_side_by_side(shares, environments, array.folder / "submit" / "local"):
             return code
     else:
         Series(array.tasks)()
@@ -99,28 +94,23 @@ def _run_here(job: Job, config: ClusterConfig, name: str, why: str) -> int:
         return 0
     if name == "none":
         _check_alone(config)
-        note(f"--cluster none ({why}): {job.name} in this process")
-        return _called(job.task)
-    ranks = ranks_here(config, job.pairs)
-    check_shared(job.pairs, ranks)
-    note(f"--cluster local ({why}): {job.name} with {ranks} rank{'s' * (ranks > 1)} on this machine")
+        ranks, how = 1, "in this process"
+    else:
+        ranks = ranks_here(config, job.pairs)
+        check_shared(job.pairs, ranks)
+        how = f"with {ranks} rank{'s' * (ranks > 1)} on this machine"
+    note(f"--cluster {name} ({why}): {job.name} {how}")
     if ranks == 1:
-        return _called(job.task)
-    from mammogan.cluster import local
-
+        job.task()
+        return 0
     return local.run_ranks(job.task, ranks, job.folder / "submit" / "local")
 
 
 def _check_alone(config: ClusterConfig) -> None:
     """Raise UserError when several ranks are requested of this single process."""
-    asked = max(config.cpu_ranks or 1, config.gpus_per_node or 1)
-    if asked > 1 and not started_by_torchrun():
+    ranks = max(config.cpu_ranks or 1, config.gpus_per_node or 1)
+    if ranks > 1 and not started_by_torchrun():
         raise UserError(
-            f"--cluster none is this process, one rank, and {asked} are requested: "
+            f"--cluster none is this process, one rank, and {ranks} are requested: "
             "use --cluster local, or start it with torchrun"
         )
-
-
-def _called(task: Task) -> int:
-    task()
-    return 0

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
-from mammogan.cluster.usage import usage_told
+from mammogan.cluster.slurm.this_job import this_job
+from mammogan.cluster.usage import usage_reported
 from mammogan.config import CadConfig, GanConfig
 from mammogan.errors import UserError
 from mammogan.io.terminal import say
@@ -25,9 +26,12 @@ PORTS = range(10000, 32768)
 class Task:
     """Base class of all work: calling it runs it, and its results are on disk, complete or absent."""
 
+    leaves_first: ClassVar = False
+    """Whether it ends between two batches when SLURM's signal comes, before it goes back to the queue."""
+
     def __call__(self) -> None:
         take_rank()
-        with usage_told(), telling_a_refused_requeue():
+        with usage_reported(), requeueing(self.leaves_first):
             self.work()
 
     def work(self) -> None:
@@ -45,10 +49,7 @@ class Task:
 class Training(Task):
     """A task of several ranks that ends between two batches when SLURM's signal comes, and goes back to the queue."""
 
-    def __call__(self) -> None:
-        take_rank()
-        with usage_told(), telling_a_refused_requeue(), leaving_before_requeue():
-            self.work()
+    leaves_first = True
 
 
 @dataclass(frozen=True)
@@ -119,11 +120,8 @@ def take_rank() -> None:
     It also does nothing when a rank is set: then torchrun, or a process with a rank, started this one within the job.
     No rank can come from outside the job, since submission removes it. CUDA_VISIBLE_DEVICES stays as SLURM set it.
     """
-    if "RANK" in os.environ or not os.environ.get("SUBMITIT_EXECUTOR"):
+    if "RANK" in os.environ or not (job := this_job()):
         return
-    import submitit
-
-    job = submitit.JobEnvironment()
     restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
     os.environ.setdefault("MASTER_PORT", str(master_port(job.job_id, restarts)))
     os.environ["MASTER_ADDR"] = job.hostnames[0]
@@ -138,77 +136,43 @@ class Leaving(SystemExit):
 
 
 @contextmanager
-def leaving_before_requeue() -> Iterator[None]:
-    """In a process that submitit started, let its signal end the work in this block first, then requeue the job.
+def requeueing(leaves_first: bool) -> Iterator[None]:
+    """In a process that submitit started, requeue the job at submitit's signal; say what to do if SLURM refuses it.
 
     submitit's own handler requeues at once, wherever the first rank's code is; the other ranks then lose their peer and
-    record an error. Here all ranks leave at a point where the work lets the signal through
-    (training/run/preemption.py), then the first rank requeues. The others end with 0 and no result: for any other code
-    srun might kill the first rank too early.
+    record an error. With ``leaves_first`` the signal ends the work in this block: all ranks leave at a point where the
+    work lets the signal through (training/run/preemption.py), then the first rank requeues. The others end with 0 and
+    no result: for any other code srun might kill the first rank too early.
     """
-    number = _submitit_signal()
+    job = this_job()
+    number = int(job._usr_sig()) if job else 0
     requeue = signal.getsignal(number) if number else None
-    if number is None or not callable(requeue):
-        yield
-        return
-    signal.signal(number, _Leave())
-    try:
-        yield
-    except Leaving:
-        requeue(number, None)  # in the first rank this does not return
-        raise
-    finally:
-        signal.signal(number, requeue)
-
-
-@contextmanager
-def telling_a_refused_requeue() -> Iterator[None]:
-    """In a process that submitit started, say what to do when SLURM does not take the job back: its handler would only
-    show a traceback of scontrol's failure."""
-    number = _submitit_signal()
-    requeue = signal.getsignal(number) if number else None
-    if number is None or not callable(requeue):
+    if not callable(requeue):
         yield
         return
 
     def requeue_or_tell(received: int, frame: FrameType | None) -> None:
         try:
             requeue(received, frame)
-        except subprocess.SubprocessError as error:
+        except subprocess.SubprocessError as error:  # submitit alone would show a traceback of scontrol's failure
             raise UserError(
                 f"SLURM did not put this job back into the queue ({error}; its reason is above). What was saved is "
                 "kept: give the same command again. If this happens always, ask the site for the right to requeue"
             ) from None
 
-    signal.signal(number, requeue_or_tell)
+    def leave(received: int, frame: FrameType | None) -> None:
+        # A later signal must not interrupt the requeueing: the job would end as a success with its work undone.
+        signal.signal(received, signal.SIG_IGN)
+        raise Leaving(0)
+
+    signal.signal(number, leave if leaves_first else requeue_or_tell)
     try:
         yield
+    except Leaving:
+        requeue_or_tell(number, None)  # in the first rank this does not return
+        raise
     finally:
         signal.signal(number, requeue)
-
-
-def _submitit_signal() -> int | None:
-    """Return the signal that puts a job back into the queue; None outside submitit's jobs."""
-    if not os.environ.get("SUBMITIT_EXECUTOR"):
-        return None
-    import submitit
-
-    return int(submitit.JobEnvironment()._usr_sig())
-
-
-class _Leave:
-    """Signal handler that ends the work at the first signal and ignores later ones.
-
-    A later signal must not interrupt the requeueing: the job would end as a success with its work undone.
-    """
-
-    def __init__(self) -> None:
-        self._leaving = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        if not self._leaving:
-            self._leaving = True
-            raise Leaving(0)
 
 
 def master_port(job_id: str, restarts: int) -> int:

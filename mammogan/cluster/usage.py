@@ -14,29 +14,34 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from mammogan.cluster.slurm.this_job import this_job
 from mammogan.data.parallel.pool import cores
 from mammogan.errors import UserError
 from mammogan.io.records import read_record, write_record
 from mammogan.io.terminal import duration, say
 
-GB = 1 << 30
+KB, GB = 1 << 10, 1 << 30
+PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+"""This process and those that it started and that have ended."""
 
 
 @contextmanager
-def usage_told() -> Iterator[None]:
+def usage_reported() -> Iterator[None]:
     """Print the two lines around the work in this block, in the first rank of each node of a SLURM job."""
-    if not os.environ.get("SUBMITIT_EXECUTOR") or os.environ.get("LOCAL_RANK", "0") != "0":
+    job = this_job()
+    if job is None or os.environ.get("LOCAL_RANK", "0") != "0":
         yield
         return
     begun = time.monotonic(), _cpu_seconds()
     lines = {"start": f"node {_node()}: {_hardware()}", "end": ""}
-    _tell(lines, "start")
+    _tell(job, lines, "start")
     try:
         yield
     finally:
         lines["end"] = f"node {_node()}, {_used(*begun)}"
-        _tell(lines, "end")
+        _tell(job, lines, "end")
 
 
 def usage_file(log: Path) -> Path:
@@ -53,11 +58,8 @@ def read_usage(log: Path) -> str:
     return str(lines["end"] or lines["start"])
 
 
-def _tell(lines: dict[str, str], which: str) -> None:
+def _tell(job: Any, lines: dict[str, str], which: str) -> None:
     say(lines[which])
-    import submitit
-
-    job = submitit.JobEnvironment()
     if job.global_rank == 0:
         write_record(usage_file(job.paths.stdout), lines)
 
@@ -69,47 +71,41 @@ def _node() -> str:
 def _hardware() -> str:
     """Return the cores and memory asked for of those that the node has, and its GPUs with their driver."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GB
-    return (
-        f"{_asked_cores()} core(s) asked of {os.cpu_count()}, {_asked_memory(total)} asked of {total:.0f} GB, {gpus()}"
-    )
+    memory = f"{_requested_memory(total)} asked of {total:.0f} GB"
+    return f"{_requested_cores()} core(s) asked of {os.cpu_count()}, {memory}, {gpus()}"
 
 
 def _used(began: float, cpu_before: float) -> str:
     """Return what this process and those that it started have used; of memory the most that one of them had."""
     took = max(time.monotonic() - began, 1e-3)
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / (
-        1 << 20
-    )
-    busy = (_cpu_seconds() - cpu_before) / took
-    told = [
-        f"{duration(took)}: {busy:.1f} of {_asked_cores()} core(s) busy, peak memory {peak:.1f} of {_asked_memory()}"
-    ]
+    cores_used = f"{(_cpu_seconds() - cpu_before) / took:.1f} of {_requested_cores()} core(s) busy"
+    peak = max(resource.getrusage(who).ru_maxrss for who in PROCESSES) * KB / GB
+    used = [f"{duration(took)}: {cores_used}, peak memory {peak:.1f} of {_requested_memory()}"]
     torch, waiting = sys.modules.get("torch"), sys.modules.get("mammogan.data.loading.waiting")
     if torch is not None and torch.cuda.is_initialized():
         total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-        told.append(f"peak GPU memory {torch.cuda.max_memory_reserved() / GB:.1f} of {total / GB:.0f} GB")
+        used.append(f"peak GPU memory {torch.cuda.max_memory_reserved() / GB:.1f} of {total / GB:.0f} GB")
     if waiting is not None and waiting.Waiting.seconds:
-        told.append(f"{waiting.Waiting.seconds / took:.0%} of the time waiting for data")
-    return ", ".join(told)
+        used.append(f"{waiting.Waiting.seconds / took:.0%} of the time waiting for data")
+    return ", ".join(used)
 
 
 def _cpu_seconds() -> float:
-    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, PROCESSES))
 
 
-def _asked_cores() -> int:
+def _requested_cores() -> int:
     """Return the cores asked for on this node."""
     ranks = re.match(r"\d+", os.environ.get("SLURM_NTASKS_PER_NODE", ""))
     return int(os.environ.get("SLURM_CPUS_PER_TASK") or cores()) * int(ranks[0] if ranks else 1)
 
 
-def _asked_memory(otherwise: float | None = None) -> str:
+def _requested_memory(otherwise: float | None = None) -> str:
     """Return the memory asked for on this node; 0 means all of it."""
     megabytes = int(os.environ.get("SLURM_MEM_PER_NODE") or 0)
-    return (
-        f"{megabytes / 1024:.0f} GB" if megabytes else "all memory" if otherwise is None else f"all {otherwise:.0f} GB"
-    )
+    if megabytes:
+        return f"{megabytes / 1024:.0f} GB"
+    return "all memory" if otherwise is None else f"all {otherwise:.0f} GB"
 
 
 def gpus() -> str:

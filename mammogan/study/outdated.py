@@ -1,24 +1,19 @@
-"""Why a stage's results are not those that are requested, in words; and the hashes of files, each computed once."""
+"""Why a stage's results are not those that are requested, in words."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.config import CadConfig, GanConfig
-from mammogan.errors import UserError
-from mammogan.io.atomic import Digest, sha256
-from mammogan.io.records import read_record, write_record
+from mammogan.io.atomic import Digest
 from mammogan.io.structure import by_name
 from mammogan.training.run.run_folder import Run
 
-WORTH_KEEPING = 1 << 20
-"""Files of so many bytes are hashed once; smaller ones are hashed as fast as they are looked up."""
 PLACES = ("workspace", "config", "share", *(field.name for field in dataclasses.fields(ClusterConfig)))
 """Options that say where and how a stage runs, not what it makes."""
 FILES = ("cohort", "checkpoint", "vgg_weights", "start_from", "cad")
@@ -71,30 +66,3 @@ def _plain(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-class Hashes:
-    """The sha256 of files, kept in a file of the workspace while device, inode, size and mtime of each stay the same.
-
-    So planning never reads a checkpoint twice.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._known: dict[str, Any] = {}
-        with suppress(UserError, OSError):
-            self._known = read_record(file)
-
-    def of(self, path: Path) -> str:
-        """Return the sha256 of a file; OSError where it cannot be read."""
-        found, name = path.stat(), str(path.absolute())
-        version = [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
-        known = self._known.get(name)
-        if isinstance(known, dict) and known.get("version") == version:
-            return str(known["sha256"])
-        digest = sha256(path)
-        self._known[name] = {"version": version, "sha256": digest}
-        if found.st_size >= WORTH_KEEPING:
-            with suppress(OSError):  # the workspace of somebody else can be looked at
-                write_record(self._file, self._known)
-        return digest

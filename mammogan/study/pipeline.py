@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,16 +17,17 @@ from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.data.cohort.table import refuse_folder
 from mammogan.errors import SOME_LEFT_OUT, UserError
 from mammogan.io.atomic import Digest, version
+from mammogan.io.hashes import Hashes
 from mammogan.io.options import values_of
 from mammogan.io.structure import Values, keys, merged, structured, unset
 from mammogan.study.commands import StudyCommand
-from mammogan.study.outdated import Hashes, requested
-from mammogan.study.settings import COMMANDS, Settings, of_objective, settings_for
+from mammogan.study.outdated import requested
+from mammogan.study.settings import COMMANDS, of_objective, settings_for
 from mammogan.study.shares import ExpectedShards
 from mammogan.study.stage import Stage, why_again
-from mammogan.study.stage_files import StageFiles, evaluation, stages_of_resolution
+from mammogan.study.stage_files import StageFiles, evaluation, shards_files, stages_of_resolution
 from mammogan.training.run.cad_source import cad_source
-from mammogan.workspace import Direction, Objective, Resolution, Workspace
+from mammogan.workspace import Objective, Resolution, Workspace
 
 FOR_READING: Values = {"split": ["test", "validation", "train"], "allow-train": True, "train-shards": 1}
 """What mammogan draw-reading needs of mammogan generate. The report stays that of the test split."""
@@ -39,7 +40,7 @@ class StudyPlan:
     workspace: Workspace
     resolutions: tuple[Resolution, ...]
     cohort: Path | None
-    sections: dict[str, Settings]
+    sections: dict[str, Values]
     """Options of the stages by section: shards, cad, gan, generate, evaluate."""
     cluster: ClusterConfig
     where: Literal["none", "local", "slurm"]
@@ -87,21 +88,22 @@ class StudyPlan:
     def _shards(self) -> Stage:
         if self.cohort:
             refuse_folder(self.cohort)
-        makes = {r: self.workspace.shards(r) / "index.json" for r in self.resolutions}
-        missing = [r for r in self.resolutions if not makes[r].exists()]
+        of_each = [shards_files(self.workspace, resolution) for resolution in self.resolutions]
+        missing = [files.resolution for files in of_each if not files.complete.exists()]
         if missing and not self.cohort:
             raise UserError(
                 f"no shards at {', '.join(map(str, missing))} in {self.workspace.root}: give --cohort labels.csv, the "
                 "table of the mammograms (mammogan make-phantom --out phantom makes one of phantoms)"
             )
         own = {"cohort": self.cohort or "labels.csv", "resolution": [*map(str, self.resolutions)]}
-        stage = self._stage("shards", "shards", own, (), tuple(makes.values()))
+        of_all = dataclasses.replace(of_each[0], name="shards", resolution=None)
+        stage = self._stage(of_all, own, tuple(files.complete for files in of_each))
         # Without a table shards cannot be made again, so existing ones are used with any settings.
         return dataclasses.replace(stage, fine=(0, SOME_LEFT_OUT), outdated=stage.outdated if self.cohort else None)
 
     def _expected(self, shards: Stage) -> ExpectedShards:
         """Return the shards that will exist when all other stages begin."""
-        index_of = {r: self.workspace.shards(r) / "index.json" for r in self.resolutions}
+        index_of = dict(zip(self.resolutions, shards.makes, strict=True))
         there = {r for r, index in index_of.items() if not why_again(dataclasses.replace(shards, makes=(index,)), ())}
         return ExpectedShards(self.workspace, self.cohort, shards.options, there)
 
@@ -116,12 +118,11 @@ class StudyPlan:
             own["cad"] = self.cad
         if files.direction:
             own["direction"] = str(files.direction)
-        stage = self._stage(files.name, files.kind, own, files.needs, (files.complete,), resolution, files.direction)
+        stage = self._stage(files, own)
         if files.kind == "cad":
             return dataclasses.replace(stage, reads=(self.workspace.shards(resolution) / "index.json",))
         if files.kind == "gan":
             return stage
-        stage = dataclasses.replace(stage, recorded=files.records)
         shards = partial(self._to_alter, stage, resolution, expected)
         return self._as_array(stage, "index", shards, known=resolution in expected.there)
 
@@ -165,12 +166,10 @@ class StudyPlan:
         stages = []
         for split in chosen:
             needs = tuple(name for name, found in splits.items() if split in found)
-            files = evaluation(self.workspace, split, ())
+            files = dataclasses.replace(evaluation(self.workspace, split, ()), needs=needs)
             own: Values = {} if "objective" in self.sections.get("evaluate", {}) else {"objective": [*self.objectives]}
             own |= {"cad": self.cad} if self.cad else {}
-            stage = self._stage(files.name, "evaluate", {"split": split, **own}, needs, (files.complete,))
-            stage = dataclasses.replace(stage, recorded=files.records)
-            stages.append(self._scored_as_array(stage, split, expected))
+            stages.append(self._scored_as_array(self._stage(files, {"split": split, **own}), split, expected))
         return stages
 
     def _scored_as_array(self, evaluate: Stage, split: str, expected: ExpectedShards) -> Stage:
@@ -193,41 +192,33 @@ class StudyPlan:
         reads = tuple(path for size in wanted for path in self._all_altered(size)) if wanted else None
         return self._as_array(dataclasses.replace(evaluate, reads=reads), "report", names, known)
 
-    def _altered(self, resolution: Resolution, objective: Objective) -> Path:
-        return self.workspace.of(objective).adversarial(resolution) / "index.json"
-
     def _all_altered(self, resolution: Resolution) -> list[Path]:
-        return [self._altered(resolution, objective) for objective in self.objectives]
+        return [self.workspace.of(o).adversarial(resolution) / "index.json" for o in self.objectives]
 
-    def _stage(
-        self,
-        name: str,
-        section: str,
-        own: Values,
-        needs: tuple[str, ...],
-        makes: tuple[Path, ...],
-        resolution: Resolution | None = None,
-        direction: Direction | None = None,
-    ) -> Stage:
-        """Return a stage whose options are the section's settings with the study's ``own`` values over them."""
-        command = StudyCommand.load(COMMANDS[section])
-        settings, requests = self._settings(section, resolution, direction, own.get("objective", "study"))
-        cluster = structured(self.cluster, requests, section)
+    def _stage(self, files: StageFiles, own: Values, makes: tuple[Path, ...] = ()) -> Stage:
+        """Return a stage whose options are its section's settings with the study's ``own`` values over them.
+
+        ``makes``: the files that exist once it is done, if these are more than one.
+        """
+        command, makes = StudyCommand.load(COMMANDS[files.kind]), makes or (files.complete,)
+        settings, requests = self._settings(files)
+        cluster = structured(self.cluster, requests, files.kind)
         values = merged(settings, {"workspace": self.workspace.root, **own})
-        options: Any = structured(unset(command.options, None), values, section)
+        options: Any = structured(unset(command.options, None), values, files.kind)
         if "cluster" in keys(command.options):
             options = dataclasses.replace(options, cluster=self._here(cluster))
         return Stage(
-            name=name,
+            name=files.name,
             command=command.words(options),
-            needs=needs,
+            needs=files.needs,
             makes=makes,
             outdated=_once_until_made_again(partial(_outdated, command, options, self.hashes.of), makes),
-            gpus=int(section in ("generate", "evaluate")),
+            gpus=int(files.kind in ("generate", "evaluate")),
             cluster=cluster,
             options=options,
             requested=requested(options, self.hashes.of),
             runs=command.name,
+            recorded=files.records,
         )
 
     def _here(self, cluster: ClusterConfig) -> ClusterConfig:
@@ -235,14 +226,12 @@ class StudyPlan:
         where: Literal["none", "local"] = "local" if self.where == "local" else "none"
         return ClusterConfig(cluster=where, gpus_per_node=cluster.gpus_per_node, cpu_ranks=cluster.cpu_ranks)
 
-    def _settings(
-        self, section: str, resolution: Resolution | None, direction: Direction | None, objective: Objective
-    ) -> tuple[Settings, Settings]:
+    def _settings(self, files: StageFiles) -> tuple[Values, Values]:
         """Return the section's settings for this stage, those of its --config included, and its requests to the
         cluster."""
-        settings = settings_for(self.sections.get(section, {}), resolution, direction)
-        if section == "gan":
-            settings = of_objective(settings, objective)
+        settings = settings_for(self.sections.get(files.kind, {}), files.resolution, files.direction)
+        if files.kind == "gan":
+            settings = of_objective(settings, files.objective)
         requests = {key: value for key, value in settings.items() if key in keys(ClusterConfig)}
         own = {key: value for key, value in settings.items() if key not in requests}
         file = own.pop("config", "")
@@ -259,12 +248,9 @@ def _outdated(command: StudyCommand, options: Any, digest: Digest) -> str:
 
 def _once_until_made_again(outdated: Callable[[], str], makes: Sequence[Path]) -> Callable[[], str]:
     """Return the same function, which works again only after one of the files that the stage makes has changed."""
-    known: dict[tuple[tuple[int, ...], ...], str] = {}
 
-    def remembered() -> str:
-        versions = tuple(map(version, makes))
-        if versions not in known:
-            known[versions] = outdated()
-        return known[versions]
+    @cache
+    def known(versions: tuple[tuple[int, ...], ...]) -> str:
+        return outdated()
 
-    return remembered
+    return lambda: known(tuple(map(version, makes)))

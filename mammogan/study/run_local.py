@@ -129,10 +129,13 @@ class _Run:
             raise self._explained(stage, trouble)
         code = exit_code(child)
         took = duration(time.monotonic() - self.running.pop(stage.name))
-        how = f"{stage.name} failed with exit code {code}" if code not in stage.fine else self._completed(stage)
-        if how:
+        try:
+            if code not in stage.fine:
+                raise UserError(f"{stage.name} failed with exit code {code}")
+            complete(stage.name, stage.makes, inputs_of(stage, self.stages))
+        except UserError as error:
             self.failed.add(stage.name)
-            print(f"{how} after {took}; its log: {self._log(stage)}", file=sys.stderr, flush=True)
+            print(f"{error} after {took}; its log: {self._log(stage)}", file=sys.stderr, flush=True)
             return
         self.finished.add(stage.name)
         say(f"{stage.name}: done in {took}")
@@ -146,14 +149,6 @@ class _Run:
             f"{self._log(stage)} cannot be written ({trouble.strerror}), so the study stops; make the disk writable "
             "or free space on it, then the same command resumes from here"
         )
-
-    def _completed(self, stage: Stage) -> str:
-        """Complete a stage that succeeded; return why it is not complete, or '' when it is."""
-        try:
-            complete(stage.name, stage.makes, inputs_of(stage, self.stages))
-        except UserError as error:
-            return str(error)
-        return ""
 
     def _log(self, stage: Stage) -> Path:
         return self.folder / f"{stage.name}.log"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.config import SHARED_SETTINGS
 from mammogan.errors import UserError
 from mammogan.io.options import read_yaml
-from mammogan.io.structure import keys, merged
+from mammogan.io.structure import Values, keys, merged
 from mammogan.workspace import Direction, Objective, Resolution
 
 COMMANDS = {
@@ -20,10 +19,9 @@ COMMANDS = {
     "evaluate": "evaluate",
 }
 """The command of each section."""
-Settings = dict[str, Any]
 
 
-def settings_for(section: Settings, resolution: Resolution | None, direction: Direction | None) -> Settings:
+def settings_for(section: Values, resolution: Resolution | None, direction: Direction | None) -> Values:
     """Return a section's settings for a resolution (high, low, HxW) and a direction; their parts override the rest in
     this order."""
     of_resolutions = {key: value for key, value in section.items() if resolution and _names_resolution(key)}
@@ -35,7 +33,7 @@ def settings_for(section: Settings, resolution: Resolution | None, direction: Di
     return merged(plain, section.get(direction, {}) if direction else {})
 
 
-def of_objective(settings: Settings, objective: Objective) -> Settings:
+def of_objective(settings: Values, objective: Objective) -> Values:
     """Return the settings of section 'gan' that apply to an objective: the shared ones and its own.
 
     Those of the lesion objective are under ``lesion``.
@@ -49,7 +47,7 @@ def of_objective(settings: Settings, objective: Objective) -> Settings:
     return {key: value for key, value in settings.items() if applies(key)}
 
 
-def read_sections(file: Path | None) -> dict[str, Settings]:
+def read_sections(file: Path | None) -> dict[str, Values]:
     """Read the stages' settings from the file of --config; an unknown section is an error that lists the valid ones."""
     sections = read_yaml(file) if file else {}
     if unknown := sorted(set(sections) - set(COMMANDS)):

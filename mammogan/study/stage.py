@@ -85,8 +85,8 @@ def why_again(stage: Stage, inputs: Sequence[Path]) -> str:
         return f"{', '.join(missing)} not there"
     if not stage.makes:
         return "it makes no file"
-    if _older(stage.makes, inputs):
-        return f"made before {max((p for p in inputs if p.exists()), key=_made_at)}"
+    if newer := _newer(stage.makes, inputs):
+        return f"made before {newer}"
     return stage.outdated() if stage.outdated else ""
 
 
@@ -113,8 +113,8 @@ def complete(name: str, makes: Sequence[Path], inputs: Sequence[Path]) -> None:
     not made them."""
     if missing := [str(path) for path in makes if not path.exists()]:
         raise UserError(f"{name} ended without making {', '.join(missing)}")
-    if _older(makes, inputs):  # it found everything up to date and wrote nothing
-        newest = max(_made_at(path) for path in inputs if path.exists())  # another machine's clock may be ahead
+    if newer := _newer(makes, inputs):  # it found everything up to date and wrote nothing
+        newest = _made_at(newer)  # another machine's clock may be ahead
         now = max(time.time_ns(), newest)
         for path in makes:
             os.utime(path, ns=(now, now))
@@ -163,10 +163,11 @@ def plan_state(stage: Stage, stages: Sequence[Stage], done: set[str]) -> str:
     return f"{state}: {why}" if why else state
 
 
-def _older(made: Sequence[Path], inputs: Sequence[Path]) -> bool:
-    """Return whether a result is older than one of the inputs; missing files are ignored."""
-    times = [_made_at(path) for path in inputs if path.exists()]
-    return bool(times) and min((_made_at(path) for path in made if path.exists()), default=0) < max(times)
+def _newer(made: Sequence[Path], inputs: Sequence[Path]) -> Path | None:
+    """Return the newest input if one of the results is older, else None; missing files are ignored."""
+    newest = max((path for path in inputs if path.exists()), key=_made_at, default=None)
+    oldest = min((_made_at(path) for path in made if path.exists()), default=0)
+    return newest if newest and oldest < _made_at(newest) else None
 
 
 def _made_at(path: Path) -> int:

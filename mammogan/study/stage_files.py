@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 from mammogan.attack.config import report_folder
-from mammogan.cluster.slurm.submission_record import folders_of_evaluate, folders_of_generate
 from mammogan.workspace import Direction, Objective, Resolution, Workspace
 
 Kind = Literal["shards", "cad", "gan", "generate", "evaluate"]
@@ -23,8 +22,6 @@ class StageFiles:
     kind: Kind
     folder: Path
     """Folder for what it makes."""
-    complete: Path
-    """File that exists once it is done."""
     records: tuple[Path, ...]
     """Folders in which launch.json may name its jobs."""
     log: Path
@@ -42,9 +39,20 @@ class StageFiles:
     """The split of an evaluation; for mammogan generate, the first split."""
 
     @property
+    def complete(self) -> Path:
+        """File that exists once it is done."""
+        return self.folder / ("index.json" if self.kind in ("shards", "generate") else "done.json")
+
+    @property
     def trains(self) -> bool:
         """Whether it is a training."""
         return self.kind in ("cad", "gan")
+
+
+def record_folders(workspace: Workspace, own: Path, stage: str) -> tuple[Path, Path]:
+    """Return the folders in which launch.json may name jobs of a stage: its ``own``, if its command submitted them, and
+    that of a study."""
+    return own, workspace.root / "study" / stage
 
 
 def stages_of_resolution(
@@ -53,7 +61,7 @@ def stages_of_resolution(
     """Return the stages of one resolution but for its evaluation, in the order in which they can run."""
     generators = [_gan(workspace.of(o), o, resolution, direction) for o in objectives for direction in Direction]
     attacks = [_generate(workspace.of(objective), objective, resolution) for objective in objectives]
-    return [_shards(workspace, resolution), _cad(workspace, resolution), *generators, *attacks]
+    return [shards_files(workspace, resolution), _cad(workspace, resolution), *generators, *attacks]
 
 
 def evaluation(workspace: Workspace, split: str, attacked: Sequence[tuple[Workspace, Resolution]]) -> StageFiles:
@@ -64,8 +72,7 @@ def evaluation(workspace: Workspace, split: str, attacked: Sequence[tuple[Worksp
         name=name,
         kind="evaluate",
         folder=folder,
-        complete=folder / "done.json",
-        records=folders_of_evaluate(workspace, split),
+        records=record_folders(workspace, workspace.scores(split), name),
         log=_log(workspace, name),
         marks=tuple(view.scores(split) / str(resolution) for view, resolution in attacked),
         sources=tuple(workspace.shards(resolution) for _, resolution in attacked),
@@ -73,14 +80,13 @@ def evaluation(workspace: Workspace, split: str, attacked: Sequence[tuple[Worksp
     )
 
 
-def _shards(workspace: Workspace, resolution: Resolution) -> StageFiles:
+def shards_files(workspace: Workspace, resolution: Resolution) -> StageFiles:
     """Return the shards of one resolution; one command makes those of all, as the stage 'shards' of a study."""
     folder = workspace.shards(resolution)
     return StageFiles(
         name=f"shards-{resolution}",
         kind="shards",
         folder=folder,
-        complete=folder / "index.json",
         records=(workspace.root / "study" / "shards",),
         log=_log(workspace, "shards"),
         resolution=resolution,
@@ -94,7 +100,6 @@ def _cad(workspace: Workspace, resolution: Resolution) -> StageFiles:
         name=run.name,
         kind="cad",
         folder=run,
-        complete=run / "done.json",
         records=(run,),
         log=_log(workspace, run.name),
         needs=("shards",),
@@ -111,7 +116,6 @@ def _gan(workspace: Workspace, objective: Objective, resolution: Resolution, dir
         name=run.name,
         kind="gan",
         folder=run,
-        complete=run / "done.json",
         records=(run,),
         log=_log(workspace, run.name),
         needs=tuple(needs),
@@ -128,8 +132,7 @@ def _generate(workspace: Workspace, objective: Objective, resolution: Resolution
         name=name,
         kind="generate",
         folder=made,
-        complete=made / "index.json",
-        records=folders_of_generate(workspace, resolution),
+        records=record_folders(workspace, made, name),
         log=_log(workspace, name),
         needs=tuple(workspace.gan_run(resolution, direction).name for direction in Direction),
         resolution=resolution,

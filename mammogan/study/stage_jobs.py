@@ -9,7 +9,7 @@ from pathlib import Path
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.slurm.profile import ClusterConfig, for_one_process
 from mammogan.cluster.tasks import Command, TrainCad
-from mammogan.config import CadConfig, GanConfig
+from mammogan.config import CadConfig
 from mammogan.errors import UserError
 from mammogan.io.atomic import Digest, sha256
 from mammogan.study.commands import StudyCommand
@@ -72,20 +72,13 @@ def check_trainings(stages: Sequence[Stage], done: set[str], workspace: Workspac
             _refuse_leaving_gans(job.folder, job.task.config, workspace)
 
 
-def would_continue(run: Path, config: CadConfig | GanConfig) -> bool:
-    """Return whether the same training would continue, since more or less is requested than its run has.
-
-    False where there is no run.
-    """
-    return (run / "config.yaml").is_file() and not Run(run).is_finished(config)
-
-
 def _refuse_leaving_gans(cad: Path, config: CadConfig, workspace: Workspace) -> None:
     """Raise UserError if training this CAD would change it while GANs exist that were begun against it."""
     size = Resolution.parse(config.resolution)
     runs = [workspace.of(objective).gan_run(size, direction) for objective in OBJECTIVES for direction in Direction]
     begun = [run for run in runs if (run / "config.yaml").is_file()]
-    if begun and (not (cad / "done.json").is_file() or would_continue(cad, config)):
+    run = Run(cad)
+    if begun and (not run.done.is_file() or ((cad / "config.yaml").is_file() and not run.is_finished(config))):
         raise UserError(
             f"{cad.name} would be trained for {config.epochs} epochs, which changes it, and "
             f"{' and '.join(run.name for run in begun)} could not resume, because they use the CAD as it is now. "

@@ -4,7 +4,7 @@ skipped."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.slurm.profile import ClusterConfig
@@ -54,7 +54,7 @@ def scripts(stages: Sequence[Stage], done: Set[str], work_of: WorkOf) -> list[st
     for stage in stages:
         if stage.name not in done:
             work, config = work_of(stage, done)
-            config = _after([f"JOB-{need}" for need in stage.needs if need not in done], config)
+            config = config.after_success([f"JOB-{need}" for need in stage.needs if need not in done])
             found += array_scripts(work, config) if isinstance(work, Array) else [script(work, config)]
     return found
 
@@ -67,6 +67,7 @@ def submit_stages(stages: Sequence[Stage], done: Set[str], work_of: WorkOf, jobs
     """
     folders = {stage.name: dict.fromkeys((jobs[stage.name].folder, *stage.recorded)) for stage in stages}
     found = StudyJobs(before=active_jobs(folders))
+    never_done = {name for name, jobs_of_stage in found.before.items() if not jobs_of_stage.completing}
     going: dict[str, tuple[Job | Array, ClusterConfig]] = {}
     for stage in stages:
         if stage.name in found.before:
@@ -74,35 +75,28 @@ def submit_stages(stages: Sequence[Stage], done: Set[str], work_of: WorkOf, jobs
             again = [need.name for need in makes_again if not inputs_ready(stage, need, stages, done)]
             _check(jobs[stage.name], found.before[stage.name], again)
         elif stage.name not in done:
-            if held := [need for need in stage.needs if need in found.held or _never_done(found.before.get(need))]:
+            if held := [need for need in stage.needs if need in found.held or need in never_done]:
                 found.held[stage.name] = held
             else:
                 going[stage.name] = work_of(stage, done - found.before.keys())
     for stage in stages:
         if stage.name in going:
             work, config = going[stage.name]
-            config = _after([number for need in stage.needs for number in _completing(found, need)], config)
+            config = config.after_success([number for need in stage.needs for number in _completing(found, need)])
             found.jobs[stage.name] = submit_array(work, config) if isinstance(work, Array) else [submit(work, config)]
     return found
 
 
 def _check(stage: Job, jobs: ActiveJobs, remade: Sequence[str]) -> None:
     """Raise UserError when a stage's queued or running jobs do not fit the job that is requested now."""
-    which, cancel = f"job {', '.join(jobs.job_ids)} ({stage.name})", f"  scancel {' '.join(jobs.job_ids)}"
-    otherwise = "Wait until it ends, or cancel it and run the same command again:"
-    for submission in jobs.submissions:
-        if changed := other_options(submission.requested or {}, stage.requested or {}):
-            raise UserError(f"{which} is queued or running and was {changed}. {otherwise}\n{cancel}")
-    if remade:
+    changes = [other_options(one.requested or {}, stage.requested or {}) for one in jobs.submissions]
+    wrong = [f"was {changed}" for changed in changes if changed]
+    wrong += [f"uses results that {', '.join(remade)} would make again"] if remade else []
+    if wrong:
         raise UserError(
-            f"{which} is queued or running and uses results that {', '.join(remade)} would make again. {otherwise}\n"
-            f"{cancel}"
+            f"job {', '.join(jobs.job_ids)} ({stage.name}) is queued or running and {wrong[0]}. Wait until it ends, or "
+            f"cancel it and run the same command again:\n  scancel {' '.join(jobs.job_ids)}"
         )
-
-
-def _never_done(jobs: ActiveJobs | None) -> bool:
-    """Return whether jobs are queued or running but will leave their stage incomplete."""
-    return jobs is not None and not jobs.completing
 
 
 def _completing(found: StudyJobs, need: str) -> Sequence[str]:
@@ -110,8 +104,3 @@ def _completing(found: StudyJobs, need: str) -> Sequence[str]:
     if need in found.jobs:
         return [found.jobs[need][-1].job_id]
     return found.before[need].completing if need in found.before else ()
-
-
-def _after(ids: Sequence[str], config: ClusterConfig) -> ClusterConfig:
-    """Return the requests, to begin after these jobs have succeeded."""
-    return replace(config, dependency="afterok:" + ":".join(ids)) if ids else config

@@ -25,7 +25,7 @@ def last_error(logs: Sequence[Path]) -> str:
 
     Errors that say only that another rank is gone are returned only if there is no other.
     """
-    errors = [error for log in sorted(logs, key=_age) if (error := _last([*_errors(_tail(log))]))]
+    errors = [error for log in sorted(logs, key=written_at, reverse=True) if (error := _last([*_errors(_tail(log))]))]
     first_hand = [error for error in errors if not any(sign in error for sign in PEER_LOST)]
     exceptions = [error for error in first_hand if not SCHEDULER.match(error) or error.startswith("error: ")]
     return next(iter(exceptions or first_hand or errors), "")
@@ -61,9 +61,9 @@ def _tail(log: Path) -> str:
         return ""
 
 
-def _age(log: Path) -> float:
-    """Return a sort key that is smallest for the newest log."""
+def written_at(path: Path) -> float:
+    """Return when a file or folder was last written, in seconds since 1970; 0 where there is none."""
     try:
-        return -log.stat().st_mtime
+        return path.stat().st_mtime
     except OSError:
         return 0.0

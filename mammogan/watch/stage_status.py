@@ -13,7 +13,7 @@ from mammogan.cluster.slurm.submission_record import Submission
 from mammogan.cluster.usage import read_usage
 from mammogan.study.stage_files import StageFiles
 from mammogan.training.run.status import Status
-from mammogan.watch.log_errors import last_error
+from mammogan.watch.log_errors import last_error, written_at
 from mammogan.watch.training_progress import Progress, progress_of
 
 State = Literal["to do", "waiting", "running", "done", "failed", "cancelled", "stopped", "unknown"]
@@ -151,7 +151,7 @@ def _state(stage: StageFiles, submission: Submission, outcomes: set[Outcome]) ->
 def _without_slurm(seen: StageStatus) -> StageStatus:
     """Return the status of a stage that ran without a job: on this machine, on another one, or never."""
     stage, status = seen.stage, seen.progress.status
-    said, changed = _mtime(stage.log) or 0.0, seen.changed or 0.0
+    said, changed = written_at(stage.log), seen.changed or 0.0
     seen = replace(seen, log=stage.log if said else None)
     if status:
         return replace(seen, state="running", message=f"running {'here' if status.is_of_this_host else 'elsewhere'}")
@@ -218,11 +218,4 @@ def _changed(stage: StageFiles) -> float | None:
     files = [stage.folder / name for name in ("metrics.jsonl", "config.yaml", "checkpoints")]
     being_written = (path for folder in folders for path in folder.glob(".*.tmp"))
     places = files if stage.trains else [*folders, *being_written]
-    return max((when for place in places if (when := _mtime(place))), default=None)
-
-
-def _mtime(path: Path) -> float | None:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return None
+    return max(map(written_at, places)) or None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from mammogan.errors import UserError
 from mammogan.io.shell import shell_word
@@ -37,10 +38,8 @@ def _resolutions(workspace: Workspace) -> list[Resolution]:
     sizes = {match[0] for name in names if (match := re.search(r"\b\d+x\d+\b", name))}
     found = []
     for size in sizes:
-        try:
+        with suppress(UserError):
             found.append(Resolution.parse(size))
-        except UserError:
-            continue
     return sorted(found, reverse=True)
 
 

@@ -142,7 +142,7 @@ def test_what_can_be_no_cad_is_refused_before_anything_starts(
 
 
 def test_what_a_module_gives_is_refused_by_its_shape(elsewhere: dict[str, str], workspace: Workspace) -> None:
-    with pytest.raises(UserError, match=r"CAD cad_parts:Wrong: expected logits of shape \(4, 2\)"):
+    with pytest.raises(UserError, match=r"CAD cad_parts:Wrong: expected logits of shape \(2, 2\)"):
         score_originals(workspace, replace(SCORE, cad="cad_parts:Wrong", origin_unknown=("cad_parts:Wrong",)))
 
 

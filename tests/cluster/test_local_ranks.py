@@ -27,8 +27,8 @@ from mammogan.cluster.tasks import (
     Leaving,
     TrainCad,
     TrainGan,
-    leaving_before_requeue,
     master_port,
+    requeueing,
     take_rank,
 )
 from mammogan.config import CadConfig, GanConfig
@@ -214,7 +214,7 @@ def test_a_second_signal_does_not_keep_the_first_from_putting_the_job_back(monke
     monkeypatch.setenv("SLURM_JOB_ID", "77")
     before = signal.signal(signal.SIGUSR2, requeue)
     try:
-        with pytest.raises(Leaving), leaving_before_requeue():
+        with pytest.raises(Leaving), requeueing(leaves_first=True):
             try:
                 os.kill(os.getpid(), signal.SIGUSR2)
                 steps.append("went on")

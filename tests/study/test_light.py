@@ -14,9 +14,9 @@ from conftest import SMALL
 from dicoms import write_cohort
 from test_study_arrays import trained, trained_once  # noqa: F401
 
+from mammogan.io import hashes
 from mammogan.io.atomic import write_json
-from mammogan.study import outdated
-from mammogan.study.outdated import Hashes
+from mammogan.io.hashes import Hashes
 from mammogan.workspace import Direction, Workspace
 
 PROGRAM = """
@@ -94,18 +94,18 @@ def test_a_submission_of_every_kind_of_stage_imports_nothing_heavy(
 
 
 def test_a_file_is_hashed_once_until_it_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoint, read, sha256 = tmp_path / "best.pt", list[Path](), outdated.sha256
-    monkeypatch.setattr(outdated, "sha256", lambda path: read.append(path) or sha256(path))
+    checkpoint, read, sha256 = tmp_path / "best.pt", list[Path](), hashes.sha256
+    monkeypatch.setattr(hashes, "sha256", lambda path: read.append(path) or sha256(path))
 
     def digest() -> str:
         return Hashes(tmp_path / "hashes.json").of(checkpoint)
 
-    checkpoint.write_bytes(bytes(outdated.WORTH_KEEPING))
+    checkpoint.write_bytes(bytes(hashes.WORTH_KEEPING))
     first = digest()
     assert digest() == first == sha256(checkpoint) and len(read) == 1
     times = checkpoint.stat()
     other = checkpoint.with_name("other.pt")
-    other.write_bytes(b"1" + bytes(outdated.WORTH_KEEPING - 1))
+    other.write_bytes(b"1" + bytes(hashes.WORTH_KEEPING - 1))
     os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
     other.replace(checkpoint)
     assert digest() == sha256(checkpoint) != first and len(read) == 2, "same size and time, another file"

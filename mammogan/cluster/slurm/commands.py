@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import getpass
+import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,7 +26,7 @@ class NoAnswer(UserError):
 
 
 @contextmanager
-def answered(ids: Iterable[str]) -> Iterator[None]:
+def answer_needed(ids: Iterable[str]) -> Iterator[None]:
     """Turn NoAnswer in this block into a UserError that names the jobs, since it must be known whether they still
     work."""
     try:
@@ -36,61 +38,50 @@ def answered(ids: Iterable[str]) -> Iterator[None]:
 
 def max_array() -> int:
     """Return how many tasks one array may have (SLURM's MaxArraySize counts from 0 and excludes itself)."""
-    try:
-        shown = asked("scontrol", "show", "config")
-    except UserError:
-        return DEFAULT_MAX_ARRAY
-    for line in shown.splitlines():
-        key, _, value = line.partition("=")
-        if key.strip() == "MaxArraySize":
-            return max(1, int(value))
-    return DEFAULT_MAX_ARRAY
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _lines("scontrol", "show", "config"), re.MULTILINE)
+    return max(1, int(found[1])) if found else DEFAULT_MAX_ARRAY
 
 
 def partitions() -> str:
     """Return the partitions, one per line with its nodes and their hardware; empty when sinfo does not answer."""
-    return _told("sinfo", "--noheader", "--format=%R: %D node(s) with %c cores, %m MB, gres %G, at most %l")
+    return _lines("sinfo", "--noheader", "--format=%R: %D node(s) with %c cores, %m MB, gres %G, at most %l")
 
 
 def accounts() -> str:
     """Return the user's accounts, one per line as account|partition|QOS; empty where SLURM keeps none."""
     who = f"user={getpass.getuser()}"
-    return _told("sacctmgr", "--noheader", "--parsable2", "show", "associations", who, "format=account,partition,qos")
+    return _lines("sacctmgr", "--noheader", "--parsable2", "show", "associations", who, "format=account,partition,qos")
 
 
 def limits() -> str:
     """Return the limits of the user's accounts and of their QOS, one per line; empty where there are none."""
     who = f"user={getpass.getuser()}"
+    show = ("sacctmgr", "--parsable2", "show")
     names = "maxsubmitjobs,maxjobs,maxwall,maxtres,grptres"
-    of_accounts = _told("sacctmgr", "--parsable2", "show", "associations", who, f"format=account,partition,{names}")
-    of_qos = _told(
-        "sacctmgr", "--parsable2", "show", "qos", "format=name,maxsubmitpu,maxjobspu,maxwall,maxtres,maxtrespu"
-    )
+    of_accounts = _lines(*show, "associations", who, f"format=account,partition,{names}")
+    of_qos = _lines(*show, "qos", "format=name,maxsubmitpu,maxjobspu,maxwall,maxtres,maxtrespu")
     return "\n".join(line for table in (of_accounts, of_qos) for line in _limited(table))
 
 
-def _limited(table: str) -> list[str]:
-    """Return the rows of one of sacctmgr's tables that have a limit, as 'name: limit value, ...'."""
-    header, *rows = [line.split("|") for line in table.splitlines()] or [[]]
-    told = []
-    for row in rows:
-        given = [
-            f"{name} {value}" for name, value in zip(header[1:], row[1:], strict=False) if value and name != "Partition"
-        ]
-        told += [f"{header[0]} {row[0]}: {', '.join(given)}"] if given else []
-    return told
+def _limited(table: str) -> Iterator[str]:
+    """Yield the rows of one of sacctmgr's tables that have a limit, as 'name: limit value, ...'."""
+    for row in csv.DictReader(table.splitlines(), delimiter="|"):
+        (kind, name), *others = row.items()
+        given = [f"{limit} {value}" for limit, value in others if value and limit != "Partition"]
+        if given:
+            yield f"{kind} {name}: {', '.join(given)}"
 
 
-def _told(*words: str) -> str:
+def _lines(*words: str) -> str:
     """Return what a command prints, without empty lines; empty when it fails."""
     try:
-        shown = asked(*words)
+        shown = output_of(*words)
     except UserError:
         return ""
     return "\n".join(line.rstrip("|") for line in shown.splitlines() if line.strip("| "))
 
 
-def asked(*words: str, fine: str = "", seconds: float | None = None) -> str:
+def output_of(*words: str, fine: str = "", seconds: float | None = None) -> str:
     """Run one of SLURM's commands and return what it prints.
 
     A failure with ``fine`` in its error message is accepted. NoAnswer when it fails otherwise or takes longer than

@@ -33,10 +33,15 @@ def environment_for_reading() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(READING)}
 
 
+def requests_of(script: str) -> dict[str, str]:
+    """Return the options of sbatch in a job script; those without a value, such as requeue, have an empty one."""
+    return dict(re.findall(r"^#SBATCH --([\w-]+)(?:=(.*))?$", script, re.MULTILINE))
+
+
 def contradicting(script: str) -> dict[str, str]:
     """Return the variables that would override this job script: those of sbatch, and srun's, which the job would
     inherit."""
-    lines = dict(re.findall(r"^#SBATCH --([\w-]+)(?:=(.*))?$", script, re.MULTILINE))
+    lines = requests_of(script)
     return {name: value for name, value in os.environ.items() if _overrides(name, value, lines)}
 
 

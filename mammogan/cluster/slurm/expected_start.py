@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Sequence
 
 from mammogan.cluster.backend import UNCONFIGURED, note
-from mammogan.cluster.slurm.environment import contradicting, from_environment
+from mammogan.cluster.slurm.environment import contradicting, from_environment, requests_of
 from mammogan.cluster.slurm.gres import gpus_of
 from mammogan.cluster.slurm.rejection import in_one_line
 
@@ -28,10 +28,10 @@ def tell_expected_start(scripts: Sequence[str]) -> None:
         out, left = contradicting(script), from_environment(script)
         start = _start(script, list(out)) if answers else ""
         answers = answers and start is not None
-        told = [_charged(script), start if start is not None else "sbatch --test-only does not answer"]
-        told += [f"left out of the environment: {_listed(out)}"] if out else []
-        told += [f"from the environment: {_listed(left)}"] if left else []
-        note("\n  ".join([_lines(script)["job-name"], *(text for text in told if text)]))
+        lines = [_charged(script), start if start is not None else "sbatch --test-only does not answer"]
+        lines += [f"left out of the environment: {_listed(out)}"] if out else []
+        lines += [f"from the environment: {_listed(left)}"] if left else []
+        note("\n  ".join([requests_of(script)["job-name"], *(text for text in lines if text)]))
 
 
 def _start(script: str, hidden: Sequence[str]) -> str | None:
@@ -56,19 +56,15 @@ def _start(script: str, hidden: Sequence[str]) -> str | None:
 
 def _charged(script: str) -> str:
     """Return the most that a job is charged: its GPUs or cores, for its time limit, in each task of an array."""
-    asked = _lines(script)
-    tasks = re.match(r"0-(\d+)", asked.get("array", ""))
-    nodes, count = int(asked["nodes"]), int(tasks[1]) + 1 if tasks else 1
-    gpus = gpus_of(asked["gres"]) if "gres" in asked else int(asked.get("gpus-per-node", 0))
-    cores = int(asked["cpus-per-task"]) * int(asked["ntasks-per-node"])
+    requests = requests_of(script)
+    tasks = re.match(r"0-(\d+)", requests.get("array", ""))
+    nodes, count = int(requests["nodes"]), int(tasks[1]) + 1 if tasks else 1
+    gpus = gpus_of(requests["gres"]) if "gres" in requests else int(requests.get("gpus-per-node", 0))
+    cores = int(requests["cpus-per-task"]) * int(requests["ntasks-per-node"])
     each = f"{nodes * gpus} GPU" if gpus else f"{nodes * cores} core"
-    hours = nodes * (gpus or cores) * int(asked["time"]) / 60 * count
+    hours = nodes * (gpus or cores) * int(requests["time"]) / 60 * count
     return f"{f'{count} tasks of ' if tasks else ''}{each}(s), at most {hours:.1f} {each.split()[1]}-hours"
 
 
 def _listed(variables: dict[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in variables.items())
-
-
-def _lines(script: str) -> dict[str, str]:
-    return dict(re.findall(r"^#SBATCH --([\w-]+)=(.*)$", script, re.MULTILINE))

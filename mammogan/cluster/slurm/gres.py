@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from mammogan.errors import UserError
 
 
@@ -17,9 +19,8 @@ def with_one_gpu(gres: str) -> str:
     """Return the same request with one GPU, of the first type, in place of all of them."""
     items = gres.split(",")
     first = next(item for item in items if _is_gpu(item) and _count(item))
-    return ",".join(
-        _with_count_1(item) if item == first else item for item in items if item == first or not _is_gpu(item)
-    )
+    one = re.sub(r":\d+$", "", first) + ":1"
+    return ",".join(one if item == first else item for item in items if item == first or not _is_gpu(item))
 
 
 def _is_gpu(item: str) -> bool:
@@ -31,8 +32,3 @@ def _count(item: str) -> int:
     - . _"""
     last = item.rpartition(":")[2]
     return int(last) if last.isdigit() else 1
-
-
-def _with_count_1(item: str) -> str:
-    name, _, last = item.rpartition(":")
-    return f"{name if last.isdigit() else item}:1"

@@ -5,11 +5,11 @@ submitit writes the same as a pickle, and reading a pickle runs what is in it.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mammogan.cluster.slurm.this_job import this_job
 from mammogan.cluster.tasks import Task
 from mammogan.errors import UserError
 from mammogan.io.records import read_record, write_record
@@ -27,18 +27,16 @@ class Recorded(Task):
 
     def __call__(self) -> None:
         file = _of_this_rank()
-        if file:
-            file.unlink(missing_ok=True)  # of the start before, when the job was requeued
-        how: Outcome = "error"
+        if file is None:
+            self.task()
+            return
+        file.unlink(missing_ok=True)  # of the start before, when the job was requeued
         try:
             self.task()
-            how = "success"
         except Exception as error:
-            if file:
-                write_record(file, {"outcome": how, "error": f"{type(error).__name__}: {error}"})
+            write_record(file, {"outcome": "error", "error": f"{type(error).__name__}: {error}"})
             raise
-        if file:
-            write_record(file, {"outcome": how})
+        write_record(file, {"outcome": "success"})
 
     def work(self) -> None:
         self.task.work()
@@ -60,9 +58,5 @@ def outcome_of(file: Path) -> Outcome | None:
 
 def _of_this_rank() -> Path | None:
     """Return the file of this job; None outside submitit's jobs, and for all ranks but the first."""
-    if not os.environ.get("SUBMITIT_EXECUTOR"):
-        return None
-    import submitit
-
-    job = submitit.JobEnvironment()
-    return outcome_file(job.paths.folder, job.job_id) if job.global_rank == 0 else None
+    job = this_job()
+    return outcome_file(job.paths.folder, job.job_id) if job and job.global_rank == 0 else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -103,9 +104,9 @@ class ClusterConfig:
                 f"--signal-seconds {self.signal_seconds}: expected less than the time limit, --time {self.time}; "
                 "the job would be asked to stop when it begins"
             )
+        self._refuse_line_breaks()
         if self.gres:
             gpus_of(self.gres)
-        self._refuse_line_breaks()
         self._refuse_double_requests()
 
     def _refuse_line_breaks(self) -> None:
@@ -137,6 +138,10 @@ class ClusterConfig:
         if self.gres and self.gpus_per_node is None:
             return gpus_of(self.gres)
         return self.cpu_ranks or self.gpus_per_node or 1
+
+    def after_success(self, ids: Sequence[str]) -> ClusterConfig:
+        """Return the same requests, to begin after these jobs have succeeded."""
+        return replace(self, dependency="afterok:" + ":".join(ids)) if ids else self
 
 
 def for_one_process(config: ClusterConfig, gpus: int) -> ClusterConfig:
@@ -191,8 +196,8 @@ def _memory(config: ClusterConfig) -> dict[str, str]:
     """Return the request for memory; none if --sbatch has one of another kind, such as mem-per-gpu."""
     if any(item.removeprefix("--").startswith("mem-per-") for item in config.sbatch):
         return {}
-    asked = config.ranks_per_node * config.cpus_per_task * GB_PER_CORE if config.mem_gb is None else config.mem_gb
-    return {"mem": f"{asked * 1024:.0f}M"}
+    gigabytes = config.ranks_per_node * config.cpus_per_task * GB_PER_CORE if config.mem_gb is None else config.mem_gb
+    return {"mem": f"{gigabytes * 1024:.0f}M"}
 
 
 def _additional(config: ClusterConfig) -> dict[str, Any]:

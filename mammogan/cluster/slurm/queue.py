@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mammogan.cluster.slurm.commands import OUR_NAMES, answered, asked
+from mammogan.cluster.slurm.commands import OUR_NAMES, answer_needed, output_of
 from mammogan.cluster.slurm.submission_record import submission_of
 from mammogan.errors import UserError
 
@@ -118,7 +118,7 @@ def granted(job: str) -> dict[str, str]:
 def _rows(*which: str, seconds: float | None = None) -> dict[str, JobState]:
     columns = ",".join(f"{name}:{width}" for name, width in COLUMNS.items())
     words = ("squeue", "--noheader", "--array", f"--Format={columns}", *which)
-    shown = asked(*words, fine="Invalid job id", seconds=seconds)
+    shown = output_of(*words, fine="Invalid job id", seconds=seconds)
     rows = [dict(zip(COLUMNS, _cut(line), strict=True)) for line in shown.splitlines() if line.strip()]
     return {row["JobArrayID"]: _state(row) for row in rows}
 
@@ -160,7 +160,7 @@ def refuse_queued(runs: Mapping[Path, str]) -> None:
     submitted = {number: name for name, submission in found.items() for number in submission.job_ids}
     if not submitted:
         return
-    with answered(submitted):
+    with answer_needed(submitted):
         alive = queued(list(submitted))
     if alive:
         which = ", ".join(f"{number} ({submitted[number]})" for number in alive)
@@ -187,9 +187,9 @@ class JobStates:
         found = self._from_squeue(jobs)
         found = {job: state for job in jobs if (state := found.get(job) or self._ended.get(job))}
         if not self.trouble and time.monotonic() >= self._sacct_from:
-            told = self._from_sacct([job for job in jobs if job not in found])
-            self._ended |= {job: state for job, state in told.items() if state.ended}
-            found |= {job: told[job] for job in jobs if job in told and job not in found}
+            accounted = self._from_sacct([job for job in jobs if job not in found])
+            self._ended |= {job: state for job, state in accounted.items() if state.ended}
+            found |= {job: accounted[job] for job in jobs if job in accounted and job not in found}
         return found
 
     def _from_squeue(self, jobs: Sequence[str]) -> dict[str, JobState]:
@@ -207,7 +207,7 @@ class JobStates:
             return {}
         words = ("sacct", "--noheader", "--parsable2", "--allocations", "--duplicates", "--format=JobID,State,JobName")
         try:
-            shown = asked(*words, _of_jobs(jobs), fine="Invalid job id")
+            shown = output_of(*words, _of_jobs(jobs), fine="Invalid job id")
         except UserError as error:
             self.accounting, self._sacct_from = str(error), time.monotonic() + PAUSE_SECONDS
             return {}

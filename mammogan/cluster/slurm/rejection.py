@@ -43,11 +43,11 @@ ADVICE = (
 
 def refusal(name: str, said: str, config: ClusterConfig) -> str:
     """Return a message for a job that sbatch refused: its words, what was requested, what there is."""
-    told = [f"sbatch refused {name}: {in_one_line(said)}", f"requested: {_asked(config)}"]
+    lines = [f"sbatch refused {name}: {in_one_line(said)}", f"requested: {_requests(config)}"]
     advice = next((advice for advice in ADVICE if any(word in said.lower() for word in advice.words)), None)
     if advice and (found := advice.shows()):
-        told += [f"{advice.text}:", *(f"  {line}" for line in found.splitlines())]
-    return "\n".join(told)
+        lines += [f"{advice.text}:", *(f"  {line}" for line in found.splitlines())]
+    return "\n".join(lines)
 
 
 def in_one_line(said: str) -> str:
@@ -55,7 +55,7 @@ def in_one_line(said: str) -> str:
     return "; ".join(line for text in said.splitlines() if (line := text.removeprefix("sbatch: error: ").strip()))
 
 
-def _asked(config: ClusterConfig) -> str:
+def _requests(config: ClusterConfig) -> str:
     """Return the job's requests in words."""
     each = f"{config.ranks_per_node} {'CPU rank' if config.on_cpu else 'GPU'}(s) and"
     size = f"{config.nodes} node(s) with {each} {config.cpus_per_task} core(s) for each"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 from mammogan.cluster.slurm.outcome import ENDING, Outcome, outcome_file, outcome_of
 from mammogan.errors import UserError
 from mammogan.io.records import DamagedRecord, read_record
-from mammogan.workspace import Resolution, Workspace
 
 RECORD = "launch.json"
 """File in a run folder that names the jobs submitted for it."""
@@ -21,35 +20,9 @@ SHAPE = {"job_ids": [(str, int)], "submitted": str}
 REMEDY = (
     "It names the jobs that work on this folder: see in squeue whether any does, then delete it and repeat the command"
 )
-LOG = re.compile(r"(\d+(?:_\d+)?)_(\d+)_log\.out")
-"""Name of a log file: a job, such as 12 or 12_3, and its rank."""
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The files in the folder of a job, or of all tasks of an array."""
-
-    logs: dict[str, list[str]]
-    """Names of the log files by job, in the order of its ranks."""
-    outcomes: set[str]
-    """Names of the files in which jobs wrote how they ended."""
-
-    @classmethod
-    def of(cls, folder: Path) -> Listing:
-        """List a folder; empty where there is none."""
-        try:
-            with os.scandir(folder) as found:
-                names = [entry.name for entry in found]
-        except OSError:
-            return cls({}, set())
-        logs: dict[str, list[tuple[int, str]]] = {}
-        for name in names:
-            if match := LOG.fullmatch(name):
-                logs.setdefault(match[1], []).append((int(match[2]), name))
-        return cls(
-            {job: [name for _, name in sorted(of_job)] for job, of_job in logs.items()},
-            {name for name in names if name.endswith(ENDING)},
-        )
+LOG = "_log.out"
+FILE = re.compile(rf"(\d+(?:_\d+)?)(?:_\d+{re.escape(LOG)}|{re.escape(ENDING)})")
+"""Name of the log of a rank, or of an outcome, which begins with its job, such as 12 or 12_3."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +40,8 @@ class Submission:
     """The options of a study's stage by name; None for a job that was submitted manually."""
     succeeded: set[Path] = field(default_factory=set, compare=False, repr=False)
     """Outcomes that are known to be successes; they are not read again."""
-    listings: dict[Path, Listing] = field(default_factory=dict, compare=False, repr=False)
-    """Folders of jobs, each listed once, however many tasks it has."""
+    listings: dict[Path, dict[str, list[str]]] = field(default_factory=dict, compare=False, repr=False)
+    """Folders of jobs, each listed once, however many tasks it has: names of files by job."""
 
     @property
     def made_by_task(self) -> dict[str, str]:
@@ -86,7 +59,7 @@ class Submission:
 
     def logs(self, job: str) -> list[Path]:
         """Return the logs of a job's ranks, the first rank's first; logs that were never written are left out."""
-        return [self._files(job) / name for name in self._listed(job).logs.get(job, ())]
+        return [self._files(job) / name for name in self._listed(job) if name.endswith(LOG)]
 
     def files_of(self, job: str) -> tuple[Path, Path]:
         """Return the paths of the first rank's log and of the job's outcome, whether they exist or not."""
@@ -97,50 +70,46 @@ class Submission:
         _, path = self.files_of(job)
         if path in self.succeeded:
             return "success"
-        if path.name not in self._listed(job).outcomes:
+        if path.name not in self._listed(job):
             return None
         how = outcome_of(path)
         if how == "success":
             self.succeeded.add(path)
         return how
 
-    def _listed(self, job: str) -> Listing:
+    def _listed(self, job: str) -> Sequence[str]:
+        """Return the names of a job's logs, the first rank's first, and of its outcome."""
         folder = self._files(job)
         if folder not in self.listings:
-            self.listings[folder] = Listing.of(folder)
-        return self.listings[folder]
+            self.listings[folder] = _names_by_job(folder)
+        return self.listings[folder].get(job, ())
 
     def _files(self, job: str) -> Path:
         return self.folder / "submit" / job.partition("_")[0]
 
 
-def folders_of_generate(workspace: Workspace, resolution: Resolution) -> tuple[Path, ...]:
-    """Return the folders that may record jobs making adversarial mammograms of this resolution, manual or of a
-    study."""
-    stage = f"generate-{resolution}{workspace.suffix}"
-    return workspace.adversarial(resolution), workspace.root / "study" / stage
+def _names_by_job(folder: Path) -> dict[str, list[str]]:
+    """Return the names of the logs and outcomes in a folder, by job, in the order of the ranks; none without it."""
+    found: dict[str, list[str]] = {}
+    with suppress(OSError):
+        names = [path.name for path in folder.iterdir()]
+        for name in sorted(names, key=lambda name: (len(name), name)):  # rank 10 comes after rank 9
+            if match := FILE.fullmatch(name):
+                found.setdefault(match[1], []).append(name)
+    return found
 
 
-def folders_of_evaluate(workspace: Workspace, split: str) -> tuple[Path, ...]:
-    """Return the folders that may record jobs scoring mammograms of this split, submitted manually or by a study."""
-    return workspace.scores(split), workspace.root / "study" / f"evaluate-{split}"
-
-
-def newest_submission(folders: Sequence[Path], succeeded: set[Path] | None = None) -> Submission | None:
+def newest_submission(folders: Sequence[Path], succeeded: set[Path]) -> Submission | None:
     """Return the newest submission for any of these folders; a record that cannot be read counts as none.
 
     ``succeeded`` collects outcomes that are known to be successes, for the next call.
     """
-    known = set() if succeeded is None else succeeded
-    found = [replace(submission, succeeded=known) for folder in folders if (submission := _understood(folder))]
-    return max(found, key=lambda submission: submission.submitted, default=None)
-
-
-def _understood(folder: Path) -> Submission | None:
-    try:
-        return submission_of(folder)
-    except (UserError, OSError):
-        return None
+    found = []
+    for folder in folders:
+        with suppress(UserError, OSError):
+            found += [submission] if (submission := submission_of(folder)) else []
+    newest = max(found, key=lambda submission: submission.submitted, default=None)
+    return replace(newest, succeeded=succeeded) if newest else None
 
 
 def submission_of(folder: Path) -> Submission | None:

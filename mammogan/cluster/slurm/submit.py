@@ -48,26 +48,20 @@ def jobs(found: Sequence[Job], config: ClusterConfig) -> int:
         if job.settings:
             job.settings()
     if config.dry_run:
-        show_scripts(
-            [
-                script(job, replace(config, dependency=f"afterok:JOB-{job.after}") if job.after else config)
-                for job in found
-            ]
-        )
+        show_scripts([script(job, _after(job, f"JOB-{job.after}", config)) for job in found])
         return 0
     refuse_queued({job.folder: job.name for job in found})
     submitted: dict[str, Submitted] = {}
     for job in found:
-        submitted[job.name] = submit(job, _after(job, submitted, config))
+        needed = submitted[job.after].job_id if job.after else ""
+        submitted[job.name] = submit(job, _after(job, needed, config))
     return waited(list(submitted.values())) if config.wait else 0
 
 
-def _after(job: Job, submitted: Mapping[str, Submitted], config: ClusterConfig) -> ClusterConfig:
-    """Return the same requests, to begin after the job that must succeed first and after --dependency."""
-    if not job.after:
-        return config
-    own = f"afterok:{submitted[job.after].job_id}"
-    return replace(config, dependency=f"{config.dependency},{own}" if config.dependency else own)
+def _after(job: Job, needed: str, config: ClusterConfig) -> ClusterConfig:
+    """Return the same requests, to begin after --dependency and after the ``needed`` job if the job has one."""
+    both = [*([config.dependency] if config.dependency else []), f"afterok:{needed}"]
+    return replace(config, dependency=",".join(both)) if job.after else config
 
 
 def show_scripts(scripts: Sequence[str]) -> None:
@@ -116,12 +110,9 @@ def array(work: Array, config: ClusterConfig) -> int:
 def array_scripts(work: Array, config: ClusterConfig) -> list[str]:
     """Return the sbatch scripts of an array, in parts no longer than the cluster allows, and of the job after it."""
     parts = _parts(work, config)
-    arrays = [
-        sbatch_text(config, work.name, _array_folder(work, len(part.tasks)), len(part.tasks), part.at_once)
-        for part in parts
-    ]
+    arrays = [sbatch_text(config, part.name, _array_folder(part), len(part.tasks), part.at_once) for part in parts]
     ids = [f"JOB-{work.name}" + (f"-{number}" if number else "") for number in range(len(parts))]
-    after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids))
+    after = for_one_process(config, gpus=0).after_success(ids)
     return [*arrays, sbatch_text(after, work.finish.name, _folder(work.finish.folder))]
 
 
@@ -130,15 +121,14 @@ def submit_array(work: Array, config: ClusterConfig) -> list[Submitted]:
     tasks: list[Submitted] = []
     makes: dict[str, Sequence[str]] = {}
     for part in _parts(work, config):
-        handles = _handed_over(part.tasks, work.name, _array_folder(work, len(part.tasks)), config, part.at_once)
+        handles = _handed_over(part.tasks, work.name, _array_folder(part), config, part.at_once)
         makes[handles[0].job_id.partition("_")[0]] = part.makes
         _record(work.folder, list(makes), replace(work.finish, name=work.name), config, makes)
         names = [f"{work.name}: {made}" if work.makes else work.name for made in part.makes]
         tasks += [_submitted(handle, name, None) for handle, name in zip(handles, names, strict=True)]
     ids = list(makes)
     say(f"submitted {len(tasks)} tasks of {work.name} as job {', '.join(ids)}; logs in {work.folder / 'submit'}")
-    after = replace(for_one_process(config, gpus=0), dependency="afterok:" + ":".join(ids) if ids else None)
-    return [*tasks, submit(work.finish, after, makes)]
+    return [*tasks, submit(work.finish, for_one_process(config, gpus=0).after_success(ids), makes)]
 
 
 def _submitted(handle: Any, name: str, complete: Path | None) -> Submitted:
@@ -179,9 +169,9 @@ def _folder(run: Path, job: str = "%j") -> Path:
     return run.absolute() / "submit" / job
 
 
-def _array_folder(work: Array, tasks: int) -> Path:
+def _array_folder(part: Array) -> Path:
     """Return one folder for all tasks of an array; submitit makes a plain job of a single task."""
-    return _folder(work.folder, "%A" if tasks > 1 else "%j")
+    return _folder(part.folder, "%A" if len(part.tasks) > 1 else "%j")
 
 
 def _handed_over(
@@ -197,8 +187,8 @@ def _handed_over(
     executor.update_parameters(**sbatch_parameters(config, name), array_parallelism=at_once)
     overriding = contradicting(sbatch_text(config, name, folder, len(tasks) if len(tasks) > 1 else None, at_once))
     stale = "SLURM_" if "SLURM_JOB_ID" in os.environ else "-"  # variables of the job from which this one is submitted
-    if told := [f"{key}={value}" for key, value in overriding.items() if not key.startswith(stale)]:
-        note(f"{name}: the environment would override what is asked for; left out: {', '.join(told)}")
+    if left_out := [f"{key}={value}" for key, value in overriding.items() if not key.startswith(stale)]:
+        note(f"{name}: the environment would override what is asked for; left out: {', '.join(left_out)}")
     with _without(overriding), _nothing_left_of_a_refusal(folder.parent), redirect_stderr(StringIO()):
         try:
             return list(executor.submit_array([Recorded(task) for task in tasks]))

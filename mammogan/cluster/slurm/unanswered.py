@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from mammogan.cluster.slurm.commands import NoAnswer, asked
+from mammogan.cluster.slurm.commands import NoAnswer, output_of
 from mammogan.cluster.slurm.queue import jobs_of_scripts
 
 SIGNS = ("timed out", "unable to contact", "zero bytes", "connection failure", "receive failure", "not connected")
@@ -46,7 +46,7 @@ def cancel_unanswered(folder: Path) -> list[str]:
     scripts = [file for file in folder.glob(SCRIPTS) if not file.is_symlink()]
     ids = jobs_of_scripts(scripts) if scripts else []
     if ids:
-        asked("scancel", *ids)
+        output_of("scancel", *ids)
         for script in scripts:
             script.unlink()
     return ids

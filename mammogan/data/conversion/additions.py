@@ -1,4 +1,4 @@
-"""What was added to the first table of a folder of shards: its record, its counts, and what the user is told."""
+"""Records the mammograms that were added to a cohort after its first conversion, counts them, and says so."""
 
 from __future__ import annotations
 

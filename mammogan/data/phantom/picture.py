@@ -1,4 +1,4 @@
-"""Draw one image of the plan: pixels, lesion-free twin, masks, and the place of every finding."""
+"""Draw one image of a planned phantom cohort: pixels, lesion-free twin, masks, and the place of every finding."""
 
 from __future__ import annotations
 

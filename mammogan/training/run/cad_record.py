@@ -1,5 +1,5 @@
-"""What a CAD's run says about how well it reads. A GAN trained against a CAD of chance learns nothing that can be
-measured. Imports nothing heavy."""
+"""What a CAD's run says about how well it reads. A GAN trained against a CAD no better than chance learns nothing that
+can be measured. Imports nothing heavy."""
 
 from __future__ import annotations
 

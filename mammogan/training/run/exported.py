@@ -31,7 +31,8 @@ def write_exported(path: Path, state: dict[str, Any]) -> None:
     networks = {name: state[name] for name in NETWORKS if name in state}
     tensors = {f"{name}.{key}": tensor for name, network in networks.items() for key, tensor in network.items()}
     plain = {name: value for name, value in state.items() if isinstance(value, str | int | float | None)}
-    plain |= {CARD: state[CARD]} if CARD in state else {}
+    if CARD in state:  # what it was trained on, without which it would be of unknown origin elsewhere
+        plain[CARD] = state[CARD]
     write_safetensors(path, tensors, {"format": "pt", STATE: json.dumps(plain, sort_keys=True)})
 
 

@@ -1,4 +1,5 @@
-"""Who notices? Numbers of an image, learned detectors of each attack, and the CAD with a detector in front of it."""
+"""Says how well attacks are detected: by simple measures of an image, by learned detectors of each attack, and by a
+detector in front of the CAD."""
 
 from __future__ import annotations
 
