@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, SMALL, positives, run_script
+from generators import card
 from own_parts import Fgsm, ResNet18
 from trainings import CAD, GAN
 
@@ -48,11 +49,12 @@ def generated(converted: Workspace, tmp_path_factory: pytest.TempPathFactory) ->
     shutil.copytree(converted.root, root)
     workspace = Workspace(root)
     torch.manual_seed(0)
-    arch = {"arch": "own_parts:ResNet18", "width": 1.0}
+    arch = {"arch": "own_parts:ResNet18", "width": 1.0, **card(workspace, SMALL)}
     cad = Run(workspace.cad_run(SMALL))
     save(cad.best, {**arch, "cad": ResNet18(2).state_dict()})
     cad.finish({})
     network = {"arch": "own_parts:Brightness", "width": 1.0, "gnet_norm": "batch", "kind": "gan", "phase": "head"}
+    network |= card(workspace, SMALL)
     for direction in Direction:
         run = Run(workspace.gan_run(SMALL, direction))
         for path, weight in ((run.best, [0.9, 0.0]), (run.identity, [1.0, 0.0])):
