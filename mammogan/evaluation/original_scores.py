@@ -20,7 +20,8 @@ from mammogan.evaluation.score_plan import find_cad
 from mammogan.evaluation.scores import predict, probabilities
 from mammogan.io.terminal import say, track
 from mammogan.training.parallel.ranks import choose_device
-from mammogan.training.run.trained_networks import choose_checkpoint, load_cad
+from mammogan.training.run.checkpoint_files import choose_checkpoint, trained_on
+from mammogan.training.run.trained_networks import load_cad
 from mammogan.workspace import Resolution, Workspace
 
 
@@ -44,7 +45,8 @@ def _with_cad(workspace: Workspace, models: Workspace) -> list[Resolution]:
 
 def _score(workspace: Workspace, models: Workspace, size: Resolution, config: EvaluateConfig) -> Path:
     run, index = find_cad(models, size), ShardIndex.load(workspace.shards(size))
-    check_domain([(run.path.name, run.shards_sha256)], index, config.out_of_domain)
+    models_used = [(run.path.name, trained_on(choose_checkpoint(run.path)))]
+    check_domain(models_used, index, config.out_of_domain, config.origin_unknown)
     population = population_of(workspace, index, index.of_split(config.split))
     if not config.pool:
         population.refuse_mixed(config.split)

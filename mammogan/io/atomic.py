@@ -39,8 +39,9 @@ def replaced_atomically(final: Path, mode: int | None = None) -> Iterator[Path]:
             os.fsync(file.fileno())
         own.replace(final)
     except OSError as error:
-        if error.filename is None and error.errno in FULL:
-            error.filename = str(final)  # what is written through a descriptor fails without a name
+        # What is written through a descriptor fails without a name, and what cannot be renamed with the temporary one.
+        if error.errno == errno.EISDIR or (error.filename is None and error.errno in FULL):
+            error.filename = str(final)
         raise
     finally:
         own.unlink(missing_ok=True)

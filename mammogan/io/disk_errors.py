@@ -25,6 +25,8 @@ def explained(error: OSError) -> str:
 def _remedy(number: int | None, path: Path) -> str:
     if number in FULL:
         return f". {free(path)}; free some space, there or where the output goes, and repeat the command: it resumes"
+    if number == errno.EISDIR:
+        return ". A file belongs there: move the folder away, and repeat the command"
     if number == errno.EROFS:
         return ". Its disk is mounted read-only: give a --workspace (or --out) where you may write"
     if number in (errno.EACCES, errno.EPERM):

@@ -74,8 +74,11 @@ def classifier_class(name: str) -> type[Critic]:
 def generator_class(name: str) -> Callable[..., nn.Module]:
     """Return a generator's class, which is built with the width; UserError if the name has none here."""
     found = _look_up(_GENERATORS, name, "generator")
-    if not callable(found):
-        raise UserError(f"generator {name!r}: expected a class that is built with the width, found {found!r}")
+    # A checkpoint may name anything, also a function such as os:system.
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise UserError(
+            f"generator {name!r}: expected a subclass of torch.nn.Module that is built with the width, found {found!r}"
+        )
     return found
 
 

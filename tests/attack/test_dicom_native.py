@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,8 +90,10 @@ def test_the_native_file_keeps_the_originals_air_and_grey_grid(altered: Workspac
 
 
 def test_a_missing_or_other_original_is_named_by_its_key_without_its_path(altered: Workspace, tmp_path: Path) -> None:
-    row = next(line for line in altered.cohort.read_text().splitlines() if line.endswith(",positive,test"))
-    key, path = row.split(",")[0], row.split(",")[2]
+    with open(altered.cohort, newline="") as file:
+        rows = list(csv.DictReader(file))
+    row = next(row for row in rows if (row["label"], row["split"]) == ("positive", "test"))
+    key, path = row["key"], row["path"]
     text = altered.cohort.read_text()
     altered.cohort.write_text(text.replace(path, str(tmp_path / "gone.dcm")))
     with pytest.raises(MissingInput, match=f"original of {key} is not where") as gone:

@@ -24,6 +24,10 @@ SPELLINGS = [
     ("A B", "A  B"),
     ("é1", "e\u03011"),
     ("MRN-7", "MRN-007"),
+    ("MRN-7", "MRN\u20137"),
+    ("1234", "1,234"),
+    ("0100", "'0100"),
+    ("100", '="0100"'),
 ]
 
 
@@ -59,8 +63,8 @@ def test_a_rounded_identifier_is_refused_and_a_hash_is_not(tmp_path: Path) -> No
         TableError, match=r"line 3, patient: .*a number that a spreadsheet has rounded, such as 1\.23457E"
     ):
         read_table(listed(tmp_path, ["1", "1.23457E+12"]))
-    assert all(map(is_rounded, ("1.23457e+12", "1,23457E+12", "1E+15")))
-    assert not any(map(is_rounded, ("1234567890123e45", "12e10", "1.5", "100", "MRN+1")))
+    assert all(map(is_rounded, ("1.23457e+12", "1,23457E+12", "1E+15", "123456789012345000")))
+    assert not any(map(is_rounded, ("1234567890123e45", "12e10", "1.5", "100", "MRN+1", "12345678901234500")))
 
 
 def test_a_scan_refuses_two_spellings_and_reads_decimals_away(tmp_path: Path) -> None:

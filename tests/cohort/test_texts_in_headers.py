@@ -50,6 +50,21 @@ def test_a_text_against_codes_is_a_doubt_and_alone_it_decides(text: str, tmp_pat
     }
 
 
+@pytest.mark.parametrize("view", ["cc", "LCC", "L CC", "L-MLO"])
+def test_a_view_with_its_side_or_in_small_letters_is_a_code_too(view: str, tmp_path: Path) -> None:
+    assert found(tmp_path, SeriesDescription="Tomo", ImageType=PLAIN, ViewPosition=view)[0] == "negative"
+
+
+@pytest.mark.parametrize("text", ["MAMMO SCREENING AT CLINIC", "ML enhanced", "TAN"])
+def test_the_name_of_a_file_says_more_of_its_view_than_a_text(text: str, tmp_path: Path) -> None:
+    made = Miniature(tmp_path / "archive")
+    made.image("1_L_CC.dcm", "negative", SeriesDescription=text, without=["ViewPosition"])
+    made.table("mine.csv", ("path", "patient", "label"), [("1_L_CC.dcm", "1", "negative")])
+    scanned(made.root, tmp_path / "labels.csv")
+    [row] = rows_of(tmp_path / "labels.csv")
+    assert (row["view"], row["view_source"], row["doubts"]) == ("CC", "file_name", "view_disagrees")
+
+
 def test_codes_and_values_of_the_device_still_decide(tmp_path: Path) -> None:
     assert found(tmp_path, ImageType=["DERIVED", "PRIMARY", "TOMO", "GENERATED_2D"])[0] == "synthetic2d"
     assert found(tmp_path, ImageType=PLAIN, PaddleDescription="10CM SPOT")[0] == "spot_mag"

@@ -185,6 +185,74 @@ def test_identifiers_with_decimals_are_the_ones_of_the_files(columns: tuple[str,
     assert "rsna:10" in {row["patient"] for row in rows_of(tmp_path / "labels.csv")}
 
 
+def test_cells_before_which_a_row_ends_are_not_taken_for_empty_ones(tmp_path: Path) -> None:
+    made = embed.write(tmp_path / "archive")
+    table = made.root / CLINICAL
+    lines = table.read_text().splitlines()
+    biopsy = next(number for number, line in enumerate(lines) if line.startswith("3,32"))
+    lines[biopsy] = ",".join(lines[biopsy].split(",")[:4])
+    table.write_text("\n".join(lines))
+    scanned(made.root, tmp_path / "labels.csv")
+    found = outcome(made.root, tmp_path / "labels.csv")
+    assert {found[path] for path in found if Path(path).parts[2] == "3"} == {"unknown_cell"}
+
+
+@pytest.mark.parametrize("day", ["1900-01-01", "9999-12-31", "1/1/1753"])
+def test_a_day_that_stands_for_an_unknown_one_is_not_understood(day: str) -> None:
+    assert days_of([day, "2015-01-20"], "day")[day] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "column"),
+    [
+        ("rsna", "train.csv", "biopsy"),
+        ("rsna", "train.csv", "BIRADS"),
+        ("csaw-cc", "CSAW-CC_breast_cancer_screening_data.csv", "rad_recall"),
+        ("embed", CLINICAL, "bside"),
+        ("embed", CLINICAL, "study_date_anon"),
+        ("embed", "tables/EMBED_OpenData_metadata.csv", "spot_mag"),
+    ],
+)
+def test_a_missing_column_that_decides_labels_is_refused_by_name(
+    name: str, table: str, column: str, tmp_path: Path
+) -> None:
+    made = WRITERS[name](tmp_path / "archive")
+    path = made.root / table
+    header, _, rows = path.read_text().partition("\n")
+    path.write_text(header.replace(column, f"{column}_2") + "\n" + rows)
+    with pytest.raises(UserError, match=f"expected the column {column.lower()} too, which decides labels"):
+        scanned(made.root, tmp_path / "labels.csv")
+
+
+def test_a_woman_whom_two_tables_of_an_archive_spell_differently_is_not_lost(tmp_path: Path) -> None:
+    made = embed.write(tmp_path / "archive")
+    rewritten(made.root / CLINICAL, lambda row: row.update(empi_anon=f"0{row['empi_anon']}"))
+    with pytest.raises(UserError, match=r"expected one spelling for each patient, found .* with two"):
+        scanned(made.root, tmp_path / "labels.csv")
+
+
+@pytest.mark.parametrize(
+    "event", [[{"left_opinion": "OM"}], {"LeftOpinion": "OM"}, {"left_opinion": ["OM"]}, {"left_opinion": 0}]
+)
+def test_an_opinion_in_another_form_is_not_taken_for_none(event: object, tmp_path: Path) -> None:
+    made = omi_db.write(tmp_path / "archive")
+    path = made.root / "data/optm1/nbss_optm1.json"
+    held = json.loads(path.read_text())
+    held["2"]["BIOPSYWIDE"] = event
+    path.write_text(json.dumps(held))
+    scanned(made.root, tmp_path / "labels.csv")
+    found = outcome(made.root, tmp_path / "labels.csv")
+    assert {found[path] for path in made.labels if "optm1" in path} == {"unknown_cell"}
+
+
+def test_an_interval_cancer_is_one_in_other_words_too(tmp_path: Path) -> None:
+    made = omi_db.write(tmp_path / "archive")
+    path = made.root / "data/optm4/nbss_optm4.json"
+    path.write_text(path.read_text().replace('"CI"', '"Interval cancer"'))
+    scanned(made.root, tmp_path / "labels.csv")
+    assert outcome(made.root, tmp_path / "labels.csv") == made.expected
+
+
 def test_a_row_with_surplus_cells_is_refused_by_the_scan_too(tmp_path: Path) -> None:
     made = Miniature(tmp_path / "archive")
     made.image("a.dcm", "negative")

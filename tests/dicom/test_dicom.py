@@ -284,7 +284,7 @@ def test_of_several_windows_the_requested_one_is_taken(file: Path) -> None:
     third = read_mammogram(file, "L", "CC", Reading(voi_index=2))
     assert np.array_equal(second.pixels, read(file, stored, window=(2400, 1800, None)).pixels)
     assert np.array_equal(third.pixels, read(file, stored, window=(2048, 4096, None)).pixels)
-    assert (second.facts["voi"]["index"], second.facts["flags"]) == (1, [])
+    assert second.facts["voi"]["index"] == 1 and "voi_index_absent" not in second.facts["flags"]
     assert (third.facts["voi"]["index"], third.facts["flags"]) == (0, ["voi_index_absent"])
     assert Reading.of(second.facts) == Reading(voi_index=1)
 
@@ -327,7 +327,7 @@ def test_bright_film_edges_and_labels_do_not_decide_the_side(file: Path) -> None
     stored[:, -5:] = stored[:4] = stored[-4:] = 4095
     stored[20:40, 180:250] = 4000
     source = read(file, stored, "R")
-    assert not source.flip_h and source.facts["flags"] == ["orientation_disagrees"]
+    assert not source.flip_h and "orientation_disagrees" in source.facts["flags"]
 
 
 @pytest.mark.parametrize(
@@ -442,7 +442,7 @@ def test_memory_that_runs_out_while_reading_decoding_or_scaling_is_a_reason_of_i
     file: Path, spare_memory: Callable[[int], None], images: float
 ) -> None:
     pixels = np.zeros((6000, 6000), np.uint16)  # 72 MB: more than malloc takes from what was freed before
-    pixels[:, ::2] = 4000
+    pixels[:, :3000] = 4000
     write_mammogram(file, pixels)
     row = Mammogram(2, "key", "patient", file, "L", "CC", "negative", "train", None)
     size = pixels.nbytes

@@ -157,3 +157,23 @@ def test_a_padding_range_of_air_or_of_a_bright_border_is_padding(file: Path) -> 
     bright[:, 150:] = np.random.default_rng(0).integers(0, 3, (240, 42))
     source = read(file, bright, photometric="MONOCHROME1", PixelPaddingValue=0, PixelPaddingRangeLimit=3)
     assert source.pixels[:, 150:].max() == 0 and source.facts["flags"] == []
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_pixels_whose_bytes_were_swapped_are_left_out(file: Path, bits: int) -> None:
+    with pytest.raises(Unusable, match=r"grey_scale_ruined.*of stored neighbours in the breast differ by most"):
+        read(file, tissue(bits).byteswap(), bits=bits)
+
+
+def test_values_that_wrapped_around_are_flagged(file: Path) -> None:
+    stored = tissue()
+    found = [read(file, stored % 1024), read(file, tissue(16).view(np.int16), bits=16)]
+    for disorder in (np.random.default_rng(0).permutation(4096), np.arange(4096) % 256):
+        found.append(read(file, stored, VOILUTSequence=[lut(disorder, bits=int(disorder.max()).bit_length())]))
+    assert all("grey_scale_doubtful" in source.facts["flags"] for source in found)
+
+
+@pytest.mark.parametrize("width", [1, 40])
+def test_a_window_that_leaves_only_black_and_white_is_left_out(file: Path, width: float) -> None:
+    with pytest.raises(Unusable, match="of the breast are white or black"):
+        read(file, tissue(), window=(float(np.median(tissue()[tissue() > 0])), width, None))

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import SMALL, positives, run_script
-from generators import WIDTH, save_all, save_gnet
+from generators import WIDTH, card, save_all, save_gnet
 from predictions_file import read_predictions
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
@@ -40,7 +40,8 @@ def altered(converted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> W
     save_all(workspace, SMALL)
     for direction in Direction:
         save_gnet(lesion, SMALL, direction, seed=1)
-    save(Run(workspace.cad_run(SMALL)).best, {"width": WIDTH, "cad": learned_by_heart(workspace).state_dict()})
+    state = {"width": WIDTH, "cad": learned_by_heart(workspace).state_dict(), **card(workspace, SMALL)}
+    save(Run(workspace.cad_run(SMALL)).best, state)
     for view in (workspace, lesion):
         generate(view, GenerateConfig(device="cpu"))
     return workspace

@@ -45,6 +45,15 @@ def test_a_checkpoint_for_which_there_is_no_space_names_path_and_space_and_loses
         saver.wait()
 
 
+def test_a_folder_in_the_place_of_a_file_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "index.json").mkdir()
+    with pytest.raises(OSError) as caught:
+        write_text(tmp_path / "index.json", "{}")
+    said = explained(caught.value)
+    assert said.endswith("index.json. A file belongs there: move the folder away, and repeat the command")
+    assert ".tmp" not in said
+
+
 def test_torchs_own_report_of_a_full_disk_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = "[enforce fail at inline_container.cc:659] . unexpected pos 64 vs 0"
 

@@ -86,6 +86,23 @@ def test_every_generator_without_one_of_its_parts_is_refused_by_name(tmp_path: P
             check_kind(tmp_path / "x.pt", {"kind": "gan", "arch": arch, **state}, "gan")
 
 
+def test_a_function_that_a_checkpoint_names_in_the_place_of_a_network_is_not_called(saved: Workspace) -> None:
+    best = saved.gan_run(SMALL, Direction.REMOVE) / "checkpoints/best.pt"
+    torch.save(load(best) | {"arch": "os:_exit", "width": 1}, best)
+    with pytest.raises(UserError, match=r"generator 'os:_exit': expected a subclass of torch\.nn\.Module"):
+        mammogan.load_generator(best.parent.parent, which=str(best))
+
+
+@pytest.mark.parametrize("name", ["kind", "arch"])
+def test_a_kind_that_is_no_text_is_refused(saved: Workspace, name: str) -> None:
+    for best, kind in (
+        (saved.cad_run(SMALL) / "checkpoints/best.pt", "cad"),
+        (saved.gan_run(SMALL, Direction.REMOVE) / "checkpoints/best.pt", "gan"),
+    ):
+        with pytest.raises(UserError, match=f"its {name} is no text"):
+            check_kind(best, load(best) | {name: ["cad"]}, kind)  # type: ignore[arg-type]
+
+
 def test_a_file_of_torch_that_holds_no_state_is_refused(saved: Workspace) -> None:
     path = saved.cad_run(SMALL) / "checkpoints/best.pt"
     torch.save(torch.zeros(3), path)

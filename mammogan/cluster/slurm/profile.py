@@ -104,9 +104,9 @@ class ClusterConfig:
                 f"--signal-seconds {self.signal_seconds}: expected less than the time limit, --time {self.time}; "
                 "the job would be asked to stop when it begins"
             )
+        self._refuse_line_breaks()
         if self.gres:
             gpus_of(self.gres)
-        self._refuse_line_breaks()
         self._refuse_double_requests()
 
     def _refuse_line_breaks(self) -> None:

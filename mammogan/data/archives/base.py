@@ -86,12 +86,14 @@ class TableSignature:
     """The columns by which an archive's table is recognised, as ``tables.plain`` writes them.
 
     A table fits if it has all of ``columns`` and none of ``never``. ``usual_name`` is the table's usual file name; it
-    is empty for a user's own table, which may have any name.
+    is empty for a user's own table, which may have any name. ``needed`` are further columns that decide labels: without
+    one of them a table that fits is refused, because a missing column would be taken for empty cells.
     """
 
     usual_name: str
     columns: frozenset[str]
     never: frozenset[str] = frozenset()
+    needed: frozenset[str] = frozenset()
 
     def fits(self, table: Table) -> bool:
         """Return whether ``table`` has the columns of this mark."""
@@ -128,6 +130,12 @@ class Found:
                 f"found none. If it lies elsewhere, name it with --tables{self._old_workbooks()}"
                 + ("" if mark.usual_name else self.passed_over)
             )
+        for table in tables:
+            if missing := sorted(mark.needed - table.columns):
+                raise UserError(
+                    f"table {table.path.name}: expected the column {' and '.join(missing)} too, which decides labels; "
+                    "found none of that name. Take the table as it was downloaded, or give the column its name back"
+                )
         return tables
 
     def _old_workbooks(self) -> str:

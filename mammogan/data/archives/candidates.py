@@ -17,6 +17,8 @@ USED_VIEWS = ("CC", "MLO")
 HEADER_BYTES = 200 << 20
 """Memory that one process needs to read headers, in bytes."""
 PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+FREE_TEXTS = ("AcquisitionDeviceProcessingDescription", "SeriesDescription", "ProtocolName")
+"""Attributes in which a device or a person writes what it likes."""
 Clue = tuple[str, str]
 
 
@@ -102,7 +104,9 @@ def _resolved(image: Image, archive: Archive) -> Image:
     header, entry = image.header, image.entry
     side_of_name, view_of_name = clues_in_name("/".join(image.path.parts[-3:]))
     sides = _clues(entry.laterality if entry else "", header.lateralities, side_of_name)
-    views = _clues(entry.view if entry else "", header.views, view_of_name)
+    coded = [clue for clue in header.views if clue[0] not in FREE_TEXTS]
+    views = _clues(entry.view if entry else "", coded, view_of_name)
+    views += [clue for clue in header.views if clue[0] in FREE_TEXTS]  # they may name the study instead of the view
     if archive.ml_means_mlo:
         views = [(source, "MLO" if view == "ML" else view) for source, view in views]
     laterality, view = (sides or [("", "")])[0], (views or [("", "")])[0]

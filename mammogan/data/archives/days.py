@@ -18,6 +18,8 @@ TIME = re.compile(r"[T ]\d{1,2}:\d{2}.*$")
 SERIAL = re.compile(r"([2-6]\d{4})(\.0*)?")
 """The number of a day, as a workbook counts them: 1954 to 2091."""
 DAY_0 = date(1899, 12, 30)
+FIRST_YEAR, LAST_YEAR = 1954, 2091
+"""A day of another year, such as 1900-01-01 or 9999-12-31, stands for a day that is not known."""
 
 
 def days_of(cells: Iterable[str], where: str) -> dict[str, date | None]:
@@ -48,9 +50,10 @@ def days_of(cells: Iterable[str], where: str) -> dict[str, date | None]:
 def _first(cell: str, formats: Iterable[str]) -> date | None:
     for form in formats:
         try:
-            return datetime.strptime(cell, form).date()
+            day = datetime.strptime(cell, form).date()
         except ValueError:
             continue
+        return day if FIRST_YEAR <= day.year <= LAST_YEAR else None
     return None
 
 

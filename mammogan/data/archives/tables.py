@@ -24,12 +24,14 @@ T = TypeVar("T")
 class Cells(dict[str, str]):
     """A row by plain column name. It remembers in ``unread`` which of its cells were not understood.
 
-    An empty cell says that nothing is known; a cell that is not understood is never taken for an empty one.
+    An empty cell says that nothing is known; a cell that is not understood is never taken for an empty one, nor is one
+    of the columns ``cut_off``, before which the row ends.
     """
 
-    def __init__(self, cells: Mapping[str, str], table: str = "") -> None:
+    def __init__(self, cells: Mapping[str, str], table: str = "", cut_off: frozenset[str] = frozenset()) -> None:
         super().__init__(cells)
         self.table = table
+        self.cut_off = cut_off
         self.unread: dict[str, str] = {}
 
     @property
@@ -40,6 +42,8 @@ class Cells(dict[str, str]):
     def read(self, column: str, meaning: Callable[[str], T | None], empty: T) -> T:
         """Return what a cell means; ``empty`` if it is empty, missing or not understood, which is remembered."""
         if not (cell := self.get(column, "")):
+            if column in self.cut_off:
+                self.unread[column] = ""
             return empty
         if (found := meaning(cell)) is None:
             self.unread[column] = cell
@@ -91,6 +95,7 @@ class Table:
         """
         lines = read_lines(self.path)
         header = [plain(name) for name in next(lines).cells]
+        is_text = self.path.suffix.lower() != ".xlsx"  # a workbook stores no empty cells
         for line in lines:
             if more := surplus(line, len(header)):
                 raise UserError(
@@ -98,8 +103,8 @@ class Table:
                     f"{more} more; is a comma not in quotes?"
                 )
             if any(line.cells):
-                cells = row_of(header, line)
-                yield Cells({name: known(cell) for name, cell in cells.items() if name}, self.path.name)
+                cells = {name: known(cell) for name, cell in row_of(header, line).items() if name}
+                yield Cells(cells, self.path.name, frozenset(header[len(line.cells) :] if is_text else ()))
 
 
 def open_table(path: Path) -> Table | None:

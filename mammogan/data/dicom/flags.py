@@ -48,7 +48,7 @@ MEANING: dict[Flag, str] = {
     "detached": "the breast touches neither side, or both; its side is that of the header, or of the table",
     "eight_bit_content": "at most 256 different values in more than 8 bits",
     "enlarged": "the original has fewer pixels than it takes up here",
-    "grey_scale_doubtful": "much of the breast is white or black, or all of it is dark or has few grey values",
+    "grey_scale_doubtful": "the breast is white, black or dark in large part, has few grey values, or values jump",
     "header_warnings": "the header breaks the standard somewhere, and was read anyway",
     "high_bit_corrected": "HighBit is not that of a mammogram; the pixels show which bits were used",
     "larger_than_field": "a larger field than --fit physical has room for; made to fit",

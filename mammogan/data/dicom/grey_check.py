@@ -1,6 +1,7 @@
 """Check the grey scale of the result: a wrong window or rescale can leave a breast without anything to see in it.
 
-The region of the breast is searched for in the stored numbers, because a ruined scale hides it.
+The region of the breast is searched for in the stored numbers, because a ruined scale hides it. Numbers that wrapped
+around at the end of their range, as of a wrong sign, or whose bytes were swapped, show in jumps that tissue never has.
 """
 
 from __future__ import annotations
@@ -18,23 +19,34 @@ from mammogan.data.dicom.unusable import Unusable
 
 EDGE = TOP / 500
 """Brightness this close to an end of the scale counts as white, or as black."""
-MUCH_WHITE, MUCH_BLACK, ALL = 0.4, 0.5, 0.9
-"""Shares of the breast: more white or more black than that is flagged; more than ALL is left out. An implant may be
-white, and a narrow window may make fat black."""
+MUCH_WHITE, MUCH_BLACK, ALL, BOTH = 0.4, 0.5, 0.9, 0.98
+"""Shares of the breast: more white or more black than that is flagged; more than ALL, or than BOTH together, is left
+out. An implant may be white, and a narrow window may make fat black."""
 DARK, DARKEST = TOP / 8, TOP / 64
 """When 99% of the breast are darker than this, it is flagged; darker than DARKEST, left out."""
 FEW_LEVELS = 16
 """Fewer different grey values in a breast are flagged."""
+JUMP = 3 / 4
+"""Neighbouring pixels of tissue do not differ by more than this share of what the breast is at its brightest; the
+border of a clip or of a label does."""
+SOME_JUMPS, MANY_JUMPS = 0.001, 0.04
+"""Shares of neighbours in the breast that differ by more than JUMP: flagged; left out if the stored numbers do."""
 
 
 @dataclass(frozen=True)
 class Tones:
-    """How the pixels of the breast are distributed over the scale: shares, a brightness in [0,65535], and a number."""
+    """How the pixels of the breast are distributed over the scale: shares, a brightness in [0,65535], and a number.
+
+    ``jumps``, ``stored_jumps``: share of the pairs of neighbours that differ by more than JUMP, in the result and in
+    the stored numbers.
+    """
 
     white: float
     black: float
     brightest: float
     levels: int
+    jumps: float
+    stored_jumps: float
 
     @property
     def faults(self) -> list[str]:
@@ -42,6 +54,10 @@ class Tones:
         found = {
             f"{self.white:.0%} of the breast are white": self.white > ALL,
             f"{self.black:.0%} of the breast are black": self.black > ALL,
+            f"{self.white + self.black:.0%} of the breast are white or black": self.white + self.black > BOTH,
+            f"{self.stored_jumps:.0%} of stored neighbours in the breast differ by most of the range": (
+                self.stored_jumps > MANY_JUMPS
+            ),
             f"the breast is darker than {self.brightest / TOP:.1%} of the scale": self.brightest < DARKEST,
         }
         return [fault for fault, holds in found.items() if holds]
@@ -50,7 +66,7 @@ class Tones:
     def are_doubtful(self) -> bool:
         """Whether the grey scale deserves a look."""
         too_much = self.white > MUCH_WHITE or self.black > MUCH_BLACK
-        return too_much or self.brightest < DARK or self.levels < FEW_LEVELS
+        return too_much or self.brightest < DARK or self.levels < FEW_LEVELS or self.jumps > SOME_JUMPS
 
 
 def check_grey_scale(
@@ -86,11 +102,20 @@ def _tones(
     if not mask.any():
         return None
     rows, side = patterns[:: breast.block][: len(mask)], mask.shape[1] * breast.block
-    values = rows[:, :side][np.repeat(mask, breast.block, axis=1)]
+    inside = np.repeat(mask, breast.block, axis=1)
+    values = rows[:, :side][inside]
     counts = np.bincount(values, minlength=PATTERNS)
     used = np.flatnonzero(counts)
     shown, weights = curve[used], counts[used] / len(values)
     order = np.argsort(shown)
     brightest = shown[order][np.searchsorted(np.cumsum(weights[order]), 0.99).clip(max=len(order) - 1)]
     white, black = weights[shown >= TOP - EDGE].sum(), weights[shown <= EDGE].sum()
-    return Tones(float(white), float(black), float(brightest), len(np.unique(np.rint(shown))))
+    jumps, stored_jumps = (_jumps(one[rows[:, :side]], inside) for one in (curve, plain))
+    return Tones(float(white), float(black), float(brightest), len(np.unique(np.rint(shown))), jumps, stored_jumps)
+
+
+def _jumps(image: Curve, inside: NDArray[np.bool_]) -> float:
+    """Return which share of the pairs of neighbours in a row, both ``inside``, differ by more than JUMP."""
+    far = np.abs(np.diff(image, axis=1)) > JUMP * np.quantile(image[inside], 0.99)
+    pairs = inside[:, 1:] & inside[:, :-1]
+    return float((far & pairs).sum()) / max(1, int(pairs.sum()))

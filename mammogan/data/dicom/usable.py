@@ -51,7 +51,7 @@ OF_A_STUDY = re.compile(
 )
 """Words that a device writes into a series' description when it copies the name of the study, which says nothing of a
 single image."""
-PLAIN_VIEWS = ("CC", "MLO")
+PLAIN_VIEW = re.compile(r"([LR][ _-]?)?(CC|MLO)", re.I)
 
 
 def refuse_unusable(header: Dataset, size: int = 0) -> None:
@@ -93,7 +93,7 @@ def decided_by_text(header: Dataset) -> bool:
     is_coded = (
         text(header, "SOPClassUID") == FOR_PRESENTATION
         and any(several(header, "ImageType"))
-        and (bool(items(header, "ViewCodeSequence")) or text(header, "ViewPosition") in PLAIN_VIEWS)
+        and (bool(items(header, "ViewCodeSequence")) or PLAIN_VIEW.fullmatch(text(header, "ViewPosition")))
     )
     return not is_coded and not OF_A_STUDY.search(text(header, "SeriesDescription"))
 

@@ -49,6 +49,9 @@ def described(state: dict[str, Any]) -> str:
 
 def check_kind(path: Path, state: dict[str, Any], kind: Kind) -> None:
     """Raise UserError, which says what the checkpoint is, unless it holds this kind of network with all its parts."""
+    for name in ("kind", "arch"):
+        if not isinstance(state.get(name) or "", str):
+            raise UserError(f"checkpoint {path} cannot be used: its {name} is no text. Name another checkpoint")
     if kind_of(state) != kind:
         raise UserError(
             f"checkpoint {path} should hold {WHAT[kind]} and holds {described(state)}: name another checkpoint, or "

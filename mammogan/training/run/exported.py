@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from mammogan.io.atomic import sha256, write_text
+from mammogan.training.run.model_card import CARD
 from mammogan.training.run.safetensors_file import read_safetensors, write_safetensors
 from mammogan.workspace import EXPORTED
 
@@ -30,6 +31,8 @@ def write_exported(path: Path, state: dict[str, Any]) -> None:
     networks = {name: state[name] for name in NETWORKS if name in state}
     tensors = {f"{name}.{key}": tensor for name, network in networks.items() for key, tensor in network.items()}
     plain = {name: value for name, value in state.items() if isinstance(value, str | int | float | None)}
+    if CARD in state:  # what it was trained on, without which it would be of unknown origin elsewhere
+        plain[CARD] = state[CARD]
     write_safetensors(path, tensors, {"format": "pt", STATE: json.dumps(plain, sort_keys=True)})
 
 

@@ -17,6 +17,7 @@ from mammogan.data.archives.tables import Cells
 TABLE = TableSignature(
     "CSAW-CC_breast_cancer_screening_data.csv",
     frozenset({"anon_patientid", "anon_filename", "x_case", "x_cancer_laterality", "rad_timing", "imagelaterality"}),
+    needed=frozenset({"rad_recall"}),
 )
 BY_TIMING: dict[int | None, Finding] = {1: "cancer", 2: "interval", 3: "prior"}
 

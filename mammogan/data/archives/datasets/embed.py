@@ -19,13 +19,17 @@ from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.days import days_of
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import Cells, density_of, tail
+from mammogan.data.cohort.identifiers import refuse_other_spellings
 
 FILES = TableSignature(
     "EMBED_OpenData_metadata.csv",
     frozenset({"empi_anon", "acc_anon", "anon_dicom_path", "finalimagetype", "imagelateralityfinal", "viewposition"}),
+    needed=frozenset({"spot_mag"}),
 )
 FINDINGS = TableSignature(
-    "EMBED_OpenData_clinical.csv", frozenset({"empi_anon", "acc_anon", "side", "asses", "path_severity"})
+    "EMBED_OpenData_clinical.csv",
+    frozenset({"empi_anon", "acc_anon", "side", "asses", "path_severity"}),
+    needed=frozenset({"bside", "study_date_anon"}),
 )
 KINDS = {"2d": "", "cview": "synthetic2d", "3d": "multiframe", "roi_ssc": "cad_or_sc", "roi_ss": "cad_or_sc"}
 """Reason for leaving an image out by finalimagetype; an empty cell leaves it to the header."""
@@ -62,6 +66,8 @@ def read(found: Found, basis: Basis) -> Catalogue:
     reports: defaultdict[str, list[Report]] = defaultdict(list)
     for row in table.rows():
         reports[row.identifier("empi_anon")].append(_report(row, days))
+    women = {row.identifier("empi_anon") for row in found.one(FILES).rows()}
+    refuse_other_spellings(women, reports, f"empi_anon of the tables {FILES.usual_name} and {table.path.name}")
     entries = merge_rows(
         (tail(row["anon_dicom_path"], 3), _entry(row, reports[row.identifier("empi_anon")], basis))
         for row in found.one(FILES).rows()

@@ -25,7 +25,6 @@ CLIENT_FILE = re.compile(r"(?:nbss|imagedb)_(.+)\.json", re.I)
 PATHOLOGY = ("SURGERY", "BIOPSYWIDE", "BIOPSYFINE")
 SIDES = {"L": "left_opinion", "R": "right_opinion"}
 MALIGNANT, BENIGN, OTHER = ("om", "malignant"), ("ob", "benign"), ("on", "normal", "")
-INTERVAL = ("ci", "interval case")
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
@@ -90,7 +89,8 @@ def _opinions(episode: dict[str, Any], side: str) -> Cells:
 
 
 def _finding(episode: dict[str, Any], opinions: Sequence[str]) -> Finding:
-    is_interval = str(episode.get("EpisodeType") or "").strip().lower() in INTERVAL
+    kind = str(episode.get("EpisodeType") or "").strip().lower()
+    is_interval = kind == "ci" or "interval" in kind
     if any(opinion in MALIGNANT for opinion in opinions):
         return "interval" if is_interval else "cancer"
     if any(opinion in BENIGN for opinion in opinions):
@@ -103,7 +103,13 @@ def _finding(episode: dict[str, Any], opinions: Sequence[str]) -> Finding:
 
 
 def _opinion(event: Any, side: str) -> str:
-    return str(event.get(SIDES[side]) or "").strip().lower() if isinstance(event, dict) else ""
+    """Return the opinion on one side, in lower case; an event of another form is no opinion that is understood."""
+    if not event:
+        return ""
+    if not isinstance(event, dict) or not event.keys() & set(SIDES.values()):
+        return str(event).lower()
+    opinion = event.get(SIDES[side])
+    return "" if opinion is None else str(opinion).strip().lower()
 
 
 def _source(finding: Finding) -> str:

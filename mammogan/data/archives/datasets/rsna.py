@@ -14,7 +14,11 @@ from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import Cells, density_of
 
-TABLE = TableSignature("train.csv", frozenset({"patient_id", "image_id", "laterality", "view", "cancer"}))
+TABLE = TableSignature(
+    "train.csv",
+    frozenset({"patient_id", "image_id", "laterality", "view", "cancer"}),
+    needed=frozenset({"biopsy", "birads"}),
+)
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
