@@ -20,7 +20,8 @@ from mammogan.evaluation.forensics.fresh_detector import DetectorAuc, train_and_
 from mammogan.evaluation.phantom_truth import phantom_truth
 from mammogan.io.terminal import say
 from mammogan.training.parallel.ranks import choose_device
-from mammogan.training.run.trained_networks import choose_checkpoint, read_generator
+from mammogan.training.run.cad_source import cad_source
+from mammogan.training.run.trained_networks import read_generator
 from mammogan.workspace import Direction, Label, Objective, Resolution, Workspace
 
 IMAGES = 276
@@ -97,7 +98,7 @@ def first_of(workspace: Workspace, size: Resolution, split: str, label: Label, m
 def attack_of(view: Workspace, size: Resolution, direction: Direction, tries: int) -> Attack:
     """Load the attack that a training has made, as mammogan generate does."""
     generator = read_generator(view.gan_run(size, direction))[1]
-    choosing = InsertionChoice.of(generator, tries, GenerateConfig().seed, choose_checkpoint(view.cad_run(size)))
+    choosing = InsertionChoice.of(generator, tries, GenerateConfig().seed, cad_source(view, size))
     return load_attack(generator, choosing, str(choose_device("auto")))
 
 

@@ -223,6 +223,9 @@ class GanConfig:
     """Begin with Gnet's weights of another training of the same direction: its run folder, a checkpoint, or an exported
     model. The discriminator begins as the CAD. Settings may differ from its, the architecture and width not. Recorded
     in config.yaml. Empty: begin with random weights."""
+    cad: str = ""
+    """The classifier to fool, in place of the workspace's: a run folder, a folder of mammogan export-model, a
+    checkpoint such as best.pt, or MODULE:FACTORY (docs/models.md)."""
     pairs: int = 2
     """Source mammograms in a batch over all ranks, and as many targets."""
     epoch_batches: int | None = None
@@ -278,7 +281,7 @@ class GanConfig:
             refuse_changed(self, {"gnet_norm": "batch"}, f"--generator {GENERATOR}", own, instead)
 
 
-SHARED_SETTINGS = ("resolution", "objective", "width", "allow_weak_cad", "validate_every", "compute", "seed")
+SHARED_SETTINGS = ("resolution", "objective", "cad", "width", "allow_weak_cad", "validate_every", "compute", "seed")
 """Settings that apply to both objectives."""
 
 

@@ -73,12 +73,16 @@ class GenerateConfig:
     models: Path | None = None
     """Workspace whose runs/ hold the generators, or a folder that mammogan export-model has made. Default: the
     workspace itself."""
+    cad: str = ""
+    """The classifier that --attack attacks, or that chooses among the tries of the lesion objective's insertion, in
+    place of the one of --models: a run folder, a folder of mammogan export-model, a checkpoint such as best.pt, or
+    MODULE:FACTORY (docs/models.md)."""
     out_of_domain: str = ""
     """Required when the generators were trained on other mammograms than these: describe the difference. The text is
     stored in the index."""
     origin_unknown: tuple[str, ...] = ()
-    """Names of the generators' run folders whose weights do not say what they were trained on and are to be used all
-    the same, such as gan-1024x832-remove."""
+    """Names of the generators' run folders, and the name or MODULE:FACTORY of --cad, whose weights do not say what they
+    were trained on and are to be used all the same, such as gan-1024x832-remove."""
     background: Background = "original"
     """original: the air around the breast stays identical to the original's bit for bit, and adversarial pixels take
     only grey values that the original's source could store. as-generated, as in the paper: all pixels are saved as the
@@ -126,6 +130,11 @@ class GenerateConfig:
         if self.objective == "study" and (self.tries, self.seed) != (GenerateConfig.tries, GenerateConfig.seed):
             raise UserError(
                 "--tries and --seed work with --objective lesion only: the study's generators have one answer each"
+            )
+        if self.cad and not self.attack and self.objective == "study":
+            raise UserError(
+                "--cad is asked by --attack and by the insertion of --objective lesion alone; the study's generators "
+                "were trained against theirs: give --cad to mammogan train-gan"
             )
         for name, least in (("batch", 1), ("tries", 1), ("seed", 0), ("train_shards", 0)):
             if getattr(self, name) < least:
@@ -180,12 +189,16 @@ class EvaluateConfig:
     models: Path | None = None
     """Workspace whose runs/ hold the CADs, or a folder that mammogan export-model has made. Default: the workspace
     itself."""
+    cad: str = ""
+    """The classifier that scores, in place of the one of --models: a run folder, a folder of mammogan export-model, a
+    checkpoint such as best.pt, or MODULE:FACTORY (docs/models.md)."""
     out_of_domain: str = ""
     """Required when the CAD or the generators were trained on other mammograms than these: describe the difference. The
     text marks the table, the page and the JSON."""
     origin_unknown: tuple[str, ...] = ()
-    """Names of the run folders of the CAD and the generators whose weights do not say what they were trained on and are
-    to be used all the same, such as cad-1024x832. The table, the page and the JSON say so."""
+    """Names of the run folders of the CAD and the generators, or the MODULE:FACTORY of --cad, whose weights do not say
+    what they were trained on and are to be used all the same, such as cad-1024x832. The table, the page and the JSON
+    say so."""
     pool: bool = False
     """Count phantoms and mammograms of patients, or phantoms of several lesion contrasts, together if the split mixes
     them. Every table and figure then names the parts. Without it a mixed split is refused."""

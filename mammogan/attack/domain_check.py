@@ -46,6 +46,12 @@ def check_domain(
 
 
 def _unknown(model: str) -> UserError:
+    if ":" in model:
+        return UserError(
+            f"{model} is of unknown origin: nothing says what it, or the CAD that it attacks, was trained on, which "
+            "may have been these very mammograms. To use it all the same, name it: --origin-unknown "
+            f"{shell_word(model)}"
+        )
     return UserError(
         f"{model} is of unknown origin: neither its weights nor a config.yaml in its run folder say what it was "
         "trained on, which may have been these very mammograms. Bring config.yaml back, or train it again; to use it "

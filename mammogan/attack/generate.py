@@ -59,7 +59,9 @@ def plan(workspace: Workspace, resolution: Resolution, config: GenerateConfig) -
     tasks = plan_shards(workspace, resolution, config)
     read = {task.generator: task.direction for task in tasks}
     found = {generator: read_checked(generator, direction) for generator, direction in read.items()}
+    choosing = {task.choosing.cad for task in tasks if config.cad and not config.attack}
     models_used, index = {(of.run, of.shards_sha256) for of in found.values()}, workspace.shards(resolution)
+    models_used |= {(cad.name, cad.trained_on()) for cad in choosing if cad}
     check_domain(
         sorted(models_used, key=str, reverse=True), ShardIndex.load(index), config.out_of_domain, config.origin_unknown
     )

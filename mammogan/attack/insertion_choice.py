@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from mammogan.errors import MissingInput
 from mammogan.io.atomic import Digest, sha256
-from mammogan.training.run.checkpoint_files import CheckpointFacts, run_of
-from mammogan.training.run.preflight import check_own_classes
+from mammogan.training.run.cad_source import CadSource
+from mammogan.training.run.checkpoint_files import CheckpointFacts
+from mammogan.training.run.preflight import check_cad_class
 
 
 @dataclass(frozen=True)
@@ -17,15 +17,15 @@ class InsertionChoice:
 
     tries: int = 0
     seed: int = 0
-    cad: Path | None = None
-    """Checkpoint of the CAD that scores the tries; None if there is only one try."""
+    cad: CadSource | None = None
+    """The CAD that scores the tries, or is attacked; None if there is only one try."""
     cad_sha256: str = ""
     settings: str = ""
     """Settings of an attack of your own, as JSON."""
 
     @classmethod
     def of(
-        cls, generator: CheckpointFacts, tries: int, seed: int, cad: Path, digest: Digest = sha256
+        cls, generator: CheckpointFacts, tries: int, seed: int, cad: CadSource, digest: Digest = sha256
     ) -> InsertionChoice:
         """Return the settings for a generator: NO_CHOICE unless it is a lesion bank. Raise MissingInput if a
         CAD is needed and missing."""
@@ -33,13 +33,13 @@ class InsertionChoice:
             return NO_CHOICE
         if tries == 1:
             return cls(1, seed)
-        if not cad.is_file():
+        if not cad.is_there:
             raise MissingInput(
-                f"no CAD in {cad}, and --tries {tries} needs it to choose a lesion; train it (mammogan train-cad), or "
-                "give --tries 1"
+                f"no CAD in {cad.path}, and --tries {tries} needs it to choose a lesion; train it (mammogan "
+                "train-cad), or give --tries 1"
             )
-        check_own_classes(run_of(cad).classifier)  # found to be missing here, not in a job
-        return cls(tries, seed, cad, digest(cad))
+        check_cad_class(cad)
+        return cls(tries, seed, cad, cad.sha256(digest))
 
     @property
     def made_from(self) -> dict[str, str | int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -18,13 +17,14 @@ from mammogan.attack.insertion import Bank, Facts, Transplant
 from mammogan.attack.insertion_choice import NO_CHOICE as NO_CHOICE
 from mammogan.attack.insertion_choice import InsertionChoice as InsertionChoice
 from mammogan.errors import UserError
-from mammogan.io.atomic import sha256
 from mammogan.models.networks import to_uint16
+from mammogan.training.run.cad_source import CadSource
 from mammogan.training.run.trained_networks import (
     OWN_ATTACK,
     CheckpointFacts,
+    check_same_cad,
     check_same_file,
-    load_cad,
+    load_source,
     network_of,
     read_generator,
 )
@@ -74,7 +74,7 @@ class NetworkAttack:
 
 
 def plan_own_attack(
-    path: str, direction: Direction, cad: Path, given: Sequence[str] = ()
+    path: str, direction: Direction, cad: CadSource, given: Sequence[str] = ()
 ) -> tuple[CheckpointFacts, InsertionChoice]:
     """Plan the attack MODULE:CLASS with ``given`` settings: what identifies it, in the form of a trained generator."""
     facts, settings, cad_sha256 = own_attack.identify(path, direction, cad, given)
@@ -94,8 +94,8 @@ def load_attack(
         return NetworkAttack(network_of(state, generator.path).to(device).eval())
     cad = None
     if choosing.cad is not None:
-        cad = load_cad(choosing.cad.parent, device, which=str(choosing.cad))
-        check_same_file(choosing.cad, sha256(choosing.cad), choosing.cad_sha256)
+        cad = load_source(choosing.cad, device)
+        check_same_cad(choosing.cad, choosing.cad_sha256)
     if not state["lesions"]:
         raise UserError(f"{generator.path} holds no lesion; make the bank again with mammogan train-gan")
     return Transplant(Bank.of_state(state), choosing.tries, choosing.seed, cad, background)

@@ -8,35 +8,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
-from mammogan.models.registry import classifier_class, imported, source_file
+from mammogan.models.registry import imported, source_file
+from mammogan.training.run.cad_source import CadSource
+from mammogan.training.run.preflight import check_cad_class
 from mammogan.training.run.trained_networks import (
     OWN_ATTACK,
     CheckpointFacts,
+    check_same_cad,
     check_same_file,
-    load_cad,
-    run_of,
-    trained_on,
+    load_source,
 )
 from mammogan.workspace import Direction
 
 
-def identify(path: str, direction: Direction, cad: Path, given: Sequence[str] = ()) -> tuple[CheckpointFacts, str, str]:
+def identify(
+    path: str, direction: Direction, cad: CadSource, given: Sequence[str] = ()
+) -> tuple[CheckpointFacts, str, str]:
     """Identify the attack MODULE:CLASS: its facts, its settings as JSON, and the CAD's sha256. Nothing heavy is loaded.
 
     ``given`` are NAME=VALUE settings in place of the class's own.
 
     Raises UserError if it cannot be imported, MissingInput if there is no CAD to give it.
     """
-    if not cad.is_file():
+    if not cad.is_there:
         raise MissingInput(
-            f"no CAD in {cad}, and an attack of your own receives one; train it first (mammogan train-cad)"
+            f"no CAD in {cad.path}, and an attack of your own receives one; train it first (mammogan train-cad)"
         )
     attack = attack_class(path)
     source = source_file(attack)
@@ -46,11 +48,11 @@ def identify(path: str, direction: Direction, cad: Path, given: Sequence[str] = 
         settings = json.dumps(_replaced(path, getattr(attack, "settings", {}), given), sort_keys=True)
     except TypeError as error:
         raise UserError(f"--attack {path}: its settings must be plain values that JSON can hold ({error})") from error
-    classifier_class(run_of(cad).classifier)  # found to be missing here, not in a job
+    check_cad_class(cad)
     return (
-        CheckpointFacts(source, sha256(source), "", 0, str(direction), trained_on(cad), f"{OWN_ATTACK}{path}"),
+        CheckpointFacts(source, sha256(source), "", 0, str(direction), cad.trained_on(), f"{OWN_ATTACK}{path}"),
         settings,
-        sha256(cad),
+        cad.sha256(),
     )
 
 
@@ -69,13 +71,13 @@ def _replaced(path: str, settings: dict[str, Any], given: Sequence[str]) -> dict
     return replaced
 
 
-def load(facts: CheckpointFacts, cad: Path, cad_sha256: str, settings: str, device: str) -> Any:
+def load(facts: CheckpointFacts, cad: CadSource, cad_sha256: str, settings: str, device: str) -> Any:
     """Build the attack that was identified; UserError if its source file or the CAD has changed since."""
     check_same_file(facts.path, sha256(facts.path), facts.sha256)
-    check_same_file(cad, sha256(cad), cad_sha256)
+    check_same_cad(cad, cad_sha256)
     own = attack_class(facts.arch.removeprefix(OWN_ATTACK))
     attack = type(own.__name__, (own,), {"settings": json.loads(settings)})
-    return attack(load_cad(cad.parent, device, which=str(cad)), Direction(facts.direction or ""))
+    return attack(load_source(cad, device), Direction(facts.direction or ""))
 
 
 def attack_class(path: str) -> type:

@@ -13,6 +13,7 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say
+from mammogan.training.run.cad_source import cad_source
 from mammogan.training.run.checkpoint_files import CheckpointFacts, choose_checkpoint, run_of
 from mammogan.workspace import Direction, Resolution, Workspace
 
@@ -32,7 +33,7 @@ def plan_shards(
         if not own:
             say(f"{resolution}, {direction}: no {direction.source} mammograms in split {', '.join(config.split)}")
             continue
-        cad = choose_checkpoint(models.cad_run(resolution))
+        cad = cad_source(models, resolution, config.cad)
         if config.factory:
             from mammogan.attack.methods import plan_own_attack  # imports the attack, whatever that needs
 
@@ -82,7 +83,7 @@ def _with_generators(workspace: Workspace, config: GenerateConfig) -> list[Resol
     generator."""
     models, there = _models(workspace, config), workspace.resolutions()
     if config.factory:
-        classified = [r for r in there if choose_checkpoint(models.cad_run(r)).is_file()]
+        classified = [r for r in there if cad_source(models, r, config.cad).is_there]
         for left_out in set(there) - set(classified) if classified else ():
             say(f"{left_out}: left out, since no CAD is there (mammogan train-cad --resolution {left_out})")
         return classified or there

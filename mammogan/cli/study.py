@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from mammogan.cluster.backend import choose, note
 from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.data.cohort.table import refuse_missing
 from mammogan.errors import UserError
 from mammogan.io.atomic import Digest
 from mammogan.io.options import Grouped, run
@@ -46,6 +47,9 @@ class Options:
     """What generators are trained for, one or both: study (as published), lesion (changes that act on the lesion)."""
     config: Path | None = None
     """YAML file with sections shards, cad, gan, generate, evaluate; a section wins over the options here."""
+    cad: str = ""
+    """The classifier to fool, in place of one that the study trains: a run folder, a folder of mammogan export-model, a
+    checkpoint such as best.pt, or MODULE:FACTORY (docs/models.md)."""
     reading: bool = False
     """Also make what mammogan draw-reading needs for a reader study of the first objective: adversarial mammograms of
     validation and of one shard of training mammograms of each class."""
@@ -65,11 +69,14 @@ def execute(options: Options) -> int:
     chosen = resolutions(options.resolution, workspace)
     objectives = tuple(dict.fromkeys(options.objective))
     plan = StudyPlan(
-        workspace, chosen, options.cohort, sections, options.cluster, where.name, objectives, options.reading
+        *(workspace, chosen, options.cohort, sections, options.cluster, where.name),
+        *(objectives, options.reading, options.cad),
     )
     stages = plan.stages()
     folder = workspace.root / "study"
     done = done_before(stages)
+    if options.cohort and stages[0].name not in done:  # its first stage makes the shards
+        refuse_missing(options.cohort)
     check_trainings(stages, done, workspace, plan.hashes.of)
     say(tree(stages, lambda stage: plan_state(stage, stages, done)))
     if not options.cluster.dry_run:

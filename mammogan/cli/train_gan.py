@@ -24,6 +24,7 @@ from mammogan.data.shards.index import ShardIndex
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.options import Flat, Grouped, run
 from mammogan.study.outdated import of_training
+from mammogan.training.run.cad_source import cad_source
 from mammogan.training.run.checkpoint_files import choose_checkpoint
 from mammogan.training.run.preflight import check_gan_inputs, check_own_classes, check_remover, refuse_other_settings
 from mammogan.training.run.run_folder import Run
@@ -95,10 +96,10 @@ def outdated(options: Options, digest: Digest) -> str:
     """Return why a finished training of one direction is not the one that is requested; empty when it is."""
     [job] = jobs(options)
     workspace, resolution = Workspace(options.workspace), Resolution.parse(options.training.resolution)
-    files = {"cad_sha256": workspace.cad_run(resolution)}
-    files["remover_sha256"] = workspace.of("lesion").gan_run(resolution, Direction.REMOVE)
-    run = Run(job.folder)
-    inputs = {name: digest(choose_checkpoint(files[name])) for name in run.recorded(files)}
+    remover, run = workspace.of("lesion").gan_run(resolution, Direction.REMOVE), Run(job.folder)
+    inputs = {"cad_sha256": cad_source(workspace, resolution, options.training.cad).sha256(digest)}
+    if run.recorded({"remover_sha256": ""}):
+        inputs["remover_sha256"] = digest(choose_checkpoint(remover))
     inputs["shards_sha256"] = ShardIndex.load(workspace.shards(resolution)).fingerprint
     return of_training(run, options.training, inputs)
 

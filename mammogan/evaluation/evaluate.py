@@ -27,7 +27,6 @@ from mammogan.io.atomic import sha256, write_json
 from mammogan.io.provenance import made_by
 from mammogan.io.terminal import say
 from mammogan.training.run.cad_record import reading_of_run
-from mammogan.training.run.trained_networks import run_of
 from mammogan.workspace import Direction, Resolution, Workspace
 
 
@@ -73,19 +72,20 @@ def measure(
 ) -> Result:
     """Return all results of one resolution and objective; ``task`` is one of the tasks that made the scores."""
     workspace, resolution, config = scoring.workspace, scoring.resolution, scoring.config
-    run, truth = run_of(task.cad), phantom_truth(workspace.cohort)
+    models, truth = Workspace(config.models or workspace.root), phantom_truth(workspace.cohort)
+    run = task.cad.run
     made = provenance(workspace, resolution, config.split, task)
-    made["training"] = training_facts(run, made["generators"])
+    made["training"] = training_facts(run, made["generators"], models)
     index = ShardIndex.load(workspace.shards(resolution))
     made["cohort"] = cohort_facts(workspace, index, scoring.population)
     result = summarise(
         *(resolution, scores, config.threshold, config.bootstrap, config.seed, made),
         *(workspace.objective, controls),
     )
-    runs = {run.path.with_name(made["run"]) for made in made["generators"].values()}
+    runs = {models.run(made["run"]) for made in made["generators"].values()}
     another = notice_of_another_cad(runs, made["cad_sha256"])
-    notices = [another, *notices_of_dead_critics(run.path.parent, made["generators"].values())]
-    notices += [notice_of_weak_cad(reading_of_run(run), result.table), _notice_of_unknown(scoring)]
+    notices = [another, *notices_of_dead_critics(models.root / "runs", made["generators"].values())]
+    notices += [notice_of_weak_cad(reading_of_run(run) if run else None, result.table), _notice_of_unknown(scoring)]
     if notice := " ".join(filter(None, notices)):
         say(f"note: {result.name}: {notice}")
     real, fake = Samples(workspace.shards(resolution)), Samples(workspace.adversarial(resolution))

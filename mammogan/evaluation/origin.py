@@ -27,14 +27,15 @@ def cohort_facts(workspace: Workspace, index: ShardIndex, population: Population
     }
 
 
-def training_facts(cad: Run, generators: Mapping[str, Facts]) -> dict[str, Facts]:
+def training_facts(cad: Run | None, generators: Mapping[str, Facts], models: Workspace) -> dict[str, Facts]:
     """Return the settings of the CAD's training and of each generator's, by 'cad' or direction.
 
-    ``generators`` has the name of each one's run, beside the CAD's, and its epoch. Empty for a run that records none.
+    ``generators`` has the name of each one's run, which is in ``models``, and its epoch. Empty for a run that records
+    none.
     """
-    found = {"cad": _cad_settings(cad.settings)}
+    found = {"cad": _cad_settings(cad.settings if cad else {})}
     for direction, made in generators.items():
-        of = _gan_settings(Run(cad.path.with_name(made["run"])).settings)
+        of = _gan_settings(Run(models.run(made["run"])).settings)
         found[direction] = of | ({"epoch": made.get("epoch")} if of else {})
     return found
 

@@ -20,8 +20,8 @@ from mammogan.evaluation.score_plan import find_cad
 from mammogan.evaluation.scores import predict, probabilities
 from mammogan.io.terminal import say, track
 from mammogan.training.parallel.ranks import choose_device
-from mammogan.training.run.checkpoint_files import choose_checkpoint, trained_on
-from mammogan.training.run.trained_networks import load_cad
+from mammogan.training.run.cad_source import CadSource, cad_source
+from mammogan.training.run.trained_networks import load_source
 from mammogan.workspace import Resolution, Workspace
 
 
@@ -32,37 +32,40 @@ def score_originals(workspace: Workspace, config: EvaluateConfig) -> list[Path]:
     shards or a CAD, and UserError as ``Scoring.of`` does.
     """
     models = Workspace(config.models or workspace.root)
-    sizes = [Resolution.parse(text) for text in config.resolution] or _with_cad(workspace, models)
+    sizes = [Resolution.parse(text) for text in config.resolution] or _with_cad(workspace, models, config.cad)
     return [_score(workspace, models, size, config) for size in sizes]
 
 
-def _with_cad(workspace: Workspace, models: Workspace) -> list[Resolution]:
+def _with_cad(workspace: Workspace, models: Workspace, named: str) -> list[Resolution]:
     there = workspace.resolutions()
     if not there:
         raise MissingInput(f"no shards in {workspace.root / 'shards'}; make them with mammogan make-shards")
-    return [size for size in there if choose_checkpoint(models.cad_run(size)).is_file()] or there
+    return [size for size in there if cad_source(models, size, named).is_there] or there
 
 
 def _score(workspace: Workspace, models: Workspace, size: Resolution, config: EvaluateConfig) -> Path:
-    run, index = find_cad(models, size), ShardIndex.load(workspace.shards(size))
-    models_used = [(run.path.name, trained_on(choose_checkpoint(run.path)))]
-    check_domain(models_used, index, config.out_of_domain, config.origin_unknown)
+    cad, index = find_cad(models, size, config.cad), ShardIndex.load(workspace.shards(size))
+    check_domain([(cad.name, cad.trained_on())], index, config.out_of_domain, config.origin_unknown)
     population = population_of(workspace, index, index.of_split(config.split))
     if not config.pool:
         population.refuse_mixed(config.split)
-    rows = list(_predictions(workspace, index, run.path, config))
+    rows = list(_predictions(workspace, index, cad, config))
     path = report_folder(workspace, config.split) / f"originals-{size}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_predictions(path, rows)
     say(f"{size}, {config.split}: {len(rows)} original mammograms of {len({row.patient for row in rows})} patients")
     for name, figure in _figures(rows, config).items():
         say(f"  {name}: {_in_words(figure)}")
+    if cad.trained_on() is None:
+        say(f"  Origin unknown: {cad.name} may have been trained on these mammograms")
     say(f"  the CAD's probabilities are in {path}")
     return path
 
 
-def _predictions(workspace: Workspace, index: ShardIndex, run: Path, config: EvaluateConfig) -> Iterator[Prediction]:
-    cad, shards = load_cad(run, choose_device(config.device)), index.of_split(config.split)
+def _predictions(
+    workspace: Workspace, index: ShardIndex, source: CadSource, config: EvaluateConfig
+) -> Iterator[Prediction]:
+    cad, shards = load_source(source, choose_device(config.device)), index.of_split(config.split)
     for shard in track(shards, len(shards), f"shards scored, {index.resolution}"):
         samples = iter(real_shard(workspace, index.resolution, shard.name, shard.sha256))
         while several := list(islice(samples, config.batch)):

@@ -19,9 +19,9 @@ from mammogan.evaluation.phantom_record import phantom_record
 from mammogan.evaluation.scores_file import read_kept
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.shell import shell_word
-from mammogan.training.run.checkpoint_files import choose_checkpoint, run_of, trained_on
-from mammogan.training.run.preflight import check_own_classes
-from mammogan.training.run.run_folder import Run
+from mammogan.training.run.cad_source import CadSource, cad_source
+from mammogan.training.run.checkpoint_files import run_of, trained_on
+from mammogan.training.run.preflight import check_cad_class
 from mammogan.workspace import HIGH, OBJECTIVES, Direction, Resolution, Workspace
 
 SCORING = 2
@@ -36,8 +36,7 @@ class ScoreTask:
     resolution: Resolution
     split: str
     shards: ShardPair
-    cad: Path
-    """Checkpoint of the CAD."""
+    cad: CadSource
     made_from: dict[str, Any]
     """Everything that decides the scores. Scores that were made from the same values need not be made again."""
     batch: int = 4
@@ -92,7 +91,7 @@ class Scoring:
     population: Population
     unknown: tuple[str, ...]
     """Names of the models of unknown origin among those that are used."""
-    cad: Path
+    cad: CadSource
     cad_sha256: str
     identity: tuple[Path, str] | None
     """Checkpoint of the removing generator at the end of its identity phase, and its sha256; None if it was not
@@ -109,11 +108,10 @@ class Scoring:
         mixes phantoms and mammograms of patients and ``pool`` is off.
         """
         models = Workspace(config.models or workspace.root)
-        run, identity = find_cad(models, resolution), find_identity(models, resolution)
+        cad, identity = find_cad(models, resolution, config.cad), find_identity(models, resolution)
         adversarial = AdversarialFolder(workspace, resolution)
         entries, index = adversarial.of_split(config.split), ShardIndex.load(workspace.shards(resolution))
-        cad = choose_checkpoint(run.path)
-        models_used = {(run.path.name, trained_on(cad))}
+        models_used = {(cad.name, cad.trained_on())}
         models_used |= {(e["generator"]["run"], e.get("generator_shards_sha256")) for e in entries}
         if identity and config.controls:
             models_used.add((run_of(identity).path.name, trained_on(identity)))
@@ -124,8 +122,8 @@ class Scoring:
         fakes = {entry["source_shard"]: entry["sha256"] for entry in entries}
         shards = pair_shards(index, adversarial, config.split)
         known = (identity, digest(identity)) if identity else None
-        cad_sha256 = digest(cad)
-        for path, found in ((cad, cad_sha256), *([known] if known else [])):
+        cad_sha256 = cad.sha256(digest)
+        for path, found in (*([] if cad.factory else [(cad.path, cad_sha256)]), *([known] if known else [])):
             run_of(path).check_result(path, found)
         return cls(
             workspace=workspace,
@@ -178,16 +176,16 @@ class Scoring:
         return ControlTask(pair.real, path, made_from, identity, self.config.batch)
 
 
-def find_cad(models: Workspace, resolution: Resolution) -> Run:
-    """Return the run of the CAD of this resolution. Raise MissingInput if it has no checkpoint."""
-    run = Run(models.cad_run(resolution))
-    if not choose_checkpoint(run.path).is_file():
+def find_cad(models: Workspace, resolution: Resolution, named: str = "") -> CadSource:
+    """Return the CAD that is ``named``, else that of this resolution. Raise MissingInput if it is not there."""
+    cad = cad_source(models, resolution, named)
+    if not cad.is_there:
         raise MissingInput(
-            f"no CAD for {resolution} in {run.path}; run\n"
+            f"no CAD for {resolution} in {models.cad_run(resolution)}; run\n"
             f"  mammogan train-cad --workspace {shell_word(models.root)} --resolution {resolution}"
         )
-    check_own_classes(run.classifier)  # a class of your own that cannot be imported is found before jobs are submitted
-    return run
+    check_cad_class(cad)
+    return cad
 
 
 def find_identity(models: Workspace, resolution: Resolution) -> Path | None:
@@ -247,7 +245,7 @@ def withdraw_report(workspace: Workspace, split: str) -> None:
     (report_folder(workspace, split) / "done.json").unlink(missing_ok=True)
 
 
-NOT_IN_REPORT = ("resolution", "objective", "models", "batch", "device")
+NOT_IN_REPORT = ("resolution", "objective", "models", "cad", "batch", "device")
 """Settings that change no figure of a report, or only through its columns and the scores."""
 
 

@@ -19,11 +19,11 @@ from mammogan.evaluation.score_plan import plan as plan
 from mammogan.evaluation.score_plan import withdraw_report
 from mammogan.evaluation.scores import Scored, score_pair
 from mammogan.evaluation.scores_file import keep, scores_in, understood
-from mammogan.io.atomic import sha256
 from mammogan.io.terminal import say, track
 from mammogan.models.networks import Critic
 from mammogan.training.parallel.ranks import choose_device
-from mammogan.training.run.trained_networks import check_same_file, load_cad
+from mammogan.training.run.cad_source import CadSource
+from mammogan.training.run.trained_networks import check_same_cad, load_source
 
 
 def score_shard(task: ScoreTask) -> bool:
@@ -72,8 +72,8 @@ def _remove_left_over(paths: Sequence[Path]) -> None:
 
 
 @functools.lru_cache(maxsize=2)
-def _load_pinned(checkpoint: Path, wanted: str, device: str) -> Critic:
-    """Load exactly the CAD that was planned. Raise UserError if its file has changed since."""
-    cad = load_cad(checkpoint.parent, device, which=str(checkpoint))
-    check_same_file(checkpoint, sha256(checkpoint), wanted)
+def _load_pinned(source: CadSource, wanted: str, device: str) -> Critic:
+    """Load exactly the CAD that was planned. Raise UserError if it has changed since."""
+    cad = load_source(source, device)
+    check_same_cad(source, wanted)
     return cad

@@ -9,16 +9,19 @@ and --profile over the defaults.
 
 from __future__ import annotations
 
+import ast
 import copy
+import inspect
 import os
 import re
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from dataclasses import dataclass, is_dataclass
+from itertools import pairwise, zip_longest
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
 
 import tyro
 
@@ -86,10 +89,28 @@ def parse(options: type[T], words: Sequence[str], description: str | None = None
 
     Prints and exits on --help and on wrong options.
     """
-    base = None if {"-h", "--help"} & set(words) else _from_files(options, words, files)
+    is_help = bool({"-h", "--help"} & set(words))
+    if is_help:
+        _reflow(options)
+    base = None if is_help else _from_files(options, words, files)
     if base is None:
         return tyro.cli(options, args=words, description=description, config=MARKERS)
     return tyro.cli(options, args=words, default=base, description=description, config=MARKERS)
+
+
+def _reflow(options: type) -> None:
+    """Give tyro the text under each field as one line, which it breaks at the terminal's width: of itself it keeps most
+    line ends of the source."""
+    source = ast.parse(textwrap.dedent(inspect.getsource(options))).body[0]
+    hints = get_type_hints(options, include_extras=True)
+    for field, text in pairwise(source.body if isinstance(source, ast.ClassDef) else ()):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
+                described = tyro.conf.arg(help=" ".join(words.split()))
+                options.__annotations__[name] = Annotated[hints[name], described]
+    for _, kind, _ in fields(options):
+        if isinstance(kind, type) and is_dataclass(kind):
+            _reflow(kind)
 
 
 def _from_files(options: type[T], words: Sequence[str], files: Sequence[str]) -> T | None:

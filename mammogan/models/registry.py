@@ -45,12 +45,17 @@ def register_generator(name: str) -> Callable[[Class], Class]:
 def build_classifier(name: str, width: float) -> Critic:
     """Build a classifier with random weights: pixels (N,1,H,W) -> logits (N,2), negative 0, positive 1."""
     built = classifier_class(name).classifier(width)
+    refuse_batch_norm(name, built)
+    return built
+
+
+def refuse_batch_norm(name: str, built: Critic) -> None:
+    """Raise UserError for a classifier with batch norm, which a gradient penalty for each image alone does not fit."""
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in built.modules()):
         raise UserError(
             f"classifier {name!r} has batch norm, which makes one mammogram's logits depend on the others of its "
             "batch, and the gradient penalty is taken for each alone. Use nn.GroupNorm, as docs/extending.md does"
         )
-    return built
 
 
 def build_generator(name: str, width: float, norm: str = "batch") -> nn.Module:

@@ -16,7 +16,7 @@ from mammogan.training.run.run_folder import Run
 
 PLACES = ("workspace", "config", "share", *(field.name for field in dataclasses.fields(ClusterConfig)))
 """Options that say where and how a stage runs, not what it makes."""
-FILES = ("cohort", "checkpoint", "vgg_weights", "start_from")
+FILES = ("cohort", "checkpoint", "vgg_weights", "start_from", "cad")
 """Options whose value may be a file."""
 
 

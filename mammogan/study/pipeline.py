@@ -26,6 +26,7 @@ from mammogan.study.settings import COMMANDS, of_objective, settings_for
 from mammogan.study.shares import ExpectedShards
 from mammogan.study.stage import Stage, why_again
 from mammogan.study.stage_files import StageFiles, evaluation, shards_files, stages_of_resolution
+from mammogan.training.run.cad_source import cad_source
 from mammogan.workspace import Objective, Resolution, Workspace
 
 FOR_READING: Values = {"split": ["test", "validation", "train"], "allow-train": True, "train-shards": 1}
@@ -47,6 +48,8 @@ class StudyPlan:
     objectives: tuple[Objective, ...] = ("study",)
     reading: bool = False
     """Whether the first objective's adversarial mammograms are made for a reader study too (FOR_READING)."""
+    cad: str = ""
+    """The classifier to fool (--cad); empty: the study trains one for each resolution."""
 
     @cached_property
     def hashes(self) -> Hashes:
@@ -58,9 +61,29 @@ class StudyPlan:
         stages = [shards := self._shards()]
         expected = self._expected(shards)
         for resolution in self.resolutions:
-            [_, *others] = stages_of_resolution(self.workspace, resolution, self.objectives)
+            [_, cad, *others] = stages_of_resolution(self.workspace, resolution, self.objectives)
+            others = [self._without(cad, files) for files in others] if self.cad else [cad, *others]
             stages += [self._of_resolution(files, resolution, expected) for files in others]
-        return [*stages, *self._evaluations([stage for stage in stages if stage.runs == "generate"], expected)]
+        evaluations = self._evaluations([stage for stage in stages if stage.runs == "generate"], expected)
+        self._refuse_unknown(evaluations)
+        return [*stages, *evaluations]
+
+    def _without(self, cad: StageFiles, files: StageFiles) -> StageFiles:
+        """Return a stage that needs the shards alone where it needed the study's own CAD."""
+        return dataclasses.replace(files, needs=tuple("shards" if n == cad.name else n for n in files.needs))
+
+    def _refuse_unknown(self, evaluations: Sequence[Stage]) -> None:
+        """Raise UserError at once, not after all trainings, if the CAD of --cad cannot be evaluated by what is known of
+        it."""
+        if not self.cad:
+            return
+        source = cad_source(self.workspace, self.resolutions[0], self.cad)
+        named = [source.name in stage.options.evaluation.origin_unknown for stage in evaluations]
+        if source.trained_on() is None and not all(named):
+            raise UserError(
+                f"--cad {self.cad} is of unknown origin: nothing says what it was trained on. To use it all the same, "
+                f"name it in the file of --config:\n  evaluate: {{origin-unknown: [{source.name}]}}"
+            )
 
     def _shards(self) -> Stage:
         if self.cohort:
@@ -91,6 +114,8 @@ class StudyPlan:
             own["objective"] = files.objective
         if files.kind == "generate" and self.reading and files.objective == self.objectives[0]:
             own |= FOR_READING
+        if self.cad and (files.kind == "gan" or files.objective == "lesion"):
+            own["cad"] = self.cad
         if files.direction:
             own["direction"] = str(files.direction)
         stage = self._stage(files, own)
@@ -142,7 +167,8 @@ class StudyPlan:
         for split in chosen:
             needs = tuple(name for name, found in splits.items() if split in found)
             files = dataclasses.replace(evaluation(self.workspace, split, ()), needs=needs)
-            own = {} if "objective" in self.sections.get("evaluate", {}) else {"objective": [*self.objectives]}
+            own: Values = {} if "objective" in self.sections.get("evaluate", {}) else {"objective": [*self.objectives]}
+            own |= {"cad": self.cad} if self.cad else {}
             stages.append(self._scored_as_array(self._stage(files, {"split": split, **own}), split, expected))
         return stages
 

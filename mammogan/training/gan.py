@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from mammogan.config import GanConfig
+from mammogan.data.shards.index import ShardIndex
 from mammogan.models.networks import unit_pixels
 from mammogan.models.penalty import method_for
 from mammogan.training.both_objectives import checked_gan_inputs, judge, notes_on_cad
@@ -19,6 +20,7 @@ from mammogan.training.gan_steps import fakes_without_graph
 from mammogan.training.lesion import train as train_lesion
 from mammogan.training.lesion_bank import train as bank_lesions
 from mammogan.training.phases import Phase
+from mammogan.training.run.cad_source import cad_source
 from mammogan.training.run.checkpointer import Checkpointer
 from mammogan.training.run.preemption import with_signals_blocked_at_start
 from mammogan.training.run.reporter import Reporter
@@ -52,7 +54,8 @@ def train_gan(config: GanConfig, direction: Direction, workspace: Workspace) -> 
     with joined_for(run, config, lambda: checked_gan_inputs(config, direction, workspace), shards) as start:
         if start is not None:
             training = GanTraining(config, direction, workspace, start.ranks, start.resumes)
-            _train(training, start, notes_on_cad(training, Run(workspace.cad_run(resolution))))
+            cad = cad_source(workspace, resolution, config.cad)
+            _train(training, start, notes_on_cad(training, cad, ShardIndex.load(shards)))
 
 
 def _train(training: GanTraining, start: Start, notes: Sequence[str]) -> None:

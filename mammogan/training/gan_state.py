@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mammogan.config import GanConfig
 from mammogan.data.loading.augment import Augmentation
 from mammogan.data.shards.reader import ShardImages
+from mammogan.models.networks import Critic
 from mammogan.models.registry import build_generator, sources_of
 from mammogan.training.batches import Batches
 from mammogan.training.critic_life import CriticLife
@@ -21,10 +22,11 @@ from mammogan.training.gan_steps import DiscriminatorStep, GeneratorStep
 from mammogan.training.parallel.batch_norm import synchronise_batch_norm
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.phases import Phase, phases
+from mammogan.training.run.cad_source import cad_source
 from mammogan.training.run.model_card import CARD, GENERATES, model_card
 from mammogan.training.run.optimizer import Stepper
 from mammogan.training.run.start_from import start_state
-from mammogan.training.run.trained_networks import load_cad
+from mammogan.training.run.trained_networks import load_source
 from mammogan.training.validation import Pause, mean_log_odds, no_pause
 from mammogan.workspace import Direction, Resolution, Workspace
 
@@ -68,7 +70,7 @@ class GanTraining:
         augmentation = Augmentation(config.rotation, config.shear, (0.5, 2.0) if config.gan_scale else (1.0, 1.0))
         self.batches = Batches.of(targets, sources, augmentation, config, config, ranks)
         self.stream, self.precision = self.batches.stream, self.batches.precision
-        self._build_networks(workspace.cad_run(resolution))
+        self._build_networks(load_source(cad_source(workspace, resolution, config.cad)))
         self.sources = sources_of(generator=config.generator)
         self.phase = self.phase_epoch = self.epoch = self.batch = self.lines = 0
         if config.start_from and not resumes:
@@ -85,9 +87,8 @@ class GanTraining:
         self.reproduction: float | None = None
         """Gnet's change (Eq. 7, the watched sources) at the end of the identity phase; None until it is measured."""
 
-    def _build_networks(self, cad_run: Any) -> None:
+    def _build_networks(self, cad: Critic) -> None:
         """Build Gnet and a discriminator with the CAD's weights; the CAD itself stays unchanged, as the one to fool."""
-        cad = load_cad(cad_run)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             gnet = build_generator(self.config.generator, self.config.width, self.config.gnet_norm)

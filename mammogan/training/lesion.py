@@ -15,6 +15,7 @@ from torch import nn
 
 from mammogan.config import GanConfig
 from mammogan.data.loading.augment import Augmentation
+from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import ShardImages
 from mammogan.models.lesion import Grid, LesionCritic, LesionGenerator
 from mammogan.training.batches import Batches
@@ -24,13 +25,14 @@ from mammogan.training.critic_watch import WATCHED, as_judged, own_pictures, wat
 from mammogan.training.epoch_means import EpochMeans
 from mammogan.training.lesion_steps import LesionCriticStep, LesionGeneratorStep
 from mammogan.training.parallel.ranks import Ranks
+from mammogan.training.run.cad_source import cad_source
 from mammogan.training.run.checkpointer import Checkpointer
 from mammogan.training.run.model_card import CARD, GENERATES, model_card
 from mammogan.training.run.optimizer import Stepper
 from mammogan.training.run.preemption import with_signals_blocked_at_start
 from mammogan.training.run.reporter import Reporter
 from mammogan.training.run.run_folder import Run
-from mammogan.training.run.trained_networks import load_cad
+from mammogan.training.run.trained_networks import load_source
 from mammogan.training.start import Start, joined_for, resumed
 from mammogan.training.validation import Pause, fooled, mean_log_odds
 from mammogan.workspace import Direction, Resolution, Workspace
@@ -62,7 +64,7 @@ class LesionTraining:
         self.batches = Batches.of(targets, sources, augmentation, config, self.lesion, ranks)
         self.stream, self.precision = self.batches.stream, self.batches.precision
         self.grid = Grid.of(resolution.height, self.lesion.cells)
-        self.cad = self.precision.place(load_cad(workspace.cad_run(resolution)))
+        self.cad = self.precision.place(load_source(cad_source(workspace, resolution, config.cad)))
         self._build_networks()
         self.critic_stepper = self._stepper(self.critic)
         self.generator_stepper = self._stepper(self.generator)
@@ -158,7 +160,8 @@ def train(config: GanConfig, workspace: Workspace) -> None:
     with joined_for(run, config, lambda: checked_gan_inputs(config, Direction.REMOVE, workspace), shards) as start:
         if start is not None:
             training = LesionTraining(config, workspace, start.ranks)
-            _train(training, start, notes_on_cad(training, Run(workspace.cad_run(resolution))))
+            cad = cad_source(workspace, resolution, config.cad)
+            _train(training, start, notes_on_cad(training, cad, ShardIndex.load(shards)))
 
 
 def _train(training: LesionTraining, start: Start, notes: Sequence[str]) -> None:

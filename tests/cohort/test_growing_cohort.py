@@ -237,3 +237,24 @@ def test_a_training_says_that_its_data_have_changed_and_its_networks_may_still_b
     assert "the CAD was trained before 2 mammograms were added" in capsys.readouterr().out
     with pytest.raises(UserError, match="trained on other mammograms"):
         check_domain([("the CAD", "another")], index, "")
+
+
+def test_without_its_own_table_a_workspace_that_has_grown_says_what_can_be_done(
+    finished: tuple[Path, Workspace], work: Workspace, rows: Rows
+) -> None:
+    convert(finished, work, [*new(0, 1), *rows])
+    kept, earlier = work.cohort.read_bytes(), tars(work)
+    work.cohort.unlink()
+    with pytest.raises(UserError, match=r"cohort.csv is missing .*added to this workspace \(1 time\).* from a copy"):
+        convert(finished, work, [*new(0, 1), *rows])
+    assert tars(work) == earlier and not work.cohort.exists()
+    work.cohort.write_bytes(kept)
+    assert convert(finished, work, [*new(0, 1), *rows]).converted_now == 0
+
+
+def test_without_its_own_table_a_workspace_that_never_grew_goes_on_with_the_table_of_its_shards(
+    finished: tuple[Path, Workspace], work: Workspace, rows: Rows
+) -> None:
+    kept = work.cohort.read_bytes()
+    work.cohort.unlink()
+    assert convert(finished, work, rows).converted_now == 0 and work.cohort.read_bytes() == kept

@@ -27,10 +27,11 @@ from mammogan.evaluation.victims.export import key_file
 from mammogan.evaluation.victims.image_set import set_in_memory
 from mammogan.evaluation.victims.kept_scores import KeptScores
 from mammogan.evaluation.victims.loading import load_victim
-from mammogan.evaluation.victims.victim import NetworkVictim, as_logits
+from mammogan.evaluation.victims.victim import NetworkVictim
 from mammogan.io.atomic import read_json
 from mammogan.io.tables import read_own
 from mammogan.models.networks import Cad
+from mammogan.models.own_cad import as_logits
 from mammogan.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("coarse_figures")

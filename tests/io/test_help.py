@@ -56,6 +56,13 @@ def test_every_command_explains_itself_at_once_and_imports_nothing_heavy(command
     assert seconds < MOST_SECONDS
 
 
+def test_the_text_of_an_option_is_broken_at_the_width_of_the_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    told = run("evaluate", "--help").stdout
+    assert "sensitivity and specificity: no generators and no adversarial mammograms are needed." in told
+    assert "together if the split mixes them. Every table and figure then names the parts." in told
+
+
 @pytest.mark.parametrize(("words", "code"), [((), 2), (("--help",), 0), (("-h",), 0)])
 def test_alone_it_lists_all_commands_which_is_a_mistake_unless_it_was_asked_for(
     words: tuple[str, ...], code: int

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from clusters import leave_clusters, ready_workspace
-from conftest import run_script
+from conftest import ROOT, run_script
 from dicoms import write_cohort
 
 from mammogan.cluster.slurm.profile import ClusterConfig
@@ -110,6 +110,14 @@ def test_without_shards_the_study_requires_the_cohort(tmp_path: Path) -> None:
     result = run_script("launch/study.py", "--workspace", tmp_path, "--resolution", "96x96", "--cluster", "local")
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "no shards at 96x96" in result.stderr and "--cohort labels.csv" in result.stderr
+
+
+def test_a_missing_table_is_told_with_the_path_that_was_tried_before_anything_starts(tmp_path: Path) -> None:
+    words = ("--workspace", tmp_path / "work", "--resolution", "96x96", "--cluster", "local", "--cohort", "none.csv")
+    result = run_script("launch/study.py", *words)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert f"cohort table none.csv: no such file (tried {ROOT / 'none.csv'})" in result.stderr
+    assert "started" not in result.stdout and not (tmp_path / "work").exists()
 
 
 def test_on_slurm_trainings_are_tasks_that_can_be_requeued_and_the_rest_single_processes(tmp_path: Path) -> None:
@@ -286,3 +294,16 @@ def test_a_workspace_that_cannot_be_written_is_reported_at_the_start(tmp_path: P
 def test_a_folder_in_the_place_of_the_cohort_is_reported_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected a CSV file, found a folder"):
         line(Workspace(tmp_path / "work"), cohort=tmp_path).stages()
+
+
+def test_with_a_cad_of_ones_own_no_cad_is_trained_and_its_unknown_origin_is_asked_for_at_once(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    sections: dict[str, object] = {"evaluate": {"origin-unknown": ["my_parts:cad"]}}
+    plan = replace(line(workspace, sections=sections), cad="my_parts:cad", objectives=("study", "lesion"))
+    stages = {stage.name: stage for stage in plan.stages()}
+    assert "cad-96x96" not in stages and stages["gan-96x96-remove"].needs == ("shards",)
+    assert stages["gan-96x96-insert-lesion"].needs == ("shards", "gan-96x96-remove-lesion")
+    told = {name for name, stage in stages.items() if any("my_parts:cad" in word for word in stage.command)}
+    assert told == set(stages) - {"shards", "generate-96x96"}
+    with pytest.raises(UserError, match=r"unknown origin.*(?s:.*)evaluate: \{origin-unknown: \[my_parts:cad\]\}"):
+        replace(line(workspace), cad="my_parts:cad").stages()

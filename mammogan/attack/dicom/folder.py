@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.attack.folder import AdversarialFolder, Entry
+from mammogan.data.cohort.workspace_table import REMEDY
 from mammogan.data.shards.index import INDEX, SCHEMA
 from mammogan.data.shards.marked_folder import DONE, MarkedFolder
 from mammogan.errors import MissingInput, UserError
@@ -192,7 +193,6 @@ def cohort_of_originals(workspace: Workspace) -> Path:
     """Return the table with the paths of the original mammograms. Raise MissingInput if it is not there."""
     if not workspace.cohort.is_file():
         raise MissingInput(
-            f"--native reads the original mammograms by the paths in {workspace.cohort}, which is not there; it is "
-            "written by mammogan make-shards"
+            f"--native reads the original mammograms by the paths in {workspace.cohort}, which is not there. {REMEDY}"
         )
     return workspace.cohort

@@ -173,15 +173,18 @@ def refuse_folder(table: Path) -> None:
         )
 
 
+def refuse_missing(table: Path) -> None:
+    """Raise UserError, which names the path that was tried, if ``table`` is a folder or is not there."""
+    refuse_folder(table)
+    if not table.exists():
+        tried = "" if table.is_absolute() else f" (tried {table.absolute()})"
+        raise UserError(f"cohort table {table}: no such file{tried}; --cohort names a CSV with columns {_columns()}")
+
+
 def _lines(table: Path) -> list[Line]:
     try:
-        refuse_folder(table)
+        refuse_missing(table)
         return list(read_lines(table, WHOLE))
-    except FileNotFoundError:
-        tried = "" if table.is_absolute() else f" (tried {table.absolute()})"
-        raise UserError(
-            f"cohort table {table}: no such file{tried}; --cohort names a CSV with columns {_columns()}"
-        ) from None
     except OSError as error:
         raise UserError(
             f"cohort table {table} cannot be read: {error.strerror}; --cohort names a CSV file on a disk that is "

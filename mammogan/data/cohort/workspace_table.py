@@ -7,7 +7,10 @@ from pathlib import Path
 from mammogan.io.records import DamagedRecord
 from mammogan.io.tables import read_own
 
-REMEDY = "Repeat mammogan make-shards with the same table, which writes it again"
+REMEDY = (
+    "Bring it back from a copy. If no mammograms were ever added to this workspace, mammogan make-shards with the same "
+    "table writes it again"
+)
 
 
 def rows_by_key(cohort: Path) -> dict[str, dict[str, str]]:

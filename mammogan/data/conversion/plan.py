@@ -13,9 +13,11 @@ from mammogan.data.cohort.cohort import Mammogram, assign
 from mammogan.data.cohort.growth import additions, continued, held_in, of_addition
 from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
 from mammogan.data.cohort.table import Row, read_table
+from mammogan.data.conversion.additions import added_to
 from mammogan.data.conversion.shard_settings import COHORT, SETTINGS, read_settings
 from mammogan.data.shards.index import ADDITIONS
 from mammogan.data.shards.marked_folder import DONE
+from mammogan.errors import UserError
 from mammogan.workspace import LABELS, SPLITS, Workspace
 
 Plan = dict[str, list[Mammogram]]
@@ -60,7 +62,19 @@ def pseudonymous(
     if not growing:
         return assign(rows, cohort_csv.parent, names, seed)
     held = held_in(workspace.cohort)
+    if not held.additions and (had := max(len(added_to(read_settings(folder / SETTINGS))) for folder in growing)):
+        raise _order_is_lost(workspace, had)
     return continued(assign(rows, cohort_csv.parent, names, seed, held.splits), held)
+
+
+def _order_is_lost(workspace: Workspace, additions: int) -> UserError:
+    return UserError(
+        f"{workspace.cohort} is missing or damaged. Mammograms were added to this workspace ({additions} time"
+        f"{'s' * (additions > 1)}), and which came when is in that file alone, so the shards cannot be continued from "
+        "the table. Bring the file back from a copy. Without one, the shards can still be trained on, altered and "
+        "evaluated as they are; to add mammograms, give another --workspace, or --overwrite, which makes all shards "
+        "again and divides the patients anew: trainings that are there then belong to other splits"
+    )
 
 
 def division(rows: Sequence[Row], seed: int) -> str:

@@ -28,7 +28,8 @@ from mammogan.evaluation.examples import Samples
 from mammogan.evaluation.victims.image_set import Pixels
 from mammogan.io.terminal import say, track
 from mammogan.models.networks import Critic
-from mammogan.training.run.trained_networks import choose_checkpoint, read_generator
+from mammogan.training.run.cad_source import cad_source
+from mammogan.training.run.trained_networks import read_generator
 from mammogan.workspace import OBJECTIVES, Direction, Resolution, Workspace
 
 MAKING = 1
@@ -120,7 +121,7 @@ def _trained_source(
 ) -> Source:
     """Return an attack that gives the images of each direction to the generator of ``by_direction``."""
     found = {d: read_generator(models.of(view.objective).gan_run(resolution, d))[1] for d in Direction}
-    cad, defaults = choose_checkpoint(models.cad_run(resolution)), GenerateConfig()
+    cad, defaults = cad_source(models, resolution), GenerateConfig()
     choosing = {d: InsertionChoice.of(found[d], defaults.tries, defaults.seed, cad) for d in Direction}
     used = {str(d): found[by_direction[d]].sha256 for d in Direction}
     made_from = {"making": MAKING, "generators": used, **{f"choosing_{d}": choosing[d].made_from for d in Direction}}

@@ -13,14 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mammogan.errors import MissingInput, UserError
-from mammogan.evaluation.victims.victim import NetworkVictim, Victim, as_logits
+from mammogan.errors import UserError
+from mammogan.evaluation.victims.victim import NetworkVictim, Victim
 from mammogan.io.atomic import sha256
-from mammogan.models.registry import imported, source_file
-from mammogan.training.run.trained_networks import choose_checkpoint, load_cad
+from mammogan.models.own_cad import as_logits, identity_of, made_by
+from mammogan.training.run.cad_source import parse_source
+from mammogan.training.run.trained_networks import load_source
 
 GRAMMAR = (
-    "expected NAME=WHERE such as B=other.pt (a checkpoint or run folder of MammoGAN), B=model.pt2 (torch.export), "
+    "expected NAME=WHERE such as B=other.pt (a checkpoint, run folder or exported model), B=model.pt2 (torch.export), "
     "B=model.onnx, or B=my_module:factory"
 )
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -29,19 +30,15 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 def load_victim(text: str, device: str, own: str = "A") -> Victim:
     """Load NAME=WHERE. Raise UserError, which says what is expected, if that is not possible."""
     name, where = split_name("--victim", text, own)
-    path = Path(where)
-    if ":" in where and not path.exists():
+    source = parse_source(f"--victim {text}", where, GRAMMAR)
+    path = source.path
+    if source.factory:
         return _of_factory(name, where, device)
-    if not path.exists():
-        raise MissingInput(f"--victim {text}: {path} is not there; {GRAMMAR}")
     if path.suffix == ".pt2":
         return NetworkVictim(name, sha256(path), _exported(path, device), device, at_once=1)
     if path.suffix == ".onnx":
         return OnnxVictim(name, sha256(path), _onnx_session(path))
-    checkpoint = choose_checkpoint(path) if path.is_dir() else path
-    if not checkpoint.is_file():
-        raise MissingInput(f"--victim {text}: {path} has no checkpoint of a classifier; {GRAMMAR}")
-    return NetworkVictim(name, sha256(checkpoint), load_cad(checkpoint.parent, device, which=str(checkpoint)), device)
+    return NetworkVictim(name, source.sha256(), load_source(source, device), device)
 
 
 def split_name(option: str, text: str, own: str = "A") -> tuple[str, str]:
@@ -62,13 +59,9 @@ def _exported(path: Path, device: str) -> nn.Module:
 
 
 def _of_factory(name: str, where: str, device: str) -> Victim:
-    factory = imported(where, "victim")
-    source = source_file(factory)
-    if source is None or not callable(factory):
-        raise UserError(f"--victim {name}={where}: expected a function or class in a Python file, found {factory!r}")
-    made = factory()
+    made, source = made_by(where, "victim")
     if isinstance(made, nn.Module):
-        return NetworkVictim(name, sha256(source), made.to(device).eval(), device)
+        return NetworkVictim(name, identity_of(made, source), made.to(device).eval(), device)
     if callable(made):
         return FunctionVictim(name, sha256(source), made)
     raise UserError(
@@ -89,7 +82,7 @@ class FunctionVictim:
     @torch.no_grad()
     def positive_probability(self, pixels: Tensor) -> Tensor:
         found = torch.as_tensor(self.function(pixels))
-        return as_logits(self.name, found, len(pixels)).softmax(1)[:, 1].cpu()
+        return as_logits(f"victim {self.name}", found, len(pixels)).softmax(1)[:, 1].cpu()
 
 
 @dataclass(frozen=True)
@@ -105,7 +98,7 @@ class OnnxVictim:
     def positive_probability(self, pixels: Tensor) -> Tensor:
         (given,) = self.session.get_inputs()
         found = torch.from_numpy(self.session.run(None, {given.name: pixels.numpy()})[0])
-        return as_logits(self.name, found, len(pixels)).softmax(1)[:, 1]
+        return as_logits(f"victim {self.name}", found, len(pixels)).softmax(1)[:, 1]
 
 
 def _onnx_session(path: Path) -> Any:

@@ -8,8 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from mammogan.errors import UserError
-from mammogan.models.networks import at_least_float32
+from mammogan.models.own_cad import as_logits
 
 
 class Victim(Protocol):
@@ -62,27 +61,8 @@ class NetworkVictim:
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Return logits (N,2); of a network that gives probabilities, those that its probabilities correspond to."""
-        return as_logits(self.name, self.network(pixels.to(self.device)), len(pixels))
+        return as_logits(f"victim {self.name}", self.network(pixels.to(self.device)), len(pixels))
 
     @torch.no_grad()
     def positive_probability(self, pixels: Tensor) -> Tensor:
         return self.logits(pixels).softmax(1)[:, 1].cpu()
-
-
-def as_logits(victim: str, found: Tensor, images: int) -> Tensor:
-    """Return logits (N,2) of what a victim says of N images: logits, or probabilities (N,) or (N,1).
-
-    Raise UserError for anything else.
-    """
-    found = at_least_float32(found)
-    if found.shape == (images, 2):
-        return found
-    probability = found.flatten()
-    if found.shape not in ((images,), (images, 1)) or not bool(((probability >= 0) & (probability <= 1)).all()):
-        raise UserError(
-            f"victim {victim}: expected logits of shape ({images}, 2), negative first, or probabilities of cancer of "
-            f"shape ({images},), found shape {tuple(found.shape)} with values from {float(found.min()):.3g} to "
-            f"{float(found.max()):.3g}"
-        )
-    inside = probability.clamp(1e-7, 1 - 1e-7)
-    return torch.stack([(1 - inside).log(), inside.log()], 1)

@@ -4,6 +4,7 @@ can be measured. Imports nothing heavy."""
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from mammogan.errors import UserError
@@ -60,11 +61,11 @@ def reading_of_run(cad: Run) -> CadReading | None:
         raise DamagedRecord(cad.done, f"{READING} is not understood") from None
 
 
-def refuse_weak(reading: CadReading | None, cad: Run, allow: bool) -> None:
+def refuse_weak(reading: CadReading | None, cad: Path | str, allow: bool) -> None:
     """Raise UserError if a CAD is known not to read better than chance, unless that is allowed."""
     if reading and reading.weakness and not allow:
         raise UserError(
-            f"the CAD of {cad.path} is not known to read better than chance: {reading.weakness}. Whether a GAN fools "
+            f"the CAD of {cad} is not known to read better than chance: {reading.weakness}. Whether a GAN fools "
             "it means nothing then. Train the CAD for longer or on more mammograms; --allow-weak-cad trains the GAN "
             "all the same, and the report says so"
         )

@@ -38,7 +38,7 @@ class CheckpointFacts:
         return run_of(self.path).path.name
 
 
-def check_same_file(checkpoint: Path, found: str, planned: str) -> None:
+def check_same_file(checkpoint: Path | str, found: str, planned: str) -> None:
     """Raise UserError if the file's sha256 is not the one that the work was planned with."""
     if found != planned:
         raise UserError(f"{checkpoint} has changed since this was planned; run the same command again")

@@ -27,7 +27,7 @@ SUM = re.compile(r"([0-9a-f]{64})  ([\w.-]+)")
 
 
 def write_exported(path: Path, state: dict[str, Any]) -> None:
-    """Write the networks and the plain values of a checkpoint's state."""
+    """Write the networks and the plain values of a checkpoint's state, and what it says of its own training."""
     networks = {name: state[name] for name in NETWORKS if name in state}
     tensors = {f"{name}.{key}": tensor for name, network in networks.items() for key, tensor in network.items()}
     plain = {name: value for name, value in state.items() if isinstance(value, str | int | float | None)}

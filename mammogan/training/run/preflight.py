@@ -12,6 +12,7 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.shell import shell_word
 from mammogan.training.run.cad_record import reading_of_run, refuse_weak
+from mammogan.training.run.cad_source import CadSource, cad_source
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import LABELS, SPLITS, Direction, Resolution, Workspace
 
@@ -36,6 +37,17 @@ def check_own_classes(classifier: str = CLASSIFIER, generator: str = GENERATOR) 
 
         classifier_class(classifier)
         generator_class(generator)
+
+
+def check_cad_class(cad: CadSource) -> None:
+    """Raise UserError if a classifier's class or factory of your own cannot be imported here, before jobs are
+    submitted."""
+    if cad.run is not None:
+        check_own_classes(cad.run.classifier)
+        return
+    from mammogan.models.own_cad import check_own_cad
+
+    check_own_cad(cad.factory, begins_discriminator=False)
 
 
 def as_learned(config: CadConfig) -> CadConfig:
@@ -69,6 +81,9 @@ def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
     """
     resolution = Resolution.parse(config.resolution)
     check_shards(resolution, workspace)
+    if config.cad:
+        _check_named_cad(config, workspace)
+        return
     run = workspace.cad_run(resolution)
     if not (run / "done.json").is_file():
         state = "has not finished" if (run / "config.yaml").is_file() else "is not there"
@@ -76,8 +91,21 @@ def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
             f"the classifier for {resolution} {state} ({run}); run\n"
             f"  mammogan train-cad --workspace {shell_word(workspace.root)} --resolution {resolution}"
         )
-    refuse_weak(reading_of_run(Run(run)), Run(run), config.allow_weak_cad)
+    refuse_weak(reading_of_run(Run(run)), run, config.allow_weak_cad)
     check_own_classes(Run(run).classifier, config.generator)
+
+
+def _check_named_cad(config: GanConfig, workspace: Workspace) -> None:
+    """Raise UserError if the CAD of --cad cannot be trained against, or is known to read no better than chance."""
+    source = cad_source(workspace, Resolution.parse(config.resolution), config.cad)
+    if source.run is not None:
+        refuse_weak(reading_of_run(source.run), source.run.path, config.allow_weak_cad)
+        check_own_classes(source.run.classifier, config.generator)
+        return
+    from mammogan.models.own_cad import check_own_cad  # imports torch, and the user's own code
+
+    check_own_cad(source.factory, begins_discriminator=config.objective == "study")
+    check_own_classes(generator=config.generator)
 
 
 def check_remover(resolution: Resolution, workspace: Workspace) -> None:

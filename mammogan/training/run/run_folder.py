@@ -18,8 +18,8 @@ LENGTHS = ("epochs", "stop_rules", "stop_identity", "lesion.epochs")
 """Settings that decide how long a training takes."""
 OF_BANK = ("lesion.radius_mm", "lesion.bank_share", "lesion.bank_faintest", "lesion.bank_least")
 """Settings that only affect insertion in the lesion objective."""
-MAY_CHANGE = (*LENGTHS, "compute", "validate_every", "allow_weak_cad")
-"""Settings that may change when a training is resumed."""
+MAY_CHANGE = (*LENGTHS, "compute", "validate_every", "allow_weak_cad", "cad")
+"""Settings that may change when a training is resumed. A CAD is known by its sha256, wherever it is."""
 INPUTS = {
     "cad_sha256": "the CAD is not the one it was started with (it was trained further, or again)",
     "shards_sha256": "the shards are not those it was started with (other mammograms, labels or splits)",

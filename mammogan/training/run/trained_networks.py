@@ -15,12 +15,14 @@ from mammogan.io.atomic import sha256
 from mammogan.io.terminal import say
 from mammogan.models.lesion import LesionGenerator
 from mammogan.models.networks import Critic
+from mammogan.models.own_cad import own_cad
 from mammogan.models.registry import (
     build_classifier,
     build_generator,
     is_known_generator,
     sources_of,
 )
+from mammogan.training.run.cad_source import CadSource
 from mammogan.training.run.checkpoint import load
 from mammogan.training.run.checkpoint_files import OWN_ATTACK as OWN_ATTACK
 from mammogan.training.run.checkpoint_files import CheckpointFacts as CheckpointFacts
@@ -53,6 +55,18 @@ def load_cad(run: str | Path, device: torch.device | str = "cpu", which: str = "
         return cad
 
     return with_weights(path, state, build).to(device).eval()
+
+
+def load_source(source: CadSource, device: torch.device | str = "cpu") -> Critic:
+    """Load the classifier of --cad, in eval mode: of a checkpoint, or of a factory of one's own."""
+    if source.factory:
+        return own_cad(source.factory).to(device)
+    return load_cad(source.path.parent, device, which=str(source.path))
+
+
+def check_same_cad(source: CadSource, planned: str) -> None:
+    """Raise UserError if the classifier is not the one that the work was planned with."""
+    check_same_file(source.factory or source.path, source.sha256(), planned)
 
 
 def read_generator(run: Path, which: str = "best") -> tuple[dict[str, Any], CheckpointFacts]:
