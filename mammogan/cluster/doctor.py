@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mammogan.cluster.slurm.commands import output_of
 from mammogan.cluster.slurm.profile import ClusterConfig
@@ -84,8 +83,7 @@ def findings(folder: Path) -> dict[int, list[Finding]]:
 
 
 def _write(folder: Path, rank: int, found: Sequence[Finding]) -> None:
-    values: dict[str, Any] = {"findings": [dataclasses.asdict(finding) for finding in found]}
-    write_record(folder / f"rank-{rank}.json", values)
+    write_record(folder / f"rank-{rank}.json", {"findings": [dataclasses.asdict(finding) for finding in found]})
 
 
 def _shared_folder(job: Examination) -> str:

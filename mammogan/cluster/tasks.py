@@ -160,10 +160,15 @@ def requeueing(leaves_first: bool) -> Iterator[None]:
                 "kept: give the same command again. If this happens always, ask the site for the right to requeue"
             ) from None
 
+    leaving = False
+
     def leave(received: int, frame: FrameType | None) -> None:
-        # A later signal must not interrupt the requeueing: the job would end as a success with its work undone.
-        signal.signal(received, signal.SIG_IGN)
-        raise Leaving(0)
+        # A later signal must not interrupt the requeueing: the job would end as a success with its work undone. As a
+        # training installs the handlers that it found again, this one has to remember that a signal came.
+        nonlocal leaving
+        if not leaving:
+            leaving = True
+            raise Leaving(0)
 
     signal.signal(number, leave if leaves_first else requeue_or_tell)
     try:

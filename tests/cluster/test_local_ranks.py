@@ -215,10 +215,12 @@ def test_a_second_signal_does_not_keep_the_first_from_putting_the_job_back(monke
     before = signal.signal(signal.SIGUSR2, requeue)
     try:
         with pytest.raises(Leaving), requeueing(leaves_first=True):
+            handler = signal.getsignal(signal.SIGUSR2)
             try:
                 os.kill(os.getpid(), signal.SIGUSR2)
                 steps.append("went on")
             finally:
+                signal.signal(signal.SIGUSR2, handler)  # as a training does with the handlers that it found
                 os.kill(os.getpid(), signal.SIGUSR2)
                 steps.append("cleared up")
         assert steps == ["cleared up", "requeued"]

@@ -152,6 +152,19 @@ def test_damaged_pixels_that_a_training_meets_are_named_by_shard_and_key(work: W
     assert any(f"{sample.key} is damaged" in told for sample in shard.samples) and "Traceback" not in told
 
 
+def test_whole_pixels_of_another_size_are_named_too(work: Workspace) -> None:
+    folder = work.shards(SMALL)
+    images = ShardImages(folder, "train", "negative")
+    member = images.members[0]
+    other = encode(np.zeros((8, 8), np.uint16), "zstd")
+    other += b"\x50\x2a\x4d\x18" + (member.size - len(other) - 8).to_bytes(4, "little")  # a frame that zstd skips
+    raw = bytearray((folder / member.shard).read_bytes())
+    raw[member.offset : member.offset + member.size] = other.ljust(member.size, b"\0")
+    (folder / member.shard).write_bytes(raw)
+    with pytest.raises(DamagedSample, match=rf"{member.key} is damaged .*expected pixels of .*, found \(8, 8\)"):
+        images[0]
+
+
 def test_a_cut_off_pixel_member_is_named_too(work: Workspace) -> None:
     folder = work.shards(SMALL)
     images = ShardImages(folder, "train", "negative")

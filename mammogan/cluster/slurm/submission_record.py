@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -91,8 +92,8 @@ class Submission:
 def _names_by_job(folder: Path) -> dict[str, list[str]]:
     """Return the names of the logs and outcomes in a folder, by job, in the order of the ranks; none without it."""
     found: dict[str, list[str]] = {}
-    with suppress(OSError):
-        names = [path.name for path in folder.iterdir()]
+    with suppress(OSError), os.scandir(folder) as entries:
+        names = [entry.name for entry in entries]
         for name in sorted(names, key=lambda name: (len(name), name)):  # rank 10 comes after rank 9
             if match := FILE.fullmatch(name):
                 found.setdefault(match[1], []).append(name)

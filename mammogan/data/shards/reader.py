@@ -118,7 +118,9 @@ class ShardImages(Dataset[Tensor]):
         self._open: dict[str, int] = {}
         self._owner = os.getpid()
         self.folder = folder
-        own = [shard for shard in ShardIndex.load(folder).of_split(split) if shard.label == label]
+        index = ShardIndex.load(folder)
+        self.shape = (index.resolution.height, index.resolution.width)
+        own = [shard for shard in index.of_split(split) if shard.label == label]
         self.members = [
             Member(shard.name, sample.key, sample.pixels_offset, sample.pixels_size)
             for shard in own
@@ -134,7 +136,10 @@ class ShardImages(Dataset[Tensor]):
         with naming(self.folder / member.shard, member.key):
             file = self._descriptor(member.shard)
             found = os.pread(file, HEADER_BYTES + member.size, max(0, member.offset - HEADER_BYTES))
-            return torch.from_numpy(decode(member.content(found)))[None]
+            pixels = decode(member.content(found))
+            if pixels.shape != self.shape:
+                raise ValueError(f"expected pixels of {self.shape}, found {pixels.shape}")
+            return torch.from_numpy(pixels)[None]
 
     def _descriptor(self, shard: str) -> int:
         if self._owner != os.getpid():  # a forked worker must not share the parent's descriptors
