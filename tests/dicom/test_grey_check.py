@@ -167,7 +167,7 @@ def test_pixels_whose_bytes_were_swapped_are_left_out(file: Path, bits: int) -> 
 
 def test_values_that_wrapped_around_are_flagged(file: Path) -> None:
     stored = tissue()
-    found = [read(file, stored % 1024), read(file, tissue(16).view(np.int16), bits=16)]
+    found = [read(file, stored % 1024)]
     for disorder in (np.random.default_rng(0).permutation(4096), np.arange(4096) % 256):
         found.append(read(file, stored, VOILUTSequence=[lut(disorder, bits=int(disorder.max()).bit_length())]))
     assert all("grey_scale_doubtful" in source.facts["flags"] for source in found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import getpass
 import re
 import subprocess
@@ -65,8 +64,9 @@ def limits() -> str:
 
 def _limited(table: str) -> Iterator[str]:
     """Yield the rows of one of sacctmgr's tables that have a limit, as 'name: limit value, ...'."""
-    for row in csv.DictReader(table.splitlines(), delimiter="|"):
-        (kind, name), *others = row.items()
+    header, *rows = [line.split("|") for line in table.splitlines()] or [[]]
+    for row in rows:
+        (kind, name), *others = zip(header, row, strict=False)
         given = [f"{limit} {value}" for limit, value in others if value and limit != "Partition"]
         if given:
             yield f"{kind} {name}: {', '.join(given)}"

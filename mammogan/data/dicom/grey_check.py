@@ -29,8 +29,9 @@ FEW_LEVELS = 16
 JUMP = 3 / 4
 """Neighbouring pixels of tissue do not differ by more than this share of what the breast is at its brightest; the
 border of a clip or of a label does."""
-SOME_JUMPS, MANY_JUMPS = 0.001, 0.04
-"""Shares of neighbours in the breast that differ by more than JUMP: flagged; left out if the stored numbers do."""
+SOME_JUMPS, MANY_JUMPS = 0.008, 0.04
+"""Shares of neighbours in the breast that differ by more than JUMP: flagged; left out if the stored numbers do.
+Noise and steep LUTs reach 0.007, so numbers that wrapped around in few places are not seen."""
 
 
 @dataclass(frozen=True)
