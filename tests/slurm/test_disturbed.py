@@ -112,7 +112,7 @@ def test_a_stage_of_one_process_is_put_back_and_begun_again(tmp_path: Path) -> N
 
 
 def test_a_signal_that_comes_while_a_job_starts_does_not_kill_it(tmp_path: Path) -> None:
-    job = command_job(f"sleep 2; touch {tmp_path}/made", tmp_path)
+    job = command_job(f"sleep 6; touch {tmp_path}/made", tmp_path)
     wait_for(lambda: bool(ranks_on("node1")), "its process")
     slurm("scancel", "--signal=USR2", job)
     assert wait_for_end(job) == "COMPLETED", logs(tmp_path)
