@@ -31,7 +31,7 @@ class Task:
 
     def __call__(self) -> None:
         take_rank()
-        with usage_reported(), requeueing(self.leaves_first):
+        with requeueing(self.leaves_first), usage_reported():
             self.work()
 
     def work(self) -> None:
