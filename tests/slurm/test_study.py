@@ -60,7 +60,7 @@ def test_the_study_goes_from_dicoms_to_table_1_past_a_requeued_stage_and_once_do
     assert f"Dependency=afterok:{ids['generate-96x96-index']}" in slurm("scontrol", "show", "job", f"{second}_0")
     [report] = re.findall(r"submitted job (\d+): evaluate-test-report", again.stdout)
     requeued = Run(Workspace(tmp_path / "work").gan_run(SMALL, Direction.INSERT))
-    wait_for(requeued.newest.is_file, "a checkpoint of the generator that inserts", 120)
+    wait_for(requeued.newest.is_file, "a checkpoint of the generator that inserts", 300)
     slurm("scancel", "--signal=USR2", insert)
     assert wait_for_end(report) == "COMPLETED", logs(tmp_path)
     assert f"SLURM job {insert}, restarts: 1" in logs(requeued.path)

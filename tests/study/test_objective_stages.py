@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.slurm.submit import _after
-from mammogan.cluster.slurm.wait import Submitted
 from mammogan.errors import MissingInput
 from mammogan.io.atomic import write_json
 from mammogan.io.options import parse
@@ -60,10 +58,9 @@ def test_on_a_cluster_the_bank_waits_for_its_remover_and_for_the_requested_depen
     remove, insert = door.jobs(parse(door.options, words))
     assert (remove.name, remove.after, insert.after) == ("gan-96x96-remove-lesion", "", remove.name)
     assert remove.pairs == 8, "the pairs that its ranks share are the objective's own"
-    there = {remove.name: Submitted("17", remove.name, Path("out"), Path("result"), Path("done"))}
-    assert _after(insert, there, ClusterConfig()).dependency == "afterok:17"
-    assert _after(insert, there, replace(ClusterConfig(), dependency="afterok:5")).dependency == "afterok:5,afterok:17"
-    assert _after(remove, there, ClusterConfig()) == ClusterConfig()
+    assert _after(insert, "17", ClusterConfig()).dependency == "afterok:17"
+    assert _after(insert, "17", replace(ClusterConfig(), dependency="afterok:5")).dependency == "afterok:5,afterok:17"
+    assert _after(remove, "17", ClusterConfig()) == ClusterConfig()
 
 
 def test_insertion_alone_requires_a_finished_remover(workspace: Workspace) -> None:
