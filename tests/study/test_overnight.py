@@ -255,7 +255,7 @@ def test_shards_finished_before_the_disk_was_full_are_kept(table: Path, whole: W
     work = new_workspace(tmp_path / "work", whole)
     rows = [line.split(",") for line in table.read_text().splitlines()[1:]]
     large = write_mammogram(
-        table.parent / NAME / "large.dcm", np.random.default_rng(1).integers(0, 4096, (480, 480), np.uint16)
+        table.parent / NAME / "large.dcm", np.random.default_rng(1).integers(1500, 2600, (480, 480), np.uint16)
     )
     rows.append([str(large), "large", "L", "CC", "negative", "test"])
     longer = write_table(table.parent / "longer.csv", rows, (*COLUMNS, "split"))
@@ -334,7 +334,7 @@ def test_a_table_that_may_not_be_read_or_is_missing_is_reported(open_to_all: Pat
     with without_rights_of_root(), pytest.raises(UserError, match="cannot be read: Permission denied"):
         convert(table, Workspace(tmp_path / "work"))
     table.parent.chmod(0o755)
-    for nothing, expected in ((table.parent, "found a folder"), (table / "x.csv", "cannot be read: Not a directory")):
+    for nothing, expected in ((table.parent, "found a folder"), (table / "x.csv", "no such file")):
         with pytest.raises(UserError, match=expected):
             convert(nothing, Workspace(tmp_path / "work"))
     assert not (tmp_path / "work").exists()
