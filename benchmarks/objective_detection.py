@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from mammogan.attack.config import GenerateConfig
-from mammogan.attack.methods import Attack, InsertionChoice, load_attack
+from mammogan.attack.insertion_choice import InsertionChoice
+from mammogan.attack.methods import Attack, load_attack
 from mammogan.attack.original_background import with_original_background
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import Sample, read_shard

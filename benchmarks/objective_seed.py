@@ -26,7 +26,7 @@ from mammogan.study.run_local import PATIENCE
 from mammogan.study.run_local import run as run_stages
 from mammogan.study.settings import read_sections
 from mammogan.study.stage import Stage
-from mammogan.training.run.trained_networks import choose_checkpoint
+from mammogan.training.run.checkpoint_files import choose_checkpoint
 from mammogan.workspace import Direction, Resolution, Workspace
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from conftest import draw_phantoms
 from generators import save_gnet
 
 from mammogan.attack.config import DicomConfig, GenerateConfig
-from mammogan.attack.dicom.export import DicomTask, finish_dicom, make_keys, plan_dicom, write_dicom
+from mammogan.attack.dicom.dicom_task import DicomTask, make_keys, plan_dicom
+from mammogan.attack.dicom.export import finish_dicom, write_dicom
 from mammogan.attack.generate import generate, plan
 from mammogan.data.conversion.convert_cohort import convert_cohort
 from mammogan.data.shards.reader import read_shard

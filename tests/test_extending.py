@@ -24,7 +24,8 @@ from mammogan.config import CadConfig, GanConfig
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import read_shard
 from mammogan.errors import MissingInput, UserError
-from mammogan.evaluation.evaluate import columns, evaluate
+from mammogan.evaluation.evaluate import evaluate
+from mammogan.evaluation.score_plan import columns
 from mammogan.io.atomic import read_json
 from mammogan.models.networks import Critic
 from mammogan.models.penalty import method_for

@@ -26,8 +26,7 @@ from mammogan.attack.generator_check import read_checked
 from mammogan.attack.insertion_choice import NO_CHOICE, InsertionChoice
 from mammogan.attack.methods import Attack, load_attack, refuse_constant
 from mammogan.attack.original_background import with_original_background
-from mammogan.attack.plan import plan_shards
-from mammogan.attack.plan import resolutions as resolutions
+from mammogan.attack.plan import plan_shards, resolutions
 from mammogan.attack.shard_task import ShardTask
 from mammogan.attack.signature import SigningKey, signed_texts
 from mammogan.data.conversion.open_shard import member_places

@@ -14,20 +14,12 @@ from torch import Tensor, nn
 from mammogan.attack import own_attack
 from mammogan.attack.config import Background
 from mammogan.attack.insertion import Bank, Facts, Transplant
-from mammogan.attack.insertion_choice import NO_CHOICE as NO_CHOICE
-from mammogan.attack.insertion_choice import InsertionChoice as InsertionChoice
+from mammogan.attack.insertion_choice import InsertionChoice
 from mammogan.errors import UserError
 from mammogan.models.networks import to_uint16
 from mammogan.training.run.cad_source import CadSource
-from mammogan.training.run.trained_networks import (
-    OWN_ATTACK,
-    CheckpointFacts,
-    check_same_cad,
-    check_same_file,
-    load_source,
-    network_of,
-    read_generator,
-)
+from mammogan.training.run.checkpoint_files import OWN_ATTACK, CheckpointFacts, check_same_file
+from mammogan.training.run.trained_networks import check_same_cad, load_source, network_of, read_generator
 from mammogan.workspace import Direction
 
 TRAIN_AGAIN = (

@@ -16,14 +16,9 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
 from mammogan.models.registry import imported, source_file
 from mammogan.training.run.cad_source import CadSource
+from mammogan.training.run.checkpoint_files import OWN_ATTACK, CheckpointFacts, check_same_file
 from mammogan.training.run.preflight import check_cad_class
-from mammogan.training.run.trained_networks import (
-    OWN_ATTACK,
-    CheckpointFacts,
-    check_same_cad,
-    check_same_file,
-    load_source,
-)
+from mammogan.training.run.trained_networks import check_same_cad, load_source
 from mammogan.workspace import Direction
 
 

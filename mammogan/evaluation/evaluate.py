@@ -18,9 +18,7 @@ from mammogan.evaluation.origin import cohort_facts, training_facts
 from mammogan.evaluation.phantom_truth import phantom_truth
 from mammogan.evaluation.report.report import write_report
 from mammogan.evaluation.result import Result, summarise
-from mammogan.evaluation.score_plan import ScoreTask, Scoring, settings_of_report, withdraw_report
-from mammogan.evaluation.score_plan import columns as columns
-from mammogan.evaluation.score_plan import scorings as scorings
+from mammogan.evaluation.score_plan import ScoreTask, Scoring, scorings, settings_of_report, withdraw_report
 from mammogan.evaluation.scores import Scored
 from mammogan.evaluation.scoring import control_scores, score_shard, scored
 from mammogan.io.atomic import sha256, write_json

@@ -13,10 +13,7 @@ from pathlib import Path
 from mammogan.errors import UserError
 from mammogan.evaluation.lesion.controls import ControlScore, measure_controls, scores_of
 from mammogan.evaluation.phantom_truth import phantom_truth
-from mammogan.evaluation.score_plan import ScoreTask as ScoreTask
-from mammogan.evaluation.score_plan import Scoring as Scoring
-from mammogan.evaluation.score_plan import plan as plan
-from mammogan.evaluation.score_plan import withdraw_report
+from mammogan.evaluation.score_plan import ScoreTask, withdraw_report
 from mammogan.evaluation.scores import Scored, score_pair
 from mammogan.evaluation.scores_file import keep, scores_in, understood
 from mammogan.io.terminal import say, track

@@ -29,11 +29,12 @@ from mammogan.models.transplant import Lesion, Scale, cut_out
 from mammogan.training.both_objectives import checked_gan_inputs
 from mammogan.training.parallel.ranks import Ranks, joined
 from mammogan.training.run.checkpoint import save
+from mammogan.training.run.checkpoint_files import choose_checkpoint
 from mammogan.training.run.model_card import CARD, GENERATES, model_card
 from mammogan.training.run.optimizer import Precision
 from mammogan.training.run.preflight import check_remover
 from mammogan.training.run.run_folder import Run
-from mammogan.training.run.trained_networks import choose_checkpoint, load_generator
+from mammogan.training.run.trained_networks import load_generator
 from mammogan.workspace import Direction, Resolution, Workspace
 
 ARCH = "transplant"

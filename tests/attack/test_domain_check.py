@@ -20,9 +20,9 @@ from mammogan.errors import UserError
 from mammogan.evaluation.evaluate import evaluate
 from mammogan.io.atomic import read_json, sha256
 from mammogan.training.run.checkpoint import load, save
+from mammogan.training.run.checkpoint_files import trained_on
 from mammogan.training.run.model_card import CARD
 from mammogan.training.run.run_folder import Run
-from mammogan.training.run.trained_networks import trained_on
 from mammogan.workspace import Direction, Workspace
 
 FILM = "film, models from phantoms"

@@ -20,7 +20,8 @@ from mammogan.errors import MissingInput
 from mammogan.evaluation.evaluate import evaluate
 from mammogan.evaluation.lesion.controls import descend, less_contrast, measure_controls
 from mammogan.evaluation.phantom_truth import PhantomTruth
-from mammogan.evaluation.scoring import ScoreTask, control_scores, plan, score_shard
+from mammogan.evaluation.score_plan import ScoreTask, plan
+from mammogan.evaluation.scoring import control_scores, score_shard
 from mammogan.io.atomic import read_json
 from mammogan.models.networks import Cad
 from mammogan.training.run.checkpoint import save

@@ -19,7 +19,8 @@ from mammogan.errors import UserError
 from mammogan.evaluation.evaluate import evaluate, report
 from mammogan.evaluation.phantom_record import PhantomRecord
 from mammogan.evaluation.phantom_truth import phantom_truth
-from mammogan.evaluation.scoring import plan, score_shard, scored
+from mammogan.evaluation.score_plan import plan
+from mammogan.evaluation.scoring import score_shard, scored
 from mammogan.io.atomic import write_json
 from mammogan.io.options import parse
 from mammogan.study.commands import StudyCommand

@@ -11,7 +11,7 @@ from edited import edit_record
 from generators import save_gnet
 
 from mammogan.attack.config import GenerateConfig
-from mammogan.attack.generate import resolutions
+from mammogan.attack.plan import resolutions
 from mammogan.config import CadConfig, GanConfig
 from mammogan.errors import UserError
 from mammogan.training.run.preflight import check_classes, check_shards

@@ -14,7 +14,8 @@ from conftest import SMALL
 from generators import save_all
 
 from mammogan.attack.config import DicomConfig, EvaluateConfig, GenerateConfig
-from mammogan.attack.dicom.export import plan_dicom, write_dicom
+from mammogan.attack.dicom.dicom_task import plan_dicom
+from mammogan.attack.dicom.export import write_dicom
 from mammogan.attack.generate import generate, plan
 from mammogan.data.inspect.verify_results import verify_results
 from mammogan.data.loading.pairs import PairedStream

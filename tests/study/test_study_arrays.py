@@ -22,7 +22,7 @@ from mammogan.cluster.slurm.submit import array_scripts
 from mammogan.data.conversion.convert_cohort import convert_cohort
 from mammogan.data.conversion.plan import planned
 from mammogan.evaluation.evaluate import evaluate
-from mammogan.evaluation.scoring import plan as plan_scores
+from mammogan.evaluation.score_plan import plan as plan_scores
 from mammogan.evaluation.scoring import score_shard
 from mammogan.io.atomic import write_json
 from mammogan.study.shares import share_commands

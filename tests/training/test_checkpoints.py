@@ -22,8 +22,8 @@ from mammogan.io.atomic import read_json
 from mammogan.training import cad
 from mammogan.training.run.async_save import Saver, snapshot
 from mammogan.training.run.checkpoint import Damaged, load, load_newest, save
+from mammogan.training.run.checkpoint_files import choose_checkpoint
 from mammogan.training.run.run_folder import Run
-from mammogan.training.run.trained_networks import choose_checkpoint
 from mammogan.workspace import Resolution, Workspace
 
 SMALL = Resolution(96, 96)

@@ -19,8 +19,9 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import read_json
 from mammogan.training import cad, gan
 from mammogan.training.run.checkpoint import load, save
+from mammogan.training.run.checkpoint_files import choose_checkpoint
 from mammogan.training.run.run_folder import Run
-from mammogan.training.run.trained_networks import choose_checkpoint, load_cad, load_generator_with_facts
+from mammogan.training.run.trained_networks import load_cad, load_generator_with_facts
 from mammogan.workspace import Direction, Resolution, Workspace
 
 SMALL = Resolution(96, 96)

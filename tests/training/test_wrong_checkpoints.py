@@ -18,7 +18,8 @@ from training_states import run_of
 from trainings import CAD
 
 import mammogan
-from mammogan.attack.methods import NO_CHOICE, load_attack
+from mammogan.attack.insertion_choice import NO_CHOICE
+from mammogan.attack.methods import load_attack
 from mammogan.errors import UserError
 from mammogan.io.temporary import this_host
 from mammogan.training.cad import train_cad

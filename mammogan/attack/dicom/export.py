@@ -13,10 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mammogan.attack.dicom.dicom_task import EXPORT as EXPORT
-from mammogan.attack.dicom.dicom_task import DicomTask as DicomTask
-from mammogan.attack.dicom.dicom_task import make_keys as make_keys
-from mammogan.attack.dicom.dicom_task import plan_dicom as plan_dicom
+from mammogan.attack.dicom.dicom_task import EXPORT, DicomTask
 from mammogan.attack.dicom.folder import DicomFolder, StudyKey
 from mammogan.attack.dicom.native import Originals
 from mammogan.attack.dicom.object import Picture, adversarial_names, blinded_names, contribution, encode, text_in_pixels

@@ -13,10 +13,11 @@ from mammogan.io.records import read_yaml_record, write_yaml_record
 from mammogan.io.terminal import say
 from mammogan.training.parallel.ranks import choose_device
 from mammogan.training.run.checkpoint import load
+from mammogan.training.run.checkpoint_files import choose_checkpoint
 from mammogan.training.run.checkpoint_kind import check_kind, kind_of
 from mammogan.training.run.exported import write_exported, write_sums
 from mammogan.training.run.run_folder import REMEDY, Run
-from mammogan.training.run.trained_networks import choose_checkpoint, network_of
+from mammogan.training.run.trained_networks import network_of
 from mammogan.workspace import EXPORTED, Direction
 
 OF_THIS_MACHINE = ("vgg_weights", "start_from")

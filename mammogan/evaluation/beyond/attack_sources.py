@@ -17,7 +17,8 @@ import torch
 
 from mammogan.attack.config import BASELINES, GenerateConfig
 from mammogan.attack.folder import AdversarialFolder
-from mammogan.attack.methods import Attack, InsertionChoice, load_attack
+from mammogan.attack.insertion_choice import InsertionChoice
+from mammogan.attack.methods import Attack, load_attack
 from mammogan.attack.original_background import with_original_background
 from mammogan.data.blobs.blob_detector import breast_of
 from mammogan.data.shards.reader import Sample

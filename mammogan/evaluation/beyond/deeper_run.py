@@ -26,8 +26,8 @@ from mammogan.evaluation.beyond.config import DeeperConfig, kept_folder
 from mammogan.evaluation.beyond.kept_pixels import KeptPixels
 from mammogan.evaluation.beyond.originals import Originals, Validation, choose_originals
 from mammogan.evaluation.beyond.shares import Calls, aligned
-from mammogan.evaluation.evaluate import columns
 from mammogan.evaluation.operating_points import OperatingPoint, operating_points
+from mammogan.evaluation.score_plan import columns
 from mammogan.evaluation.victims.export import key_file
 from mammogan.evaluation.victims.image_set import ImageSet
 from mammogan.evaluation.victims.kept_scores import KeptScores, Scorer
@@ -39,7 +39,8 @@ from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say
 from mammogan.models.networks import Critic
 from mammogan.training.parallel.ranks import choose_device
-from mammogan.training.run.trained_networks import choose_checkpoint, load_cad, run_of, trained_on
+from mammogan.training.run.checkpoint_files import choose_checkpoint, run_of, trained_on
+from mammogan.training.run.trained_networks import load_cad
 from mammogan.workspace import Resolution, Workspace
 
 OWN = "A"

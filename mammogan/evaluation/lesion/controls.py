@@ -30,7 +30,8 @@ from mammogan.evaluation.phantom_truth import LesionTruth, PhantomTruth, Removal
 from mammogan.evaluation.scores import probabilities
 from mammogan.evaluation.scores_file import keep, understood
 from mammogan.models.networks import Critic
-from mammogan.training.run.trained_networks import check_same_file, load_generator_with_facts
+from mammogan.training.run.checkpoint_files import check_same_file
+from mammogan.training.run.trained_networks import load_generator_with_facts
 
 Pixels = NDArray[np.uint16]
 

@@ -10,9 +10,9 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
 from mammogan.io.terminal import say
 from mammogan.training.run.checkpoint import load
+from mammogan.training.run.checkpoint_files import choose_checkpoint, run_of
 from mammogan.training.run.checkpoint_kind import IDENTITY, Kind, check_kind, described
 from mammogan.training.run.run_folder import STARTED_FROM, Run
-from mammogan.training.run.trained_networks import choose_checkpoint, run_of
 
 
 def start_inputs(run: Run, start_from: str) -> dict[str, Any]:

@@ -24,12 +24,13 @@ from mammogan.models.registry import (
 )
 from mammogan.training.run.cad_source import CadSource
 from mammogan.training.run.checkpoint import load
-from mammogan.training.run.checkpoint_files import OWN_ATTACK as OWN_ATTACK
-from mammogan.training.run.checkpoint_files import CheckpointFacts as CheckpointFacts
-from mammogan.training.run.checkpoint_files import check_same_file as check_same_file
-from mammogan.training.run.checkpoint_files import choose_checkpoint as choose_checkpoint
-from mammogan.training.run.checkpoint_files import run_of as run_of
-from mammogan.training.run.checkpoint_files import trained_on as trained_on
+from mammogan.training.run.checkpoint_files import (
+    CheckpointFacts,
+    check_same_file,
+    choose_checkpoint,
+    run_of,
+    trained_on,
+)
 from mammogan.training.run.checkpoint_kind import check_kind, with_weights
 from mammogan.training.run.run_folder import SOURCES
 

@@ -23,7 +23,8 @@ from mammogan.evaluation.clustered import AucComparison, auc_with_logit_interval
 from mammogan.evaluation.operating_points import OperatingPoint
 from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
-from mammogan.evaluation.scoring import Scoring, scored
+from mammogan.evaluation.score_plan import Scoring
+from mammogan.evaluation.scoring import scored
 from mammogan.evaluation.table1 import ROWS, Cases
 from mammogan.io.shell import shell_word
 from mammogan.workspace import Direction, Workspace
