@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -26,9 +27,9 @@ class Attacked:
     made: Bools
     """Which images the attack made, (N,)."""
 
-    @property
+    @cached_property
     def as_set(self) -> ImageSet:
-        """The images that the attack made."""
+        """The images that the attack made; hashed once, however many thresholds and victims ask."""
         every = zip(self.originals.samples, self.pixels, self.made, strict=True)
         return set_in_memory(self.name, [replace(real, pixels=new) for real, new, made in every if made])
 

@@ -27,20 +27,18 @@ from mammogan.evaluation.beyond.kept_pixels import KeptPixels
 from mammogan.evaluation.beyond.originals import Originals, Validation, choose_originals
 from mammogan.evaluation.beyond.shares import Calls, aligned
 from mammogan.evaluation.operating_points import OperatingPoint, operating_points
-from mammogan.evaluation.score_plan import columns
+from mammogan.evaluation.score_plan import columns, find_cad
 from mammogan.evaluation.victims.export import key_file
 from mammogan.evaluation.victims.image_set import ImageSet
 from mammogan.evaluation.victims.kept_scores import KeptScores, Scorer
 from mammogan.evaluation.victims.loading import load_victim, split_name
 from mammogan.evaluation.victims.outside import read_scores
 from mammogan.evaluation.victims.victim import NetworkVictim, Victim
-from mammogan.io.atomic import sha256
-from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say
 from mammogan.models.networks import Critic
 from mammogan.training.parallel.ranks import choose_device
-from mammogan.training.run.checkpoint_files import choose_checkpoint, run_of, trained_on
-from mammogan.training.run.trained_networks import load_cad
+from mammogan.training.run.cad_source import CadSource
+from mammogan.training.run.trained_networks import load_source
 from mammogan.workspace import Resolution, Workspace
 
 OWN = "A"
@@ -84,18 +82,12 @@ class DeeperRun:
         return Validation.of(self.workspace, self.resolution)
 
     @cached_property
-    def checkpoint(self) -> Path:
-        """The CAD's checkpoint. Raise MissingInput if there is none, UserError if it is of other mammograms."""
-        path = choose_checkpoint(self.models.cad_run(self.resolution))
-        if not path.is_file():
-            raise MissingInput(
-                f"no CAD for {self.resolution} in {path.parent}; run\n  mammogan train-cad --workspace "
-                f"{shell_word(self.models.root)} --resolution {self.resolution}"
-            )
+    def source(self) -> CadSource:
+        """Where the CAD comes from. Raise MissingInput if it is not there, UserError if it is of other mammograms."""
+        found = find_cad(self.models, self.resolution)
         index = ShardIndex.load(self.workspace.shards(self.resolution))
-        models = [(run_of(path).path.name, trained_on(path))]
-        check_domain(models, index, self.config.out_of_domain, self.config.origin_unknown)
-        return path
+        check_domain([(found.name, found.trained_on())], index, self.config.out_of_domain, self.config.origin_unknown)
+        return found
 
     @cached_property
     def device(self) -> str:
@@ -103,13 +95,13 @@ class DeeperRun:
 
     @cached_property
     def cad(self) -> Critic:
-        return load_cad(self.checkpoint.parent, self.device, which=str(self.checkpoint))
+        return load_source(self.source, self.device)
 
     @cached_property
     def victims_here(self) -> list[Victim]:
         """The victims that can be asked here, the workspace's CAD first."""
         named = [load_victim(text, self.device) for text in self.config.victim]
-        return [NetworkVictim(OWN, sha256(self.checkpoint), self.cad, self.device), *named]
+        return [NetworkVictim(OWN, self.source.sha256(), self.cad, self.device), *named]
 
     @cached_property
     def scorers(self) -> list[Scorer]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.evaluation.bootstrap import Bools, Figure, Floats
-from mammogan.evaluation.clustered import clustered_share
+from mammogan.evaluation.clustered import auc_with_logit_interval, clustered_share
 from mammogan.workspace import Direction
 
 
@@ -47,6 +47,13 @@ class Calls:
     def _share(self, counted: Bools, among: Bools, nobody: str) -> Figure:
         patients = [patient for patient, is_among in zip(self.patients, among, strict=True) if is_among]
         return clustered_share(counted[among], patients, nobody)
+
+
+def auc_figure(score: Floats, positive: Bools, patients: Sequence[str]) -> Figure:
+    """Return the area under the ROC curve with its interval on the logit; n/a without scores of both classes."""
+    if np.isnan(score).any() or positive.all() or not positive.any():
+        return Figure(None, reason="an AUC needs images of both classes")
+    return Figure(*auc_with_logit_interval(score, positive, patients))
 
 
 def aligned(scores: Floats, made: NDArray[np.bool_]) -> Floats:

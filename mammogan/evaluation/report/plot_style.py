@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mammogan.evaluation.bootstrap import Figure
 from mammogan.io.atomic import replaced_atomically
 from mammogan.io.png_text import DESCRIPTION
 
@@ -130,3 +131,13 @@ def rounded_limit(value: float) -> float:
         return 1.0
     decade = 10.0 ** math.floor(math.log10(value))
     return float(next(step * decade for step in (1, 1.5, 2, 3, 5, 8, 10) if step * decade >= value * (1 - 1e-9)))
+
+
+def mark_interval(
+    panel: Axes, figure: Figure, at: float, colour: str, mark: str = "o", hollow: bool = False, size: float = 5
+) -> None:
+    """Draw a figure as a mark on its interval, at the height ``at``; nothing if it has no value or no interval."""
+    if figure.value is None or figure.low is None or figure.high is None:
+        return
+    panel.hlines(at, figure.low, figure.high, color=colour, lw=0.24 * size)
+    panel.plot(figure.value, at, mark, color=colour, mfc="white" if hollow else colour, ms=size, clip_on=False)

@@ -13,7 +13,7 @@ from mammogan.evaluation.beyond.deeper_run import DeeperRun, main_point
 from mammogan.evaluation.beyond.section import Section, TitledTable
 from mammogan.evaluation.bootstrap import Figure
 from mammogan.evaluation.operating_points import OperatingPoint
-from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing
+from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing, mark_interval
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
 from mammogan.workspace import Direction
 
@@ -113,12 +113,8 @@ def _draw(rows: Sequence[AttackRow], main: OperatingPoint, path: Path) -> None:
     with drawing(path, 2, (9.2, 0.36 * len(rows) + 1.1)) as (_, panels):
         for panel, direction, colour in zip(panels, Direction, (REMOVE, INSERT), strict=True):
             for at, row in enumerate(rows):
-                figure = row.fooled[main.name][str(direction)]
-                if figure.value is None or figure.low is None or figure.high is None:
-                    continue
-                panel.hlines(at, figure.low, figure.high, color=colour, lw=1.4)
                 mark = "D" if row.kind == "generator" else "o"
-                panel.plot(figure.value, at, mark, color=colour, ms=6, clip_on=False)
+                mark_interval(panel, row.fooled[main.name][str(direction)], at, colour, mark, size=6)
             panel.set(xlim=(-0.03, 1.03), ylim=(len(rows) - 0.5, -0.5), xlabel="share of right calls that turn")
             panel.set_title(titles[direction])
         names = [f"{row.name} (rms {row.norms['rms_median']:.0f})" for row in rows]

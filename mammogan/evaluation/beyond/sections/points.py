@@ -16,10 +16,10 @@ from mammogan.errors import MissingInput
 from mammogan.evaluation.beyond.attack_sources import title_of
 from mammogan.evaluation.beyond.deeper_run import DeeperRun
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.beyond.shares import Calls
+from mammogan.evaluation.beyond.shares import Calls, auc_figure
 from mammogan.evaluation.bootstrap import Bools, Figure, Floats
 from mammogan.evaluation.calibration import Calibration, calibration
-from mammogan.evaluation.clustered import AucComparison, auc_with_logit_interval, compare_aucs
+from mammogan.evaluation.clustered import AucComparison, compare_aucs
 from mammogan.evaluation.operating_points import OperatingPoint
 from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
@@ -136,8 +136,7 @@ def _aucs(cases: Cases) -> tuple[Figure, Figure, AucComparison | None]:
     if not positive.any() or positive.all():
         nothing = Figure(None, reason="an AUC needs adversarial images of both classes")
         return nothing, nothing, None
-    real = Figure(*auc_with_logit_interval(before, positive, patients))
-    adversarial = Figure(*auc_with_logit_interval(after, ~positive, patients))
+    real, adversarial = auc_figure(before, positive, patients), auc_figure(after, ~positive, patients)
     return real, adversarial, compare_aucs(before, positive, after, ~positive, patients)
 
 

@@ -9,15 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 from torch import Tensor, nn
 
 from mammogan.evaluation.beyond.attack_sources import baseline_source
 from mammogan.evaluation.beyond.deeper_run import OWN, DeeperRun, main_point
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.bootstrap import Bools, Figure, Floats
-from mammogan.evaluation.clustered import auc_with_logit_interval
-from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing
+from mammogan.evaluation.beyond.shares import auc_figure
+from mammogan.evaluation.bootstrap import Figure
+from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing, mark_interval
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
 from mammogan.evaluation.victims.victim import NetworkVictim
 from mammogan.models.networks import Critic
@@ -69,7 +68,7 @@ def measure_robustness(run: DeeperRun) -> Section:
             continue
         threshold = main_point(run.points_of(scorer)).threshold
         positive, patients = run.originals.positive, run.originals.patients
-        rows.append(Withstood(victim.name, "", _auc(scorer.scores(run.originals.as_set), positive, patients), {}))
+        rows.append(Withstood(victim.name, "", auc_figure(scorer.scores(run.originals.as_set), positive, patients), {}))
         cad = cast("Critic", _AsCad(victim))
         batch = min(run.config.batch, victim.at_once)
         for text in run.config.baseline:
@@ -79,14 +78,9 @@ def measure_robustness(run: DeeperRun) -> Section:
             attacked = run.attacked(source)
             calls = run.calls(scorer, attacked, threshold)
             fooled = {str(direction): calls.fooled(direction) for direction in Direction}
-            rows.append(Withstood(victim.name, text.replace("=", " "), _auc(calls.after, positive, patients), fooled))
+            area = auc_figure(calls.after, positive, patients)
+            rows.append(Withstood(victim.name, text.replace("=", " "), area, fooled))
     return robustness_section(rows)
-
-
-def _auc(score: Floats, positive: Bools, patients: Sequence[str]) -> Figure:
-    if np.isnan(score).any() or positive.all() or not positive.any():
-        return Figure(None, reason="an AUC needs images of both classes")
-    return Figure(*auc_with_logit_interval(score, positive, patients))
 
 
 def robustness_section(rows: Sequence[Withstood]) -> Section:
@@ -119,10 +113,6 @@ def _draw(rows: Sequence[Withstood], path: Path) -> None:
     with drawing(path, 1, (7.2, 0.34 * len(shown) + 1.1)) as (_, (panel,)):
         for at, row in enumerate(shown):
             for direction, colour, offset in ((Direction.REMOVE, REMOVE, -0.14), (Direction.INSERT, INSERT, 0.14)):
-                figure = row.fooled[str(direction)]
-                if figure.value is None or figure.low is None or figure.high is None:
-                    continue
-                panel.hlines(at + offset, figure.low, figure.high, color=colour, lw=1.2)
-                panel.plot(figure.value, at + offset, "o", color=colour, ms=5, clip_on=False)
+                mark_interval(panel, row.fooled[str(direction)], at + offset, colour)
         panel.set_yticks(range(len(shown)), [f"{row.victim}: {row.attack}" for row in shown])
         panel.set(xlim=(-0.03, 1.03), ylim=(len(shown) - 0.5, -0.5), xlabel="share of right calls that turn")

@@ -12,11 +12,10 @@ import numpy as np
 
 from mammogan.evaluation.beyond.deeper_run import DeeperRun, main_point
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.beyond.shares import Calls
+from mammogan.evaluation.beyond.shares import Calls, auc_figure
 from mammogan.evaluation.bootstrap import Bools, Figure, Floats
-from mammogan.evaluation.clustered import auc_with_logit_interval
 from mammogan.evaluation.operating_points import OperatingPoint
-from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing
+from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing, mark_interval
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
 from mammogan.evaluation.victims.kept_scores import KeptScores, Scorer
 from mammogan.workspace import Direction
@@ -53,9 +52,7 @@ class VictimFacts:
     @property
     def auc(self) -> Figure:
         """Its AUC on the validation split."""
-        if self.positive.all() or not self.positive.any():
-            return Figure(None, reason="an AUC needs both classes")
-        return Figure(*auc_with_logit_interval(self.validation, self.positive, self.patients))
+        return auc_figure(self.validation, self.positive, self.patients)
 
 
 @dataclass(frozen=True)
@@ -170,11 +167,7 @@ def _draw(victims: Sequence[VictimFacts], rows: Sequence[TransferRow], found: Fo
             for at, row in enumerate(rows):
                 for direction, colour, offset in ((Direction.REMOVE, REMOVE, -0.14), (Direction.INSERT, INSERT, 0.14)):
                     figure = found[row.name][victim.name][str(direction)]
-                    if figure.value is None or figure.low is None or figure.high is None:
-                        continue
-                    panel.hlines(at + offset, figure.low, figure.high, color=colour, lw=1.2)
-                    inside = "white" if row.kind == "control" else colour
-                    panel.plot(figure.value, at + offset, "o", color=colour, mfc=inside, ms=5, clip_on=False)
+                    mark_interval(panel, figure, at + offset, colour, hollow=row.kind == "control")
             panel.set(xlim=(-0.03, 1.03), ylim=(len(rows) - 0.5, -0.5))
             panel.set_xticks([0, 0.5, 1], ["0", "50%", "100%"])
             panel.set_title(victim.name)
