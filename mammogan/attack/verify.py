@@ -5,6 +5,7 @@ Two things are compared: the signature in the file, where the workspace's key is
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import io
@@ -25,7 +26,7 @@ from mammogan.attack.signature import CHUNK, IN_WORDS, SigningKey, claim_text, p
 from mammogan.data.shards.codec import PNG_START, decode
 from mammogan.data.shards.index import INDEX
 from mammogan.errors import UserError
-from mammogan.io.atomic import is_file, sha256
+from mammogan.io.atomic import is_file, sha256, version
 from mammogan.io.records import read_record
 from mammogan.workspace import Workspace
 
@@ -186,11 +187,17 @@ def _indexes(path: Path, own: Workspace | None) -> Iterator[dict[str, Any]]:
 
 def _listed_pngs(own: Workspace | None) -> dict[str, str]:
     """Return the sha256 of every adversarial PNG by its key, as the workspace's indexes have it."""
-    indexes = (read_record(index) for index in sorted(own.root.glob(f"adversarial*/*/{INDEX}"))) if own else ()
+    indexes = sorted(own.root.glob(f"adversarial*/*/{INDEX}")) if own else []
+    return _pngs_in(tuple((index, version(index)) for index in indexes))
+
+
+@functools.lru_cache(maxsize=4)
+def _pngs_in(indexes: tuple[tuple[Path, tuple[int, ...]], ...]) -> dict[str, str]:
+    """Read these versions of the indexes, once for all files that are verified together."""
     return {
         sample["key"]: sample["png_sha256"]
-        for index in indexes
-        for shard in index.get("shards", ())
+        for index, _ in indexes
+        for shard in read_record(index).get("shards", ())
         for sample in shard.get("samples", ())
         if "png_sha256" in sample
     }
