@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 from mammogan.data.cohort.changes import changes
 from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
@@ -108,16 +108,7 @@ def outdated(options: Options, digest: Digest) -> str:
     rows = read_table(options.cohort)
     divided, names = division(rows, options.seed), Pseudonyms(load_salt(salt))
     mammograms = pseudonymous(rows, options.cohort, workspace, names, options.seed, folders_of(workspace, divided))
-    settings = settings_of(
-        of_cohort(mammograms),
-        divided,
-        shard_images=options.shard_images,
-        voi=options.voi,
-        voi_index=options.voi_index,
-        fit=options.fit,
-        clean_background=options.clean_background,
-        codec=options.codec,
-    )
+    settings = settings_of(of_cohort(mammograms), divided, **conversion(options))
     found = [read_settings(file) for file in held.values() if file.is_file()]
     differing = {name: values for one in found for name, values in differences(one, settings).items()}
     if COHORT in differing or ADDITIONS in differing:
@@ -126,6 +117,12 @@ def outdated(options: Options, digest: Digest) -> str:
         return "the table has grown"
     before, now = ({name: values[at] for name, values in differing.items()} for at in (0, 1))
     return other_options(before, now)
+
+
+def conversion(options: Options) -> dict[str, Any]:
+    """Return the options that decide what is in the shards, besides the table."""
+    names = ("shard_images", "voi", "voi_index", "fit", "clean_background", "codec")
+    return {name: getattr(options, name) for name in names}
 
 
 def execute(options: Options) -> int:
@@ -156,16 +153,11 @@ def make(options: Options) -> int:
         resolutions,
         seed=options.seed,
         jobs=options.jobs,
-        shard_images=options.shard_images,
         salt_file=options.salt_file,
         overwrite=options.overwrite,
-        voi=options.voi,
-        voi_index=options.voi_index,
-        fit=options.fit,
-        clean_background=options.clean_background,
         file_seconds=options.file_seconds,
         max_failures=options.max_failures,
-        codec=options.codec,
+        **conversion(options),
     )
     for line in report.lines():
         say(line)
