@@ -19,13 +19,19 @@ CONVERSION = ("resolution", "voi", "voi_index", "fit", "kernel", "clean_backgrou
 
 
 def card(
-    name: str, state: Mapping[str, Any], recorded: Mapping[str, Any], index: ShardIndex | None, nearest: Nearest | None
+    name: str,
+    state: Mapping[str, Any],
+    recorded: Mapping[str, Any],
+    known: str | None,
+    index: ShardIndex | None,
+    nearest: Nearest | None,
 ) -> str:
-    """Return the card as Markdown. ``index`` is of the shards it was trained on; None if these are not at hand."""
+    """Return the card as Markdown. ``known``: the fingerprint of the shards that it was trained on, if anything says
+    it; ``index`` is of these shards, None if they are not at hand."""
     parts = [
         [f"# {name}", "", f"This is {described(dict(state))}, exported by MammoGAN."],
         ["## Intended use", "", *_use(kind_of(dict(state)))],
-        ["## What it was trained on", "", *(_data(index) if index else _unknown(recorded))],
+        ["## What it was trained on", "", *(_data(index) if index else _unknown(known))],
         ["## How well it does on the validation mammograms", "", *_figures(state)],
         ["## What is known of memorised training mammograms", "", *_memorised(state, nearest)],
         ["## Settings", "", *_settings(state, recorded)],
@@ -81,12 +87,12 @@ def _conversion(index: ShardIndex) -> list[str]:
     return [f"{name} {index.settings[name]}" for name in CONVERSION if name in index.settings]
 
 
-def _unknown(recorded: Mapping[str, Any]) -> Iterator[str]:
+def _unknown(known: str | None) -> Iterator[str]:
     yield "**Not known here.** The shards that it was trained on are not beside its run, or are others by now."
-    if recorded.get("shards_sha256"):
-        yield f"Its run records their fingerprint: `{recorded['shards_sha256']}`."
+    if known:
+        yield f"Its run or its weights record their fingerprint: `{known}`."
     else:
-        yield "Its run does not record which they were: **origin unknown**."
+        yield "Neither its run nor its weights record which they were: **origin unknown**."
 
 
 def _figures(state: Mapping[str, Any]) -> Iterator[str]:

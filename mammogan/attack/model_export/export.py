@@ -13,10 +13,10 @@ from mammogan.io.records import read_yaml_record, write_yaml_record
 from mammogan.io.terminal import say
 from mammogan.training.parallel.ranks import choose_device
 from mammogan.training.run.checkpoint import load
-from mammogan.training.run.checkpoint_files import choose_checkpoint
+from mammogan.training.run.checkpoint_files import choose_checkpoint, trained_on
 from mammogan.training.run.checkpoint_kind import check_kind, kind_of
 from mammogan.training.run.exported import write_exported, write_sums
-from mammogan.training.run.run_folder import REMEDY, Run
+from mammogan.training.run.run_folder import REMEDY
 from mammogan.training.run.trained_networks import network_of
 from mammogan.workspace import EXPORTED, Direction
 
@@ -51,11 +51,12 @@ def export_model(
     if (folder / EXPORTED).exists() and not overwrite:
         raise UserError(f"{folder} holds an exported model already; give another --out, or --overwrite")
     recorded = _recorded(run)
-    index = _trained_on(run, recorded)
+    known = trained_on(path, state)
+    index = _index_of(run, recorded, known)
     nearest = _nearest(path, state, index, outputs, training_images, device)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / EXPORTED).unlink(missing_ok=True)  # the folder counts as exported when this file is there, so it is last
-    write_card(folder, card(folder.name, state, recorded, index, nearest))
+    write_card(folder, card(folder.name, state, recorded, known, index, nearest))
     if recorded:
         write_yaml_record(folder / "config.yaml", recorded)
     write_exported(folder / EXPORTED, state)
@@ -82,14 +83,14 @@ def _recorded(run: Path) -> dict[str, Any]:
     return recorded
 
 
-def _trained_on(run: Path, recorded: dict[str, Any]) -> ShardIndex | None:
+def _index_of(run: Path, recorded: dict[str, Any], known: str | None) -> ShardIndex | None:
     """Return the index of the shards that the run was trained on, if they are beside it; None if not."""
     resolution = recorded.get("config", {}).get("resolution")
     shards = run.absolute().parent.parent / "shards" / str(resolution)
     if not (shards / "index.json").is_file():
         return None
     index = ShardIndex.load(shards)
-    return index if Run(run).shards_sha256 == index.fingerprint else None
+    return index if known == index.fingerprint else None
 
 
 def _nearest(

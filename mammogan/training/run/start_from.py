@@ -10,7 +10,7 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
 from mammogan.io.terminal import say
 from mammogan.training.run.checkpoint import load
-from mammogan.training.run.checkpoint_files import choose_checkpoint, run_of
+from mammogan.training.run.checkpoint_files import choose_checkpoint, trained_on
 from mammogan.training.run.checkpoint_kind import IDENTITY, Kind, check_kind, described
 from mammogan.training.run.run_folder import STARTED_FROM, Run
 
@@ -25,7 +25,7 @@ def start_inputs(run: Run, start_from: str) -> dict[str, Any]:
     if run.started_from:
         return run.started_from
     path = _checkpoint(start_from)
-    return dict(zip(STARTED_FROM, (sha256(path), run_of(path).shards_sha256), strict=True))
+    return dict(zip(STARTED_FROM, (sha256(path), trained_on(path)), strict=True))
 
 
 def start_state(start_from: str, kind: Kind, ours: dict[str, Any], shards: Path) -> dict[str, Any]:
@@ -48,8 +48,8 @@ def start_state(start_from: str, kind: Kind, ours: dict[str, Any], shards: Path)
             f"{', '.join(differing)}. Give this training the same, or start from another run"
         )
     say(f"The training begins with the weights of {path}.")
-    trained_on = run_of(path).shards_sha256
-    if trained_on is None or ShardIndex.load(shards).added_since(trained_on) is None:
+    theirs = trained_on(path, state)
+    if theirs is None or ShardIndex.load(shards).added_since(theirs) is None:
         say(
             "WARNING: these weights were trained on other mammograms, or do not say on which. If some of those women "
             "are in validation or test here, the figures will be too good"
