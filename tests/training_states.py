@@ -11,7 +11,7 @@ import torch
 from conftest import SMALL
 from trainings import SUFFIX, command
 
-from mammogan.training.run.run_folder import Run
+from mammogan.training.run.run_folder import CHECKPOINTS, Run
 from mammogan.workspace import Direction, Workspace
 
 
@@ -22,6 +22,11 @@ def run_of(kind: str, workspace: Workspace) -> Run:
         else workspace.gan_run(SMALL, Direction(kind.removesuffix(SUFFIX)))
     )
     return Run(path)
+
+
+def result_of(run: Run) -> dict[str, Any]:
+    """What done.json says of the result, without hashes of files, which hold how many lines the log has."""
+    return {name: value for name, value in run.facts.items() if name != CHECKPOINTS}
 
 
 def killed_after(kind: str, workspace: Workspace, batches: int) -> None:

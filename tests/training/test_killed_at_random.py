@@ -26,8 +26,9 @@ import pytest
 import trainings
 from conftest import ROOT, SMALL
 from generators import save_all
-from training_states import assert_same
+from training_states import assert_same, result_of
 
+from mammogan.attack.signature import SigningKey
 from mammogan.cluster.local import SETTLE
 from mammogan.training.run.checkpoint import load, load_newest
 from mammogan.training.run.run_folder import Run
@@ -143,7 +144,7 @@ def training(kind: str, begun: Workspace, finished: Workspace) -> Work:
         return "between checkpoints" if run.has_state else "before the first checkpoint"
 
     def same(cut: Workspace, whole: Workspace) -> None:
-        assert run_of(kind, cut).done.read_text() == run_of(kind, whole).done.read_text()
+        assert result_of(run_of(kind, cut)) == result_of(run_of(kind, whole))
         for name in ("newest.pt", "best.pt"):
             found, expected = (run_of(kind, w).newest.with_name(name) for w in (cut, whole))
             assert found.exists() == expected.exists()
@@ -214,6 +215,7 @@ def works(converted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> dic
     untrained = Workspace(root / "untrained")
     shutil.copytree(converted.root, untrained.root)
     save_all(untrained, SMALL)
+    SigningKey.of(untrained)  # both sign with one workspace's key, or no two files could be alike
     return {"cad": cad, "gan": gan, "generation": generation(untrained, Workspace(root / "altered"))}
 
 

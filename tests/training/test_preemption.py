@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import trainings
 from clusters import wait_for
-from training_states import assert_close, assert_same
+from training_states import assert_close, assert_same, result_of
 from trainings import CAD, COMPUTE, GAN, SIGNAL, codes, command, run_on_ranks, signalled, start_ranks
 
 from mammogan.training import cad, gan
@@ -59,7 +59,7 @@ def undisturbed(converted: Workspace, tmp_path_factory: pytest.TempPathFactory) 
 
 def assert_undisturbed(kind: str, workspace: Workspace, undisturbed: Workspace) -> None:
     found, expected = run_of(kind, workspace), run_of(kind, undisturbed)
-    assert found.done.read_text() == expected.done.read_text()
+    assert result_of(found) == result_of(expected)
     assert_same(load(found.newest), load(expected.newest))
     if expected.best.is_file():
         assert_same(load(found.best), load(expected.best))
