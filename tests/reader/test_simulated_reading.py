@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,16 @@ def test_a_connection_that_the_server_has_closed_meanwhile_is_opened_again(proce
     process.kill()
     process.start()
     assert browser.state("/me") == before
+
+
+def test_the_server_answers_at_once_on_a_connection_that_is_kept_open(process: Process) -> None:
+    browser = Browser(process.port, link_of(process.folder.path, "R1"))
+    took = []
+    for _ in range(20):
+        began = time.monotonic()
+        browser.get("/me")
+        took.append(time.monotonic() - began)
+    assert min(took[1:]) < 0.03, "each answer waited for an acknowledgement, which takes 0.04 s"
 
 
 def test_a_changed_key_is_not_believed(read: Workspace, tmp_path: Path) -> None:

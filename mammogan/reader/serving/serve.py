@@ -149,7 +149,8 @@ def _listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens, before anything is written; raise UserError where that is impossible."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.socket(family)
+        # asyncio sends at once (TCP_NODELAY) only on sockets that name their protocol; others wait 40 ms an answer.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
     except OSError as error:
