@@ -183,7 +183,7 @@ class EvaluateConfig:
     threshold: float = 0.5
     """A mammogram whose probability of cancer is above this is called positive."""
     bootstrap: int = 2000
-    """Number of bootstrap resamples of the patients for the 95% intervals."""
+    """Number of bootstrap resamples of the patients for the 95% intervals of medians."""
     seed: int = 0
     """Seed of the bootstrap."""
     models: Path | None = None

@@ -25,17 +25,13 @@ class Options:
     """Folder for the pooled table."""
     threshold: float = 0.5
     """A mammogram whose probability of cancer is above this is called positive."""
-    bootstrap: int = 2000
-    """Number of bootstrap resamples of the patients for the 95% intervals."""
-    seed: int = 0
-    """Seed of the bootstrap."""
 
 
 def execute(options: Options) -> None:
     from mammogan.evaluation.pooled_folds import pool_folds
     from mammogan.io.terminal import say
 
-    table = pool_folds(options.workspaces, options.out, options.threshold, options.bootstrap, options.seed)
+    table = pool_folds(options.workspaces, options.out, options.threshold)
     say(f"{table.read_text(encoding='utf-8')}\nwritten to {options.out}")
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
-from mammogan.evaluation.bootstrap import Bools, Figure, Floats
+from mammogan.evaluation.figure import Bools, Figure, Floats
 
 Z95 = float(norm.ppf(0.975))
 
@@ -41,14 +41,24 @@ def design_effect(hits: Bools, patients: Sequence[str]) -> float:
     return max(1.0, float(variance / (share * (1 - share) / n)))
 
 
-def clustered_share(hits: Bools, patients: Sequence[str], nobody: str) -> Figure:
-    """Return a share with Wilson's 95% interval on the images divided by the design effect (n effective images)."""
-    n, count = len(hits), int(hits.sum())
+ONE_PATIENT = "one patient: how much her images agree is not known"
+
+
+def clustered_share(counted: Bools, among: Bools, patients: Sequence[str], why_empty: str) -> Figure:
+    """Return the share of images with ``counted`` among those with ``among``, arrays of shape (n,) as ``patients``.
+
+    Its interval is Wilson's, at 95%, on the images divided by the design effect (n effective images). ``why_empty`` is
+    the reason if there are none.
+    """
+    own = [patient for patient, is_among in zip(patients, among, strict=True) if is_among]
+    hits = counted[among]
+    n, count, women = len(hits), int(hits.sum()), len(set(own))
     if n == 0:
-        return Figure(None, numerator=0, denominator=0, reason=nobody)
-    effective = n / design_effect(hits, patients)
-    low, high = wilson(count / n, effective)
-    return Figure(count / n, low, high, count, n, patients=len(set(patients)))
+        return Figure(None, numerator=0, denominator=0, reason=why_empty, patients=0)
+    if women == 1:
+        return Figure(count / n, None, None, count, n, interval_reason=ONE_PATIENT, patients=1)
+    low, high = wilson(count / n, n / design_effect(hits, own))
+    return Figure(count / n, low, high, count, n, patients=women)
 
 
 def wilson(share: float, n: float) -> tuple[float, float]:
@@ -103,20 +113,39 @@ def compare_aucs(
     return AucComparison(parts[0][0], parts[1][0], covariance)
 
 
+def clustered_auc(positive: Bools, score: Floats, patients: Sequence[str]) -> Figure:
+    """Return the area under the ROC curve, tied pairs counting one half, with its 95% interval on the logit.
+
+    n/a if a class is missing or a score is NaN; no interval if all images of a class are one patient's.
+    """
+    if positive.all() or not positive.any():
+        found = "no images" if not len(positive) else f"only {'positive' if positive.all() else 'negative'} images"
+        return Figure(None, reason=f"{found}: an AUC needs both classes")
+    if np.isnan(score).any():
+        return Figure(None, reason="not all images have a score")
+    area, low, high = auc_with_logit_interval(score, positive, patients)
+    for name, own in (("positive", positive), ("negative", ~positive)):
+        if len({patient for patient, is_own in zip(patients, own, strict=True) if is_own}) == 1:
+            return Figure(area, interval_reason=f"all {name} images are one patient's")
+    return Figure(area, low, high)
+
+
 def auc_with_logit_interval(score: Floats, labels: Bools, patients: Sequence[str]) -> tuple[float, float, float]:
     """Return the AUC and its 95% interval, computed on the logit so that it stays within 0 and 1.
 
-    An AUC of 0 or 1 has no standard error by formula: the interval is then that of half a wrong pair.
+    An AUC of 0 or 1 has no standard error by formula. The interval is then Wilson's of as many outcomes, all alike, as
+    the class with fewer patients has: wider than need be rather than without width.
     """
     area, influence = _influence(score, labels)
     _, cluster = np.unique(np.asarray(patients), return_inverse=True)
+    if area in (0, 1):
+        fewest = min(len(np.unique(cluster[own])) for own in (labels, ~labels))
+        return area, *wilson(area, fewest)
     error = math.sqrt(max(_covariance(influence, labels, influence, labels, cluster), 0.0))
-    pairs = int(labels.sum()) * int((~labels).sum())
-    inside = min(max(area, 0.5 / pairs), 1 - 0.5 / pairs)
-    half = Z95 * max(error, 0.5 / pairs) / (inside * (1 - inside))
-    logit = math.log(inside / (1 - inside))
+    half = Z95 * error / (area * (1 - area))
+    logit = math.log(area / (1 - area))
     low, high = (1 / (1 + math.exp(-end)) for end in (logit - half, logit + half))
-    return area, min(low, area), max(high, area)
+    return area, low, high
 
 
 def _influence(score: Floats, positive: Bools) -> tuple[float, Floats]:

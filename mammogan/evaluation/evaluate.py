@@ -11,6 +11,7 @@ from mammogan.attack.config import EvaluateConfig, report_folder
 from mammogan.attack.domain_check import notice_of_another_cad
 from mammogan.attack.folder import AdversarialFolder
 from mammogan.data.shards.index import ShardIndex
+from mammogan.evaluation.bootstrap import Resampling
 from mammogan.evaluation.critics import notice_of_weak_cad, notices_of_dead_critics
 from mammogan.evaluation.examples import Samples, choose, collect
 from mammogan.evaluation.lesion.controls import ControlScore
@@ -76,8 +77,9 @@ def measure(
     made["training"] = training_facts(run, made["generators"], models)
     index = ShardIndex.load(workspace.shards(resolution))
     made["cohort"] = cohort_facts(workspace, index, scoring.population)
+    resampling = Resampling(config.bootstrap, config.seed)
     result = summarise(
-        *(resolution, scores, config.threshold, config.bootstrap, config.seed, made),
+        *(resolution, scores, config.threshold, resampling, made),
         *(workspace.objective, controls),
     )
     runs = {models.run(made["run"]) for made in made["generators"].values()}

@@ -14,7 +14,8 @@ from mammogan.attack.folder import real_shard
 from mammogan.data.inspect.population import population_of
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput
-from mammogan.evaluation.bootstrap import Figure, PatientBootstrap
+from mammogan.evaluation.clustered import clustered_auc, clustered_share
+from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.predictions import Prediction, write_predictions
 from mammogan.evaluation.score_plan import find_cad
 from mammogan.evaluation.scores import predict, probabilities
@@ -74,14 +75,18 @@ def _predictions(
 
 
 def _figures(rows: list[Prediction], config: EvaluateConfig) -> dict[str, Figure]:
-    bootstrap = PatientBootstrap([row.patient for row in rows], config.bootstrap, config.seed)
+    patients = [row.patient for row in rows]
     positive = np.array([row.label == "positive" for row in rows])
     probability = np.array([row.probability for row in rows])
     called = probability > config.threshold
     return {
-        "AUC": bootstrap.auc(positive, probability),
-        "positives called positive": bootstrap.share(called, positive, "no positive mammograms in this split"),
-        "negatives called negative": bootstrap.share(~called, ~positive, "no negative mammograms in this split"),
+        "AUC": clustered_auc(positive, probability, patients),
+        "positives called positive": clustered_share(
+            called, positive, patients, "no positive mammograms in this split"
+        ),
+        "negatives called negative": clustered_share(
+            ~called, ~positive, patients, "no negative mammograms in this split"
+        ),
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from mammogan.data.cohort.workspace_table import rows_by_key
 from mammogan.errors import MissingInput, UserError
-from mammogan.evaluation.bootstrap import Figure
+from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.predictions import COLUMNS, Prediction
 from mammogan.evaluation.report.tables import escaped, interval_text, value_text
 from mammogan.evaluation.table1 import ROWS, Cases, table1
@@ -24,8 +24,9 @@ from mammogan.workspace import Workspace
 
 NOTE = (
     "Each fold's CAD and generators were trained without its test patients. Pooled shares count every patient once; a "
-    "pooled AUC compares probabilities of different CADs, so look at the folds' own beside it. The intervals resample "
-    "patients and do not hold the variation of the training, which the standard deviation of the folds shows."
+    "pooled AUC compares probabilities of different CADs, so look at the folds' own beside it. The intervals count "
+    "the images of a patient as alike and do not hold the variation of the training, which the "
+    "standard deviation of the folds shows."
 )
 
 CSV_COLUMNS = ("column", "row", "value", "low", "high", "folds_low", "folds_high", "folds_sd")
@@ -49,7 +50,7 @@ class Pooled:
         return {"folds": len(values), "low": min(values), "high": max(values), "sd": sd}
 
 
-def pool_folds(workspaces: Sequence[Path], out: Path, threshold: float, draws: int, seed: int) -> Path:
+def pool_folds(workspaces: Sequence[Path], out: Path, threshold: float) -> Path:
     """Write pooled.md, pooled.csv and pooled.json into ``out`` and return the first.
 
     Raise MissingInput if a fold is not evaluated, and UserError if a mammogram is tested in two folds or the folds have
@@ -63,10 +64,10 @@ def pool_folds(workspaces: Sequence[Path], out: Path, threshold: float, draws: i
     found = []
     for column in by_fold[0]:
         folds = [fold[column] for fold in by_fold]
-        figures = [table1(Cases.pair(fold), threshold, draws, seed) for fold in folds]
+        figures = [table1(Cases.pair(fold), threshold) for fold in folds]
         together = Cases.pair([_of_fold(row, number) for number, fold in enumerate(folds, 1) for row in fold])
-        found.append(Pooled(column, table1(together, threshold, draws, seed), figures))
-    facts = {"folds": len(workspaces), "threshold": threshold, "bootstrap": {"draws": draws, "seed": seed}}
+        found.append(Pooled(column, table1(together, threshold), figures))
+    facts = {"folds": len(workspaces), "threshold": threshold}
     write_json(out / "pooled.json", {"schema": 1, **facts, "made_by": made_by(), "columns": [*map(_values, found)]})
     tables.write(out / "pooled.csv", CSV_COLUMNS, _rows(found))
     write_text(out / "pooled.md", _markdown(found, len(workspaces)))

@@ -11,8 +11,9 @@ import numpy as np
 
 from mammogan.attack.config import column_folder, column_name
 from mammogan.data.inspect.population import Population
-from mammogan.evaluation.bootstrap import Figure
+from mammogan.evaluation.bootstrap import Resampling
 from mammogan.evaluation.examples import Example
+from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.forensics.giveaways import giveaways
 from mammogan.evaluation.lesion.controls import ControlScore
 from mammogan.evaluation.lesion.summary import control_summary, insertion_summary, removal_summary
@@ -91,8 +92,7 @@ def summarise(
     resolution: Resolution,
     scored: Sequence[Scored],
     threshold: float,
-    draws: int,
-    seed: int,
+    resampling: Resampling,
     provenance: dict[str, Any],
     objective: str = "study",
     controls: Sequence[ControlScore] | None = None,
@@ -101,8 +101,8 @@ def summarise(
     measured."""
     predictions = [s.real for s in scored] + [s.fake for s in scored if s.fake]
     cases = Cases.pair(predictions, {s.real.key: s.density for s in scored})
-    table = table1(cases, threshold, draws, seed)
-    by_density = fooled_by_density(cases, threshold, draws, seed)
+    table = table1(cases, threshold)
+    by_density = fooled_by_density(cases, threshold)
     secondary = {
         "sensitivity": dataclasses.asdict(table["positives_right"]),
         "specificity": dataclasses.asdict(table["negatives_right"]),
@@ -111,13 +111,13 @@ def summarise(
         "fooled_by_density": {d: {k: dataclasses.asdict(f) for k, f in by.items()} for d, by in by_density.items()},
     }
     removed = [s.real.patient for s in scored if s.change and s.fake and s.fake.direction == Direction.REMOVE]
-    truth = removal_summary(_changes(scored, Direction.REMOVE), removed)
+    truth = removal_summary(_changes(scored, Direction.REMOVE), removed, resampling)
     return Result(
         *(resolution, predictions, cases, table, secondary, truth, provenance),
         objective=objective,
         forensics=giveaways(scored),
-        insertion=insertion_summary(scored, threshold, draws, seed),
-        controls=control_summary(scored, controls, threshold, draws, seed),
+        insertion=insertion_summary(scored, threshold, resampling),
+        controls=control_summary(scored, controls, threshold, resampling),
     )
 
 

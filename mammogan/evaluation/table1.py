@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mammogan.evaluation.bootstrap import Bools, Figure, PatientBootstrap
+from mammogan.evaluation.clustered import clustered_auc, clustered_share
+from mammogan.evaluation.figure import Bools, Figure
 from mammogan.evaluation.predictions import Prediction
 from mammogan.workspace import HIGH, LOW, Direction
 
@@ -76,35 +77,36 @@ class Cases:
         )
 
 
-def table1(cases: Cases, threshold: float, draws: int, seed: int) -> dict[str, Figure]:
+def table1(cases: Cases, threshold: float) -> dict[str, Figure]:
     """Return the figures of ROWS. A mammogram whose probability is above ``threshold`` is called positive."""
-    bootstrap = PatientBootstrap(cases.patients, draws, seed)
     right, turned = _calls(cases, threshold)
     tried = right & cases.has_adversarial
     figures = {
-        "auc_real": bootstrap.auc(cases.positive, cases.before),
-        "auc_adversarial": _auc_adversarial(cases, draws, seed),
+        "auc_real": clustered_auc(cases.positive, cases.before, cases.patients),
+        "auc_adversarial": _auc_adversarial(cases),
     }
     for direction, read, fooled in (
         (Direction.REMOVE, "positives_right", "fooled_remove"),
         (Direction.INSERT, "negatives_right", "fooled_insert"),
     ):
         own = cases.of(direction)
-        figures[read] = bootstrap.share(right, own, f"no {direction.source} mammograms in this split")
-        figures[fooled] = bootstrap.share(turned, tried & own, _why_none(cases, right, direction))
-    figures["fooled_both"] = bootstrap.share(turned, tried, "no adversarial version of a correctly called mammogram")
+        nobody = f"no {direction.source} mammograms in this split"
+        figures[read] = clustered_share(right, own, cases.patients, nobody)
+        figures[fooled] = clustered_share(turned, tried & own, cases.patients, _why_none(cases, right, direction))
+    nobody = "no adversarial version of a correctly called mammogram"
+    figures["fooled_both"] = clustered_share(turned, tried, cases.patients, nobody)
     return {name: figures[name] for name in ROWS}
 
 
-def fooled_by_density(cases: Cases, threshold: float, draws: int, seed: int) -> dict[str, dict[str, Figure]]:
+def fooled_by_density(cases: Cases, threshold: float) -> dict[str, dict[str, Figure]]:
     """Return direction -> density -> share of fooled calls; empty if no density is known."""
-    bootstrap = PatientBootstrap(cases.patients, draws, seed)
     right, turned = _calls(cases, threshold)
+    tried = right & cases.has_adversarial
     known = sorted({str(d) for d in cases.density if d})
     return {
         str(direction): {
-            d: bootstrap.share(
-                turned, right & cases.has_adversarial & cases.of(direction) & (cases.density == d), "no such image"
+            d: clustered_share(
+                turned, tried & cases.of(direction) & (cases.density == d), cases.patients, "no such image"
             )
             for d in known
         }
@@ -132,13 +134,13 @@ def _calls(cases: Cases, threshold: float) -> tuple[Bools, Bools]:
     return right, turned
 
 
-def _auc_adversarial(cases: Cases, draws: int, seed: int) -> Figure:
+def _auc_adversarial(cases: Cases) -> Figure:
     """Return the AUC over the adversarial images, where those made from negatives count as positive."""
     has_adversarial = cases.has_adversarial
     if not has_adversarial.any():
         return Figure(None, reason="no adversarial mammograms")
     patients = [p for p, has in zip(cases.patients, has_adversarial, strict=True) if has]
-    return PatientBootstrap(patients, draws, seed).auc(~cases.positive[has_adversarial], cases.after[has_adversarial])
+    return clustered_auc(~cases.positive[has_adversarial], cases.after[has_adversarial], patients)
 
 
 def _why_none(cases: Cases, right: Bools, direction: Direction) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from mammogan.data.blobs.disc import best_disc
 from mammogan.data.shards.reader import Sample
+from mammogan.evaluation.bootstrap import Resampling
 from mammogan.evaluation.lesion.change_measures import DISC_MM, Insertion, RealBlob, count_blobs, measure_insertion
 from mammogan.evaluation.lesion.controls import ControlScore
 from mammogan.evaluation.lesion.summary import control_summary, insertion_summary, removal_summary, spread
@@ -18,6 +19,8 @@ from mammogan.evaluation.scores import Change, Scored
 
 SHAPE = (100, 80)
 SPACING = [1.0, 1.0]
+PATIENTS = [f"p{i}" for i in range(12)]
+RESAMPLING = Resampling(100, 0)
 
 
 def disc(row: int, column: int, radius: float) -> np.ndarray:
@@ -60,12 +63,12 @@ def test_energy_near_and_decibel_of_a_change_calculated_manually() -> None:
 def test_three_decibel_counts_the_images_that_came_that_close() -> None:
     distances = (0.4 * 10 ** (-2.9 / 20), 0.4 * 10 ** (-3.1 / 20), 0.1, 0.5)
     removals = [Removal(1.0, 0.1, 0.4, removed) for removed in distances]
-    found = removal_summary([Change(1.0, 1.0, removal) for removal in removals])
+    found = removal_summary([Change(1.0, 1.0, removal) for removal in removals], PATIENTS[: len(removals)], RESAMPLING)
     assert found is not None
     assert (found["three_db"]["numerator"], found["three_db"]["denominator"]) == (2, 4)
     assert found["closer_db"]["median"] == pytest.approx(3.0)
     assert found["closer_db"]["mean"] == pytest.approx(np.mean([r.closer_db for r in removals]))
-    assert spread([None, 1.0, 3.0])["mean"] == 2.0
+    assert spread([None, 1.0, 3.0], PATIENTS[:3], RESAMPLING)["mean"] == 2.0
 
 
 def test_a_compact_change_is_one_blob_in_one_disc() -> None:
@@ -139,13 +142,13 @@ def test_found_means_above_the_negatives_threshold_at_the_changes_centre() -> No
         removed("g", 0.9, 0.1, response=4.0, at_lesion=True),
         removed("h", 0.9, 0.1, response=9.0, at_lesion=False),
     ]
-    found = insertion_summary(every, 0.5, 100, 0)
+    found = insertion_summary(every, 0.5, RESAMPLING)
     assert found is not None and found["blob_threshold"] == pytest.approx(4.2)
     counted = {n: (found[n]["numerator"], found[n]["denominator"]) for n in ("found", "found_and_fooled")}
     assert counted == {"found": (3, 5), "found_and_fooled": (1, 4)}
     assert (found["real_lesions_found"]["numerator"], found["real_lesions_found"]["denominator"]) == (1, 3)
     assert found["blobs"]["median"] == 1 and found["in_disc"]["mean"] == pytest.approx(0.9)
-    assert insertion_summary(every[5:], 0.5, 100, 0) is None
+    assert insertion_summary(every[5:], 0.5, RESAMPLING) is None
 
 
 def test_controls_are_counted_among_the_positives_that_the_cad_called_correctly() -> None:
@@ -153,11 +156,11 @@ def test_controls_are_counted_among_the_positives_that_the_cad_called_correctly(
     perfect = Removal(1.0, 0.1, 0.4, 0.2)
     controls = [ControlScore(s.real.key, "twin", 0.2, perfect) for s in every]
     controls += [ControlScore(s.real.key, "contrast", 0.6, None) for s in every]
-    rows = control_summary(every, controls, 0.5, 100, 0)
+    rows = control_summary(every, controls, 0.5, RESAMPLING)
     assert rows is not None
     counted = {name: (row["fooled"]["numerator"], row["fooled"]["denominator"]) for name, row in rows.items()}
     assert counted["generator"] == (1, 2) and counted["twin"] == (2, 2) and counted["contrast"] == (0, 2)
     assert rows["twin"]["closer_db"]["median"] == pytest.approx(6.02, abs=0.01)
     assert rows["twin"]["three_db"]["numerator"] == 3 and rows["contrast"]["closer_db"]["median"] is None
     assert rows["identity"]["reason"] == "not trained" and rows["identity"]["fooled"]["value"] is None
-    assert control_summary(every, None, 0.5, 100, 0) is None
+    assert control_summary(every, None, 0.5, RESAMPLING) is None

@@ -83,7 +83,7 @@ def fold(root: Path, number: int, images: int, fooled: int) -> Path:
 
 def test_pooled_shares_count_all_folds_and_patients_of_two_folds_stay_two(tmp_path: Path) -> None:
     folds = [fold(tmp_path, 1, 8, 8), fold(tmp_path, 2, 8, 2), fold(tmp_path, 3, 4, 1)]
-    checked("launch/pool_folds.py", *folds, "--out", tmp_path / "pooled", "--bootstrap", "200")
+    checked("launch/pool_folds.py", *folds, "--out", tmp_path / "pooled")
     (column,) = read_json(tmp_path / "pooled" / "pooled.json")["columns"]
     pooled = column["pooled"]["fooled_remove"]
     assert (pooled["numerator"], pooled["denominator"]) == (11, 20)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mammogan.evaluation.bootstrap import Bools, Figure, Floats
-from mammogan.evaluation.clustered import auc_with_logit_interval, clustered_share
+from mammogan.evaluation.clustered import clustered_share
+from mammogan.evaluation.figure import Bools, Figure, Floats
 from mammogan.workspace import Direction
 
 
@@ -34,7 +34,7 @@ class Calls:
 
     def read(self, direction: Direction) -> Figure:
         """Return the share of originals of a class that are called right."""
-        return self._share(self.right, self.of(direction), f"no {direction.source} mammograms")
+        return clustered_share(self.right, self.of(direction), self.patients, f"no {direction.source} mammograms")
 
     def fooled(self, direction: Direction | None) -> Figure:
         """Return the share of right calls that the attack turns; None: of both classes together."""
@@ -42,18 +42,8 @@ class Calls:
         tried = self.right & own & ~np.isnan(self.after)
         with np.errstate(invalid="ignore"):
             turned = (self.after > self.threshold) != self.positive
-        return self._share(turned, tried, "no adversarial version of a correctly called mammogram")
-
-    def _share(self, counted: Bools, among: Bools, nobody: str) -> Figure:
-        patients = [patient for patient, is_among in zip(self.patients, among, strict=True) if is_among]
-        return clustered_share(counted[among], patients, nobody)
-
-
-def auc_figure(score: Floats, positive: Bools, patients: Sequence[str]) -> Figure:
-    """Return the area under the ROC curve with its interval on the logit; n/a without scores of both classes."""
-    if np.isnan(score).any() or positive.all() or not positive.any():
-        return Figure(None, reason="an AUC needs images of both classes")
-    return Figure(*auc_with_logit_interval(score, positive, patients))
+        nobody = "no adversarial version of a correctly called mammogram"
+        return clustered_share(turned, tried, self.patients, nobody)
 
 
 def aligned(scores: Floats, made: NDArray[np.bool_]) -> Floats:

@@ -8,8 +8,8 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
-from mammogan.evaluation.bootstrap import weighted_auc
 from mammogan.evaluation.forensics.measures import Forensics
 from mammogan.evaluation.scores import Scored
 from mammogan.workspace import Direction
@@ -46,5 +46,5 @@ def _separation(fakes: Sequence[Forensics], originals: Sequence[Forensics], name
     if not fake or not real:
         return None
     is_fake = np.repeat([True, False], [len(fake), len(real)])
-    auc = float(weighted_auc(is_fake, np.array(fake + real), np.ones((1, len(is_fake))))[0])
+    auc = float(roc_auc_score(is_fake, fake + real))
     return max(auc, 1 - auc)

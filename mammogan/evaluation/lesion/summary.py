@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from mammogan.data.blobs.blob_detector import blob_threshold
-from mammogan.evaluation.bootstrap import Figure, PatientBootstrap
+from mammogan.evaluation.bootstrap import Resampling
+from mammogan.evaluation.clustered import clustered_share
+from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.lesion.controls import IDENTITY, NAMES, TWIN, ControlScore
 from mammogan.evaluation.phantom_truth import Removal
 from mammogan.evaluation.scores import Change, Scored
@@ -28,56 +30,68 @@ MISSING = {
 """Why a row of the controls may be empty."""
 
 
-def spread(values: Sequence[float | None]) -> dict[str, float | int | None]:
-    """Return median, quartiles and mean of the known values."""
-    known = [v for v in values if v is not None]
-    if not known:
-        return {"images": 0, "median": None, "low_quartile": None, "high_quartile": None, "mean": None}
+def spread(
+    values: Sequence[float | None], patients: Sequence[str], resampling: Resampling
+) -> dict[str, float | int | None]:
+    """Return median with its 95% interval, quartiles and mean of the known values; ``patients``: whose each one is."""
+    own = [(value, patient) for value, patient in zip(values, patients, strict=True) if value is not None]
+    known = np.array([value for value, _ in own], dtype=float)
+    if not own:
+        names = ("median", "median_low", "median_high", "low_quartile", "high_quartile", "mean")
+        return {"images": 0, **dict.fromkeys(names)}
     low, middle, high = np.quantile(known, (0.25, 0.5, 0.75))
+    median_low, median_high = resampling.median_interval(known, [patient for _, patient in own]) or (None, None)
     return {
         "images": len(known),
         "median": float(middle),
+        "median_low": median_low,
+        "median_high": median_high,
         "low_quartile": float(low),
         "high_quartile": float(high),
         "mean": float(np.mean(known)),
     }
 
 
-def removal_summary(changes: Sequence[Change], patients: Sequence[str] = ()) -> dict[str, Any] | None:
+def removal_summary(
+    changes: Sequence[Change], patients: Sequence[str], resampling: Resampling
+) -> dict[str, Any] | None:
     """Return the spread of each measure of Removal over the images that have it; None if no lesions are known.
 
-    ``patients``: whose image each change is of, if that is known.
+    ``patients``: whose image each change is of.
     """
     removals = [c.removal for c in changes if c.removal]
-    own = [patient for patient, c in zip(patients, changes, strict=False) if c.removal]
+    own = [patient for patient, c in zip(patients, changes, strict=True) if c.removal]
     if not removals:
         return None
     names = ("energy_near", "area_near", "untouched", "removed", "progress", "closer_db")
-    found = {WAY if name == "progress" else name: spread([getattr(r, name) for r in removals]) for name in names}
+    found = {
+        WAY if name == "progress" else name: spread([getattr(r, name) for r in removals], own, resampling)
+        for name in names
+    }
     return {"images": len(removals), **found, "three_db": dataclasses.asdict(three_db(removals, own))}
 
 
-def three_db(removals: Sequence[Removal | None], patients: Sequence[str] = ()) -> Figure:
+def three_db(removals: Sequence[Removal | None], patients: Sequence[str]) -> Figure:
     """Return the share of removals that came at least CLOSER_DB closer to the twin, among those with a twin."""
-    known = [r.closer_db for r in removals if r and r.closer_db is not None]
-    own = {patient for patient, r in zip(patients, removals, strict=False) if r and r.closer_db is not None}
-    if not known:
-        return Figure(None, numerator=0, denominator=0, reason="no lesion-free twin known")
-    closer = sum(db >= CLOSER_DB for db in known)
-    return Figure(closer / len(known), numerator=closer, denominator=len(known), patients=len(own) if own else None)
+    known = np.array([r is not None and r.closer_db is not None for r in removals], bool)
+    closer = np.array([bool(r and r.closer_db is not None and r.closer_db >= CLOSER_DB) for r in removals], bool)
+    return clustered_share(closer, known, patients, "no lesion-free twin known")
 
 
+SHAPE = ("in_disc", "blobs", "peak")
+"""Measures of an insertion that need no truth."""
 NOT_MEASURED = "the blob detector needs pixels of a known size and negatives that it can be compared with"
 
 
-def insertion_summary(scored: Sequence[Scored], threshold: float, draws: int, seed: int) -> dict[str, Any] | None:
+def insertion_summary(scored: Sequence[Scored], threshold: float, resampling: Resampling) -> dict[str, Any] | None:
     """Summarise the shape of insertions, and compare how often the blob detector finds them and real lesions; None
     without insertions. A blob counts as found if its response exceeds those of 80% of the real negatives."""
     inserted = [s.change.insertion for s in scored if s.change and s.change.insertion]
+    whose = [s.real.patient for s in scored if s.change and s.change.insertion]
     if not inserted:
         return None
     level = blob_threshold(s.blob.response for s in scored if s.real.label == "negative" and s.blob)
-    bootstrap = PatientBootstrap([s.real.patient for s in scored], draws, seed)
+    patients = [s.real.patient for s in scored]
     seen = level is not None
     own = np.array([bool(seen and s.change and (i := s.change.insertion) and i.response is not None) for s in scored])
     found = np.array([_found(s, level) for s in scored])
@@ -86,15 +100,16 @@ def insertion_summary(scored: Sequence[Scored], threshold: float, draws: int, se
     lesion = np.array([bool(seen and s.blob and s.blob.at_lesion is not None) for s in scored])
     at_lesion = np.array([bool(s.blob and s.blob.at_lesion and _above(s.blob.response, level)) for s in scored])
     figures = {
-        "found": bootstrap.share(found, own, NOT_MEASURED),
-        "found_and_fooled": bootstrap.share(
-            found & turned, own & right, "the CAD called no negative correctly" if own.any() else NOT_MEASURED
+        "found": clustered_share(found, own, patients, NOT_MEASURED),
+        "found_and_fooled": clustered_share(
+            *(found & turned, own & right, patients),
+            "the CAD called no negative correctly" if own.any() else NOT_MEASURED,
         ),
-        "real_lesions_found": bootstrap.share(at_lesion, lesion, "no lesion has a known place"),
+        "real_lesions_found": clustered_share(at_lesion, lesion, patients, "no lesion has a known place"),
     }
     return {
         "images": len(inserted),
-        **{name: spread([getattr(i, name) for i in inserted]) for name in ("in_disc", "blobs", "peak")},
+        **{name: spread([getattr(i, name) for i in inserted], whose, resampling) for name in SHAPE},
         "blob_threshold": level,
         **{name: dataclasses.asdict(figure) for name, figure in figures.items()},
     }
@@ -110,7 +125,10 @@ def _above(response: float | None, level: float | None) -> bool:
 
 
 def control_summary(
-    scored: Sequence[Scored], controls: Sequence[ControlScore] | None, threshold: float, draws: int, seed: int
+    scored: Sequence[Scored],
+    controls: Sequence[ControlScore] | None,
+    threshold: float,
+    resampling: Resampling,
 ) -> dict[str, Any] | None:
     """Summarise the generator's removals and each control by the same measures; None if no controls were measured.
 
@@ -119,7 +137,7 @@ def control_summary(
     real = {s.real.key: s for s in scored if s.real.label == "positive"}
     if controls is None or not real:
         return None
-    bootstrap = PatientBootstrap([s.real.patient for s in real.values()], draws, seed)
+    patients = [s.real.patient for s in real.values()]
     right = np.array([s.real.probability > threshold for s in real.values()])
     generator = {
         s.real.key: (s.fake.probability, s.change.removal if s.change else None)
@@ -133,15 +151,15 @@ def control_summary(
     def row(name: str, of: Mapping[str, tuple[float, Removal | None]]) -> dict[str, Any]:
         there = np.array([key in of for key in real])
         fooled = np.array([key in of and of[key][0] <= threshold for key in real])
-        removals = [removal for _, removal in of.values()]
-        why = "the CAD called no positive mammogram correctly"
+        removals, whose = [removal for _, removal in of.values()], [real[key].real.patient for key in of]
+        why = "the CAD called no positive mammogram correctly" if of else MISSING.get(name, "not measured")
         return {
             "images": len(of),
             "reason": "" if of else MISSING.get(name, "not measured"),
-            "fooled": dataclasses.asdict(bootstrap.share(fooled, there & right, why if of else MISSING.get(name, why))),
-            "energy_near": spread([r.energy_near if r else None for r in removals]),
-            "closer_db": spread([r.closer_db if r else None for r in removals]),
-            "three_db": dataclasses.asdict(three_db(removals, [real[key].real.patient for key in of])),
+            "fooled": dataclasses.asdict(clustered_share(fooled, there & right, patients, why)),
+            "energy_near": spread([r.energy_near if r else None for r in removals], whose, resampling),
+            "closer_db": spread([r.closer_db if r else None for r in removals], whose, resampling),
+            "three_db": dataclasses.asdict(three_db(removals, whose)),
         }
 
     return {name: row(name, of) for name, of in kinds.items()}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sklearn.metrics import roc_curve
 
-from mammogan.evaluation.bootstrap import Figure
+from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.report.plot_style import FAKE, HAIR, INK, INSERT, MUTED, REAL, REMOVE, drawing
 from mammogan.evaluation.table1 import Cases
 from mammogan.workspace import Direction

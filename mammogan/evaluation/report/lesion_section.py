@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mammogan.evaluation.bootstrap import Figure
+from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.lesion.change_measures import DISC_MM
 from mammogan.evaluation.lesion.summary import GENERATOR
 from mammogan.evaluation.report.sections import Pictures
@@ -168,13 +168,16 @@ def _insertion_cell(name: str, found: dict[str, Any]) -> Cell:
 
 
 def _spread_cell(spread: dict[str, Any], format_value: Callable[[float], str]) -> Cell:
-    """Return a median, with quartiles, mean and number of images below it."""
+    """Return a median; below it, its interval, then quartiles, mean and number of images."""
     if spread["median"] is None:
         return Cell("n/a")
     middle, low, high, mean = (
         format_value(spread[name]) for name in ("median", "low_quartile", "high_quartile", "mean")
     )
-    return Cell(middle, below=f"{low} to {high}, mean {mean}, {spread['images']} images")
+    shown = f"quartiles {low} to {high}, mean {mean}, {spread['images']} images"
+    if spread["median_low"] is not None:
+        shown = f"{format_value(spread['median_low'])} to {format_value(spread['median_high'])}; {shown}"
+    return Cell(middle, below=shown)
 
 
 def _percent(value: float) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammogan.evaluation.bootstrap import Figure
+from mammogan.evaluation.figure import Figure
 from mammogan.io.atomic import replaced_atomically
 from mammogan.io.png_text import DESCRIPTION
 

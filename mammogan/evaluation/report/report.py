@@ -36,6 +36,14 @@ def write_report(folder: Path, results: Sequence[Result], config: EvaluateConfig
             path.unlink()
 
 
+INTERVALS = {
+    "shares": "Wilson, 95%, on the number of images divided by the design effect of patients",
+    "AUCs": "Wald on the logit, 95%, images of a patient clustered",
+    "medians": "percentiles of resampled patients, 95%",
+}
+"""How each kind of figure gets its interval."""
+
+
 def settings_and_versions(config: EvaluateConfig) -> dict[str, Any]:
     """Return the settings and versions for the top of table1.json and the foot of the page."""
     banner = f"Out of domain: {config.out_of_domain}" if config.out_of_domain else ""
@@ -43,7 +51,8 @@ def settings_and_versions(config: EvaluateConfig) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "split": config.split,
         "threshold": config.threshold,
-        "bootstrap": {"draws": config.bootstrap, "seed": config.seed, "unit": "patient", "interval": "95% percentile"},
+        "bootstrap": {"draws": config.bootstrap, "seed": config.seed, "unit": "patient", "of": "medians"},
+        "intervals": INTERVALS,
         "out_of_domain": banner,
         "notice": DUTY,
         "made_by": made_by(),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mammogan.evaluation.bootstrap import Figure
+from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, column_heads, column_title, figure_cell
 from mammogan.evaluation.report.tables import NOT_GIVEN, notes, paper_columns
 from mammogan.evaluation.result import Result

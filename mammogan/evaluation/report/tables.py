@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mammogan.evaluation.bootstrap import Figure
+from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.result import Result
 from mammogan.evaluation.table1 import PAPER, ROWS
 from mammogan.io import tables

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mammogan.evaluation.bootstrap import PatientBootstrap
+from mammogan.evaluation.clustered import clustered_auc
 from mammogan.reader.detector_scores import DetectorScore
 from mammogan.reader.key import KeyImage
 from mammogan.reader.readings import Readings
@@ -48,8 +48,8 @@ def _row(name: str, session: int, scored: Scored) -> dict[str, Value]:
     reals, fakes = ([score.says for image, score in scored if image.role == role] for role in ("real", "fake"))
     found = detection(fakes.count("not real"), len(fakes), reals.count("not real"), len(reals))
     is_fake = np.array([image.role == "fake" for image, _ in scored])
-    patients = PatientBootstrap([image.patient for image, _ in scored])
-    area = patients.auc(is_fake, np.array([score.log_odds for _, score in scored]))
+    log_odds = np.array([score.log_odds for _, score in scored])
+    area = clustered_auc(is_fake, log_odds, [image.patient for image, _ in scored])
     return {
         "detector": name,
         "session": session,

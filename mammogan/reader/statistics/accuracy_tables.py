@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mammogan.evaluation.bootstrap import PatientBootstrap
+from mammogan.evaluation.clustered import clustered_share
 from mammogan.reader.config import Unsure
 from mammogan.reader.statistics.answers import Answer, Label, Shown, of_session, readers_of, sessions_of
 from mammogan.reader.statistics.paper_p import CAUTION, GROUPS, paper_p
@@ -89,8 +89,8 @@ def _by_patient(answers: Sequence[Answer]) -> tuple[float | None, float | None]:
     if not answers:
         return None, None
     right = np.array([answer.correct for answer in answers])
-    figure = PatientBootstrap([answer.patient for answer in answers]).share(right, np.ones_like(right), "no images")
-    return (None, None) if figure.interval_reason else (figure.low, figure.high)
+    figure = clustered_share(right, np.ones_like(right), [answer.patient for answer in answers], "no images")
+    return figure.low, figure.high
 
 
 def _looking(answers: Sequence[Answer], looks: Label | None) -> list[Answer]:

@@ -16,9 +16,9 @@ from mammogan.evaluation.beyond.attacked import Attacked
 from mammogan.evaluation.beyond.deeper_run import DeeperRun, main_point
 from mammogan.evaluation.beyond.detector_material import KeptDetectors, Material, attacked_training, images_of
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.bootstrap import Figure, Floats
 from mammogan.evaluation.clustered import clustered_share
 from mammogan.evaluation.detector import Detector, Images, check_disjoint
+from mammogan.evaluation.figure import Figure, Floats
 from mammogan.evaluation.forensics.giveaways import ARTEFACTS, NAMES, giveaways
 from mammogan.evaluation.forensics.measures import ForensicPair
 from mammogan.evaluation.predictions import Prediction
@@ -174,7 +174,8 @@ def _in_front(
 
     limit = float(np.quantile(score(material.alarm.pixels), 1 - ALARM))
     calls = run.calls(run.own, attacked, main_point(run.points_of(run.own)).threshold)
-    alarms = clustered_share(score(run.originals.pixels) > limit, run.originals.patients, "no original")
+    alarmed = score(run.originals.pixels) > limit
+    alarms = clustered_share(alarmed, np.ones_like(alarmed), run.originals.patients, "no original")
     unseen = score(attacked.pixels) <= limit
     through = dataclasses.replace(calls, after=np.where(unseen | np.isnan(calls.after), calls.after, calls.before))
     return InFront(

@@ -28,8 +28,8 @@ from mammogan.evaluation.beyond.localisation import (
 )
 from mammogan.evaluation.beyond.regions import Regions
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.bootstrap import Figure
 from mammogan.evaluation.clustered import clustered_share
+from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.phantom_truth import PhantomTruth, phantom_truth
 from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
@@ -73,7 +73,8 @@ class Places:
     @property
     def peaks(self) -> Figure:
         """Share of the images whose smoothed change is largest near a lesion."""
-        return clustered_share(np.array(self.peak_near, bool), self.patients, "no known lesion")
+        near = np.array(self.peak_near, bool)
+        return clustered_share(near, np.ones_like(near), self.patients, "no known lesion")
 
 
 def measure_localisation(run: DeeperRun) -> Section:

@@ -16,10 +16,10 @@ from mammogan.errors import MissingInput
 from mammogan.evaluation.beyond.attack_sources import title_of
 from mammogan.evaluation.beyond.deeper_run import DeeperRun
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.beyond.shares import Calls, auc_figure
-from mammogan.evaluation.bootstrap import Bools, Figure, Floats
+from mammogan.evaluation.beyond.shares import Calls
 from mammogan.evaluation.calibration import Calibration, calibration
-from mammogan.evaluation.clustered import AucComparison, compare_aucs
+from mammogan.evaluation.clustered import AucComparison, clustered_auc, compare_aucs
+from mammogan.evaluation.figure import Bools, Figure, Floats
 from mammogan.evaluation.operating_points import OperatingPoint
 from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
@@ -38,7 +38,7 @@ SAYS_NOT = (
     "It does not say which threshold a clinic would use, and thresholds that few validation images decide are noisy. "
     "Shares have Wilson's interval on the images divided by the design effect of patients with several images, AUCs "
     "an interval on the logit, and the difference of AUCs DeLong's test for clustered data (Obuchowski 1997): "
-    "formulas. The intervals of Table 1 itself resample patients. The two AUCs have different labels, so equal means "
+    "formulas. The two AUCs have different labels, so equal means "
     "as separable as before, not unharmed."
 )
 
@@ -136,7 +136,7 @@ def _aucs(cases: Cases) -> tuple[Figure, Figure, AucComparison | None]:
     if not positive.any() or positive.all():
         nothing = Figure(None, reason="an AUC needs adversarial images of both classes")
         return nothing, nothing, None
-    real, adversarial = auc_figure(before, positive, patients), auc_figure(after, ~positive, patients)
+    real, adversarial = clustered_auc(positive, before, patients), clustered_auc(~positive, after, patients)
     return real, adversarial, compare_aucs(before, positive, after, ~positive, patients)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
 from mammogan.data.blobs.blob_detector import breast_of
 from mammogan.evaluation.beyond.attacked import Attacked
@@ -24,7 +25,7 @@ from mammogan.evaluation.beyond.realism import (
     ssim,
 )
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.bootstrap import Floats, weighted_auc
+from mammogan.evaluation.figure import Floats
 from mammogan.evaluation.forensics.measures import spectrum_slope
 from mammogan.evaluation.report.plot_style import FAKE, REAL, drawing
 from mammogan.evaluation.report.table_cells import Cell, Row, Table
@@ -149,7 +150,7 @@ def _separation(one: Floats, other: Floats) -> float | None:
     if not len(first) or not len(second):
         return None
     labels = np.repeat([True, False], [len(first), len(second)])
-    auc = float(weighted_auc(labels, np.concatenate([first, second]), np.ones((1, len(labels))))[0])
+    auc = float(roc_auc_score(labels, np.concatenate([first, second])))
     return max(auc, 1 - auc)
 
 

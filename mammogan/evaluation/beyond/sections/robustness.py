@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from mammogan.evaluation.beyond.attack_sources import baseline_source
 from mammogan.evaluation.beyond.deeper_run import OWN, DeeperRun, main_point
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.beyond.shares import auc_figure
-from mammogan.evaluation.bootstrap import Figure
+from mammogan.evaluation.clustered import clustered_auc
+from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing, mark_interval
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
 from mammogan.evaluation.victims.victim import NetworkVictim
@@ -68,7 +68,9 @@ def measure_robustness(run: DeeperRun) -> Section:
             continue
         threshold = main_point(run.points_of(scorer)).threshold
         positive, patients = run.originals.positive, run.originals.patients
-        rows.append(Withstood(victim.name, "", auc_figure(scorer.scores(run.originals.as_set), positive, patients), {}))
+        rows.append(
+            Withstood(victim.name, "", clustered_auc(positive, scorer.scores(run.originals.as_set), patients), {})
+        )
         cad = cast("Critic", _AsCad(victim))
         batch = min(run.config.batch, victim.at_once)
         for text in run.config.baseline:
@@ -78,7 +80,7 @@ def measure_robustness(run: DeeperRun) -> Section:
             attacked = run.attacked(source)
             calls = run.calls(scorer, attacked, threshold)
             fooled = {str(direction): calls.fooled(direction) for direction in Direction}
-            area = auc_figure(calls.after, positive, patients)
+            area = clustered_auc(positive, calls.after, patients)
             rows.append(Withstood(victim.name, text.replace("=", " "), area, fooled))
     return robustness_section(rows)
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from mammogan.evaluation.beyond.deeper_run import DeeperRun, main_point
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.beyond.shares import Calls, auc_figure
-from mammogan.evaluation.bootstrap import Bools, Figure, Floats
+from mammogan.evaluation.beyond.shares import Calls
+from mammogan.evaluation.clustered import clustered_auc
+from mammogan.evaluation.figure import Bools, Figure, Floats
 from mammogan.evaluation.operating_points import OperatingPoint
 from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing, mark_interval
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
@@ -52,7 +53,7 @@ class VictimFacts:
     @property
     def auc(self) -> Figure:
         """Its AUC on the validation split."""
-        return auc_figure(self.validation, self.positive, self.patients)
+        return clustered_auc(self.positive, self.validation, self.patients)
 
 
 @dataclass(frozen=True)
