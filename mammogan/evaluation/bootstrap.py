@@ -1,4 +1,4 @@
-"""Compute figures with 95% percentile intervals by resampling patients.
+"""Compute figures with 95% percentile intervals by resampling patients, and say when a share is printed as counts.
 
 The outcomes of one patient's mammograms depend on each other, so patients are drawn, never images. Figures over the
 same patients share the same draws; the AUC of adversarial mammograms has separate draws if some patients have none.
