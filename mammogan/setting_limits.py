@@ -1,4 +1,7 @@
-"""Checks that several settings share. Each raises UserError with what was expected and what was found."""
+"""Checks that several settings share: least values, widths, augmentation, settings without effect.
+
+Each raises UserError with what was expected and what was found.
+"""
 
 from __future__ import annotations
 

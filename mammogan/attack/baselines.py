@@ -1,4 +1,6 @@
-"""Attacks to compare the GAN with, each ready for ``mammogan generate --attack``: no training, the CAD is known.
+"""Simple attacks to compare the GAN with (FGSM, PGD, APGD, Square, noise): their budgets, steps and norms.
+
+Each is ready for ``mammogan generate --attack``; none is trained, the CAD is known.
 
 Budgets are in grey levels of 65535. An Linf budget is the largest change of any pixel; an L2 budget is the root mean
 square of the change over all pixels of the image. Only the breast is changed. Pixels are rounded to 16 bits, and by

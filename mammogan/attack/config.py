@@ -1,4 +1,6 @@
-"""Define the options of ``mammogan generate`` and ``mammogan evaluate``. This module imports nothing heavy."""
+"""Define the options of ``mammogan generate`` and ``mammogan evaluate`` with their defaults, and name simple attacks.
+
+This module imports nothing heavy."""
 
 from __future__ import annotations
 

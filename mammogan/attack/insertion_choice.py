@@ -1,4 +1,4 @@
-"""How one of several insertions is chosen: the part of an attack that decides its pixels besides the generator."""
+"""Record what decides an attack's pixels besides its generator: tries, seed and CAD, or an own attack's settings."""
 
 from __future__ import annotations
 

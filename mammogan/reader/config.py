@@ -1,4 +1,7 @@
-"""Define the options of ``mammogan draw-reading``. This module imports nothing heavy."""
+"""Define the options of ``mammogan draw-reading`` with their defaults, and what an "unsure" may count.
+
+This module imports nothing heavy.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training of the classifier: Eq. 1-3 over the schedule of the study's section 5."""
+"""Trains the classifier (Eq. 1-3, the schedule of the study's section 5), and keeps the best epoch on validation."""
 
 from __future__ import annotations
 

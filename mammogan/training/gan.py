@@ -1,4 +1,4 @@
-"""Training of one generator against its discriminator: Eq. 4-8 over the phases of the study's section 5."""
+"""Trains one generator against its discriminator (Eq. 4-8, section 5), and keeps the best one of a living critic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The schedule of the GAN training as data (study, section 5). gan.py runs it in one loop."""
+"""The schedule of the GAN training as data: which parts learn in which phase, how fast, and until when (section 5).
+
+gan.py runs it in one loop."""
 
 from __future__ import annotations
 

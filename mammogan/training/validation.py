@@ -1,4 +1,4 @@
-"""Scores on the validation split; each mammogram is scored exactly once, by one of the ranks."""
+"""Scores the validation split, each mammogram once by one of the ranks, and ranks generators by the scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Finds the status of a stage: from what SLURM says about its jobs, else from its files."""
+"""Finds the status of a stage: from what SLURM says about its jobs, else from its files.
+
+A stage that ran without a job and trains nothing counts as running while its files are younger than ACTIVE_SECONDS.
+Trainings say themselves that they run: see mammogan/training/run/status.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run the tasks of a conversion in several processes, and write the results into the missing shards."""
+"""Convert files in several processes and write the missing shards; of files with the same picture the first is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the orientation of a mammogram: the pixels decide, and a flag reports a header that disagrees.
+"""Find the orientation of a mammogram: left or right by its pixels, up or down by its header; a flag marks doubt.
 
 The canonical orientation: chest wall at column 0, nipple to the right, head (MLO) or lateral side (CC) at the top.
 """

@@ -1,4 +1,4 @@
-"""Plan the patients and images of a phantom cohort before any pixel is drawn.
+"""Plan which phantom patients are positive and which images show a benign finding, before any pixel is drawn.
 
 Seeded permutations choose them, not independent coin flips, so shares are exact up to rounding and even a cohort of ten
 patients has positives.

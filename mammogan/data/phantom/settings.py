@@ -1,4 +1,7 @@
-"""The settings and presets of a phantom cohort. Imports no heavy package, so that ``--help`` is fast."""
+"""Settings of a phantom cohort: how conspicuous and large lesions are, and how many patients and images have one.
+
+Imports no heavy package, so that ``--help`` is fast.
+"""
 
 from __future__ import annotations
 

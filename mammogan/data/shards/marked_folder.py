@@ -1,4 +1,4 @@
-"""A folder that is filled part by part: shards, adversarial shards, their DICOM files, scores.
+"""A folder that is filled part by part (shards, DICOM files, scores), and the markers that say which are finished.
 
 Each part is followed by its marker, a record of what it was made from, and all parts by the index that lists them. So a
 part that has a marker is complete, and a folder that has its index too.

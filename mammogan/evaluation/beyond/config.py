@@ -1,4 +1,6 @@
-"""Define the options of ``mammogan evaluate-deeper``. This module imports nothing heavy."""
+"""Define the options of ``mammogan evaluate-deeper`` with their defaults: how many images, which simple attacks.
+
+This module imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What detectors are trained on, where their alarm is set, and the detectors that were trained before."""
+"""Choose on whose mammograms detectors learn and on whose their alarm is set, and keep the trained detectors."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Where does a change sit? Measures that need no truth: its share in the breast, how compact it is, and whether it lies
-where a victim looks.
+"""Where does a change sit: how much of it in the breast, in how small a part of it, and is it where a victim looks?
 
-Grad-CAM is not among them: a network that ends in a global maximum pool gives maps that are zero nearly everywhere.
+These measures need no truth. Grad-CAM is not among them: a network that ends in a global maximum pool gives maps that
+are zero nearly everywhere.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The gradient penalty (study, Eq. 3 and 4): GP = (k/2) mean ||g||^o, k = 10, o = 4.
+"""The gradient penalty (study, Eq. 3 and 4), and when plain autograd computes it in place of the fast method.
 
-g is the gradient of a scalar of the critic's output with respect to its normalised three-channel input.
+GP = (k/2) mean ||g||^o, k = 10, o = 4. g is the gradient of a scalar of the critic's output with respect to its
+normalised three-channel input.
 """
 
 from __future__ import annotations

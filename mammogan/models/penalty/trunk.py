@@ -1,4 +1,4 @@
-"""The convolutional part of a critic as a chain of layers with explicit jvp and vjp."""
+"""The convolutional part of a critic as a chain of layers with explicit jvp and vjp; other layers are refused."""
 
 from __future__ import annotations
 

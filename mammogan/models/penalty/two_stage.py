@@ -1,4 +1,4 @@
-"""A critic's trunk in one stage, or in two stages whose weight gradients become complete one after the other.
+"""Says which critics the fast penalty can differentiate, and passes a batch through one in one stage or in two.
 
 In one stage all weight gradients are complete when the last pass ends, so several ranks can only average Fnet's after
 it. In two stages Fnet's are complete, and are already being averaged, while that pass continues down through Vnet.

@@ -1,8 +1,9 @@
-"""Defines the server's database. What makes reading forward-only is here, so that no bug of the server can undo it.
+"""Defines the server's database, and its triggers by which reading goes forward only.
 
-A study of several readers is one SQLite file. Places and images are copied from the plan once; after that only rows are
-added. Rows of ``shown``, ``answer`` and ``event`` are never changed or deleted, and the position of an answer is always
-the number of answers before it: nothing else says where a reader is. Times are Unix time in milliseconds.
+They stand here so that no bug of the server can undo it. A study of several readers is one SQLite file. Places and
+images are copied from the plan once; after that only rows are added. Rows of ``shown``, ``answer`` and ``event`` are
+never changed or deleted, and the position of an answer is always the number of answers before it: nothing else says
+where a reader is. Times are Unix time in milliseconds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Shares with intervals that hold near 0 and 1, and their comparison between two sessions."""
+"""Shares of correct answers: what an "unsure" counts, intervals that hold near 0 and 1, and the comparison of two."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ class Share:
 
 
 def accuracy(answers: Sequence[Answer], unsure: Unsure = "wrong") -> Share:
-    """Return the share of correct answers."""
+    """Return the share of correct answers.
+
+    An unsure answer is wrong, unless ``unsure`` says that it counts one half, or is left out of both numbers.
+    """
     doubts = sum(answer.answer == "unsure" for answer in answers)
     right = sum(answer.correct for answer in answers)
     return Share(right + doubts / 2 if unsure == "half" else right, len(answers) - (doubts * (unsure == "left out")))

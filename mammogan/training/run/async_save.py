@@ -1,4 +1,7 @@
-"""Write checkpoints while the training continues: the state is copied at once, and a thread writes the copy to disk."""
+"""Write checkpoints while the training continues, and resume from the newest sound one.
+
+The state is copied at once, and a thread writes the copy to disk.
+"""
 
 from __future__ import annotations
 

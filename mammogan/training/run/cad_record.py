@@ -1,5 +1,6 @@
-"""What a CAD's run says about how well it reads. A GAN trained against a CAD no better than chance learns nothing that
-can be measured. Imports nothing heavy."""
+"""What a CAD's run says about how well it reads, and when a CAD is too weak to be attacked.
+
+A GAN trained against a CAD no better than chance learns nothing that can be measured. Imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Checks that everything a training needs is there. It runs before a job is submitted, so it imports nothing heavy."""
+"""Checks, before a job is submitted, that all is there that a training needs, and that its settings can be used.
+
+It imports nothing heavy.
+"""
 
 from __future__ import annotations
 

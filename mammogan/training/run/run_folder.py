@@ -1,4 +1,4 @@
-"""The folder of one training: what it was started with, whether it is finished, and where its files are."""
+"""The folder of one training: what it was started with, what of that may change later, and whether it is finished."""
 
 from __future__ import annotations
 

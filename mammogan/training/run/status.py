@@ -1,6 +1,7 @@
-"""The current progress of a training: status.json in its run folder, for those who watch it from elsewhere.
+"""The progress of a training for those who watch it from elsewhere, and when a training counts as killed.
 
-It exists while the training runs and is removed at its end; a killed training leaves it behind.
+It is status.json in the run folder: written while the training runs, and removed at its end. A killed training leaves
+it behind; it counts as killed when the file is older than HEARD_SECONDS, or its process on this machine is gone.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Says how well attacks are detected: by simple measures of an image, by learned detectors of each attack, and by a
-detector in front of the CAD."""
+"""Says how well attacks are detected: by simple measures, by learned detectors, and by a detector in front of the CAD
+that raises alarm for a fixed share of real mammograms."""
 
 from __future__ import annotations
 

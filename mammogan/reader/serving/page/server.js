@@ -1,4 +1,4 @@
-// Requests to the server. What the reader has answered is kept and sent again until the server has stored it.
+// Requests to the server: what the reader has answered is kept and sent again until the server has stored it.
 import { notice } from './screens.js';
 
 const WAITS_MS = [300, 1000, 2000, 5000];
