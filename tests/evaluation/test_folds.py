@@ -99,8 +99,8 @@ def test_folds_that_test_the_same_mammograms_or_are_not_evaluated_are_refused(tm
     one = fold(tmp_path, 1, 4, 1)
     other = fold(tmp_path / "again", 1, 4, 1)
     with pytest.raises(UserError, match="test the same mammograms"):
-        pool_folds([one, other], tmp_path / "pooled", 0.5, 100, 0)
+        pool_folds([one, other], tmp_path / "pooled", 0.5)
     two = fold(tmp_path, 2, 4, 1)
     (Workspace(two).report / "done.json").unlink()
     with pytest.raises(MissingInput, match="mammogan evaluate --workspace"):
-        pool_folds([one, two], tmp_path / "pooled", 0.5, 100, 0)
+        pool_folds([one, two], tmp_path / "pooled", 0.5)
