@@ -61,7 +61,7 @@ def execute(options: Options) -> int:
         seed=options.seed,
     )
     step(
-        "study --cluster none --parallel 2 --objective study lesion" + " --reading" * options.reading,
+        "study --cluster none --parallel 3 --objective study lesion" + " --reading" * options.reading,
         cohort=phantoms / "labels.csv",
         workspace=root,
         resolution=size,
