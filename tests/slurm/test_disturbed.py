@@ -39,8 +39,9 @@ def assert_completed(job: str, restarts: int, workspace: Workspace, reference: R
     """The same job, so often back from the queue, has learned what an undisturbed one learns."""
     assert wait_for_end(job) == "COMPLETED", said_by_first_rank(workspace)
     told = said_by_first_rank(workspace)
-    assert f"SLURM job {job}, restarts: {restarts}, ranks: 2 on node1, node2" in told, told
-    assert f"restarts: {restarts + 1}" not in told
+    most = restarts + len(losses_of_nodes(job))
+    begun = [int(count) for count in re.findall(rf"SLURM job {job}, restarts: (\d+), ranks: 2 on node1, node2", told)]
+    assert begun and restarts <= max(begun) <= most, f"{told}\n{losses_of_nodes(job)}"
     assert_bit_identical(workspace, reference)
 
 
@@ -50,7 +51,7 @@ def test_a_training_that_reaches_its_time_limit_twice_is_requeued_twice(ready: W
         wait_for_next_checkpoint(gan_run(ready))
         slurm("scancel", "--signal=USR2", job)
         slurm("scancel", "--signal=USR2", job)  # while it saves, or leaves
-        wait_for(lambda before=restarts: restarts_of(job) == before, "the job to be back in the queue")  # type: ignore[misc]
+        wait_for(lambda before=restarts: restarts_of(job) >= before, "the job to be back in the queue")  # type: ignore[misc]
     assert_completed(job, 2, ready, reference)
 
 
@@ -146,6 +147,13 @@ def command_job(script: str, folder: Path) -> str:
     work = Job("stage", Command(("sh", "-c", script)), folder / "run", folder / "made")
     asked = ClusterConfig(cluster="slurm", cpu_ranks=1, cpus_per_task=1, time="20", nodelist="node1")
     return submit.submit(work, asked).job_id
+
+
+def losses_of_nodes(job: str) -> list[str]:
+    """What the controller says of requeues of its own: it puts a job back when a node does not answer or start it."""
+    log = Path(os.environ["SLURM_CONF"]).parents[1] / "log" / "slurmctld.log"
+    own = re.compile(rf"requeue job JobId={job} due to failure of node|Prolog launch failure, JobId={job}\b")
+    return [line for line in log.read_text(errors="replace").splitlines() if own.search(line)]
 
 
 def restarts_of(job: str) -> int:
