@@ -15,15 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mammogan.data.blobs.disc import NEAR
 from mammogan.data.dicom.placement import Placement, apply_placement_to_mask, place_pixels
 from mammogan.evaluation.phantom_record import PhantomRecord
-from mammogan.io.atomic import version
+from mammogan.io.atomic import file_version
 
 Pixels = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
 
-NEAR = 1.5
-"""Pixels within this many lesion radii of a lesion's centre count as near it."""
 STEP = 1 / 65535
 """The smallest change of a pixel."""
 
@@ -113,7 +112,7 @@ class PhantomTruth(PhantomRecord):
 
 def phantom_truth(cohort: Path) -> PhantomTruth:
     """Return the truth for a cohort table, read once per process until the file changes."""
-    return _phantom_truth(cohort, version(cohort))
+    return _phantom_truth(cohort, file_version(cohort))
 
 
 @functools.lru_cache(maxsize=1)

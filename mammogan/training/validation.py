@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Subset
 from mammogan.data.loading.to_device import onto
 from mammogan.data.shards.reader import ShardImages
 from mammogan.models.losses import identity_parts
-from mammogan.models.networks import Critic, at_least_float32, tissue, to_uint16, unit_pixels
+from mammogan.models.networks import CALLED_POSITIVE, Critic, at_least_float32, tissue, to_uint16, unit_pixels
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.run.optimizer import Precision
 
@@ -30,6 +30,11 @@ Pause = Callable[[], None]
 
 
 def no_pause() -> None: ...
+
+
+def is_due(epochs: int, every: int, is_last: bool) -> bool:
+    """Whether validation follows the latest of ``epochs`` epochs of a phase: each ``every``-th, and the last one."""
+    return is_last or epochs % every == 0
 
 
 def own_share(images: ShardImages, ranks: Ranks, pause: Pause = no_pause) -> Iterator[Tensor]:
@@ -99,8 +104,8 @@ class Fooled:
         }
 
     @property
-    def rank(self) -> float:
-        """Rank for choosing the best generator: (fooled + 10 movement) / (right + 10) - 10 Eq. 7.
+    def score(self) -> float:
+        """Score for choosing the best generator: (fooled + 10 movement) / (right + 10) - 10 Eq. 7.
 
         The fraction is the expected fooled rate if the movement is a prior estimate worth 10 mammograms: 7 fooled of 7
         that the CAD got right say little, 190 of 200 nearly all. The change costs .02 for an Eq. 7 of .002, which the
@@ -155,8 +160,8 @@ def fooled(
         with precision.autocast():
             fake = torch.where(tissue(real), unit_pixels(to_uint16(gnet(real))).to(precision.full), real)
             before, after = at_least_float32(cad(real)), at_least_float32(cad(fake))
-        right = (before.softmax(1)[:, 1] > 0.5) == bool(source_label)
-        flipped = right & ((after.softmax(1)[:, 1] > 0.5) != bool(source_label))
+        right = (before.softmax(1)[:, 1] > CALLED_POSITIVE) == bool(source_label)
+        flipped = right & ((after.softmax(1)[:, 1] > CALLED_POSITIVE) != bool(source_label))
         odds = _log_odds(before).sum(), _log_odds(after).sum()
         sums += torch.stack([right.sum(), flipped.sum(), *identity_parts(fake, real), *odds]).double()
     gnet.train(was_training)

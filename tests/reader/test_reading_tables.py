@@ -7,18 +7,20 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from mammogan.errors import UserError
+from mammogan.reader.config import Unsure
 from mammogan.reader.observers import PRESETS, Ability, Observer
 from mammogan.reader.statistics.accuracy_tables import between_sessions, table3
 from mammogan.reader.statistics.answers import Answer, check_readers, write_imrmc
 from mammogan.reader.statistics.detection import detection_of
 from mammogan.reader.statistics.further_tables import agreement_table, detection_table, readers_as_sample, time_table
 from mammogan.reader.statistics.same_images import same_images_table
-from mammogan.reader.statistics.table import Table, shown
+from mammogan.reader.statistics.table import Table, Value, shown
 
 Read = Callable[..., list[Answer]]
 NAMES = ("guesser", "skilled", "learner", "confused")
@@ -67,6 +69,53 @@ def test_the_change_between_sessions_is_found_in_the_reader_who_learned(answers:
     assert float(learned["change"] or 0) > 0 and float(learned["p (Holm)"] or 1) >= float(learned["p (Fisher)"] or 1)
     assert float(guessed["p (Holm)"] or 0) > 0.05
     assert float(guessed["smallest visible"] or 0) > 0.2, "60 images show no smaller change"
+
+
+@pytest.mark.parametrize(("unsure", "worth"), [("wrong", 0.0), ("half", 0.5), ("left out", None)])
+def test_the_interval_over_patients_counts_unsure_as_the_accuracy_beside_it_does(
+    answers: list[Answer], unsure: Unsure, worth: float | None
+) -> None:
+    [row] = [r for r in table3(answers, unsure).rows if [*r.values()][:4] == ["guesser", "fake", "all", 3]]
+    own = [a for a in answers if (a.reader, a.session, a.shown) == ("guesser", 3, "fake")]
+    outcomes: dict[str, list[float]] = {}
+    for one in own:
+        if one.answer != "unsure" or worth is not None:
+            outcomes.setdefault(one.patient, []).append(worth or 0.0 if one.answer == "unsure" else float(one.correct))
+    draws, patients = np.random.default_rng(1), list(outcomes.values())
+    means = [
+        np.mean([right for i in draws.integers(len(patients), size=len(patients)) for right in patients[i]])
+        for _ in range(2000)
+    ]
+    assert (row["low by patient"], row["high by patient"]) == pytest.approx(
+        np.quantile(means, (0.025, 0.975)), abs=0.02
+    )
+    assert float(row["low by patient"] or 1) < float(row["accuracy"] or 0) < float(row["high by patient"] or 0)
+
+
+def test_where_all_answers_are_unsure_the_interval_over_patients_counts_them_as_the_accuracy_does(
+    answers: list[Answer],
+) -> None:
+    doubting = [replace(answer, answer="unsure") for answer in answers]
+    for unsure, accuracy in (("wrong", 0), ("half", 0.5), ("left out", None)):
+        rows = table3(doubting, cast(Unsure, unsure)).rows
+        assert {row["accuracy"] for row in rows} == {accuracy}
+        for row in rows:
+            low, high = row["low by patient"], row["high by patient"]
+            assert (low, high) == (None, None) if accuracy is None else float(low) <= accuracy < float(high)
+
+
+def test_the_comparison_of_sessions_follows_unsure_as_far_as_its_test_can(answers: list[Answer]) -> None:
+    def of(unsure: Unsure) -> tuple[Value, Value, str]:
+        table = between_sessions(answers, unsure=unsure)
+        [row] = [r for r in table.rows if [*r.values()][:3] == ["guesser", "fake", "all"]]
+        return row["session 3"], row["change"], " ".join(table.notes)
+
+    decided = [a for a in answers if a.answer != "unsure" and (a.reader, a.shown) == ("guesser", "fake")]
+    third, fifth = ([a.correct for a in decided if a.session == session] for session in (3, 5))
+    assert of("left out")[:2] == (f"{sum(third)} of {len(third)}", pytest.approx(np.mean(fifth) - np.mean(third)))
+    assert "left out of numerator and denominator" in of("left out")[2]
+    assert of("half")[:2] == of("wrong")[:2] and of("wrong")[0] == f"{sum(third)} of 60"
+    assert "as not recognised." in of("wrong")[2] and "unlike in Table 3: Fisher's test" in of("half")[2]
 
 
 def test_the_confused_reader_changes_the_criterion_and_not_the_skill() -> None:
