@@ -10,7 +10,7 @@ import pytest
 
 from mammogan.data.dicom.placement import Placement
 from mammogan.errors import UserError
-from mammogan.evaluation.beyond.regions import Regions
+from mammogan.evaluation.beyond.regions import BoxesOfTable
 from mammogan.io import tables
 from mammogan.workspace import Resolution
 
@@ -24,11 +24,11 @@ def facts(flip: bool) -> dict[str, Any]:
     return {"placement": placement.to_json(), "laterality": "R" if flip else "L"}
 
 
-def regions(folder: Path, *rows: str, header: str = HEADER) -> Regions:
+def regions(folder: Path, *rows: str, header: str = HEADER) -> BoxesOfTable:
     (folder / "findings.csv").write_text("\n".join([header, *rows]) + "\n")
     columns = ("key", "patient", "path", "laterality", "view", "label", "split")
     tables.write(folder / "cohort.csv", columns, [("k", "p", "/private/ABC.dicom", "L", "CC", "positive", "test")])
-    return Regions(folder / "findings.csv", folder / "cohort.csv")
+    return BoxesOfTable(folder / "findings.csv", folder / "cohort.csv")
 
 
 @pytest.mark.parametrize(("flip", "columns"), [(False, (10, 30)), (True, (69, 89))])

@@ -37,11 +37,17 @@ class Header:
     views: tuple[tuple[str, str], ...] = ()
     is_film: bool = False
     is_secondary: bool = False
-    area: int = 0
+    rows: int = 0
+    columns: int = 0
     number: int = 0
     """InstanceNumber; of two images of a view, the later one is better."""
     syntax: str = ""
     """UID of the transfer syntax."""
+
+    @property
+    def area(self) -> int:
+        """The number of pixels."""
+        return self.rows * self.columns
 
     @property
     def laterality(self) -> str:
