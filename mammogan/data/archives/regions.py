@@ -80,10 +80,14 @@ def _read(
         for image in images
         if not image.reason
     }
+    of_key: dict[str, Film | None] = {}
+    for image in images:
+        if image.key:  # of several files of one image, the used one
+            of_key[image.key] = of_key.get(image.key) or films.get(image.path.as_posix())
     if archive.name == "vindr":
-        return vindr_boxes.read(found, images, films)
+        return vindr_boxes.read(found, of_key)
     if archive.name == "inbreast":
-        return inbreast_outlines.read(found, images, films)
+        return inbreast_outlines.read(found, of_key)
     if archive.name == "cbis-ddsm":
         return cbis_masks.read(found, images, films, jobs, seconds)
     return iter(())

@@ -5,11 +5,10 @@ These files give neither the size nor the side of their film, so only the points
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mammogan.data.archives.base import Found
-from mammogan.data.archives.candidates import Image
 from mammogan.data.regions.lesion_region import Film, LesionRegion, Refused, check_inside
 from mammogan.data.regions.outline_file import name_of, points_of, read_outlines
 from mammogan.data.regions.runs import runs_of_outline
@@ -30,9 +29,11 @@ and 'Point 3', of which nobody knows what they are."""
 NO_LESIONS = {"pectoral muscle", "pectoral muscles"}
 
 
-def read(found: Found, images: Sequence[Image], films: Mapping[str, Film]) -> Iterator[LesionRegion]:
-    """Yield each outline of a lesion of a film in ``films``, by its path, or why it is not used."""
-    of_key = {image.key: films.get(image.path.as_posix()) for image in images if image.key}
+def read(found: Found, of_key: Mapping[str, Film | None]) -> Iterator[LesionRegion]:
+    """Yield each outline of a lesion, or why it is not used.
+
+    ``of_key``: the films by the numbers at the start of their names; None for one that is not used.
+    """
     for path in found.texts:
         if path.suffix.lower() != ".xml":
             continue

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from mammogan.data.archives.base import Found, TableSignature
-from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.tables import Cells
 from mammogan.data.regions.lesion_region import Film, LesionRegion, Refused, check_inside
 from mammogan.data.regions.runs import Runs, runs_of_box
@@ -22,9 +21,11 @@ NO_LESIONS = {"no finding", "skin thickening", "skin retraction", "nipple retrac
 """Categories that say nothing of where in the breast a lesion is."""
 
 
-def read(found: Found, images: Sequence[Image], films: Mapping[str, Film]) -> Iterator[LesionRegion]:
-    """Yield the box of each lesion of a film in ``films``, by its path, or why it is not used."""
-    of_key = {image.key: films.get(image.path.as_posix()) for image in images if image.key}
+def read(found: Found, of_key: Mapping[str, Film | None]) -> Iterator[LesionRegion]:
+    """Yield the box of each lesion, or why it is not used.
+
+    ``of_key``: the films by name, without folder and ending; None for one that is not used.
+    """
     for table in found.matching(TABLE):
         try:
             rows = list(table.rows())

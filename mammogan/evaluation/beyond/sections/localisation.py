@@ -150,7 +150,7 @@ def localisation_section(rows: Sequence[Places], victims: Sequence[str], unknown
     constant = sum(row.constant for row in rows)
     notes = [f"{constant} overlaps were left out, since a map was constant in the breast."] if constant else []
     if unknown:
-        notes.append(f"{unknown} originals count as without truth, since a lesion region of theirs could not be used.")
+        notes.append(f"Originals without truth, since a lesion region of theirs could not be used: {unknown}.")
     return Section(
         name="localisation",
         title="Where does the change sit?",
