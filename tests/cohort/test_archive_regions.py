@@ -16,6 +16,7 @@ from archives import cbis_ddsm, inbreast, vindr
 from archives.scanning import WRITERS, rows_of, scanned
 from dicoms import breast, write_mammogram
 from PIL import Image
+from pydicom import dcmread
 
 from mammogan.data.archives.labels import Policy
 from mammogan.data.archives.regions import RegionReport
@@ -129,6 +130,26 @@ def test_both_sets_masks_of_one_film_count_and_the_pixels_decide_which_file_is_t
     drawn = mask_of([run for one in two["lesions"] for run in from_text(one["runs"], (96, 96))], (96, 96))
     top, left, bottom, right = cbis_ddsm.LESIONS["mass", 2]
     assert len(two["lesions"]) == 2 and drawn[top : bottom + 1, left : right + 1].all()
+
+
+def test_a_lesion_in_the_other_set_of_a_film_is_not_forgotten_where_that_set_is_not_here(
+    archive: Callable[[str], Path],
+) -> None:
+    root = archive("cbis-ddsm")
+    for folder in root.glob("CBIS-DDSM/Mass-Training_P_00300*"):
+        shutil.rmtree(folder)
+    report, films = scan_regions(root)
+    assert report.refused == {"no_film": 1} and refused_of(films, "P_00300") == ["no_film"]
+
+
+def test_a_mask_of_another_picture_of_the_view_is_not_used(archive: Callable[[str], Path]) -> None:
+    root = archive("cbis-ddsm")
+    (film,) = root.glob("CBIS-DDSM/Mass-Training_P_00300_RIGHT_MLO/**/*.dcm")
+    dataset = dcmread(film)
+    dataset.PixelData = bytes(2) + dataset.PixelData[2:-2] + bytes([9, 9])
+    dataset.save_as(film)
+    report, films = scan_regions(root)
+    assert report.refused == {"other_film": 1} and refused_of(films, "P_00300") == ["other_film"]
 
 
 def test_a_mask_may_be_a_png_in_the_folder_of_its_lesion(archive: Callable[[str], Path]) -> None:

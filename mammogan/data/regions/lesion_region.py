@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mammogan.data.regions.runs import Runs
-
 REASONS = {
     "size": "drawn on another size than the film's, and not rescaled",
     "side": "of another side than the film",
@@ -47,7 +45,8 @@ class LesionRegion:
     source: str
     """The file or the row of a table that it comes from; private."""
     category: str = ""
-    runs: Runs = ()
+    runs: str = ""
+    """Its pixels, as ``runs.to_text`` writes them."""
     refused: str = ""
     detail: str = ""
 

@@ -15,7 +15,7 @@ from mammogan.data.dicom.quiet import quiet_pydicom
 from mammogan.data.dicom.unusable import Unusable
 from mammogan.data.dicom.usable import MOST_PIXELS
 from mammogan.data.regions.lesion_region import Refused
-from mammogan.data.regions.runs import Runs, runs_of_mask
+from mammogan.data.regions.runs import runs_of_mask, to_text
 
 MOST_COVERED = 0.5
 """Largest share of a film that a lesion is believed to take."""
@@ -26,7 +26,7 @@ class MaskFile:
     """What is in a file. A picture with more than two values is no mask, which is no fault: archives have both."""
 
     shape: tuple[int, int] = (0, 0)
-    runs: Runs = ()
+    runs: str = ""
     is_picture: bool = False
     refused: str = ""
     detail: str = ""
@@ -70,4 +70,4 @@ def _mask_in(pixels: NDArray[Any]) -> MaskFile:
         return MaskFile(shape, is_picture=True)
     if lesion.mean() > MOST_COVERED:
         return MaskFile(shape, refused="malformed", detail=f"{100 * lesion.mean():.0f}% of the film is in the mask")
-    return MaskFile(shape, runs_of_mask(lesion))
+    return MaskFile(shape, to_text(runs_of_mask(lesion)))

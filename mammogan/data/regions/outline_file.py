@@ -12,8 +12,8 @@ from typing import Any
 from mammogan.data.regions.lesion_region import Refused
 from mammogan.io.atomic import is_file
 
-MOST_BYTES = 32 << 20
-"""A file with some hundred outlines has a few million bytes."""
+MOST_BYTES = 10 << 20
+"""A file with some hundred outlines has about a million bytes."""
 MOST_POINTS = 100_000
 NUMBER = r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)"
 POINT = re.compile(rf"\s*\(\s*{NUMBER}\s*,\s*{NUMBER}\s*\)\s*")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mammogan.data.regions import runs
 from mammogan.data.regions.lesion_region import LesionRegion
 from mammogan.errors import UserError
 from mammogan.io.atomic import PRIVATE
@@ -49,7 +48,7 @@ def write_scanned(table: Path, found: Sequence[LesionRegion]) -> Path:
         if region.refused:
             entry["refused"].append(refused)
         else:
-            entry["lesions"].append({"category": region.category, "runs": runs.to_text(region.runs)})
+            entry["lesions"].append({"category": region.category, "runs": region.runs})
     path = regions_beside(table)
     write_record(path, {"films": list(films.values()), "without_film": without}, PRIVATE)
     return path

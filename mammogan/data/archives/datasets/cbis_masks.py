@@ -8,7 +8,7 @@ then the masks of the copy that is not used count too.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +27,6 @@ MASK_BYTES = 500 << 20
 """Memory that one process needs to read a mask, in bytes."""
 CATEGORIES = {"mass": "mass", "calc": "calcification"}
 SIDES = {"left": "L", "right": "R"}
-
-
 Targets = dict[str, list[tuple[Film, bool]]]
 """By the name of a film: the used films of its breast and view, each with whether it is the same picture."""
 
@@ -38,7 +36,7 @@ class Abnormality:
     """One lesion in the archive's numbering; ``film`` is the name of its film, such as mass-test_p_00001_left_cc."""
 
     film: str
-    number: int
+    number: str
 
 
 def read(
@@ -54,10 +52,18 @@ def read(
         if isinstance(mask, Lost) or not mask.is_picture:
             settled.add(part)
             yield from (_region(film, same, path, part, mask) for film, same in targets[part.film])
-    for part in dict.fromkeys([*(part for _, part in wanted), *_listed(found)]):
+    yield from _without_mask(dict.fromkeys([*(part for _, part in wanted), *_listed(found)]), settled, targets)
+
+
+def _without_mask(parts: Iterable[Abnormality], settled: Set[Abnormality], targets: Targets) -> Iterator[LesionRegion]:
+    """Yield the lesions that have no mask, or whose film is not here, while a film of the same view is used."""
+    of_view = {_view_of(name): there for name, there in targets.items() if there}
+    for part in parts:
         if part not in settled:
-            name = f"{part.film}_{part.number}"
-            yield from (LesionRegion(film, name, refused="no_outline") for film, _ in targets.get(part.film, ()))
+            is_here = part.film in targets
+            drawn_on = targets[part.film] if is_here else of_view.get(_view_of(part.film), ())
+            name, why = f"{part.film}_{part.number}", "no_outline" if is_here else "no_film"
+            yield from (LesionRegion(film, name, refused=why) for film, _ in drawn_on)
 
 
 def _masks(
@@ -75,25 +81,26 @@ def _part_of(image: Image) -> Abnormality | None:
     match = next(filter(None, (FILM.fullmatch(part) for part in (image.header.patient, *image.path.parts))), None)
     if match is None or not match[6]:
         return None
-    return Abnormality(match[0].lower().removesuffix(match[6]), int(match[6].removeprefix("_")))
+    return Abnormality(match[0].lower().removesuffix(match[6]), match[6].removeprefix("_"))
 
 
 def _targets(root: Path, images: Sequence[Image], films: Mapping[str, Film]) -> Targets:
-    used: defaultdict[tuple[str, str, str], list[Image]] = defaultdict(list)
+    used: defaultdict[str, list[Image]] = defaultdict(list)
     for image in images:
         if image.path.as_posix() in films:
-            used[_view_of(image)].append(image)
+            used[_view_of(image.key)].append(image)
     targets: Targets = {}
     for image in images:
-        there = used[_view_of(image)]
+        there = used[_view_of(image.key)]
         same = [other for other in there if other is image or _are_copies(root, image, other)]
         if image.key and not targets.get(image.key):
             targets[image.key] = [(films[other.path.as_posix()], bool(same)) for other in same or there]
     return targets
 
 
-def _view_of(image: Image) -> tuple[str, str, str]:
-    return image.patient, image.laterality, image.view
+def _view_of(name: str) -> str:
+    """Return the woman, side and view of a film's name, without the set."""
+    return name.partition("_")[2]
 
 
 def _are_copies(root: Path, one: Image, other: Image) -> bool:
@@ -109,7 +116,7 @@ def _listed(found: Found) -> Iterator[Abnormality]:
         for row in table.rows():
             match, of_film = FILM.search(row["image_file_path"]), number(row.get("abnormality_id", ""))
             if match and of_film is not None:
-                yield Abnormality(match[0].lower(), of_film)
+                yield Abnormality(match[0].lower(), str(of_film))
 
 
 def _region(film: Film, same: bool, path: str, part: Abnormality, mask: MaskFile | Lost) -> LesionRegion:

@@ -11,7 +11,7 @@ from typing import Any
 from mammogan.data.archives.base import Found
 from mammogan.data.regions.lesion_region import Film, LesionRegion, Refused, check_inside
 from mammogan.data.regions.outline_file import name_of, points_of, read_outlines
-from mammogan.data.regions.runs import runs_of_outline
+from mammogan.data.regions.runs import runs_of_outline, to_text
 
 LESIONS = {
     "mass": "mass",
@@ -59,4 +59,4 @@ def _region(outline: dict[str, Any], film: Film, source: str) -> LesionRegion | 
         check_inside(points := points_of(outline), film)
     except Refused as error:
         return LesionRegion.left_out(film, source, error)
-    return LesionRegion(film, source, LESIONS[name], runs_of_outline(points, film.shape))
+    return LesionRegion(film, source, LESIONS[name], to_text(runs_of_outline(points, film.shape)))

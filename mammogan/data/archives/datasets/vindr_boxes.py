@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from mammogan.data.archives.base import Found, TableSignature
 from mammogan.data.archives.tables import Cells
 from mammogan.data.regions.lesion_region import Film, LesionRegion, Refused, check_inside
-from mammogan.data.regions.runs import Runs, runs_of_box
+from mammogan.data.regions.runs import runs_of_box, to_text
 from mammogan.errors import UserError
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -58,7 +58,7 @@ def category_of(row: Cells) -> str:
     return ", ".join(name for name in names if name in LESIONS)
 
 
-def _box(row: Cells, film: Film | None) -> Runs:
+def _box(row: Cells, film: Film | None) -> str:
     if film is None:
         raise Refused("no_film")
     if not all(row.get(corner) for corner in CORNERS):
@@ -78,4 +78,4 @@ def _box(row: Cells, film: Film | None) -> Runs:
     if xmin > xmax or ymin > ymax:
         raise Refused("malformed", "a box that ends before it begins")
     check_inside([(xmin, ymin), (xmax, ymax)], film)
-    return runs_of_box(xmin, ymin, xmax, ymax, film.shape)
+    return to_text(runs_of_box(xmin, ymin, xmax, ymax, film.shape))
