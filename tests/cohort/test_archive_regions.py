@@ -18,6 +18,8 @@ from dicoms import breast, write_mammogram
 from PIL import Image
 from pydicom import dcmread
 
+from mammogan.cli import fold_tables
+from mammogan.data.archives.join import join_tables
 from mammogan.data.archives.labels import Policy
 from mammogan.data.archives.regions import RegionReport
 from mammogan.data.archives.selection import Selection
@@ -329,9 +331,6 @@ def test_a_scan_takes_away_the_regions_of_an_earlier_one_if_there_are_none(
 def test_regions_survive_an_archive_that_moved_and_tables_that_were_joined(
     archive: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    from mammogan.data.archives.join import join_tables
-    from mammogan.data.cohort.folds import write_fold_tables
-
     tables = []
     for name in ("vindr", "inbreast"):
         root = archive(name)
@@ -341,8 +340,8 @@ def test_regions_survive_an_archive_that_moved_and_tables_that_were_joined(
         table.write_text(table.read_text().replace(f"{name}/", f"moved-{name}/"))
         tables.append(table)
     join_tables(tables, tmp_path / "both" / "labels.csv")
-    (fold, _) = write_fold_tables(tmp_path / "both" / "labels.csv", tmp_path / "folds", 2)
-    workspace, samples = shards_of(fold)
+    fold_tables.execute(fold_tables.Options(tmp_path / "both" / "labels.csv", tmp_path / "folds", 2))
+    workspace, samples = shards_of(tmp_path / "folds" / "fold-1.csv")
     regions = ArchiveRegions(workspace.regions)
     found = [regions.of(sample.key, sample.facts) is not None for sample in samples]
     assert sum(found) == 10 + 2 and not regions.unknown

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from mammogan.data.cohort.split import position
 from mammogan.data.cohort.table import READ, Row, read_table
-from mammogan.data.regions.region_file import pass_on
 from mammogan.errors import UserError
 from mammogan.io import atomic, tables
 
@@ -48,8 +47,7 @@ def fold_splits(rows: Sequence[Row], folds: int, seed: int = 0) -> list[dict[str
 def write_fold_tables(table: Path, out: Path, folds: int, seed: int = 0, overwrite: bool = False) -> list[Path]:
     """Write ``folds`` copies of a cohort table, fold-1.csv and so on, mode 600, each with another split column.
 
-    Paths become absolute; lesion regions beside the table come along. Raise TableError if the table has faults,
-    UserError if a table is there already.
+    Paths become absolute. Raise TableError if the table has faults, UserError if a table is there already.
     """
     rows = read_table(table)
     splits = fold_splits(rows, folds, seed)
@@ -66,6 +64,5 @@ def write_fold_tables(table: Path, out: Path, folds: int, seed: int = 0, overwri
             for row, record in zip(rows, records, strict=True)
         ]
         cells = [[record[name] for name in (*columns, "split")] for record in held]
-        pass_on([table], path)
         tables.write(path, [*columns, "split"], cells, atomic.PRIVATE)
     return paths
