@@ -347,6 +347,18 @@ def test_regions_survive_an_archive_that_moved_and_tables_that_were_joined(
     assert sum(found) == 10 + 2 and not regions.unknown
 
 
+def test_a_table_that_lost_its_regions_leaves_those_of_the_workspace_and_says_so(
+    archive: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = archive("inbreast")
+    path = scan_regions(root)[0].path
+    workspace, _ = shards_of(root.parent / "labels.csv")
+    held = workspace.regions.read_bytes()
+    path.unlink()
+    shards_of(root.parent / "labels.csv")
+    assert workspace.regions.read_bytes() == held and f"delete {workspace.regions}" in capsys.readouterr().out
+
+
 def test_a_file_that_could_be_of_two_films_gets_no_region(archive: Callable[[str], Path], tmp_path: Path) -> None:
     root = archive("inbreast")
     report, _ = scan_regions(root)
@@ -372,6 +384,7 @@ def test_regions_that_were_damaged_or_that_others_may_read_are_refused(archive: 
     path.chmod(0o644)
     with pytest.raises(UserError, match="chmod 600"):
         shards_of(root.parent / "labels.csv")
+    assert not (root.parent / "work" / "shards").exists()
     path.chmod(0o600)
     path.write_text(path.read_text().replace('"R"', '"L"'))
     with pytest.raises(UserError, match="repeat mammogan scan"):

@@ -99,11 +99,11 @@ def convert_cohort(
         )
         folders = [ShardFolder(workspace.shards(r), r, settings) for r in sorted(set(resolutions), reverse=True)]
         _refuse_other_settings(workspace, folders, overwrite, lambda: changes(workspace.cohort, mammograms))
+        _carry_regions(cohort_csv, mammograms, workspace)
         for folder in folders:
             folder.claim(plan, overwrite)
         _say_what_was_added(folders, mammograms)
         write_cohort(workspace.cohort, mammograms)
-        _carry_regions(cohort_csv, mammograms, workspace)
         reading = Reading(voi, voi_index, clean_background)
         tasks = _tasks(folders, plan, lambda row, sizes: Task(row, sizes, names, reading, fit, codec))
         _say_what_decodes(tasks)
@@ -160,6 +160,11 @@ def _carry_regions(cohort_csv: Path, mammograms: Sequence[Mammogram], workspace:
         terminal.say(f"regions: {carried.mammograms} mammograms have lesion regions of their archive")
         if carried.ambiguous:
             terminal.say(f"  {carried.ambiguous} could be one of several films of the archive and got none")
+    elif workspace.regions.is_file():
+        terminal.say(
+            f"regions: none are beside {cohort_csv.name} any more, and the earlier ones are kept; if they no longer "
+            f"hold, delete {workspace.regions}"
+        )
 
 
 def _say_what_decodes(tasks: Sequence[Task]) -> None:
