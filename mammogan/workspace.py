@@ -113,6 +113,11 @@ class Workspace:
         """Secret from which pseudonyms are made; mode 600, never inside the shards."""
         return self.root / "private" / "salt"
 
+    @property
+    def regions(self) -> Path:
+        """Lesion regions of an archive, by the key of each sample; mode 600, and only if the archive has some."""
+        return self.root / "private" / "regions.json"
+
     def shards(self, resolution: Resolution) -> Path:
         """Return the folder of the shards."""
         return self.root / "shards" / str(resolution)

@@ -6,6 +6,7 @@
 
 Patients are divided, never images, and positive patients and negative ones each by themselves. Of five folds each has a
 fifth of the patients in test, a tenth in validation and the rest in train; a split column of the table is replaced.
+Lesion regions beside the table are copied beside each.
 """
 
 from __future__ import annotations
@@ -33,10 +34,13 @@ class Options:
 
 def execute(options: Options) -> None:
     from mammogan.data.cohort.folds import write_fold_tables
+    from mammogan.data.regions.region_file import pass_on
     from mammogan.io.shell import shell_word
     from mammogan.io.terminal import say
 
     paths = write_fold_tables(options.cohort, options.out, options.folds, options.seed, options.overwrite)
+    for path in paths:
+        pass_on([options.cohort], path)
     say(f"{len(paths)} tables in {options.out} (private). Next, for every fold:")
     for path in paths:
         say(f"  mammogan study --cohort {shell_word(path)} --workspace {shell_word(Path('work') / path.stem)}")

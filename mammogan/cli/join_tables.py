@@ -5,8 +5,8 @@
 
 Paths become absolute, so the joined table can lie anywhere. A table's name is put before its patients (clinic:100), so
 that two women never become one; what mammogan scan wrote of a public archive has the archive's name there already. All
-columns are kept, and a column 'source' says where each row came from. Every table is checked first, and every file must
-be there.
+columns are kept, and so are lesion regions beside the tables. A column 'source' says where each row came from. Every
+table is checked first, and every file must be there.
 """
 
 from __future__ import annotations

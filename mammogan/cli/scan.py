@@ -5,11 +5,14 @@
     mammogan scan /data/csaw --tables CSAW-CC_breast_cancer_screening_data.csv --out labels.csv
     mammogan make-shards --cohort labels.csv --workspace work
 
-Only DICOM headers are read. Every file that could be an image is listed in labels.csv or, with a reason, in
-labels.excluded.csv; both hold paths and patients, and only you can read them. Positive is what is proven to be cancer
-(where an archive has no pathology: BI-RADS 5), negative what is known to be normal. Everything between is left out and
-counted until you decide: --benign, --recalled, --uncertain, --interval, --prior, --contralateral, --unlisted, each with
-exclude, negative or positive. docs/archives.md has the known archives, what they need and what their labels mean.
+Only DICOM headers are read, and lesion masks. Every file that could be an image is listed in labels.csv or, with a
+reason, in labels.excluded.csv; both hold paths and patients, and only you can read them. Where lesions are in the films
+of VinDr-Mammo, CBIS-DDSM and INbreast is written to labels.regions.json, which make-shards takes along.
+
+Positive is what is proven to be cancer (where an archive has no pathology: BI-RADS 5), negative what is known to be
+normal. Everything between is left out and counted until you decide: --benign, --recalled, --uncertain, --interval,
+--prior, --contralateral, --unlisted, each with exclude, negative or positive. docs/archives.md has the known archives,
+what they need and what their labels mean.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ class Options:
     jobs: int = 0
     """Number of processes; 0 takes one for each core."""
     seconds: float = 30.0
-    """Most seconds for reading one header."""
+    """Most seconds for reading one header or mask."""
     overwrite: bool = False
     """Replace a table that exists."""
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from dicoms import breast, write_mammogram
+from numpy.typing import NDArray
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
@@ -57,6 +59,18 @@ class Miniature:
     @property
     def reasons(self) -> dict[str, str]:
         return {name: found for name, found in self.expected.items() if name not in self.labels}
+
+
+Square = tuple[int, int, int, int]
+"""First row and column and last row and column of a bright square."""
+
+
+def with_lesions(pixels: NDArray[np.uint16], *squares: Square) -> NDArray[np.uint16]:
+    """A darker copy of a picture, with squares as bright as its brightest pixel was."""
+    drawn = pixels // 2
+    for top, left, bottom, right in squares:
+        drawn[top : bottom + 1, left : right + 1] = pixels.max()
+    return drawn
 
 
 def code(value: str, scheme: str = "SCT", meaning: str = "") -> Dataset:

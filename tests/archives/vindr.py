@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from dicoms import breast
 from pydicom import dcmread
 from pydicom.config import disable_value_validation
 from pydicom.uid import UID
 
-from archives.miniature import Miniature
+from archives.miniature import Miniature, with_lesions
 
 BREASTS = (
     "study_id", "series_id", "image_id", "laterality", "view_position", "height", "width", "breast_birads",
@@ -18,6 +19,9 @@ BREASTS = (
 FINDINGS = (*BREASTS[:9], "finding_categories", "finding_birads", "xmin", "ymin", "xmax", "ymax", "split")
 GONE = ("PatientID", "PatientName", "PatientBirthDate", "AccessionNumber", "StudyDate",
         "InstitutionName", "ImageLaterality", "ViewPosition")  # fmt: skip
+
+
+LESION = (28, 10, 41, 22)
 
 
 def _forget_class(path: Path) -> None:
@@ -34,7 +38,7 @@ def write(root: Path) -> Miniature:
     rows: list[list[object]] = []
 
     def add(
-        study: int, side: str, view: str, birads: int, expect: str, split: str = "training", **elements: str
+        study: int, side: str, view: str, birads: int, expect: str, split: str = "training", **elements: object
     ) -> None:
         ids = [hashlib.md5(f"{kind}{study}{side}{view}".encode()).hexdigest() for kind in ("series", "image")]
         study_id = hashlib.md5(f"study{study}".encode()).hexdigest()
@@ -47,14 +51,22 @@ def write(root: Path) -> Miniature:
 
     for study in range(1, 11):  # some in each official part
         split = "test" if study > 7 else "training"
-        add(study, "L", "CC", 5, "positive", split)
+        drawn = with_lesions(breast(seed=study), LESION)
+        add(study, "L", "CC", 5, "positive", split, pixels=drawn)
         add(study, "R", "CC", 1, "label_contralateral", split)
         add(100 + study, "L", "MLO", 1 + study % 2, "negative", split)
     add(200, "L", "CC", 4, "label_uncertain")
     add(200, "R", "CC", 3, "label_uncertain")
     add(201, "L", "CC", 2, "for_processing", PresentationIntentType="FOR PROCESSING")
     made.table("breast-level_annotations.csv", BREASTS, rows)
-    finding = [*rows[0][:9], "['Mass', 'Suspicious Calcification']", "BI-RADS 5", 10, 12, 30, 33, "training"]
-    made.table("finding_annotations.csv", FINDINGS, [finding])
+    top, left, bottom, right = LESION
+    found = [
+        [*row[:9], "['Mass', 'Suspicious Calcification']", "BI-RADS 5", left, top, right, bottom, row[9]]
+        for row in rows
+        if row[7] == "BI-RADS 5"
+    ]
+    found += [[*row[:9], "['No Finding']", "", "", "", "", "", row[9]] for row in rows if row[7] == "BI-RADS 1"]
+    found.append([*rows[0][:9], "['Skin Thickening']", "BI-RADS 4", 0, 0, 5, 90, rows[0][9]])
+    made.table("finding_annotations.csv", FINDINGS, found)
     made.table("metadata.csv", ("SOP Instance UID", "Window Center", "Window Width"), [("x", 2047, 4096)])
     return made

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from mammogan.data.dicom.placement import Placement
+from mammogan.data.regions.runs import from_text, mask_of, runs_of_box, runs_of_outline, to_text
 from mammogan.errors import UserError
-from mammogan.evaluation.beyond.regions import Regions
+from mammogan.evaluation.beyond.regions import ArchiveRegions, BoxesOfTable, placed
 from mammogan.io import tables
+from mammogan.io.atomic import PRIVATE
+from mammogan.io.records import write_record
 from mammogan.workspace import Resolution
 
 HEADER = "image_id,laterality,height,width,xmin,ymin,xmax,ymax"
@@ -24,11 +27,11 @@ def facts(flip: bool) -> dict[str, Any]:
     return {"placement": placement.to_json(), "laterality": "R" if flip else "L"}
 
 
-def regions(folder: Path, *rows: str, header: str = HEADER) -> Regions:
+def regions(folder: Path, *rows: str, header: str = HEADER) -> BoxesOfTable:
     (folder / "findings.csv").write_text("\n".join([header, *rows]) + "\n")
     columns = ("key", "patient", "path", "laterality", "view", "label", "split")
     tables.write(folder / "cohort.csv", columns, [("k", "p", "/private/ABC.dicom", "L", "CC", "positive", "test")])
-    return Regions(folder / "findings.csv", folder / "cohort.csv")
+    return BoxesOfTable(folder / "findings.csv", folder / "cohort.csv")
 
 
 @pytest.mark.parametrize(("flip", "columns"), [(False, (10, 30)), (True, (69, 89))])
@@ -66,3 +69,31 @@ def test_a_box_that_cannot_be_of_the_file_is_refused_with_its_line(tmp_path: Pat
 def test_a_table_without_corners_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected columns xmin, ymin, xmax, ymax"):
         regions(tmp_path, "abc,1", header="image_id,birads")
+
+
+def test_a_lesion_of_less_than_a_pixel_is_not_lost_and_large_ones_cover_what_they_cover() -> None:
+    placement = Placement.laid((400, 200), Resolution(256, 128), (100, 50), True, False)
+    one_pixel, large = runs_of_outline([(20, 40)], (400, 200)), runs_of_box(100, 200, 139, 239, (400, 200))
+    mask = placed([one_pixel, large], placement)
+    (row, column) = np.argwhere(mask)[0]
+    assert (row, column) == (78 + 10, (199 - 20) // 4) and mask.sum() == 1 + 10 * 10
+
+
+def test_outlines_enclose_their_pixels_and_runs_stay_in_their_rows() -> None:
+    square = runs_of_outline([(5, 2), (9.6, 2), (9.6, 4.2), (5, 4.2)], (10, 11))
+    assert square == tuple((row * 11 + 5, 6) for row in (2, 3, 4))
+    assert mask_of(from_text(to_text(square), (10, 11)), (10, 11)).sum() == 18
+    assert runs_of_outline([(11, 10)], (10, 11)) == ((9 * 11 + 10, 1),)
+    assert runs_of_outline([(0, 0), (10, 0)], (10, 11)) == ((0, 11),)
+    with pytest.raises(ValueError, match="do not lie"):
+        from_text("105 6", (10, 11))
+
+
+def test_regions_of_an_archive_on_another_size_or_side_leave_their_sample_without_truth(tmp_path: Path) -> None:
+    entry = {"height": 400, "width": 200, "laterality": "L", "refused": []}
+    entry["lesions"] = [{"category": "mass", "runs": to_text(runs_of_box(20, 100, 60, 180, (400, 200)))}]
+    kinds = {"fits": entry, "size": {**entry, "height": 401}, "side": {**entry, "laterality": "R"}}
+    write_record(tmp_path / "regions.json", {"samples": kinds}, PRIVATE)
+    found = ArchiveRegions(tmp_path / "regions.json")
+    assert [found.of(key, facts(False)) is not None for key in (*kinds, "other")] == [True, False, False, False]
+    assert found.unknown == {"size", "side"}

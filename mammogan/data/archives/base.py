@@ -37,14 +37,20 @@ class Header:
     views: tuple[tuple[str, str], ...] = ()
     is_film: bool = False
     is_secondary: bool = False
-    area: int = 0
     times: tuple[tuple[str, str], ...] = ()
     """(source, time) pairs, the most trusted first; times are YYYYMMDDhhmmss with a fraction, in the order of text."""
     series_number: int = 0
+    rows: int = 0
+    columns: int = 0
     number: int = 0
     """InstanceNumber, which counts within a series only."""
     syntax: str = ""
     """UID of the transfer syntax."""
+
+    @property
+    def area(self) -> int:
+        """The number of pixels."""
+        return self.rows * self.columns
 
     @property
     def laterality(self) -> str:

@@ -90,9 +90,10 @@ def _described(header: Dataset, size: int, in_fragments: bool) -> Header:
         views=tuple(_views(header)),
         is_film=text(header, "ConversionType") == "DF",
         is_secondary=sop_class.startswith(SECONDARY_CAPTURE),
-        area=_whole(header, "Rows") * _whole(header, "Columns"),
         times=tuple(_times(header)),
         series_number=_whole(header, "SeriesNumber"),
+        rows=_whole(header, "Rows"),
+        columns=_whole(header, "Columns"),
         number=_whole(header, "InstanceNumber"),
         syntax=str(header.file_meta.get("TransferSyntaxUID") or ""),
     )

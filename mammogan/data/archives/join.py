@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mammogan.data.archives.registry import ARCHIVES
 from mammogan.data.cohort.table import READ, Row, read_table
+from mammogan.data.regions.region_file import pass_on
 from mammogan.errors import UserError
 from mammogan.io import atomic, tables
 
@@ -36,8 +37,8 @@ def join_tables(paths: Sequence[Path], out: Path, one_numbering: bool = False, o
 
     Paths become absolute. A table's name is put before its patients, as in 'clinic:100', unless a scan has put an
     archive's name there, or ``one_numbering`` says that the same identifier is the same woman in all tables. All
-    columns are kept. Raises UserError if a table has faults, if a file is in two tables, if only some tables have
-    splits, or if two tables have one name.
+    columns are kept, and so are the lesion regions beside the tables. Raises UserError if a table has faults, if a
+    file is in two tables, if only some tables have splits, or if two tables have one name.
     """
     if len(paths) < 2:
         raise UserError(f"expected two or more tables to join, found {len(paths)}")
@@ -46,6 +47,7 @@ def join_tables(paths: Sequence[Path], out: Path, one_numbering: bool = False, o
     parts = [_part(path) for path in paths]
     _refuse(parts)
     columns = list(dict.fromkeys(name for name in (*READ, *_all_columns(parts)) if name in _all_columns(parts)))
+    pass_on(paths, out)
     tables.write(out, [SOURCE, *columns], _joined(parts, columns, one_numbering), atomic.PRIVATE)
     return parts
 

@@ -11,6 +11,7 @@ from mammogan.data.archives.base import Archive, Catalogue, Found
 from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.copies import shared_uids
 from mammogan.data.archives.labels import OPEN_TO_CHOICE
+from mammogan.data.archives.regions import RegionReport
 from mammogan.data.archives.repeats import REPEATED
 from mammogan.data.archives.same_woman import both_labels, shared_header_patients
 from mammogan.data.archives.tables import UNKNOWN_CELL
@@ -50,6 +51,8 @@ class ScanReport:
     """Number of folders that may not be entered."""
     out: Path
     excluded_list: Path
+    regions: RegionReport | None = None
+    """None: the archive has no lesion regions."""
 
     @classmethod
     def of(
@@ -102,6 +105,8 @@ class ScanReport:
         yield "labels by " + ", ".join(f"{source} ({number})" for source, number in sorted(self.label_sources.items()))
         if self.used:
             yield from self.diagnosis.lines()
+        if self.regions:
+            yield from self.regions.lines()
         yield from self.advice()
         yield f"written to {self.out} (private)"
 

@@ -1,14 +1,16 @@
-"""Scan an archive on disk: write its cohort table, and beside it the list of excluded files with reasons."""
+"""Scan an archive on disk: write its cohort table, and beside it the excluded files with reasons, and the regions."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mammogan.data.archives.base import Dataset, Found
 from mammogan.data.archives.candidates import Image, read_images
 from mammogan.data.archives.folder import look_into
+from mammogan.data.archives.regions import write_regions
 from mammogan.data.archives.registry import basis_of, recognise
 from mammogan.data.archives.report import ScanReport
 from mammogan.data.archives.selection import Selection, select
@@ -34,10 +36,11 @@ def scan(
     seconds: float | None = 30.0,
     overwrite: bool = False,
 ) -> ScanReport:
-    """Write ``out``, the table that mammogan make-shards reads, and <out without .csv>.excluded.csv; both mode 600.
+    """Write ``out``, the table that mammogan make-shards reads, <out without .csv>.excluded.csv and, if the archive has
+    lesion regions, <out without .csv>.regions.json; all mode 600.
 
-    Only headers are read, each within ``seconds`` (None: no limit); ``jobs`` 0 means one process for each core. Raises
-    UserError if the archive is not recognised or lacks a table, or if no file can be used.
+    Only headers and masks are read, each within ``seconds`` (None: no limit); ``jobs`` 0 means one process for each
+    core. Raises UserError if the archive is not recognised or lacks a table, or if no file can be used.
     """
     selection = selection or Selection()
     if jobs < 0 or (seconds is not None and seconds <= 0):
@@ -53,10 +56,11 @@ def scan(
     read = list(read_images(found, archive, catalogue, jobs, seconds))
     images = select(read, archive, catalogue, selection, root)
     report = ScanReport.of(archive, images, catalogue, found, out, excluded_list(out))
+    regions = write_regions(found, archive, images, out, jobs, seconds) if report.used else None
     _write(out, excluded_list(out), images, found)
     if not report.used:
         raise UserError("\n".join([f"no file under {root} can be used", *report.why_excluded(), *report.advice()]))
-    return report
+    return replace(report, regions=regions)
 
 
 def _refuse_unwritable(out: Path) -> None:

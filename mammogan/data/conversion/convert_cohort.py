@@ -41,6 +41,7 @@ from mammogan.data.dicom.fit import Fit
 from mammogan.data.dicom.read import Reading, Voi
 from mammogan.data.inspect.same_women import same_women
 from mammogan.data.inspect.verify import verify
+from mammogan.data.regions.region_file import carry
 from mammogan.data.shards.codec import Codec
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.errors import UserError
@@ -99,6 +100,7 @@ def convert_cohort(
         )
         folders = [ShardFolder(workspace.shards(r), r, settings) for r in sorted(set(resolutions), reverse=True)]
         _refuse_other_settings(workspace, folders, overwrite, lambda: changes(workspace.cohort, mammograms))
+        _carry_regions(cohort_csv, mammograms, workspace)
         for folder in folders:
             folder.claim(plan, overwrite)
         _say_what_was_added(folders, mammograms)
@@ -155,6 +157,19 @@ def _say_what_was_added(folders: Sequence[ShardFolder], mammograms: Sequence[Mam
     for folder in folders:
         for counted in describe_additions(mammograms)[folder.had :]:
             terminal.say(line_on(folder.resolution, counted))
+
+
+def _carry_regions(cohort_csv: Path, mammograms: Sequence[Mammogram], workspace: Workspace) -> None:
+    """Take the lesion regions that a scan wrote beside the table into the workspace."""
+    if carried := carry(cohort_csv, {mammogram.key: mammogram.path for mammogram in mammograms}, workspace.regions):
+        terminal.say(f"regions: {carried.mammograms} mammograms have lesion regions of their archive")
+        if carried.ambiguous:
+            terminal.say(f"  {carried.ambiguous} could be one of several films of the archive and got none")
+    elif workspace.regions.is_file():
+        terminal.say(
+            f"regions: none are beside {cohort_csv.name} any more, and the earlier ones are kept; if they no longer "
+            f"hold, delete {workspace.regions}"
+        )
 
 
 def _say_what_decodes(tasks: Sequence[Task]) -> None:

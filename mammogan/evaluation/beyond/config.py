@@ -49,7 +49,8 @@ class DeeperConfig:
     which the page says."""
     regions: Path | None = None
     """Table of lesions for the section on localisation: boxes xmin, ymin, xmax, ymax in pixels of the original files,
-    named in a column path or image_id, such as VinDr-Mammo's finding_annotations.csv. Phantoms need none."""
+    named in a column path or image_id. Phantoms need none. Default: the regions that mammogan scan found in the
+    archive (VinDr-Mammo, CBIS-DDSM, INbreast)."""
     detect: tuple[str, ...] = ("pgd-l2=256",)
     """Those of --baseline that detectors are trained on too; always on the trained generators."""
     detector_images: int = 80

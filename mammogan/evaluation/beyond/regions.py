@@ -1,11 +1,15 @@
-"""Regions of lesions that a table gives: boxes in the pixels of the original files, as VinDr-Mammo has them.
+"""Regions of lesions in a shard's image: those of the archive, which make-shards keeps, or boxes of a table.
 
-The table is private, as its file names are; it is read where the workspace's cohort.csv is.
+Boxes are in the pixels of the original files, as VinDr-Mammo has them. Their table is private, as its file names are;
+it is read where the workspace's cohort.csv is.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.data.cohort.workspace_table import rows_by_key
-from mammogan.data.dicom.placement import Placement
+from mammogan.data.dicom.placement import Placement, apply_placement_to_mask
+from mammogan.data.regions.region_file import MAKE_AGAIN, read_carried
+from mammogan.data.regions.runs import Runs, from_text, mask_of, middle_of
 from mammogan.errors import UserError
 from mammogan.io import tables
+from mammogan.io.records import DamagedRecord
+from mammogan.workspace import Workspace
 
 Mask = NDArray[np.bool_]
 NAMES = ("path", "image", "image_id")
@@ -38,7 +46,53 @@ class Box:
     laterality: str = ""
 
 
-class Regions:
+class ArchiveRegions:
+    """The lesions of a workspace's mammograms that their archive has outlined, by key."""
+
+    def __init__(self, held: Path) -> None:
+        self.unknown: set[str] = set()
+        """Mammograms that were asked for and have a region that is not used, so that their lesions are not known."""
+        self._held = held
+        self._entries = read_carried(held)
+        self._masks: dict[str, Mask] = {}
+
+    def of(self, key: str, facts: dict[str, Any]) -> Mask | None:
+        """Return the pixels (H,W) of a sample in one of its lesions; None if none is known, or not all are.
+
+        Lesions drawn on a frame of another size than the file's, or of the other side, are not used.
+        """
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        placement = Placement.from_json(facts["placement"])
+        shape = entry["height"], entry["width"]
+        if entry["refused"] or shape != placement.source_shape or entry["laterality"] != facts["laterality"]:
+            self.unknown.add(key)
+            return None
+        if key not in self._masks:
+            self._masks[key] = placed(self._lesions(entry["lesions"], shape), placement)
+        return self._masks[key]
+
+    def _lesions(self, lesions: list[dict[str, str]], shape: tuple[int, int]) -> list[Runs]:
+        try:
+            return [from_text(lesion["runs"], shape) for lesion in lesions]
+        except ValueError as error:
+            raise DamagedRecord(self._held, str(error), MAKE_AGAIN) from None
+
+
+def placed(lesions: Sequence[Runs], placement: Placement) -> Mask:
+    """Return the pixels (H,W) of a shard's image in one of the lesions, none of which gets lost by its smallness."""
+    shape = placement.source_shape
+    mask = apply_placement_to_mask(mask_of(itertools.chain.from_iterable(lesions), shape), placement)
+    for runs in lesions:
+        if sum(length for _, length in runs) * math.prod(placement.scale) < 1:
+            row, column = (round(float(at)) for at in placement.from_source(*middle_of(runs, shape)))
+            if 0 <= row < mask.shape[0] and 0 <= column < mask.shape[1]:
+                mask[row, column] = True
+    return mask
+
+
+class BoxesOfTable:
     """The boxes of a workspace's mammograms, by key."""
 
     def __init__(self, table: Path, cohort: Path) -> None:
@@ -83,6 +137,16 @@ class Regions:
                 f"{where}: expected a box of the side {facts['laterality']}, as the file is, found {box.laterality}: "
                 "correct or remove the row"
             )
+
+
+Regions = ArchiveRegions | BoxesOfTable
+
+
+def lesion_regions(workspace: Workspace, table: Path | None) -> Regions | None:
+    """Return the boxes of a table if one is given, else what the workspace holds of its archive; None without both."""
+    if table:
+        return BoxesOfTable(table, workspace.cohort)
+    return ArchiveRegions(workspace.regions) if workspace.regions.is_file() else None
 
 
 def _read(table: Path) -> dict[str, list[Box]]:

@@ -26,7 +26,7 @@ from mammogan.evaluation.beyond.localisation import (
     share_in,
     smoothed,
 )
-from mammogan.evaluation.beyond.regions import Regions
+from mammogan.evaluation.beyond.regions import ArchiveRegions, Regions, lesion_regions
 from mammogan.evaluation.beyond.section import Section, TitledTable
 from mammogan.evaluation.clustered import clustered_share
 from mammogan.evaluation.figure import Figure
@@ -45,8 +45,8 @@ SAYS = (
 SAYS_NOT = (
     "Without truth none of this shows that a change is at a lesion. Overlap with A, which the attacks were made "
     "against, is nearly circular: it shows what an attack uses. Only a victim that the attack did not see says more. "
-    "With phantoms it is known where each lesion is; near means within 1.5 radii of its centre, or in a box of "
-    "--regions."
+    "With phantoms it is known where each lesion is, and with archives that outline lesions; near means within 1.5 "
+    "radii of a phantom's lesion, or in an archive's outline, mask or box."
 )
 
 
@@ -80,11 +80,13 @@ class Places:
 def measure_localisation(run: DeeperRun) -> Section:
     """Measure the section on every attack, with the gradients of every victim that has them."""
     gradients = _gradients(run)
+    regions = lesion_regions(run.workspace, run.config.regions)
     rows = []
     for source in run.sources:
         attacked = run.attacked(source)
-        rows += [_measured(run, attacked, direction, gradients) for direction in Direction]
-    return localisation_section([row for row in rows if row.half], list(gradients))
+        rows += [_measured(run, attacked, direction, gradients, regions) for direction in Direction]
+    unknown = len(regions.unknown) if isinstance(regions, ArchiveRegions) else 0
+    return localisation_section([row for row in rows if row.half], list(gradients), unknown)
 
 
 def _gradients(run: DeeperRun) -> dict[str, list[Map]]:
@@ -97,9 +99,14 @@ def _gradients(run: DeeperRun) -> dict[str, list[Map]]:
     return found
 
 
-def _measured(run: DeeperRun, attacked: Attacked, direction: Direction, gradients: dict[str, list[Map]]) -> Places:
+def _measured(
+    run: DeeperRun,
+    attacked: Attacked,
+    direction: Direction,
+    gradients: dict[str, list[Map]],
+    regions: Regions | None,
+) -> Places:
     truth = phantom_truth(run.workspace.cohort)
-    regions = Regions(run.config.regions, run.workspace.cohort) if run.config.regions else None
     places = Places(attacked.name, direction, overlaps={victim: [] for victim in gradients})
     for at in np.flatnonzero(attacked.made & run.originals.of(direction)):
         sample = run.originals.samples[at]
@@ -126,18 +133,24 @@ def _measured(run: DeeperRun, attacked: Attacked, direction: Direction, gradient
 
 
 def _near(sample: Sample, truth: PhantomTruth, regions: Regions | None) -> np.ndarray | None:
-    """Return the pixels near a phantom's lesion, or in the boxes of a table; None if neither is known."""
+    """Return the pixels near a phantom's lesion, or in the regions of an archive or a table; None if none is known."""
     near = truth.near(sample.key, sample.facts)
     return regions.of(sample.key, sample.facts) if near is None and regions else near
 
 
-def localisation_section(rows: Sequence[Places], victims: Sequence[str]) -> Section:
-    """Return the section of what was measured; the table with truth only where some is known."""
+def localisation_section(rows: Sequence[Places], victims: Sequence[str], unknown: int = 0) -> Section:
+    """Return the section of what was measured; the table with truth only where some is known.
+
+    ``unknown``: originals of which the archive has a lesion region that could not be used; they are without truth.
+    """
     tables = [TitledTable("Without truth: medians, quartiles in grey", _table(rows, victims))]
     with_truth = [row for row in rows if row.near]
     if with_truth:
         tables.append(TitledTable("With truth: known lesions, removals", _truth_table(with_truth)))
     constant = sum(row.constant for row in rows)
+    notes = [f"{constant} overlaps were left out, since a map was constant in the breast."] if constant else []
+    if unknown:
+        notes.append(f"Originals without truth, since a lesion region of theirs could not be used: {unknown}.")
     return Section(
         name="localisation",
         title="Where does the change sit?",
@@ -148,7 +161,7 @@ def localisation_section(rows: Sequence[Places], victims: Sequence[str]) -> Sect
         draw=partial(_draw, rows),
         caption="Share of the breast that holds half of each change's energy, one point an image. "
         "Green: removals. Orange: insertions.",
-        notes=[f"{constant} overlaps were left out, since a map was constant in the breast."] if constant else [],
+        notes=notes,
     )
 
 
