@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from reading_servers import Process
 
 from mammogan.errors import MissingInput, UserError
@@ -20,9 +22,12 @@ from mammogan.reader.drawing.draw_folder import draw_reading
 from mammogan.reader.observers import Ability, Observer
 from mammogan.reader.plan import PHANTOMS_ONLY, Phantoms
 from mammogan.reader.readings import Readings, read_folder
+from mammogan.reader.report.opening import title_of
 from mammogan.reader.report.report import write_report
 from mammogan.reader.simulate import Browser, link_of, simulate
 from mammogan.workspace import Workspace
+
+pytestmark = pytest.mark.usefixtures("coarse_figures")
 
 NAME = "rehearsal"
 OBSERVERS = {
@@ -109,17 +114,27 @@ def test_the_report_says_simulated_wherever_a_person_looks(read: Workspace, tmp_
 def test_the_report_says_phantoms_in_title_first_sentence_captions_and_pictures(
     read: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noted = []
-    monkeypatch.setattr("matplotlib.figure.Figure.text", lambda self, x, y, text, **style: noted.append(text))
+    noted: list[str] = []
+
+    def text(self: Figure, x: float, y: float, words: str, **style: object) -> Text:
+        noted.append(words)
+        return write(self, x, y, words, **style)
+
+    write = Figure.text
+    monkeypatch.setattr(Figure, "text", text)
     tables = write_report(tmp_path, readings_of(read), groups=2)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert re.findall("<h1>(.*?)</h1>", page) == ["Would a reader notice? Phantom mammograms, simulated readers"]
-    kind = readings_of(read).plan.phantoms.kind
+    plan = readings_of(read).plan
+    assert title_of(replace(plan, simulated=False)) == "Would a reader notice? Phantom mammograms"
+    kind = plan.phantoms.kind
     assert re.fullmatch(r"phantom mammograms, lesion contrast x[\d.]+", kind)
     assert f"Reader study {NAME} on {kind}: 3 simulated readers" in page
     assert f"No patient was imaged: {kind}, drawn by a program." in page
     captions = [*re.findall("<h2>(.*?)</h2>", page)[: len(tables) + 1], *re.findall("<figcaption>(.*?)</fig", page)]
-    assert len(captions) == len(tables) + 1 + 4 and all(f". P{kind[1:]}" in c or f"? P{kind[1:]}" in c for c in captions)
+    assert len(captions) == len(tables) + 1 + 4 and all(
+        f". P{kind[1:]}" in c or f"? P{kind[1:]}" in c for c in captions
+    )
     assert noted == [f"{kind}; simulated readers"] * 4
     for table in tables:
         assert f"P{kind[1:]}**" in (tmp_path / f"{table.name}.md").read_text(encoding="utf-8").splitlines()[0]
@@ -156,10 +171,8 @@ def test_a_report_on_phantoms_and_patients_says_that_they_are_counted_together(r
     assert all("A mix of 3 phantoms" in table.caption for table in tables) and "<td>real</td>" in page
 
 
-def test_a_long_simulated_reading_shows_how_far_it_is(
-    readable: Workspace, capsys: pytest.CaptureFixture[str]
-) -> None:
-    workspace = rehearsal(readable, scale=0.2)
+def test_a_long_simulated_reading_shows_how_far_it_is(readable: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = rehearsal(readable, scale=0.05)
     simulate(workspace.reading(NAME), workspace.reading_key(NAME), OBSERVERS)
     places = sum(len(session.places) for session in readings_of(workspace).plan.sessions)
     shown = capsys.readouterr().out
