@@ -53,7 +53,7 @@ def execute(options: Options) -> None:
     tables = write_report(report, readings, options.unsure, options.groups, against)
     for table in tables[:4]:
         say(table.markdown())
-    say(f"{in_words(readings.answers)}\n\nThe page with everything: {report / 'index.html'}")
+    say(f"{in_words(readings)}\n\nThe page with everything: {report / 'index.html'}")
 
 
 def main() -> NoReturn:

@@ -37,6 +37,8 @@ images only; never drawn unless it is requested)."""
 ANSWERS = ("real", "not real", "unsure")
 MIDDLE = 32768
 """Value of no change in a difference image, which holds MIDDLE + original - adversarial, clipped to uint16."""
+PHANTOMS_ONLY = "The mammograms are phantoms, drawn by a program: no figure says anything about patients."
+"""The note of a study on phantoms. In plans of earlier versions nothing else says what was shown."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,21 @@ class Questions:
 
 
 @dataclass(frozen=True)
+class Phantoms:
+    """What phantoms, which a program has drawn, are among the mammograms; no ``kind``: all are of patients."""
+
+    kind: str = ""
+    """What every caption says, such as 'phantom mammograms, lesion contrast x12.5'; of several kinds, all of them."""
+    and_patients: bool = False
+    """Whether mammograms of patients are shown, too."""
+
+    @property
+    def only(self) -> bool:
+        """Whether every mammogram is a phantom."""
+        return bool(self.kind) and not self.and_patients
+
+
+@dataclass(frozen=True)
 class ImageFile:
     """One file of the folder: its name without .raw, and the sha256 of its bytes."""
 
@@ -138,6 +155,8 @@ class ReadingPlan:
     """Sentences for the coordinator and for every table, such as that the sessions were scaled. No truth."""
     images: tuple[ImageFile, ...]
     """Every file in images/, sorted by name."""
+    phantoms: Phantoms = Phantoms()
+    """What phantoms were drawn. Every page, table and picture says so. It says nothing of single images."""
     schema: int = SCHEMA
 
     @property
@@ -192,8 +211,15 @@ def _read(values: dict[str, Any]) -> ReadingPlan:
             "questions": Questions(**values["questions"]),
             "sessions": tuple(_session(session) for session in values["sessions"]),
             "images": tuple(ImageFile(**image) for image in values["images"]),
+            "phantoms": _phantoms(values),
         }
     )
+
+
+def _phantoms(values: dict[str, Any]) -> Phantoms:
+    if "phantoms" in values:
+        return Phantoms(**values["phantoms"])
+    return Phantoms("phantom mammograms" if PHANTOMS_ONLY in values["notes"] else "")
 
 
 def _session(values: dict[str, Any]) -> Session:

@@ -24,7 +24,7 @@ import numpy as np
 
 from mammogan.errors import UserError
 from mammogan.io import tables
-from mammogan.io.terminal import say
+from mammogan.io.terminal import say, track
 from mammogan.reader.drawing.cues import darkest_corner
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import KeyImage, ReadingKey
@@ -54,7 +54,8 @@ def simulate(folder: Path, key_file: Path, observers: Mapping[str, Observer], se
     with served(folder) as port:
         for reader, observer in observers.items():
             browser = Browser(port, link_of(folder, reader))
-            given = SimulatedReader(reader, observer, plan, key, browser, seed).read_all()
+            simulated = SimulatedReader(reader, observer, plan, key, browser, seed)
+            given = sum(1 for _ in track(simulated.read_all(), simulated.left(), f"{reader}: images read"))
             say(f"{reader} has given {given} answers")
 
 
@@ -148,9 +149,12 @@ class SimulatedReader:
     browser: Browser
     seed: int
 
-    def read_all(self) -> int:
-        """Read all sessions from where the reader is; return how many answers were given now."""
-        given = 0
+    def left(self) -> int:
+        """Return how many places the reader has not answered yet."""
+        return sum(session["total"] - session["done"] for session in self.browser.state("/me")["sessions"])
+
+    def read_all(self) -> Iterator[Place]:
+        """Read all sessions from where the reader is, and yield each place when it is answered."""
         truth = {image.image: image for image in self.key.images}
         while (me := self.browser.state("/me"))["step"] != "end":
             session = self.plan.session(me["session"]["number"])
@@ -160,14 +164,12 @@ class SimulatedReader:
                 self._event(session, "begin")
             else:
                 for position in range(me["session"]["done"], len(session.places)):
-                    self._read(session, position, truth)
-                    given += 1
-        return given
+                    yield self._read(session, position, truth)
 
     def _event(self, session: Session, kind: str) -> None:
         self.browser.post(f"/session/{session.number}/event", {"kind": kind, "position": None, "details": {}})
 
-    def _read(self, session: Session, position: int, truth: Mapping[str, KeyImage]) -> None:
+    def _read(self, session: Session, position: int, truth: Mapping[str, KeyImage]) -> Place:
         place = self.plan.order_of(self.name, session.number)[position]
         where = f"/session/{session.number}"
         pixels = [self.browser.get(f"{where}/image/{position}/{panel}") for panel in range(len(place.images))]
@@ -183,6 +185,7 @@ class SimulatedReader:
             said = self._says(session, place, image, pixels[0], draws)
             answer |= {"answer": said, "cancer": self._cancer(image)}
         self.browser.post(f"{where}/answer", answer)
+        return place
 
     def _says(self, session: Session, place: Place, image: KeyImage, pixels: bytes, draws: np.random.Generator) -> Said:
         if self.observer.looks_at_border:

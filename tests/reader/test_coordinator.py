@@ -17,6 +17,7 @@ from reading_folders import reading_folder
 from reading_servers import Process, Served
 
 from mammogan.reader.folder import ReadingFolder
+from mammogan.reader.plan import Phantoms
 from mammogan.reader.serving.serve import Options, address, hosts
 
 
@@ -57,6 +58,33 @@ def test_simulated_readers_are_marked_everywhere(tmp_path: Path) -> None:
     reader.answer(1, 0, None)
     assert served.store.answers()[0][-1] == "1"
     served.store.close()
+
+
+def test_readers_of_phantoms_are_told_so_before_and_above_every_image(tmp_path: Path) -> None:
+    phantoms = Phantoms("phantom mammograms, lesion contrast x12.5")
+    served = Served(reading_folder(tmp_path / "reading", phantoms=phantoms))
+    reader, banners, told = served.reader(), set(), []
+    for session in (1, 2):
+        told.append(reader.me()["session"]["instructions"])
+        reader.begin(session)
+        for position in range(2):
+            banners.add(reader.me()["banner"])
+            reader.image(session, position)
+            reader.answer(session, position, "not real" if session == 2 else None)
+    assert len(banners) == 1 and "Phantoms drawn by a program, no patient was imaged" in banners.pop()
+    assert all(text.startswith("The mammograms of this study are phantoms") for text in told)
+    assert all(text.endswith("Look at the images.\n\nTake your time.") for text in told)
+    served.store.close()
+
+
+def test_readers_of_a_mix_are_told_that_some_are_phantoms_and_readers_of_patients_are_not(tmp_path: Path) -> None:
+    mixed = Served(reading_folder(tmp_path / "mixed", phantoms=Phantoms("a mix of both", and_patients=True)))
+    assert "some are phantoms drawn by a program" in mixed.reader().me()["banner"]
+    assert mixed.reader().me()["session"]["instructions"].startswith("Some mammograms of this study are phantoms")
+    patients = Served(reading_folder(tmp_path / "patients"))
+    assert "hantom" not in str(patients.reader().me())
+    for served in (mixed, patients):
+        served.store.close()
 
 
 def test_the_page_is_the_coordinators_alone(served: Served, coordinator: httpx2.Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +27,16 @@ from mammogan.cli.generate import Options, execute
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import read_shard
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import read_json
+from mammogan.io.atomic import read_json, sha256
 from mammogan.io.options import parse
+from mammogan.io.records import read_record, write_record
 from mammogan.reader.config import DrawConfig
 from mammogan.reader.drawing.draw_folder import draw_reading
 from mammogan.reader.drawing.pool import find_pool
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import KeyImage, ReadingKey
-from mammogan.reader.plan import MIDDLE
-from mammogan.workspace import Direction, Resolution, Workspace
+from mammogan.reader.plan import MIDDLE, PHANTOMS_ONLY, Phantoms
+from mammogan.workspace import SPLITS, Direction, Resolution, Workspace
 
 TWO = DrawConfig(readers=("R1", "R2"), seed=3)
 
@@ -139,6 +142,43 @@ def test_the_plan_for_people_has_counts_rules_audit_and_deviations(study: Worksp
     assert "no two with the same pixels" in text and "The air around the breast is the original's" in text
 
 
+def test_the_plan_says_what_phantoms_were_drawn(study: Workspace) -> None:
+    folder = ReadingFolder(study.reading("study"))
+    assert folder.load().phantoms == Phantoms("phantom mammograms, lesion contrast x12.5")
+    assert PHANTOMS_ONLY in folder.load().notes
+    assert "GB, phantom mammograms, lesion contrast x12.5. Research images" in (folder.path / "plan.md").read_text()
+
+
+def test_a_plan_that_shows_phantoms_and_patients_says_how_many_of_each(readable: Workspace) -> None:
+    called_patients(readable, ("test", "validation"))
+    folder, key = drawn(readable)
+    of_phantoms = len({image.key for image in key.images if image.split == "train"})
+    of_patients = len({image.key for image in key.images if image.split != "train"})
+    phantoms = folder.load().phantoms
+    assert phantoms.and_patients and not phantoms.only
+    assert f"{of_phantoms} phantom mammograms, lesion contrast x12.5 (" in phantoms.kind
+    assert f"{of_patients} mammograms of patients (" in phantoms.kind
+    assert any(note.startswith(f"Counted together: {phantoms.kind}") for note in folder.load().notes)
+
+
+def test_a_plan_of_patients_does_not_speak_of_phantoms(readable: Workspace) -> None:
+    called_patients(readable, SPLITS)
+    folder, _ = drawn(readable)
+    assert not folder.load().phantoms.kind and "hantom" not in (folder.path / "plan.md").read_text()
+
+
+def called_patients(workspace: Workspace, splits: Sequence[str]) -> None:
+    """Let the mammograms of these splits no longer say that they are synthetic, and make their adversarial images."""
+    index = workspace.shards(SMALL) / "index.json"
+    for tar in [tar for split in splits for tar in index.parent.glob(f"{split}-*.tar")]:
+        before = sha256(tar)
+        tar.write_bytes(tar.read_bytes().replace(b'"synthetic": true', b'"synthetic": null'))
+        write_record(index, json.loads(json.dumps(read_record(index)).replace(before, sha256(tar))))
+    for direction in Direction:
+        save_gnet(workspace, SMALL, direction)
+    generate(workspace, GenerateConfig(device="cpu", split=SPLITS, allow_train=True))
+
+
 def test_a_complete_study_is_left_alone_and_another_one_does_not_overwrite_it(
     readable: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -239,7 +279,6 @@ def test_unsuitable_mammograms_and_unchanged_images_are_left_out_and_counted(rea
     assert len(pool.sources) + pool.left_out.total() == sum(
         s.count for s in ShardIndex.load(readable_once.shards(SMALL)).shards
     )
-    assert pool.phantoms
 
 
 def test_low_readers_have_a_plan_of_their_own_or_the_same_images(readable: Workspace, phantom: Path) -> None:

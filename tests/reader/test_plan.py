@@ -16,7 +16,17 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import KeyImage, ReadingKey
 from mammogan.reader.key_checks import check_key
-from mammogan.reader.plan import ImageFile, Outline, Place, Questions, ReadingPlan, Session, Window
+from mammogan.reader.plan import (
+    PHANTOMS_ONLY,
+    ImageFile,
+    Outline,
+    Phantoms,
+    Place,
+    Questions,
+    ReadingPlan,
+    Session,
+    Window,
+)
 from mammogan.reader.plan_checks import Check, check_plan, refuse
 
 SIZE = 96 * 96 * 2
@@ -78,6 +88,15 @@ def test_a_plan_is_read_back_equal_from_its_json() -> None:
     plan = with_session(2, kind="feedback", places=(place,))
     assert ReadingPlan.from_json(json.loads(json.dumps(plan.to_json())), "x") == plan
     assert ReadingPlan.from_json(json.loads(json.dumps(PLAN.to_json())), "x").order_of("R2", 1)[0].images == (name(3),)
+
+
+def test_a_plan_of_phantoms_says_so_and_an_older_one_says_it_by_its_note() -> None:
+    drawn = replace(PLAN, phantoms=Phantoms("phantom mammograms, lesion contrast x2"))
+    assert ReadingPlan.from_json(json.loads(json.dumps(drawn.to_json())), "x") == drawn and drawn.phantoms.only
+    older = {name: value for name, value in PLAN.to_json().items() if name != "phantoms"}
+    assert not ReadingPlan.from_json(older, "x").phantoms.kind
+    noted = older | {"notes": ["The readers are simulated, not people.", PHANTOMS_ONLY]}
+    assert ReadingPlan.from_json(noted, "x").phantoms == Phantoms("phantom mammograms")
 
 
 @pytest.mark.parametrize("change", [{"schema": 2}, {"unknown": 1}, {"orders": []}, {"images": [{"name": 1}]}])

@@ -206,8 +206,9 @@ def test_people_are_not_compared_with_simulated_readers() -> None:
 
 
 def test_imrmc_gets_a_truth_for_each_case_and_a_score_for_each_answer(answers: list[Answer], tmp_path: Path) -> None:
-    write_imrmc(answers, tmp_path / "answers.imrmc")
-    _, rows = (tmp_path / "answers.imrmc").read_text(encoding="utf-8").split("BEGIN DATA:\n")
+    write_imrmc(answers, tmp_path / "answers.imrmc", "phantom mammograms")
+    head, rows = (tmp_path / "answers.imrmc").read_text(encoding="utf-8").split("BEGIN DATA:\n")
+    assert "phantom mammograms" in head
     lines = rows.splitlines()
     truth = dict(line.split(",")[1::2] for line in lines if line.startswith("truth,"))
     assert len(truth) == 60 + 4 * 60 and set(truth.values()) == {"0", "1"}

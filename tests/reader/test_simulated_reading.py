@@ -8,19 +8,26 @@ import re
 import shutil
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from reading_servers import Process
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.reader.config import DrawConfig
 from mammogan.reader.drawing.draw_folder import draw_reading
 from mammogan.reader.observers import Ability, Observer
+from mammogan.reader.plan import PHANTOMS_ONLY, Phantoms
 from mammogan.reader.readings import Readings, read_folder
+from mammogan.reader.report.opening import title_of
 from mammogan.reader.report.report import write_report
 from mammogan.reader.simulate import Browser, link_of, simulate
 from mammogan.workspace import Workspace
+
+pytestmark = pytest.mark.usefixtures("coarse_figures")
 
 NAME = "rehearsal"
 OBSERVERS = {
@@ -102,6 +109,74 @@ def test_the_report_says_simulated_wherever_a_person_looks(read: Workspace, tmp_
     counted = {row["session"]: row for row in tables[0].rows}
     plan = readings_of(read).plan
     assert [counted[s.number]["places"] for s in plan.sessions] == [len(s.places) for s in plan.sessions]
+
+
+def test_the_report_says_phantoms_in_title_first_sentence_captions_and_pictures(
+    read: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[str] = []
+
+    def text(self: Figure, x: float, y: float, words: str, **style: object) -> Text:
+        noted.append(words)
+        return write(self, x, y, words, **style)
+
+    write = Figure.text
+    monkeypatch.setattr(Figure, "text", text)
+    tables = write_report(tmp_path, readings_of(read), groups=2)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert re.findall("<h1>(.*?)</h1>", page) == ["Would a reader notice? Phantom mammograms, simulated readers"]
+    plan = readings_of(read).plan
+    assert title_of(replace(plan, simulated=False)) == "Would a reader notice? Phantom mammograms"
+    kind = plan.phantoms.kind
+    assert re.fullmatch(r"phantom mammograms, lesion contrast x[\d.]+", kind)
+    assert f"Reader study {NAME} on {kind}: 3 simulated readers" in page
+    assert f"No patient was imaged: {kind}, drawn by a program." in page
+    captions = [*re.findall("<h2>(.*?)</h2>", page)[: len(tables) + 1], *re.findall("<figcaption>(.*?)</fig", page)]
+    assert len(captions) == len(tables) + 1 + 4 and all(
+        f". P{kind[1:]}" in c or f"? P{kind[1:]}" in c for c in captions
+    )
+    assert noted == [f"{kind}; simulated readers"] * 4
+    for table in tables:
+        assert f"P{kind[1:]}**" in (tmp_path / f"{table.name}.md").read_text(encoding="utf-8").splitlines()[0]
+        assert json.loads((tmp_path / f"{table.name}.json").read_text(encoding="utf-8"))["mammograms"] == kind
+    with open(tmp_path / "answers.csv", newline="", encoding="utf-8") as file:
+        assert {row["mammograms"] for row in csv.DictReader(file)} == {kind}
+
+
+def test_of_phantoms_people_read_original_and_real_is_only_an_answer(read: Workspace, tmp_path: Path) -> None:
+    write_report(tmp_path, readings_of(read), groups=2)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "<td>original</td>" in page and "<th>original positive</th>" in page
+    assert not re.search("<t[dh]>real", page) and "% of the originals for not real" in page
+    saved = json.loads((tmp_path / "table3.json").read_text(encoding="utf-8"))
+    assert {row["shown"] for row in saved["rows"]} == {"real", "fake"}
+
+
+def test_a_report_on_patients_does_not_speak_of_phantoms(read: Workspace, tmp_path: Path) -> None:
+    readings = readings_of(read)
+    notes = tuple(note for note in readings.plan.notes if note != PHANTOMS_ONLY)
+    write_report(tmp_path, replace(readings, plan=replace(readings.plan, phantoms=Phantoms(), notes=notes)), groups=2)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "hantom" not in page and "on mammograms of patients: 3 simulated readers" in page
+    assert "<h1>Would a reader notice? Simulated readers</h1>" in page and "<td>real</td>" in page
+
+
+def test_a_report_on_phantoms_and_patients_says_that_they_are_counted_together(read: Workspace, tmp_path: Path) -> None:
+    readings = readings_of(read)
+    mix = Phantoms("a mix of 3 phantoms and 2 mammograms of patients", and_patients=True)
+    tables = write_report(tmp_path, replace(readings, plan=replace(readings.plan, phantoms=mix)), groups=2)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "Would a reader notice? Mammograms and phantoms, simulated readers" in page
+    assert f"Counted together: {mix.kind}." in page and "No patient was imaged" not in page
+    assert all("A mix of 3 phantoms" in table.caption for table in tables) and "<td>real</td>" in page
+
+
+def test_a_long_simulated_reading_shows_how_far_it_is(readable: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = rehearsal(readable, scale=0.05)
+    simulate(workspace.reading(NAME), workspace.reading_key(NAME), OBSERVERS)
+    places = sum(len(session.places) for session in readings_of(workspace).plan.sessions)
+    shown = capsys.readouterr().out
+    assert f"R1: images read: {places} of {places} in" in shown and f"R1 has given {places} answers" in shown
 
 
 def test_an_unfinished_reading_has_tables_and_says_what_is_missing(readable: Workspace, tmp_path: Path) -> None:

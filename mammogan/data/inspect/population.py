@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,15 +77,17 @@ class Population:
         return [{"kind": part.kind, **vars(part), "cohorts": list(part.cohorts)} for part in self.parts]
 
 
-def population_of(workspace: Workspace, index: ShardIndex, shards: Iterable[IndexedShard]) -> Population:
-    """Count the mammograms of these shards by kind.
+def population_of(
+    workspace: Workspace, index: ShardIndex, shards: Iterable[IndexedShard], keys: Collection[str] | None = None
+) -> Population:
+    """Count the mammograms of these shards by kind; with ``keys`` only those.
 
     A phantom's contrast is that of the cohort that its file lies in; it is unknown where cohort.csv or the phantoms
     are gone.
     """
     cohorts = _Cohorts(workspace.cohort)
     groups: defaultdict[tuple[bool, float | None], list[tuple[str, str]]] = defaultdict(list)
-    for facts in _facts(index, shards):
+    for facts in _facts(index, shards, keys):
         is_phantom = bool(facts.get("synthetic"))
         cohort = cohorts.of(str(facts["key"])) if is_phantom else None
         contrast = cohort.config.contrast_gain if cohort else None
@@ -102,14 +104,17 @@ def population_of(workspace: Workspace, index: ShardIndex, shards: Iterable[Inde
     return Population(tuple(sorted(parts, key=lambda part: (-part.images, part.kind))))
 
 
-def _facts(index: ShardIndex, shards: Iterable[IndexedShard]) -> Iterator[dict[str, Any]]:
-    """Yield the facts of every mammogram. What reads the pixels, later, reports a shard that is missing or damaged."""
+def _facts(index: ShardIndex, shards: Iterable[IndexedShard], keys: Collection[str] | None) -> Iterator[dict[str, Any]]:
+    """Yield the facts of every mammogram that counts. What reads the pixels, later, reports a missing or damaged
+    shard."""
     for shard in shards:
         path = index.folder / shard.name
         try:
             with open(path, "rb") as tar:
                 held = []
                 for sample in shard.samples:
+                    if keys is not None and sample.key not in keys:
+                        continue
                     with naming(path, sample.key):
                         held.append({"patient": sample.patient, **read_facts(tar, sample), "key": sample.key})
         except (OSError, UserError):

@@ -9,6 +9,8 @@ import dataclasses
 import secrets
 from typing import Any
 
+from mammogan.data.inspect.population import population_of
+from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import write_text
 from mammogan.io.disk_errors import free_bytes
@@ -28,6 +30,7 @@ from mammogan.reader.drawing.texts import read_texts
 from mammogan.reader.folder import IMAGES, ReadingFolder
 from mammogan.reader.key import ReadingKey
 from mammogan.reader.key_checks import check_key
+from mammogan.reader.plan import Phantoms
 from mammogan.reader.plan_checks import check_plan, refuse
 from mammogan.workspace import Resolution, Workspace
 
@@ -177,13 +180,14 @@ def _say_size(request: Request, key: ReadingKey) -> None:
 def _finish(request: Request, key: ReadingKey, pool: Pool) -> None:
     """Write what is missing: images, plan.md, and last reading.json; check all rules before that."""
     folder, config = request.folder, request.config
+    phantoms = _phantoms(request, key)
     folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     remove_abandoned(folder.path)
     remove_abandoned(folder.path / IMAGES)
     write_images(folder, key, pool, config.background)
     circles = outlines(key, pool, config.background) if config.education == "outlined" else {}
     orders = ordered(key, request.readers, config.order)
-    plan = plan_of(request, key, orders, circles, pool.phantoms)
+    plan = plan_of(request, key, orders, circles, phantoms)
     checks = [*check_plan(plan), *check_key(plan, key, orders.gaps, config.session_4_overlap)]
     refuse(checks, str(folder.path))
     folder.check(plan, hashes=False)
@@ -192,3 +196,10 @@ def _finish(request: Request, key: ReadingKey, pool: Pool) -> None:
     say(f"{folder.path}: complete; read {folder.path / WRITTEN}")
     say(f"which image is which: {request.key_file} (keep it private, and keep a copy)")
     say(f"Next: mammogan serve-reading {shell_word(folder.path)}")
+
+
+def _phantoms(request: Request, key: ReadingKey) -> Phantoms:
+    """Return what phantoms are among the mammograms that are shown."""
+    index = ShardIndex.load(request.workspace.shards(request.resolution))
+    shown = population_of(request.workspace, index, index.shards, {image.key for image in key.images})
+    return Phantoms(shown.note, and_patients=bool(shown.note) and not shown.all_phantoms)

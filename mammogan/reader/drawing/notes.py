@@ -8,6 +8,7 @@ from mammogan.reader.drawing.cues import CueResult
 from mammogan.reader.drawing.orders import GAP
 from mammogan.reader.drawing.request import Request
 from mammogan.reader.key import ReadingKey
+from mammogan.reader.plan import PHANTOMS_ONLY, Phantoms
 
 BACKGROUNDS = {
     "original": "The air around the breast is the original's in adversarial images too (--background original); the "
@@ -21,13 +22,15 @@ EDUCATION = {
 }
 
 
-def notes_of(request: Request, key: ReadingKey, phantoms: bool, gaps: dict[int, int]) -> Iterator[str]:
+def notes_of(request: Request, key: ReadingKey, phantoms: Phantoms, gaps: dict[int, int]) -> Iterator[str]:
     """Yield the sentences; none says what a single image is."""
     config = request.config
     if config.simulated:
         yield "The readers are simulated, not people."
-    if phantoms:
-        yield "The mammograms are phantoms, drawn by a program: no figure says anything about patients."
+    if phantoms.only:
+        yield PHANTOMS_ONLY
+    elif phantoms.and_patients:
+        yield f"Counted together: {phantoms.kind}. Phantoms are drawn by a program: no figure is of patients alone."
     yield from key.notes
     if config.objective != "study":
         yield f"The adversarial images are of {config.objective} (objective or attack), not of the paper's generators."

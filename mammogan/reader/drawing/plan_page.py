@@ -47,8 +47,9 @@ def page(request: Request, plan: ReadingPlan, key: ReadingKey, checks: Sequence[
     sections = [
         f"# Reader study {plan.name}",
         f"{len(plan.readers)} readers ({', '.join(plan.readers)}), {plan.resolution} resolution, images of "
-        f"{plan.height} x {plan.width} pixels, {len(plan.images)} image files, {size:.2f} GB. Research images, not for "
-        "clinical use; adversarial images are synthetic.",
+        f"{plan.height} x {plan.width} pixels, {len(plan.images)} image files, {size:.2f} GB"
+        + (f", {plan.phantoms.kind}" if plan.phantoms.kind else "")
+        + ". Research images, not for clinical use; adversarial images are synthetic.",
         "Do not show this page to readers before they have finished: it says how many images are adversarial.",
         "## Sessions",
         _sessions(plan, key),

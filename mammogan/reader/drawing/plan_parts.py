@@ -11,7 +11,7 @@ from mammogan.reader.drawing.notes import notes_of
 from mammogan.reader.drawing.orders import order_of
 from mammogan.reader.drawing.request import Request
 from mammogan.reader.key import KeyImage, ReadingKey, Role
-from mammogan.reader.plan import ImageFile, Kind, Outline, Place, Questions, ReadingPlan, Session, Window
+from mammogan.reader.plan import ImageFile, Kind, Outline, Phantoms, Place, Questions, ReadingPlan, Session, Window
 
 SESSIONS: dict[int, Kind] = {1: "known", 2: "blind", 3: "blind", 4: "triplet", 5: "blind"}
 PANELS: tuple[Role, ...] = ("real", "fake", "difference")
@@ -56,7 +56,7 @@ def _places(key: ReadingKey, number: int) -> list[KeyPlace]:
 
 
 def plan_of(
-    request: Request, key: ReadingKey, orders: Orders, circles: Mapping[str, Outline], phantoms: bool
+    request: Request, key: ReadingKey, orders: Orders, circles: Mapping[str, Outline], phantoms: Phantoms
 ) -> ReadingPlan:
     """Return the plan of the written images. ``circles``: outlines by the name of the difference image."""
     config, texts, folder = request.config, request.texts, request.folder
@@ -84,6 +84,7 @@ def plan_of(
         questions=Questions(config.cancer_question, config.click_question),
         notes=tuple(notes_of(request, key, phantoms, orders.gaps)),
         images=tuple(ImageFile(i.image, sha256(folder.image(i.image))) for i in key.images),
+        phantoms=phantoms,
     )
 
 

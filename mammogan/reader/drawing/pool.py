@@ -86,7 +86,6 @@ class Pool:
     """By reason."""
     made_from: dict[str, Any] = field(default_factory=dict)
     """sha256 of every shard that was read."""
-    phantoms: bool = False
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -192,7 +191,6 @@ def _sources(
     for sample in shard.samples:
         real = Stored(index.folder / shard.name, sample)
         facts = real.facts()
-        pool.phantoms |= bool(facts.get("synthetic"))
         if unsuitable := [flag for flag in UNSUITABLE if flag in facts["flags"]]:
             pool.left_out[UNSUITABLE[unsuitable[0]]] += 1
             continue

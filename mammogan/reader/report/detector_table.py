@@ -27,7 +27,7 @@ def detector_table(readings: Readings) -> Table:
         "adversarial images what no reader is told; no detector is counted among the readers.",
         "network: a small convolutional network. spectrum: a logistic regression on frequencies, blind to places. "
         "A detector gives the more probable answer and is never unsure. Intervals: 95%, Wilson; d': Gourevitch and "
-        "Galanter; AUC of the scores: by resampling patients.",
+        "Galanter; AUC of the scores: on the logit, with a patient's images clustered.",
     )
     if not rows:
         notes = ("No detector has read this study; mammogan detector-reading lets two of them read it.",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mammogan.errors import UserError
+from mammogan.reader.readings import Readings
 from mammogan.reader.statistics.answers import Answer, mixed_sessions, readers_of
 from mammogan.reader.statistics.detection import auc_of
 from mammogan.reader.statistics.further_tables import sample_of
@@ -13,11 +14,12 @@ from mammogan.reader.statistics.proportions import Share, accuracy
 CHANCE = 0.5
 
 
-def in_words(answers: Sequence[Answer]) -> str:
+def in_words(readings: Readings) -> str:
     """Say how often readers recognised adversarial mammograms in the last session, and whether that is guessing."""
+    answers, what = readings.answers, f"adversarial {'phantoms' if readings.plan.phantoms.only else 'mammograms'}"
     mixed = mixed_sessions(answers)
     if not mixed:
-        return "No reader has answered a session with adversarial mammograms yet."
+        return f"No reader has answered a session with {what} yet."
     last = [answer for answer in answers if answer.session == mixed[-1]]
     fakes = [answer for answer in last if answer.shown == "fake"]
     reals = [answer for answer in last if answer.shown == "real"]
@@ -26,9 +28,9 @@ def in_words(answers: Sequence[Answer]) -> str:
     who = "simulated readers" if last[0].simulated else "readers"
     between = f" (from {_percent(min(each))} to {_percent(max(each))} by reader)" if len(each) > 1 else ""
     return (
-        f"Of the adversarial mammograms in session {mixed[-1]}, the {len(each)} {who} recognised "
-        f"{_percent(accuracy(fakes).value or 0)}{between}, and they took {_percent(alarms.value or 0)} of the real "
-        f"ones for not real. {_chance(answers, mixed[-1], auc_of(last) or CHANCE)}"
+        f"Of the {what} in session {mixed[-1]}, the {len(each)} {who} recognised "
+        f"{_percent(accuracy(fakes).value or 0)}{between}, and they took {_percent(alarms.value or 0)} of the "
+        f"originals for not real. {_chance(answers, mixed[-1], auc_of(last) or CHANCE)}"
     )
 
 

@@ -1,4 +1,7 @@
-"""Pictures of the reading report: who tells fakes from originals, who learns, who hurries."""
+"""Pictures of the reading report: who tells fakes from originals, who learns, who hurries.
+
+Each has a ``note`` written above it, which says what was shown and whether programs answered.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,10 @@ def colour_of(answers: Sequence[Answer]) -> dict[str, str]:
     return {reader: COLOURS[i % len(COLOURS)] for i, reader in enumerate(readers_of(answers))}
 
 
-def draw_detection(path: Path, readings: Readings) -> None:
+def draw_detection(path: Path, readings: Readings, note: str) -> None:
     """Draw d' against criterion, an arrow from each reader's first session with fakes to the last."""
     answers = readings.answers
-    with drawing(path, 1, (5.2, 4.2)) as (_, (panel,)):
+    with drawing(path, 1, (5.2, 4.2), note) as (_, (panel,)):
         panel.axhline(0, color=HAIR, lw=1, zorder=0)
         panel.axvline(0, color=HAIR, lw=1, zorder=0)
         for reader, colour in colour_of(answers).items():
@@ -52,11 +55,11 @@ def _detection_of(panel: Axes, answers: Sequence[Answer], reader: str, colour: s
     panel.plot(x[-1], y[-1], "D", color=colour, ms=6)
 
 
-def draw_roc(path: Path, readings: Readings) -> None:
+def draw_roc(path: Path, readings: Readings, note: str) -> None:
     """Draw each reader's two operating points in each session with fakes, a panel a session; detectors in grey."""
     answers = readings.answers
     sessions = mixed_sessions(answers)
-    with drawing(path, len(sessions), (3.6 * len(sessions), 3.9)) as (_, panels):
+    with drawing(path, len(sessions), (3.6 * len(sessions), 3.9), note) as (_, panels):
         for panel, session in zip(panels, sessions, strict=True):
             panel.plot([0, 1], [0, 1], color=HAIR, lw=1, zorder=0)
             for name, of, scored in scored_sessions(readings):
@@ -74,11 +77,11 @@ def draw_roc(path: Path, readings: Readings) -> None:
         panels[-1].legend(loc="lower right")
 
 
-def draw_learning(path: Path, readings: Readings) -> None:
+def draw_learning(path: Path, readings: Readings, note: str) -> None:
     """Draw accuracy by tenth of each session, one panel a session: rising is learning, falling is fatigue."""
     answers = readings.answers
     sessions = sessions_of(answers)
-    with drawing(path, len(sessions), (3.2 * len(sessions), 3.3)) as (_, panels):
+    with drawing(path, len(sessions), (3.2 * len(sessions), 3.3), note) as (_, panels):
         for panel, session in zip(panels, sessions, strict=True):
             for reader, colour in colour_of(answers).items():
                 shares = [part.value for part in accuracy_by_part(of_session(answers, reader, session))]
@@ -90,10 +93,10 @@ def draw_learning(path: Path, readings: Readings) -> None:
         panels[-1].legend(loc="lower right")
 
 
-def draw_time(path: Path, readings: Readings) -> None:
+def draw_time(path: Path, readings: Readings, note: str) -> None:
     """Draw the seconds an image, on a logarithmic scale, as boxes of each reader and session."""
     answers = readings.answers
-    with drawing(path, 1, (7.2, 3.4)) as (_, (panel,)):
+    with drawing(path, 1, (7.2, 3.4), note) as (_, (panel,)):
         place, ticks, names = 0.0, [], []
         for reader, colour in colour_of(answers).items():
             for session in sessions_of(answers):

@@ -14,7 +14,7 @@ from mammogan.io.atomic import write_text
 from mammogan.io.provenance import made_by
 from mammogan.reader.config import Unsure
 from mammogan.reader.readings import Readings
-from mammogan.reader.report import plots
+from mammogan.reader.report import opening, plots
 from mammogan.reader.report.detector_table import detector_table
 from mammogan.reader.report.in_words import in_words
 from mammogan.reader.report.study_tables import table2, table4
@@ -25,7 +25,7 @@ from mammogan.reader.statistics.paper_p import GROUPS
 from mammogan.reader.statistics.same_images import same_images_table
 from mammogan.reader.statistics.table import Table
 
-Draw = Callable[[Path, Readings], None]
+Draw = Callable[[Path, Readings, str], None]
 PICTURES: dict[str, tuple[tuple[str, Draw], ...]] = {
     "detection": (
         ("How well each reader tells fakes from originals, and how readily one is called a fake", plots.draw_detection),
@@ -58,38 +58,43 @@ def write_report(
     if against:
         names = readings.plan.name, against.plan.name
         made.append(same_images_table(answers, in_reading_order(against.answers), names))
+    made = [opening.as_shown(table, readings.plan) for table in made]
     for table in made:
         table.write(folder)
     _write_long_table(folder / "answers.csv", readings)
-    write_imrmc(answers, folder / "answers.imrmc")
+    write_imrmc(answers, folder / "answers.imrmc", opening.mammograms_of(readings.plan))
     page = templates_of("mammogan.reader.report").get_template("reading.html").render(_content(readings, made))
     write_text(folder / "index.html", page)
     return made
 
 
 def _write_long_table(path: Path, readings: Readings) -> None:
+    mammograms = opening.mammograms_of(readings.plan)
     rows = [
-        [*(getattr(answer, name) for name in COLUMNS), answer.looks, answer.correct]
+        [*(getattr(answer, name) for name in COLUMNS), answer.looks, answer.correct, mammograms]
         for answer in in_reading_order(readings.answers)
     ]
-    tables.write(path, [*COLUMNS, "looks", "correct"], rows)
+    tables.write(path, [*COLUMNS, "looks", "correct", "mammograms"], rows)
 
 
 def _content(readings: Readings, tables: Sequence[Table]) -> dict[str, Any]:
-    plan = readings.plan
+    plan, cues = readings.plan, readings.key.cues
     return {
         "style": page_style(),
+        "title": opening.title_of(plan),
         "name": plan.name,
+        "mammograms": opening.mammograms_of(plan),
         "simulated": plan.simulated,
         "readers": len(plan.readers),
         "answers": len(readings.answers),
         "height": plan.height,
         "width": plan.width,
-        "unfinished": _unfinished(readings),
-        "sentence": in_words(readings.answers),
+        "banners": [*opening.banners(plan), *_unfinished(readings)],
+        "sentence": in_words(readings),
         "tables": tables,
         "pictures": _pictures(readings, tables),
-        "cues": readings.key.cues,
+        "cues_caption": opening.captioned("Could an image give itself away?", plan),
+        "cues": [opening.in_words_of_phantoms(row) for row in cues] if plan.phantoms.only else cues,
         "notes": plan.notes,
         "duty": DUTY,
         "made_by": made_by(),
@@ -107,10 +112,12 @@ def _unfinished(readings: Readings) -> list[str]:
 def _pictures(readings: Readings, tables: Sequence[Table]) -> dict[str, list[tuple[str, str]]]:
     """Return the pictures as base64 PNG, by the table they stand below."""
     drawn: dict[str, list[tuple[str, str]]] = {}
+    plan = readings.plan
     with tempfile.TemporaryDirectory() as folder:
         for table in tables:
             for text, draw in PICTURES.get(table.name, ()) if table.rows else ():
                 path = Path(folder) / "picture.png"
-                draw(path, readings)
-                drawn.setdefault(table.name, []).append((text, base64.b64encode(path.read_bytes()).decode()))
+                draw(path, readings, opening.picture_note(plan))
+                caption = opening.captioned(f"{text} (simulated readers)" if plan.simulated else text, plan)
+                drawn.setdefault(table.name, []).append((caption, base64.b64encode(path.read_bytes()).decode()))
     return drawn

@@ -38,7 +38,7 @@ from mammogan.reader.serving.headers import Guard, TooLarge, body_of, refusal, s
 from mammogan.reader.serving.links import Links, hashed
 from mammogan.reader.serving.page_messages import Malformed, answer_of, event_of, values_of
 from mammogan.reader.serving.store import Refused, Status, Store
-from mammogan.reader.serving.words import BROKEN, NO_ACCESS, UNREADABLE, banner, of_database
+from mammogan.reader.serving.words import BROKEN, NO_ACCESS, UNREADABLE, banner, instructions, of_database
 
 COOKIE, COOKIE_SECONDS = "reader", 180 * 86_400
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
@@ -184,7 +184,8 @@ class Reading:
             return values | {"step": "end"}
         step = "consent" if self._to_consent(reader) else "read" if now.begun else "begin"
         session = self._sessions[now.session]
-        told = {field: getattr(session, field) for field in ("number", "kind", "title", "instructions", "asks")}
+        told = {field: getattr(session, field) for field in ("number", "kind", "title", "asks")}
+        told["instructions"] = instructions(self._plan, session)
         practice = range(len(plan.practice)) if self._first_to_ask(session) else ()
         return values | {
             "step": step,

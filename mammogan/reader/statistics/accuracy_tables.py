@@ -48,8 +48,8 @@ def table3(answers: Sequence[Answer], unsure: Unsure = "wrong") -> Table:
         if (own := of_session(answers, reader, session, shown))
     ]
     notes = (
-        f"{UNSURE_MEANS[unsure]} Intervals: 95%, Wilson. In table3.csv also by resampling patients (n/a where that "
-        "cannot show the uncertainty), and the share of unsure.",
+        f"{UNSURE_MEANS[unsure]} Intervals: 95%, Wilson. In table3.csv also with the images of a patient counted as "
+        "alike as they are (Wilson on n over the design effect), and the share of unsure.",
         SUMMARY,
     )
     caption = f"Table 3. Images recognised for what they are{_whose(answers)}"

@@ -103,14 +103,14 @@ def sessions_of(answers: Iterable[Answer]) -> list[int]:
     return sorted({answer.session for answer in answers})
 
 
-def write_imrmc(answers: Sequence[Answer], path: Path) -> None:
+def write_imrmc(answers: Sequence[Answer], path: Path, mammograms: str) -> None:
     """Write the answers for iMRMC: readerID,caseID,modalityID,score; score 0 real, 1 unsure, 2 not real.
 
     The sessions are iMRMC's modalities, and a fake is its diseased case. Fakes and originals of one mammogram are
-    different cases.
+    different cases. ``mammograms`` says in the first line what they are, phantoms or of patients.
     """
     truth = {_case(answer): int(answer.shown == "fake") for answer in answers}
-    lines = ["MammoGAN reader study, truth 1: adversarial", "BEGIN DATA:"]
+    lines = [f"MammoGAN reader study, truth 1: adversarial; {mammograms}", "BEGIN DATA:"]
     lines += [f"truth,{case},truth,{is_fake}" for case, is_fake in sorted(truth.items())]
     scores = {said: score for score, said in enumerate(SAID)}
     lines += [f"{a.reader},{_case(a)},session {a.session},{scores[a.answer]}" for a in in_reading_order(answers)]

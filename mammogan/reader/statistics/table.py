@@ -23,6 +23,8 @@ class Table:
     notes: tuple[str, ...] = ()
     for_people: Sequence[dict[str, Value]] = ()
     """The same in fewer and wider cells, for the page and Markdown; empty: the rows themselves."""
+    mammograms: str = ""
+    """What the mammograms are, phantoms or of patients; in the JSON file beside the caption."""
 
     @property
     def columns(self) -> list[str]:
@@ -46,8 +48,8 @@ class Table:
     def write(self, folder: Path) -> None:
         """Write NAME.csv, NAME.json and NAME.md."""
         write_text(folder / f"{self.name}.md", self.markdown())
-        values = {"caption": self.caption, "notes": list(self.notes), "rows": list(self.rows)}
-        write_json(folder / f"{self.name}.json", values)
+        above = {"caption": self.caption, "mammograms": self.mammograms}
+        write_json(folder / f"{self.name}.json", {**above, "notes": list(self.notes), "rows": list(self.rows)})
         columns = list(self.rows[0]) if self.rows else []
         cells = [["" if row[name] is None else row[name] for name in columns] for row in self.rows]
         tables.write(folder / f"{self.name}.csv", columns, cells)
