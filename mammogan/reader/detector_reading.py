@@ -19,8 +19,7 @@ from mammogan.reader.detector_scores import FILE, DetectorScore, read_scores, wr
 from mammogan.reader.drawing.pool import Pool, find_pool
 from mammogan.reader.drawing.presentation import present
 from mammogan.reader.folder import ReadingFolder
-from mammogan.reader.key import ReadingKey
-from mammogan.reader.key_checks import BLIND
+from mammogan.reader.key import MIXED_SESSIONS, ReadingKey
 from mammogan.reader.plan import ReadingPlan
 from mammogan.training.parallel.ranks import choose_device
 from mammogan.workspace import Resolution, Workspace
@@ -41,12 +40,12 @@ def read_by_detectors(
     plan, key = folder.load(), ReadingKey.load(key_file)
     if plan.identity != key.identity:
         raise UserError(f"{key_file} is the key of another drawing than {folder.path}; bring its own back")
-    images = sorted(image.image for image in key.images if image.session in BLIND)
+    images = sorted(image.image for image in key.images if image.session in MIXED_SESSIONS)
     if found := read_scores(key_file.parent, set(images)):
         say(f"{key_file.parent / FILE}: detectors have read this study already")
         return found
     train = _training_images(workspace, key, np.random.default_rng(seed))
-    check_disjoint(train.patients, {image.patient for image in key.images if image.session in BLIND})
+    check_disjoint(train.patients, {image.patient for image in key.images if image.session in MIXED_SESSIONS})
     say(f"detectors learn from {len(train.real)} training mammograms and their adversarial images")
     detectors = {
         "network": train_detector(train, seed, steps, str(choose_device(device))).scores,

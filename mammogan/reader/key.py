@@ -19,6 +19,8 @@ from mammogan.io.records import read_record
 SCHEMA = 1
 ABOUT = "private key of a MammoGAN reader study: keep it away from readers and from the machine that serves the study"
 Role = Literal["real", "fake", "difference"]
+MIXED_SESSIONS = (3, 5)
+"""Sessions in which readers tell originals from adversarial images, before and after the triplets of session 4."""
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from mammogan.reader.drawing.orders import smallest_gap
-from mammogan.reader.key import KeyImage, ReadingKey
+from mammogan.reader.key import MIXED_SESSIONS, KeyImage, ReadingKey
 from mammogan.reader.plan import ReadingPlan
 from mammogan.reader.plan_checks import Check
 
-BLIND = (3, 5)
-
 
 def check_key(plan: ReadingPlan, key: ReadingKey, gaps: dict[int, int], overlap: bool) -> list[Check]:
-    """Return the rules that need the key. ``gaps``: by session, the places that must lie between images of one
-    patient. ``overlap``: session 4 may show mammograms of sessions 1 and 2. A key of other images breaks the first
-    rule, and no other is looked at."""
+    """Return the rules that need the key. A key of other images breaks the first rule, and no other is looked at.
+
+    ``gaps``: by session, how many places after an image of a patient her next one may come at the earliest.
+    ``overlap``: session 4 may show mammograms of sessions 1 and 2.
+    """
     same = _same_images(plan, key)
     if same.faults:
         return [same]
@@ -65,7 +65,7 @@ def _panels_once(images: Iterable[KeyImage]) -> Iterator[KeyImage]:
 
 
 def _patients(key: ReadingKey) -> Check:
-    third, fifth = ({image.patient for image in key.images if image.session == session} for session in BLIND)
+    third, fifth = ({image.patient for image in key.images if image.session == session} for session in MIXED_SESSIONS)
     faults = tuple(f"{patient} is in both" for patient in sorted(third & fifth))
     return Check(f"the {len(third)} patients of session 3 and the {len(fifth)} of session 5 are different ones", faults)
 
@@ -74,15 +74,15 @@ def _splits(key: ReadingKey) -> Check:
     faults = tuple(
         f"{image.key} ({image.split}) is in session {image.session}"
         for image in key.images
-        if (image.split == "train") == (image.session in BLIND)
+        if (image.split == "train") == (image.session in MIXED_SESSIONS)
     )
-    count = sum(image.session in BLIND for image in key.images)
+    count = sum(image.session in MIXED_SESSIONS for image in key.images)
     return Check(f"the {count} images of sessions 3 and 5 are validation and test images, all others training", faults)
 
 
 def _halves(key: ReadingKey) -> Check:
     faults, found = [], []
-    for session in BLIND:
+    for session in MIXED_SESSIONS:
         roles = Counter(image.role for image in key.images if image.session == session)
         found.append(f"{roles['real']} + {roles['fake']}")
         if roles["real"] != roles["fake"] or set(roles) != {"real", "fake"}:

@@ -16,8 +16,7 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
 from mammogan.reader.detector_scores import DetectorScore, read_scores
 from mammogan.reader.folder import ReadingFolder
-from mammogan.reader.key import KeyImage, ReadingKey
-from mammogan.reader.key_checks import BLIND
+from mammogan.reader.key import MIXED_SESSIONS, KeyImage, ReadingKey
 from mammogan.reader.plan import ReadingPlan
 from mammogan.reader.serving.database import DATABASE
 from mammogan.reader.serving.page_messages import SEEN
@@ -66,7 +65,7 @@ def read_folder(folder: Path, key_file: Path) -> Readings:
     rows = [dict(zip(EXPORTED, row, strict=True)) for row in _rows(folder / DATABASE, plan)]
     truth = {image.image: image for image in key.images}
     answers = [_answer(row, truth, plan) for row in rows if row["answer"] != SEEN]
-    mixed = {image.image for image in key.images if image.session in BLIND}
+    mixed = {image.image for image in key.images if image.session in MIXED_SESSIONS}
     scores = read_scores(key_file.parent, mixed)
     return Readings(plan, key, tuple(answers), tuple(_sittings(rows, plan)), scores)
 

@@ -18,10 +18,9 @@ from mammogan.reader.drawing.draw import Drawing, Shown
 from mammogan.reader.drawing.pool import DIRECTION, Pool
 from mammogan.reader.drawing.presentation import Pixels
 from mammogan.reader.folder import ReadingFolder
-from mammogan.reader.key import KeyImage, ReadingKey, Role
+from mammogan.reader.key import MIXED_SESSIONS, KeyImage, ReadingKey, Role
 from mammogan.reader.plan import Outline, Window
 
-BLIND = (3, 5)
 Texture = NDArray[np.float32]
 
 
@@ -44,11 +43,11 @@ def audit(drawing: Drawing, pool: Pool, background: Background) -> Audited:
     """
     originals, differences = (np.zeros(presentation.GREYS, np.int64) for _ in range(2))
     numbers: dict[str, list[list[float]]] = {"real": [], "fake": []}
-    textures: dict[int, dict[str, Texture]] = {number: {} for number in BLIND}
-    drawn = [(number, one) for number in (*BLIND, 4) for one in drawing.sessions[number]]
+    textures: dict[int, dict[str, Texture]] = {number: {} for number in MIXED_SESSIONS}
+    drawn = [(number, one) for number in (*MIXED_SESSIONS, 4) for one in drawing.sessions[number]]
     for number, one in track(drawn, len(drawn), "images audited"):
         original = pool.sources[one.key].pixels()
-        if number in BLIND:
+        if number in MIXED_SESSIONS:
             originals += presentation.greys(original)
             textures[number][one.key] = texture(original)
             numbers[one.shown].append(cues.measure(_image(pool, one.key, original, one.shown, background)))
@@ -57,7 +56,7 @@ def audit(drawing: Drawing, pool: Pool, background: Background) -> Audited:
     window = presentation.default_window(originals)
     scale = presentation.difference_scale(differences) if differences.any() else 0
     found = tuple(cues.audit(numbers["real"], numbers["fake"], window))
-    return Audited(window, scale, found, tuple(look_alike(*(textures[number] for number in BLIND))))
+    return Audited(window, scale, found, tuple(look_alike(*(textures[number] for number in MIXED_SESSIONS))))
 
 
 def look_alike(ones: Mapping[str, Texture], others: Mapping[str, Texture]) -> Iterator[tuple[str, str]]:

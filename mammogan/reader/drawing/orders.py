@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 GAP = 10
-"""Places between images of one patient: the second one comes at least so many positions after the first."""
+"""An image of a patient comes at least so many places after her one before: GAP - 1 others are between them."""
 SHUFFLES, ROUNDS, SWAPS = 4, 20, 40
 """Shuffles tried for one gap; rounds of mending of each; partners tried for one place in a round."""
 

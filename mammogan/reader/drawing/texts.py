@@ -7,7 +7,7 @@ from pathlib import Path
 from mammogan.errors import UserError
 from mammogan.io.options import read_yaml
 
-BLIND = (
+BLIND_TEXT = (
     "You will see mammograms one at a time. They may be real mammograms, mammograms that a computer has changed, or a "
     "mixture of both.\n\n"
     "Answer for each image: real, not real, or unsure. You can change your answer until you confirm it. You cannot go "
@@ -20,14 +20,14 @@ TEXTS = {
         "You will see real mammograms, one at a time. No answer is asked. Look at each as long as you like, then go "
         "on to the next. You cannot go back."
     ),
-    "blind": BLIND,
+    "blind": BLIND_TEXT,
     "triplet": (
         "You will see three images side by side: a real mammogram, the same mammogram changed by a computer, and the "
         "difference of the two, real minus changed. In the difference, mid grey means no change, brighter means that "
         "the real mammogram is brighter there, darker that the changed one is.\n\n"
         "No answer is asked. Look as long as you like, then go on to the next. You cannot go back."
     ),
-    "feedback": BLIND + "\n\nIn this session you are told after each answer whether the image was real.",
+    "feedback": BLIND_TEXT + "\n\nIn this session you are told after each answer whether the image was real.",
     "ending": "That was the last image. Thank you. You can close this page.",
 }
 """Text by name, as in the file of --texts. blind is shown before sessions 2, 3 and 5 alike."""
