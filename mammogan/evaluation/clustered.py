@@ -21,17 +21,17 @@ from mammogan.evaluation.figure import Bools, Figure, Floats
 Z95 = float(norm.ppf(0.975))
 
 
-def design_effect(hits: Bools, patients: Sequence[str]) -> float:
+def design_effect(hits: Bools | Floats, patients: Sequence[str]) -> float:
     """Return the variance of a share over that of as many independent images: 1, or more if a patient's images agree.
 
     Never below 1, and never above the number of images a patient where all images have the same outcome, since nothing
-    is known of their agreement then: it is taken as complete.
+    is known of their agreement then: it is taken as complete. ``hits`` (n,) may have halves.
     """
     n = len(hits)
     _, patient = np.unique(np.asarray(patients), return_inverse=True)
     count = np.bincount(patient)
     share = hits.mean()
-    if share in (0, 1):
+    if (hits == hits[0]).all():
         return n / len(count)
     residual = np.bincount(patient, weights=hits - share)
     groups = len(count)

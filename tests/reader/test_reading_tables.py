@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from mammogan.errors import UserError
+from mammogan.evaluation.clustered import clustered_share, wilson
+from mammogan.reader.config import Unsure
 from mammogan.reader.observers import PRESETS, Ability, Observer
 from mammogan.reader.statistics.accuracy_tables import between_sessions, table3
 from mammogan.reader.statistics.answers import Answer, check_readers, write_imrmc
 from mammogan.reader.statistics.detection import detection_of
 from mammogan.reader.statistics.further_tables import agreement_table, detection_table, readers_as_sample, time_table
 from mammogan.reader.statistics.same_images import same_images_table
-from mammogan.reader.statistics.table import Table, shown
+from mammogan.reader.statistics.table import Table, Value, shown
 
 Read = Callable[..., list[Answer]]
 NAMES = ("guesser", "skilled", "learner", "confused")
@@ -67,6 +69,45 @@ def test_the_change_between_sessions_is_found_in_the_reader_who_learned(answers:
     assert float(learned["change"] or 0) > 0 and float(learned["p (Holm)"] or 1) >= float(learned["p (Fisher)"] or 1)
     assert float(guessed["p (Holm)"] or 0) > 0.05
     assert float(guessed["smallest visible"] or 0) > 0.2, "60 images show no smaller change"
+
+
+@pytest.mark.parametrize(("unsure", "worth"), [("wrong", 0.0), ("half", 0.5), ("left out", None)])
+def test_the_interval_over_patients_counts_unsure_as_the_accuracy_beside_it_does(
+    answers: list[Answer], unsure: Unsure, worth: float | None
+) -> None:
+    [row] = [r for r in table3(answers, unsure).rows if [*r.values()][:4] == ["guesser", "fake", "all", 3]]
+    own = [a for a in answers if (a.reader, a.session, a.shown) == ("guesser", 3, "fake")]
+    counted = [a for a in own if a.answer != "unsure" or worth is not None]
+    low, high = row["low by patient"], row["high by patient"]
+    assert float(low or 1) < float(row["accuracy"] or 0) < float(high or 0)
+    if worth != 0.5:
+        right = np.array([answer.correct for answer in counted])
+        figure = clustered_share(right, np.ones_like(right), [answer.patient for answer in counted], "no images")
+        assert (low, high) == (figure.low, figure.high) and row["accuracy"] == figure.value
+
+
+def test_where_all_answers_are_unsure_each_patient_is_one_outcome(answers: list[Answer]) -> None:
+    doubting = [replace(answer, answer="unsure") for answer in answers]
+    expected: tuple[tuple[Unsure, float | None], ...] = (("wrong", 0.0), ("half", 0.5), ("left out", None))
+    for unsure, accuracy in expected:
+        rows = [row for row in table3(doubting, unsure).rows if row["images"] == "all"]
+        assert {row["accuracy"] for row in rows} == {accuracy}
+        interval = (None, None) if accuracy is None else wilson(accuracy, 30)
+        assert {(row["low by patient"], row["high by patient"]) for row in rows} == {interval}
+
+
+def test_the_comparison_of_sessions_follows_unsure_as_far_as_its_test_can(answers: list[Answer]) -> None:
+    def of(unsure: Unsure) -> tuple[Value, Value, str]:
+        table = between_sessions(answers, unsure=unsure)
+        [row] = [r for r in table.rows if [*r.values()][:3] == ["guesser", "fake", "all"]]
+        return row["session 3"], row["change"], " ".join(table.notes)
+
+    decided = [a for a in answers if a.answer != "unsure" and (a.reader, a.shown) == ("guesser", "fake")]
+    third, fifth = ([a.correct for a in decided if a.session == session] for session in (3, 5))
+    assert of("left out")[:2] == (f"{sum(third)} of {len(third)}", pytest.approx(np.mean(fifth) - np.mean(third)))
+    assert "left out of numerator and denominator" in of("left out")[2]
+    assert of("half")[:2] == of("wrong")[:2] and of("wrong")[0] == f"{sum(third)} of 60"
+    assert "as not recognised." in of("wrong")[2] and "unlike in Table 3: Fisher's test" in of("half")[2]
 
 
 def test_the_confused_reader_changes_the_criterion_and_not_the_skill() -> None:

@@ -51,7 +51,8 @@ def write_report(
     """
     answers = in_reading_order(readings.answers)
     check_readers(answers)
-    made = [table2(readings), table3(answers, unsure), between_sessions(answers, groups=groups), table4(readings)]
+    made = [table2(readings), table3(answers, unsure)]
+    made += [between_sessions(answers, groups=groups, unsure=unsure), table4(readings)]
     made += [detection_table(answers), detector_table(readings)]
     made += [make(answers) for make in (readers_as_sample, agreement_table, time_table)]
     if against:

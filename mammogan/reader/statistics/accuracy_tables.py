@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mammogan.evaluation.clustered import clustered_share
+from mammogan.evaluation.clustered import design_effect, wilson
 from mammogan.reader.config import Unsure
-from mammogan.reader.statistics.answers import Answer, Label, Shown, of_session, readers_of, sessions_of
+from mammogan.reader.key import MIXED_SESSIONS
+from mammogan.reader.statistics.answers import Answer, Label, Shown, decided, of_session, readers_of, sessions_of
 from mammogan.reader.statistics.paper_p import CAUTION, GROUPS, paper_p
 from mammogan.reader.statistics.power import smallest_visible_change
 from mammogan.reader.statistics.proportions import Share, accuracy, compare, holm
@@ -24,12 +25,16 @@ GROUPS_OF_IMAGES: tuple[tuple[Shown, Label | None, str], ...] = (
     ("fake", "negative", "negative-looking (removed)"),
 )
 """The rows of Table 3: what was shown, how it looks, and its name."""
-BEFORE, AFTER = 3, 5
+BEFORE, AFTER = MIXED_SESSIONS
 """The sessions before and after the triplets of session 4."""
 UNSURE_MEANS = {
     "wrong": "Unsure counts as not recognised.",
     "half": "Unsure counts one half.",
     "left out": "Unsure answers are left out of numerator and denominator.",
+}
+UNSURE_BETWEEN_SESSIONS = {
+    **UNSURE_MEANS,
+    "half": "Unsure counts as not recognised here, unlike in Table 3: Fisher's test counts answers, no halves.",
 }
 
 
@@ -43,8 +48,8 @@ def table3(answers: Sequence[Answer], unsure: Unsure = "wrong") -> Table:
         if (own := of_session(answers, reader, session, shown))
     ]
     notes = (
-        f"{UNSURE_MEANS[unsure]} Intervals: 95%, Wilson. In table3.csv also by resampling patients (n/a where that "
-        "cannot show the uncertainty), and the share of unsure.",
+        f"{UNSURE_MEANS[unsure]} Intervals: 95%, Wilson. In table3.csv also with the images of one patient "
+        "counted as alike (n/a for one patient), and the share of unsure.",
         SUMMARY,
     )
     caption = f"Table 3. Images recognised for what they are{_whose(answers)}"
@@ -67,7 +72,7 @@ def _accuracy_row(
 ) -> dict[str, Value]:
     share = accuracy(answers, unsure)
     low, high = share.interval or (None, None)
-    by_patient = _by_patient(answers)
+    by_patient = _by_patient(answers, unsure)
     doubts = sum(answer.answer == "unsure" for answer in answers)
     return {
         "reader": reader,
@@ -85,12 +90,14 @@ def _accuracy_row(
     }
 
 
-def _by_patient(answers: Sequence[Answer]) -> tuple[float | None, float | None]:
-    if not answers:
+def _by_patient(answers: Sequence[Answer], unsure: Unsure) -> tuple[float | None, float | None]:
+    """Return the interval of ``accuracy`` that counts a patient's images as alike; None twice for one patient."""
+    counted = decided(answers) if unsure == "left out" else answers
+    patients = [answer.patient for answer in counted]
+    if len(set(patients)) < 2:
         return None, None
-    right = np.array([answer.correct for answer in answers])
-    figure = clustered_share(right, np.ones_like(right), [answer.patient for answer in answers], "no images")
-    return figure.low, figure.high
+    right = np.array([0.5 if unsure == "half" and a.answer == "unsure" else float(a.correct) for a in counted])
+    return wilson(float(right.mean()), len(right) / design_effect(right, patients))
 
 
 def _looking(answers: Sequence[Answer], looks: Label | None) -> list[Answer]:
@@ -98,10 +105,17 @@ def _looking(answers: Sequence[Answer], looks: Label | None) -> list[Answer]:
 
 
 def between_sessions(
-    answers: Sequence[Answer], before: int = BEFORE, after: int = AFTER, groups: int = GROUPS
+    answers: Sequence[Answer],
+    before: int = BEFORE,
+    after: int = AFTER,
+    groups: int = GROUPS,
+    unsure: Unsure = "wrong",
 ) -> Table:
-    """Return whether each reader's accuracy changed between two sessions, with the paper's p beside a correct test."""
-    rows = list(_comparisons(answers, before, after, groups))
+    """Return whether each reader's accuracy changed between two sessions, with the paper's p beside a correct test.
+
+    With ``unsure`` "half", unsure counts as not recognised: Fisher's test counts answers, and knows no halves.
+    """
+    rows = list(_comparisons(decided(answers) if unsure == "left out" else answers, before, after, groups))
     whole = [row for row in rows if row["images"] == "all" and row["p (Fisher)"] is not None]
     adjusted = holm([float(row["p (Fisher)"] or 0) for row in whole])
     for row, p in zip(whole, adjusted, strict=True):
@@ -112,6 +126,7 @@ def between_sessions(
         f"p (paper): with {groups} sub-groups a session. {CAUTION}",
         "Smallest visible: the rise from 50% that Fisher's test with so many images sees in 80% of studies. A change "
         "below it cannot be expected to show.",
+        UNSURE_BETWEEN_SESSIONS[unsure],
         *_published(),
     )
     caption = f"Change of accuracy from session {before} to session {after}{_whose(answers)}"

@@ -78,6 +78,11 @@ def of_session(answers: Iterable[Answer], reader: str, session: int, shown: Show
     return in_reading_order(own)
 
 
+def decided(answers: Iterable[Answer]) -> list[Answer]:
+    """Return the answers that are real or not real, without those that are unsure."""
+    return [answer for answer in answers if answer.answer != "unsure"]
+
+
 def has_both(answers: Iterable[Answer]) -> bool:
     """Whether both originals and fakes were shown."""
     return {answer.shown for answer in answers} == {"real", "fake"}
