@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -143,21 +143,36 @@ def test_a_density_that_differs_is_not_known_and_the_image_is_used(tmp_path: Pat
     assert (row["label"], row["density"]) == ("negative", "")
 
 
-@pytest.mark.parametrize(
-    ("patient", "label", "differing"),
-    [("2", "negative", "patient"), ("1", "positive", "label"), ("2", "positive", "patient and another label")],
-)
-def test_copies_of_a_file_under_another_patient_or_label_are_distinguished_from_plain_copies(
-    tmp_path: Path, patient: str, label: str, differing: str
-) -> None:
+def test_copies_of_a_file_under_another_patient_are_distinguished_from_plain_copies(tmp_path: Path) -> None:
     made, out = Miniature(tmp_path / "archive"), tmp_path / "labels.csv"
     first = made.image("a.dcm", "negative")
     made.file("b.dcm", "duplicate_conflict", first.read_bytes())
     made.file("c.dcm", "duplicate", first.read_bytes())
-    rows = [("a.dcm", "1", "negative"), ("b.dcm", patient, label), ("c.dcm", "1", "negative")]
+    rows = [("a.dcm", "1", "negative"), ("b.dcm", "2", "negative"), ("c.dcm", "1", "negative")]
     made.table("mine.csv", ("path", "patient", "label"), rows)
     report = scanned(made.root, out, Selection(repeats="all"))
     assert outcome(made.root, out) == made.expected
     assert f"  1 left out: duplicate_conflict, {explained('duplicate_conflict')}" in list(report.lines())
     details = {row["path"]: row["detail"] for row in rows_of(tmp_path / "labels.excluded.csv")}
-    assert details["archive/b.dcm"].endswith(f"that is used, but another {differing}")
+    assert details["archive/b.dcm"] == "the pixels of a.dcm, which is used, of another patient"
+
+
+@pytest.mark.parametrize("labels", [("negative", "positive", "negative"), ("positive", "negative", "negative")])
+@pytest.mark.parametrize("patient", ["1", "2"])
+def test_of_copies_of_a_file_with_both_labels_none_is_used(tmp_path: Path, labels: Sequence[str], patient: str) -> None:
+    made, out = Miniature(tmp_path / "archive"), tmp_path / "labels.csv"
+    first = made.image("a.dcm", "labels_conflict")
+    for name in ("b.dcm", "c.dcm"):
+        made.file(name, "labels_conflict", first.read_bytes())
+    made.image("another.dcm", "positive", "R")
+    rows = [
+        *zip(("a.dcm", "b.dcm", "c.dcm"), ("1", patient, "1"), labels, strict=True),
+        ("another.dcm", "3", "positive"),
+    ]
+    made.table("mine.csv", ("path", "patient", "label"), rows)
+    report = scanned(made.root, out, Selection(repeats="all"))
+    assert outcome(made.root, out) == made.expected
+    assert f"  3 left out: labels_conflict, {explained('labels_conflict')}" in list(report.lines())
+    details = {row["path"]: row["detail"] for row in rows_of(tmp_path / "labels.excluded.csv")}
+    contrary = [name for name, label in zip(("a.dcm", "b.dcm", "c.dcm"), labels, strict=True) if label != labels[2]]
+    assert details["archive/c.dcm"] == f"the pixels of {contrary[0]}, with the other label"

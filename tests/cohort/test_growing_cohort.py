@@ -212,6 +212,29 @@ def test_a_copy_of_an_earlier_image_is_no_new_image(
     assert [row["line"] for row in excluded] == [2]
 
 
+def test_an_added_copy_of_an_earlier_image_with_the_other_label_is_left_out_and_every_run_warns_of_both(
+    finished: tuple[Path, Workspace], work: Workspace, rows: Rows
+) -> None:
+    earlier, name = tars(work), rows[0][0]
+    shutil.copy(finished[0].parent / name, finished[0].with_name("copy.dcm"))
+    label = "positive" if rows[0][4] == "negative" else "negative"
+    grown = [["copy.dcm", "added", *rows[0][2:4], label], *rows, *new(0)]
+    first, again = (convert(finished, work, grown) for _ in range(2))
+    with open(work.cohort, newline="") as file:
+        keys = {row["path"].rpartition("/")[2]: row["key"] for row in csv.DictReader(file)}
+    stays, added = keys[name.rpartition("/")[2]], keys["copy.dcm"]
+    for report in (first, again):
+        assert report.skipped == {"labels_conflict": 1}
+        [warning] = report.warnings
+        assert warning.startswith(f"{stays} is in shards that were finished before, but {added}, added later, has")
+        assert "--overwrite" in warning
+    assert (first.converted_now, again.converted_now) == (2, 0)
+    assert {name: tars(work)[name] for name in earlier} == earlier and verify(work.shards(HIGH)) == []
+    anew = convert(finished, work, grown, overwrite=True)
+    assert anew.skipped == {"labels_conflict": 2} and "none of them is used" in anew.warnings[0]
+    assert anew.used == first.used - 1
+
+
 def test_the_shards_that_will_be_made_are_known_before(
     finished: tuple[Path, Workspace], work: Workspace, rows: Rows
 ) -> None:

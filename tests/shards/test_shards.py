@@ -221,7 +221,7 @@ def test_a_second_run_at_the_same_time_is_refused(copied: Workspace, cohort: Pat
 
     with open(copied.salt.parent / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match=r"another make_shards\.py is writing here"):
+        with pytest.raises(UserError, match=r"another mammogan make-shards is writing here"):
             convert(cohort, copied)
 
 
@@ -323,9 +323,9 @@ def test_one_image_under_two_patients_or_labels_is_distinguished_from_a_repetiti
     rows.append([f"{NAME.lower()}/other label.dcm", f"{RECORD}-11", "L", "CC", "positive"])
     (folder / "other label.dcm").write_bytes((folder / "11L.dcm").read_bytes())
     report = convert(write_table(table, rows[1:], rows[0]), Workspace(tmp_path / "work"))
-    assert report.skipped == {"duplicate": 1, "duplicate_conflict": 3}
+    assert report.skipped == {"duplicate": 1, "duplicate_conflict": 1, "labels_conflict": 4}
     told = "\n".join(report.lines())
-    assert "3 left out: duplicate_conflict, same pixels as a kept row of another patient or label" in told
+    assert "1 left out: duplicate_conflict, same pixels as a kept row of another patient: one" in told
 
 
 def test_images_with_declared_burnt_in_text_are_used_and_counted_also_by_a_rerun(tmp_path: Path) -> None:

@@ -9,12 +9,10 @@ from pathlib import Path
 
 from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.header import pixels_digest
+from mammogan.data.cohort.identifiers import MOST_PATIENTS
 
 MOST_COMPARED = 100
 """Of more files with one SOPInstanceUID the pixels are not read: the conversion reads them all and finds the copies."""
-MOST_PATIENTS = 3
-"""An exam under more patients is no exam: an anonymiser gave one StudyInstanceUID to all. Fewer may be one woman with
-several spellings."""
 
 
 def without_constant_studies(images: Sequence[Image]) -> list[Image]:
@@ -33,19 +31,19 @@ def _without_study(image: Image) -> Image:
 
 
 def without_copies(images: Sequence[Image], root: Path) -> list[Image]:
-    """Of the usable files with the same SOPInstanceUID and the same pixels, keep only the first.
+    """Of the usable files with the same SOPInstanceUID and the same pixels, keep only the first; none if their labels
+    differ, since nobody knows which label is right.
 
     A UID alone says nothing: some anonymisers give one to all files.
     """
+    same: defaultdict[bytes, list[Image]] = defaultdict(list)
     digests = _digests(images, root)
-    first: dict[bytes, Image] = {}
-    kept = []
     for image in images:
-        digest = digests.get(image.path.as_posix()) if not image.reason else None
-        kept.append(_copy(image, first[digest]) if digest in first else image)
-        if digest:
-            first.setdefault(digest, image)
-    return kept
+        if digest := digests.get(image.path.as_posix()):
+            same[digest].append(image)
+    return [
+        _judged(image, same[digests[path]]) if (path := image.path.as_posix()) in digests else image for image in images
+    ]
 
 
 def shared_uids(images: Sequence[Image]) -> int:
@@ -68,9 +66,15 @@ def _digests(images: Sequence[Image], root: Path) -> dict[str, bytes]:
     }
 
 
-def _copy(image: Image, earlier: Image) -> Image:
-    differing = [name for name in ("patient", "label") if getattr(image, name) != getattr(earlier, name)]
-    if differing:
-        detail = f"the pixels of an earlier file that is used, but another {' and another '.join(differing)}"
-        return image.out("duplicate_conflict", detail)
+def _judged(image: Image, same: Sequence[Image]) -> Image:
+    """Return the image, left out if it is not the first in ``same``, which are all files with its pixels, or if these
+    have different labels."""
+    if contrary := [other.path.as_posix() for other in same if other.label != image.label]:
+        return image.out("labels_conflict", f"the pixels of {' and of '.join(contrary)}, with the other label")
+    if image is same[0]:
+        return image
+    if image.patient != same[0].patient:
+        return image.out(
+            "duplicate_conflict", f"the pixels of {same[0].path.as_posix()}, which is used, of another patient"
+        )
     return image.out("duplicate", "the SOPInstanceUID and the pixels of an earlier file")

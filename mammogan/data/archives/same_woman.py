@@ -6,8 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from mammogan.data.archives.candidates import Image
-from mammogan.data.archives.copies import MOST_PATIENTS
-from mammogan.data.cohort.identifiers import spelling_free
+from mammogan.data.cohort.identifiers import MOST_PATIENTS, spelling_free
 from mammogan.data.cohort.table import SPELLING_HINT
 from mammogan.errors import UserError
 

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 
 from mammogan.errors import UserError
 
+MOST_PATIENTS = 3
+"""A UID or PatientID in files of more patients says nothing: an anonymiser gave it to all. If it is in files of fewer,
+they may be one woman with several spellings."""
 ROUNDED = re.compile(r"[+-]?\d([.,]\d+)?e\+\d+|[1-9]\d{14}0{3,}", re.I)
 """A number that a spreadsheet writes with an exponent, or of which it kept the 15 digits that it can. The plus sign
 distinguishes the first from a hexadecimal identifier; one or two zeros after 15 digits may be chance."""

@@ -32,6 +32,7 @@ from mammogan.data.conversion.plan import (
     pseudonymous,
 )
 from mammogan.data.conversion.report import ConversionReport, count_reasons, report_on, why_left_out, write_quarantine
+from mammogan.data.conversion.same_pixels import SamePixels
 from mammogan.data.conversion.shard_folder import ShardFolder
 from mammogan.data.conversion.shard_settings import COHORT, SETTINGS, read_settings, settings_of
 from mammogan.data.conversion.write_shards import Reasons, fill
@@ -103,9 +104,11 @@ def convert_cohort(
         _say_what_was_added(folders, mammograms)
         write_cohort(workspace.cohort, mammograms)
         reading = Reading(voi, voi_index, clean_background)
-        tasks = _tasks(folders, plan, lambda row, sizes: Task(row, sizes, names, reading, fit, codec))
-        _say_what_decodes(tasks)
-        return _convert_all(workspace, folders, plan, tasks, running)
+
+        def remaining() -> list[Task]:
+            return _tasks(folders, plan, lambda row, sizes: Task(row, sizes, names, reading, fit, codec))
+
+        return _convert_all(workspace, folders, plan, remaining, running)
 
 
 @contextmanager
@@ -118,7 +121,9 @@ def _alone_in(workspace: Workspace) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{workspace.root}: another make_shards.py is writing here; wait until it ends") from None
+            raise UserError(
+                f"{workspace.root}: another mammogan make-shards is writing here; wait until it ends"
+            ) from None
         yield
     finally:
         os.close(lock)
@@ -160,32 +165,54 @@ def _say_what_decodes(tasks: Sequence[Task]) -> None:
 
 
 def _convert_all(
-    workspace: Workspace, folders: Sequence[ShardFolder], plan: Plan, tasks: Sequence[Task], running: Running
+    workspace: Workspace,
+    folders: Sequence[ShardFolder],
+    plan: Plan,
+    remaining: Callable[[], list[Task]],
+    running: Running,
 ) -> ConversionReport:
     mammograms = [row for rows in plan.values() for row in rows]
 
     def quarantine(reasons: Reasons) -> Path:
         return write_quarantine(workspace, folders, mammograms, reasons)
 
-    listed = quarantine({})
-    failures = Failures(most_failures(running.max_failures, len(mammograms)), count_reasons(folders))
+    tasks = remaining()
+    _say_what_decodes(tasks)
+    listed, converted = quarantine({}), set[str]()
+    most = most_failures(running.max_failures, len(mammograms))
+    failures = Failures(most, count_reasons(folders))
     try:
         failures.check()
-        fill(folders, plan, tasks, running.processes(len(tasks)), running.file_seconds or None, failures, quarantine)
+        while tasks:  # a second time if a later shard showed that an image of an earlier one has both labels
+            fill(
+                folders, plan, tasks, running.processes(len(tasks)), running.file_seconds or None, failures, quarantine
+            )
+            converted |= {task.mammogram.key for task in tasks}
+            tasks = remaining()
+            failures = Failures(most, count_reasons(folders))
     except TooMany as stopped:
         reasons = why_left_out(failures.by_reason, listed)
         raise UserError("\n".join([str(stopped), *reasons, f"  {RESUME_HINT}"])) from None
-    report = report_on(folders, mammograms, len(tasks), listed)
+    report = report_on(folders, mammograms, len(converted), listed)
     if not report.used:
         raise UserError("\n".join(["no file of the table could be used", *why_left_out(report.skipped, listed)]))
     for folder in folders:
         folder.write_index(plan, describe_additions(mammograms))
-    return replace(report, warnings=tuple(same_women(ShardIndex.load(folders[0].path))))
+    warnings = (*SamePixels(folders, plan).warnings(), *same_women(ShardIndex.load(folders[0].path)))
+    return replace(report, warnings=warnings)
 
 
 def _tasks(
     folders: Sequence[ShardFolder], plan: Plan, task: Callable[[Mammogram, tuple[Resolution, ...]], Task]
 ) -> list[Task]:
-    """List the remaining tasks, shard by shard; a file is decoded once for all resolutions that still need it."""
+    """List the remaining tasks, shard by shard; a file is decoded once for all resolutions that still need it.
+
+    A finished shard remains if it has an image of which a later one shows that it has both labels.
+    """
+    same_pixels = SamePixels(folders, plan)
+    for folder in folders:
+        if again := same_pixels.misjudged(folder):
+            terminal.say(f"{folder.resolution}: {len(again)} finished shards have images with both labels: made again")
+            folder.reopen(again)
     missing = {name: tuple(folder.resolution for folder in folders if name not in folder.done) for name in plan}
     return [task(row, missing[name]) for name, rows in plan.items() if missing[name] for row in rows]

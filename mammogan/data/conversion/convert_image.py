@@ -60,6 +60,8 @@ class Skipped:
 
     code: str
     detail: str = ""
+    source_hmac: str = ""
+    """The keyed hash of the stored pixels, if another row with the same ones is the reason."""
 
 
 def convert(task: Task) -> Converted | Skipped:

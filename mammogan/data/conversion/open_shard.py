@@ -20,6 +20,7 @@ class OpenShard:
         self.tar, self.kind = tar, MEMBER[codec]
         self.patients: dict[str, str] = {}
         self.sources: dict[str, str] = {}
+        self.copies: dict[str, str] = {}
         self.flags: dict[str, tuple[str, ...]] = {}
         self.excluded: list[dict[str, Any]] = []
 
@@ -31,8 +32,10 @@ class OpenShard:
         if members.flags:
             self.flags[row.key] = members.flags
 
-    def exclude(self, row: Mammogram, reason: str) -> None:
-        """Record that a row has no sample, with the reason's code."""
+    def exclude(self, row: Mammogram, reason: str, source_hmac: str = "") -> None:
+        """Record that a row has no sample, with the reason's code, and its pixels' hash if they are the reason."""
+        if source_hmac:
+            self.copies[row.key] = source_hmac
         self.excluded.append({"line": row.line, "key": row.key, "reason": reason})
 
 

@@ -186,6 +186,7 @@ class ShardFolder:
             "settings_sha256": self._made_with[name],
             "shard": self._entry(name, final, shard.patients) if shard.patients else None,
             "sources": shard.sources,
+            "copies": shard.copies,
             "flags": shard.flags,
             "excluded": shard.excluded,
         }
@@ -238,6 +239,21 @@ class ShardFolder:
     def flags(self) -> dict[str, Sequence[str]]:
         """Map the key of each sample with flags, in finished shards, to its flags."""
         return {key: flags for marker in self.done.values() for key, flags in marker["flags"].items()}
+
+    def pixels(self, name: str) -> dict[str, str]:
+        """Map the keys of a finished shard's rows, as far as it is known, to the keyed hash of their stored pixels.
+
+        It is known of samples, and of rows that were left out because another row has the same pixels.
+        """
+        marker = self.done[name]
+        return {**marker["sources"], **marker.get("copies", {})}  # earlier versions recorded no copies
+
+    def reopen(self, names: Sequence[str]) -> None:
+        """Have these finished shards made again."""
+        for name in names:
+            del self.done[name]
+        if names:
+            (self.path / INDEX).unlink(missing_ok=True)
 
     def sources(self) -> dict[str, str]:
         """Map the keyed hash of the stored pixels to the sample's key, for all samples in finished shards."""

@@ -11,6 +11,7 @@ from mammogan.data.conversion.convert_image import Converted, Skipped, Task, con
 from mammogan.data.conversion.failure_limit import Failures
 from mammogan.data.conversion.open_shard import OpenShard
 from mammogan.data.conversion.plan import Plan
+from mammogan.data.conversion.same_pixels import SamePixels
 from mammogan.data.conversion.shard_folder import ShardFolder
 from mammogan.data.parallel.pool import Lost, in_order
 from mammogan.io import terminal
@@ -37,8 +38,7 @@ def fill(
     rows, also when the run fails in it.
     """
     shard_of = {row.key: name for name, rows in plan.items() for row in rows}
-    row_of = {row.key: row for rows in plan.values() for row in rows}
-    first = {digest: row_of[key] for folder in folders for digest, key in folder.sources().items()}
+    same_pixels = SamePixels(folders, plan)
     reasons: Reasons = {}
     with closing(in_order(convert, tasks, jobs, file_seconds)) as results:
         shown = terminal.track(results, len(tasks), "mammograms converted")
@@ -51,7 +51,7 @@ def fill(
                         f.resolution: opened.enter_context(f.writing(name)) for f in folders if name not in f.done
                     }
                     for result, task in group:
-                        outcome = _unless_repeated(_unless_lost(result), task.mammogram, first)
+                        outcome = same_pixels.judge(_unless_lost(result), task.mammogram)
                         _record(shards, task.mammogram, outcome)
                         if isinstance(outcome, Skipped):
                             reasons[task.mammogram.key] = outcome
@@ -65,24 +65,9 @@ def _unless_lost(result: Converted | Skipped | Lost) -> Converted | Skipped:
     return Skipped(CODES[result.why], result.detail) if isinstance(result, Lost) else result
 
 
-def _unless_repeated(result: Converted | Skipped, row: Mammogram, first: dict[str, Mammogram]) -> Converted | Skipped:
-    """Keep the first of several files with equal pixels, so that no image is in two splits or counts twice.
-
-    Two rows that give the same image different patients or labels cannot both be right: the reason is then
-    duplicate_conflict.
-    """
-    if isinstance(result, Skipped):
-        return result
-    kept = first.setdefault(result.source_hmac, row)
-    if kept.key == row.key:
-        return result
-    agree = (kept.patient, kept.label) == (row.patient, row.label)
-    return Skipped("duplicate" if agree else "duplicate_conflict", f"same pixels as {kept.key}, line {kept.line}")
-
-
 def _record(shards: dict[Resolution, OpenShard], row: Mammogram, outcome: Converted | Skipped) -> None:
     for resolution, shard in shards.items():
         if isinstance(outcome, Converted):
             shard.add(row, outcome.members[resolution], outcome.source_hmac)
         else:
-            shard.exclude(row, outcome.code)
+            shard.exclude(row, outcome.code, outcome.source_hmac)

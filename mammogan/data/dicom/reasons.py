@@ -58,7 +58,11 @@ the pixels."""
 OF_COPIES = {
     "duplicate": Reason("same pixels as another row, which was kept"),
     "duplicate_conflict": Reason(
-        "same pixels as a kept row of another patient or label: one of the two is wrong", "correct the table"
+        "same pixels as a kept row of another patient: one of the two is wrong", "correct the table"
+    ),
+    "labels_conflict": Reason(
+        "same pixels as a row with the other label: which one is wrong is not known, so neither is used",
+        "correct the table",
     ),
 }
 OF_THE_TABLES = {

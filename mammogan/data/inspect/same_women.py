@@ -6,11 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from mammogan.data.cohort.identifiers import MOST_PATIENTS
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import read_facts
-
-MOST_PATIENTS = 3
-"""A PatientID under more patients says nothing: an anonymiser gave it to all."""
 
 
 def same_women(index: ShardIndex) -> Iterator[str]:
