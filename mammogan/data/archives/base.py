@@ -38,8 +38,11 @@ class Header:
     is_film: bool = False
     is_secondary: bool = False
     area: int = 0
+    times: tuple[tuple[str, str], ...] = ()
+    """(source, time) pairs, the most trusted first; times are YYYYMMDDhhmmss with a fraction, in the order of text."""
+    series_number: int = 0
     number: int = 0
-    """InstanceNumber; of two images of a view, the later one is better."""
+    """InstanceNumber, which counts within a series only."""
     syntax: str = ""
     """UID of the transfer syntax."""
 

@@ -6,6 +6,7 @@ It imports nothing heavier than pydicom, because it runs in many processes over 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -41,8 +42,10 @@ WANTED = (
     "AcquisitionDeviceProcessingDescription", "PaddleDescription", "EstimatedRadiographicMagnificationFactor",
     "ImageLaterality", "FrameLaterality", "SharedFunctionalGroupsSequence", "Laterality", "ViewPosition",
     "ViewCodeSequence", "ViewModifierCodeSequence", "PatientOrientation", "NumberOfFrames", "Rows", "Columns",
-    "BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation",
+    "BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation", "AcquisitionDateTime", "AcquisitionDate",
+    "AcquisitionTime", "ContentDate", "ContentTime", "SeriesNumber",
 )  # fmt: skip
+DAY, TIME_OF_DAY = re.compile(r"\d{8}"), re.compile(r"\d{4}(\d\d(\.\d{1,6})?)?")
 
 
 def read_header(path: Path) -> Header:
@@ -88,6 +91,8 @@ def _described(header: Dataset, size: int, in_fragments: bool) -> Header:
         is_film=text(header, "ConversionType") == "DF",
         is_secondary=sop_class.startswith(SECONDARY_CAPTURE),
         area=_whole(header, "Rows") * _whole(header, "Columns"),
+        times=tuple(_times(header)),
+        series_number=_whole(header, "SeriesNumber"),
         number=_whole(header, "InstanceNumber"),
         syntax=str(header.file_meta.get("TransferSyntaxUID") or ""),
     )
@@ -149,6 +154,18 @@ def _views(header: Dataset) -> Iterator[tuple[str, str]]:
         *((keyword, view_in(text(header, keyword))) for keyword in ("SeriesDescription", "ProtocolName")),
     )
     return (clue for clue in clues if clue[1])
+
+
+def _times(header: Dataset) -> Iterator[tuple[str, str]]:
+    moment = re.split("[+-]", text(header, "AcquisitionDateTime"))[0]  # what follows is the distance to UTC
+    clues = (
+        ("AcquisitionDateTime", moment[:8], moment[8:]),
+        ("AcquisitionDate", text(header, "AcquisitionDate"), text(header, "AcquisitionTime")),
+        ("ContentDate", text(header, "ContentDate"), text(header, "ContentTime")),
+    )
+    for source, day, time in clues:
+        if DAY.fullmatch(day) and TIME_OF_DAY.fullmatch(time):
+            yield source, f"{day}{time:0<6}"
 
 
 def _real(header: Dataset, keyword: str) -> float:

@@ -11,6 +11,7 @@ from mammogan.data.archives.base import Archive, Catalogue, Found
 from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.copies import shared_uids
 from mammogan.data.archives.labels import OPEN_TO_CHOICE
+from mammogan.data.archives.repeats import REPEATED
 from mammogan.data.archives.same_woman import both_labels, shared_header_patients
 from mammogan.data.archives.tables import UNKNOWN_CELL
 from mammogan.data.dicom.decoding.decodability import Decodability
@@ -43,6 +44,8 @@ class ScanReport:
     """What else the user should look at."""
     unread_cells: dict[str, int]
     """What the tables have in cells that are not understood, by column; and the number of images."""
+    repeats: dict[str, int]
+    """Numbers of repeated images, by what decided which one is used."""
     closed: int
     """Number of folders that may not be entered."""
     out: Path
@@ -75,6 +78,7 @@ class ScanReport:
             both_breasts=(sum(len(sides) == 2 for sides in positive.values()), len(positive)),
             notes=tuple(_notes(images)),
             unread_cells=dict(Counter(i.detail for i in images if i.reason == UNKNOWN_CELL).most_common()),
+            repeats=dict(Counter(i.detail for i in images if i.reason == REPEATED).most_common()),
             closed=len(found.closed),
             out=out,
             excluded_list=excluded,
@@ -107,6 +111,8 @@ class ScanReport:
             yield f"  {number} left out: {code}, {_explained(code)}"
             if code == UNKNOWN_CELL:
                 yield from (f"    {images}: {cells}" for cells, images in list(self.unread_cells.items())[:SHOWN_CELLS])
+            if code == REPEATED:
+                yield from (f"    {images}: {why}" for why, images in self.repeats.items())
         if self.excluded:
             yield f"  which ones (private): {self.excluded_list}"
 

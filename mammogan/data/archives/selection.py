@@ -12,6 +12,7 @@ from mammogan.data.archives.base import Archive, Catalogue
 from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.copies import without_constant_studies, without_copies
 from mammogan.data.archives.labels import Cases, Finding, Policy
+from mammogan.data.archives.repeats import best_of_repeats
 from mammogan.data.archives.same_woman import refuse_two_spellings
 from mammogan.data.archives.tables import UNKNOWN_CELL
 from mammogan.data.cohort.split import divide
@@ -88,18 +89,6 @@ def _labelled(image: Image, cases: Cases, policy: Policy) -> Image:
         return image.out("no_label")
     label = policy.label(finding)
     return replace(image, label=label) if label else image.out(f"label_{finding}")
-
-
-def best_of_repeats(images: Sequence[Image]) -> list[Image]:
-    """Keep one image for each exam, side and view: the largest, and of equally large ones the latest."""
-    by_view: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-    for position, image in enumerate(images):
-        if not image.reason:
-            by_view[image.patient, image.study, image.laterality, image.view].append(position)
-    best = {
-        max(group, key=lambda n: (images[n].header.area, images[n].header.number, -n)) for group in by_view.values()
-    }
-    return [image if image.reason or n in best else image.out("repeated_view") for n, image in enumerate(images)]
 
 
 def officially_split(images: Sequence[Image], archive: Archive, seed: int) -> list[Image]:
