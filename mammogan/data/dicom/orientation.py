@@ -159,11 +159,11 @@ def _declared_right(declared: tuple[str, ...]) -> bool | None:
 
 
 def _declared_upside_down(declared: tuple[str, ...], laterality: str, view: str) -> bool:
-    """Return whether, by the header, the columns run towards the head (MLO) or the lateral side (CC)."""
+    """Return whether, by the header, the columns run towards the head (MLO) or the lateral side, that of the breast
+    (CC)."""
     if not _is_orientation(declared):
         return False
-    lateral = laterality
-    return "H" in declared[1] if view == "MLO" else declared[1][0] == lateral
+    return "H" in declared[1] if view == "MLO" else declared[1][0] == laterality
 
 
 def _is_orientation(declared: tuple[str, ...]) -> bool:

@@ -31,6 +31,7 @@ NPY_HEADER = 128
 """Bytes read to find the .npy header; that of a two-dimensional array is not longer."""
 MOST_BYTES = 1 << 30
 """Largest size of a decoded image, because a damaged frame may claim any size."""
+REBUILD = "rebuild the shards with mammogan make-shards"
 
 
 def codec_of(settings: Mapping[str, Any]) -> Codec:
@@ -62,7 +63,7 @@ def decode(encoded: bytes) -> NDArray[np.uint16]:
             raise
         except Exception as error:  # a damaged PNG makes its decoder raise many kinds of errors
             raise ValueError(str(error) or type(error).__name__) from error
-    raise ValueError(f"expected {' or '.join(MEMBER.values())}, found neither; rebuild the shards with make_shards.py")
+    raise ValueError(f"expected {' or '.join(MEMBER.values())}, found neither; {REBUILD}")
 
 
 def _encode_png(pixels: NDArray[np.uint16], texts: Mapping[str, str]) -> bytes:
@@ -74,7 +75,7 @@ def _encode_png(pixels: NDArray[np.uint16], texts: Mapping[str, str]) -> bytes:
 def _decode_png(encoded: bytes) -> NDArray[np.uint16]:
     image = Image.open(io.BytesIO(encoded))
     if image.mode not in SIXTEEN_BIT:  # 8 bits would lose grey levels without an error
-        raise ValueError(f"expected a 16-bit grey PNG, found mode {image.mode}; rebuild the shards with make_shards.py")
+        raise ValueError(f"expected a 16-bit grey PNG, found mode {image.mode}; {REBUILD}")
     return np.array(image, dtype=np.uint16)
 
 
@@ -87,7 +88,7 @@ def _encode_zstd(pixels: NDArray[np.uint16]) -> bytes:
 def _decode_zstd(encoded: bytes) -> NDArray[np.uint16]:
     size = zstandard.frame_content_size(encoded)
     if not 0 < size <= MOST_BYTES:
-        raise ValueError(f"a zstd frame of {size} bytes; rebuild the shards with make_shards.py")
+        raise ValueError(f"a zstd frame of {size} bytes; {REBUILD}")
     # Decode into the memory that is returned: a copy to newly allocated memory takes three times as long as decoding.
     npy = np.empty(size, np.uint8)
     with zstandard.ZstdDecompressor().stream_reader(encoded) as frame:
@@ -104,5 +105,5 @@ def _pixels_of_npy(npy: NDArray[np.uint8]) -> NDArray[np.uint16]:
         raise ValueError("expected npy version 1.0")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(header)
     if dtype != np.uint16 or len(shape) != 2 or fortran:
-        raise ValueError(f"expected uint16 (H,W) in the npy, found {dtype} {shape}; rebuild with make_shards.py")
+        raise ValueError(f"expected uint16 (H,W) in the npy, found {dtype} {shape}; {REBUILD}")
     return npy[header.tell() :].view(np.uint16).reshape(shape)
