@@ -224,6 +224,24 @@ def test_requests_that_contradict_themselves_are_refused() -> None:
             ClusterConfig(**wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("name", "least"), [("gpus_per_node", 0), ("max_requeues", 0), ("mem_gb", 0), ("signal_seconds", 1)]
+)
+def test_a_number_that_is_too_small_is_refused_and_the_smallest_one_is_requested(name: str, least: int) -> None:
+    option = f"--{name.replace('_', '-')}"
+    with pytest.raises(UserError, match=f"{option} {least - 1}: expected {least} or more"):
+        ClusterConfig(**{name: least - 1})  # type: ignore[arg-type]
+    assert getattr(ClusterConfig(**{name: least}), name) == least  # type: ignore[arg-type]
+
+
+def test_a_job_is_signalled_when_it_is_asked_to_be_or_at_a_sixth_of_a_short_limit() -> None:
+    seconds = [
+        sbatch_parameters(config, "name")["signal_delay_s"]
+        for config in (ClusterConfig(signal_seconds=1), ClusterConfig(), ClusterConfig(time="6"))
+    ]
+    assert seconds == [1, 180, 60]
+
+
 def test_gpus_requested_by_type_make_as_many_ranks_and_no_second_request() -> None:
     asked = sbatch_parameters(ClusterConfig(gres="gpu:a100:4,nvme:1"), "name")
     assert asked["ntasks_per_node"] == 4 and asked["gres"] == "gpu:a100:4,nvme:1" and "gpus_per_node" not in asked

@@ -95,8 +95,14 @@ class ClusterConfig:
 
     def __post_init__(self) -> None:
         for name in ("nodes", "cpus_per_task", "cpu_ranks", "tasks"):
-            if (getattr(self, name) or 1) < 1 or getattr(self, name) == 0:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 1 or more")
+            self._refuse_less(name, 1)
+        for name in ("gpus_per_node", "mem_gb", "max_requeues"):
+            self._refuse_less(name, 0)
+        if self.signal_seconds is not None and self.signal_seconds < 1:
+            raise UserError(
+                f"--signal-seconds {self.signal_seconds}: expected 1 or more; leave it out for {SIGNAL_SECONDS}, or a "
+                "sixth of a short limit"
+            )
         if self.cpu_ranks and (self.gpus_per_node or self.gres):
             raise UserError("--cpu-ranks computes on CPU cores: leave out --gpus-per-node and --gres")
         if (self.signal_seconds or 0) >= 60 * minutes(self.time):
@@ -108,6 +114,12 @@ class ClusterConfig:
         if self.gres:
             gpus_of(self.gres)
         self._refuse_double_requests()
+
+    def _refuse_less(self, name: str, least: int) -> None:
+        """Raise UserError for a number below ``least``, or one that is no number; None is an option left out."""
+        value = getattr(self, name)
+        if value is not None and not value >= least:
+            raise UserError(f"--{name.replace('_', '-')} {value:g}: expected {least} or more")
 
     def _refuse_line_breaks(self) -> None:
         """Raise UserError for a value that would add lines to the sbatch script."""
@@ -183,13 +195,18 @@ def sbatch_parameters(config: ClusterConfig, name: str) -> dict[str, Any]:
         **gpus,
         **_memory(config),
         **{key: getattr(config, key) for key in (*plain, "dependency") if getattr(config, key)},
-        "signal_delay_s": config.signal_seconds or min(SIGNAL_SECONDS, minutes(config.time) * 10),
+        "signal_delay_s": _signal_seconds(config),
         "stderr_to_stdout": True,
         "wckey": None,
         "setup": setup_lines(config.setup),
         "srun_args": ["--export=ALL", f"--cpus-per-task={config.cpus_per_task}", "--kill-on-bad-exit=1"],
         "additional_parameters": _additional(config),
     }
+
+
+def _signal_seconds(config: ClusterConfig) -> int:
+    short_limit = minutes(config.time) * 10  # a sixth of it
+    return min(SIGNAL_SECONDS, short_limit) if config.signal_seconds is None else config.signal_seconds
 
 
 def _memory(config: ClusterConfig) -> dict[str, str]:
