@@ -20,7 +20,7 @@ from torch import Tensor
 from mammogan.attack.config import Background
 from mammogan.attack.original_background import with_original_background
 from mammogan.models.lesion import AIR_CELL
-from mammogan.models.networks import Critic, to_uint16, unit_pixels
+from mammogan.models.networks import CALLED_POSITIVE, Critic, to_uint16, unit_pixels
 from mammogan.models.transplant import Lesion, Picture, Scale, put_in
 
 Facts = Sequence[Mapping[str, Any]]
@@ -74,7 +74,7 @@ class Transplant:
         for made in self.candidates(picture, key):
             saved = with_original_background(image, to_uint16(torch.from_numpy(made)).numpy(), self.background)
             tried.append((self._probability(saved), saved))
-            if tried[-1][0] > 0.5:
+            if tried[-1][0] > CALLED_POSITIVE:
                 return saved
         return max(tried, key=lambda found: found[0])[1]
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from mammogan.attack.config import Background
 from mammogan.attack.grey_grid import GreyGrid
-from mammogan.models.networks import AIR
+from mammogan.models.networks import AIR_PIXEL
 
 Pixels = NDArray[np.uint16]
 
 
 def breast_of(pixels: Pixels) -> NDArray[np.bool_]:
     """Return which pixels are tissue, not air: ``models.networks.tissue`` for uint16 arrays of any shape."""
-    return pixels > AIR * 65535
+    return pixels > AIR_PIXEL * 65535
 
 
 def with_original_background(original: Pixels, generated: Pixels, background: Background) -> Pixels:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mammogan.data.blobs.disc import NEAR
 from mammogan.data.dicom.placement import Placement, apply_placement_to_mask, place_pixels
 from mammogan.evaluation.phantom_record import PhantomRecord
 from mammogan.io.atomic import version
@@ -22,8 +23,6 @@ from mammogan.io.atomic import version
 Pixels = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
 
-NEAR = 1.5
-"""Pixels within this many lesion radii of a lesion's centre count as near it."""
 STEP = 1 / 65535
 """The smallest change of a pixel."""
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from mammogan.models.networks import LEAK, at_least_float32, tissue, unit_pixels
 
 AIR_CELL = 0.01
-"""A cell with a mean up to this value contains no breast."""
+"""A cell with a mean up to this fraction of full scale contains no breast. It is more than AIR_PIXEL, so that a cell
+with only a few pixels of breast is air too."""
 LARGEST_CHANGE = 0.5
 """A map changes a pixel by at most this fraction of the grey range."""
 GREY, CONTRAST = 0.45, 4.0
@@ -64,9 +65,9 @@ class Grid:
 class LesionGenerator(nn.Module):
     """U-Net that predicts a map to add to the breast of a mammogram; untrained, it adds almost nothing.
 
-    x' = clip(x + [x > AIR] up(m)), m = LARGEST_CHANGE tanh(a) sigmoid(b). a and b are the network's two outputs per
-    cell; up is bilinear enlargement. It has no normalisation layers, and it never has to reproduce the picture itself:
-    pixels that it does not change keep their exact bits.
+    x' = clip(x + [x > AIR_PIXEL] up(m)), m = LARGEST_CHANGE tanh(a) sigmoid(b). a and b are the network's two outputs
+    per cell; up is bilinear enlargement. It has no normalisation layers, and it never has to reproduce the picture
+    itself: pixels that it does not change keep their exact bits.
     """
 
     def __init__(self, grid: Grid, width: float = 1.0) -> None:

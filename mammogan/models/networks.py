@@ -13,8 +13,12 @@ from mammogan.models.torchvision_import import import_torchvision
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-AIR = 0.005
-"""Pixels up to this fraction of full scale are air, not breast (327 of 65535)."""
+AIR_PIXEL = 0.005
+"""Pixels up to this fraction of full scale are air, not breast (327 of 65535). Means of many pixels have another limit,
+AIR_CELL in lesion.py."""
+CALLED_POSITIVE = 0.5
+"""The CAD calls a mammogram positive above this probability wherever a training or an attack decides. The threshold of
+Table 1 is an option of the evaluation and changes nothing that was trained or attacked."""
 DROPOUT = 0.2
 LEAK = 0.2
 
@@ -40,7 +44,7 @@ def unit_pixels(pixels: Tensor) -> Tensor:
 
 def tissue(pixels: Tensor) -> Tensor:
     """Return a bool mask of breast (not air) with the shape of ``pixels``, which are in [0, 1] or uint16."""
-    return unit_pixels(pixels) > AIR
+    return unit_pixels(pixels) > AIR_PIXEL
 
 
 def at_least_float32(value: Tensor) -> Tensor:

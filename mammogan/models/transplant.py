@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mammogan.models.lesion import AIR_CELL, enlarged
-from mammogan.models.networks import AIR
+from mammogan.models.networks import AIR_PIXEL
 
 Picture = NDArray[np.float32]
 Place = tuple[int, int]
@@ -89,7 +89,7 @@ def put_in(picture: Picture, lesion: Lesion, place: Place, cell: int) -> Picture
     columns, own_columns = _common(left, growth.shape[1], picture.shape[1])
     x = picture[rows, columns]
     changed = picture.copy()
-    changed[rows, columns] = np.where(x > AIR, x - (1 - x) * np.expm1(-growth[own_rows, own_columns]), x)
+    changed[rows, columns] = np.where(x > AIR_PIXEL, x - (1 - x) * np.expm1(-growth[own_rows, own_columns]), x)
     return changed
 
 

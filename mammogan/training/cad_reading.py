@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from mammogan.data.shards.reader import ShardImages
-from mammogan.models.networks import Critic
+from mammogan.models.networks import CALLED_POSITIVE, Critic
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.run.cad_record import CadReading
 from mammogan.training.run.optimizer import Precision
@@ -17,7 +17,6 @@ from mammogan.training.validation import Pause, auc, no_pause, probabilities
 DRAWS, EDGES = 1000, (0.025, 0.975)
 LEAST_DEFINED = 0.95
 """Share of the draws that must hold both classes for an interval to be given."""
-THRESHOLD = 0.5
 
 
 def read_validation(
@@ -41,9 +40,9 @@ def reading_of(scores: Sequence[list[float]], images: Sequence[ShardImages], ran
         auc=auc(positive, negative),
         auc_low=low,
         auc_high=high,
-        positives_right=sum(p > THRESHOLD for p in positive),
+        positives_right=sum(p > CALLED_POSITIVE for p in positive),
         positives=len(positive),
-        negatives_right=sum(p <= THRESHOLD for p in negative),
+        negatives_right=sum(p <= CALLED_POSITIVE for p in negative),
         negatives=len(negative),
     )
 

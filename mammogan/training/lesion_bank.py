@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from mammogan.config import GanConfig
-from mammogan.data.blobs.disc import best_disc
+from mammogan.data.blobs.disc import NEAR, best_disc
 from mammogan.data.phantom.settings import FIELD_HEIGHT_MM
 from mammogan.data.shards.checked import CheckedShard
 from mammogan.data.shards.index import IndexedShard, ShardIndex
@@ -39,8 +39,6 @@ from mammogan.workspace import Direction, Resolution, Workspace
 
 ARCH = "transplant"
 BATCH = 8
-NEAR = 1.5
-"""Radius, in lesion radii, of the disc that must contain most of a change."""
 
 
 def train(config: GanConfig, workspace: Workspace) -> None:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Subset
 from mammogan.data.loading.to_device import onto
 from mammogan.data.shards.reader import ShardImages
 from mammogan.models.losses import identity_parts
-from mammogan.models.networks import Critic, at_least_float32, tissue, to_uint16, unit_pixels
+from mammogan.models.networks import CALLED_POSITIVE, Critic, at_least_float32, tissue, to_uint16, unit_pixels
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.run.optimizer import Precision
 
@@ -155,8 +155,8 @@ def fooled(
         with precision.autocast():
             fake = torch.where(tissue(real), unit_pixels(to_uint16(gnet(real))).to(precision.full), real)
             before, after = at_least_float32(cad(real)), at_least_float32(cad(fake))
-        right = (before.softmax(1)[:, 1] > 0.5) == bool(source_label)
-        flipped = right & ((after.softmax(1)[:, 1] > 0.5) != bool(source_label))
+        right = (before.softmax(1)[:, 1] > CALLED_POSITIVE) == bool(source_label)
+        flipped = right & ((after.softmax(1)[:, 1] > CALLED_POSITIVE) != bool(source_label))
         odds = _log_odds(before).sum(), _log_odds(after).sum()
         sums += torch.stack([right.sum(), flipped.sum(), *identity_parts(fake, real), *odds]).double()
     gnet.train(was_training)

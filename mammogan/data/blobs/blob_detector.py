@@ -23,8 +23,9 @@ MARGIN_MM = 8.0
 """Blobs closer than this to the edge of the breast are ignored, because the skin would look like one."""
 CELL_MM = 1.0
 """Finer pixels are first averaged to cells of up to this size, which is still fine enough for a Gaussian of 4 mm."""
-AIR = 0.01
-"""Share of the full grey range: darker pixels are air, unless the breast encloses them."""
+DETECTOR_AIR = 0.01
+"""Pixels up to this share of the full grey range are air to the detector, unless the breast encloses them. Which pixels
+an attack leaves alone is decided by another limit, models.networks.AIR_PIXEL."""
 QUANTILE = 0.8
 """A blob counts as found above this quantile of the largest responses in mammograms without cancer."""
 
@@ -40,7 +41,7 @@ class Blob:
 
 def breast_of(pixels: NDArray[np.uint16]) -> Mask:
     """Return the mask of the breast, with all dark spots inside it, for a shard's mammogram, uint16 (H,W)."""
-    return np.asarray(ndimage.binary_fill_holes(pixels > AIR * 65535), dtype=bool)
+    return np.asarray(ndimage.binary_fill_holes(pixels > DETECTOR_AIR * 65535), dtype=bool)
 
 
 def blob_map(pixels: NDArray[np.generic], breast: Mask, spacing_mm: float | Sequence[float]) -> Response:

@@ -12,6 +12,9 @@ from scipy.signal import fftconvolve
 from mammogan.data.blobs.blob_detector import averaged, pooling
 
 Floats = NDArray[np.float64]
+NEAR = 1.5
+"""A change is near a lesion within this many lesion radii of its centre, and a disc of this radius, in lesion radii,
+must contain most of a compact change."""
 
 
 def best_disc(energy: NDArray[Any], spacing: Sequence[float], radius: float) -> tuple[float, tuple[float, float]]:

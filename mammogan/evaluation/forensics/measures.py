@@ -31,7 +31,7 @@ class Forensics:
     """The forensic numbers of one image. Greys are relative to full scale; shares and greys are in [0,1]. None: nothing
     to measure.
 
-    The breast is the part of the image itself that is brighter than air (models.networks.AIR).
+    The breast is the part of the image itself that is brighter than air (models.networks.AIR_PIXEL).
     """
 
     zeros: float

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mammogan.data.blobs.blob_detector import Blob, averaged, breast_of, largest_blob, pooling
-from mammogan.data.blobs.disc import best_disc
+from mammogan.data.blobs.disc import NEAR, best_disc
 from mammogan.data.shards.reader import Sample
-from mammogan.evaluation.phantom_truth import NEAR, PhantomTruth
+from mammogan.evaluation.phantom_truth import PhantomTruth
 
 Pixels = NDArray[np.uint16]
 Energy = NDArray[np.float64]

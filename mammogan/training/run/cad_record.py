@@ -18,7 +18,7 @@ READING = "reading"
 
 @dataclass(frozen=True)
 class CadReading:
-    """How well a CAD reads the validation split at a probability of 0.5."""
+    """How well a CAD reads the validation split at the probability models.networks.CALLED_POSITIVE."""
 
     auc: float | None
     """None without both classes."""
