@@ -205,17 +205,17 @@ def _fooled(training: GanTraining, checkpointer: Checkpointer) -> Fooled:
 
 
 def _keep_best(training: GanTraining, found: Fooled, checkpointer: Checkpointer) -> bool:
-    """Keep the generator with the highest rank on validation (fooled rate, movement, change); of equals, the first.
+    """Keep the generator with the highest score on validation (fooled rate, movement, change); of equals, the first.
     Return whether this one is kept."""
-    if found.identity is None or not math.isfinite(found.rank):
+    if found.identity is None or not math.isfinite(found.score):
         return False
-    if training.best is not None and found.rank <= training.best.rank:
+    if training.best is not None and found.score <= training.best.score:
         return False
-    training.best = Best(found.rate, found.identity, found.rank)
+    training.best = Best(found.rate, found.identity, found.score)
     figures = {
         "validation_fooled": found.rate,
         "validation_identity": found.identity,
-        "validation_rank": found.rank,
+        "validation_rank": found.score,
     }
     checkpointer.best({**training.generator(), "epoch": training.epoch + 1, **figures})
     return True

@@ -32,7 +32,7 @@ from mammogan.workspace import Direction, Resolution, Workspace
 
 FIGURES = ("identity", "gap", "dis_real", "dis_fake", "penalty")
 UNWATCHED = float("-inf")
-"""Rank of a best generator that an earlier version chose without watching the critic; any watched one is better."""
+"""Score of a best generator that an earlier version chose without watching the critic; any watched one is better."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,19 @@ class Best:
     fooled: float | None
     identity: float | None
     """Eq. 7."""
-    rank: float = UNWATCHED
-    """``Fooled.rank``."""
+    score: float = UNWATCHED
+    """``Fooled.score``; checkpoints call it rank."""
 
     @classmethod
     def of_state(cls, state: Any) -> Best | None:
         """Read it from a checkpoint; earlier versions stored [fooled, identity]."""
-        return cls(*state) if isinstance(state, list) else cls(**state) if state else None
+        if isinstance(state, list):
+            return cls(*state)
+        return cls(state["fooled"], state["identity"], state.get("rank", UNWATCHED)) if state else None
+
+    def state(self) -> dict[str, float | None]:
+        """Return it as checkpoints store it."""
+        return {"fooled": self.fooled, "identity": self.identity, "rank": self.score}
 
 
 class GanTraining:
@@ -124,7 +130,7 @@ class GanTraining:
             "ended_by": self.ended_by,
             "batch": self.batch,
             "sums": self.figures.state(),
-            "best": vars(self.best) if self.best else None,
+            "best": self.best.state() if self.best else None,
             "critic_life": vars(self.critic_life),
             "reproduction": self.reproduction,
             "lines": self.lines,

@@ -99,8 +99,8 @@ class Fooled:
         }
 
     @property
-    def rank(self) -> float:
-        """Rank for choosing the best generator: (fooled + 10 movement) / (right + 10) - 10 Eq. 7.
+    def score(self) -> float:
+        """Score for choosing the best generator: (fooled + 10 movement) / (right + 10) - 10 Eq. 7.
 
         The fraction is the expected fooled rate if the movement is a prior estimate worth 10 mammograms: 7 fooled of 7
         that the CAD got right say little, 190 of 200 nearly all. The change costs .02 for an Eq. 7 of .002, which the

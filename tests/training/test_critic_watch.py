@@ -23,6 +23,7 @@ from mammogan.models.networks import Cad
 from mammogan.models.penalty import reference
 from mammogan.training.critic_life import ALIVE, CriticLife, faults
 from mammogan.training.critic_watch import as_judged, change, own_pictures, watch
+from mammogan.training.gan_state import Best
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.run.checkpoint import load, save
 from mammogan.training.run.reporter import Reporter
@@ -169,13 +170,20 @@ def test_the_history_in_an_earlier_checkpoint_is_read() -> None:
     assert life == CriticLife.of_state(vars(life)) and life.summary()["notice"] == "the critic is dead"
 
 
+def test_the_best_generators_score_is_called_rank_in_checkpoints_of_all_versions() -> None:
+    best = Best(0.5, 0.01, 0.25)
+    assert best.state() == {"fooled": 0.5, "identity": 0.01, "rank": 0.25}
+    assert Best.of_state(best.state()) == best and Best.of_state(None) is None
+    assert Best.of_state([0.5, 0.01]) == Best(0.5, 0.01) and Best(0.5, 0.01).score == -math.inf
+
+
 def test_few_right_calls_are_outweighed_by_how_far_all_moved_and_many_are_not() -> None:
     lucky, honest = Fooled(7, 7, 0.002, 0.1), Fooled(7, 5, 0.002, 0.9)
-    assert lucky.rank < honest.rank
-    assert Fooled(200, 190, 0.002, 0.1).rank > Fooled(200, 150, 0.002, 0.9).rank
-    assert Fooled(7, 5, 0.002, 0.9).rank == pytest.approx((5 + 9) / 17 - 0.02)
-    assert Fooled(7, 7, 0.06, 0.9).rank < honest.rank, "a broken autoencoder pays for what it changes"
-    assert Fooled(7, 7, 0.0).rank == pytest.approx(7 / 17), "where the movement is not known it is taken for none"
+    assert lucky.score < honest.score
+    assert Fooled(200, 190, 0.002, 0.1).score > Fooled(200, 150, 0.002, 0.9).score
+    assert Fooled(7, 5, 0.002, 0.9).score == pytest.approx((5 + 9) / 17 - 0.02)
+    assert Fooled(7, 7, 0.06, 0.9).score < honest.score, "a broken autoencoder pays for what it changes"
+    assert Fooled(7, 7, 0.0).score == pytest.approx(7 / 17), "where the movement is not known it is taken for none"
 
 
 def test_movement_is_a_share_of_the_way_to_the_other_label() -> None:

@@ -73,7 +73,7 @@ def check_same_cad(source: CadSource, planned: str) -> None:
 def read_generator(run: Path, which: str = "best") -> tuple[dict[str, Any], CheckpointFacts]:
     """Read the state of a run's generator, and its origin.
 
-    ``which`` is 'best' (on validation, see ``Fooled.rank``), 'newest', or a path.
+    ``which`` is 'best' (on validation, see ``Fooled.score``), 'newest', or a path.
     """
     path = choose_checkpoint(run, which)
     state = load(path)
