@@ -260,8 +260,9 @@ class GanConfig:
     """Train even if the CAD is not known to read validation better than chance: its AUC's interval contains 0.5, or it
     gets no positive or no negative right. Table 1 then has a banner."""
     validate_every: int = 1
-    """Epochs between two measurements of the fooled rate on the validation split; five times as many in the phase
-    warm-gnet, in which Gnet learns to reproduce its input."""
+    """Epochs between two measurements of the fooled rate on the validation split; the last epoch of a phase is always
+    measured. In the phase warm-gnet, in which Gnet learns to reproduce its input, five times as many, from its first
+    epoch on."""
     lesion: LesionConfig = LesionConfig()
     penalty: PenaltyConfig = PenaltyConfig()
     compute: ComputeConfig = ComputeConfig()

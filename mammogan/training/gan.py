@@ -26,7 +26,7 @@ from mammogan.training.run.preemption import with_signals_blocked_at_start
 from mammogan.training.run.reporter import Reporter
 from mammogan.training.run.run_folder import Run
 from mammogan.training.start import Start, joined_for, resumed
-from mammogan.training.validation import Fooled, fooled
+from mammogan.training.validation import Fooled, fooled, is_due
 from mammogan.workspace import Direction, Resolution, Workspace
 
 SHOWN = 4
@@ -156,8 +156,7 @@ def _validate(
     skipped = training.critic_stepper.skipped + training.gnet_stepper.skipped
     facts: dict[str, Any] = {"phase": phase.name, **means, "skipped": skipped, **_watch(training, phase, checkpointer)}
     found: Fooled | None = None
-    every = training.config.validate_every * (1 if phase.adversarial else IDENTITY_VALIDATES_LESS_OFTEN)
-    if phase.trains_gnet and training.phase_epoch % every == 0:
+    if phase.trains_gnet and _is_validated(training, phase, means):
         found = _fooled(training, checkpointer)
         facts |= found.facts()
         _show(training, reporter)
@@ -169,6 +168,15 @@ def _validate(
         if facts["critic_alive"] and found:
             facts["kept"] = _keep_best(training, found, checkpointer)
     reporter.epoch(training.epoch, **facts)
+
+
+def _is_validated(training: GanTraining, phase: Phase, means: dict[str, float]) -> bool:
+    """Whether validation follows the current epoch. In the identity phase it follows the first one, and then each that
+    is five times ``validate_every`` later, so that the logs of earlier versions can be continued."""
+    every, epochs = training.config.validate_every, training.phase_epoch + 1
+    if not phase.adversarial:
+        return training.phase_epoch % (every * IDENTITY_VALIDATES_LESS_OFTEN) == 0
+    return is_due(epochs, every, epochs >= phase.epochs or (phase.stop is not None and phase.stop.holds(means)))
 
 
 def _watch(training: GanTraining, phase: Phase, checkpointer: Checkpointer) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from mammogan.training.run.reporter import Reporter
 from mammogan.training.run.run_folder import Run
 from mammogan.training.run.trained_networks import load_source
 from mammogan.training.start import Start, joined_for, resumed
-from mammogan.training.validation import Pause, fooled, mean_log_odds
+from mammogan.training.validation import Pause, fooled, is_due, mean_log_odds
 from mammogan.workspace import Direction, Resolution, Workspace
 
 ARCH = "residual-map"
@@ -223,7 +223,8 @@ def _validate(training: LesionTraining, checkpointer: Checkpointer, reporter: Re
         "skipped": skipped,
         **_watch(training, checkpointer),
     }
-    if (training.epoch + 1) % training.config.validate_every == 0:
+    epochs = training.epoch + 1
+    if is_due(epochs, training.config.validate_every, epochs >= training.lesion.epochs):
         measured_with = (training.precision, training.ranks, checkpointer.pause)
         odds = training.targets_log_odds(checkpointer.pause)
         found = fooled(training.average, training.cad, training.validation, 1, *measured_with, odds)

@@ -32,6 +32,11 @@ Pause = Callable[[], None]
 def no_pause() -> None: ...
 
 
+def is_due(epochs: int, every: int, is_last: bool) -> bool:
+    """Whether validation follows the latest of ``epochs`` epochs of a phase: each ``every``-th, and the last one."""
+    return is_last or epochs % every == 0
+
+
 def own_share(images: ShardImages, ranks: Ranks, pause: Pause = no_pause) -> Iterator[Tensor]:
     """Yield batches of this rank's mammograms (every ``size``-th from ``rank`` on). All ranks pause equally often."""
     own = iter(DataLoader(Subset(images, range(ranks.rank, len(images), ranks.size)), batch_size=BATCH))

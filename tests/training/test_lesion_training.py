@@ -66,6 +66,14 @@ def test_its_runs_lie_beside_the_studys_and_say_what_they_are(trained: Workspace
     assert {"critic", "gap", "map", "change", "critic_sd", "auc_adversarial"} <= events[-1].keys()
 
 
+def test_validation_follows_every_second_epoch_and_the_last_one(trained: Workspace, tmp_path: Path) -> None:
+    workspace = fresh(trained, tmp_path / "work")
+    config = replace(LESION, validate_every=2, lesion=replace(LESION.lesion, epochs=3))
+    gan.train_gan(config, Direction.REMOVE, workspace)
+    lines = [json.loads(line) for line in remover(workspace).metrics.read_text().splitlines()]
+    assert ["validation_fooled" in line for line in lines if line["event"] == "epoch"] == [False, True, True]
+
+
 def test_killed_with_9_and_resumed_the_remover_ends_bit_identical(trained: Workspace, tmp_path: Path) -> None:
     workspace = fresh(trained, tmp_path / "work")
     killed_after("remove-lesion", workspace, 3)

@@ -118,7 +118,23 @@ def test_no_epoch_of_a_dead_critic_is_the_best_and_its_death_is_reported_once(
     assert [e["critic_sd"] for e in events(run) if "critic_alive" in e] == [0.0, 0.0]
 
 
-def test_the_best_of_a_living_critic_is_kept_with_its_rank(
+def test_validation_follows_every_second_epoch_of_an_adversarial_phase_and_its_last_one(
+    trained: Workspace, tmp_path: Path
+) -> None:
+    shutil.copytree(trained.root, tmp_path / "work")
+    workspace = Workspace(tmp_path / "work")
+    run = run_of("remove", workspace)
+    shutil.rmtree(run.path)
+    config = replace(GAN, validate_every=2, epochs=(2, 1, 0, 3, 0), compute=replace(COMPUTE, save_minutes=9.0))
+    gan.train_gan(config, Direction.REMOVE, workspace)
+    epochs = [(e["phase"], "validation_fooled" in e) for e in events(run) if e["event"] == "epoch"]
+    assert epochs[:3] == [("warm-gnet", True), ("warm-gnet", False), ("warm-dnet", False)]
+    assert epochs[3:] == [("head", False), ("head", True), ("head", True)]
+    gan.train_gan(replace(config, epochs=(2, 1, 0, 4, 0)), Direction.REMOVE, workspace)
+    assert "validation_fooled" in [e for e in events(run) if e["event"] == "epoch"][-1]
+
+
+def test_the_best_of_a_living_critic_is_kept_with_its_score(
     trained: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(trained.root, tmp_path / "work")
