@@ -102,14 +102,14 @@ def films_are_here() -> bool:
     return False
 
 
-def step(command: str, fine: tuple[int, ...] = (0,), **values: object) -> None:
-    """Print and run one command; an exit code that is not in ``fine`` ends the demo."""
+def step(command: str, success_codes: tuple[int, ...] = (0,), **values: object) -> None:
+    """Print and run one command; an exit code that is not in ``success_codes`` ends the demo."""
     words = command.split()
     for name, value in values.items():
         words += [f"--{name.replace('_', '-')}", str(value)]
     say(f"\n$ mammogan {shlex.join(words)}")
     result = subprocess.run([sys.executable, "-m", "mammogan", *words], check=False)
-    if result.returncode not in fine:
+    if result.returncode not in success_codes:
         raise UserError(
             f"{words[0]} ended with exit code {result.returncode}, see above; the same command resumes from there"
         )

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from mammogan.cluster.backend import choose, note
+from mammogan.cluster.backend import choose, say_on_stderr
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.data.cohort.table import refuse_missing
 from mammogan.errors import UserError
@@ -63,13 +63,13 @@ def execute(options: Options) -> int:
     if options.parallel < 1:
         raise UserError(f"--parallel {options.parallel}: expected 1 or more")
     workspace = Workspace(options.workspace)
-    where = choose(options.cluster)
-    note(f"--cluster {where.name} ({where.why})")
+    backend = choose(options.cluster)
+    say_on_stderr(f"--cluster {backend.name} ({backend.why})")
     sections = read_sections(options.config)
     chosen = resolutions(options.resolution, workspace)
     objectives = tuple(dict.fromkeys(options.objective))
     plan = StudyPlan(
-        *(workspace, chosen, options.cohort, sections, options.cluster, where.name),
+        *(workspace, chosen, options.cohort, sections, options.cluster, backend.name),
         *(objectives, options.reading, options.cad),
     )
     stages = plan.stages()
@@ -81,7 +81,7 @@ def execute(options: Options) -> int:
     say(tree(stages, lambda stage: plan_state(stage, stages, done)))
     if not options.cluster.dry_run:
         check_writable(folder)
-    if where.name == "slurm":
+    if backend.name == "slurm":
         return on_slurm(stages, done, options, plan.hashes.of)
     if options.cluster.dry_run:
         say("\n".join(" ".join(stage.command) for stage in stages if stage.name not in done))

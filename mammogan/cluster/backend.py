@@ -22,29 +22,29 @@ UNCONFIGURED = "configuration source"
 
 
 @dataclass(frozen=True)
-class Where:
+class Backend:
     """Where work runs, and the reason that is shown to the user."""
 
     name: Literal["none", "local", "slurm"]
     why: str
 
 
-def note(text: str) -> None:
+def say_on_stderr(text: str) -> None:
     """Print on stderr how something was decided; only the first rank prints."""
     if os.environ.get("RANK", "0") == "0":
         print(text, file=sys.stderr, flush=True)
 
 
-def choose(config: ClusterConfig) -> Where:
+def choose(config: ClusterConfig) -> Backend:
     """Return where ``--cluster`` means to run; UserError where that is not possible here."""
-    where = _automatic(config) if config.cluster == "auto" else _as_asked(config.cluster, config)
-    if where.name != "slurm" and config.nodes > 1 and not started_by_torchrun():
+    backend = _automatic(config) if config.cluster == "auto" else _as_asked(config.cluster, config)
+    if backend.name != "slurm" and config.nodes > 1 and not started_by_torchrun():
         raise UserError(
-            f"--nodes {config.nodes} needs SLURM, and this is --cluster {where.name} ({where.why}); on one machine "
+            f"--nodes {config.nodes} needs SLURM, and this is --cluster {backend.name} ({backend.why}); on one machine "
             "give --gpus-per-node N or --cpu-ranks N, inside an allocation use slurm/torchrun.sh, "
             "to see the job add --dry-run"
         )
-    return where
+    return backend
 
 
 def started_by_torchrun() -> bool:
@@ -52,22 +52,22 @@ def started_by_torchrun() -> bool:
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
-def _as_asked(name: Literal["none", "local", "slurm"], config: ClusterConfig) -> Where:
+def _as_asked(name: Literal["none", "local", "slurm"], config: ClusterConfig) -> Backend:
     if name == "slurm" and not config.dry_run and (problem := slurm_problem()):
         raise UserError(f"--cluster slurm: {problem}; try --cluster local, or --dry-run to see the job")
     if name == "local" and started_by_torchrun():
         raise UserError("--cluster local starts ranks, and torchrun has started this one: use --cluster none")
-    return Where(name, "as requested")
+    return Backend(name, "as requested")
 
 
-def _automatic(config: ClusterConfig) -> Where:
+def _automatic(config: ClusterConfig) -> Backend:
     if config.dry_run:
-        return Where("slurm", "a dry run shows its job")
+        return Backend("slurm", "a dry run shows its job")
     if started_by_torchrun():
-        return Where("none", "torchrun started this process")
+        return Backend("none", "torchrun started this process")
     job = os.environ.get("SLURM_JOB_ID")
     if job and on_node_of_job():
-        return Where("local", f"already inside SLURM job {job}")
+        return Backend("local", f"already inside SLURM job {job}")
     # A shell started by salloc runs on the machine where salloc was called, not on the allocation's nodes.
     aside = f"; this is not on the nodes of salloc's job {job}: slurm/torchrun.sh or srun uses them" if job else ""
     problem = slurm_problem()
@@ -76,7 +76,7 @@ def _automatic(config: ClusterConfig) -> Where:
             f"{problem}, also when asked again, and sbatch is installed here: expected to submit a job. Try again, or "
             "give --cluster local to compute on this machine"
         )
-    return Where("local", problem + aside) if problem else Where("slurm", f"sbatch and sinfo answer{aside}")
+    return Backend("local", problem + aside) if problem else Backend("slurm", f"sbatch and sinfo answer{aside}")
 
 
 def on_node_of_job() -> bool:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
 from mammogan.cluster import local
-from mammogan.cluster.backend import check_shared, choose, note, ranks_here, started_by_torchrun, workers_here
+from mammogan.cluster.backend import check_shared, choose, ranks_here, say_on_stderr, started_by_torchrun, workers_here
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.slurm import submit
 from mammogan.cluster.slurm.profile import ClusterConfig
@@ -32,28 +32,28 @@ def launch(jobs: Sequence[Job], config: ClusterConfig) -> int:
     if len(jobs) > 1 and started_by_torchrun():
         names = ", ".join(job.name for job in jobs)
         raise UserError(f"torchrun's ranks can meet for one training, not for {names}: choose one")
-    where = choose(config)
-    if where.name == "slurm":
-        note(f"--cluster slurm ({where.why})")
+    backend = choose(config)
+    if backend.name == "slurm":
+        say_on_stderr(f"--cluster slurm ({backend.why})")
         return submit.jobs(jobs, config)
     for job in jobs:
-        if code := _run_here(job, config, where.name, where.why):
+        if code := _run_here(job, config, backend.name, backend.why):
             return code
     return 0
 
 
 def launch_array(array: Array, config: ClusterConfig) -> int:
     """Run the tasks, then ``finish``: here, divided among local processes, or as a SLURM array and a job after it."""
-    where = choose(config)
-    if where.name == "slurm":
-        note(f"--cluster slurm ({where.why})")
+    backend = choose(config)
+    if backend.name == "slurm":
+        say_on_stderr(f"--cluster slurm ({backend.why})")
         return submit.array(array, config)
-    workers = min(workers_here(config), len(array.tasks)) if where.name == "local" else 1
+    workers = min(workers_here(config), len(array.tasks)) if backend.name == "local" else 1
     doing = f"{len(array.tasks)} task(s) of {array.name} in {max(1, workers)} process(es)"
     if config.dry_run:
-        note(f"--cluster {where.name} ({where.why}): would run {doing}, then {array.finish.name}")
+        say_on_stderr(f"--cluster {backend.name} ({backend.why}): would run {doing}, then {array.finish.name}")
         return 0
-    note(f"--cluster {where.name} ({where.why}): {doing}")
+    say_on_stderr(f"--cluster {backend.name} ({backend.why}): {doing}")
     if workers > 1:
         shares = [Series(array.tasks[n::workers]) for n in range(workers)]
         environments = [{"LOCAL_RANK": str(n)} for n in range(workers)]
@@ -72,9 +72,9 @@ def choose_resolution(text: str, workspace: Workspace) -> Resolution:
     found = workspace.resolutions()
     chosen = found[0] if found else Resolution.parse("high")
     if len(found) > 1:
-        note(f"--resolution {chosen}, the highest of those that have shards: {', '.join(map(str, found))}")
+        say_on_stderr(f"--resolution {chosen}, the highest of those that have shards: {', '.join(map(str, found))}")
     elif found:
-        note(f"--resolution {chosen}, the only one that has shards")
+        say_on_stderr(f"--resolution {chosen}, the only one that has shards")
     return chosen
 
 
@@ -90,7 +90,7 @@ def on_requested_device(compute: Computes, cluster: ClusterConfig) -> Computes:
 def _run_here(job: Job, config: ClusterConfig, name: str, why: str) -> int:
     """Run one job on this machine; return its exit code."""
     if config.dry_run:
-        note(f"--cluster {name}: would run {job.name} here")
+        say_on_stderr(f"--cluster {name}: would run {job.name} here")
         return 0
     if name == "none":
         _check_alone(config)
@@ -99,7 +99,7 @@ def _run_here(job: Job, config: ClusterConfig, name: str, why: str) -> int:
         ranks = ranks_here(config, job.pairs)
         check_shared(job.pairs, ranks)
         how = f"with {ranks} rank{'s' * (ranks > 1)} on this machine"
-    note(f"--cluster {name} ({why}): {job.name} {how}")
+    say_on_stderr(f"--cluster {name} ({why}): {job.name} {how}")
     if ranks == 1:
         job.task()
         return 0

@@ -92,14 +92,14 @@ class Call(Task):
 
 @dataclass(frozen=True)
 class Command(Task):
-    """A program of one process; an exit code that is not in ``fine`` is an error."""
+    """A program of one process; an exit code that is not in ``success_codes`` is an error."""
 
     words: tuple[str, ...]
-    fine: tuple[int, ...] = (0,)
+    success_codes: tuple[int, ...] = (0,)
 
     def work(self) -> None:
         code = subprocess.run(self.words).returncode
-        if code not in self.fine:
+        if code not in self.success_codes:
             raise subprocess.CalledProcessError(code, self.words)
 
 

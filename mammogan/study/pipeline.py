@@ -99,7 +99,9 @@ class StudyPlan:
         of_all = dataclasses.replace(of_each[0], name="shards", resolution=None)
         stage = self._stage(of_all, own, tuple(files.complete for files in of_each))
         # Without a table shards cannot be made again, so existing ones are used with any settings.
-        return dataclasses.replace(stage, fine=(0, SOME_LEFT_OUT), outdated=stage.outdated if self.cohort else None)
+        return dataclasses.replace(
+            stage, success_codes=(0, SOME_LEFT_OUT), outdated=stage.outdated if self.cohort else None
+        )
 
     def _expected(self, shards: Stage) -> ExpectedShards:
         """Return the shards that will exist when all other stages begin."""

@@ -130,7 +130,7 @@ class _Run:
         code = exit_code(child)
         took = duration(time.monotonic() - self.running.pop(stage.name))
         try:
-            if code not in stage.fine:
+            if code not in stage.success_codes:
                 raise UserError(f"{stage.name} failed with exit code {code}")
             complete(stage.name, stage.makes, inputs_of(stage, self.stages))
         except UserError as error:

@@ -31,7 +31,7 @@ class Stage:
     existing result is used."""
     reads: tuple[Path, ...] | None = None
     """Files that it reads, of those that the stages it needs make; None: all of them."""
-    fine: tuple[int, ...] = (0,)
+    success_codes: tuple[int, ...] = (0,)
     """Exit codes after which the study continues."""
     gpus: int = 0
     """GPUs that its single process needs on a cluster; trainings have requests of their own."""

@@ -29,7 +29,7 @@ def job_of(stage: Stage, stages: Sequence[Stage], workspace: Workspace) -> tuple
     job, requests = _training(stage), stage.cluster
     if job is None:
         folder = workspace.root / "study" / stage.name
-        job = Job(stage.name, Command(stage.command, stage.fine), folder, stage.makes[-1])
+        job = Job(stage.name, Command(stage.command, stage.success_codes), folder, stage.makes[-1])
         requests = for_one_process(stage.cluster, stage.gpus)
     task = CompletingTask(job.task, stage.name, stage.makes, inputs_of(stage, stages))
     return dataclasses.replace(job, task=task, requested=stage.requested), requests

@@ -12,7 +12,7 @@ from clusters import Flatly, leave_clusters, programs, ready_workspace
 from conftest import ROOT, run_script
 
 from mammogan.cluster import backend
-from mammogan.cluster.backend import Where, check_shared, choose, ranks_here
+from mammogan.cluster.backend import Backend, check_shared, choose, ranks_here
 from mammogan.cluster.job import Job
 from mammogan.cluster.launch import choose_resolution, launch
 from mammogan.cluster.slurm.profile import ClusterConfig
@@ -35,10 +35,10 @@ def ready(tmp_path: Path) -> Workspace:
 
 def test_auto_stays_on_a_machine_without_slurm_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs(tmp_path, monkeypatch)
-    assert choose(ClusterConfig()) == Where("local", "sbatch is not installed here")
+    assert choose(ClusterConfig()) == Backend("local", "sbatch is not installed here")
     unconfigured = "sinfo: fatal: Could not establish a configuration source"
     programs(tmp_path, monkeypatch, sbatch="exit 0", sinfo=f"echo {unconfigured} >&2; exit 1")
-    assert choose(ClusterConfig()) == Where("local", f"sinfo fails: {unconfigured}")
+    assert choose(ClusterConfig()) == Backend("local", f"sinfo fails: {unconfigured}")
 
 
 FAILS_ONCE = "[ -e {0} ] || {{ /bin/touch {0}; exit 1; }}"
@@ -81,10 +81,10 @@ def test_auto_submits_where_slurm_answers_but_not_from_inside_a_job(
     assert choose(ClusterConfig()).name == "slurm"
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     monkeypatch.setenv("SLURM_PROCID", "0")
-    assert choose(ClusterConfig()) == Where("local", "already inside SLURM job 12")
+    assert choose(ClusterConfig()) == Backend("local", "already inside SLURM job 12")
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert choose(ClusterConfig()) == Where("none", "torchrun started this process")
+    assert choose(ClusterConfig()) == Backend("none", "torchrun started this process")
 
 
 def test_a_shell_of_salloc_on_the_login_node_is_not_inside_its_job(
@@ -95,7 +95,7 @@ def test_a_shell_of_salloc_on_the_login_node_is_not_inside_its_job(
     where = choose(ClusterConfig())
     assert where.name == "slurm" and "not on the nodes of salloc's job 12: slurm/torchrun.sh or srun" in where.why
     monkeypatch.setenv("SLURM_STEP_ID", "0")  # salloc may start its shell as a step, on the first node
-    assert choose(ClusterConfig()) == Where("local", "already inside SLURM job 12")
+    assert choose(ClusterConfig()) == Backend("local", "already inside SLURM job 12")
 
 
 def test_more_than_one_node_without_slurm_is_refused_with_a_way_out(ready: Workspace) -> None:

@@ -89,11 +89,11 @@ def test_a_stage_that_leaves_nothing_behind_has_failed(tmp_path: Path, capsys: p
 
 def test_an_accepted_exit_code_lets_the_study_continue(tmp_path: Path) -> None:
     words = ("/bin/sh", "-c", f"touch {tmp_path}/a; exit 3")
-    stages = [Stage("a", words, makes=(tmp_path / "a",), fine=(0, 3)), stage(tmp_path, "b", "a")]
+    stages = [Stage("a", words, makes=(tmp_path / "a",), success_codes=(0, 3)), stage(tmp_path, "b", "a")]
     assert run(stages, 1, tmp_path / "logs") == 0
     with pytest.raises(subprocess.CalledProcessError):
         Command(words)()
-    Command(words, fine=(0, 3))()
+    Command(words, success_codes=(0, 3))()
 
 
 def test_a_stage_is_not_done_while_its_input_is_newer_or_missing(tmp_path: Path) -> None:

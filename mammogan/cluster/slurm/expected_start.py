@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from mammogan.cluster.backend import UNCONFIGURED, note
+from mammogan.cluster.backend import UNCONFIGURED, say_on_stderr
 from mammogan.cluster.slurm.environment import contradicting, from_environment, requests_of
 from mammogan.cluster.slurm.gres import gpus_of
 from mammogan.cluster.slurm.rejection import in_one_line
@@ -31,7 +31,7 @@ def tell_expected_start(scripts: Sequence[str]) -> None:
         lines = [_charged(script), start if start is not None else "sbatch --test-only does not answer"]
         lines += [f"left out of the environment: {_listed(out)}"] if out else []
         lines += [f"from the environment: {_listed(left)}"] if left else []
-        note("\n  ".join([requests_of(script)["job-name"], *(text for text in lines if text)]))
+        say_on_stderr("\n  ".join([requests_of(script)["job-name"], *(text for text in lines if text)]))
 
 
 def _start(script: str, hidden: Sequence[str]) -> str | None:

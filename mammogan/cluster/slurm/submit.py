@@ -12,7 +12,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from mammogan.cluster.backend import check_shared, note
+from mammogan.cluster.backend import check_shared, say_on_stderr
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.slurm.commands import NoAnswer, max_array
 from mammogan.cluster.slurm.environment import contradicting, from_environment
@@ -80,7 +80,9 @@ def _check_ranks(job: Job, config: ClusterConfig) -> None:
     """Raise UserError when the ranks cannot share the batch; note where fewer nodes would do."""
     check_shared(job.pairs, config.nodes * config.ranks_per_node)
     if config.nodes > 1 and config.ranks_per_node == 1 and not config.on_cpu:
-        note(f"{job.name}: on one node, --gpus-per-node {config.nodes} does the same as --nodes {config.nodes}, faster")
+        say_on_stderr(
+            f"{job.name}: on one node, --gpus-per-node {config.nodes} does the same as --nodes {config.nodes}, faster"
+        )
 
 
 def submit(job: Job, config: ClusterConfig, after: Mapping[str, Sequence[str]] | None = None) -> Submitted:
@@ -181,14 +183,16 @@ def _handed_over(
     import submitit
 
     if config.max_requeues and sbatch_parameters(config, name)["time"] <= SHORT_MINUTES:
-        note(f"--time {config.time}: with a limit this short every pre-emption counts as one of --max-requeues")
+        say_on_stderr(
+            f"--time {config.time}: with a limit this short every pre-emption counts as one of --max-requeues"
+        )
     cancel_unanswered(folder.parent)
     executor = submitit.SlurmExecutor(folder, max_num_timeout=config.max_requeues, python=python())
     executor.update_parameters(**sbatch_parameters(config, name), array_parallelism=at_once)
     overriding = contradicting(sbatch_text(config, name, folder, len(tasks) if len(tasks) > 1 else None, at_once))
     stale = "SLURM_" if "SLURM_JOB_ID" in os.environ else "-"  # variables of the job from which this one is submitted
     if left_out := [f"{key}={value}" for key, value in overriding.items() if not key.startswith(stale)]:
-        note(f"{name}: the environment would override what is asked for; left out: {', '.join(left_out)}")
+        say_on_stderr(f"{name}: the environment would override what is asked for; left out: {', '.join(left_out)}")
     with _without(overriding), _nothing_left_of_a_refusal(folder.parent), redirect_stderr(StringIO()):
         try:
             return list(executor.submit_array([Recorded(task) for task in tasks]))

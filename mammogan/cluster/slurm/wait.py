@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammogan.cluster.backend import note
+from mammogan.cluster.backend import say_on_stderr
 from mammogan.cluster.slurm.commands import NoAnswer
 from mammogan.cluster.slurm.outcome import outcome_of
 from mammogan.cluster.slurm.queue import cancelled, queued
@@ -78,5 +78,5 @@ def _still_queued(ids: list[str]) -> bool:
     try:
         return bool(queued(ids))
     except NoAnswer as error:
-        note(f"{error}; trying again")
+        say_on_stderr(f"{error}; trying again")
         return True
