@@ -22,7 +22,7 @@ from marked_figures import begins, show
 
 from mammogan.data.phantom.settings import PHYSICAL_MASS_OVER_GLAND, PRESETS
 from mammogan.io.options import run
-from mammogan.io.tables import read_own
+from mammogan.io.tables import read_own_csv
 from mammogan.io.terminal import say
 
 ABLATION = begins("python benchmarks/lesion_docs.py --write, each term left out")
@@ -62,7 +62,7 @@ OF_LADDER: dict[str, tuple[str, Format]] = {
 
 
 def main(options: Options) -> None:
-    tables = {ABLATION: ablation(read_own(options.ablation)), LADDER: ladder(read_own(options.objectives))}
+    tables = {ABLATION: ablation(read_own_csv(options.ablation)), LADDER: ladder(read_own_csv(options.objectives))}
     for begin, text in tables.items():
         say(f"{text}\n")
         if options.write:

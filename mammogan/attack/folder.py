@@ -19,9 +19,9 @@ from mammogan.data.shards.checked import CheckedShard
 from mammogan.data.shards.index import INDEX, REMEDY, SCHEMA, SHARD, IndexedShard, ShardIndex, read_index
 from mammogan.data.shards.marked_folder import DONE, MarkedFolder
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import version
+from mammogan.io.atomic import file_version
 from mammogan.io.provenance import made_by
-from mammogan.io.records import DamagedRecord, Misfit, fit
+from mammogan.io.records import DamagedRecord, Misfit, check_shape
 from mammogan.io.shell import shell_word
 from mammogan.workspace import LABELS, OBJECTIVES, SPLITS, Resolution, Workspace
 
@@ -95,7 +95,7 @@ class AdversarialFolder:
 
     def write_index(self, shards: Sequence[Entry]) -> bool:
         """Write index.json for these shards. Return False, without writing, if it already lists exactly these."""
-        if self.index.is_file() and _entries(self.path, version(self.index)) == list(shards):
+        if self.index.is_file() and _entries(self.path, file_version(self.index)) == list(shards):
             return False
         index = {
             "schema": SCHEMA,
@@ -125,7 +125,7 @@ class AdversarialFolder:
     def _indexed(self, split: str) -> list[Entry]:
         if not self.index.is_file():
             return []
-        return [entry for entry in _entries(self.path, version(self.index)) if entry["split"] == split]
+        return [entry for entry in _entries(self.path, file_version(self.index)) if entry["split"] == split]
 
     def is_of_own_attack(self, split: str) -> bool:
         """Return whether the shards of this split were made by an attack of one's own, and not copied from others."""
@@ -198,7 +198,7 @@ def _entries(folder: Path, version: tuple[int, ...]) -> list[Entry]:
 def _check(path: Path, entry: Entry, remedy: str) -> None:
     """Raise UserError if an entry of the record in ``path`` is not understood."""
     try:
-        fit(entry, ENTRY)
+        check_shape(entry, ENTRY)
         if "/" in entry["generator"]["run"] or "\0" in entry["generator"]["run"]:
             raise Misfit(f"generator.run: expected a name, found {entry['generator']['run']!r}")
     except Misfit as error:

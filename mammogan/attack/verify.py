@@ -26,7 +26,7 @@ from mammogan.attack.signature import CHUNK, IN_WORDS, SigningKey, claim_text, p
 from mammogan.data.shards.codec import PNG_START, decode
 from mammogan.data.shards.index import INDEX
 from mammogan.errors import UserError
-from mammogan.io.atomic import is_file, sha256, version
+from mammogan.io.atomic import file_version, is_file, sha256
 from mammogan.io.records import read_record
 from mammogan.workspace import Workspace
 
@@ -188,7 +188,7 @@ def _indexes(path: Path, own: Workspace | None) -> Iterator[dict[str, Any]]:
 def _listed_pngs(own: Workspace | None) -> dict[str, str]:
     """Return the sha256 of every adversarial PNG by its key, as the workspace's indexes have it."""
     indexes = sorted(own.root.glob(f"adversarial*/*/{INDEX}")) if own else []
-    return _pngs_in(tuple((index, version(index)) for index in indexes))
+    return _pngs_in(tuple((index, file_version(index)) for index in indexes))
 
 
 @functools.lru_cache(maxsize=4)

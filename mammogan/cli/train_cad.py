@@ -21,7 +21,7 @@ from mammogan.config import CadConfig
 from mammogan.data.shards.index import ShardIndex
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.options import Flat, Grouped, run
-from mammogan.study.outdated import of_training
+from mammogan.study.outdated import training_outdated
 from mammogan.training.run.preflight import (
     as_learned,
     check_cad_inputs,
@@ -67,7 +67,7 @@ def outdated(options: Options, digest: Digest) -> str:
     config = as_learned(options.training)
     shards = Workspace(options.workspace).shards(Resolution.parse(config.resolution))
     inputs = {"shards_sha256": ShardIndex.load(shards).fingerprint, **named_weights(config, digest)}
-    return of_training(Run(job.folder), config, inputs)
+    return training_outdated(Run(job.folder), config, inputs)
 
 
 def execute(options: Options) -> int:

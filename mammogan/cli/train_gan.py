@@ -23,7 +23,7 @@ from mammogan.config import GanConfig
 from mammogan.data.shards.index import ShardIndex
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.options import Flat, Grouped, run
-from mammogan.study.outdated import of_training
+from mammogan.study.outdated import training_outdated
 from mammogan.training.run.cad_source import cad_source
 from mammogan.training.run.checkpoint_files import choose_checkpoint
 from mammogan.training.run.preflight import check_gan_inputs, check_own_classes, check_remover, refuse_other_settings
@@ -101,7 +101,7 @@ def outdated(options: Options, digest: Digest) -> str:
     if run.recorded({"remover_sha256": ""}):
         inputs["remover_sha256"] = digest(choose_checkpoint(remover))
     inputs["shards_sha256"] = ShardIndex.load(workspace.shards(resolution)).fingerprint
-    return of_training(run, options.training, inputs)
+    return training_outdated(run, options.training, inputs)
 
 
 def execute(options: Options) -> int:

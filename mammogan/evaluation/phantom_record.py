@@ -15,8 +15,8 @@ from typing import Any
 
 from mammogan.data.cohort.workspace_table import REMEDY, row_of, rows_by_key
 from mammogan.data.phantom.origin import cohort_folder
-from mammogan.io.atomic import version
-from mammogan.io.records import DamagedRecord, Misfit, fit, parse_record
+from mammogan.io.atomic import file_version
+from mammogan.io.records import DamagedRecord, Misfit, check_shape, parse_record
 
 
 class PhantomRecord:
@@ -54,7 +54,7 @@ class PhantomRecord:
     def _truth_file_in(self, folder: Path) -> _TruthFile:
         """Return the content of a folder's truth.json, read again if the file was rewritten."""
         path = folder / "truth.json"
-        written = version(path)
+        written = file_version(path)
         if folder not in self._truth_files or self._truth_files[folder].written != written:
             held = path.read_bytes()
             self._truth_files[folder] = _TruthFile(written, hashlib.sha256(held).hexdigest(), _images_of(path, held))
@@ -71,7 +71,7 @@ def _images_of(path: Path, content: bytes) -> dict[str, Any]:
     """Return the images of a truth.json. Raise UserError if it is damaged."""
     try:
         values = parse_record(content)
-        fit(values, {"images": dict})
+        check_shape(values, {"images": dict})
     except Misfit as error:
         remedy = "Delete it and repeat mammogan make-phantom with the same settings, which writes it again"
         raise DamagedRecord(path, str(error), remedy) from None
@@ -90,7 +90,7 @@ class _TruthFile:
 
 def phantom_record(cohort: Path) -> PhantomRecord:
     """Return the records for a cohort table, read once per process until the file changes."""
-    return _phantom_record(cohort, version(cohort))
+    return _phantom_record(cohort, file_version(cohort))
 
 
 @functools.lru_cache(maxsize=1)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mammogan.data.blobs.disc import NEAR
 from mammogan.data.dicom.placement import Placement, apply_placement_to_mask, place_pixels
 from mammogan.evaluation.phantom_record import PhantomRecord
-from mammogan.io.atomic import version
+from mammogan.io.atomic import file_version
 
 Pixels = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
@@ -112,7 +112,7 @@ class PhantomTruth(PhantomRecord):
 
 def phantom_truth(cohort: Path) -> PhantomTruth:
     """Return the truth for a cohort table, read once per process until the file changes."""
-    return _phantom_truth(cohort, version(cohort))
+    return _phantom_truth(cohort, file_version(cohort))
 
 
 @functools.lru_cache(maxsize=1)

@@ -97,7 +97,7 @@ def _columns(workspace: Workspace) -> dict[str, list[Prediction]]:
             f"{workspace.root} is not evaluated; run\n  mammogan evaluate --workspace {shell_word(workspace.root)}"
         )
     found: dict[str, list[Prediction]] = {}
-    for row in tables.read_own(path):
+    for row in tables.read_own_csv(path):
         held: dict[str, Any] = {name: row[name] for name in COLUMNS} | {"probability": float(row["probability"])}
         prediction = Prediction(**held)
         found.setdefault(f"{prediction.resolution}, {prediction.objective}", []).append(prediction)

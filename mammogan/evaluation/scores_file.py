@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mammogan.data.shards.marked_folder import MarkedFolder
-from mammogan.io.records import built
+from mammogan.io.records import build_entries
 
 T = TypeVar("T")
 SHAPE = {"made_from": dict, "scores": [dict]}
@@ -43,7 +43,7 @@ def read_kept(path: Path, made_from: dict[str, Any]) -> tuple[str, list[dict[str
 
 def understood(path: Path, make: Callable[[dict[str, Any]], T], scores: list[dict[str, Any]]) -> list[T]:
     """Build objects from the scores of a file. Raise UserError if the file is damaged."""
-    return built(path, make, scores, REMEDY)
+    return build_entries(path, make, scores, REMEDY)
 
 
 def keep(path: Path, made_from: dict[str, Any], scores: list[dict[str, Any]]) -> None:

@@ -88,7 +88,7 @@ def is_file(path: Path) -> bool:
     return place_of(path) == "file"
 
 
-def version(path: Path) -> tuple[int, ...]:
+def file_version(path: Path) -> tuple[int, ...]:
     """Return the file's inode, mtime in ns and size, which change when it is rewritten; () where there is no file.
 
     A reader compares it to know whether what it has read is still current.

@@ -31,7 +31,7 @@ from mammogan.errors import SOME_LEFT_OUT as SOME_LEFT_OUT
 from mammogan.errors import UserError
 from mammogan.io.atomic import FOUND, place_of
 from mammogan.io.disk_errors import explained
-from mammogan.io.structure import fields, overlaid, unset
+from mammogan.io.structure import fields, structured_unchecked, unchecked_defaults
 
 T = TypeVar("T")
 Flat = Annotated[T, tyro.conf.arg(name="")]
@@ -122,7 +122,7 @@ def _from_files(options: type[T], words: Sequence[str], files: Sequence[str]) ->
             values = values_of(Path(file))
             layers.append((name, values, file))
             found = values | found
-    base = unset(options, tyro.MISSING) if layers else None
+    base = unchecked_defaults(options, tyro.MISSING) if layers else None
     for name, values, file in reversed(layers):
         base = _with_file(base, name, values, file)
     return base
@@ -156,7 +156,7 @@ def _owner(options: type, name: str) -> type | None:
 def _with_file(base: Any, name: str, values: dict[str, Any], file: str) -> Any:
     """Return options with the values of a file over those of the dataclass that has the option ``name``."""
     if _owner(type(base), name) is type(base):
-        return overlaid(base, values, file)
+        return structured_unchecked(base, values, file)
     changed = copy.copy(base)
     [field] = [field for field, kind, flat in fields(type(base)) if flat and _owner(kind, name)]
     object.__setattr__(changed, field, _with_file(getattr(base, field), name, values, file))

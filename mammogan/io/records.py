@@ -47,7 +47,7 @@ def read_record(path: Path, shape: Shape = None, remedy: str = DELETE) -> dict[s
     ``shape``; ``remedy`` is the sentence that says what to do."""
     try:
         values = parse_record(_text(path))
-        fit(values, shape)
+        check_shape(values, shape)
     except Misfit as error:
         raise DamagedRecord(path, str(error), remedy) from None
     return values
@@ -82,7 +82,7 @@ def read_yaml_record(path: Path, shape: Shape = None, remedy: str = DELETE) -> d
     """Read a YAML record. Raise DamagedRecord if it is not as it was written or has another ``shape``."""
     try:
         values = _parse_yaml(_text(path))
-        fit(values, shape)
+        check_shape(values, shape)
     except Misfit as error:
         raise DamagedRecord(path, str(error), remedy) from None
     return values
@@ -112,23 +112,23 @@ def _parse_yaml(text: str) -> dict[str, Any]:
     return values
 
 
-def fit(value: Any, shape: Shape, where: str = "") -> None:
+def check_shape(value: Any, shape: Shape, where: str = "") -> None:
     """Raise Misfit, naming the place, if a value has another shape."""
     if isinstance(shape, Mapping):
         _expect(value, dict, where)
         for key, inner in shape.items():
             if key not in value:
                 raise Misfit(f"{_at(where)}{key} is missing")
-            fit(value[key], inner, f"{_at(where)}{key}")
+            check_shape(value[key], inner, f"{_at(where)}{key}")
     elif isinstance(shape, list):
         _expect(value, list, where)
         for number, item in enumerate(value):
-            fit(item, shape[0], f"{where}[{number}]")
+            check_shape(item, shape[0], f"{where}[{number}]")
     elif shape is not None:
         _expect(value, shape, where)
 
 
-def built(path: Path, make: Callable[[Any], T], values: Iterable[Any], remedy: str = DELETE) -> list[T]:
+def build_entries(path: Path, make: Callable[[Any], T], values: Iterable[Any], remedy: str = DELETE) -> list[T]:
     """Build objects from the entries of a record. Raise DamagedRecord if one lacks something, or has another type."""
     found = []
     for number, value in enumerate(values):

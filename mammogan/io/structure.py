@@ -74,7 +74,7 @@ def structured(base: T, values: Mapping[str, Any], where: str) -> T:
     return _over(base, values, where, dataclasses.replace)
 
 
-def overlaid(base: T, values: Mapping[str, Any], where: str) -> T:
+def structured_unchecked(base: T, values: Mapping[str, Any], where: str) -> T:
     """Return the same, but let the command line complete the options: what must fit together is not checked yet."""
 
     def unchecked(base: Any, **changed: Any) -> Any:
@@ -201,7 +201,7 @@ def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-def unset(options: type[T], missing: Any) -> T:
+def unchecked_defaults(options: type[T], missing: Any) -> T:
     """Return options with all their defaults, unchecked, and ``missing`` where there is none."""
     made = object.__new__(options)
     for field in dataclasses.fields(options):  # type: ignore[arg-type]

@@ -56,7 +56,7 @@ def read_lines(path: Path, encoding: str = "") -> Iterator[Line]:
     columns = 0
     for line in lines:
         columns = columns or len(line.cells)
-        cells = [original(cell) for cell in _trimmed(line.cells, columns)]
+        cells = [unescape_formula(cell) for cell in _trimmed(line.cells, columns)]
         yield Line(line.number, cells)
 
 
@@ -82,7 +82,7 @@ def encoding_of(path: Path) -> str:
     return WHOLE
 
 
-def read_own(path: Path) -> list[dict[str, str]]:
+def read_own_csv(path: Path) -> list[dict[str, str]]:
     """Read a table that ``write`` wrote: a dict for each row. Raises OSError, or ValueError if it is damaged."""
     try:
         header, *rows = [line.cells for line in read_lines(path, WHOLE)]
@@ -104,16 +104,16 @@ def write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], 
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([harmless(cell) for cell in row] for row in rows)
+        writer.writerows([escape_formula(cell) for cell in row] for row in rows)
 
 
-def harmless(cell: object) -> object:
+def escape_formula(cell: object) -> object:
     """Return the cell so that no spreadsheet runs it; numbers and all other cells unchanged."""
     return cell if not isinstance(cell, str) or NUMBER.fullmatch(cell) else RUNNABLE.sub(r"\1'\2", cell)
 
 
-def original(cell: str) -> str:
-    """Return the cell as it was before ``harmless``."""
+def unescape_formula(cell: str) -> str:
+    """Return the cell as it was before ``escape_formula``."""
     return NEUTRALISED.sub(r"\1\2", cell)
 
 

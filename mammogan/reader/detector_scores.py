@@ -41,7 +41,9 @@ def read_scores(folder: Path, images: set[str]) -> tuple[DetectorScore, ...]:
     if not path.is_file():
         return ()
     try:
-        rows = [DetectorScore(row["detector"], row["image"], float(row["log_odds"])) for row in tables.read_own(path)]
+        rows = [
+            DetectorScore(row["detector"], row["image"], float(row["log_odds"])) for row in tables.read_own_csv(path)
+        ]
     except (KeyError, ValueError) as error:
         raise UserError(f"{path} is no table of {', '.join(COLUMNS)} ({error}): {_again(path)}") from error
     of_detector = {name: {row.image for row in rows if row.detector == name} for name in {row.detector for row in rows}}

@@ -60,7 +60,7 @@ def simulate(folder: Path, key_file: Path, observers: Mapping[str, Observer], se
 
 def link_of(folder: Path, reader: str) -> str:
     """Return the path of a reader's private link."""
-    links = {row["reader"]: row["link"] for row in tables.read_own(folder / LINKS)}
+    links = {row["reader"]: row["link"] for row in tables.read_own_csv(folder / LINKS)}
     return "/enter/" + links[reader].rpartition("/")[2]
 
 

@@ -31,7 +31,7 @@ def other_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return f"requested with other options: {', '.join(changed)}" if changed else ""
 
 
-def of_training(run: Run, config: CadConfig | GanConfig, inputs: dict[str, str]) -> str:
+def training_outdated(run: Run, config: CadConfig | GanConfig, inputs: dict[str, str]) -> str:
     """Return why a finished training is not the one that is requested, with these inputs as they are now."""
     if reason := other_options(*run.lengths(config)):
         return reason

@@ -16,10 +16,10 @@ from typing import Any, Literal
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.data.cohort.table import refuse_folder
 from mammogan.errors import SOME_LEFT_OUT, UserError
-from mammogan.io.atomic import Digest, version
+from mammogan.io.atomic import Digest, file_version
 from mammogan.io.hashes import Hashes
 from mammogan.io.options import values_of
-from mammogan.io.structure import Values, keys, merged, structured, unset
+from mammogan.io.structure import Values, keys, merged, structured, unchecked_defaults
 from mammogan.study.commands import StudyCommand
 from mammogan.study.outdated import requested
 from mammogan.study.settings import COMMANDS, of_objective, settings_for
@@ -206,7 +206,7 @@ class StudyPlan:
         settings, requests = self._settings(files)
         cluster = structured(self.cluster, requests, files.kind)
         values = merged(settings, {"workspace": self.workspace.root, **own})
-        options: Any = structured(unset(command.options, None), values, files.kind)
+        options: Any = structured(unchecked_defaults(command.options, None), values, files.kind)
         if "cluster" in keys(command.options):
             options = dataclasses.replace(options, cluster=self._here(cluster))
         return Stage(
@@ -255,4 +255,4 @@ def _once_until_made_again(outdated: Callable[[], str], makes: Sequence[Path]) -
     def known(versions: tuple[tuple[int, ...], ...]) -> str:
         return outdated()
 
-    return lambda: known(tuple(map(version, makes)))
+    return lambda: known(tuple(map(file_version, makes)))

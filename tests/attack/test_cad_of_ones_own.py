@@ -20,7 +20,7 @@ from mammogan.evaluation.evaluate import evaluate
 from mammogan.evaluation.original_scores import score_originals
 from mammogan.evaluation.score_plan import scorings
 from mammogan.io.atomic import read_json
-from mammogan.io.tables import read_own
+from mammogan.io.tables import read_own_csv
 from mammogan.training.gan import train_gan
 from mammogan.training.run.cad_source import cad_source
 from mammogan.training.run.preflight import check_gan_inputs
@@ -114,7 +114,7 @@ def test_any_torch_module_is_scored_and_fooled_with_the_lesion_objective_and_no_
     train_gan(replace(LESIONS, cad="cad_parts:Bright"), Direction.REMOVE, own)
     assert Run(own.gan_run(SMALL, Direction.REMOVE)).done.is_file()
     [path] = score_originals(workspace, replace(SCORE, cad="cad_parts:Bright", origin_unknown=("cad_parts:Bright",)))
-    assert all(0 <= float(row["probability"]) <= 1 for row in read_own(path))
+    assert all(0 <= float(row["probability"]) <= 1 for row in read_own_csv(path))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from objective_seed import _of_test_split
 from objective_table import Row, read_rows, spread, table, write_csv
 
 from mammogan.io.atomic import write_json
-from mammogan.io.tables import read_own
+from mammogan.io.tables import read_own_csv
 from mammogan.workspace import Direction
 
 SETTINGS = {"size": "192x160", "patients": "600", "config": "demo.yaml"}
@@ -110,8 +110,8 @@ def test_readme_has_the_figures_of_the_committed_rows() -> None:
 def test_the_page_of_the_lesion_objective_has_the_tables_of_the_committed_rows() -> None:
     page, folder = ROOT / "docs" / "lesion_objective.md", ROOT / "benchmarks"
     tables = {
-        lesion_docs.ABLATION: lesion_docs.ablation(read_own(folder / "lesion_ablation.csv")),
-        lesion_docs.LADDER: lesion_docs.ladder(read_own(folder / "objectives.csv")),
+        lesion_docs.ABLATION: lesion_docs.ablation(read_own_csv(folder / "lesion_ablation.csv")),
+        lesion_docs.LADDER: lesion_docs.ladder(read_own_csv(folder / "objectives.csv")),
     }
     for begin, text in tables.items():
         assert shown(page, begin) == text, "run python benchmarks/lesion_docs.py --write"

@@ -48,14 +48,14 @@ def test_folds_that_cannot_be_made_are_refused(folds: int, fault: str) -> None:
 
 def test_the_tables_of_folds_keep_all_columns_and_are_private(phantom: Path, tmp_path: Path) -> None:
     paths = write_fold_tables(phantom / "labels.csv", tmp_path / "folds", 2)
-    original = tables.read_own(phantom / "labels.csv")
+    original = tables.read_own_csv(phantom / "labels.csv")
     tested = Counter()
     for path in paths:
         assert path.stat().st_mode & 0o777 == 0o600
         held = read_table(path)
         assert [Path(row.path) == row.file and row.file.is_file() for row in held] == [True] * len(original)
         assert {row.split for row in held} == {"train", "validation", "test"}
-        assert set(original[0]) <= set(tables.read_own(path)[0])
+        assert set(original[0]) <= set(tables.read_own_csv(path)[0])
         tested.update(row.path for row in held if row.split == "test")
     assert set(tested.values()) == {1} and len(tested) == len(original)
     with pytest.raises(UserError, match="is there already"):

@@ -29,7 +29,7 @@ from mammogan.evaluation.victims.kept_scores import KeptScores
 from mammogan.evaluation.victims.loading import load_victim
 from mammogan.evaluation.victims.victim import NetworkVictim
 from mammogan.io.atomic import read_json
-from mammogan.io.tables import read_own
+from mammogan.io.tables import read_own_csv
 from mammogan.models.networks import Cad
 from mammogan.models.own_cad import as_logits
 from mammogan.workspace import Workspace
@@ -114,7 +114,7 @@ def test_exported_files_tell_nothing_and_are_named_as_before_when_exported_again
     assert not any(word in table for word in (*patients, "GAN", "pgd", "originals", "positive"))
     first = Image.open(tmp_path / "one" / names[0])
     assert first.mode.startswith("I;16") and first.size == (SMALL.width, SMALL.height)
-    rows = [row for row in read_own(tmp_path / "one" / "images.csv") if row["laterality"] == "R"]
+    rows = [row for row in read_own_csv(tmp_path / "one" / "images.csv") if row["laterality"] == "R"]
     right = np.array(Image.open(tmp_path / "one" / rows[0]["file"])).astype(float)
     assert right[:, -10:].mean() > right[:, :10].mean()  # as a scanner shows it: the chest wall on the right
     export(workspace, tmp_path / "two")

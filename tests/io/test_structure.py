@@ -12,7 +12,7 @@ from mammogan.cli import evaluate, generate, make_shards, study, train_cad, trai
 from mammogan.config import CadConfig, GanConfig
 from mammogan.errors import UserError
 from mammogan.io.options import Flat, parse
-from mammogan.io.structure import merged, structured, unset, words_of
+from mammogan.io.structure import merged, structured, unchecked_defaults, words_of
 from mammogan.workspace import Direction
 
 
@@ -113,5 +113,5 @@ GAN = replace(GanConfig(), epochs=(1, 2, 3, 4, 5), stop_rules=False, lr_gnet=1e-
 def test_the_words_of_options_parse_into_the_same_options(options: Any) -> None:
     words = words_of(options, ("workspace", "split"))
     assert parse(type(options), words) == options
-    base = unset(type(options), None)
+    base = unchecked_defaults(type(options), None)
     assert words_of(base, ()) == [] and any(word.startswith("--") for word in words)

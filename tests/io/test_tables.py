@@ -92,24 +92,24 @@ def test_no_cell_that_is_written_runs_in_a_spreadsheet_and_each_is_read_back(tmp
     with open(tmp_path / "a.csv", newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             assert not any(re.match(r"\s*[=+\-@＝]", part) for part in re.split("[;\t\n]", row["cell"])), row
-    assert [row["cell"] for row in tables.read_own(tmp_path / "a.csv")] == list(FORMULAS)
+    assert [row["cell"] for row in tables.read_own_csv(tmp_path / "a.csv")] == list(FORMULAS)
 
 
 def test_numbers_and_paths_are_written_as_they_are() -> None:
     for cell in ("-1.5", "+3", "-1e-9", "a/b-c.dcm", "C:\\a", "x=1", "", "O'Neill", 1, -0.5, None):
-        assert tables.harmless(cell) == cell
+        assert tables.escape_formula(cell) == cell
 
 
 @given(st.text(alphabet="'=+-@;\t\r\n a1＝,\"", max_size=12))
 def test_what_is_made_harmless_comes_back(cell: str) -> None:
-    assert tables.original(str(tables.harmless(cell))) == cell
+    assert tables.unescape_formula(str(tables.escape_formula(cell))) == cell
 
 
 def test_a_damaged_table_of_our_own_is_an_error_of_one_kind(tmp_path: Path) -> None:
     for content in (b"", b'a,b\n1,"2\n', b"a,b\n1\n", b"\xff\xff", b"a,b\n1,2,3\n"):
         (tmp_path / "a.csv").write_bytes(content)
         with pytest.raises(ValueError):
-            tables.read_own(tmp_path / "a.csv")
+            tables.read_own_csv(tmp_path / "a.csv")
 
 
 def test_every_csv_of_the_package_goes_through_one_module() -> None:

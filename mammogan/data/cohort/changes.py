@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mammogan.data.cohort.cohort import WORKSPACE_COLUMNS, Mammogram
-from mammogan.io.tables import read_own
+from mammogan.io.tables import read_own_csv
 
 Row = Mapping[str, str]
 FIELDS = {"patient": "patient", "laterality": "side", "view": "view", "label": "label", "split": "split"}
@@ -41,7 +41,7 @@ def changes(held: Path, mammograms: Sequence[Mammogram]) -> str:
 
 def _rows(held: Path) -> list[Row] | None:
     try:
-        rows = read_own(held)
+        rows = read_own_csv(held)
     except (OSError, ValueError):
         return None
     is_whole = all(row.get(name) for row in rows for name in WORKSPACE_COLUMNS)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mammogan.data.cohort.cohort import Mammogram
-from mammogan.io.tables import read_own
+from mammogan.io.tables import read_own_csv
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def held_in(cohort: Path) -> Held:
     Without it, the table counts as a first one: it must then be the one of the shards.
     """
     try:
-        rows = read_own(cohort)
+        rows = read_own_csv(cohort)
         additions = {row["key"]: int(row.get("addition") or 0) for row in rows}
         if {*additions.values()} != {*range(len({*additions.values()}))}:
             return Held()

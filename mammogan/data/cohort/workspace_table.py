@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mammogan.io.records import DamagedRecord
-from mammogan.io.tables import read_own
+from mammogan.io.tables import read_own_csv
 
 REMEDY = (
     "Bring it back from a copy. If no mammograms were ever added to this workspace, mammogan make-shards with the same "
@@ -16,7 +16,7 @@ REMEDY = (
 def rows_by_key(cohort: Path) -> dict[str, dict[str, str]]:
     """Return all rows by the key of their sample. Raise UserError if the file is no such table."""
     try:
-        rows = read_own(cohort)
+        rows = read_own_csv(cohort)
     except ValueError as error:
         raise DamagedRecord(cohort, f"it is no table of mammograms ({error})", REMEDY) from None
     if not rows:

@@ -140,6 +140,6 @@ def _earlier_details(path: Path) -> dict[str, str]:
     Empty when the list is missing or damaged; the new list then has only the reasons.
     """
     try:
-        return {row["key"]: row["detail"] for row in tables.read_own(path)}
+        return {row["key"]: row["detail"] for row in tables.read_own_csv(path)}
     except (FileNotFoundError, ValueError, KeyError):
         return {}

@@ -23,7 +23,7 @@ from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import read_facts, read_pixels
 from mammogan.errors import MissingInput, UserError
 from mammogan.io import atomic
-from mammogan.io.tables import read_own
+from mammogan.io.tables import read_own_csv
 from mammogan.workspace import Workspace
 
 SECONDS = 60.0  # time to decode a file that was left out; after that, its process is killed
@@ -87,7 +87,7 @@ def of_left_out(workspace: Workspace) -> Iterator[Picture]:
     table = workspace.salt.parent / "quarantine.csv"
     if not atomic.is_file(table):
         raise MissingInput(f"{table} is not there: no conversion has run in {workspace.root}, or it left nothing out")
-    rows = [LeftOut(row["line"], row["key"], row["reason"], Path(row["path"])) for row in read_own(table)]
+    rows = [LeftOut(row["line"], row["key"], row["reason"], Path(row["path"])) for row in read_own_csv(table)]
     with closing(in_order(thumbnail, [row.path for row in rows], 1, SECONDS)) as thumbnails:
         for row, pixels in zip(rows, thumbnails, strict=True):
             yield Picture(None if isinstance(pixels, Lost) else pixels, f"line {row.line}: {row.reason}", row.key)

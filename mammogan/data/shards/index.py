@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io import atomic
-from mammogan.io.records import DamagedRecord, Misfit, fit, read_record
+from mammogan.io.records import DamagedRecord, Misfit, check_shape, read_record
 from mammogan.io.shell import shell_word
 from mammogan.workspace import LABELS, SPLITS, Resolution
 
@@ -87,12 +87,12 @@ class IndexedShard:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> IndexedShard:
         """Read the entry of an index or a marker. Raises Misfit if it is none, UserError if it names another folder."""
-        fit(values, SHARD)
+        check_shape(values, SHARD)
         refuse_outside(values["name"])
         if values["split"] not in SPLITS or values["label"] not in LABELS:
             raise Misfit(f"{values['name']}: split {values['split']!r}, label {values['label']!r}")
         samples = [with_places(sample) for sample in values["samples"]]
-        fit(samples, [SAMPLE], f"{values['name']}.samples")
+        check_shape(samples, [SAMPLE], f"{values['name']}.samples")
         return _known(cls, {**values, "samples": tuple(_known(IndexedSample, sample) for sample in samples)})
 
 
@@ -159,7 +159,7 @@ class ShardIndex:
                 f"{folder}: no finished shards here; run mammogan make-shards --cohort labels.csv "
                 f"--workspace {shell_word(folder.parent.parent)} --resolution {folder.name}"
             )
-        return _loaded(folder, atomic.version(path))
+        return _loaded(folder, atomic.file_version(path))
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _loaded(folder: Path, version: tuple[int, ...]) -> ShardIndex:
 
 def _additions(path: Path, values: Any) -> tuple[Addition, ...]:
     try:
-        fit(values, [ADDITION], ADDITIONS)
+        check_shape(values, [ADDITION], ADDITIONS)
     except Misfit as error:
         raise DamagedRecord(path, str(error), REMEDY) from None
     return tuple(_known(Addition, {**value, "shards": tuple(value["shards"])}) for value in values)

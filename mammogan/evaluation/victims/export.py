@@ -24,7 +24,7 @@ from mammogan.evaluation.victims.image_set import ImageSet, Pixels
 from mammogan.io import tables
 from mammogan.io.atomic import PRIVATE, replaced_atomically
 from mammogan.io.private import make_private_folder, read_private
-from mammogan.io.records import DamagedRecord, Misfit, fit, parse_record, write_record
+from mammogan.io.records import DamagedRecord, Misfit, check_shape, parse_record, write_record
 from mammogan.io.terminal import say, track
 from mammogan.workspace import Resolution, Workspace
 
@@ -57,7 +57,7 @@ class ScoringKey:
         """Read the key. Raise UserError if it is damaged or others may read it."""
         try:
             values: dict[str, Any] = parse_record(read_private(path))
-            fit(values, SHAPE)
+            check_shape(values, SHAPE)
         except Misfit as error:
             raise DamagedRecord(path, str(error), "Delete it and export again, under new names") from None
         return cls(values["secret"], values["sets"], values["images"])

@@ -73,7 +73,7 @@ class Links:
         if not self._file.is_file():
             return {}
         try:
-            rows = tables.read_own(self._file)
+            rows = tables.read_own_csv(self._file)
             return {row["reader"]: row["link"].rpartition("/")[2] for row in rows}
         except (KeyError, ValueError) as error:
             raise UserError(

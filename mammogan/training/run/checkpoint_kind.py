@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 import torch
 
 from mammogan.errors import UserError
-from mammogan.io.records import Misfit, Shape, fit
+from mammogan.io.records import Misfit, Shape, check_shape
 
 Kind = Literal["cad", "gan"]
 WHAT: dict[str, str] = {"cad": "a classifier (CAD)", "gan": "a generator (GAN)"}
@@ -59,7 +59,7 @@ def check_kind(path: Path, state: dict[str, Any], kind: Kind) -> None:
         )
     arch = "cad" if kind == "cad" else state.get("arch", "unet")
     try:
-        fit(state, PARTS.get(arch, PARTS["unet"]))
+        check_shape(state, PARTS.get(arch, PARTS["unet"]))
         if not 0 < state.get("width", 1) <= WIDEST:
             raise Misfit(f"its width is {state['width']}")
     except Misfit as error:
