@@ -1,4 +1,4 @@
-"""Convert files in several processes and write the missing shards; of files with the same picture the first is used."""
+"""Convert files in several processes and write the missing shards."""
 
 from __future__ import annotations
 
