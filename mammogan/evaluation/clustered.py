@@ -33,7 +33,7 @@ def design_effect(hits: Bools | Floats, patients: Sequence[str]) -> float:
     _, patient = np.unique(np.asarray(patients), return_inverse=True)
     count = np.bincount(patient)
     share = hits.mean()
-    if share in (0, 1):
+    if (hits == hits[0]).all():
         return n / len(count)
     residual = np.bincount(patient, weights=hits - share)
     groups = len(count)

@@ -7,12 +7,12 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
 
 from mammogan.errors import UserError
+from mammogan.evaluation.clustered import clustered_share, wilson
 from mammogan.reader.config import Unsure
 from mammogan.reader.observers import PRESETS, Ability, Observer
 from mammogan.reader.statistics.accuracy_tables import between_sessions, table3
@@ -77,31 +77,23 @@ def test_the_interval_over_patients_counts_unsure_as_the_accuracy_beside_it_does
 ) -> None:
     [row] = [r for r in table3(answers, unsure).rows if [*r.values()][:4] == ["guesser", "fake", "all", 3]]
     own = [a for a in answers if (a.reader, a.session, a.shown) == ("guesser", 3, "fake")]
-    outcomes: dict[str, list[float]] = {}
-    for one in own:
-        if one.answer != "unsure" or worth is not None:
-            outcomes.setdefault(one.patient, []).append(worth or 0.0 if one.answer == "unsure" else float(one.correct))
-    draws, patients = np.random.default_rng(1), list(outcomes.values())
-    means = [
-        np.mean([right for i in draws.integers(len(patients), size=len(patients)) for right in patients[i]])
-        for _ in range(2000)
-    ]
-    assert (row["low by patient"], row["high by patient"]) == pytest.approx(
-        np.quantile(means, (0.025, 0.975)), abs=0.02
-    )
-    assert float(row["low by patient"] or 1) < float(row["accuracy"] or 0) < float(row["high by patient"] or 0)
+    counted = [a for a in own if a.answer != "unsure" or worth is not None]
+    low, high = row["low by patient"], row["high by patient"]
+    assert float(low or 1) < float(row["accuracy"] or 0) < float(high or 0)
+    if worth != 0.5:
+        right = np.array([answer.correct for answer in counted])
+        figure = clustered_share(right, np.ones_like(right), [answer.patient for answer in counted], "no images")
+        assert (low, high) == (figure.low, figure.high) and row["accuracy"] == figure.value
 
 
-def test_where_all_answers_are_unsure_the_interval_over_patients_counts_them_as_the_accuracy_does(
-    answers: list[Answer],
-) -> None:
+def test_where_all_answers_are_unsure_each_patient_is_one_outcome(answers: list[Answer]) -> None:
     doubting = [replace(answer, answer="unsure") for answer in answers]
-    for unsure, accuracy in (("wrong", 0), ("half", 0.5), ("left out", None)):
-        rows = table3(doubting, cast(Unsure, unsure)).rows
+    expected: tuple[tuple[Unsure, float | None], ...] = (("wrong", 0.0), ("half", 0.5), ("left out", None))
+    for unsure, accuracy in expected:
+        rows = [row for row in table3(doubting, unsure).rows if row["images"] == "all"]
         assert {row["accuracy"] for row in rows} == {accuracy}
-        for row in rows:
-            low, high = row["low by patient"], row["high by patient"]
-            assert (low, high) == (None, None) if accuracy is None else float(low) <= accuracy < float(high)
+        interval = (None, None) if accuracy is None else wilson(accuracy, 30)
+        assert {(row["low by patient"], row["high by patient"]) for row in rows} == {interval}
 
 
 def test_the_comparison_of_sessions_follows_unsure_as_far_as_its_test_can(answers: list[Answer]) -> None:

@@ -91,14 +91,12 @@ def _accuracy_row(
 
 
 def _by_patient(answers: Sequence[Answer], unsure: Unsure) -> tuple[float | None, float | None]:
-    """Return the interval of ``accuracy`` in which a patient's images count as alike as they are; None twice without
-    two patients."""
+    """Return the interval of ``accuracy`` that counts a patient's images as alike; None twice for one patient."""
     counted = decided(answers) if unsure == "left out" else answers
     patients = [answer.patient for answer in counted]
     if len(set(patients)) < 2:
         return None, None
-    doubt = 0.5 if unsure == "half" else 0.0
-    right = np.array([1.0 if a.correct else doubt * (a.answer == "unsure") for a in counted])
+    right = np.array([0.5 if unsure == "half" and a.answer == "unsure" else float(a.correct) for a in counted])
     return wilson(float(right.mean()), len(right) / design_effect(right, patients))
 
 
