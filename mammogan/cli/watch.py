@@ -59,7 +59,9 @@ def execute(options: Options) -> int:
 def show_studies(overview: Overview, options: Options) -> int:
     """Show one line for each study of a cross-validation, live or once; return the exit code."""
     if sys.stdout.isatty() and not options.json:
-        return live(lambda: overview.text(overview.look()), options.every)
+        from rich.text import Text
+
+        return live(lambda: Text(overview.text(overview.look())), options.every)
     views = overview.look()
     found = json.dumps(overview.document(views), indent=1, allow_nan=False) if options.json else overview.text(views)
     say(found)

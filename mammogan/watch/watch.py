@@ -44,8 +44,8 @@ class Watcher:
         known = self._jobs.ask(list(dict.fromkeys(jobs)))
         now, silent, source = time.time(), bool(self._jobs.trouble), self._source() if jobs else "not asked"
         return [
-            View(workspace, now, [status_of(*pair, known, silent) for pair in zip(*of_one, strict=True)], source)
-            for workspace, *of_one in zip(self.workspaces, stages, submissions, strict=True)
+            View(workspace, now, [status_of(*pair, known, silent) for pair in zip(of, by, strict=True)], source)
+            for workspace, of, by in zip(self.workspaces, stages, submissions, strict=True)
         ]
 
     def _source(self) -> str:
