@@ -64,7 +64,8 @@ class Options:
     """YAML file with sections shards, cad, gan, generate, evaluate, as for mammogan study; they are those of all
     studies."""
     cad: str = ""
-    """The classifier to fool, in place of one that each study trains; see mammogan study."""
+    """The classifier to fool, in place of one that each study trains; see mammogan study. It must not have learned from
+    any patient of the table, since all are tested."""
     parallel: int = 1
     """Stages of one study that run at the same time on this machine and share its cores; 2 trains both GANs at once."""
     cluster: Grouped[ClusterConfig] = field(default=ClusterConfig())

@@ -225,7 +225,8 @@ def _over_seeds(column: Pooled, folds: int) -> list[str]:
     lines = [HEAD_OF_SEEDS.format(len(column.seeds), folds), "|---|---|---|---|---|"]
     for row, title in ROWS.items():
         of_seeds, of_folds = column.seed_spread(row), column.fold_spread(row)
-        cells = (_number(column.mean(row)), _range(of_seeds), _range(of_folds), _number(of_folds.sd))
+        some = f" ({of_seeds.known} of {len(column.seeds)} seeds)" if 0 < of_seeds.known < len(column.seeds) else ""
+        cells = (_number(column.mean(row)) + some, _range(of_seeds), _range(of_folds), _number(of_folds.sd))
         lines.append(f"| {escaped(title)} | {' | '.join(cells)} |")
     heads = [f"seed {seed or 'unknown'} (95% interval)" for seed in column.seeds]
     lines += ["", f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]

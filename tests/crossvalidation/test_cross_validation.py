@@ -52,7 +52,7 @@ def words(phantom: Path, folder: Path, *more: str) -> list[str]:
 def validated(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path, str]:
     """The command of two folds and one seed, its folder, and what it printed."""
     folder = tmp_path_factory.mktemp("folds")
-    command = words(phantom, folder, "--seeds", "3", "--cluster", "none")
+    command = words(phantom, folder, "--seeds", "3", "--cluster", "none", "--parallel", "2")
     return command, folder / "cv", checked(*command)
 
 

@@ -174,6 +174,18 @@ def test_over_seeds_the_folds_are_pooled_first_and_then_have_mean_and_range(tmp_
     assert own == {"0": by_hand[0], "3": by_hand[1], "10": by_hand[2], "mean": pytest.approx(0.5)}
 
 
+def test_a_mean_over_fewer_seeds_says_so(tmp_path: Path) -> None:
+    scores = {0: 0.9, 1: 0.4}  # with the second seed the CAD finds no cancer, so that none of its calls can be turned
+    paths = [
+        of_seed(workspace_of(tmp_path / f"{n}-{seed}", n, (4, 4), 2, before), seed)
+        for n in range(2)
+        for seed, before in scores.items()
+    ]
+    column = pooled(paths, tmp_path / "pooled")
+    assert column["mean"]["fooled_remove"] == 0.5 and column["seed_spread"]["fooled_remove"]["known"] == 1
+    assert "| 0.500 (1 of 2 seeds) | 0.500 to 0.500 |" in (tmp_path / "pooled" / "pooled.md").read_text()
+
+
 def test_folds_that_each_had_a_seed_of_their_own_are_pooled_as_one(tmp_path: Path) -> None:
     paths = [of_seed(one, seed) for seed, one in enumerate(folds(tmp_path, 8, 2, 1))]
     [only] = pooled(paths, tmp_path / "pooled")["seeds"]
