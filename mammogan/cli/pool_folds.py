@@ -37,9 +37,8 @@ def outdated(options: Options, digest: Digest) -> str:
     pooled = read_json(options.out / "pooled.json")
     if "workspaces" not in pooled:
         return "pooled by an earlier version"
-    before = {name: pooled[name] for name in ("threshold", "bootstrap")} | {"workspaces": [*pooled["workspaces"]]}
-    drawn = {"draws": options.bootstrap, "seed": options.seed}
-    now = {"threshold": options.threshold, "bootstrap": drawn, "workspaces": [*map(str, options.workspaces)]}
+    before = {"threshold": pooled["threshold"], "workspaces": [*pooled["workspaces"]]}
+    now = {"threshold": options.threshold, "workspaces": [*map(str, options.workspaces)]}
     if reason := other_options(before, now):
         return reason
     predictions = {path: Workspace(path).report / "predictions.csv" for path in options.workspaces}

@@ -19,15 +19,11 @@ POOL = "pool"
 
 
 def pool_stage(studies: Sequence[FoldStudy], root: Path, cluster: ClusterConfig) -> Stage:
-    """Return the stage, which runs mammogan pool-folds with the threshold and the bootstrap of the evaluations."""
-    command, config = StudyCommand.load("pool-folds"), studies[0].evaluation.options.evaluation
-    options: Any = command.options(
-        tuple(study.workspace.root for study in studies),
-        root / "pooled",
-        *(config.threshold, config.bootstrap, config.seed),
-    )
-    settings = (f"--out={options.out}", f"--threshold={config.threshold}", f"--bootstrap={config.bootstrap}")
-    words = (*PYTHON, command.name, *map(str, options.workspaces), *settings, f"--seed={config.seed}")
+    """Return the stage, which runs mammogan pool-folds with the threshold of the evaluations."""
+    command, threshold = StudyCommand.load("pool-folds"), studies[0].evaluation.options.evaluation.threshold
+    options: Any = command.options(tuple(study.workspace.root for study in studies), root / "pooled", threshold)
+    settings = (f"--out={options.out}", f"--threshold={threshold}")
+    words = (*PYTHON, command.name, *map(str, options.workspaces), *settings)
     return Stage(
         name=POOL,
         command=words,

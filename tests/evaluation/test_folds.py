@@ -127,14 +127,14 @@ def folds(root: Path, *fooled: int, sizes: Sequence[int] = (8, 8, 4)) -> list[Wo
 
 
 def pooled(paths: Iterable[Path], out: Path) -> dict[str, Any]:
-    pool_folds([*paths], out, 0.5, 200, 0)
+    pool_folds([*paths], out, 0.5)
     [column] = read_json(out / "pooled.json")["columns"]
     return dict(column)
 
 
 def test_pooled_shares_count_all_folds_and_patients_of_two_folds_stay_two(tmp_path: Path) -> None:
     roots = [one.root for one in folds(tmp_path, 8, 2, 1)]
-    checked("launch/pool_folds.py", *roots, "--out", tmp_path / "pooled", "--bootstrap", "200")
+    checked("launch/pool_folds.py", *roots, "--out", tmp_path / "pooled")
     [column] = read_json(tmp_path / "pooled" / "pooled.json")["columns"]
     [only] = column["seeds"]
     share = only["pooled"]["fooled_remove"]
@@ -194,7 +194,7 @@ def test_folds_that_each_had_a_seed_of_their_own_are_pooled_as_one(tmp_path: Pat
 
 def refused(paths: Iterable[Path], out: Path) -> str:
     with pytest.raises(UserError) as caught:
-        pool_folds([*paths], out / "pooled", 0.5, 100, 0)
+        pool_folds([*paths], out / "pooled", 0.5)
     assert not (out / "pooled").exists()
     return str(caught.value)
 
@@ -254,13 +254,13 @@ def test_folds_that_are_not_evaluated_are_refused(tmp_path: Path) -> None:
     found = folds(tmp_path, 1, 1, 1)
     (found[1].report / "done.json").unlink()
     with pytest.raises(MissingInput, match="mammogan evaluate --workspace"):
-        pool_folds([one.root for one in found], tmp_path / "pooled", 0.5, 100, 0)
+        pool_folds([one.root for one in found], tmp_path / "pooled", 0.5)
 
 
 def test_the_pooled_table_is_outdated_by_other_options_and_by_a_new_evaluation(tmp_path: Path) -> None:
     found = folds(tmp_path, 8, 2, 1)
-    options = Options(tuple(one.root for one in found), tmp_path / "pooled", bootstrap=200)
-    pool_folds(options.workspaces, options.out, options.threshold, options.bootstrap, options.seed)
+    options = Options(tuple(one.root for one in found), tmp_path / "pooled")
+    pool_folds(options.workspaces, options.out, options.threshold)
     assert outdated(options, sha256) == ""
     assert "--threshold 0.4 in place of 0.5" in outdated(replace(options, threshold=0.4), sha256)
     assert "--workspaces" in outdated(replace(options, workspaces=options.workspaces[:2]), sha256)
