@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammogan.data.cohort.folds import Fold
-from mammogan.data.cohort.workspace_table import rows_by_key
+from mammogan.data.cohort.workspace_table import REMEDY, rows_by_key
 from mammogan.data.conversion.fold_of_shards import division_of
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.records import read_yaml_record
+from mammogan.io.records import DamagedRecord, read_yaml_record
 from mammogan.workspace import Workspace
 
 ADVICE = "make all folds from one table with mammogan cross-validate, mammogan study --fold or mammogan fold-tables"
@@ -37,6 +37,8 @@ class FoldWorkspace:
         if not workspace.cohort.is_file():
             raise MissingInput(f"{path} is no workspace of a fold: expected {workspace.cohort}")
         rows = list(rows_by_key(workspace.cohort).values())
+        if missing := [name for name in ("patient", "label", "split") if name not in rows[0]]:
+            raise DamagedRecord(workspace.cohort, f"it has no column {', '.join(missing)}", REMEDY)
         splits: dict[str, str] = {}
         for row in rows:
             if splits.setdefault(row["patient"], row["split"]) != row["split"]:
