@@ -9,7 +9,10 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ["", "io", "data", "models", "training", "attack", "evaluation", "reader", "cluster", "study", "watch", "cli"]
+ROOMS = [
+    *("", "io", "data", "models", "training", "attack", "evaluation", "reader", "cluster", "study", "watch"),
+    *("crossvalidation", "cli"),
+]
 """Lowest first; '' is the modules directly in mammogan."""
 FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

@@ -4,9 +4,10 @@
     mammogan study --cohort folds/fold-1.csv --workspace work/fold-1        and so on, for every fold
     mammogan pool-folds work/fold-1 work/fold-2 work/fold-3 work/fold-4 work/fold-5 --out pooled
 
-Patients are divided, never images, and positive patients and negative ones each by themselves. Of five folds each has a
-fifth of the patients in test, a tenth in validation and the rest in train; a split column of the table is replaced.
-Lesion regions beside the table are copied beside each.
+mammogan cross-validate does all of this, for several seeds too. Patients are divided, never images, and positive
+patients and negative ones each by themselves. Of five folds each has a fifth of the patients in test, a tenth in
+validation and the rest in train; a split column of the table is replaced. Lesion regions beside the table are copied
+beside each.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from mammogan.errors import MISTAKE
 COMMANDS = {
     "demo": "the complete study on phantoms, small, on this machine",
     "study": "shards, CAD, both GANs, adversarial mammograms and Table 1, on this machine or on SLURM",
+    "cross-validate": "the study once for every fold and seed, pooled",
     "watch": "show the status of every stage of a study",
     "cluster-doctor": "check a cluster with a job of two minutes, and say what to write into the profile",
     "scan": "make the table of mammograms of a public archive, or of your own files",

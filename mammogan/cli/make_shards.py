@@ -2,11 +2,13 @@
 
     mammogan make-shards --cohort labels.csv --workspace work
     mammogan make-shards --cohort labels.csv --workspace work --resolution high low 512x416
+    mammogan make-shards --cohort labels.csv --workspace work/fold-2 --fold 2/5     for cross-validation
     mammogan make-shards --cohort labels.csv --doctor       only check: can all files be decoded here?
 
 labels.csv has one row per image: path (absolute, or relative to the table), patient, laterality (L|R), view (CC|MLO),
 label (negative|positive); optionally split (train|validation|test, in every row or in none) and density (A|B|C|D).
 Without splits the patients are divided 80/10/10, each by a hash of her own, so that adding a patient moves no other.
+Folds (--fold) have equal parts instead, so patients who are added move others, and all shards are made anew.
 Every file of the table must be there when this starts: else nothing is written, and the missing ones are listed. Files
 that exist but cannot be used are left out. When the table has grown, the same command converts the new rows only: they
 get shards of their own, and the other shards and everybody's split stay. After rows were corrected or taken away, all
@@ -35,9 +37,10 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from mammogan.data.cohort.changes import changes
+from mammogan.data.cohort.folds import Fold, read_cohort
 from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
-from mammogan.data.cohort.table import read_table
 from mammogan.data.conversion.additions import added_to
+from mammogan.data.conversion.fold_of_shards import other_fold
 from mammogan.data.conversion.plan import division, folders_of, of_cohort, pseudonymous
 from mammogan.data.conversion.shard_settings import COHORT, SETTINGS, differences, read_settings, settings_of
 from mammogan.data.shards.index import ADDITIONS
@@ -60,6 +63,12 @@ class Options:
     seed: int = 0
     """Seed of the split. A patient's split depends only on this and her identifier, so that adding patients moves no
     others. In small cohorts a few are moved, with a message, so that no split lacks positives."""
+    fold: str = ""
+    """K/N, such as 2/5: the second of five folds of a cross-validation, in which every patient is tested once. A fifth
+    of the positive and of the negative patients is then in test, a tenth in validation, the rest in train; a split
+    column of the table is not used."""
+    fold_seed: int = 0
+    """Seed of the division into folds; the same in all folds of one cross-validation."""
     jobs: int = 0
     """Number of processes. Each needs about 0.5 GB (1 GB for scans of 100 million pixels) and may use at most 2 GB. 0
     takes one for each core, or fewer where memory is short; any other number is taken as it is."""
@@ -97,6 +106,11 @@ class Options:
     """Make all shards again: needed after a change of settings, after rows of the table were corrected or taken away,
     and after DICOMs were replaced under the same name."""
 
+    @property
+    def of_fold(self) -> Fold | None:
+        """The fold of --fold; None when it is not given."""
+        return Fold.parse(self.fold, self.fold_seed) if self.fold else None
+
 
 def outdated(options: Options, digest: Digest) -> str:
     """Return why existing shards are not those that are requested; empty when they are, and when they cannot be
@@ -106,12 +120,14 @@ def outdated(options: Options, digest: Digest) -> str:
     salt = options.salt_file or workspace.salt
     if not (options.cohort.is_file() and salt.is_file() and any(map(Path.is_file, held.values()))):
         return ""
-    rows = read_table(options.cohort)
-    divided, names = division(rows, options.seed), Pseudonyms(load_salt(salt))
+    rows = read_cohort(options.cohort, options.of_fold)
+    divided, names = division(rows, options.seed, options.of_fold), Pseudonyms(load_salt(salt))
     mammograms = pseudonymous(rows, options.cohort, workspace, names, options.seed, folders_of(workspace, divided))
     settings = settings_of(of_cohort(mammograms), divided, **conversion(options))
     found = [read_settings(file) for file in held.values() if file.is_file()]
     differing = {name: values for one in found for name, values in differences(one, settings).items()}
+    if "split" in differing and (why := other_fold(*differing["split"])):
+        return why
     if COHORT in differing or ADDITIONS in differing:
         return f"the table is another: {changes(workspace.cohort, mammograms)}"
     if any(added_to(one) != added_to(settings) for one in found):
@@ -158,6 +174,7 @@ def make(options: Options) -> int:
         overwrite=options.overwrite,
         file_seconds=options.file_seconds,
         max_failures=options.max_failures,
+        fold=options.of_fold,
         **conversion(options),
     )
     for line in report.lines():

@@ -1,6 +1,7 @@
 """Run the complete study: shards, CAD, both GANs, adversarial mammograms, evaluation. Stages that are done are skipped.
 
     mammogan study --cohort labels.csv --workspace work --resolution low
+    mammogan study --cohort labels.csv --workspace work/fold-2 --fold 2/5
     mammogan study --profile slurm/example.yaml --dry-run
 
 On one machine the stages run one after the other, or several at once with --parallel; on SLURM all are submitted at
@@ -22,10 +23,13 @@ from typing import NoReturn
 
 from mammogan.cluster.backend import choose, say_on_stderr
 from mammogan.cluster.slurm.profile import ClusterConfig
+from mammogan.data.cohort.folds import Fold
 from mammogan.data.cohort.table import refuse_missing
+from mammogan.data.conversion.fold_of_shards import refuse_other_fold
 from mammogan.errors import UserError
 from mammogan.io.atomic import Digest
 from mammogan.io.options import Grouped, run
+from mammogan.io.structure import Values, merged
 from mammogan.io.terminal import say
 from mammogan.study.pipeline import StudyPlan
 from mammogan.study.run_local import run as run_stages
@@ -41,6 +45,11 @@ class Options:
     """Table of the mammograms (path, patient, laterality, view, label); needed until the shards are made."""
     workspace: Path = Path("work")
     """Folder that holds everything that the study makes."""
+    fold: str = ""
+    """K/N, such as 2/5: the study of the second of five folds, in which every patient is tested once. mammogan
+    cross-validate runs all of them, and mammogan pool-folds pools their Table 1."""
+    fold_seed: int = 0
+    """Seed of the division into folds; the same in all folds of one cross-validation."""
     resolution: tuple[str, ...] = ()
     """high, low or HEIGHTxWIDTH, one or more; when not given, those that have shards, else high and low."""
     objective: tuple[Objective, ...] = ("study",)
@@ -66,6 +75,10 @@ def execute(options: Options) -> int:
     backend = choose(options.cluster)
     say_on_stderr(f"--cluster {backend.name} ({backend.why})")
     sections = read_sections(options.config)
+    if options.fold:
+        fold = Fold.parse(options.fold, options.fold_seed)
+        refuse_other_fold(workspace, str(fold))
+        sections = with_fold(sections, fold)
     chosen = resolutions(options.resolution, workspace)
     objectives = tuple(dict.fromkeys(options.objective))
     plan = StudyPlan(
@@ -87,6 +100,11 @@ def execute(options: Options) -> int:
         say("\n".join(" ".join(stage.command) for stage in stages if stage.name not in done))
         return 0
     return run_stages(stages, options.parallel, folder)
+
+
+def with_fold(sections: dict[str, Values], fold: Fold) -> dict[str, Values]:
+    """Return the sections of the stages' settings, with shards of this fold."""
+    return merged(sections, {"shards": {"fold": f"{fold.number}/{fold.of}", "fold-seed": fold.seed}})
 
 
 def resolutions(requested: tuple[str, ...], workspace: Workspace) -> tuple[Resolution, ...]:

@@ -3,6 +3,7 @@
     mammogan watch --workspace work
     mammogan watch --workspace work --every 60
     mammogan watch --workspace work --json | jq '.stages[] | {name, message, error}'
+    mammogan watch --workspace work/cv            all studies of mammogan cross-validate, a line for each
 
 On a terminal the table is drawn again every --every seconds until Ctrl-C; elsewhere it is printed once, with exit code
 1 when a stage has failed or was cancelled, else 0. The states come from squeue and sacct; without accounting, from
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from mammogan.crossvalidation.fold_study import study_folders
+from mammogan.crossvalidation.overview import Overview
 from mammogan.io.options import run
 from mammogan.io.terminal import say
 from mammogan.watch.watch import Watcher, document, live
@@ -36,9 +39,13 @@ class Options:
 
 def execute(options: Options) -> int:
     """Show the status, live or once; return the exit code."""
+    if study_folders(options.workspace):
+        return show_studies(Overview(options.workspace), options)
     watcher = Watcher(Workspace(options.workspace))
     if sys.stdout.isatty() and not options.json:
-        return live(watcher, options.every)
+        from mammogan.watch.table import table
+
+        return live(lambda: table(watcher.look()), options.every)
     view = watcher.look()
     if options.json:
         say(json.dumps(document(view), indent=1, allow_nan=False))
@@ -47,6 +54,18 @@ def execute(options: Options) -> int:
 
         say(plain(view))
     return view.exit_code
+
+
+def show_studies(overview: Overview, options: Options) -> int:
+    """Show one line for each study of a cross-validation, live or once; return the exit code."""
+    if sys.stdout.isatty() and not options.json:
+        from rich.text import Text
+
+        return live(lambda: Text(overview.text(overview.look())), options.every)
+    views = overview.look()
+    found = json.dumps(overview.document(views), indent=1, allow_nan=False) if options.json else overview.text(views)
+    say(found)
+    return max((view.exit_code for view in views), default=0)
 
 
 def main() -> NoReturn:

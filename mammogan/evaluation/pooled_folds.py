@@ -1,23 +1,24 @@
-"""Pool the Table 1 of all folds of a cross-validation: every patient once, and how much the folds differ."""
+"""Pool the Table 1 of all folds of a cross-validation: every patient once for each seed, and how much folds and seeds
+differ."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mammogan.data.cohort.workspace_table import rows_by_key
 from mammogan.errors import MissingInput, UserError
 from mammogan.evaluation.figure import Figure
+from mammogan.evaluation.fold_workspaces import by_seed
 from mammogan.evaluation.predictions import COLUMNS, Prediction
 from mammogan.evaluation.report.tables import escaped, interval_text, value_text
 from mammogan.evaluation.table1 import ROWS, Cases, table1
 from mammogan.io import tables
-from mammogan.io.atomic import write_json, write_text
+from mammogan.io.atomic import sha256, write_json, write_text
 from mammogan.io.provenance import made_by
 from mammogan.io.shell import shell_word
 from mammogan.workspace import Workspace
@@ -28,70 +29,117 @@ NOTE = (
     "the images of a patient as alike and do not hold the variation of the training, which the "
     "standard deviation of the folds shows."
 )
+NOTE_OF_SEEDS = (
+    "Each seed's trainings are pooled over all folds; the mean and the range are those of the seeds' pooled figures. A "
+    "fold's figure is the mean of its seeds, so the range and the standard deviation of the folds show how much the "
+    "tested patients matter, and the range of the seeds how much chance in the training does."
+)
 
-CSV_COLUMNS = ("column", "row", "value", "low", "high", "folds_low", "folds_high", "folds_sd")
+SCHEMA = 2
+"""Version of pooled.json. Version 1 had no seeds."""
+RECORD = "pooled.json"
+CSV_COLUMNS = (
+    *("column", "row", "seed", "value", "low", "high"),
+    *("seeds_low", "seeds_high", "folds_low", "folds_high", "folds_sd"),
+)
+MEAN = "mean"
+"""Stands in the column seed of pooled.csv for the mean of several seeds."""
 HEAD = "| | all {} folds (95% interval) | range of the folds | standard deviation |"
+HEAD_OF_SEEDS = (
+    "| | mean of {} seeds, each over all {} folds | range of the seeds | range of the folds | standard deviation of "
+    "the folds |"
+)
+
+
+@dataclass(frozen=True)
+class OfSeed:
+    """One column of Table 1 over all folds, with the trainings of one seed."""
+
+    pooled: dict[str, Figure]
+    folds: list[dict[str, Figure]]
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """One column of Table 1 over all folds."""
+    """One column of Table 1 over all folds and seeds."""
 
     name: str
-    pooled: dict[str, Figure]
-    folds: list[dict[str, Figure]]
+    seeds: dict[str, OfSeed]
 
-    def spread(self, row: str) -> dict[str, float | int | None]:
-        """Return smallest, largest and standard deviation of the folds that have a value."""
-        values = [value for fold in self.folds if (value := fold[row].value) is not None]
-        if not values:
-            return {"folds": 0, "low": None, "high": None, "sd": None}
-        sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        return {"folds": len(values), "low": min(values), "high": max(values), "sd": sd}
+    def mean(self, row: str) -> float | None:
+        """Return the mean of the seeds' pooled figures; None if no seed has a value."""
+        return _mean([found.pooled[row].value for found in self.seeds.values()])
+
+    def seed_spread(self, row: str) -> Spread:
+        """Return how much the seeds' pooled figures differ."""
+        return Spread.of([found.pooled[row].value for found in self.seeds.values()])
+
+    def fold_spread(self, row: str) -> Spread:
+        """Return how much the folds differ; the figure of a fold is the mean of its seeds."""
+        by_fold = zip(*(found.folds for found in self.seeds.values()), strict=True)
+        return Spread.of([_mean([fold[row].value for fold in seeds]) for seeds in by_fold])
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Number, smallest, largest and standard deviation of the values that are known; None without enough of them."""
+
+    known: int
+    low: float | None
+    high: float | None
+    sd: float | None
+
+    @classmethod
+    def of(cls, values: Sequence[float | None]) -> Spread:
+        known = [value for value in values if value is not None]
+        sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
+        return cls(len(known), min(known, default=None), max(known, default=None), sd)
 
 
 def pool_folds(workspaces: Sequence[Path], out: Path, threshold: float) -> Path:
     """Write pooled.md, pooled.csv and pooled.json into ``out`` and return the first.
 
-    Raise MissingInput if a fold is not evaluated, and UserError if a mammogram is tested in two folds or the folds have
-    other columns.
+    For each seed of the trainings the folds are pooled. Raise MissingInput if a fold is not evaluated, and UserError if
+    the workspaces are not the folds of one cross-validation (``by_seed``) or have other columns.
     """
-    if len(workspaces) < 2:
-        raise UserError(f"expected the workspaces of two or more folds, found {len(workspaces)}")
-    _refuse_shared_tests(workspaces)
-    by_fold = [_columns(Workspace(path)) for path in workspaces]
-    _refuse_other_columns(workspaces, by_fold)
+    grouped = by_seed(workspaces)
+    columns = {found.path: _columns(Workspace(found.path)) for folds in grouped.values() for found in folds}
+    _refuse_other_columns(columns)
     found = []
-    for column in by_fold[0]:
-        folds = [fold[column] for fold in by_fold]
-        figures = [table1(Cases.pair(fold), threshold) for fold in folds]
-        together = Cases.pair([_of_fold(row, number) for number, fold in enumerate(folds, 1) for row in fold])
-        found.append(Pooled(column, table1(together, threshold), figures))
-    facts = {"folds": len(workspaces), "threshold": threshold}
-    write_json(out / "pooled.json", {"schema": 1, **facts, "made_by": made_by(), "columns": [*map(_values, found)]})
+    for column in next(iter(columns.values())):
+        seeds = {}
+        for name, members in grouped.items():
+            folds = [columns[member.path][column] for member in members]
+            figures = [table1(Cases.pair(fold), threshold) for fold in folds]
+            together = Cases.pair([_of_fold(row, number) for number, fold in enumerate(folds, 1) for row in fold])
+            seeds[name] = OfSeed(table1(together, threshold), figures)
+        found.append(Pooled(column, seeds))
+    folds_of_seed = next(iter(grouped.values()))
+    facts = {
+        "folds": len(folds_of_seed),
+        "seeds": [*grouped],
+        "threshold": threshold,
+        "workspaces": {str(path): sha256(predictions_of(path)) for path in workspaces},
+    }
+    write_json(out / RECORD, {"schema": SCHEMA, **facts, "made_by": made_by(), "columns": [*map(_values, found)]})
     tables.write(out / "pooled.csv", CSV_COLUMNS, _rows(found))
-    write_text(out / "pooled.md", _markdown(found, len(workspaces)))
+    write_text(out / "pooled.md", _markdown(found, len(folds_of_seed), [*grouped]))
     return out / "pooled.md"
 
 
-def _refuse_shared_tests(workspaces: Sequence[Path]) -> None:
-    """Raise UserError if one file is in the test split of two workspaces."""
-    seen: dict[str, Path] = {}
-    for path in workspaces:
-        cohort = Workspace(path).cohort
-        if not cohort.is_file():
-            raise MissingInput(f"{path} is no workspace of a fold: expected {cohort}")
-        for row in rows_by_key(cohort).values():
-            if row.get("split") == "test" and seen.setdefault(row["path"], path) != path:
-                raise UserError(
-                    f"{path} and {seen[row['path']]} test the same mammograms, so they are not two folds of one "
-                    "cross-validation: make them from the tables of one mammogan fold-tables"
-                )
+def predictions_of(workspace: Path) -> Path:
+    """Return the predictions of a workspace's test split, which are pooled."""
+    return Workspace(workspace).report / "predictions.csv"
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _columns(workspace: Workspace) -> dict[str, list[Prediction]]:
     """Return the predictions of each column of a fold's report."""
-    path = workspace.report / "predictions.csv"
+    path = predictions_of(workspace.root)
     if not (workspace.report / "done.json").is_file() or not path.is_file():
         raise MissingInput(
             f"{workspace.root} is not evaluated; run\n  mammogan evaluate --workspace {shell_word(workspace.root)}"
@@ -104,11 +152,12 @@ def _columns(workspace: Workspace) -> dict[str, list[Prediction]]:
     return found
 
 
-def _refuse_other_columns(workspaces: Sequence[Path], by_fold: Sequence[dict[str, list[Prediction]]]) -> None:
-    for path, fold in zip(workspaces, by_fold, strict=True):
-        if fold.keys() != by_fold[0].keys():
+def _refuse_other_columns(columns: Mapping[Path, Mapping[str, object]]) -> None:
+    first = next(iter(columns))
+    for path, found in columns.items():
+        if found.keys() != columns[first].keys():
             raise UserError(
-                f"{path} has the columns {'; '.join(fold)}, and {workspaces[0]} has {'; '.join(by_fold[0])}: evaluate "
+                f"{path} has the columns {'; '.join(found)}, and {first} has {'; '.join(columns[first])}: evaluate "
                 "the same resolutions and attacks in every fold"
             )
 
@@ -122,34 +171,87 @@ def _of_fold(row: Prediction, fold: int) -> Prediction:
 def _values(column: Pooled) -> dict[str, Any]:
     return {
         "column": column.name,
-        "pooled": {row: dataclasses.asdict(figure) for row, figure in column.pooled.items()},
-        "folds": [{row: dataclasses.asdict(figure) for row, figure in fold.items()} for fold in column.folds],
-        "spread": {row: column.spread(row) for row in ROWS},
+        "seeds": [
+            {"seed": seed, "pooled": _plain(found.pooled), "folds": [_plain(fold) for fold in found.folds]}
+            for seed, found in column.seeds.items()
+        ],
+        "mean": {row: column.mean(row) for row in ROWS},
+        "seed_spread": {row: dataclasses.asdict(column.seed_spread(row)) for row in ROWS},
+        "fold_spread": {row: dataclasses.asdict(column.fold_spread(row)) for row in ROWS},
     }
 
 
+def _plain(table: Mapping[str, Figure]) -> dict[str, Any]:
+    return {row: dataclasses.asdict(figure) for row, figure in table.items()}
+
+
 def _rows(found: Sequence[Pooled]) -> list[tuple[object, ...]]:
+    """Return the lines of pooled.csv: of each seed, and of the mean where there are several."""
     rows: list[tuple[object, ...]] = []
     for column in found:
-        for row, figure in column.pooled.items():
-            spread = column.spread(row)
-            of_folds = (spread[name] for name in ("low", "high", "sd"))
-            rows.append((column.name, row, figure.value, figure.low, figure.high, *of_folds))
+        for row in ROWS:
+            for seed, of_seed in column.seeds.items():
+                figure = of_seed.pooled[row]
+                folds = Spread.of([fold[row].value for fold in of_seed.folds])
+                own = (figure.value, figure.low, figure.high, None, None, folds.low, folds.high, folds.sd)
+                rows.append((column.name, row, seed, *own))
+            if len(column.seeds) > 1:
+                seeds, folds = column.seed_spread(row), column.fold_spread(row)
+                spreads = (seeds.low, seeds.high, folds.low, folds.high, folds.sd)
+                rows.append((column.name, row, MEAN, column.mean(row), None, None, *spreads))
     return rows
 
 
-def _markdown(found: Sequence[Pooled], folds: int) -> str:
-    lines = []
+def _markdown(found: Sequence[Pooled], folds: int, seeds: Sequence[str]) -> str:
+    lines = [f"Cross-validation with {_count(folds, 'fold')} and {_seeds_in_words(seeds)}.", ""]
+    table = _over_seeds if len(seeds) > 1 else _over_folds
     for column in found:
-        lines += [f"## {escaped(column.name)}", "", HEAD.format(folds), "|---|---|---|---|"]
-        for row, figure in column.pooled.items():
-            spread = column.spread(row)
-            low, high, sd = (_number(spread[name]) for name in ("low", "high", "sd"))
-            pooled = f"{value_text(figure)}, {interval_text(figure)}" if figure.value is not None else "n/a"
-            lines.append(f"| {escaped(ROWS[row])} | {pooled} | {low} to {high} | {sd} |")
-        lines.append("")
-    return "\n".join([*lines, NOTE]) + "\n"
+        lines += [f"## {escaped(column.name)}", "", *table(column, folds), ""]
+    return "\n".join([*lines, *([NOTE_OF_SEEDS, ""] if len(seeds) > 1 else []), NOTE]) + "\n"
 
 
-def _number(value: float | int | None) -> str:
+def _over_folds(column: Pooled, folds: int) -> list[str]:
+    """Return the table of a single seed."""
+    [of_seed] = column.seeds.values()
+    lines = [HEAD.format(folds), "|---|---|---|---|"]
+    for row, figure in of_seed.pooled.items():
+        spread = column.fold_spread(row)
+        lines.append(f"| {escaped(ROWS[row])} | {_with_interval(figure)} | {_range(spread)} | {_number(spread.sd)} |")
+    return lines
+
+
+def _over_seeds(column: Pooled, folds: int) -> list[str]:
+    """Return the table of several seeds: their mean, and then each seed's own pooled figures."""
+    lines = [HEAD_OF_SEEDS.format(len(column.seeds), folds), "|---|---|---|---|---|"]
+    for row, title in ROWS.items():
+        of_seeds, of_folds = column.seed_spread(row), column.fold_spread(row)
+        some = f" ({of_seeds.known} of {len(column.seeds)} seeds)" if 0 < of_seeds.known < len(column.seeds) else ""
+        cells = (_number(column.mean(row)) + some, _range(of_seeds), _range(of_folds), _number(of_folds.sd))
+        lines.append(f"| {escaped(title)} | {' | '.join(cells)} |")
+    heads = [f"seed {seed or 'unknown'} (95% interval)" for seed in column.seeds]
+    lines += ["", f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for row, title in ROWS.items():
+        pooled = [_with_interval(of_seed.pooled[row]) for of_seed in column.seeds.values()]
+        lines.append(f"| {escaped(title)} | {' | '.join(pooled)} |")
+    return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _seeds_in_words(seeds: Sequence[str]) -> str:
+    known = ", ".join(filter(None, seeds))
+    return f"{_count(len(seeds), 'seed')} of the trainings" + (f" ({known})" if known else "")
+
+
+def _with_interval(figure: Figure) -> str:
+    return f"{value_text(figure)}, {interval_text(figure)}" if figure.value is not None else "n/a"
+
+
+def _range(spread: Spread) -> str:
+    return f"{_number(spread.low)} to {_number(spread.high)}"
+
+
+def _number(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.3f}"

@@ -58,7 +58,7 @@ class StudyPlan:
 
     def stages(self) -> list[Stage]:
         """Return the graph. Every stage has its options, so that a mistake in a section shows before anything runs."""
-        stages = [shards := self._shards()]
+        stages = [shards := self.shards_stage()]
         expected = self._expected(shards)
         for resolution in self.resolutions:
             [_, cad, *others] = stages_of_resolution(self.workspace, resolution, self.objectives)
@@ -85,7 +85,8 @@ class StudyPlan:
                 f"name it in the file of --config:\n  evaluate: {{origin-unknown: [{source.name}]}}"
             )
 
-    def _shards(self) -> Stage:
+    def shards_stage(self) -> Stage:
+        """Return the stage that makes the shards of all resolutions."""
         if self.cohort:
             refuse_folder(self.cohort)
         of_each = [shards_files(self.workspace, resolution) for resolution in self.resolutions]

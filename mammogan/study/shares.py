@@ -88,7 +88,8 @@ class ExpectedShards:
         from mammogan.data.conversion.plan import planned
 
         options = self.conversion
-        names = planned(self.cohort, self.workspace, options.seed, options.shard_images, options.overwrite)
+        fixed = (options.seed, options.shard_images, options.overwrite, options.of_fold)
+        names = planned(self.cohort, self.workspace, *fixed)
         return list(map(_parts, names))
 
 

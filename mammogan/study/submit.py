@@ -38,6 +38,12 @@ class StudyJobs:
             return self.before[stage.name].in_words
         return f"waits for {', '.join(self.held[stage.name])}" if stage.name in self.held else "done"
 
+    def completing(self, need: str) -> Sequence[str]:
+        """Return the jobs after which a stage is done; none when it is done, or cannot be with these jobs."""
+        if need in self.jobs:
+            return [self.jobs[need][-1].job_id]
+        return self.before[need].completing if need in self.before else ()
+
     def awaited(self, jobs: Mapping[str, Job]) -> list[Submitted]:
         """Return all jobs that must end before the study has ended."""
         before = [
@@ -82,7 +88,7 @@ def submit_stages(stages: Sequence[Stage], done: Set[str], work_of: WorkOf, jobs
     for stage in stages:
         if stage.name in going:
             work, config = going[stage.name]
-            config = config.after_success([number for need in stage.needs for number in _completing(found, need)])
+            config = config.after_success([number for need in stage.needs for number in found.completing(need)])
             found.jobs[stage.name] = submit_array(work, config) if isinstance(work, Array) else [submit(work, config)]
     return found
 
@@ -97,10 +103,3 @@ def _check(stage: Job, jobs: ActiveJobs, remade: Sequence[str]) -> None:
             f"job {', '.join(jobs.job_ids)} ({stage.name}) is queued or running and {wrong[0]}. Wait until it ends, or "
             f"cancel it and run the same command again:\n  scancel {' '.join(jobs.job_ids)}"
         )
-
-
-def _completing(found: StudyJobs, need: str) -> Sequence[str]:
-    """Return the jobs after which a stage is done; none when it is done."""
-    if need in found.jobs:
-        return [found.jobs[need][-1].job_id]
-    return found.before[need].completing if need in found.before else ()

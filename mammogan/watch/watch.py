@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mammogan.cluster.slurm.queue import JobStates
 from mammogan.cluster.slurm.submission_record import newest_submission
@@ -16,45 +17,52 @@ from mammogan.watch.stages import stages_of
 from mammogan.watch.view import View, seconds_left
 from mammogan.workspace import Workspace
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 SCHEMA = 2
 """Version of the JSON document. Version 1 called ``message`` told, and the stage evaluate-test evaluate."""
 
 
 class Watcher:
-    """Watches a workspace; each look calls squeue at most once for all jobs together."""
+    """Watches one workspace or several; each look calls squeue at most once for all jobs together."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
+    def __init__(self, *workspaces: Workspace) -> None:
+        self.workspaces = workspaces
         self._jobs = JobStates()
         self._succeeded: set[Path] = set()
 
     def look(self) -> View:
-        """Return the status of all stages; UserError when the folder is no workspace."""
-        stages = stages_of(self.workspace)
-        submissions = [newest_submission(stage.records, self._succeeded) for stage in stages]
-        jobs = [job for submission in submissions if submission for job in submission.jobs]
+        """Return the status of all stages of the first workspace; UserError when the folder is no workspace."""
+        return self.look_at_all()[0]
+
+    def look_at_all(self) -> list[View]:
+        """Return the status of all stages of each workspace."""
+        stages = [stages_of(workspace) for workspace in self.workspaces]
+        submissions = [[newest_submission(s.records, self._succeeded) for s in found] for found in stages]
+        jobs = [job for found in submissions for submission in found if submission for job in submission.jobs]
         known = self._jobs.ask(list(dict.fromkeys(jobs)))
-        silent = bool(self._jobs.trouble)
-        found = [status_of(*pair, known, silent) for pair in zip(stages, submissions, strict=True)]
-        return View(self.workspace, time.time(), found, self._source() if jobs else "not asked")
+        now, silent, source = time.time(), bool(self._jobs.trouble), self._source() if jobs else "not asked"
+        return [
+            View(workspace, now, [status_of(*pair, known, silent) for pair in zip(of, by, strict=True)], source)
+            for workspace, of, by in zip(self.workspaces, stages, submissions, strict=True)
+        ]
 
     def _source(self) -> str:
         return self._jobs.trouble or ("squeue" if self._jobs.accounting else "squeue and sacct")
 
 
-def live(watcher: Watcher, every: float) -> int:
-    """Redraw the table every ``every`` seconds until Ctrl-C; return exit code 0."""
+def live(draw: Callable[[], RenderableType], every: float) -> int:
+    """Redraw what ``draw`` returns every ``every`` seconds until Ctrl-C; return exit code 0."""
     from rich.live import Live
-
-    from mammogan.watch.table import table
 
     if every < 1:
         raise UserError(f"--every {every:g}: expected 1 second or more, since every update queries squeue")
     try:
-        with Live(table(watcher.look()), auto_refresh=False, vertical_overflow="visible") as screen:
+        with Live(draw(), auto_refresh=False, vertical_overflow="visible") as screen:
             while True:
                 time.sleep(every)
-                screen.update(table(watcher.look()), refresh=True)
+                screen.update(draw(), refresh=True)
     except KeyboardInterrupt:
         return 0
 

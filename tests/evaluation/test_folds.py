@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import checked
+from conftest import SMALL, checked
 
-from mammogan.data.cohort.folds import fold_splits, write_fold_tables
+from mammogan.cli.pool_folds import Options, outdated
+from mammogan.data.cohort.cohort import WORKSPACE_COLUMNS
+from mammogan.data.cohort.folds import Fold, fold_splits, read_cohort, write_fold_tables
 from mammogan.data.cohort.table import Row, read_table
 from mammogan.errors import MissingInput, UserError
 from mammogan.evaluation.pooled_folds import pool_folds
 from mammogan.evaluation.predictions import Prediction, write_predictions
 from mammogan.io import tables
-from mammogan.io.atomic import read_json, write_json
+from mammogan.io.atomic import read_json, sha256, write_json
+from mammogan.io.records import write_record, write_yaml_record
 from mammogan.workspace import Workspace
 
 
@@ -40,7 +46,9 @@ def test_another_seed_gives_other_folds_and_the_order_of_the_rows_does_not_matte
     assert fold_splits(some, 4) == fold_splits(some[::-1], 4) != fold_splits(some, 4, seed=1)
 
 
-@pytest.mark.parametrize(("folds", "fault"), [(1, "expected 2 to 20"), (5, "found 6 positive: give fewer --folds")])
+@pytest.mark.parametrize(
+    ("folds", "fault"), [(1, "expected 2 to 20"), (5, "found 6 positive: give fewer folds, at most 3")]
+)
 def test_folds_that_cannot_be_made_are_refused(folds: int, fault: str) -> None:
     with pytest.raises(UserError, match=fault):
         fold_splits(rows(6, 40), folds)
@@ -62,45 +70,199 @@ def test_the_tables_of_folds_keep_all_columns_and_are_private(phantom: Path, tmp
         write_fold_tables(phantom / "labels.csv", tmp_path / "folds", 2)
 
 
-def fold(root: Path, number: int, images: int, fooled: int) -> Path:
-    """A workspace with a report whose CAD finds all cancers, of which the attack hides ``fooled``."""
-    workspace = Workspace(root / f"fold-{number}")
+@pytest.mark.parametrize("text", ["2", "0/5", "6/5", "2/5/1", "1/1", "3/40", "-1/5"])
+def test_a_fold_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=f"--fold {text}: expected"):
+        Fold.parse(text)
+
+
+def test_a_fold_read_from_the_table_is_the_one_that_fold_tables_writes(phantom: Path, tmp_path: Path) -> None:
+    paths = write_fold_tables(phantom / "labels.csv", tmp_path / "folds", 2, seed=3)
+    for number, path in enumerate(paths, 1):
+        fold = Fold(number, 2, seed=3)
+        assert [row.split for row in read_cohort(phantom / "labels.csv", fold)] == [r.split for r in read_table(path)]
+        assert Fold.recorded(str(fold)) == fold
+    assert Fold.recorded("of the table") is None
+
+
+def workspace_of(root: Path, tested: int, sizes: Sequence[int], fooled: int, before: float = 0.9) -> Workspace:
+    """A fold that tests the mammograms of number ``tested`` of ``sizes``, whose CAD gives cancers ``before``; the
+    attack hides ``fooled`` of them. The other folds' mammograms were trained on."""
+    workspace = Workspace(root)
     predictions, lines = [], []
-    for i in range(images):
-        for label, before, after in (("positive", 0.9, 0.1 if i < fooled else 0.8), ("negative", 0.2, 0.3)):
-            key, kind = f"{label}{i}", {"positive": "remove", "negative": "insert"}[label]
-            flipped = {"positive": "negative", "negative": "positive"}[label]
-            predictions.append(Prediction("96x96", key, f"p{label}{i // 2}", label, before, "real"))
-            predictions.append(
-                Prediction("96x96", f"{key}-{kind}", f"p{label}{i // 2}", flipped, after, "adversarial", kind, key)
-            )
-            lines.append((key, f"p{label}{i // 2}", f"/data/{number}/{key}.dcm", "L", "CC", label, "test"))
+    for number, images in enumerate(sizes):
+        for i in range(images):
+            for label in ("positive", "negative"):
+                key, patient = f"{label}{number}-{i}", f"p{label}{number}-{i // 2}"
+                split = "test" if number == tested else "train"
+                lines.append((key, patient, f"/data/{key}.dcm", "L", "CC", label, split))
+                if number != tested:
+                    continue
+                score, after = (before, 0.1 if i < fooled else 0.8) if label == "positive" else (0.2, 0.3)
+                kind, flipped = ("remove", "negative") if label == "positive" else ("insert", "positive")
+                made = Prediction("96x96", f"{key}-{kind}", patient, flipped, after, "adversarial", kind, key)
+                predictions += [Prediction("96x96", key, patient, label, score, "real"), made]
     write_predictions(workspace.report / "predictions.csv", predictions)
     write_json(workspace.report / "done.json", {})
-    tables.write(workspace.cohort, ("key", "patient", "path", "laterality", "view", "label", "split"), lines)
+    tables.write(workspace.cohort, WORKSPACE_COLUMNS, lines)
+    return workspace
+
+
+def of_seed(workspace: Workspace, seed: int) -> Path:
+    """The workspace, whose CAD and generator were trained with a seed."""
+    for run in ("cad-96x96", "gan-96x96-remove"):
+        write_yaml_record(workspace.run(run) / "config.yaml", {"config": {"seed": seed}})
     return workspace.root
 
 
+def recorded(workspace: Workspace, fold: Fold) -> Path:
+    """The workspace, whose shards record their fold."""
+    settings = {"resolution": "96x96", "cohort_sha256": "", "conversion": 5, "split": str(fold)}
+    write_record(workspace.shards(SMALL) / "settings.json", settings)
+    return workspace.root
+
+
+def folds(root: Path, *fooled: int, sizes: Sequence[int] = (8, 8, 4)) -> list[Workspace]:
+    return [workspace_of(root / f"fold-{n + 1}", n, sizes, count) for n, count in enumerate(fooled)]
+
+
+def pooled(paths: Iterable[Path], out: Path) -> dict[str, Any]:
+    pool_folds([*paths], out, 0.5)
+    [column] = read_json(out / "pooled.json")["columns"]
+    return dict(column)
+
+
 def test_pooled_shares_count_all_folds_and_patients_of_two_folds_stay_two(tmp_path: Path) -> None:
-    folds = [fold(tmp_path, 1, 8, 8), fold(tmp_path, 2, 8, 2), fold(tmp_path, 3, 4, 1)]
-    checked("launch/pool_folds.py", *folds, "--out", tmp_path / "pooled")
-    (column,) = read_json(tmp_path / "pooled" / "pooled.json")["columns"]
-    pooled = column["pooled"]["fooled_remove"]
-    assert (pooled["numerator"], pooled["denominator"]) == (11, 20)
-    assert [fold["fooled_remove"]["value"] for fold in column["folds"]] == [1.0, 0.25, 0.25]
-    spread = column["spread"]["fooled_remove"]
-    assert (spread["low"], spread["high"], spread["folds"]) == (0.25, 1.0, 3)
+    roots = [one.root for one in folds(tmp_path, 8, 2, 1)]
+    checked("launch/pool_folds.py", *roots, "--out", tmp_path / "pooled")
+    [column] = read_json(tmp_path / "pooled" / "pooled.json")["columns"]
+    [only] = column["seeds"]
+    share = only["pooled"]["fooled_remove"]
+    assert (share["numerator"], share["denominator"]) == (11, 20)
+    assert [fold["fooled_remove"]["value"] for fold in only["folds"]] == [1.0, 0.25, 0.25]
+    spread = column["fold_spread"]["fooled_remove"]
+    assert (spread["low"], spread["high"], spread["known"]) == (0.25, 1.0, 3)
     assert spread["sd"] == pytest.approx(0.4330127)
-    assert column["pooled"]["auc_real"]["value"] == 1.0
-    assert "11/20 (55.0%)" in (tmp_path / "pooled" / "pooled.md").read_text()
+    assert only["pooled"]["auc_real"]["value"] == 1.0
+    text = (tmp_path / "pooled" / "pooled.md").read_text()
+    assert "11/20 (55.0%)" in text and text.startswith("Cross-validation with 3 folds and 1 seed of the trainings.")
 
 
-def test_folds_that_test_the_same_mammograms_or_are_not_evaluated_are_refused(tmp_path: Path) -> None:
-    one = fold(tmp_path, 1, 4, 1)
-    other = fold(tmp_path / "again", 1, 4, 1)
-    with pytest.raises(UserError, match="test the same mammograms"):
-        pool_folds([one, other], tmp_path / "pooled", 0.5)
-    two = fold(tmp_path, 2, 4, 1)
-    (Workspace(two).report / "done.json").unlink()
+def test_over_seeds_the_folds_are_pooled_first_and_then_have_mean_and_range(tmp_path: Path) -> None:
+    sizes = (8, 4)
+    fooled = {0: (8, 1), 3: (2, 2), 10: (5, 0)}  # by seed: how many are hidden in each fold
+    paths = [
+        of_seed(workspace_of(tmp_path / f"{n}-{seed}", n, sizes, of_fold[n]), seed)
+        for n in range(2)
+        for seed, of_fold in fooled.items()
+    ]
+    column = pooled(paths, tmp_path / "pooled")
+    by_hand = [sum(of_fold) / 12 for of_fold in fooled.values()]
+    assert [found["seed"] for found in column["seeds"]] == ["0", "3", "10"]
+    assert [found["pooled"]["fooled_remove"]["value"] for found in column["seeds"]] == by_hand
+    assert column["mean"]["fooled_remove"] == pytest.approx(sum(by_hand) / 3)
+    of_seeds, of_folds = column["seed_spread"]["fooled_remove"], column["fold_spread"]["fooled_remove"]
+    assert (of_seeds["low"], of_seeds["high"]) == (4 / 12, 9 / 12)
+    means = [(8 + 2 + 5) / 3 / 8, (1 + 2 + 0) / 3 / 4]
+    assert (of_folds["low"], of_folds["high"]) == (pytest.approx(means[1]), pytest.approx(means[0]))
+    assert of_folds["sd"] == pytest.approx((means[0] - means[1]) / 2**0.5)
+    text = (tmp_path / "pooled" / "pooled.md").read_text()
+    assert "2 folds and 3 seeds of the trainings (0, 3, 10)" in text
+    assert "| 0.500 | 0.333 to 0.750 | 0.250 to 0.625 | 0.265 |" in text and "9/12, 6 patients" in text
+    lines = tables.read_own(tmp_path / "pooled" / "pooled.csv")
+    own = {line["seed"]: float(line["value"]) for line in lines if line["row"] == "fooled_remove"}
+    assert own == {"0": by_hand[0], "3": by_hand[1], "10": by_hand[2], "mean": pytest.approx(0.5)}
+
+
+def test_a_mean_over_fewer_seeds_says_so(tmp_path: Path) -> None:
+    scores = {0: 0.9, 1: 0.4}  # with the second seed the CAD finds no cancer, so that none of its calls can be turned
+    paths = [
+        of_seed(workspace_of(tmp_path / f"{n}-{seed}", n, (4, 4), 2, before), seed)
+        for n in range(2)
+        for seed, before in scores.items()
+    ]
+    column = pooled(paths, tmp_path / "pooled")
+    assert column["mean"]["fooled_remove"] == 0.5 and column["seed_spread"]["fooled_remove"]["known"] == 1
+    assert "| 0.500 (1 of 2 seeds) | 0.500 to 0.500 |" in (tmp_path / "pooled" / "pooled.md").read_text()
+
+
+def test_folds_that_each_had_a_seed_of_their_own_are_pooled_as_one(tmp_path: Path) -> None:
+    paths = [of_seed(one, seed) for seed, one in enumerate(folds(tmp_path, 8, 2, 1))]
+    [only] = pooled(paths, tmp_path / "pooled")["seeds"]
+    assert only["seed"] == "0, 1, 2" and only["pooled"]["fooled_remove"]["numerator"] == 11
+
+
+def refused(paths: Iterable[Path], out: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        pool_folds([*paths], out / "pooled", 0.5)
+    assert not (out / "pooled").exists()
+    return str(caught.value)
+
+
+def test_a_fold_that_is_missing_or_there_twice_is_refused_by_name(tmp_path: Path) -> None:
+    one, two, three = folds(tmp_path, 1, 1, 1)
+    again = workspace_of(tmp_path / "again", 0, (8, 8, 4), 1)
+    assert "8 of 40 mammograms are tested in none" in refused([one.root, two.root], tmp_path)
+    told = refused([one.root, two.root, three.root, again.root], tmp_path)
+    assert f"{one.root} and {again.root} test the same mammograms" in told
+    paths = [recorded(workspace, Fold(n, 3)) for n, workspace in ((1, one), (3, three))]
+    assert refused(paths, tmp_path).startswith("fold 2 of 3 is missing")
+
+
+def test_a_fold_that_one_seed_lacks_or_that_was_trained_twice_with_it_is_refused(tmp_path: Path) -> None:
+    sizes = (4, 4)
+    of_both = [of_seed(workspace_of(tmp_path / f"{n}-0", n, sizes, 1), 0) for n in range(2)]
+    once = of_seed(workspace_of(tmp_path / "0-1", 0, sizes, 1), 1)
+    told = refused([*of_both, once], tmp_path)
+    assert f"seed 1 lacks the fold of {of_both[1]}" in told
+    same = of_seed(workspace_of(tmp_path / "same", 1, sizes, 1), 0)
+    told = refused([*of_both, same], tmp_path)
+    assert f"{of_both[1]} and {same} test the same mammograms and were trained with the same seed 0" in told
+
+
+def test_folds_of_another_table_another_number_or_another_seed_are_refused_by_name(tmp_path: Path) -> None:
+    one, two, _ = folds(tmp_path, 1, 1, 1)
+    larger = workspace_of(tmp_path / "larger", 1, (8, 8, 6), 1)
+    told = refused([one.root, larger.root], tmp_path)
+    assert f"{larger.root} has another table of mammograms than {one.root}: 4 that it lacks, 0 fewer" in told
+    recorded(one, Fold(1, 3))
+    for other in (Fold(2, 4), Fold(2, 3, seed=1)):
+        told = refused([one.root, recorded(two, other)], tmp_path)
+        assert told.startswith(f"{two.root} ({other}) and {one.root} (fold 1 of 3, seed 0) are not folds of one")
+
+
+def test_folds_that_divide_the_patients_in_different_ways_are_refused(tmp_path: Path) -> None:
+    one = workspace_of(tmp_path / "one", 0, (8, 4), 1)
+    other = workspace_of(tmp_path / "other", 1, (8, 4), 1)
+    lines = tables.read_own(other.cohort)
+    moved = [line | {"split": "test" if line["patient"].endswith("0-3") else line["split"]} for line in lines]
+    tables.write(other.cohort, WORKSPACE_COLUMNS, [list(line.values()) for line in moved])
+    assert f"{one.root} and {other.root} test 4 of the same mammograms" in refused([one.root, other.root], tmp_path)
+
+
+def test_a_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
+    one, two, three = folds(tmp_path, 1, 1, 1)
+    lines = tables.read_own(two.cohort)
+    first = next(line for line in lines if line["split"] == "test")
+    lines[lines.index(first)] = first | {"split": "train"}
+    tables.write(two.cohort, WORKSPACE_COLUMNS, [list(line.values()) for line in lines])
+    told = refused([one.root, two.root, three.root], tmp_path)
+    assert "patient ppositive1-0 is in train and in test; expected all images of a patient in one split" in told
+
+
+def test_folds_that_are_not_evaluated_are_refused(tmp_path: Path) -> None:
+    found = folds(tmp_path, 1, 1, 1)
+    (found[1].report / "done.json").unlink()
     with pytest.raises(MissingInput, match="mammogan evaluate --workspace"):
-        pool_folds([one, two], tmp_path / "pooled", 0.5)
+        pool_folds([one.root for one in found], tmp_path / "pooled", 0.5)
+
+
+def test_the_pooled_table_is_outdated_by_other_options_and_by_a_new_evaluation(tmp_path: Path) -> None:
+    found = folds(tmp_path, 8, 2, 1)
+    options = Options(tuple(one.root for one in found), tmp_path / "pooled")
+    pool_folds(options.workspaces, options.out, options.threshold)
+    assert outdated(options, sha256) == ""
+    assert "--threshold 0.4 in place of 0.5" in outdated(replace(options, threshold=0.4), sha256)
+    assert "--workspaces" in outdated(replace(options, workspaces=options.workspaces[:2]), sha256)
+    workspace_of(found[2].root, 2, (8, 8, 4), 4)
+    assert outdated(options, sha256) == f"{found[2].root} evaluated again"

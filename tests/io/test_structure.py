@@ -106,6 +106,7 @@ GAN = replace(GanConfig(), epochs=(1, 2, 3, 4, 5), stop_rules=False, lr_gnet=1e-
         structured(generate.Options(), {"direction": "insert", "split": ["train", "test"], "allow-train": "yes"}, ""),
         structured(evaluate.Options(), {"controls": "no", "threshold": "0.1", "objective": ["study", "lesion"]}, ""),
         make_shards.Options(Path("x.csv"), resolution=("96x96", "high"), clean_background=True, codec="png"),
+        make_shards.Options(Path("x.csv"), fold="2/5", fold_seed=7),
         study.Options(Path("x.csv"), objective=("study", "lesion"), parallel=2),
     ],
     ids=lambda options: type(options).__module__.rpartition(".")[2],

@@ -1,9 +1,12 @@
-"""Divide the patients of a cohort for cross-validation: each is in the test split of exactly one fold."""
+"""Divide the patients of a cohort for cross-validation: each is in the test split of exactly one fold, with all her
+images."""
 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mammogan.data.cohort.split import position
@@ -12,6 +15,48 @@ from mammogan.errors import UserError
 from mammogan.io import atomic, tables
 
 FEWEST, MOST = 2, 20
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of a cross-validation. Its text is how the settings of its shards record it."""
+
+    number: int
+    """Counted from 1."""
+    of: int
+    seed: int = 0
+    """Seed of the division into folds."""
+
+    @classmethod
+    def parse(cls, text: str, seed: int = 0) -> Fold:
+        """Read K/N, such as 2/5; anything else is a UserError."""
+        match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
+        if not match or int(match[1]) > int(match[2]):
+            raise UserError(f"--fold {text}: expected K/N with 1 <= K <= N, such as 2/5, the second of five folds")
+        if not FEWEST <= int(match[2]) <= MOST:
+            raise UserError(f"--fold {text}: expected {FEWEST} to {MOST} folds, found {match[2]}")
+        return cls(int(match[1]), int(match[2]), seed)
+
+    @classmethod
+    def recorded(cls, text: str) -> Fold | None:
+        """Return the fold that the settings of shards record; None if they were divided in another way."""
+        match = re.fullmatch(r"fold (\d+) of (\d+), seed (-?\d+)", text)
+        return cls(*map(int, match.groups())) if match else None
+
+    def __str__(self) -> str:
+        return f"fold {self.number} of {self.of}, seed {self.seed}"
+
+
+def read_cohort(table: Path, fold: Fold | None = None) -> list[Row]:
+    """Read the rows of a cohort table as ``read_table`` does; with a ``fold`` they have the splits of that fold.
+
+    Raise UserError if the table has too few patients for so many folds.
+    """
+    rows = read_table(table)
+    if fold is None:
+        return rows
+    splits = fold_splits(rows, fold.of, fold.seed)[fold.number - 1]
+    return [replace(row, split=splits[row.patient]) for row in rows]
 
 
 def fold_splits(rows: Sequence[Row], folds: int, seed: int = 0) -> list[dict[str, str]]:
@@ -27,9 +72,11 @@ def fold_splits(rows: Sequence[Row], folds: int, seed: int = 0) -> list[dict[str
     few = {label: len(patients) for label, patients in strata.items() if len(patients) < 2 * folds}
     if few:
         found = " and ".join(f"{count} {label}" for label, count in few.items())
+        most = min(map(len, strata.values())) // 2
+        advice = f"give fewer folds, at most {most}" if most >= FEWEST else "add patients"
         raise UserError(
-            f"{folds} folds need at least {2 * folds} positive and {2 * folds} negative patients, found {found}: give "
-            "fewer --folds"
+            f"{folds} folds need at least {2 * folds} positive and {2 * folds} negative patients, found {found}: "
+            f"{advice}"
         )
     found_splits: list[dict[str, str]] = [{} for _ in range(folds)]
     for patients in strata.values():

@@ -16,11 +16,12 @@ from typing import Any
 
 from mammogan.data.cohort.changes import changes
 from mammogan.data.cohort.cohort import Mammogram, write_cohort
+from mammogan.data.cohort.folds import Fold, read_cohort
 from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
-from mammogan.data.cohort.table import read_table
 from mammogan.data.conversion.additions import added_to, is_earlier, line_on
 from mammogan.data.conversion.convert_image import Task
 from mammogan.data.conversion.failure_limit import Failures, TooMany, most_failures
+from mammogan.data.conversion.fold_of_shards import refuse_other_fold
 from mammogan.data.conversion.limits import RESUME_HINT, Running, writing_into
 from mammogan.data.conversion.plan import (
     Plan,
@@ -68,8 +69,12 @@ def convert_cohort(
     file_seconds: float = 0,
     max_failures: str = "",
     codec: Codec = "zstd",
+    fold: Fold | None = None,
 ) -> ConversionReport:
     """Make the shards of a cohort, or resume making them. ``jobs``, ``file_seconds``, ``max_failures``: see Running.
+
+    With a ``fold`` the patients are divided as in this fold of a cross-validation; the workspace's own table has its
+    splits.
 
     A file that cannot be used is left out, counted and listed. Raises UserError before any shard is touched: for a
     table with faults (all reported at once), and for folders with shards of other settings. Raises UserError later when
@@ -80,10 +85,12 @@ def convert_cohort(
     if shard_images < 1:
         raise UserError(f"--shard-images {shard_images}: expected at least 1 image")
     running = Running(jobs, file_seconds, max_failures)
-    rows = read_table(cohort_csv)
+    rows = read_cohort(cohort_csv, fold)
     with writing_into(workspace.root), _alone_in(workspace):
         names = Pseudonyms(load_salt(salt_file or workspace.salt))
-        divided = division(rows, seed)
+        divided = division(rows, seed, fold)
+        if not overwrite:
+            refuse_other_fold(workspace, divided)
         made = {workspace.shards(resolution) for resolution in resolutions}
         growing = [folder for folder in folders_of(workspace, divided) if not (overwrite and folder in made)]
         mammograms = pseudonymous(rows, cohort_csv, workspace, names, seed, growing)

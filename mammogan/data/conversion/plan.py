@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.data.cohort.cohort import Mammogram, assign
+from mammogan.data.cohort.folds import Fold, read_cohort
 from mammogan.data.cohort.growth import additions, continued, held_in, of_addition
 from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
-from mammogan.data.cohort.table import Row, read_table
+from mammogan.data.cohort.table import Row
 from mammogan.data.conversion.additions import added_to
 from mammogan.data.conversion.shard_settings import COHORT, SETTINGS, read_settings
 from mammogan.data.shards.index import ADDITIONS
@@ -39,14 +40,21 @@ def plan_shards(mammograms: Sequence[Mammogram], shard_images: int) -> Plan:
     return plan
 
 
-def planned(cohort_csv: Path, workspace: Workspace, seed: int, shard_images: int, overwrite: bool = False) -> list[str]:
+def planned(
+    cohort_csv: Path,
+    workspace: Workspace,
+    seed: int,
+    shard_images: int,
+    overwrite: bool = False,
+    fold: Fold | None = None,
+) -> list[str]:
     """List the names of the shards that a table will give. Raises UserError for a table with faults.
 
     A shard of this list is missing in the end if all its files are unusable.
     """
-    rows = read_table(cohort_csv)
+    rows = read_cohort(cohort_csv, fold)
     salt = load_salt(workspace.salt) if workspace.salt.is_file() else b"names do not matter"
-    growing = () if overwrite else folders_of(workspace, division(rows, seed))
+    growing = () if overwrite else folders_of(workspace, division(rows, seed, fold))
     mammograms = pseudonymous(rows, cohort_csv, workspace, Pseudonyms(salt), seed, growing)
     return list(plan_shards(mammograms, shard_images))
 
@@ -77,8 +85,10 @@ def _order_is_lost(workspace: Workspace, additions: int) -> UserError:
     )
 
 
-def division(rows: Sequence[Row], seed: int) -> str:
+def division(rows: Sequence[Row], seed: int, fold: Fold | None = None) -> str:
     """Return how the patients are divided into splits, as the settings of the shards record it."""
+    if fold:
+        return str(fold)
     return "of the table" if rows[0].split else f"seed {seed}"
 
 
