@@ -59,7 +59,7 @@ def validated(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 def test_every_patient_is_tested_in_one_fold_with_all_her_images(validated: tuple[list[str], Path, str]) -> None:
     tested, images = Counter[str](), Counter[str]()
     for root in study_folders(validated[1]):
-        rows = tables.read_own(Workspace(root).cohort)
+        rows = tables.read_own_csv(Workspace(root).cohort)
         assert (root / "cohort.csv").stat().st_mode & 0o777 == 0o600
         assert len({(row["patient"], row["split"]) for row in rows}) == len({row["patient"] for row in rows})
         tested.update(row["path"] for row in rows if row["split"] == "test")
@@ -128,7 +128,7 @@ def test_shards_of_another_fold_are_refused_in_a_sentence(validated: tuple[list[
 def test_a_table_that_was_changed_is_recognised(validated: tuple[list[str], Path, str], tmp_path: Path) -> None:
     command, root, _ = validated
     table = Path(command[command.index("--cohort") + 1])
-    rows = tables.read_own(table)
+    rows = tables.read_own_csv(table)
     changed = tmp_path / "labels.csv"
     whole = [row | {"path": str((table.parent / row["path"]).absolute())} for row in rows]
     tables.write(changed, [*rows[0]], [list(row.values()) for row in whole[:-1]])

@@ -169,7 +169,7 @@ def test_over_seeds_the_folds_are_pooled_first_and_then_have_mean_and_range(tmp_
     text = (tmp_path / "pooled" / "pooled.md").read_text()
     assert "2 folds and 3 seeds of the trainings (0, 3, 10)" in text
     assert "| 0.500 | 0.333 to 0.750 | 0.250 to 0.625 | 0.265 |" in text and "9/12, 6 patients" in text
-    lines = tables.read_own(tmp_path / "pooled" / "pooled.csv")
+    lines = tables.read_own_csv(tmp_path / "pooled" / "pooled.csv")
     own = {line["seed"]: float(line["value"]) for line in lines if line["row"] == "fooled_remove"}
     assert own == {"0": by_hand[0], "3": by_hand[1], "10": by_hand[2], "mean": pytest.approx(0.5)}
 
@@ -234,7 +234,7 @@ def test_folds_of_another_table_another_number_or_another_seed_are_refused_by_na
 def test_folds_that_divide_the_patients_in_different_ways_are_refused(tmp_path: Path) -> None:
     one = workspace_of(tmp_path / "one", 0, (8, 4), 1)
     other = workspace_of(tmp_path / "other", 1, (8, 4), 1)
-    lines = tables.read_own(other.cohort)
+    lines = tables.read_own_csv(other.cohort)
     moved = [line | {"split": "test" if line["patient"].endswith("0-3") else line["split"]} for line in lines]
     tables.write(other.cohort, WORKSPACE_COLUMNS, [list(line.values()) for line in moved])
     assert f"{one.root} and {other.root} test 4 of the same mammograms" in refused([one.root, other.root], tmp_path)
@@ -242,7 +242,7 @@ def test_folds_that_divide_the_patients_in_different_ways_are_refused(tmp_path: 
 
 def test_a_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
     one, two, three = folds(tmp_path, 1, 1, 1)
-    lines = tables.read_own(two.cohort)
+    lines = tables.read_own_csv(two.cohort)
     first = next(line for line in lines if line["split"] == "test")
     lines[lines.index(first)] = first | {"split": "train"}
     tables.write(two.cohort, WORKSPACE_COLUMNS, [list(line.values()) for line in lines])
