@@ -271,6 +271,8 @@ class Suite:
             self.add(f"Modality {modality}", self.sound().but(0x00080060, b"CS", modality.encode()).encoded(), "not_mg")
         secondary = self.sound().but(0x00080016, b"UI", b"1.2.840.10008.5.1.4.1.1.7\0")
         self.add("secondary capture", secondary.encoded(), "used")
+        photograph = self.sound().but(0x00080060).but(0x00080016, b"UI", _even(b"1.2.840.10008.5.1.4.1.1.77.1.4"))
+        self.add("a photograph without modality", photograph.encoded(), "sop_class")
         raw = self.sound().but(0x00080068, b"CS", b"FOR PROCESSING")
         self.add("raw", raw.encoded(), "for_processing")
         report = self.sound().but(PIXELS).but(0x00280010).but(0x00280011).but(0x0040A730, b"SQ", b"")

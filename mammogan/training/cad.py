@@ -96,6 +96,8 @@ class CadTraining:
         weight = 1 - min(self.config.average, (done + 1) / (done + 10))
         for averaged, now in zip(self.average.parameters(), self.cad.parameters(), strict=True):
             averaged.lerp_(now, weight)
+        for kept, learning in zip(self.average.buffers(), self.cad.buffers(), strict=True):
+            kept.copy_(learning)  # what a class of one's own counts or estimates beside its weights
 
     def _network(self, resumes: bool) -> Critic:
         """Build the CAD from the seed; a new training also loads ImageNet weights and scales the last layer."""

@@ -35,6 +35,9 @@ def write(root: Path) -> Miniature:
         # Called negative, cancer within the year.
         (6, 61, "2015-01-01", "", "", "N", "", "", "screening"),
         (6, 62, "2015-09-01", "R", "", "K", "1.0", "", "diagnostic"),
+        # A finding in the left breast alone; in the right one, which has no row, cancer within the year.
+        (9, 91, "2015-01-01", "L", "", "B", "", "", "screening"),
+        (9, 92, "2015-06-01", "R", "R", "K", "0.0", "", "diagnostic"),
         # Both breasts examined, cancer in one; the pathology names its side, the finding says both.
         (8, 81, "2015-01-01", "B", "R", "S", "1", "3", "diagnostic"),
     ]
@@ -54,6 +57,7 @@ def write(root: Path) -> Miniature:
     add(5, 51, "L", "CC", "label_uncertain")
     add(6, 61, "R", "CC", "label_interval")
     add(7, 71, "R", "CC", "no_label")
+    add(9, 91, "R", "CC", "label_interval")
     add(8, 81, "R", "CC", "positive")
     add(8, 81, "L", "CC", "label_contralateral")
     made.table("tables/EMBED_OpenData_metadata.csv", FILES, rows)

@@ -26,8 +26,8 @@ from mammogan.data.dicom.kind import read_elements, size_of
 from mammogan.data.dicom.quiet import quiet_pydicom
 from mammogan.data.dicom.unusable import Unusable
 from mammogan.data.dicom.usable import (
-    SECONDARY_CAPTURE,
     decided_by_text,
+    is_secondary_capture,
     items,
     named_otherwise,
     number,
@@ -89,7 +89,7 @@ def _described(header: Dataset, size: int, in_fragments: bool) -> Header:
         lateralities=tuple(_lateralities(header)),
         views=tuple(_views(header)),
         is_film=text(header, "ConversionType") == "DF",
-        is_secondary=sop_class.startswith(SECONDARY_CAPTURE),
+        is_secondary=is_secondary_capture(sop_class),
         times=tuple(_times(header)),
         series_number=_whole(header, "SeriesNumber"),
         rows=_whole(header, "Rows"),

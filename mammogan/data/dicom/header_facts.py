@@ -12,8 +12,8 @@ from pydicom.uid import HTJ2K, JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JP
 
 from mammogan.data.dicom.flags import Flag, raised
 from mammogan.data.dicom.sides import SIDES
+from mammogan.data.dicom.usable import is_secondary_capture
 
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 SYNTHETIC_DATA = 0x0008001C
 SQUARE = 0.01
 """Pixels count as square when height and width differ by less than this share."""
@@ -94,7 +94,7 @@ def are_square(spacing_mm: Sequence[float]) -> bool:
 
 def _is_film(header: Dataset) -> bool:
     """Return whether the image is digitised film: a secondary capture, or declared as film."""
-    return header.get("SOPClassUID") == SECONDARY_CAPTURE or header.get("ConversionType") == "DF"
+    return is_secondary_capture(str(header.get("SOPClassUID", ""))) or header.get("ConversionType") == "DF"
 
 
 def _spacing(header: Dataset) -> list[float] | None:

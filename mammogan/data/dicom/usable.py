@@ -101,7 +101,12 @@ def decided_by_text(header: Dataset) -> bool:
 def _may_be_image(sop_class: str) -> bool:
     """Return whether the SOP class allows an image. Unknown classes do: de-identification may replace or remove it."""
     known = sop_class.startswith(STORAGE)
-    return not known or sop_class in IMAGES or sop_class.startswith(SECONDARY_CAPTURE)
+    return not known or sop_class in IMAGES or is_secondary_capture(sop_class)
+
+
+def is_secondary_capture(sop_class: str) -> bool:
+    """Return whether the SOP class is secondary capture, as of digitised film, of one frame or of several."""
+    return sop_class == SECONDARY_CAPTURE or sop_class.startswith(f"{SECONDARY_CAPTURE}.")
 
 
 def _is_raw(header: Dataset, sop_class: str) -> bool:

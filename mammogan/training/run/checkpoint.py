@@ -44,17 +44,20 @@ def save(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
             if keep is not None and path.exists():
                 _keep(path, keep)
     except (OSError, RuntimeError) as error:
-        if not _is_full(error):
+        if not _stopped_writing(error):
             raise
+        needed, left = _bytes_of(state), free_bytes(path)
+        full = isinstance(error, OSError) or left < needed
+        why = "the disk is full" if full else "torch's writer was stopped; a quota, a full disk or one that is lost?"
         raise UserError(
-            f"checkpoint {path} cannot be written, the disk is full: it needs {_bytes_of(state) / 1e9:.3f} GB, and "
-            f"{free_bytes(path) / 1e9:.3f} GB are left there. Free some space, and repeat the command: nothing is "
+            f"checkpoint {path} cannot be written, {why}: it needs {needed / 1e9:.3f} GB, and {left / 1e9:.3f} GB are "
+            f"left there. {'Free some space' if full else 'Look at the disk'}, and repeat the command: nothing is "
             "lost, it resumes from the checkpoint before"
         ) from error
 
 
-def _is_full(error: OSError | RuntimeError) -> bool:
-    """Whether a full disk (or quota) stopped writing; torch's own writer reports that without an error number."""
+def _stopped_writing(error: OSError | RuntimeError) -> bool:
+    """Whether the disk stopped writing, mostly as it is full; torch's own writer says so without an error number."""
     if isinstance(error, OSError):
         return error.errno in FULL
     return "inline_container" in str(error) or "PytorchStreamWriter" in str(error)

@@ -134,7 +134,7 @@ def _finding(side: str, own: list[Report], all_reports: list[Report], basis: Bas
         return "unknown", "none"
     severities = set(_severities(side, own, all_reports))
     if severities & set(CANCERS):
-        silent = bool(assessments) and assessments <= {"N", "B"}
+        silent = assessments <= {"N", "B"}  # also without a row: this exam found nothing in this breast
         here = any(one.severity in CANCERS and side in one.path_sides for one in own)
         return ("interval" if silent and not here else "cancer"), "pathology"
     if assessments & set(ASSESSED_POSITIVE[basis]):
