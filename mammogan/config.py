@@ -266,8 +266,8 @@ class GanConfig:
     gan_scale: bool = False
     """Augmentation: vary the size too (factor 0.5 to 2), as the paper says; the published code does not."""
     allow_weak_cad: bool = False
-    """Train even if the CAD is not known to read validation better than chance: its AUC's interval contains 0.5, or it
-    gets no positive or no negative right. Table 1 then has a banner."""
+    """Train even if the CAD is not known to read validation better than chance: its AUC's interval is not above 0.5, or
+    cannot be given, or it gets no positive or no negative right. Table 1 then has a banner."""
     validate_every: int = 1
     """Epochs between two measurements of the fooled rate on the validation split; the last epoch of a phase is always
     measured. In the phase warm-gnet, in which Gnet learns to reproduce its input, five times as many, from its first
