@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mammogan.evaluation.figure import Figure
+from mammogan.statistics.figure import Figure
 from mammogan.training.run.cad_record import CadReading, notice
 from mammogan.training.run.metrics_log import damaged_lines, read_events
 from mammogan.training.run.run_folder import Run

@@ -66,6 +66,12 @@ def test_one_patient_of_a_class_is_too_few_to_know() -> None:
     assert "over too few patients for an interval" in reading([0.9, 0.8], [0.1] * 40).weakness
 
 
+def test_three_patients_that_are_all_right_are_too_few_to_know_and_ten_are_not() -> None:
+    few, more = (reading([0.9] * 2 * patients, [0.1] * 40) for patients in (3, 10))
+    assert few.auc == 1.0 and "validation AUC 1.00, 95% interval 0.44 to 1.00" in few.weakness
+    assert more.weakness == "" and more.auc_low is not None and more.auc_low > 0.7
+
+
 @pytest.mark.parametrize("patients", [1, 10], ids=["one patient of cancer", "ten"])
 def test_a_report_judges_a_cad_by_the_rule_of_trainings(patients: int) -> None:
     scores = [i / 1000 + (0.8 if i < 2 * patients else 0.1) for i in range(2 * patients + 40)]
@@ -74,6 +80,8 @@ def test_a_report_judges_a_cad_by_the_rule_of_trainings(patients: int) -> None:
     none = np.full(len(scores), np.nan)
     table = table1(Cases(tuple(own), positive, np.array(scores), none, np.full(len(scores), "")), 0.5)
     trained = reading(scores[: 2 * patients], scores[2 * patients :])
+    of_report = table["auc_real"]
+    assert (trained.auc, trained.auc_low, trained.auc_high) == (of_report.value, of_report.low, of_report.high)
     said = notice_of_weak_cad(None, table)
     assert bool(said) == bool(trained.weakness) == (patients == 1), "without an interval it is not known"
     if said:

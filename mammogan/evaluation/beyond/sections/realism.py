@@ -25,11 +25,11 @@ from mammogan.evaluation.beyond.realism import (
     ssim,
 )
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.figure import Floats
 from mammogan.evaluation.forensics.measures import spectrum_slope
 from mammogan.evaluation.report.plot_style import FAKE, REAL, drawing
 from mammogan.evaluation.report.table_cells import Cell, Row, Table
 from mammogan.evaluation.victims.image_set import Pixels
+from mammogan.statistics.figure import Floats
 from mammogan.workspace import Direction
 
 SAYS = (
