@@ -26,13 +26,18 @@ class PenaltyConfig:
     input."""
 
     k: float = 10.0
-    """Weight of the penalty."""
+    """Weight of the penalty; 0: no penalty."""
     o: float = 4.0
-    """Exponent of the gradient's norm."""
+    """Exponent of the gradient's norm; 2 or more, since below 2 the penalty has no derivative where the gradient is
+    0."""
     of: Literal["sum", "margin", "target"] = "sum"
     """Output of the CAD that is differentiated. sum: the sum of both logits, as published; it does not see the decision
     margin. margin: positive minus negative logit, which bounds what an attack can use. target: the logit of the
     mammogram's own class. A discriminator has one logit, so this has no effect on it."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "k", group="penalty.")
+        at_least(self, 2, "o", group="penalty.")
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,16 @@ class ComputeConfig:
     loader_workers: int = 2
     """Processes that read shards, per rank; 0 reads in the training process."""
     save_minutes: float = 10.0
-    """Most minutes between two checkpoints; one is also written at the end of every epoch."""
+    """Most minutes between two checkpoints; one is also written at the end of every epoch. 0: after every batch."""
     max_nonfinite: int = 20
     """Stop after this many consecutive steps whose gradients are not finite; fewer are skipped and counted. On a GPU
     this is checked once in as many steps, so that no step waits for the check."""
     tensorboard: bool = True
     """Write figures and pictures for TensorBoard too, into the run folder."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "loader_workers", "save_minutes", group="compute.")
+        at_least(self, 1, "max_nonfinite", group="compute.")
 
 
 @dataclass(frozen=True)
@@ -189,9 +198,9 @@ class LesionConfig:
     draw from."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "cells", "pairs", "epochs", "epoch_batches", "r1_every")
-        at_least(self, 0, "critic_first", "sparse", "fixed_point", "untouched", "r1", "lr", "bank_least")
-        at_least(self, 1, "radius_mm")
+        at_least(self, 1, "cells", "pairs", "epochs", "epoch_batches", "r1_every", "radius_mm", group="lesion.")
+        weights = ("sparse", "fixed_point", "untouched", "r1")
+        at_least(self, 0, "critic_first", *weights, "lr", "bank_least", group="lesion.")
         if not (0 <= self.bank_share < 1 and 0 <= self.bank_faintest < 1):
             raise UserError(
                 f"--lesion.bank-share {self.bank_share:g} --lesion.bank-faintest {self.bank_faintest:g}: expected "
@@ -257,8 +266,8 @@ class GanConfig:
     gan_scale: bool = False
     """Augmentation: vary the size too (factor 0.5 to 2), as the paper says; the published code does not."""
     allow_weak_cad: bool = False
-    """Train even if the CAD is not known to read validation better than chance: its AUC's interval contains 0.5, or it
-    gets no positive or no negative right. Table 1 then has a banner."""
+    """Train even if the CAD is not known to read validation better than chance: its AUC's interval is not above 0.5, or
+    cannot be given, or it gets no positive or no negative right. Table 1 then has a banner."""
     validate_every: int = 1
     """Epochs between two measurements of the fooled rate on the validation split; the last epoch of a phase is always
     measured. In the phase warm-gnet, in which Gnet learns to reproduce its input, five times as many, from its first

@@ -23,11 +23,13 @@ def check_affine(rotation: float, shear: float, scale: tuple[float, float] = (1.
         raise UserError(f"--scale {scale[0]:g} {scale[1]:g}: expected the smaller factor first, both above 0")
 
 
-def at_least(config: object, limit: int, *names: str) -> None:
-    """Raise UserError naming every one of these settings that is below the limit; None passes."""
-    wrong = [
-        f"{n} {getattr(config, n)}" for n in names if (getattr(config, n) is not None and getattr(config, n) < limit)
-    ]
+def at_least(config: object, limit: int, *names: str, group: str = "") -> None:
+    """Raise UserError naming every one of these settings that is below the limit, or no number; None passes.
+
+    ``group`` is what their options begin with, such as ``compute.``.
+    """
+    found = {name: getattr(config, name) for name in names}
+    wrong = [f"{group}{name} {value}" for name, value in found.items() if not (value is None or value >= limit)]
     if wrong:
         raise UserError(f"{', '.join(wrong)}: expected {limit} or more")
 

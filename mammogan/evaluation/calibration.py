@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from mammogan.evaluation.figure import Bools, Floats
+from mammogan.statistics.figure import Bools, Floats
 
 NO_PENALTY = np.inf
 

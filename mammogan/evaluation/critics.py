@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mammogan.evaluation.figure import Figure
+from mammogan.statistics.figure import Figure
 from mammogan.training.run.cad_record import CadReading, notice
 from mammogan.training.run.metrics_log import damaged_lines, read_events
 from mammogan.training.run.run_folder import Run
@@ -17,21 +17,28 @@ Facts = dict[str, Any]
 
 def notice_of_weak_cad(reading: CadReading | None, table: Mapping[str, Figure]) -> str:
     """Return a notice if the CAD is not known to read better than chance: by what its run records of validation, or by
-    these mammograms; empty if it is."""
+    these mammograms; empty if it is. ``CadReading.why_weak`` has the rule for both."""
     if found := notice(reading):
         return found
-    area, reasons = table["auc_real"], []
-    if area.value is not None and area.low is not None and area.low <= 0.5:
-        reasons.append(f"AUC {area.value:.2f}, from {area.low:.2f}")
-    for label in ("positive", "negative"):
-        right = table[f"{label}s_right"]
-        if right.value == 0:
-            reasons.append(f"0 of {right.denominator} {label}s are called {label}")
-    if not reasons:
+    if not (reasons := _reading_in(table).why_weak()):
         return ""
     return (
-        f"On these mammograms the CAD is not known to read better than chance ({'; '.join(reasons)}): whether it is "
-        "fooled means nothing."
+        f"On these mammograms the CAD is not known to read better than chance ({reasons}): whether it is fooled means "
+        "nothing."
+    )
+
+
+def _reading_in(table: Mapping[str, Figure]) -> CadReading:
+    """Return how well the CAD reads the mammograms of Table 1."""
+    area, positives, negatives = (table[name] for name in ("auc_real", "positives_right", "negatives_right"))
+    return CadReading(
+        auc=area.value,
+        auc_low=area.low,
+        auc_high=area.high,
+        positives_right=positives.numerator or 0,
+        positives=positives.denominator or 0,
+        negatives_right=negatives.numerator or 0,
+        negatives=negatives.denominator or 0,
     )
 
 

@@ -11,7 +11,6 @@ from mammogan.attack.config import EvaluateConfig, report_folder
 from mammogan.attack.domain_check import notice_of_another_cad
 from mammogan.attack.folder import AdversarialFolder
 from mammogan.data.shards.index import ShardIndex
-from mammogan.evaluation.bootstrap import Resampling
 from mammogan.evaluation.critics import notice_of_weak_cad, notices_of_dead_critics
 from mammogan.evaluation.examples import Samples, choose, collect
 from mammogan.evaluation.lesion.controls import ControlScore
@@ -25,6 +24,7 @@ from mammogan.evaluation.scoring import control_scores, score_shard, scored
 from mammogan.io.atomic import sha256, write_json
 from mammogan.io.provenance import made_by
 from mammogan.io.terminal import say
+from mammogan.statistics.bootstrap import Resampling
 from mammogan.training.run.cad_record import reading_of_run
 from mammogan.workspace import Direction, Resolution, Workspace
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from mammogan.evaluation.figure import Bools, Floats
+from mammogan.statistics.figure import Bools, Floats
 
 WANTED = 0.9
 

@@ -14,12 +14,12 @@ from mammogan.attack.folder import real_shard
 from mammogan.data.inspect.population import population_of
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput
-from mammogan.evaluation.clustered import clustered_auc, clustered_share
-from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.predictions import Prediction, write_predictions
 from mammogan.evaluation.score_plan import find_cad
 from mammogan.evaluation.scores import predict, probabilities
 from mammogan.io.terminal import say, track
+from mammogan.statistics.clustered import clustered_auc, clustered_share
+from mammogan.statistics.figure import Figure
 from mammogan.training.parallel.ranks import choose_device
 from mammogan.training.run.cad_source import CadSource, cad_source
 from mammogan.training.run.trained_networks import load_source

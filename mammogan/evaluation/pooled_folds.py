@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from mammogan.errors import MissingInput, UserError
-from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.fold_workspaces import by_seed
 from mammogan.evaluation.predictions import COLUMNS, Prediction
 from mammogan.evaluation.report.tables import escaped, interval_text, value_text
@@ -21,6 +20,7 @@ from mammogan.io import tables
 from mammogan.io.atomic import sha256, write_json, write_text
 from mammogan.io.provenance import made_by
 from mammogan.io.shell import shell_word
+from mammogan.statistics.figure import Figure
 from mammogan.workspace import Workspace
 
 NOTE = (

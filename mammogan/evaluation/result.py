@@ -11,15 +11,15 @@ import numpy as np
 
 from mammogan.attack.config import column_folder, column_name
 from mammogan.data.inspect.population import Population
-from mammogan.evaluation.bootstrap import Resampling
 from mammogan.evaluation.examples import Example
-from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.forensics.giveaways import giveaways
 from mammogan.evaluation.lesion.controls import ControlScore
 from mammogan.evaluation.lesion.summary import control_summary, insertion_summary, removal_summary
 from mammogan.evaluation.predictions import Prediction
 from mammogan.evaluation.scores import Change, Scored
 from mammogan.evaluation.table1 import Cases, fooled_by_density, mean_change, table1
+from mammogan.statistics.bootstrap import Resampling
+from mammogan.statistics.figure import Figure
 from mammogan.workspace import Direction, Resolution
 
 

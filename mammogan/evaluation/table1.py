@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mammogan.evaluation.clustered import clustered_auc, clustered_share
-from mammogan.evaluation.figure import Bools, Figure
 from mammogan.evaluation.predictions import Prediction
+from mammogan.statistics.clustered import clustered_auc, clustered_share
+from mammogan.statistics.figure import Bools, Figure
 from mammogan.workspace import HIGH, LOW, Direction
 
 ROWS: dict[str, str] = {

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from mammogan.data.shards.reader import ShardImages
 from mammogan.models.networks import CALLED_POSITIVE, Critic
+from mammogan.statistics.clustered import clustered_auc
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.run.cad_record import CadReading
 from mammogan.training.run.optimizer import Precision
-from mammogan.training.validation import Pause, auc, no_pause, probabilities
-
-DRAWS, EDGES = 1000, (0.025, 0.975)
-LEAST_DEFINED = 0.95
-"""Share of the draws that must hold both classes for an interval to be given."""
+from mammogan.training.validation import Pause, no_pause, probabilities
 
 
 def read_validation(
@@ -35,11 +31,13 @@ def read_validation(
 def reading_of(scores: Sequence[list[float]], images: Sequence[ShardImages], ranks: Ranks) -> CadReading:
     """Return how well the CAD reads positives and negatives, given what ``probabilities`` returned for both."""
     positive, negative = scores
-    low, high = _interval(positive, negative, [patient for own in images for patient in _patients(own, ranks)])
+    is_positive = np.repeat([True, False], [len(positive), len(negative)])
+    patients = [patient for own in images for patient in _patients(own, ranks)]
+    area = clustered_auc(is_positive, np.array(positive + negative), patients)
     return CadReading(
-        auc=auc(positive, negative),
-        auc_low=low,
-        auc_high=high,
+        auc=area.value,
+        auc_low=area.low,
+        auc_high=area.high,
         positives_right=sum(p > CALLED_POSITIVE for p in positive),
         positives=len(positive),
         negatives_right=sum(p <= CALLED_POSITIVE for p in negative),
@@ -50,22 +48,3 @@ def reading_of(scores: Sequence[list[float]], images: Sequence[ShardImages], ran
 def _patients(images: ShardImages, ranks: Ranks) -> list[str]:
     """Return the patient of each image in the order of ``probabilities``: rank after rank."""
     return [images.patients[i] for rank in range(ranks.size) for i in range(rank, len(images), ranks.size)]
-
-
-def _interval(positive: list[float], negative: list[float], patients: list[str]) -> tuple[float | None, float | None]:
-    """Return the 95% interval of the AUC from resampled patients; None where too few draws hold both classes."""
-    if auc(positive, negative) is None:
-        return None, None
-    label, score = np.repeat([1, 0], [len(positive), len(negative)]), np.array(positive + negative)
-    _, number = np.unique(patients, return_inverse=True)
-    count = int(number.max()) + 1
-    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=DRAWS)[:, number]
-    areas = [
-        roc_auc_score(label, score, sample_weight=weights)
-        for weights in drawn
-        if weights[label == 1].any() and weights[label == 0].any()
-    ]
-    if len(areas) < LEAST_DEFINED * DRAWS:
-        return None, None
-    low, high = np.quantile(areas, EDGES)
-    return float(low), float(high)

@@ -9,13 +9,13 @@ import pytest
 
 from mammogan.data.blobs.disc import best_disc
 from mammogan.data.shards.reader import Sample
-from mammogan.evaluation.bootstrap import Resampling
 from mammogan.evaluation.lesion.change_measures import DISC_MM, Insertion, RealBlob, count_blobs, measure_insertion
 from mammogan.evaluation.lesion.controls import ControlScore
 from mammogan.evaluation.lesion.summary import control_summary, insertion_summary, removal_summary, spread
 from mammogan.evaluation.phantom_truth import STEP, LesionTruth, Removal, compare_with_truth
 from mammogan.evaluation.predictions import Prediction
 from mammogan.evaluation.scores import Change, Scored
+from mammogan.statistics.bootstrap import Resampling
 
 SHAPE = (100, 80)
 SPACING = [1.0, 1.0]

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from trainings import write_vgg_weights
 
+from mammogan.data.shards.reader import Sample
 from mammogan.errors import UserError
+from mammogan.evaluation.beyond.originals import Originals
 from mammogan.evaluation.beyond.realism import (
     Features,
     flat_patches,
@@ -19,6 +21,13 @@ from mammogan.evaluation.beyond.realism import (
     psnr,
     ssim,
 )
+from mammogan.evaluation.beyond.sections.realism import (
+    Reference,
+    another_patients,
+    real_against_real,
+    realism_section,
+)
+from mammogan.workspace import Direction
 
 SIDE = 96
 BREAST = np.zeros((SIDE, SIDE), bool)
@@ -95,3 +104,29 @@ def test_random_features_are_named_as_such_the_same_at_every_call_and_given_weig
     (tmp_path / "other.pth").write_text("no weights")
     with pytest.raises(UserError, match="not a torch weight file"):
         Features(tmp_path / "other.pth")
+
+
+def originals(*patients: str) -> Originals:
+    """One image of each patient named, all different."""
+    return Originals(tuple(Sample(f"{n}", image(n), {"patient": of}) for n, of in enumerate(patients)))
+
+
+@pytest.mark.parametrize("patients", [("p1",), ("p1", "p1", "p1")])
+def test_real_against_real_of_one_patient_is_not_available_and_says_why(patients: tuple[str, ...]) -> None:
+    against = Reference(originals("v1", "v2"), Features())
+    looks = real_against_real(originals(*patients), against, Direction.REMOVE, 0)
+    section = realism_section([], [looks], "", True)
+    first, second, *_ = section.tables[0].table.rows[0].cells
+    assert (first.text, second.text) == ("n/a", "n/a") and "are one patient's" in first.why == second.why
+    (values,) = section.values["real_against_real"]
+    assert values["psnr_median"] is values["ssim_median"] is None and values["images"] == len(patients)
+    assert "are one patient's" in values["psnr_and_ssim_missing"]
+
+
+def test_real_against_real_compares_an_image_with_another_patients_alone() -> None:
+    assert another_patients(["p1", "p2", "p3", "p1"]) == [2, 0, 1, 2]
+    assert another_patients(["p1", "p1", "p2"]) == [2, 2, 1]
+    looks = real_against_real(
+        originals("p1", "p2", "p1"), Reference(originals("v1", "v2"), Features()), Direction.INSERT, 0
+    )
+    assert np.isfinite(looks.psnr).all() and not looks.unpaired

@@ -26,7 +26,6 @@ from mammogan.attack.generate import generate
 from mammogan.data.conversion.convert_cohort import convert_cohort
 from mammogan.data.shards.reader import Sample, read_shard
 from mammogan.errors import MissingInput, UserError
-from mammogan.evaluation.bootstrap import Resampling
 from mammogan.evaluation.evaluate import evaluate
 from mammogan.evaluation.examples import choose
 from mammogan.evaluation.lesion.summary import removal_summary
@@ -35,6 +34,7 @@ from mammogan.evaluation.predictions import Prediction
 from mammogan.evaluation.report.tables import escaped
 from mammogan.evaluation.scores import Scored, measure_change
 from mammogan.io.atomic import read_json, sha256
+from mammogan.statistics.bootstrap import Resampling
 from mammogan.workspace import Direction, Resolution, Workspace
 
 TALL = Resolution(128, 96)

@@ -10,11 +10,11 @@ import pytest
 from predictions_file import read_predictions
 from sklearn.metrics import roc_auc_score
 
-from mammogan.evaluation.bootstrap import Resampling
-from mammogan.evaluation.clustered import clustered_auc, clustered_share
 from mammogan.evaluation.predictions import Prediction, write_predictions
 from mammogan.evaluation.report.tables import interval_text, value_text
 from mammogan.evaluation.table1 import ROWS, Cases, fooled_by_density, mean_change, table1
+from mammogan.statistics.bootstrap import Resampling
+from mammogan.statistics.clustered import clustered_auc, clustered_share
 from mammogan.workspace import Direction
 
 # patient, label, probability of the real image, of its fake

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from typing import Any
 
@@ -12,7 +13,7 @@ from generators import save_gnet
 
 from mammogan.attack.config import GenerateConfig
 from mammogan.attack.plan import resolutions
-from mammogan.config import CadConfig, GanConfig
+from mammogan.config import CadConfig, ComputeConfig, GanConfig, LesionConfig, PenaltyConfig
 from mammogan.errors import UserError
 from mammogan.training.run.preflight import check_classes, check_shards
 from mammogan.workspace import Direction, Resolution, Workspace
@@ -28,6 +29,14 @@ from mammogan.workspace import Direction, Resolution, Workspace
         (CadConfig, {"epochs": 0}, "epochs 0: expected 1 or more"),
         (GanConfig, {"epochs": (0, 0, 0, 0, 0)}, "five caps"),
         (GanConfig, {"shear": 90.0}, "--shear 90"),
+        (CadConfig, {"lr_vnet": math.nan}, "lr_vnet nan: expected 0 or more"),
+        (LesionConfig, {"cells": 0, "pairs": 0}, "lesion.cells 0, lesion.pairs 0: expected 1 or more"),
+        (ComputeConfig, {"max_nonfinite": 0}, "compute.max_nonfinite 0: expected 1 or more"),
+        (ComputeConfig, {"loader_workers": -1}, "compute.loader_workers -1: expected 0 or more"),
+        (ComputeConfig, {"save_minutes": -1.0}, "compute.save_minutes -1.0: expected 0 or more"),
+        (ComputeConfig, {"save_minutes": math.nan}, "compute.save_minutes nan: expected 0 or more"),
+        (PenaltyConfig, {"k": -10.0}, "penalty.k -10.0: expected 0 or more"),
+        (PenaltyConfig, {"o": 1.0}, "penalty.o 1.0: expected 2 or more"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_with_its_range(kind: type[Any], wrong: dict[str, Any], said: str) -> None:

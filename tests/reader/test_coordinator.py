@@ -156,6 +156,29 @@ def test_a_link_is_renewed_and_revoked_from_the_terminal(process: Process) -> No
     assert again.http.get("/me").status_code == 403
 
 
+def test_a_new_link_and_a_revoked_one_leave_the_address_of_all_links(folder: ReadingFolder) -> None:
+    Served(folder, "https://reading.example.org").store.close()
+    before = links_of(folder)
+    told = serve(folder, "--new-link", "R1")
+    assert "R1: https://reading.example.org/enter/" in told.stdout, told.stderr
+    assert links_of(folder) == before | {"R1": told.stdout.split()[-1]} and links_of(folder)["R1"] != before["R1"]
+    assert serve(folder, "--revoke", "R1").returncode == 0
+    assert links_of(folder) == {name: link for name, link in before.items() if name != "R1"}
+
+
+def test_a_new_link_takes_the_address_that_the_options_give(folder: ReadingFolder) -> None:
+    Served(folder, "https://reading.example.org").store.close()
+    told = serve(folder, "--new-link", "R1", "--names", "other.example.org", "--port", "80")
+    assert "R1: http://other.example.org/enter/" in told.stdout, told.stderr
+    assert all(link.startswith("http://other.example.org/") for link in links_of(folder).values())
+
+
+def test_a_new_link_without_a_table_of_links_takes_the_address_of_the_options(folder: ReadingFolder) -> None:
+    Served(folder, "https://reading.example.org").store.close()
+    (folder.path / "links.csv").unlink()
+    assert "R1: http://127.0.0.1:8000/enter/" in serve(folder, "--new-link", "R1").stdout
+
+
 def refused(told: subprocess.CompletedProcess[str]) -> str:
     assert (told.returncode, "Traceback" in told.stderr) == (2, False), told.stderr
     return told.stderr

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from mammogan.errors import UserError
-from mammogan.evaluation.clustered import clustered_share, wilson
 from mammogan.reader.config import Unsure
 from mammogan.reader.observers import PRESETS, Ability, Observer
 from mammogan.reader.statistics.accuracy_tables import between_sessions, table3
@@ -21,6 +20,7 @@ from mammogan.reader.statistics.detection import detection_of
 from mammogan.reader.statistics.further_tables import agreement_table, detection_table, readers_as_sample, time_table
 from mammogan.reader.statistics.same_images import same_images_table
 from mammogan.reader.statistics.table import Table, Value, shown
+from mammogan.statistics.clustered import clustered_share, wilson
 
 Read = Callable[..., list[Answer]]
 NAMES = ("guesser", "skilled", "learner", "confused")

@@ -14,6 +14,8 @@ from trainings import CAD, EXACT, GAN, LESION
 
 from mammogan.data.shards.reader import ShardImages
 from mammogan.errors import UserError
+from mammogan.evaluation.critics import notice_of_weak_cad
+from mammogan.evaluation.table1 import Cases, table1
 from mammogan.io.records import write_record
 from mammogan.training.cad import train_cad
 from mammogan.training.cad_reading import reading_of
@@ -62,6 +64,28 @@ def test_a_cad_that_calls_all_one_class_is_weak_though_its_auc_is_high() -> None
 
 def test_one_patient_of_a_class_is_too_few_to_know() -> None:
     assert "over too few patients for an interval" in reading([0.9, 0.8], [0.1] * 40).weakness
+
+
+def test_three_patients_that_are_all_right_are_too_few_to_know_and_ten_are_not() -> None:
+    few, more = (reading([0.9] * 2 * patients, [0.1] * 40) for patients in (3, 10))
+    assert few.auc == 1.0 and "validation AUC 1.00, 95% interval 0.44 to 1.00" in few.weakness
+    assert more.weakness == "" and more.auc_low is not None and more.auc_low > 0.7
+
+
+@pytest.mark.parametrize("patients", [1, 10], ids=["one patient of cancer", "ten"])
+def test_a_report_judges_a_cad_by_the_rule_of_trainings(patients: int) -> None:
+    scores = [i / 1000 + (0.8 if i < 2 * patients else 0.1) for i in range(2 * patients + 40)]
+    own = [f"{'p' if i < 2 * patients else 'n'}{i // 2}" for i in range(len(scores))]
+    positive = np.arange(len(scores)) < 2 * patients
+    none = np.full(len(scores), np.nan)
+    table = table1(Cases(tuple(own), positive, np.array(scores), none, np.full(len(scores), "")), 0.5)
+    trained = reading(scores[: 2 * patients], scores[2 * patients :])
+    of_report = table["auc_real"]
+    assert (trained.auc, trained.auc_low, trained.auc_high) == (of_report.value, of_report.low, of_report.high)
+    said = notice_of_weak_cad(None, table)
+    assert bool(said) == bool(trained.weakness) == (patients == 1), "without an interval it is not known"
+    if said:
+        assert "On these mammograms the CAD is not known to read better than chance (AUC: 1.00, over too few" in said
 
 
 def finished_cad(workspace: Workspace, reading: dict[str, object] | None) -> Run:

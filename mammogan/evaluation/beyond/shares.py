@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mammogan.evaluation.clustered import clustered_share
-from mammogan.evaluation.figure import Bools, Figure, Floats
+from mammogan.statistics.clustered import clustered_share
+from mammogan.statistics.figure import Bools, Figure, Floats
 from mammogan.workspace import Direction
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from mammogan.data.blobs.blob_detector import blob_threshold
-from mammogan.evaluation.bootstrap import Resampling
-from mammogan.evaluation.clustered import clustered_share
-from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.lesion.controls import IDENTITY, NAMES, TWIN, ControlScore
 from mammogan.evaluation.phantom_truth import Removal
 from mammogan.evaluation.scores import Change, Scored
+from mammogan.statistics.bootstrap import Resampling
+from mammogan.statistics.clustered import clustered_share
+from mammogan.statistics.figure import Figure
 from mammogan.workspace import Direction
 
 GENERATOR = "generator"

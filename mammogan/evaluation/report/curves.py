@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from sklearn.metrics import roc_curve
 
-from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.report.plot_style import FAKE, HAIR, INK, INSERT, MUTED, REAL, REMOVE, drawing
 from mammogan.evaluation.table1 import Cases
+from mammogan.statistics.figure import Figure
 from mammogan.workspace import Direction
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.lesion.change_measures import DISC_MM
 from mammogan.evaluation.lesion.summary import GENERATOR
 from mammogan.evaluation.report.sections import Pictures
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, column_heads, column_title, figure_cell
 from mammogan.evaluation.report.tables import value_text
 from mammogan.evaluation.result import Result
+from mammogan.statistics.figure import Figure
 
 REMOVAL_ROWS = {
     "energy_near": (

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammogan.evaluation.figure import Figure
 from mammogan.io.atomic import replaced_atomically
 from mammogan.io.png_text import DESCRIPTION
+from mammogan.statistics.figure import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, column_heads, column_title, figure_cell
 from mammogan.evaluation.report.tables import NOT_GIVEN, notes, paper_columns
 from mammogan.evaluation.result import Result
 from mammogan.evaluation.table1 import PAPER, ROWS
+from mammogan.statistics.figure import Figure
 from mammogan.workspace import Direction
 
 Facts = dict[str, Any]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.report.tables import interval_text, value_text
 from mammogan.evaluation.result import Result
+from mammogan.statistics.figure import Figure
 
 
 @dataclass(frozen=True)

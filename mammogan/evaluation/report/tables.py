@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.result import Result
 from mammogan.evaluation.table1 import PAPER, ROWS
 from mammogan.io import tables
 from mammogan.io.atomic import write_json, write_text
+from mammogan.statistics.figure import Figure
 
 NOT_GIVEN = "–"
 CSV_COLUMNS = (

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mammogan.evaluation.clustered import clustered_auc
 from mammogan.reader.detector_scores import DetectorScore
 from mammogan.reader.key import KeyImage
 from mammogan.reader.readings import Readings
 from mammogan.reader.statistics.detection import detection
 from mammogan.reader.statistics.proportions import Share
 from mammogan.reader.statistics.table import Table, Value, with_interval
+from mammogan.statistics.clustered import clustered_auc
 
 FIGURES = {"originals recognised": "originals", "fakes recognised": "fakes", "d'": "d'", "AUC of the scores": "AUC"}
 """Figures with an interval, and how the columns of their limits begin."""

@@ -6,6 +6,7 @@ The links are in links.csv (mode 600), to be handed out one by one. Whoever has 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from pathlib import Path
 
@@ -24,6 +25,25 @@ COLUMNS = ("reader", "link")
 def hashed(token: str) -> bytes:
     """Return what is stored of a token, its sha256."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def address_in(folder: Path) -> str:
+    """Return the address with which the links of a folder's links.csv begin; empty where it has no links."""
+    found = [re.match(r"https?://[^/]+", link) for link in _links_of(folder / LINKS).values()]
+    return next((link[0] for link in found if link), "")
+
+
+def _links_of(file: Path) -> dict[str, str]:
+    """Read the links by name from links.csv; none where there is no such file."""
+    if not file.is_file():
+        return {}
+    try:
+        return {row["reader"]: row["link"] for row in tables.read_own_csv(file)}
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"{file} cannot be read; it needs the columns {', '.join(COLUMNS)}, separated by commas. Move it "
+            "away and start again: readers keep their links, and the coordinator gets a new one"
+        ) from error
 
 
 class Links:
@@ -69,17 +89,8 @@ class Links:
         return f"{self.address}{PATHS[name == COORDINATOR]}{token}"
 
     def _tokens(self) -> dict[str, str]:
-        """Read the tokens by name from links.csv; none where there is no such file."""
-        if not self._file.is_file():
-            return {}
-        try:
-            rows = tables.read_own_csv(self._file)
-            return {row["reader"]: row["link"].rpartition("/")[2] for row in rows}
-        except (KeyError, ValueError) as error:
-            raise UserError(
-                f"{self._file} cannot be read; it needs the columns {', '.join(COLUMNS)}, separated by commas. Move it "
-                "away and start again: readers keep their links, and the coordinator gets a new one"
-            ) from error
+        """Return the tokens by name, as links.csv has them."""
+        return {name: link.rpartition("/")[2] for name, link in _links_of(self._file).items()}
 
     def _write(self, tokens: dict[str, str]) -> None:
         links = [(name, self._link(name, token)) for name, token in tokens.items()]

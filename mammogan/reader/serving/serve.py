@@ -34,6 +34,9 @@ the next image appears. Stop the server with Ctrl-C; when it is started again, e
 on a disk of this machine. The server never opens the private key.
 """
 
+ADDRESS = ("host", "port", "names", "certificate")
+"""Options that say the address with which links begin."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -54,9 +57,10 @@ class Options:
     export: Path | None = None
     """Write all answers so far to this CSV file, without truth, and end. Also while a server runs."""
     new_link: str = ""
-    """Give this reader a new link, print it, and end; the old one ends at once. Also while a server runs."""
+    """Give this reader a new link, print it, and end; the old one ends at once. Also while a server runs. Links keep
+    the address that links.csv has, unless --host, --port, --names or --certificate is other than its default."""
     revoke: str = ""
-    """End this reader's link; the answers stay. Also while a server runs."""
+    """End this reader's link; the answers stay. Also while a server runs. The other links stay as with --new-link."""
 
 
 def execute(options: Options) -> int:
@@ -74,7 +78,7 @@ def execute(options: Options) -> int:
         if not database.is_file():
             raise UserError(f"{folder.path}: nobody has read yet; start the server once, without this option")
         store = Store(connect(database, plan))
-        _small_tasks(options, store, Links(folder.path, store, plan.readers, address(options)))
+        _small_tasks(options, store, Links(folder.path, store, plan.readers, _address_of_links(options, folder.path)))
         store.close()
         return 0
     return _serve(options, folder, plan)
@@ -170,6 +174,15 @@ def address(options: Options) -> str:
     elif ":" in host:
         host = f"[{host}]"
     return f"{scheme}://{host}" + ("" if options.port == usual else f":{options.port}")
+
+
+def _address_of_links(options: Options, folder: Path) -> str:
+    """Return the address of the options if they give one, else that of the folder's links, which a server wrote."""
+    from mammogan.reader.serving.links import address_in
+
+    given = any(getattr(options, name) != getattr(Options, name) for name in ADDRESS)
+    kept = "" if given or not (options.new_link or options.revoke) else address_in(folder)
+    return kept or address(options)
 
 
 def hosts(options: Options) -> frozenset[str]:

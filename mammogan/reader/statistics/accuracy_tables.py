@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mammogan.evaluation.clustered import design_effect, wilson
 from mammogan.reader.config import Unsure
 from mammogan.reader.key import MIXED_SESSIONS
 from mammogan.reader.statistics.answers import Answer, Label, Shown, decided, of_session, readers_of, sessions_of
@@ -15,6 +14,7 @@ from mammogan.reader.statistics.power import smallest_visible_change
 from mammogan.reader.statistics.proportions import Share, accuracy, compare, holm
 from mammogan.reader.statistics.published import CELLS, SUMMARY
 from mammogan.reader.statistics.table import Table, Value, with_interval
+from mammogan.statistics.clustered import design_effect, wilson
 
 GROUPS_OF_IMAGES: tuple[tuple[Shown, Label | None, str], ...] = (
     ("real", None, "all"),

@@ -11,9 +11,9 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from mammogan.evaluation.clustered import wilson
 from mammogan.reader.config import Unsure
 from mammogan.reader.statistics.answers import Answer
+from mammogan.statistics.clustered import wilson
 
 
 @dataclass(frozen=True)

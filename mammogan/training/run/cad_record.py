@@ -18,7 +18,8 @@ READING = "reading"
 
 @dataclass(frozen=True)
 class CadReading:
-    """How well a CAD reads the validation split at the probability models.networks.CALLED_POSITIVE."""
+    """How well a CAD reads mammograms. In its run's record: the validation split, at the probability
+    models.networks.CALLED_POSITIVE."""
 
     auc: float | None
     """None without both classes."""
@@ -37,17 +38,25 @@ class CadReading:
 
     @property
     def weakness(self) -> str:
-        """Why it is not known to read better than chance; empty if it is."""
+        """Why it is not known to read validation better than chance; empty if it is."""
+        return self.why_weak("validation ")
+
+    def why_weak(self, images: str = "") -> str:
+        """Return why it is not known to read better than chance; empty if it is.
+
+        It is known if the AUC's interval is above 0.5, and if it gets a positive and a negative right. Without an
+        interval it is not known. ``images`` says in the sentence which mammograms were read.
+        """
         reasons = []
         if self.auc_low is None or self.auc_high is None:
             area = "none can be given" if self.auc is None else f"{self.auc:.2f}, over too few patients for an interval"
-            reasons.append(f"validation AUC: {area}")
+            reasons.append(f"{images}AUC: {area}")
         elif self.auc_low <= 0.5:
-            reasons.append(f"validation AUC {self.auc:.2f}, 95% interval {self.auc_low:.2f} to {self.auc_high:.2f}")
+            reasons.append(f"{images}AUC {self.auc:.2f}, 95% interval {self.auc_low:.2f} to {self.auc_high:.2f}")
         for label in ("positive", "negative"):
             right, all_ = getattr(self, f"{label}s_right"), getattr(self, f"{label}s")
             if not right:
-                reasons.append(f"{right} of {all_} validation {label}s are called {label}")
+                reasons.append(f"{right} of {all_} {images}{label}s are called {label}")
         return "; ".join(reasons)
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from mammogan.evaluation.beyond.attacked import Attacked, Kind
 from mammogan.evaluation.beyond.deeper_run import DeeperRun, main_point
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.operating_points import OperatingPoint
 from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing, mark_interval
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
+from mammogan.statistics.figure import Figure
 from mammogan.workspace import Direction
 
 SAYS = (

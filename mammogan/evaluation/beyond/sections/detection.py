@@ -16,15 +16,15 @@ from mammogan.evaluation.beyond.attacked import Attacked
 from mammogan.evaluation.beyond.deeper_run import DeeperRun, main_point
 from mammogan.evaluation.beyond.detector_material import KeptDetectors, Material, attacked_training, images_of
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.clustered import clustered_share
 from mammogan.evaluation.detector import Detector, Images, check_disjoint
-from mammogan.evaluation.figure import Figure, Floats
 from mammogan.evaluation.forensics.giveaways import ARTEFACTS, NAMES, giveaways
 from mammogan.evaluation.forensics.measures import ForensicPair
 from mammogan.evaluation.predictions import Prediction
 from mammogan.evaluation.report.plot_style import FAKE, HAIR, REAL, drawing
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
 from mammogan.evaluation.scores import Scored
+from mammogan.statistics.clustered import clustered_share
+from mammogan.statistics.figure import Figure, Floats
 from mammogan.workspace import Direction
 
 SAYS = (

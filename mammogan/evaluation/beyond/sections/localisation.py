@@ -28,12 +28,12 @@ from mammogan.evaluation.beyond.localisation import (
 )
 from mammogan.evaluation.beyond.regions import ArchiveRegions, Regions, lesion_regions
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.clustered import clustered_share
-from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.phantom_truth import PhantomTruth, phantom_truth
 from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
 from mammogan.evaluation.victims.victim import HasLogits
+from mammogan.statistics.clustered import clustered_share
+from mammogan.statistics.figure import Figure
 from mammogan.workspace import Direction
 
 SAYS = (

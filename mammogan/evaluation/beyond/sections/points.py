@@ -18,8 +18,6 @@ from mammogan.evaluation.beyond.deeper_run import DeeperRun
 from mammogan.evaluation.beyond.section import Section, TitledTable
 from mammogan.evaluation.beyond.shares import Calls
 from mammogan.evaluation.calibration import Calibration, calibration
-from mammogan.evaluation.clustered import AucComparison, clustered_auc, compare_aucs
-from mammogan.evaluation.figure import Bools, Figure, Floats
 from mammogan.evaluation.operating_points import OperatingPoint
 from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
@@ -27,6 +25,8 @@ from mammogan.evaluation.score_plan import Scoring
 from mammogan.evaluation.scoring import scored
 from mammogan.evaluation.table1 import ROWS, Cases
 from mammogan.io.shell import shell_word
+from mammogan.statistics.clustered import AucComparison, clustered_auc, compare_aucs
+from mammogan.statistics.figure import Bools, Figure, Floats
 from mammogan.workspace import Direction, Workspace
 
 SAYS = (

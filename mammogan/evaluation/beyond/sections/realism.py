@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,24 +25,27 @@ from mammogan.evaluation.beyond.realism import (
     ssim,
 )
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.figure import Floats
 from mammogan.evaluation.forensics.measures import spectrum_slope
 from mammogan.evaluation.report.plot_style import FAKE, REAL, drawing
 from mammogan.evaluation.report.table_cells import Cell, Row, Table
 from mammogan.evaluation.victims.image_set import Pixels
+from mammogan.statistics.figure import Floats
 from mammogan.workspace import Direction
 
 SAYS = (
     "Within the breast only, since air flatters. PSNR and SSIM compare an image with its original; slope of the "
     "spectrum and noise in flat patches compare it with originals of the class that it pretends, and the AUC says how "
     "well that one number separates the two (0.5: not at all). The kernel distance (KID) compares sets of images. "
-    "Every row has real against real beside it: originals of other patients measured in the same way."
+    "Every row has real against real beside it: originals of other patients measured in the same way; n/a where all "
+    "are of one patient."
 )
 SAYS_NOT = (
     "A high PSNR does not say that a radiologist sees nothing, and a small kernel distance says only that these "
     "features see little. Features of the CAD would be circular: attacks are made to move them. Whether people notice "
     "is a reader study's question (docs/reading.md)."
 )
+ONE_PATIENT = "all originals of this class are one patient's, so none can be compared with another patient's"
+TOO_FEW = "a kernel distance needs two images on both sides"
 RANDOM = (
     "No weights were given (--vgg-weights), so the kernel distance uses random features: it sees texture and grey "
     "levels, and is no KID of the literature."
@@ -65,6 +68,8 @@ class Looks:
     distance: float | None
     """None if a set has only one image."""
     p: float | None
+    unpaired: str = ""
+    """Why images have no PSNR and SSIM; empty if they have."""
 
 
 def measure_realism(run: DeeperRun) -> Section:
@@ -75,9 +80,9 @@ def measure_realism(run: DeeperRun) -> Section:
     rows, nulls = [], []
     for direction in Direction:
         reference = others.subset(~others.of(direction))  # reals of the target class, of other patients
-        against = _Reference(reference, features)
+        against = Reference(reference, features)
         null = run.originals.subset(~run.originals.of(direction))
-        nulls.append(_null(null, against, direction, run.config.seed))
+        nulls.append(real_against_real(null, against, direction, run.config.seed))
         for attacked in attacks:
             chosen = attacked.made & run.originals.of(direction)
             if chosen.sum() > 1:
@@ -85,7 +90,7 @@ def measure_realism(run: DeeperRun) -> Section:
     return realism_section(rows, nulls, features.name, bool(run.config.vgg_weights))
 
 
-class _Reference:
+class Reference:
     """Real mammograms of one class: their numbers, and their features."""
 
     def __init__(self, originals: Originals, features: Features) -> None:
@@ -105,15 +110,33 @@ def _numbers(images: Pixels, originals: Pixels) -> tuple[Floats, Floats]:
     return np.array(slopes), np.array(noises)
 
 
-def _looks(attacked: Attacked, chosen: np.ndarray, against: _Reference, direction: Direction, seed: int) -> Looks:
+def _looks(attacked: Attacked, chosen: np.ndarray, against: Reference, direction: Direction, seed: int) -> Looks:
     images, originals = attacked.pixels[chosen], attacked.originals.pixels[chosen]
     return _compared(attacked.name, direction, images, originals, originals, against, seed)
 
 
-def _null(reals: Originals, against: _Reference, direction: Direction, seed: int) -> Looks:
-    """Measure originals of the test split as if they were an attack's: PSNR and SSIM to the next patient's."""
-    shifted = np.roll(reals.pixels, 1, axis=0)
-    return _compared("real against real", direction, reals.pixels, shifted, reals.pixels, against, seed)
+def real_against_real(reals: Originals, against: Reference, direction: Direction, seed: int) -> Looks:
+    """Measure originals of the test split as if they were an attack's: PSNR and SSIM to one of another patient.
+
+    Without another patient both are NaN.
+    """
+    partners = another_patients(reals.patients)
+    compared = reals.pixels if partners is None else reals.pixels[partners]
+    looks = _compared("real against real", direction, reals.pixels, compared, reals.pixels, against, seed)
+    if partners is not None:
+        return looks
+    nothing = np.full(len(reals), np.nan)
+    return replace(looks, psnr=nothing, ssim=nothing, unpaired=ONE_PATIENT)
+
+
+def another_patients(patients: Sequence[str]) -> list[int] | None:
+    """Return for each image the last one before it, in a circle, that is another patient's; None if all are one's."""
+    if len(set(patients)) < 2:
+        return None
+    return [
+        next(j % len(patients) for j in range(i - 1, i - len(patients), -1) if patients[j] != patient)
+        for i, patient in enumerate(patients)
+    ]
 
 
 def _compared(
@@ -122,7 +145,7 @@ def _compared(
     images: Pixels,
     compared: Pixels,
     originals: Pixels,
-    against: _Reference,
+    against: Reference,
     seed: int,
 ) -> Looks:
     """Compare ``images`` with ``compared`` one by one, and with the reference as a set."""
@@ -190,6 +213,7 @@ def _values(row: Looks) -> dict[str, Any]:
         "direction": str(row.direction),
         "images": len(row.psnr),
         **{f"{name}_median": _median(getattr(row, name)) for name in ("psnr", "ssim", "slope", "noise")},
+        "psnr_and_ssim_missing": row.unpaired,
         "slope_auc": row.slope_auc,
         "noise_auc": row.noise_auc,
         "kernel_distance": row.distance,
@@ -210,11 +234,13 @@ def _table(rows: Sequence[Looks]) -> Table:
 
 def _row(row: Looks) -> Row:
     cells = [
-        Cell(_text(_median(row.psnr), ".1f")),
-        Cell(_text(_median(row.ssim), ".4f")),
+        Cell(_text(_median(row.psnr), ".1f"), why=row.unpaired),
+        Cell(_text(_median(row.ssim), ".4f"), why=row.unpaired),
         Cell(_text(_median(row.slope), ".2f"), below=_text(row.slope_auc, ".2f")),
         Cell(_text(_median(row.noise), ".0f"), below=_text(row.noise_auc, ".2f")),
-        Cell(_text(row.distance, "+.4g"), below=f"p {_text(row.p, '.3f')}"),
+        Cell(
+            _text(row.distance, "+.4g"), below=f"p {_text(row.p, '.3f')}", why=TOO_FEW if row.distance is None else ""
+        ),
     ]
     return Row(Cell(row.attack), cells, "of" if row.attack == "real against real" else "")
 

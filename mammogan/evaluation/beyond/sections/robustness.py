@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from mammogan.evaluation.beyond.attack_sources import baseline_source
 from mammogan.evaluation.beyond.deeper_run import OWN, DeeperRun, main_point
 from mammogan.evaluation.beyond.section import Section, TitledTable
-from mammogan.evaluation.clustered import clustered_auc
-from mammogan.evaluation.figure import Figure
 from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing, mark_interval
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
 from mammogan.evaluation.victims.victim import NetworkVictim
 from mammogan.models.networks import Critic
+from mammogan.statistics.clustered import clustered_auc
+from mammogan.statistics.figure import Figure
 from mammogan.workspace import Direction
 
 SAYS = (

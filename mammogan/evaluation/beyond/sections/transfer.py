@@ -13,12 +13,12 @@ import numpy as np
 from mammogan.evaluation.beyond.deeper_run import DeeperRun, main_point
 from mammogan.evaluation.beyond.section import Section, TitledTable
 from mammogan.evaluation.beyond.shares import Calls
-from mammogan.evaluation.clustered import clustered_auc
-from mammogan.evaluation.figure import Bools, Figure, Floats
 from mammogan.evaluation.operating_points import OperatingPoint
 from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing, mark_interval
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, figure_cell
 from mammogan.evaluation.victims.kept_scores import KeptScores, Scorer
+from mammogan.statistics.clustered import clustered_auc
+from mammogan.statistics.figure import Bools, Figure, Floats
 from mammogan.workspace import Direction
 
 SAYS = (

@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mammogan.evaluation.calibration import calibration
-from mammogan.evaluation.clustered import auc_with_logit_interval, clustered_share, compare_aucs, design_effect, wilson
 from mammogan.evaluation.operating_points import operating_points
+from mammogan.statistics.clustered import auc_with_logit_interval, clustered_share, compare_aucs, design_effect, wilson
 
 PATIENTS = list("aabccdde")
 LABELS = np.array([1, 1, 1, 0, 0, 0, 0, 1], dtype=bool)

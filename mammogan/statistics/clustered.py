@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
-from mammogan.evaluation.figure import Bools, Figure, Floats
+from mammogan.statistics.figure import Bools, Figure, Floats
 
 Z95 = float(norm.ppf(0.975))
 

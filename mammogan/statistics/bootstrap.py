@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mammogan.evaluation.figure import Floats
+from mammogan.statistics.figure import Floats
 
 EDGES = (0.025, 0.975)
 FEWEST = 6
