@@ -47,6 +47,7 @@ from mammogan.data.shards.codec import Codec
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.errors import UserError
 from mammogan.io import terminal
+from mammogan.io.own_files import in_folders
 from mammogan.io.private import make_private_folder, open_lock
 from mammogan.workspace import Resolution, Workspace
 
@@ -145,7 +146,7 @@ def _refuse_other_settings(
         for folder in folders:
             folder.check(changed)
     ours = {folder.path for folder in folders}
-    for other in workspace.root.glob(f"shards/*/{SETTINGS}"):
+    for other in in_folders(workspace.root, "shards/*", SETTINGS):
         held = read_settings(other)
         if other.parent not in ours and not _may_differ_by_additions(held, folders[0].settings):
             raise UserError(

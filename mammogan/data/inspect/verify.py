@@ -17,6 +17,7 @@ from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.shards.reader import read_facts, read_pixels
 from mammogan.errors import UserError
 from mammogan.io import atomic
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import Shape, read_record
 from mammogan.io.terminal import track
 from mammogan.workspace import LABELS, SPLITS, Resolution
@@ -84,9 +85,10 @@ def _unindexed_tars(index: ShardIndex) -> Iterator[str]:
 
 def record_faults(folder: Path, shape: Shape, names: str = "*.json") -> Iterator[str]:
     """Yield the faults of the JSON records in a folder; all should have this shape."""
-    for path in sorted(folder.glob(names)):
+    for path in sorted(folder.glob(names)) if "*" in names else [folder / names]:
         try:
-            read_record(path, shape)
+            if file_exists(path):
+                read_record(path, shape)
         except UserError as error:
             yield str(error)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from mammogan.errors import UserError
 from mammogan.io import tables
 from mammogan.io.atomic import PRIVATE
+from mammogan.io.own_files import file_exists
 from mammogan.reader.serving.store import Store
 
 LINKS = "links.csv"
@@ -70,7 +71,7 @@ class Links:
 
     def _tokens(self) -> dict[str, str]:
         """Read the tokens by name from links.csv; none where there is no such file."""
-        if not self._file.is_file():
+        if not file_exists(self._file):
             return {}
         try:
             rows = tables.read_own_csv(self._file)
