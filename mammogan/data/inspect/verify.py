@@ -15,6 +15,7 @@ from mammogan.data.dicom.header_facts import CLAIMS
 from mammogan.data.shards.codec import MEMBER, codec_of
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.shards.reader import read_facts, read_pixels
+from mammogan.data.shards.wids_index import wids_faults
 from mammogan.errors import UserError
 from mammogan.io import atomic
 from mammogan.io.own_files import file_exists
@@ -69,6 +70,7 @@ def verify(folder: Path) -> list[str]:
         return [f"{folder}: {error}"]
     faults = list(_unindexed_tars(index)) + list(_wrong_counts(index))
     faults += record_faults(folder, SETTINGS, "settings.json")
+    faults += wids_faults(index)
     faults += record_faults(folder / ".done", MARKER)
     facts: list[dict[str, Any]] = []
     for shard in track(index.shards, len(index.shards), f"shards {index.resolution} checked"):
