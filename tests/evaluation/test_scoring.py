@@ -133,6 +133,12 @@ def test_what_stands_in_the_place_of_a_record_is_never_taken_for_work_to_be_done
         evaluate(ready, CONFIG)
 
 
+def test_a_record_of_something_else_in_the_place_of_the_cads_done_json_is_refused(ready: Workspace) -> None:
+    write_record(Run(ready.cad_run(SMALL)).done, {"resolutions": [str(SMALL)], "columns": []})
+    with pytest.raises(UserError, match=r"done.json is damaged: it is another record than that of a finished train"):
+        evaluate(ready, CONFIG)
+
+
 def test_the_report_waits_for_all_shards(ready: Workspace) -> None:
     first, *_ = plan(ready, SMALL, CONFIG)
     score_shard(first)

@@ -11,7 +11,7 @@ from mammogan.errors import UserError
 from mammogan.io.atomic import sha256
 from mammogan.io.own_files import file_exists
 from mammogan.io.provenance import made_by, write_provenance_beside
-from mammogan.io.records import read_record, read_yaml_record, write_record, write_yaml_record
+from mammogan.io.records import DamagedRecord, read_record, read_yaml_record, write_record, write_yaml_record
 from mammogan.io.temporary import remove_abandoned, remove_abandoned_of
 from mammogan.workspace import EXPORTED, Direction
 
@@ -40,6 +40,8 @@ REMEDY = (
 """What to do about a damaged config.yaml."""
 CHECKPOINTS = "checkpoints_sha256"
 """Name of the sha256 of the checkpoints in done.json, by file name."""
+OF_DONE = ("epochs", "lesions", CHECKPOINTS)
+"""What done.json has, at least one of them: trainings their epochs, a bank its lesions."""
 DONE_AGAIN = "Delete it and repeat the training's command, which ends at once and writes it again"
 STARTED_FROM = ("start_sha256", "start_shards_sha256")
 """What is recorded of the weights of another training that this one began with: their sha256, and the fingerprint of
@@ -205,9 +207,14 @@ class Run:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What done.json says of the finished training; empty if it is not finished. Raises UserError if it is
-        damaged."""
-        return read_record(self.done, None, DONE_AGAIN) if file_exists(self.done) else {}
+        """What done.json says of the finished training; empty if it is not finished. Raises UserError if it is damaged,
+        or another record in its place."""
+        if not file_exists(self.done):
+            return {}
+        held = read_record(self.done, None, DONE_AGAIN)
+        if not held.keys() & set(OF_DONE):
+            raise DamagedRecord(self.done, "it is another record than that of a finished training", DONE_AGAIN)
+        return held
 
     def finish(self, facts: dict[str, Any]) -> None:
         """Write done.json, which marks the run as complete, with the sha256 of the checkpoints that are its result."""
