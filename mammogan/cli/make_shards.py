@@ -119,7 +119,7 @@ def outdated(options: Options, digest: Digest) -> str:
     workspace = Workspace(options.workspace)
     held = {size: workspace.shards(Resolution.parse(size)) / SETTINGS for size in options.resolution}
     salt = options.salt_file or workspace.salt
-    if not (options.cohort.is_file() and salt.is_file() and any(map(file_exists, held.values()))):
+    if not (options.cohort.is_file() and file_exists(salt) and any(map(file_exists, held.values()))):
         return ""
     rows = read_cohort(options.cohort, options.of_fold)
     divided, names = division(rows, options.seed, options.of_fold), Pseudonyms(load_salt(salt))
