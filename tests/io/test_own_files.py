@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from in_place_of_a_file import IN_PLACE, ordinary_user, put_in_place
 
+from mammogan.data.phantom.origin import cohort_folder
 from mammogan.errors import UserError
+from mammogan.evaluation.critics import notices_of_dead_critics
 from mammogan.io.own_files import file_exists
 
 
@@ -48,3 +50,26 @@ def test_a_pipe_and_a_closed_folder_are_no_absence_either(folder: Path) -> None:
             file_exists(folder / "index.json")
         with pytest.raises(UserError, match=r"Permission denied: .*closed/index\.json\. "):
             file_exists(folder / "closed/index.json")
+
+
+def test_a_phantom_whose_record_is_a_broken_link_is_not_taken_for_a_patient(folder: Path) -> None:
+    (folder / "dicom").mkdir()
+    (folder / "truth.json").write_text("{}")
+    assert cohort_folder(folder / "dicom", "truth.json") == folder
+    put_in_place(folder / "truth.json", "a link to nothing")
+    with pytest.raises(UserError, match=IN_PLACE["a link to nothing"]):
+        cohort_folder(folder / "dicom", "truth.json")
+    (folder / "patients").mkdir(mode=0)
+    (folder / "truth.json").unlink()
+    with ordinary_user():
+        assert cohort_folder(folder / "patients", "truth.json") is None
+
+
+def test_a_log_that_a_folder_replaces_does_not_pass_for_a_training_that_never_watched_its_critic(
+    tmp_path: Path,
+) -> None:
+    made = [{"run": "gan", "epoch": 1}]
+    assert notices_of_dead_critics(tmp_path, made) == []
+    (tmp_path / "gan/metrics.jsonl").mkdir(parents=True)
+    with pytest.raises(UserError, match=IN_PLACE["a folder"]):
+        notices_of_dead_critics(tmp_path, made)
