@@ -5,6 +5,7 @@ This module imports nothing heavy.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -125,7 +126,7 @@ class Workspace:
     def run(self, name: str) -> Path:
         """Return a run's folder. In a folder with exported models, it is the exported model of that name."""
         exported = self.root / name
-        return exported if (exported / EXPORTED).is_file() else self.root / "runs" / name
+        return exported if _is_in(exported, EXPORTED) else self.root / "runs" / name
 
     def cad_run(self, resolution: Resolution) -> Path:
         """Return the run folder of the CAD."""
@@ -164,5 +165,18 @@ class Workspace:
 
     def resolutions(self) -> list[Resolution]:
         """Return the resolutions that have finished shards, highest first."""
-        found = [Resolution.parse(index.parent.name) for index in self.root.glob("shards/*x*/index.json")]
+        folders = [folder for folder in self.root.glob("shards/*x*") if _is_in(folder, "index.json")]
+        found = [Resolution.parse(folder.name) for folder in folders]
         return sorted(found, reverse=True)
+
+
+def _is_in(folder: Path, name: str) -> bool:
+    """Return whether something has this name in a folder, even if it is a broken link or may not be looked at: whoever
+    reads it says so, while what is passed over would count as never made."""
+    try:
+        os.lstat(folder / name)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True

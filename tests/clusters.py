@@ -48,7 +48,7 @@ def ready_workspace(root: Path) -> Workspace:
         "shards": [],
     }
     atomic.write_json(workspace.shards(size) / "index.json", index)
-    atomic.write_json(workspace.cad_run(size) / "done.json", {})
+    atomic.write_json(workspace.cad_run(size) / "done.json", {"epochs": 1})
     return workspace
 
 

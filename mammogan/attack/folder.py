@@ -20,6 +20,7 @@ from mammogan.data.shards.index import INDEX, REMEDY, SCHEMA, SHARD, IndexedShar
 from mammogan.data.shards.marked_folder import DONE, MarkedFolder
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import file_version
+from mammogan.io.own_files import file_exists
 from mammogan.io.provenance import made_by
 from mammogan.io.records import DamagedRecord, Misfit, check_shape
 from mammogan.io.shell import shell_word
@@ -82,7 +83,7 @@ class AdversarialFolder:
         if entry["name"] != name:
             raise DamagedRecord(marker, f"it is the record of {entry['name']}", MADE_AGAIN)
         tar = self.path / name
-        return entry if tar.is_file() and tar.stat().st_size == entry["bytes"] else None
+        return entry if file_exists(tar) and tar.stat().st_size == entry["bytes"] else None
 
     def entries(self) -> list[Entry]:
         """Return the entries of all finished shards, in order of split, then direction, then number."""
@@ -95,7 +96,7 @@ class AdversarialFolder:
 
     def write_index(self, shards: Sequence[Entry]) -> bool:
         """Write index.json for these shards. Return False, without writing, if it already lists exactly these."""
-        if self.index.is_file() and _entries(self.path, file_version(self.index)) == list(shards):
+        if file_exists(self.index) and _entries(self.path, file_version(self.index)) == list(shards):
             return False
         index = {
             "schema": SCHEMA,
@@ -123,7 +124,7 @@ class AdversarialFolder:
         return found
 
     def _indexed(self, split: str) -> list[Entry]:
-        if not self.index.is_file():
+        if not file_exists(self.index):
             return []
         return [entry for entry in _entries(self.path, file_version(self.index)) if entry["split"] == split]
 

@@ -11,6 +11,7 @@ from mammogan.config import GENERATOR, LESION_GENERATORS
 from mammogan.data.shards.index import IndexedShard, ShardIndex
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import Digest, sha256
+from mammogan.io.own_files import file_exists
 from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say
 from mammogan.training.run.cad_source import cad_source
@@ -112,7 +113,7 @@ def _find_generator(
     none."""
     run = models.gan_run(resolution, direction)
     path = choose_checkpoint(run, which)
-    if not path.is_file():
+    if not file_exists(path):
         if which not in ("best", "newest"):
             raise MissingInput(f"no checkpoint {path}; train first, or name another")
         objective = "" if models.objective == "study" else f" --objective {models.objective}"

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.io.atomic import PRIVATE, write_text
+from mammogan.io.own_files import file_exists
 from mammogan.io.png_text import DESCRIPTION, NOTICE
 from mammogan.io.private import make_private_folder, read_private
 from mammogan.io.temporary import temporary
@@ -49,7 +50,7 @@ class SigningKey:
     def of(cls, workspace: Workspace) -> SigningKey:
         """Return the workspace's key; it is made if there is none. Of several processes that make one, one wins."""
         path = key_file(workspace)
-        if not path.is_file():
+        if not file_exists(path):
             make_private_folder(path.parent)
             own = temporary(path)
             write_text(own, secrets.token_hex(32) + "\n", PRIVATE)
@@ -65,7 +66,7 @@ class SigningKey:
     def there(cls, workspace: Workspace) -> SigningKey | None:
         """Return the workspace's key, or None if it has none."""
         path = key_file(workspace)
-        return cls(read_private(path).strip()) if path.is_file() else None
+        return cls(read_private(path).strip()) if file_exists(path) else None
 
 
 def key_file(workspace: Workspace) -> Path:

@@ -27,6 +27,7 @@ from mammogan.data.shards.codec import PNG_START, decode
 from mammogan.data.shards.index import INDEX
 from mammogan.errors import UserError
 from mammogan.io.atomic import file_version, is_file, sha256
+from mammogan.io.own_files import file_exists, in_folders
 from mammogan.io.records import read_record
 from mammogan.workspace import Workspace
 
@@ -179,16 +180,20 @@ def _of_shard(path: Path, own: Workspace | None) -> Finding:
 
 def _indexes(path: Path, own: Workspace | None) -> Iterator[dict[str, Any]]:
     """Yield the index beside a shard, and those of the workspace."""
-    found = [path.parent / INDEX, *(sorted(own.root.glob(f"adversarial*/*/{INDEX}")) if own else [])]
+    found = [path.parent / INDEX, *_of_shards(own)]
     for index in dict.fromkeys(found):
-        if is_file(index):
+        if file_exists(index):
             yield read_record(index)
 
 
 def _listed_pngs(own: Workspace | None) -> dict[str, str]:
     """Return the sha256 of every adversarial PNG by its key, as the workspace's indexes have it."""
-    indexes = sorted(own.root.glob(f"adversarial*/*/{INDEX}")) if own else []
-    return _pngs_in(tuple((index, file_version(index)) for index in indexes))
+    return _pngs_in(tuple((index, file_version(index)) for index in _of_shards(own)))
+
+
+def _of_shards(own: Workspace | None) -> list[Path]:
+    """Return the indexes of a workspace's adversarial shards."""
+    return in_folders(own.root, "adversarial*/*", INDEX) if own else []
 
 
 @functools.lru_cache(maxsize=4)
@@ -206,6 +211,6 @@ def _pngs_in(indexes: tuple[tuple[Path, tuple[int, ...]], ...]) -> dict[str, str
 def _listed_dicoms(path: Path, own: Workspace | None) -> Iterator[dict[str, Any]]:
     """Yield the entries of the index beside a DICOM file, else those of the workspace's folders of DICOM files."""
     beside = path.parent / INDEX
-    found = [beside] if is_file(beside) else sorted(own.root.glob(f"adversarial*/*/dicom*/{INDEX}")) if own else []
+    found = [beside] if file_exists(beside) else in_folders(own.root, "adversarial*/*/dicom*", INDEX) if own else []
     for index in found:
         yield from read_record(index).get("files", ())

@@ -26,7 +26,7 @@ from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Call
 from mammogan.evaluation.score_plan import ScoreTask, scorings, settings_of_report, withdraw_report
 from mammogan.io.atomic import Digest, sha256
-from mammogan.io.options import Flat, Grouped, run
+from mammogan.io.options import Flat, Grouped, Internal, run
 from mammogan.io.records import read_record
 from mammogan.io.terminal import say
 from mammogan.study.outdated import first_of, other_options
@@ -45,7 +45,7 @@ class Options:
     only_original: bool = False
     """Score the original mammograms alone, in this process, and say AUC, sensitivity and specificity: no generators and
     no adversarial mammograms are needed. The probabilities go to originals-<resolution>.csv in the report's folder."""
-    share: str = ""
+    share: Internal[str] = ""
     """K/N: score every N-th shard, starting with the K-th (counted from 1), in this process and without a report. If
     one shard fails, the others are still scored. Each task of a study's array does this; the same command without
     --share completes the work."""

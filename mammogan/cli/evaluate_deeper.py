@@ -3,6 +3,7 @@
     mammogan evaluate-deeper --workspace work
     mammogan evaluate-deeper --workspace work --images 20 --baseline noise=256 pgd-l2=256
     mammogan evaluate-deeper --workspace work --section points attacks
+    mammogan evaluate-deeper --workspace work --cad their/run    if mammogan evaluate was given the same
 
 Which attack fools whom, at which threshold, where, how visibly, and who notices? mammogan generate and mammogan
 evaluate have to have run. The page goes to WORKSPACE/report/beyond/<size>/beyond.html, all numbers to evaluation.json

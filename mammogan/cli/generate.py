@@ -28,7 +28,7 @@ from mammogan.cluster.launch import launch_array, on_requested_device
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Call, Series
 from mammogan.io.atomic import Digest, sha256
-from mammogan.io.options import Flat, Grouped, run
+from mammogan.io.options import Flat, Grouped, Internal, run
 from mammogan.io.terminal import say
 from mammogan.study.outdated import first_of
 from mammogan.study.shares import share_of, work_through
@@ -44,7 +44,7 @@ class Options:
     """YAML file with values for these options."""
     generation: Flat[GenerateConfig] = field(default=GenerateConfig())
     export: Flat[DicomConfig] = field(default=DicomConfig())
-    share: str = ""
+    share: Internal[str] = ""
     """K/N: make every N-th of all shards, starting with the K-th (counted from 1), in this process and without an
     index. If one shard fails, the others are still made. Each task of a study's array does this; the same command
     without --share completes the work."""

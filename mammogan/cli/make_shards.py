@@ -47,6 +47,7 @@ from mammogan.data.shards.index import ADDITIONS
 from mammogan.errors import SOME_LEFT_OUT
 from mammogan.io.atomic import Digest
 from mammogan.io.options import run
+from mammogan.io.own_files import file_exists
 from mammogan.io.shell import shell_word
 from mammogan.study.outdated import other_options
 from mammogan.workspace import Resolution, Workspace
@@ -118,13 +119,13 @@ def outdated(options: Options, digest: Digest) -> str:
     workspace = Workspace(options.workspace)
     held = {size: workspace.shards(Resolution.parse(size)) / SETTINGS for size in options.resolution}
     salt = options.salt_file or workspace.salt
-    if not (options.cohort.is_file() and salt.is_file() and any(map(Path.is_file, held.values()))):
+    if not (options.cohort.is_file() and file_exists(salt) and any(map(file_exists, held.values()))):
         return ""
     rows = read_cohort(options.cohort, options.of_fold)
     divided, names = division(rows, options.seed, options.of_fold), Pseudonyms(load_salt(salt))
     mammograms = pseudonymous(rows, options.cohort, workspace, names, options.seed, folders_of(workspace, divided))
     settings = settings_of(of_cohort(mammograms), divided, **conversion(options))
-    found = [read_settings(file) for file in held.values() if file.is_file()]
+    found = [read_settings(file) for file in held.values() if file_exists(file)]
     differing = {name: values for one in found for name, values in differences(one, settings).items()}
     if "split" in differing and (why := other_fold(*differing["split"])):
         return why

@@ -31,6 +31,7 @@ from mammogan.io.atomic import Digest
 from mammogan.io.options import Grouped, run
 from mammogan.io.structure import Values, merged
 from mammogan.io.terminal import say
+from mammogan.study.given_cad import record_given_cad
 from mammogan.study.pipeline import StudyPlan
 from mammogan.study.run_local import run as run_stages
 from mammogan.study.settings import read_sections
@@ -94,6 +95,7 @@ def execute(options: Options) -> int:
     say(tree(stages, lambda stage: plan_state(stage, stages, done)))
     if not options.cluster.dry_run:
         check_writable(folder)
+        record_given_cad(workspace, options.cad)
     if backend.name == "slurm":
         return on_slurm(stages, done, options, plan.hashes.of)
     if options.cluster.dry_run:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mammogan.io.own_files import file_exists
 from mammogan.statistics.figure import Figure
 from mammogan.training.run.cad_record import CadReading, notice
 from mammogan.training.run.metrics_log import damaged_lines, read_events
@@ -53,6 +54,8 @@ def notices_of_dead_critics(runs: Path, generators: Iterable[Facts]) -> list[str
 
 
 def _notice(run: Run, finished: int) -> str:
+    if not file_exists(run.metrics):
+        return ""
     events = read_events(run.metrics)
     watched = [event for event in events if isinstance(event.get("critic_alive"), bool)]
     own = [event["critic_alive"] for event in watched if event.get("epoch") == finished - 1]

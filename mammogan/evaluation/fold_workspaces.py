@@ -10,6 +10,7 @@ from mammogan.data.cohort.folds import Fold
 from mammogan.data.cohort.workspace_table import REMEDY, rows_by_key
 from mammogan.data.conversion.fold_of_shards import division_of
 from mammogan.errors import MissingInput, UserError
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import DamagedRecord, read_yaml_record
 from mammogan.workspace import Workspace
 
@@ -34,7 +35,7 @@ class FoldWorkspace:
     def read(cls, path: Path) -> FoldWorkspace:
         """Read a workspace. Raise MissingInput if it has no table, UserError if a patient is in two splits."""
         workspace = Workspace(path)
-        if not workspace.cohort.is_file():
+        if not file_exists(workspace.cohort):
             raise MissingInput(f"{path} is no workspace of a fold: expected {workspace.cohort}")
         rows = list(rows_by_key(workspace.cohort).values())
         if missing := [name for name in ("patient", "label", "split") if name not in rows[0]]:

@@ -16,6 +16,7 @@ from typing import Any
 from mammogan.data.cohort.workspace_table import REMEDY, row_of, rows_by_key
 from mammogan.data.phantom.origin import cohort_folder
 from mammogan.io.atomic import file_version
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import DamagedRecord, Misfit, check_shape, parse_record
 
 
@@ -24,7 +25,7 @@ class PhantomRecord:
 
     def __init__(self, cohort: Path) -> None:
         self._cohort = cohort
-        self._rows = rows_by_key(cohort) if cohort.is_file() else {}
+        self._rows = rows_by_key(cohort) if file_exists(cohort) else {}
         self._folders: dict[Path, Path | None] = {}
         self._truth_files: dict[Path, _TruthFile] = {}
 

@@ -13,11 +13,12 @@ import numpy as np
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.evaluation.fold_workspaces import by_seed
-from mammogan.evaluation.predictions import COLUMNS, Prediction
+from mammogan.evaluation.predictions import Prediction, read_predictions
 from mammogan.evaluation.report.tables import escaped, interval_text, value_text
 from mammogan.evaluation.table1 import ROWS, Cases, table1
 from mammogan.io import tables
 from mammogan.io.atomic import sha256, write_json, write_text
+from mammogan.io.own_files import file_exists
 from mammogan.io.provenance import made_by
 from mammogan.io.shell import shell_word
 from mammogan.statistics.figure import Figure
@@ -140,14 +141,12 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _columns(workspace: Workspace) -> dict[str, list[Prediction]]:
     """Return the predictions of each column of a fold's report."""
     path = predictions_of(workspace.root)
-    if not (workspace.report / "done.json").is_file() or not path.is_file():
+    if not file_exists(workspace.report / "done.json") or not file_exists(path):
         raise MissingInput(
             f"{workspace.root} is not evaluated; run\n  mammogan evaluate --workspace {shell_word(workspace.root)}"
         )
     found: dict[str, list[Prediction]] = {}
-    for row in tables.read_own_csv(path):
-        held: dict[str, Any] = {name: row[name] for name in COLUMNS} | {"probability": float(row["probability"])}
-        prediction = Prediction(**held)
+    for prediction in read_predictions(path):
         found.setdefault(f"{prediction.resolution}, {prediction.objective}", []).append(prediction)
     return found
 

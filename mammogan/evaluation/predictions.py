@@ -1,13 +1,15 @@
-"""Write the CAD's prediction for each mammogram: the rows of predictions.csv."""
+"""Write and read the CAD's prediction for each mammogram: the rows of predictions.csv."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mammogan.io import tables
+from mammogan.io.records import DamagedRecord
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,19 @@ class Prediction:
     """The true class; for an adversarial mammogram, the flipped label."""
     probability: float
     kind: str
-    """real or adversarial."""
+    """original or adversarial."""
     direction: str = ""
-    """remove or insert; empty for real mammograms."""
+    """remove or insert; empty for originals."""
     source_key: str = ""
-    """Key of the original of an adversarial mammogram; empty for real mammograms."""
+    """Key of the original of an adversarial mammogram; empty for originals."""
     split: str = "test"
     objective: str = "study"
     """Objective of the generators of the column that this row belongs to."""
+
+    @classmethod
+    def of_record(cls, values: Mapping[str, Any]) -> Prediction:
+        """Build a prediction from its fields as they were written; earlier versions called an original real."""
+        return cls(**{**values, "kind": "original" if values["kind"] == "real" else values["kind"]})
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Prediction))
@@ -37,3 +44,16 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Prediction))
 def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
     """Write predictions.csv. Probabilities are written so that reading them returns the same float."""
     tables.write(path, COLUMNS, (dataclasses.astuple(row) for row in rows))
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """Read predictions.csv. Raise UserError if it is damaged."""
+    try:
+        rows = [{name: row[name] for name in COLUMNS} for row in tables.read_own_csv(path)]
+        found = [Prediction.of_record(row | {"probability": float(row["probability"])}) for row in rows]
+        if wrong := {row.kind for row in found} - {"original", "adversarial"}:
+            raise ValueError(f"kind {wrong.pop()!r}")
+    except (KeyError, ValueError) as error:
+        why = f"it is no table of predictions ({error})"
+        raise DamagedRecord(path, why, "Repeat mammogan evaluate, which writes it again") from None
+    return found

@@ -18,6 +18,7 @@ from mammogan.evaluation.lesion.control_task import CONTROLS, ControlTask
 from mammogan.evaluation.phantom_record import phantom_record
 from mammogan.evaluation.scores_file import read_kept
 from mammogan.io.atomic import Digest, sha256
+from mammogan.io.own_files import file_exists
 from mammogan.io.shell import shell_word
 from mammogan.training.run.cad_source import CadSource, cad_source
 from mammogan.training.run.checkpoint_files import run_of, trained_on
@@ -192,7 +193,7 @@ def find_identity(models: Workspace, resolution: Resolution) -> Path | None:
     """Return the checkpoint of the removing generator after its identity phase, trained to change nothing; None if not
     kept."""
     kept = models.gan_run(resolution, Direction.REMOVE) / "checkpoints" / "identity.pt"
-    return kept if kept.is_file() else None
+    return kept if file_exists(kept) else None
 
 
 def scorings(workspace: Workspace, config: EvaluateConfig, digest: Digest = sha256) -> list[Scoring]:
@@ -242,7 +243,9 @@ def _missing(view: Workspace, split: str) -> MissingInput:
 
 def withdraw_report(workspace: Workspace, split: str) -> None:
     """Delete done.json, so that no report counts as complete while new scores are made; its pages are kept."""
-    (report_folder(workspace, split) / "done.json").unlink(missing_ok=True)
+    done = report_folder(workspace, split) / "done.json"
+    if file_exists(done):
+        done.unlink(missing_ok=True)
 
 
 NOT_IN_REPORT = ("resolution", "objective", "models", "cad", "batch", "device")

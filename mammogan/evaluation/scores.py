@@ -39,8 +39,8 @@ class Scored:
         """The inverse of dataclasses.asdict; numbers survive JSON exactly."""
         fake, blob = values["fake"], values["blob"]
         return cls(
-            Prediction(**values["real"]),
-            Prediction(**fake) if fake else None,
+            Prediction.of_record(values["real"]),
+            Prediction.of_record(fake) if fake else None,
             values["density"],
             Change.from_json(values["change"]) if values["change"] else None,
             ForensicPair.from_json(values["forensics"]) if values["forensics"] else None,
@@ -118,7 +118,7 @@ def predict(sample: Sample, resolution: str, probability: float, objective: str 
         patient=facts["patient"],
         label=facts["label"],
         probability=probability,
-        kind="adversarial" if "direction" in facts else "real",
+        kind="adversarial" if "direction" in facts else "original",
         direction=facts.get("direction", ""),
         source_key=facts.get("source_key", ""),
         split=facts["split"],

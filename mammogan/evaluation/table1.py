@@ -66,7 +66,7 @@ class Cases:
     def pair(cls, predictions: Sequence[Prediction], density: Mapping[str, str] | None = None) -> Cases:
         """Build the cases of one resolution from its predictions; adversarial rows find their originals by
         source_key."""
-        real = [p for p in predictions if p.kind == "real"]
+        real = [p for p in predictions if p.kind == "original"]
         after = {p.source_key: p.probability for p in predictions if p.kind == "adversarial"}
         return cls(
             tuple(p.patient for p in real),

@@ -49,6 +49,15 @@ Grouped = Annotated[T, tyro.conf.OmitArgPrefixes, _Beside()]
 """A field like a Flat one, whose options are shown as a group of their own with the class's docstring. They have no
 nested ones."""
 
+
+@dataclass(frozen=True)
+class _Unshown:
+    """Marks a field that --help leaves out."""
+
+
+Internal = Annotated[T, _Unshown()]
+"""A field whose option this package gives to its own processes: it works like any other, and --help leaves it out."""
+
 MARKERS = (tyro.conf.EnumChoicesFromValues, tyro.conf.HelptextFromCommentsOff, tyro.conf.DisallowNone)
 PLACEHOLDER = re.compile(r"YOUR_[A-Z]")
 """Beginning of what a user must replace in slurm/example.yaml."""
@@ -100,7 +109,7 @@ def parse(options: type[T], words: Sequence[str], description: str | None = None
 
 def _reflow(options: type) -> None:
     """Give tyro the text under each field as one line, which it breaks at the terminal's width: of itself it keeps most
-    line ends of the source."""
+    line ends of the source. Internal fields are taken out."""
     source = ast.parse(textwrap.dedent(inspect.getsource(options))).body[0]
     hints = get_type_hints(options, include_extras=True)
     for field, text in pairwise(source.body if isinstance(source, ast.ClassDef) else ()):
@@ -108,6 +117,8 @@ def _reflow(options: type) -> None:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
                 described = tyro.conf.arg(help=" ".join(words.split()))
                 options.__annotations__[name] = Annotated[hints[name], described]
+                if _Unshown() in getattr(hints[name], "__metadata__", ()):
+                    options.__annotations__[name] = Annotated[hints[name], tyro.conf.Suppress]
     for _, kind, _ in fields(options):
         if isinstance(kind, type) and is_dataclass(kind):
             _reflow(kind)

@@ -9,6 +9,7 @@ from pathlib import Path
 from mammogan.errors import UserError
 from mammogan.io import tables
 from mammogan.io.atomic import PRIVATE
+from mammogan.io.own_files import file_exists
 from mammogan.reader.statistics.answers import Said
 
 FILE = "detectors.csv"
@@ -38,7 +39,7 @@ def write_scores(folder: Path, scores: Sequence[DetectorScore]) -> None:
 def read_scores(folder: Path, images: set[str]) -> tuple[DetectorScore, ...]:
     """Read the scores; none where no detector has read. Raise UserError if they are not of these ``images``."""
     path = folder / FILE
-    if not path.is_file():
+    if not file_exists(path):
         return ()
     try:
         rows = [

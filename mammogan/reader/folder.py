@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import PRIVATE, replaced_atomically, sha256, write_text
+from mammogan.io.atomic import FOUND, PRIVATE, place_of, replaced_atomically, sha256, write_text
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record
 from mammogan.reader.plan import ReadingPlan
 
@@ -31,7 +32,7 @@ class ReadingFolder:
     @property
     def complete(self) -> bool:
         """Whether the drawing was finished."""
-        return self.plan_file.is_file()
+        return file_exists(self.plan_file)
 
     def image(self, name: str) -> Path:
         """Return the file of an image. The name must come from the plan, never from a request."""
@@ -59,8 +60,8 @@ class ReadingFolder:
                 yield f"{IMAGES}/{path.name} is not in {PLAN}"
         for image in plan.images:
             file = self.image(image.name)
-            if not file.is_file():
-                yield f"{IMAGES}/{file.name} is missing"
+            if (place := place_of(file)) != "file":
+                yield f"{IMAGES}/{file.name} is missing" + ("" if place == "nothing" else f" (found {FOUND[place]})")
             elif (size := file.stat().st_size) != plan.image_bytes:
                 yield f"{IMAGES}/{file.name} has {size} bytes, {plan.image_bytes} expected"
             elif hashes and sha256(file) != image.sha256:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import PRIVATE, write_text
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record
 
 SCHEMA = 1
@@ -82,7 +83,7 @@ class ReadingKey:
     @classmethod
     def load(cls, path: Path) -> ReadingKey:
         """Read a key. Raise MissingInput if there is none, UserError if the file is no key of this version."""
-        if not path.is_file():
+        if not file_exists(path):
             raise MissingInput(f"no key of a reader study at {path}: it is written when the study is drawn")
         try:
             values = read_record(path, None, "Bring it back from your copy")

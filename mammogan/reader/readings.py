@@ -14,6 +14,7 @@ from typing import Any
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
+from mammogan.io.own_files import file_exists
 from mammogan.reader.detector_scores import DetectorScore, read_scores
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import MIXED_SESSIONS, KeyImage, ReadingKey
@@ -71,7 +72,7 @@ def read_folder(folder: Path, key_file: Path) -> Readings:
 
 
 def _rows(database: Path, plan: ReadingPlan) -> list[tuple[Any, ...]]:
-    if not database.is_file():
+    if not file_exists(database):
         raise MissingInput(f"{database.parent} has no answers ({database.name} is missing); serve it to readers first")
     try:
         opened = sqlite3.connect(f"file:{database.resolve().as_posix()}?mode=ro", uri=True, check_same_thread=False)

@@ -19,6 +19,7 @@ from mammogan.errors import SOME_LEFT_OUT, UserError
 from mammogan.io.atomic import Digest, file_version
 from mammogan.io.hashes import Hashes
 from mammogan.io.options import values_of
+from mammogan.io.own_files import file_exists
 from mammogan.io.structure import Values, keys, merged, structured, unchecked_defaults
 from mammogan.study.commands import StudyCommand
 from mammogan.study.outdated import requested
@@ -90,7 +91,7 @@ class StudyPlan:
         if self.cohort:
             refuse_folder(self.cohort)
         of_each = [shards_files(self.workspace, resolution) for resolution in self.resolutions]
-        missing = [files.resolution for files in of_each if not files.complete.exists()]
+        missing = [files.resolution for files in of_each if not file_exists(files.complete)]
         if missing and not self.cohort:
             raise UserError(
                 f"no shards at {', '.join(map(str, missing))} in {self.workspace.root}: give --cohort labels.csv, the "
@@ -181,7 +182,7 @@ class StudyPlan:
         config = evaluate.options.evaluation
         wanted, objectives = [Resolution.parse(text) for text in config.resolution], config.objective
         sizes = wanted or sorted(self.resolutions, reverse=True)
-        altered = {size for size in self.workspace.resolutions() if any(map(Path.is_file, self._all_altered(size)))}
+        altered = {size for size in self.workspace.resolutions() if any(map(file_exists, self._all_altered(size)))}
         known = expected.there >= set(sizes) and (bool(wanted) or altered <= set(sizes))
 
         def names() -> list[str]:

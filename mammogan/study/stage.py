@@ -13,6 +13,7 @@ from typing import Any
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Task
 from mammogan.errors import UserError
+from mammogan.io.own_files import file_exists
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _as_read_by(stage: Stage, need: Stage) -> Stage:
 
 def why_again(stage: Stage, inputs: Sequence[Path]) -> str:
     """Return why a stage's results cannot be kept as they are; empty when they can, whoever made them."""
-    if missing := [path.name for path in stage.makes if not path.exists()]:
+    if missing := [path.name for path in stage.makes if not file_exists(path)]:
         return f"{', '.join(missing)} not there"
     if not stage.makes:
         return "it makes no file"
@@ -111,7 +112,7 @@ def check_writable(folder: Path) -> None:
 def complete(name: str, makes: Sequence[Path], inputs: Sequence[Path]) -> None:
     """Check that a stage has made everything, and mark its results as newer than their inputs; UserError when it has
     not made them."""
-    if missing := [str(path) for path in makes if not path.exists()]:
+    if missing := [str(path) for path in makes if not file_exists(path)]:
         raise UserError(f"{name} ended without making {', '.join(missing)}")
     if newer := _newer(makes, inputs):  # it found everything up to date and wrote nothing
         newest = _made_at(newer)  # another machine's clock may be ahead
@@ -165,8 +166,8 @@ def plan_state(stage: Stage, stages: Sequence[Stage], done: set[str]) -> str:
 
 def _newer(made: Sequence[Path], inputs: Sequence[Path]) -> Path | None:
     """Return the newest input if one of the results is older, else None; missing files are ignored."""
-    newest = max((path for path in inputs if path.exists()), key=_made_at, default=None)
-    oldest = min((_made_at(path) for path in made if path.exists()), default=0)
+    newest = max((path for path in inputs if file_exists(path)), key=_made_at, default=None)
+    oldest = min((_made_at(path) for path in made if file_exists(path)), default=0)
     return newest if newest and oldest < _made_at(newest) else None
 
 

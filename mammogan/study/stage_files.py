@@ -37,6 +37,8 @@ class StageFiles:
     """For work on some splits: folders of all existing shards."""
     split: str = "test"
     """The split of an evaluation; for mammogan generate, the first split."""
+    given: str = ""
+    """Of a CAD that was given from outside, and is not trained here: where it is, as --cad says it."""
 
     @property
     def complete(self) -> Path:

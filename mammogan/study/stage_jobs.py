@@ -12,6 +12,7 @@ from mammogan.cluster.tasks import Command, TrainCad
 from mammogan.config import CadConfig
 from mammogan.errors import UserError
 from mammogan.io.atomic import Digest, sha256
+from mammogan.io.own_files import file_exists
 from mammogan.study.commands import StudyCommand
 from mammogan.study.shares import share_commands
 from mammogan.study.stage import CompletingTask, Stage, inputs_of
@@ -76,9 +77,9 @@ def _refuse_leaving_gans(cad: Path, config: CadConfig, workspace: Workspace) -> 
     """Raise UserError if training this CAD would change it while GANs exist that were begun against it."""
     size = Resolution.parse(config.resolution)
     runs = [workspace.of(objective).gan_run(size, direction) for objective in OBJECTIVES for direction in Direction]
-    begun = [run for run in runs if (run / "config.yaml").is_file()]
+    begun = [run for run in runs if file_exists(run / "config.yaml")]
     run = Run(cad)
-    if begun and (not run.done.is_file() or ((cad / "config.yaml").is_file() and not run.is_finished(config))):
+    if begun and (not file_exists(run.done) or (file_exists(cad / "config.yaml") and not run.is_finished(config))):
         raise UserError(
             f"{cad.name} would be trained for {config.epochs} epochs, which changes it, and "
             f"{' and '.join(run.name for run in begun)} could not resume, because they use the CAD as it is now. "

@@ -22,6 +22,7 @@ from mammogan.data.shards.index import IndexedShard, ShardIndex
 from mammogan.data.shards.reader import Sample
 from mammogan.errors import UserError
 from mammogan.io.atomic import sha256
+from mammogan.io.own_files import file_exists
 from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say, track
 from mammogan.models.lesion import Grid, LesionGenerator
@@ -55,7 +56,7 @@ def train(config: GanConfig, workspace: Workspace) -> None:
         remover = choose_checkpoint(workspace.gan_run(resolution, Direction.REMOVE))
         inputs |= {"remover_sha256": sha256(remover)}
         changed = run.changes(config, inputs)
-        if run.done.is_file() and not changed:
+        if file_exists(run.done) and not changed:
             say(f"{run.path.name}: made before, nothing to do.")
         elif ranks.first:
             if changed:

@@ -15,6 +15,8 @@ from typing import Literal
 from mammogan.cluster.slurm.queue import CANCELLED, ENDED_WELL, JobState
 from mammogan.cluster.slurm.submission_record import Submission
 from mammogan.cluster.usage import read_usage
+from mammogan.errors import UserError
+from mammogan.io.own_files import file_exists
 from mammogan.study.stage_files import StageFiles
 from mammogan.training.run.status import Status
 from mammogan.watch.log_errors import last_error, written_at
@@ -71,16 +73,22 @@ def status_of(
 
     ``known``: states of jobs from SLURM; ``silent``: whether SLURM does not answer.
     """
+    if stage.given:
+        return StageStatus(stage, "done", f"given: {stage.given}")
+    try:
+        done = file_exists(stage.complete)
+    except UserError as error:
+        return StageStatus(stage, "failed", "FAILED", submission, error=str(error), changed=_changed(stage))
     seen = StageStatus(
         *(stage, "to do", "-", submission),
-        progress=progress_of(stage.folder, stage.kind) if stage.trains else Progress(),
-        shards=_shards(stage),
+        progress=progress_of(stage.folder, stage.kind, done) if stage.trains else Progress(),
+        shards=_shards(stage, done),
         changed=_changed(stage),
     )
     outcomes = _outcomes(submission, known, silent)
     if submission is None or _runs_beside(seen.progress.status, set(outcomes.values())):
-        return _without_slurm(seen)
-    found = _of_jobs(seen, submission, outcomes, known)
+        return _without_slurm(seen, done)
+    found = _of_jobs(seen, submission, outcomes, known, done)
     return found if found.state == "running" else replace(found, progress=replace(found.progress, status=None))
 
 
@@ -116,10 +124,14 @@ def _outcome(submission: Submission, job: str, state: JobState | None, silent: b
 
 
 def _of_jobs(
-    seen: StageStatus, submission: Submission, outcomes: Mapping[str, Outcome], known: Mapping[str, JobState]
+    seen: StageStatus,
+    submission: Submission,
+    outcomes: Mapping[str, Outcome],
+    known: Mapping[str, JobState],
+    done: bool,
 ) -> StageStatus:
     """Return the status of a stage from the outcomes of its jobs."""
-    state = _state(seen.stage, submission, set(outcomes.values()))
+    state = _state(seen.stage, submission, set(outcomes.values()), done)
     deciding = _with_outcome(outcomes, "lost" if state == "stopped" else state) or list(outcomes)[-1:]
     wrong = next((jobs for how in WENT_WRONG if (jobs := _with_outcome(outcomes, how))), [])
     looked_at = wrong[:LOOKED_AT] or deciding[:1]
@@ -137,13 +149,13 @@ def _of_jobs(
     )
 
 
-def _state(stage: StageFiles, submission: Submission, outcomes: set[Outcome]) -> State:
+def _state(stage: StageFiles, submission: Submission, outcomes: set[Outcome], done: bool) -> State:
     """Return the state of all jobs together: what still runs or waits decides first, then what went wrong."""
     if "running" in outcomes:
         return "running"
     if "waiting" in outcomes:
         return "waiting"
-    if stage.complete.is_file() and (outcomes <= {"done"} or stage.complete.stat().st_mtime >= submission.submitted):
+    if done and (outcomes <= {"done"} or written_at(stage.complete) >= submission.submitted):
         return "done"
     if "failed" in outcomes or outcomes <= {"done"}:
         return "failed"
@@ -152,14 +164,14 @@ def _state(stage: StageFiles, submission: Submission, outcomes: set[Outcome]) ->
     return "stopped" if "lost" in outcomes else "unknown"
 
 
-def _without_slurm(seen: StageStatus) -> StageStatus:
+def _without_slurm(seen: StageStatus, done: bool) -> StageStatus:
     """Return the status of a stage that ran without a job: on this machine, on another one, or never."""
     stage, status = seen.stage, seen.progress.status
     said, changed = written_at(stage.log), seen.changed or 0.0
     seen = replace(seen, log=stage.log if said else None)
     if status:
         return replace(seen, state="running", message=f"running {'here' if status.is_of_this_host else 'elsewhere'}")
-    if stage.complete.is_file():
+    if done:
         return replace(seen, state="done", message="done")
     if said >= changed and (error := last_error([stage.log])):
         return replace(seen, state="failed", message="failed", error=error)
@@ -202,7 +214,7 @@ def _tasks(submission: Submission, outcomes: Mapping[str, Outcome]) -> Tasks | N
     return Tasks(len(of), count("done"), count("running"), count("waiting"), wrong)
 
 
-def _shards(stage: StageFiles) -> tuple[int, int | None] | None:
+def _shards(stage: StageFiles, done: bool) -> tuple[int, int | None] | None:
     """Return the number of finished shards, each of which has a marker, and the number of all.
 
     For work on some splits, all shards are those of the splits that were begun.
@@ -210,7 +222,7 @@ def _shards(stage: StageFiles) -> tuple[int, int | None] | None:
     if not stage.marks:
         return None
     names = [marker.name for folder in stage.marks for marker in folder.glob("*.json")]
-    if stage.complete.is_file():
+    if done:
         return len(names), None
     splits = {name.partition("-")[0] for name in names} or {stage.split}
     return len(names), sum(len(list(real.glob(f"{split}-*.tar"))) for real in stage.sources for split in splits) or None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 
 from mammogan.errors import UserError
 from mammogan.io.shell import shell_word
+from mammogan.study.given_cad import given_cad
 from mammogan.study.stage_files import StageFiles, evaluation, stages_of_resolution
 from mammogan.workspace import OBJECTIVES, SPLITS, Direction, Resolution, Workspace
 
@@ -27,8 +29,15 @@ def stages_of(workspace: Workspace) -> list[StageFiles]:
     stages = []
     for resolution in found:
         tried = [objective for objective in OBJECTIVES if _is_tried(workspace.of(objective), resolution)]
-        stages += stages_of_resolution(workspace, resolution, tried)
+        stages += [_as_given(stage, workspace) for stage in stages_of_resolution(workspace, resolution, tried)]
     return [*stages, *_evaluations(workspace)]
+
+
+def _as_given(stage: StageFiles, workspace: Workspace) -> StageFiles:
+    """Return the stage of a CAD that is not trained here with where it comes from; any other as it is."""
+    if stage.kind != "cad" or stage.resolution is None or stage.folder.exists():
+        return stage
+    return replace(stage, given=given_cad(workspace, stage.resolution))
 
 
 def _resolutions(workspace: Workspace) -> list[Resolution]:

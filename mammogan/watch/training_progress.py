@@ -1,4 +1,4 @@
-"""Reads how far a training is from its run folder: config.yaml, metrics.jsonl, status.json and done.json."""
+"""Reads how far a training is from its run folder: config.yaml, metrics.jsonl and status.json."""
 
 from __future__ import annotations
 
@@ -39,15 +39,17 @@ class Progress:
     """What it does now; None when it does not run, or was killed."""
 
 
-def progress_of(run: Path, kind: str) -> Progress:
-    """Return the progress of a 'cad' or a 'gan'; empty where the run has not begun or its files cannot be read."""
+def progress_of(run: Path, kind: str, done: bool) -> Progress:
+    """Return the progress of a 'cad' or a 'gan'; empty where the run has not begun or its files cannot be read.
+
+    ``done``: whether it has its done.json.
+    """
     config, events = _config(run), read_events(run / "metrics.jsonl")
     if not config:
         return Progress()
     status = read_status(run)
     status = status if status and status.is_alive() else None
     epochs = [event for event in events if event["event"] == "epoch"]
-    done = (run / "done.json").is_file()
     if kind == "cad":
         epoch = _current(len(epochs), status, done)
         figures = _figures(epochs[-1:], CAD_FIGURES) | _best("best_auc", epochs, "validation_auc")

@@ -76,7 +76,8 @@ def document(view: View) -> dict[str, Any]:
     name, kind (shards, cad, gan, generate, evaluate), resolution (HxW), folder
     state       to do, waiting, running, done, failed, cancelled, stopped (it does not run and can be continued) or
                 unknown (it has jobs, and SLURM does not answer)
-    message     the same in SLURM's words, with the reason why a job waits: PENDING (Resources)
+    message     the same in SLURM's words, with the reason why a job waits: PENDING (Resources); of a CAD that was given
+                from outside (--cad), which is done: where it is
     job_ids     as scancel takes them; empty when it was not submitted
     restarts    how often its job went back to the queue
     tasks       of an array: all, done, running, waiting, and failed, the names of the shards

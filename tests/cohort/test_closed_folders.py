@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from archives.miniature import Miniature
 from archives.scanning import outcome, scanned
 from dicoms import breast, write_mammogram, write_table
+from in_place_of_a_file import ordinary_user
 
 from mammogan.data.cohort.pseudonyms import load_salt
 from mammogan.data.cohort.table import TableError, read_table
 from mammogan.errors import UserError
 from mammogan.io.atomic import is_file, place_of
-
-NOBODY = 65534
-
-
-@contextmanager
-def ordinary_user() -> Iterator[None]:
-    """Lose root's right to enter every folder."""
-    was_root = os.geteuid() == 0
-    if was_root:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        if was_root:
-            os.seteuid(0)
 
 
 @pytest.fixture

@@ -3,7 +3,10 @@
     python tests/corruption/corrupt.py --instants 200 --seed 1
 
 A command on a damaged workspace must end with an error message and a code other than 0, without a traceback, or with
-the very result that it has on the undamaged one. Everything is drawn from the seed.
+the very result that it has on the undamaged one. Everything is drawn from the seed. Damaged is what a file holds, or
+what stands in its place: a folder, a broken link, a file that may not be read. Root may read all; to try that too:
+
+    setpriv --bounding-set=-dac_override,-dac_read_search python tests/corruption/corrupt.py
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import torch
 from generators import save_all
+from in_place_of_a_file import IN_PLACE, UNREADABLE, put_in_place, reads_all
 
 from mammogan.cli import main as front_door
 from mammogan.io.atomic import sha256
@@ -171,8 +175,12 @@ def files(root: Path) -> list[Path]:
     )  # fmt: skip
 
 
-def damages(path: Path, content: bytes, others: Sequence[bytes], draw: random.Random) -> Iterator[tuple[str, bytes]]:
-    """Yield every kind of damage once, at a place drawn at random."""
+def damages(
+    path: Path, content: bytes, others: Sequence[bytes], draw: random.Random
+) -> Iterator[tuple[str, bytes | None]]:
+    """Yield every kind of damage once, at a place drawn at random, with what the file holds then; None: something else
+    stands in its place."""
+    yield from ((what, None) for what in IN_PLACE if what != UNREADABLE or not reads_all())
     place, size = draw.randrange(max(1, len(content))), len(content)
     flipped = bytearray(content)
     flipped[place] ^= 1 << draw.randrange(8)
@@ -199,6 +207,10 @@ def damages(path: Path, content: bytes, others: Sequence[bytes], draw: random.Ra
 def _may_be_exchanged(other: Path, path: Path) -> bool:
     """Whether one file in the other's place is damage, such as an earlier checkpoint of the same training."""
     return other.suffix == path.suffix and other.read_bytes() != path.read_bytes()
+
+
+def _means_the_same(damaged: bytes, sound: Path) -> bool:
+    return bool(json.loads(damaged) == json.loads(sound.read_bytes()))
 
 
 def _area(path: Path) -> str:
@@ -234,10 +246,13 @@ class Corruptions:
             step = self.draw.choice([step for step in steps(self.root, self.trained) if step.name in readers])
             content = path.read_bytes()
             alike = [o.read_bytes() for o in choices if _may_be_exchanged(o, path)]
-            what, damaged = self.draw.choice(list(damages(path, content, alike, self.draw)))
+            changing = [
+                one for one in damages(path, content, alike, self.draw) if one[1] != content
+            ]  # zeros may be there
+            what, damaged = self.draw.choice(changing)
             yield self.judge(step, path.relative_to(self.sound), what, damaged)
 
-    def judge(self, step: Step, path: Path, what: str, damaged: bytes) -> Outcome:
+    def judge(self, step: Step, path: Path, what: str, damaged: bytes | None) -> Outcome:
         if step.name not in self.expected:
             self._fresh(step)
             must(step.words)
@@ -245,10 +260,7 @@ class Corruptions:
         self._fresh(step)
         if not (self.root / path).is_file():
             return Outcome("right", f"{step.name}: {path}: deleted before", "")
-        mode = (self.root / path).stat().st_mode
-        (self.root / path).unlink()
-        (self.root / path).write_bytes(damaged)
-        (self.root / path).chmod(mode)
+        self._damage(self.root / path, what, damaged)
         code, said, trace = command(step.words)
         told = f"{step.name}: {path}: {what}"
         if trace:
@@ -258,11 +270,20 @@ class Corruptions:
         try:
             same = step.result(self.root, said) == self.expected[step.name]
             if step.name == CHECK and path.parts[1] in CHECKED:  # it exists to find this
-                same = path.suffix == ".json" and json.loads(damaged) == json.loads((self.sound / path).read_bytes())
+                same = path.suffix == ".json" and damaged is not None and _means_the_same(damaged, self.sound / path)
             same = same or (path.suffix == ".jsonl" and "cannot be read, so it is not known" in said)  # and says so
         except (OSError, ValueError, KeyError) as error:
             return Outcome("WRONG", told, f"{said}\nits result cannot be read: {error!r}")
         return Outcome("right" if same else "WRONG", told, said)
+
+    def _damage(self, path: Path, what: str, damaged: bytes | None) -> None:
+        if damaged is None:
+            put_in_place(path, what)
+            return
+        mode = path.stat().st_mode
+        path.unlink()
+        path.write_bytes(damaged)
+        path.chmod(mode)
 
     def _fresh(self, step: Step) -> None:
         if self.root.exists():

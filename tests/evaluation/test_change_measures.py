@@ -116,7 +116,7 @@ def test_no_change_has_no_shape_and_no_pixel_size_no_disc() -> None:
 
 def scored(name: str, label: str, before: float, after: float, blob: RealBlob | None, change: Change) -> Scored:
     direction = "remove" if label == "positive" else "insert"
-    real = Prediction("96x96", name, name, label, before, "real")
+    real = Prediction("96x96", name, name, label, before, "original")
     fake = Prediction("96x96", f"{name}-x", name, "", after, "adversarial", direction, name)
     return Scored(real, fake, "", change, blob=blob)
 

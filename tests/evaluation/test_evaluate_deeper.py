@@ -21,8 +21,9 @@ from mammogan.evaluation.beyond.deeper_run import DeeperRun
 from mammogan.evaluation.beyond.evaluate_deeper import evaluate_deeper
 from mammogan.evaluation.beyond.originals import choose_originals
 from mammogan.evaluation.beyond.shares import Calls
-from mammogan.io.atomic import read_json
+from mammogan.io.atomic import read_json, sha256
 from mammogan.io.records import write_yaml_record
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 
 pytestmark = pytest.mark.usefixtures("coarse_figures")
@@ -68,6 +69,21 @@ def test_another_cad_makes_its_attacks_and_scores_again(workspace: Workspace) ->
     evaluate_deeper(workspace, attacks)
     after = made_at(workspace)
     assert before.keys() == after.keys() and all(after[name] != before[name] for name in before)
+
+
+def test_a_workspace_whose_cad_is_from_outside_is_evaluated_deeper_with_it(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    theirs = workspace.cad_run(SMALL).rename(tmp_path / "their-run")
+    config = replace(TINY, section=("points", "attacks"), baseline=("pgd-l2=512",))
+    with pytest.raises(MissingInput, match="train-cad"):
+        evaluate_deeper(workspace, config)
+    page = evaluate_deeper(workspace, replace(config, cad=str(theirs)))
+    found = read_json(page.parent / "evaluation.json")
+    assert found["victims"]["A"] == sha256(Run(theirs).best) and str(tmp_path) not in str(found)
+    other = save_cad(Workspace(tmp_path / "other"), SMALL, seed=5)
+    with pytest.raises(MissingInput, match=f"mammogan evaluate --workspace {workspace.root} --cad {other}"):
+        evaluate_deeper(workspace, replace(config, cad=str(other), origin_unknown=(other.parent.parent.name,)))
 
 
 def test_operating_points_come_of_scores_that_evaluate_has_made(workspace: Workspace) -> None:

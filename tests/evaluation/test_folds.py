@@ -101,7 +101,7 @@ def workspace_of(root: Path, tested: int, sizes: Sequence[int], fooled: int, bef
                 score, after = (before, 0.1 if i < fooled else 0.8) if label == "positive" else (0.2, 0.3)
                 kind, flipped = ("remove", "negative") if label == "positive" else ("insert", "positive")
                 made = Prediction("96x96", f"{key}-{kind}", patient, flipped, after, "adversarial", kind, key)
-                predictions += [Prediction("96x96", key, patient, label, score, "real"), made]
+                predictions += [Prediction("96x96", key, patient, label, score, "original"), made]
     write_predictions(workspace.report / "predictions.csv", predictions)
     write_json(workspace.report / "done.json", {})
     tables.write(workspace.cohort, WORKSPACE_COLUMNS, lines)

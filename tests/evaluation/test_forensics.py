@@ -60,7 +60,7 @@ def measured(workspace: Workspace) -> list[Scored]:
 
 
 def scored(real: Sample, fake: Sample) -> Scored:
-    asked = Prediction(str(SMALL), real.key, real.facts["patient"], real.facts["label"], 0.5, "real")
+    asked = Prediction(str(SMALL), real.key, real.facts["patient"], real.facts["label"], 0.5, "original")
     return Scored(asked, None, "", None, ForensicPair.measure(real.pixels, fake.pixels))
 
 
@@ -139,7 +139,9 @@ def numbers(**others: float | None) -> Forensics:
 
 def test_an_auc_is_the_share_of_pairs_in_order_whichever_way_round() -> None:
     def one(label: str, real: Forensics, fake: Forensics) -> Scored:
-        return Scored(Prediction("96x96", "k", "anna", label, 0.5, "real"), None, "", None, ForensicPair(real, fake))
+        return Scored(
+            Prediction("96x96", "k", "anna", label, 0.5, "original"), None, "", None, ForensicPair(real, fake)
+        )
 
     images = [one("positive", numbers(noise=n, off_grid=None), numbers(noise=f)) for n, f in ((4, 3), (2, 1))]
     images += [one("negative", numbers(noise=2), numbers(noise=5))]

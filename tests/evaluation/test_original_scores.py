@@ -30,7 +30,7 @@ def test_each_original_gets_the_cads_probability_and_the_figures_are_said(worksp
     assert f" of {counts['positive']}" in result.stdout
     with open(workspace.report / f"originals-{SMALL}.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == sum(counts.values()) and {row["kind"] for row in rows} == {"real"}
+    assert len(rows) == sum(counts.values()) and {row["kind"] for row in rows} == {"original"}
     assert not (workspace.root / "adversarial").exists() and not (workspace.report / "index.html").exists()
 
 

@@ -184,7 +184,7 @@ def test_the_page_closes_every_tag_where_it_should(reported: Workspace) -> None:
 def test_the_numbers_are_the_same_in_every_file_and_none_is_nan(reported: Workspace) -> None:
     found = strict_json(reported.report / "table1.json")["resolutions"][str(TALL)]  # type: ignore[index]
     rows = [p for p in read_predictions(reported.report / "predictions.csv") if p.resolution == str(TALL)]
-    real = [p for p in rows if p.kind == "real"]
+    real = [p for p in rows if p.kind == "original"]
     assert len(real) == len(rows) - len(real) == found["images"]["altered"]
     positives = [p.probability > 0.5 for p in real if p.label == "positive"]
     figure = found["table1"]["positives_right"]
@@ -382,7 +382,7 @@ def test_missing_inputs_name_the_command_that_makes_them(workspace: Workspace) -
 
 def scored(before: float, after: float, label: str = "positive") -> Scored:
     direction = "remove" if label == "positive" else "insert"
-    real = Prediction("96x96", f"k{before}", "anna", label, before, "real")
+    real = Prediction("96x96", f"k{before}", "anna", label, before, "original")
     fake = Prediction("96x96", f"k{before}-{direction}", "anna", "", after, "adversarial", direction, f"k{before}")
     return Scored(real, fake, "", None)
 

@@ -11,6 +11,7 @@ import pytest
 from conftest import SMALL, run_script
 from edited import edit_record
 from generators import save_all, save_cad, save_gnet
+from in_place_of_a_file import IN_PLACE, put_in_place
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
 from mammogan.attack.generate import generate
@@ -23,7 +24,9 @@ from mammogan.evaluation.score_plan import plan
 from mammogan.evaluation.scoring import score_shard, scored
 from mammogan.io.atomic import write_json
 from mammogan.io.options import parse
+from mammogan.io.records import write_record
 from mammogan.study.commands import StudyCommand
+from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 
 CONFIG = EvaluateConfig(bootstrap=100, examples=1, device="cpu")
@@ -106,6 +109,34 @@ def test_a_changed_record_of_phantom_lesions_is_compared_again(ready: Workspace,
     edit_record(tmp_path / "phantom" / "truth.json", lambda truth: truth.update(note="drawn anew"))
     reasons = {task.outdated() for task in plan(ready, SMALL, CONFIG)}
     assert reasons == {"the phantoms' record of their lesions changed"}
+
+
+@pytest.mark.parametrize("what", ["a folder", "a link to nothing", "a link to itself"])
+@pytest.mark.parametrize(
+    "record",
+    [
+        f"runs/cad-{SMALL}/done.json",
+        f"runs/cad-{SMALL}/checkpoints/best.pt",
+        f"shards/{SMALL}/index.json",
+        f"adversarial/{SMALL}/index.json",
+        f"scores/test/{SMALL}/test-positive-000000.json",
+        "report/done.json",
+    ],
+)
+def test_what_stands_in_the_place_of_a_record_is_never_taken_for_work_to_be_done(
+    ready: Workspace, record: str, what: str
+) -> None:
+    Run(ready.cad_run(SMALL)).finish({})
+    write_record(ready.root / record, {})
+    put_in_place(ready.root / record, what)
+    with pytest.raises(UserError, match=f"{record}.*{IN_PLACE[what]}"):
+        evaluate(ready, CONFIG)
+
+
+def test_a_record_of_something_else_in_the_place_of_the_cads_done_json_is_refused(ready: Workspace) -> None:
+    write_record(Run(ready.cad_run(SMALL)).done, {"resolutions": [str(SMALL)], "columns": []})
+    with pytest.raises(UserError, match=r"done.json is damaged: it is another record than that of a finished train"):
+        evaluate(ready, CONFIG)
 
 
 def test_the_report_waits_for_all_shards(ready: Workspace) -> None:

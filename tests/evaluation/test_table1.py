@@ -10,7 +10,9 @@ import pytest
 from predictions_file import read_predictions
 from sklearn.metrics import roc_auc_score
 
+from mammogan.errors import UserError
 from mammogan.evaluation.predictions import Prediction, write_predictions
+from mammogan.evaluation.predictions import read_predictions as read_table_of_predictions
 from mammogan.evaluation.report.tables import interval_text, value_text
 from mammogan.evaluation.table1 import ROWS, Cases, fooled_by_density, mean_change, table1
 from mammogan.statistics.bootstrap import Resampling
@@ -33,7 +35,7 @@ def predictions(rows: tuple[tuple[str, str, float, float | None], ...] = BY_HAND
     for i, (patient, label, before, after) in enumerate(rows):
         direction = "remove" if label == "positive" else "insert"
         flipped = "negative" if label == "positive" else "positive"
-        found.append(Prediction("96x96", f"k{i}", patient, label, before, "real"))
+        found.append(Prediction("96x96", f"k{i}", patient, label, before, "original"))
         if after is not None:
             key = f"k{i}-{direction}"
             found.append(Prediction("96x96", key, patient, flipped, after, "adversarial", direction, f"k{i}"))
@@ -176,8 +178,31 @@ def test_fooled_rates_are_split_by_density_and_means_by_direction() -> None:
     assert fooled_by_density(cases(), 0.5) == {}
 
 
+def test_predictions_of_earlier_versions_which_call_an_original_real_are_read_as_ours(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    write_predictions(path, predictions())
+    path.write_text(path.read_text().replace(",original,", ",real,"))
+    assert ",real," in path.read_text() and read_table_of_predictions(path) == predictions()
+
+
+@pytest.mark.parametrize("damage", ["cut", "another kind", "a word for a number", "no header"])
+def test_a_damaged_table_of_predictions_is_named(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "predictions.csv"
+    write_predictions(path, predictions())
+    text = path.read_text()
+    changed = {
+        "cut": text[: text.rindex(",")],
+        "another kind": text.replace(",original,", ",orignal,"),
+        "a word for a number": text.replace("0.", "x."),
+        "no header": "",
+    }
+    path.write_text(changed[damage])
+    with pytest.raises(UserError, match=r"predictions.csv is damaged: .*Repeat mammogan evaluate"):
+        read_table_of_predictions(path)
+
+
 def test_predictions_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
-    rows = [*predictions(), Prediction("96x96", "k9", "eve", "negative", 1 / 3, "real")]
+    rows = [*predictions(), Prediction("96x96", "k9", "eve", "negative", 1 / 3, "original")]
     write_predictions(tmp_path / "predictions.csv", rows)
     header = (tmp_path / "predictions.csv").read_text().splitlines()[0]
     assert header == "resolution,key,patient,label,probability,kind,direction,source_key,split,objective"

@@ -264,7 +264,7 @@ def test_a_function_of_the_users_own_is_a_victim(
     ("text", "fault", "error"),
     [
         ("B", "expected NAME=WHERE", UserError),
-        ("A=x.pt", "A is the workspace's own CAD", UserError),
+        ("A=x.pt", "A is the CAD that is attacked", UserError),
         ("B=nowhere.pt2", "is not there", MissingInput),
         ("B=.", "has no checkpoint of a classifier", MissingInput),
         ("B=no_such_module:factory", "cannot be imported here", UserError),

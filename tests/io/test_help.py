@@ -63,6 +63,12 @@ def test_the_text_of_an_option_is_broken_at_the_width_of_the_terminal_alone(monk
     assert "together if the split mixes them. Every table and figure then names the parts." in told
 
 
+@pytest.mark.parametrize("command", ["evaluate", "generate"])
+def test_an_option_that_only_our_own_tasks_get_is_not_shown(command: str) -> None:
+    told = run(command, "--help").stdout
+    assert "--workspace" in told and "--share" not in told and "K/N" not in told
+
+
 @pytest.mark.parametrize(("words", "code"), [((), 2), (("--help",), 0), (("-h",), 0)])
 def test_alone_it_lists_all_commands_which_is_a_mistake_unless_it_was_asked_for(
     words: tuple[str, ...], code: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 from conftest import run_script
 from dicoms import write_cohort
 from edited import edit_record
+from in_place_of_a_file import IN_PLACE, put_in_place
 from PIL import Image
 
 from mammogan.data.conversion.convert_cohort import ShardIndex, convert_cohort, verify
@@ -70,6 +72,20 @@ def test_a_cut_a_missing_and_a_strange_tar_are_found(copied: Workspace) -> None:
     assert faults.count("train-negative-000001.tar: ") >= 2 + 4
 
 
+def test_an_index_for_other_programs_that_lists_something_else_is_found(copied: Workspace) -> None:
+    folder = copied.shards(SIZE)
+    assert verify(folder) == []
+    listed = folder / "wids-train.json"
+    listed.write_text(listed.read_text().replace('"nsamples": 3', '"nsamples": 2', 1))
+    put_in_place(folder / "wids-test.json", "a link to nothing")
+    first, second = verify(folder)
+    assert first.startswith("wids-train.json: does not list the shards of index.json. Delete it and index.json")
+    assert "wids-test.json: expected a file, found a link to" in second
+    (folder / "wids-test.json").unlink()
+    listed.unlink()
+    assert verify(folder) == []
+
+
 def test_a_planted_leak_is_found(copied: Workspace) -> None:
     """A test sample is put into the training shard as well, with a consistent index."""
     folder = copied.shards(SIZE)
@@ -85,6 +101,7 @@ def test_a_planted_leak_is_found(copied: Workspace) -> None:
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
     reindex(copied, target.name, key, facts["patient"])
+    (folder / "wids-train.json").unlink()
     faults = verify(folder)
     assert [fault.split(":")[0] for fault in faults] == ["leak", "leak"]
     assert f"patient {facts['patient']} is in test and train" in faults[0]
@@ -224,6 +241,25 @@ def test_a_sample_is_read_by_its_place_in_the_index(finished: Workspace) -> None
             found = read_sample(tar, at)
             assert (found.key, found.facts) == (expected.key, expected.facts)
             assert np.array_equal(found.pixels, expected.pixels)
+
+
+@pytest.mark.parametrize("what", ["a folder", "a link to nothing", "a link to itself"])
+def test_what_stands_in_the_place_of_an_index_or_of_settings_is_not_taken_for_shards_that_were_never_made(
+    finished: Workspace, copied: Workspace, what: str
+) -> None:
+    folder, table = copied.shards(SIZE), finished.root.parent / "cohort" / "labels.csv"
+    for name in ("index.json", "settings.json"):
+        kept = (folder / name).read_bytes()
+        put_in_place(folder / name, what)
+        assert re.search(IN_PLACE[what], "\n".join(verify(folder)))
+        if name == "index.json":
+            assert copied.resolutions() == sorted((SIZE, OTHER), reverse=True)
+            with pytest.raises(UserError, match=IN_PLACE[what]):
+                ShardIndex.load(folder)
+        with pytest.raises(UserError, match=IN_PLACE[what]):
+            convert_cohort(table, copied, [OTHER if name == "settings.json" else SIZE], jobs=1, shard_images=3)
+        (folder / name).rmdir() if what == "a folder" else (folder / name).unlink()
+        (folder / name).write_bytes(kept)
 
 
 def test_loading_an_index_that_is_not_there_names_the_command(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_on_a_cluster_the_bank_waits_for_its_remover_and_for_the_requested_depen
 
 
 def test_insertion_alone_requires_a_finished_remover(workspace: Workspace) -> None:
-    write_json(workspace.cad_run(SMALL) / "done.json", {})
+    write_json(workspace.cad_run(SMALL) / "done.json", {"epochs": 1})
     door = StudyCommand.load("train-gan")
     words = ["--workspace", str(workspace.root), "--resolution", "96x96", "--objective", "lesion"]
     assert door.jobs is not None

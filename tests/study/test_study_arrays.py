@@ -46,7 +46,7 @@ def trained_once(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Wor
     convert_cohort(phantom / "labels.csv", workspace, [SMALL], jobs=1, shard_images=2)
     save_all(workspace, SMALL)
     for run in (workspace.cad_run(SMALL), *(workspace.gan_run(SMALL, direction) for direction in Direction)):
-        write_json(run / "done.json", {})
+        write_json(run / "done.json", {"epochs": 1})
     for task in plan(workspace, SMALL, ALTER)[:3]:
         generate_shard(task)
     return workspace

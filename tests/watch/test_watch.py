@@ -17,6 +17,7 @@ import pytest
 import trainings
 from clusters import leave_clusters, programs, wait_for
 from conftest import ROOT, SMALL, run_script
+from in_place_of_a_file import IN_PLACE, put_in_place
 
 from mammogan.cluster.slurm.outcome import outcome_file
 from mammogan.cluster.slurm.queue import COLUMNS
@@ -24,6 +25,7 @@ from mammogan.cluster.slurm.wait import Submitted
 from mammogan.config import GanConfig, to_dict
 from mammogan.errors import UserError
 from mammogan.io.records import write_record
+from mammogan.study.given_cad import record_given_cad
 from mammogan.training.run.status import Status, read_status
 from mammogan.watch.stage_status import StageStatus
 from mammogan.watch.table import plain, table
@@ -161,6 +163,35 @@ def test_damaged_files_are_passed_over(begun: Workspace) -> None:
     (run / "launch.json").write_text('{"job_ids":')
     (run / "config.yaml").write_text("config: [")
     assert stage(begun).state == "stopped"
+
+
+@pytest.mark.parametrize("what", ["a folder", "a link to nothing", "a link to itself"])
+def test_what_stands_in_the_place_of_done_json_is_a_failure_of_its_stage_and_the_others_are_shown(
+    begun: Workspace, what: str
+) -> None:
+    done = begun.gan_run(SMALL, Direction.REMOVE) / "done.json"
+    done.write_text("{}")
+    put_in_place(done, what)
+    found = stage(begun)
+    assert found.state == "failed" and re.search(f"done.json.*{IN_PLACE[what]}", found.error)
+    assert stage(begun, f"shards-{SMALL}").state == "done" and look(begun).exit_code == 1
+
+
+def test_a_cad_that_was_given_from_outside_is_shown_and_not_missed(begun: Workspace) -> None:
+    name = f"cad-{SMALL}"
+    assert line_of(begun, name) == f"{name} -"
+    record_given_cad(begun, "their/run")
+    run = begun.gan_run(SMALL, Direction.REMOVE)
+    (run / "config.yaml").rename(run / "kept.yaml")
+    assert line_of(begun, name) == f"{name} given: their/run" and stage(begun, name).state == "done"
+    config = {"config": to_dict(GanConfig(cad="my_parts:cad"))}
+    (run / "config.yaml").write_text(json.dumps(config))
+    assert line_of(begun, name) == f"{name} given: my_parts:cad"
+    (run / "kept.yaml").replace(run / "config.yaml")
+    assert line_of(begun, name) == f"{name} -"
+    begun.cad_run(SMALL).mkdir()
+    record_given_cad(begun, "")
+    assert line_of(begun, name) == f"{name} -"
 
 
 def test_a_training_elsewhere_counts_as_running_until_its_status_is_old(begun: Workspace) -> None:

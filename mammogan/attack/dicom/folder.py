@@ -21,6 +21,7 @@ from mammogan.data.shards.index import INDEX, SCHEMA
 from mammogan.data.shards.marked_folder import DONE, MarkedFolder
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import PRIVATE, sha256
+from mammogan.io.own_files import file_exists
 from mammogan.io.provenance import made_by
 from mammogan.io.records import DamagedRecord, read_record, write_record
 from mammogan.io.temporary import remove_abandoned
@@ -45,7 +46,7 @@ class StudyKey:
     @property
     def id(self) -> str:
         """Identifies this key without revealing it; empty if the key file does not exist yet."""
-        return hashlib.sha256(self.secret.encode()).hexdigest()[:16] if self.path.is_file() else ""
+        return hashlib.sha256(self.secret.encode()).hexdigest()[:16] if file_exists(self.path) else ""
 
     @property
     def secret(self) -> str:
@@ -58,7 +59,7 @@ class StudyKey:
     def make(self, folder: DicomFolder) -> None:
         """Create the key file with a new secret if it does not exist. Raise UserError if it belongs to another
         folder."""
-        if not self.path.is_file():
+        if not file_exists(self.path):
             self._write(folder, secrets.token_hex(32), {"files": [], "left_out": []})
         elif (of := self._read()["folder"]) != folder.title:
             raise UserError(f"{self.path} is the key of {of}; {folder.title} needs a key file of its own")
@@ -167,7 +168,7 @@ class DicomFolder:
         return len(listed["files"]) if changed else None
 
     def _write_index(self, listed: Entry) -> bool:
-        if self.complete.is_file():
+        if file_exists(self.complete):
             there = read_record(self.complete, LISTED, RELISTED)
             if {name: there[name] for name in listed} == listed:
                 return False
@@ -186,12 +187,12 @@ class DicomFolder:
 
     def _holds(self, file: dict[str, Any]) -> bool:
         path = self.path / file["file"]
-        return path.is_file() and path.stat().st_size == file["bytes"] and sha256(path) == file["sha256"]
+        return file_exists(path) and path.stat().st_size == file["bytes"] and sha256(path) == file["sha256"]
 
 
 def cohort_of_originals(workspace: Workspace) -> Path:
     """Return the table with the paths of the original mammograms. Raise MissingInput if it is not there."""
-    if not workspace.cohort.is_file():
+    if not file_exists(workspace.cohort):
         raise MissingInput(
             f"--native reads the original mammograms by the paths in {workspace.cohort}, which is not there. {REMEDY}"
         )

@@ -9,6 +9,7 @@ from mammogan.attack.model_export.card import card, write_card
 from mammogan.attack.model_export.nearest import Nearest, measure_nearest
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput, UserError
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_yaml_record, write_yaml_record
 from mammogan.io.terminal import say
 from mammogan.training.parallel.ranks import choose_device
@@ -42,13 +43,13 @@ def export_model(
     if outputs < 1 or training_images < 1:
         raise UserError(f"--outputs {outputs} --training-images {training_images}: expected at least 1 of each")
     path = choose_checkpoint(run, checkpoint)
-    if not path.is_file():
+    if not file_exists(path):
         raise MissingInput(f"no checkpoint {path}; expected the folder of a run that was trained, as work/runs/cad-*")
     state = load(path)
     check_kind(path, state, "cad" if kind_of(state) == "cad" else "gan")
     _refuse_parts_of_patients(run, state)
     folder = out / run.absolute().name
-    if (folder / EXPORTED).exists() and not overwrite:
+    if file_exists(folder / EXPORTED) and not overwrite:
         raise UserError(f"{folder} holds an exported model already; give another --out, or --overwrite")
     recorded = _recorded(run)
     known = trained_on(path, state)
@@ -75,7 +76,7 @@ def _refuse_parts_of_patients(run: Path, state: dict[str, Any]) -> None:
 def _recorded(run: Path) -> dict[str, Any]:
     """Return what config.yaml records, without the folders of this machine; empty if there is none."""
     path = run / "config.yaml"
-    recorded = read_yaml_record(path, {"config": dict}, REMEDY) if path.is_file() else {}
+    recorded = read_yaml_record(path, {"config": dict}, REMEDY) if file_exists(path) else {}
     config = recorded.get("config", {})
     for name in OF_THIS_MACHINE:
         if config.get(name):
@@ -87,7 +88,7 @@ def _index_of(run: Path, recorded: dict[str, Any], known: str | None) -> ShardIn
     """Return the index of the shards that the run was trained on, if they are beside it; None if not."""
     resolution = recorded.get("config", {}).get("resolution")
     shards = run.absolute().parent.parent / "shards" / str(resolution)
-    if not (shards / "index.json").is_file():
+    if not file_exists(shards / "index.json"):
         return None
     index = ShardIndex.load(shards)
     return index if known == index.fingerprint else None

@@ -13,6 +13,7 @@ from typing import Any
 
 from mammogan.cluster.slurm.outcome import ENDING, Outcome, outcome_file, outcome_of
 from mammogan.errors import UserError
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import DamagedRecord, read_record
 
 RECORD = "launch.json"
@@ -117,7 +118,7 @@ def submission_of(folder: Path) -> Submission | None:
     """Return the last submission for this folder; None where there is none. UserError when its record is damaged, since
     it must be known whether its jobs still work."""
     file = folder / RECORD
-    if not file.is_file():
+    if not file_exists(file):
         return None
     record = read_record(file, SHAPE, REMEDY)
     try:

@@ -12,6 +12,7 @@ from mammogan.cluster.backend import say_on_stderr
 from mammogan.cluster.slurm.commands import NoAnswer
 from mammogan.cluster.slurm.outcome import outcome_of
 from mammogan.cluster.slurm.queue import cancelled, queued
+from mammogan.io.atomic import is_file
 
 POLL_SECONDS = 10.0
 """Pause between two calls of squeue while we wait; the first pauses are shorter."""
@@ -34,7 +35,7 @@ class Submitted:
     @property
     def succeeded(self) -> bool:
         """Whether the job ended as a success and its work is complete."""
-        is_complete = self.complete is None or self.complete.exists()
+        is_complete = self.complete is None or is_file(self.complete)
         return is_complete and outcome_of(self.outcome) == "success"
 
     @property

@@ -47,6 +47,7 @@ from mammogan.data.shards.codec import Codec
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.errors import UserError
 from mammogan.io import terminal
+from mammogan.io.own_files import file_exists, in_folders
 from mammogan.io.private import make_private_folder, open_lock
 from mammogan.workspace import Resolution, Workspace
 
@@ -145,7 +146,7 @@ def _refuse_other_settings(
         for folder in folders:
             folder.check(changed)
     ours = {folder.path for folder in folders}
-    for other in workspace.root.glob(f"shards/*/{SETTINGS}"):
+    for other in in_folders(workspace.root, "shards/*", SETTINGS):
         held = read_settings(other)
         if other.parent not in ours and not _may_differ_by_additions(held, folders[0].settings):
             raise UserError(
@@ -172,7 +173,7 @@ def _carry_regions(cohort_csv: Path, mammograms: Sequence[Mammogram], workspace:
         terminal.say(f"regions: {carried.mammograms} mammograms have lesion regions of their archive")
         if carried.ambiguous:
             terminal.say(f"  {carried.ambiguous} could be one of several films of the archive and got none")
-    elif workspace.regions.is_file():
+    elif file_exists(workspace.regions):
         terminal.say(
             f"regions: none are beside {cohort_csv.name} any more, and the earlier ones are kept; if they no longer "
             f"hold, delete {workspace.regions}"

@@ -19,6 +19,7 @@ from mammogan.data.conversion.shard_settings import COHORT, SETTINGS, read_setti
 from mammogan.data.shards.index import ADDITIONS
 from mammogan.data.shards.marked_folder import DONE
 from mammogan.errors import UserError
+from mammogan.io.own_files import file_exists, in_folders
 from mammogan.workspace import LABELS, SPLITS, Workspace
 
 Plan = dict[str, list[Mammogram]]
@@ -53,7 +54,7 @@ def planned(
     A shard of this list is missing in the end if all its files are unusable.
     """
     rows = read_cohort(cohort_csv, fold)
-    salt = load_salt(workspace.salt) if workspace.salt.is_file() else b"names do not matter"
+    salt = load_salt(workspace.salt) if file_exists(workspace.salt) else b"names do not matter"
     growing = () if overwrite else folders_of(workspace, division(rows, seed, fold))
     mammograms = pseudonymous(rows, cohort_csv, workspace, Pseudonyms(salt), seed, growing)
     return list(plan_shards(mammograms, shard_images))
@@ -94,7 +95,7 @@ def division(rows: Sequence[Row], seed: int, fold: Fold | None = None) -> str:
 
 def folders_of(workspace: Workspace, divided: str) -> list[Path]:
     """List the folders of this workspace with shards of a cohort that is ``divided`` in this way."""
-    found = [path.parent for path in sorted(workspace.root.glob(f"shards/*/{SETTINGS}"))]
+    found = [path.parent for path in in_folders(workspace.root, "shards/*", SETTINGS)]
     begun = [folder for folder in found if any(folder.glob(f"{DONE}/*.json"))]
     return [folder for folder in begun if read_settings(folder / SETTINGS).get("split") == divided]
 

@@ -25,6 +25,7 @@ from mammogan.data.shards.marked_folder import DONE, MarkedFolder
 from mammogan.data.shards.wids_index import write_wids_indexes
 from mammogan.errors import UserError
 from mammogan.io import atomic, provenance, terminal
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import DamagedRecord, write_record
 from mammogan.io.temporary import remove_abandoned
 from mammogan.workspace import LABELS, SPLITS, Resolution
@@ -78,7 +79,7 @@ class ShardFolder:
         if not self.marked.is_begun:
             self._refuse_lost_markers()
             return
-        if not (self.path / SETTINGS).is_file():
+        if not file_exists(self.path / SETTINGS):
             return
         differing = {
             changed() if name in (COHORT, ADDITIONS) else f"{name} was {was}, is {now}": None
@@ -93,7 +94,7 @@ class ShardFolder:
 
     def _refuse_lost_markers(self) -> None:
         # A run that was killed before its first marker leaves at most one shard, and no index.
-        if (self.path / INDEX).is_file() or len(list(self.path.glob("*.tar"))) > 1:
+        if file_exists(self.path / INDEX) or len(list(self.path.glob("*.tar"))) > 1:
             raise UserError(
                 f"{self.path} holds shards, but its hidden folder {DONE}, which says how they were made, is missing or "
                 f"empty, as after a copy that left out dot-files. Copy {DONE} too (cp -a, rsync -a), or give "
@@ -110,7 +111,7 @@ class ShardFolder:
             if overwrite:
                 atomic.write_text(self.path / OVERWRITE_TOKEN, self.settings_sha256)
         remove_abandoned(self.path)
-        held = read_settings(self.path / SETTINGS) if (self.path / SETTINGS).is_file() else self.settings
+        held = read_settings(self.path / SETTINGS) if file_exists(self.path / SETTINGS) else self.settings
         self.had = len(added_to(held))
         write_record(self.path / SETTINGS, self.settings)
         self._made_with = {name: self._settings_sha256(rows[0].addition) for name, rows in plan.items()}
@@ -125,7 +126,7 @@ class ShardFolder:
 
     def _refuse_damaged_index(self) -> None:
         """Raise UserError if index.json is damaged, or does not list the finished shards."""
-        if not (self.path / INDEX).is_file():
+        if not file_exists(self.path / INDEX):
             return
         listed = [(shard.name, shard.sha256) for shard in ShardIndex.load(self.path).shards]
         made = [(m["shard"]["name"], m["shard"]["sha256"]) for m in self.done.values() if m["shard"]]
@@ -145,7 +146,7 @@ class ShardFolder:
 
     def _is_made_anew(self) -> bool:
         token = self.path / OVERWRITE_TOKEN
-        return token.is_file() and token.read_text(encoding="utf-8") == self.settings_sha256
+        return file_exists(token) and token.read_text(encoding="utf-8") == self.settings_sha256
 
     def _marker(self, name: str, rows: Sequence[Mammogram]) -> dict[str, Any] | None:
         """Read the marker of a finished shard; None when the shard has to be made (again)."""
@@ -209,7 +210,7 @@ class ShardFolder:
 
         ``additions`` counts the rows and patients of each addition to the first table.
         """
-        if (self.path / INDEX).is_file():
+        if file_exists(self.path / INDEX):
             return
         shards = [self.done[name]["shard"] for name in plan if self.done[name]["shard"]]
         added = [
@@ -262,7 +263,7 @@ class ShardFolder:
 
 def _is_as_made(tar: Path, shard: dict[str, Any]) -> bool:
     """Return whether a shard's file has the size and the sha256 that its marker records; if not, it is made again."""
-    if not tar.is_file() or tar.stat().st_size != shard["bytes"]:
+    if not file_exists(tar) or tar.stat().st_size != shard["bytes"]:
         return False
     if atomic.sha256(tar) == shard["sha256"]:
         return True

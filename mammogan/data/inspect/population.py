@@ -14,6 +14,7 @@ from mammogan.data.shards.damage import naming
 from mammogan.data.shards.facts import read_facts
 from mammogan.data.shards.index import IndexedShard, ShardIndex
 from mammogan.errors import UserError
+from mammogan.io.own_files import file_exists
 from mammogan.workspace import Workspace
 
 OF_PATIENTS = "mammograms of patients"
@@ -126,7 +127,7 @@ class _Cohorts:
     """Finds the phantom cohort of a sample by the path of its file in the workspace's table."""
 
     def __init__(self, table: Path) -> None:
-        self._rows = rows_by_key(table) if table.is_file() else {}
+        self._rows = rows_by_key(table) if file_exists(table) else {}
         self._known: dict[Path, PhantomCohort | None] = {}
 
     def of(self, key: str) -> PhantomCohort | None:

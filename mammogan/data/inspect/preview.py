@@ -23,6 +23,7 @@ from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import read_facts, read_pixels
 from mammogan.errors import MissingInput, UserError
 from mammogan.io import atomic
+from mammogan.io.own_files import file_exists
 from mammogan.io.tables import read_own_csv
 from mammogan.workspace import Workspace
 
@@ -85,7 +86,7 @@ def of_left_out(workspace: Workspace) -> Iterator[Picture]:
     Raises MissingInput if there is no quarantine.csv.
     """
     table = workspace.salt.parent / "quarantine.csv"
-    if not atomic.is_file(table):
+    if not file_exists(table):
         raise MissingInput(f"{table} is not there: no conversion has run in {workspace.root}, or it left nothing out")
     rows = [LeftOut(row["line"], row["key"], row["reason"], Path(row["path"])) for row in read_own_csv(table)]
     with closing(in_order(thumbnail, [row.path for row in rows], 1, SECONDS)) as thumbnails:

@@ -15,8 +15,10 @@ from mammogan.data.dicom.header_facts import CLAIMS
 from mammogan.data.shards.codec import MEMBER, codec_of
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.shards.reader import read_facts, read_pixels
+from mammogan.data.shards.wids_index import wids_faults
 from mammogan.errors import UserError
 from mammogan.io import atomic
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import Shape, read_record
 from mammogan.io.terminal import track
 from mammogan.workspace import LABELS, SPLITS, Resolution
@@ -68,6 +70,7 @@ def verify(folder: Path) -> list[str]:
         return [f"{folder}: {error}"]
     faults = list(_unindexed_tars(index)) + list(_wrong_counts(index))
     faults += record_faults(folder, SETTINGS, "settings.json")
+    faults += wids_faults(index)
     faults += record_faults(folder / ".done", MARKER)
     facts: list[dict[str, Any]] = []
     for shard in track(index.shards, len(index.shards), f"shards {index.resolution} checked"):
@@ -84,9 +87,10 @@ def _unindexed_tars(index: ShardIndex) -> Iterator[str]:
 
 def record_faults(folder: Path, shape: Shape, names: str = "*.json") -> Iterator[str]:
     """Yield the faults of the JSON records in a folder; all should have this shape."""
-    for path in sorted(folder.glob(names)):
+    for path in sorted(folder.glob(names)) if "*" in names else [folder / names]:
         try:
-            read_record(path, shape)
+            if file_exists(path):
+                read_record(path, shape)
         except UserError as error:
             yield str(error)
 

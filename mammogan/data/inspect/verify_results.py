@@ -10,6 +10,7 @@ from mammogan.data.shards.checked import CheckedShard
 from mammogan.data.shards.index import INDEX, SHARD, ShardIndex
 from mammogan.errors import UserError
 from mammogan.io.atomic import sha256
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record
 from mammogan.io.terminal import track
 from mammogan.workspace import SPLITS, Resolution, Workspace
@@ -41,9 +42,9 @@ def _adversarial_faults(folder: Path) -> Iterator[str]:
     for dicom in sorted(folder.glob("dicom*")):
         yield from record_faults(folder / ".done" / dicom.name, {"files": [FILE]})
         yield from _dicom_faults(dicom)
-    if not (folder / INDEX).is_file():
-        return
     try:
+        if not file_exists(folder / INDEX):
+            return
         index = ShardIndex.load(folder)
     except UserError as error:
         yield str(error)
@@ -59,18 +60,21 @@ def _adversarial_faults(folder: Path) -> Iterator[str]:
 
 def _dicom_faults(folder: Path) -> Iterator[str]:
     """Yield the faults of a folder of DICOM files with an index; a blinded study's list is in its key, elsewhere."""
-    if not (folder / INDEX).is_file():
-        return
     try:
+        if not file_exists(folder / INDEX):
+            return
         files = read_record(folder / INDEX, {"files": [FILE]})["files"]
     except UserError as error:
         yield str(error)
         return
     for file in files:
         path = folder / Path(file["file"]).name
-        if not path.is_file():
-            yield f"{path}: missing"
-        elif sha256(path) != file["sha256"]:
-            yield f"{path}: has changed since it was written (its sha256 is not the one in {INDEX})"
+        try:
+            if not file_exists(path):
+                yield f"{path}: missing"
+            elif sha256(path) != file["sha256"]:
+                yield f"{path}: has changed since it was written (its sha256 is not the one in {INDEX})"
+        except (UserError, OSError) as error:
+            yield str(error)
     for path in sorted(set(folder.glob("*.dcm")) - {folder / Path(file["file"]).name for file in files}):
         yield f"{path}: not in {INDEX}"

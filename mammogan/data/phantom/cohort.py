@@ -25,6 +25,7 @@ from mammogan.data.phantom.plan import PlannedImage, PlannedPatient, plan_cohort
 from mammogan.data.phantom.settings import GENERATOR_VERSION, PhantomConfig
 from mammogan.errors import UserError
 from mammogan.io import atomic, tables, terminal
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record, write_record
 
 SETTINGS, TRUTH, TABLE = "settings.json", "truth.json", "labels.csv"
@@ -56,7 +57,7 @@ def make_cohort(config: PhantomConfig, out: Path, jobs: int = 0) -> Made:
         (out / TABLE).unlink(missing_ok=True)
         for _ in terminal.track(_draw_all(config, waiting, out, jobs), len(waiting), "patients drawn"):
             pass
-    if not (out / TABLE).exists():
+    if not file_exists(out / TABLE):
         _write_truth_and_table(config, plan, out)
     positive = [patient for patient in plan if patient.label == "positive"]
     return Made(
@@ -71,7 +72,7 @@ def make_cohort(config: PhantomConfig, out: Path, jobs: int = 0) -> Made:
 def claim(config: PhantomConfig, out: Path) -> None:
     """Write the settings into a new folder; UserError if the folder has other settings or other files."""
     requested = {"generator": GENERATOR_VERSION, **dataclasses.asdict(config)}
-    if (out / SETTINGS).exists():
+    if file_exists(out / SETTINGS):
         held = read_record(out / SETTINGS, {"generator": str})
         differing = [
             f"{name} {held.get(name)} there, {requested.get(name)} requested"
@@ -125,7 +126,7 @@ def _record(patient: PlannedPatient, out: Path) -> Path:
 
 def _complete(config: PhantomConfig, patient: PlannedPatient, out: Path) -> bool:
     wanted = [path for image in patient.images for path in _paths(config, patient, image).values() if path]
-    return _record(patient, out).exists() and all((out / path).exists() for path in wanted)
+    return file_exists(_record(patient, out)) and all(file_exists(out / path) for path in wanted)
 
 
 def draw_patient_files(config: PhantomConfig, patient: PlannedPatient, out: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mammogan.data.phantom.settings import PhantomConfig
 from mammogan.errors import UserError
-from mammogan.io.atomic import is_file
+from mammogan.io.atomic import place_of
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record
 
 LEVELS_UP = 3
@@ -15,9 +16,18 @@ LEVELS_UP = 3
 
 
 def cohort_folder(folder: Path, holding: str = "settings.json") -> Path | None:
-    """Return the nearest folder, from ``folder`` upwards, that holds this file of a phantom cohort."""
+    """Return the nearest folder, from ``folder`` upwards, that holds this file of a phantom cohort.
+
+    Raise UserError where a folder or a broken link is in the place of that file.
+    """
     candidates = (folder, *folder.parents[: LEVELS_UP - 1])
-    return next((candidate for candidate in candidates if is_file(candidate / holding)), None)
+    return next((candidate for candidate in candidates if _holds(candidate / holding)), None)
+
+
+def _holds(path: Path) -> bool:
+    """Return whether a phantom cohort's file is there. The folders of patients' files are looked into as well, and
+    those that cannot be looked into hold none."""
+    return place_of(path) not in ("closed", "no answer") and file_exists(path)
 
 
 @dataclass(frozen=True)

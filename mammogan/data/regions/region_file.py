@@ -15,6 +15,7 @@ from typing import Any
 from mammogan.data.regions.lesion_region import LesionRegion
 from mammogan.errors import UserError
 from mammogan.io.atomic import PRIVATE
+from mammogan.io.own_files import file_exists
 from mammogan.io.private import read_private
 from mammogan.io.records import DamagedRecord, Misfit, check_shape, parse_record, write_record
 
@@ -56,7 +57,7 @@ def write_scanned(table: Path, found: Sequence[LesionRegion]) -> Path:
 
 def pass_on(tables: Iterable[Path], out: Path) -> None:
     """Write the regions beside ``tables`` beside a table that was made of them; take away what was beside it."""
-    held = [_read(path, SCANNED, SCAN_AGAIN) for table in tables if (path := regions_beside(table)).is_file()]
+    held = [_read(path, SCANNED, SCAN_AGAIN) for table in tables if file_exists(path := regions_beside(table))]
     path = regions_beside(out)
     if held:
         joined = {name: [entry for values in held for entry in values[name]] for name in SCANNED}
@@ -79,7 +80,7 @@ def carry(table: Path, files: Mapping[str, Path], held: Path) -> Carried | None:
     ``files`` are the absolute paths of the mammograms by key. Without regions beside the table nothing is written.
     Raise UserError if the file is damaged, or others may read it.
     """
-    if not (path := regions_beside(table)).is_file():
+    if not file_exists(path := regions_beside(table)):
         return None
     entries, ambiguous = _matched(_read(path, SCANNED, SCAN_AGAIN)["films"], files)
     write_record(held, {"samples": entries}, PRIVATE)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io import atomic
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import DamagedRecord, Misfit, check_shape, read_record
 from mammogan.io.shell import shell_word
 from mammogan.workspace import LABELS, SPLITS, Resolution
@@ -154,7 +155,7 @@ class ShardIndex:
         another folder.
         """
         path = folder / INDEX
-        if not path.is_file():
+        if not file_exists(path):
             raise MissingInput(
                 f"{folder}: no finished shards here; run mammogan make-shards --cohort labels.csv "
                 f"--workspace {shell_word(folder.parent.parent)} --resolution {folder.name}"

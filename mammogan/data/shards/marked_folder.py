@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import Shape, read_record, write_record
 from mammogan.io.temporary import remove_abandoned_of
 
@@ -47,7 +48,7 @@ class MarkedFolder:
     def read(self, name: str) -> dict[str, Any] | None:
         """Return the marker of a part; None if it is not finished. UserError if the marker is damaged."""
         marker = self.marker(name)
-        return read_record(marker, self.shape, self.remedy) if marker.is_file() else None
+        return read_record(marker, self.shape, self.remedy) if file_exists(marker) else None
 
     def finish(self, name: str, made: Mapping[str, Any], mode: int | None = None) -> None:
         """Write the marker of a part that is complete."""

@@ -29,7 +29,7 @@ from mammogan.evaluation.examples import Samples
 from mammogan.evaluation.victims.image_set import Pixels
 from mammogan.io.terminal import say, track
 from mammogan.models.networks import Critic
-from mammogan.training.run.cad_source import cad_source
+from mammogan.training.run.cad_source import CadSource
 from mammogan.training.run.trained_networks import read_generator
 from mammogan.workspace import OBJECTIVES, Direction, Resolution, Workspace
 
@@ -46,6 +46,19 @@ class Source:
     made_from: dict[str, Any]
     """What decides its pixels besides the originals; empty if they are read from adversarial shards."""
     make: Callable[[Originals], Attacked]
+
+
+@dataclass(frozen=True)
+class Generators:
+    """Trained generators of one resolution, and what they are applied with."""
+
+    models: Workspace
+    """The workspace whose runs/ hold them."""
+    resolution: Resolution
+    cad: CadSource
+    """Which of the tries of an insertion is kept is asked of this CAD."""
+    device: str
+    batch: int
 
 
 def title_of(objective: str) -> str:
@@ -90,48 +103,39 @@ def baseline_source(text: str, cad: Critic, cad_sha256: str, batch: int) -> Sour
     return Source(name, "baseline", made_from, partial(_apply, name, "baseline", attack, batch))
 
 
-def wrong_way_source(view: Workspace, models: Workspace, resolution: Resolution, device: str, batch: int) -> Source:
+def wrong_way_source(view: Workspace, generators: Generators) -> Source:
     """Return the control that gives each image to the generator of the other direction.
 
     Raise MissingInput if a generator is not there.
     """
     other = {Direction.REMOVE: Direction.INSERT, Direction.INSERT: Direction.REMOVE}
-    return _trained_source(
-        f"{title_of(view.objective)}, wrong way", "control", other, view, models, resolution, device, batch
-    )
+    return _trained_source(f"{title_of(view.objective)}, wrong way", "control", other, view, generators)
 
 
-def trained_source(view: Workspace, models: Workspace, resolution: Resolution, device: str, batch: int) -> Source:
+def trained_source(view: Workspace, generators: Generators) -> Source:
     """Return the attack of an objective as mammogan generate applies it, for originals of any split.
 
     Raise MissingInput if a generator is not there.
     """
     same = {direction: direction for direction in Direction}
-    return _trained_source(title_of(view.objective), "generator", same, view, models, resolution, device, batch)
+    return _trained_source(title_of(view.objective), "generator", same, view, generators)
 
 
 def _trained_source(
-    name: str,
-    kind: Kind,
-    by_direction: dict[Direction, Direction],
-    view: Workspace,
-    models: Workspace,
-    resolution: Resolution,
-    device: str,
-    batch: int,
+    name: str, kind: Kind, by_direction: dict[Direction, Direction], view: Workspace, generators: Generators
 ) -> Source:
     """Return an attack that gives the images of each direction to the generator of ``by_direction``."""
-    found = {d: read_generator(models.of(view.objective).gan_run(resolution, d))[1] for d in Direction}
-    cad, defaults = cad_source(models, resolution), GenerateConfig()
-    choosing = {d: InsertionChoice.of(found[d], defaults.tries, defaults.seed, cad) for d in Direction}
+    models, defaults = generators.models.of(view.objective), GenerateConfig()
+    found = {d: read_generator(models.gan_run(generators.resolution, d))[1] for d in Direction}
+    choosing = {d: InsertionChoice.of(found[d], defaults.tries, defaults.seed, generators.cad) for d in Direction}
     used = {str(d): found[by_direction[d]].sha256 for d in Direction}
     made_from = {"making": MAKING, "generators": used, **{f"choosing_{d}": choosing[d].made_from for d in Direction}}
 
     def attack(direction: Direction) -> Attack:
         own = by_direction[direction]
-        return load_attack(found[own], choosing[own], device)
+        return load_attack(found[own], choosing[own], generators.device)
 
-    return Source(name, kind, made_from, partial(_apply, name, kind, attack, batch))
+    return Source(name, kind, made_from, partial(_apply, name, kind, attack, generators.batch))
 
 
 def trained_objectives(views: Sequence[Workspace]) -> list[Workspace]:

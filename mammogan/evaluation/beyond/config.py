@@ -66,12 +66,15 @@ class DeeperConfig:
     """The threshold of Table 1, beside those that are chosen on the validation split."""
     models: Path | None = None
     """Workspace whose runs/ hold the CAD and the generators. Default: the workspace itself."""
+    cad: str = ""
+    """The classifier that is attacked, victim A, in place of the one of --models, as mammogan evaluate was given it: a
+    run folder, a folder of mammogan export-model, a checkpoint such as best.pt, or MODULE:FACTORY (docs/models.md)."""
     out_of_domain: str = ""
     """Required when the CAD was trained on other mammograms than these: describe the difference. The text marks the
     page and the JSON."""
     origin_unknown: tuple[str, ...] = ()
-    """Name of the CAD's run folder, if its weights do not say what they were trained on and are to be used all the
-    same. The page and the JSON say so."""
+    """Name of the CAD's run folder, or the MODULE:FACTORY of --cad, if its weights do not say what they were trained on
+    and are to be used all the same. The page and the JSON say so."""
     seed: int = 0
     """Seed of everything that is drawn."""
     batch: int = 4

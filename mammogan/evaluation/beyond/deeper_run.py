@@ -12,6 +12,7 @@ from mammogan.attack.domain_check import check_domain
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput
 from mammogan.evaluation.beyond.attack_sources import (
+    Generators,
     Source,
     baseline_source,
     generator_source,
@@ -42,7 +43,7 @@ from mammogan.training.run.trained_networks import load_source
 from mammogan.workspace import Resolution, Workspace
 
 OWN = "A"
-"""Name of the victim that the attacks were made against: the workspace's CAD."""
+"""Name of the victim that the attacks were made against: the workspace's CAD, or that of --cad."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class DeeperRun:
     @cached_property
     def source(self) -> CadSource:
         """Where the CAD comes from. Raise MissingInput if it is not there, UserError if it is of other mammograms."""
-        found = find_cad(self.models, self.resolution)
+        found = find_cad(self.models, self.resolution, self.config.cad)
         index = ShardIndex.load(self.workspace.shards(self.resolution))
         check_domain([(found.name, found.trained_on())], index, self.config.out_of_domain, self.config.origin_unknown)
         return found
@@ -99,13 +100,13 @@ class DeeperRun:
 
     @cached_property
     def victims_here(self) -> list[Victim]:
-        """The victims that can be asked here, the workspace's CAD first."""
+        """The victims that can be asked here, A first."""
         named = [load_victim(text, self.device) for text in self.config.victim]
         return [NetworkVictim(OWN, self.source.sha256(), self.cad, self.device), *named]
 
     @cached_property
     def scorers(self) -> list[Scorer]:
-        """All victims, the workspace's CAD first, those whose scores come from outside last."""
+        """All victims, A first, those whose scores come from outside last."""
         found: list[Scorer] = [
             KeptScores(victim, self.kept / "scores", self.config.batch) for victim in self.victims_here
         ]
@@ -113,6 +114,11 @@ class DeeperRun:
             name, table = split_name("--victim-scores", text)
             found.append(read_scores(name, Path(table), key_file(self.workspace, self.resolution)))
         return found
+
+    @property
+    def generators(self) -> Generators:
+        """What the trained generators are applied with."""
+        return Generators(self.models, self.resolution, self.source, self.device, self.config.batch)
 
     @property
     def own(self) -> Scorer:
@@ -138,7 +144,7 @@ class DeeperRun:
         for view in trained_objectives(self.views):
             name = title_of(view.objective)
             try:
-                found[name] = wrong_way_source(view, self.models, self.resolution, self.device, self.config.batch)
+                found[name] = wrong_way_source(view, self.generators)
             except MissingInput as error:
                 say(f"note: no wrong-way control of {name}: {error}")
         return found
@@ -154,7 +160,7 @@ class DeeperRun:
         found = []
         for view in trained_objectives(self.views):
             try:
-                found.append(trained_source(view, self.models, self.resolution, self.device, self.config.batch))
+                found.append(trained_source(view, self.generators))
             except MissingInput as error:
                 say(f"note: no detector of {title_of(view.objective)}: {error}")
         chosen = [text for text in self.config.baseline if text in self.config.detect]

@@ -18,6 +18,7 @@ from mammogan.evaluation.beyond.kept_pixels import KeptPixels
 from mammogan.evaluation.beyond.originals import Originals, choose_originals
 from mammogan.evaluation.detector import Detector, DetectorNetwork, Images, train_detector
 from mammogan.io.atomic import replaced_atomically
+from mammogan.io.own_files import file_exists
 from mammogan.io.terminal import say
 from mammogan.workspace import Direction
 
@@ -107,7 +108,7 @@ def _identity(images: Images) -> str:
 
 def _read(path: Path) -> dict[str, Any] | None:
     """Return what was kept; None if there is none, or it is damaged: then it is made again."""
-    if not path.is_file():
+    if not file_exists(path):
         return None
     try:
         found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

@@ -62,6 +62,6 @@ def evaluate_deeper(workspace: Workspace, config: DeeperConfig) -> Path:
 def _settings(config: DeeperConfig) -> dict[str, object]:
     """Return the settings without paths, which may name people or machines."""
     held = dataclasses.asdict(config)
-    for name in ("models", "export_for_scoring", "victim", "victim_scores", "vgg_weights", "regions"):
+    for name in ("models", "cad", "export_for_scoring", "victim", "victim_scores", "vgg_weights", "regions"):
         held.pop(name)
     return held

@@ -11,6 +11,7 @@ from mammogan.evaluation.beyond.attack_sources import Source
 from mammogan.evaluation.beyond.attacked import Attacked
 from mammogan.evaluation.beyond.originals import Originals
 from mammogan.io.atomic import replaced_atomically, sha256
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record, write_record
 from mammogan.io.temporary import remove_abandoned_of
 
@@ -32,7 +33,7 @@ class KeptPixels:
         made_from = source.made_from | {"originals_sha256": originals.as_set.identity}
         stem = f"{split}-{source.name}".replace(" ", "-").replace(",", "")
         record, file = self.folder / f"{stem}.json", self.folder / f"{stem}.npy"
-        if record.is_file() and file.is_file():
+        if file_exists(record) and file_exists(file):
             kept = read_record(record, SHAPE, REMEDY)
             if kept["made_from"] == made_from and sha256(file) == kept["pixels_sha256"]:
                 pixels = np.load(file)

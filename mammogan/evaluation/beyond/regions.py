@@ -23,6 +23,7 @@ from mammogan.data.regions.region_file import MAKE_AGAIN, read_carried
 from mammogan.data.regions.runs import Runs, from_text, mask_of, middle_of
 from mammogan.errors import UserError
 from mammogan.io import tables
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import DamagedRecord
 from mammogan.workspace import Workspace
 
@@ -146,7 +147,7 @@ def lesion_regions(workspace: Workspace, table: Path | None) -> Regions | None:
     """Return the boxes of a table if one is given, else what the workspace holds of its archive; None without both."""
     if table:
         return BoxesOfTable(table, workspace.cohort)
-    return ArchiveRegions(workspace.regions) if workspace.regions.is_file() else None
+    return ArchiveRegions(workspace.regions) if file_exists(workspace.regions) else None
 
 
 def _read(table: Path) -> dict[str, list[Box]]:

@@ -23,6 +23,7 @@ from mammogan.errors import UserError
 from mammogan.evaluation.victims.image_set import ImageSet, Pixels
 from mammogan.io import tables
 from mammogan.io.atomic import PRIVATE, replaced_atomically
+from mammogan.io.own_files import file_exists
 from mammogan.io.private import make_private_folder, read_private
 from mammogan.io.records import DamagedRecord, Misfit, check_shape, parse_record, write_record
 from mammogan.io.terminal import say, track
@@ -80,7 +81,7 @@ def export_for_scoring(
     """
     _check_folder(folder)
     make_private_folder(key_path.parent)
-    secret = ScoringKey.read(key_path).secret if key_path.is_file() else secrets.token_hex(16)
+    secret = ScoringKey.read(key_path).secret if file_exists(key_path) else secrets.token_hex(16)
     key = ScoringKey(secret, {one.name: one.identity for one in sets}, {})
     rows = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +90,7 @@ def export_for_scoring(
             name = key.name_of(images, sample.key)
             key.images[name] = {"set": images.name, "key": sample.key}
             file = f"{name}{SUFFIX[file_format]}"
-            if not (folder / file).is_file():
+            if not file_exists(folder / file):
                 made = "" if images.name in REAL else f"made adversarial for a test of classifiers: {images.name}"
                 _write(folder / file, sample, blinded_names(name, secret), made, file_format)
             exam = _code(secret, "exam", images.name, sample.facts["patient"])

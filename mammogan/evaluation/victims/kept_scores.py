@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mammogan.errors import UserError
 from mammogan.evaluation.victims.image_set import ImageSet
 from mammogan.evaluation.victims.victim import Victim
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record, write_record
 from mammogan.io.temporary import remove_abandoned_of
 from mammogan.io.terminal import say, track
@@ -59,7 +60,7 @@ class KeptScores:
         """Return the probability of cancer of each image; those that are kept and still match are not made again."""
         path = self.folder / self.name / f"{images.name.replace(' ', '-').replace('/', '-')}.json"
         made_from = {"victim_sha256": self.sha256, "images_sha256": images.identity}
-        if path.is_file():
+        if file_exists(path):
             kept = read_record(path, SHAPE, REMEDY)
             if kept["made_from"] == made_from and list(kept["scores"]) == list(images.keys):
                 return np.array(list(kept["scores"].values()), dtype=float)

@@ -42,12 +42,12 @@ def load_victim(text: str, device: str, own: str = "A") -> Victim:
 
 
 def split_name(option: str, text: str, own: str = "A") -> tuple[str, str]:
-    """Return the two parts of NAME=WHERE; UserError if they are none, or the name is that of the workspace's CAD."""
+    """Return the two parts of NAME=WHERE; UserError if they are none, or the name is that of the attacked CAD."""
     name, equals, where = text.partition("=")
     if not equals or not where or not NAME.fullmatch(name):
         raise UserError(f"{option} {text}: {GRAMMAR}")
     if name == own:
-        raise UserError(f"{option} {text}: {own} is the workspace's own CAD; give another name, such as B")
+        raise UserError(f"{option} {text}: {own} is the CAD that is attacked; give another name, such as B")
     return name, where
 
 

@@ -14,6 +14,7 @@ from mammogan.evaluation.victims.image_set import ImageSet
 from mammogan.evaluation.victims.kept_scores import Floats
 from mammogan.io import tables
 from mammogan.io.atomic import sha256
+from mammogan.io.own_files import file_exists
 
 NAMES, VALUES = ("image", "file", "key"), ("probability", "score", "malignant_pred")
 SHOWN = 8
@@ -46,7 +47,7 @@ def read_scores(name: str, path: Path, key_path: Path) -> ScoresFromOutside:
 
     Raise UserError, which names the rows, unless it has each exported image once, with a number from 0 to 1.
     """
-    if not key_path.is_file():
+    if not file_exists(key_path):
         raise MissingInput(f"{key_path} is not there, so nothing was exported: run --export-for-scoring first")
     if not path.is_file():
         raise MissingInput(f"--victim-scores {name}={path}: the table is not there")

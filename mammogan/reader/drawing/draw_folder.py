@@ -14,6 +14,7 @@ from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import write_text
 from mammogan.io.disk_errors import free_bytes
+from mammogan.io.own_files import file_exists
 from mammogan.io.provenance import made_by
 from mammogan.io.shell import shell_word
 from mammogan.io.temporary import remove_abandoned
@@ -83,7 +84,7 @@ def _draw_one(request: Request, pool: Pool) -> None:
     """Draw one folder, continue an interrupted drawing, or report that it is complete."""
     folder, key_file = request.folder, request.key_file
     made_from = request.made_from(pool)
-    if key_file.is_file():
+    if file_exists(key_file):
         key = ReadingKey.load(key_file)
         _refuse_other(request, key, made_from)
         if folder.complete:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mammogan.attack.config import Background
 from mammogan.data.inspect.near_duplicates import ALIKE, texture
+from mammogan.io.own_files import file_exists
 from mammogan.io.terminal import track
 from mammogan.reader.drawing import cues, presentation
 from mammogan.reader.drawing.cues import CueResult
@@ -98,7 +99,7 @@ def _named(session: int, role: Role, one: Shown, pool: Pool) -> KeyImage:
 
 def write_images(folder: ReadingFolder, key: ReadingKey, pool: Pool, background: Background) -> None:
     """Write the images that are missing, in the order of their names."""
-    missing = [image for image in key.images if not folder.image(image.image).is_file()]
+    missing = [image for image in key.images if not file_exists(folder.image(image.image))]
     for image in track(missing, len(missing), f"images written to {folder.path}"):
         original = pool.sources[image.key].pixels()
         shown = _image(pool, image.key, original, image.role, background)

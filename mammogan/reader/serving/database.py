@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from mammogan.errors import UserError
+from mammogan.io.own_files import file_exists
 from mammogan.reader.plan import ReadingPlan
 from mammogan.reader.serving.schema import TABLES, TRIGGERS
 
@@ -38,7 +39,7 @@ def connect(file: Path, plan: ReadingPlan) -> sqlite3.Connection:
 
 
 def _opened(file: Path, plan: ReadingPlan) -> sqlite3.Connection:
-    if not file.exists():
+    if not file_exists(file):
         os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
     database = sqlite3.connect(file, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
     database.execute("pragma foreign_keys = on")

@@ -35,7 +35,7 @@ def address_in(folder: Path) -> str:
 
 def _links_of(file: Path) -> dict[str, str]:
     """Read the links by name from links.csv; none where there is no such file."""
-    if not file.is_file():
+    if not file_exists(file):
         return {}
     try:
         return {row["reader"]: row["link"] for row in tables.read_own_csv(file)}

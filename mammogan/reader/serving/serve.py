@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from mammogan.errors import UserError
+from mammogan.io.own_files import file_exists
 from mammogan.io.terminal import say
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.plan import ReadingPlan
@@ -75,7 +76,7 @@ def execute(options: Options) -> int:
     database = folder.path / DATABASE
     tasks = options.progress or options.export or options.new_link or options.revoke
     if tasks:
-        if not database.is_file():
+        if not file_exists(database):
             raise UserError(f"{folder.path}: nobody has read yet; start the server once, without this option")
         store = Store(connect(database, plan))
         _small_tasks(options, store, Links(folder.path, store, plan.readers, _address_of_links(options, folder.path)))

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 
+from mammogan.io.own_files import file_exists
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.run.checkpoint import load, load_newest, save
 from mammogan.training.run.checkpoint_kind import check_same_training, with_weights
@@ -52,7 +53,7 @@ def resume(training: Resumable, run: Run) -> list[str]:
     ours, newest = training.state(), run.previous if message else run.newest
     check_same_training(newest, state, ours)
     with_weights(newest, state, lambda: training.restore(state))
-    if run.best.is_file():
+    if file_exists(run.best):
         best = load(run.best)
         check_same_training(run.best, best, ours)
         with_weights(run.best, best, lambda: training.adopt(best))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import Digest, sha256
+from mammogan.io.own_files import file_exists
 from mammogan.training.run.checkpoint_files import choose_checkpoint, run_of, trained_on
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Resolution, Workspace
@@ -41,7 +42,7 @@ class CadSource:
 
     @property
     def is_there(self) -> bool:
-        return bool(self.factory) or self.path.is_file()
+        return bool(self.factory) or file_exists(self.path)
 
     def trained_on(self) -> str | None:
         """Fingerprint of the shards that it was trained on; None if nothing says it, as for every factory."""
@@ -65,7 +66,7 @@ def parse_source(option: str, where: str, grammar: str = GRAMMAR) -> CadSource:
     if not path.exists():
         raise MissingInput(f"{option}: {path} is not there{tried}; {grammar}")
     checkpoint = choose_checkpoint(path) if path.is_dir() else path
-    if not checkpoint.is_file():
+    if not file_exists(checkpoint):
         raise MissingInput(f"{option}: {path} has no checkpoint of a classifier{tried}; {grammar}")
     return CadSource(checkpoint)
 

@@ -12,6 +12,7 @@ import torch
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import replaced_atomically
 from mammogan.io.disk_errors import FULL, free_bytes
+from mammogan.io.own_files import file_exists
 from mammogan.io.temporary import temporary
 from mammogan.training.run.damage import damage_of
 from mammogan.training.run.exported import is_exported, read_exported
@@ -93,7 +94,7 @@ def load(path: Path) -> dict[str, Any]:
 
     Raises MissingInput when there is no file, and Damaged when its bytes are not those that were saved.
     """
-    if not path.is_file():
+    if not file_exists(path):
         raise MissingInput(f"no checkpoint {path}; train first, or name another")
     if is_exported(path):
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 from mammogan.config import GENERATOR
 from mammogan.errors import UserError
+from mammogan.io.own_files import file_exists
 from mammogan.training.run.model_card import shards_of_card
 from mammogan.training.run.run_folder import Run
 
@@ -69,8 +70,8 @@ def choose_checkpoint(run: Path, which: str = "best") -> Path:
     A run without a best one, for example because its critic was always dead, gives its newest.
     """
     found = Run(run)
-    if which in ("best", "newest") and found.exported.is_file():
+    if which in ("best", "newest") and file_exists(found.exported):
         return found.exported
-    newest = found.previous if found.previous.is_file() and not found.newest.is_file() else found.newest
-    named = {"best": found.best if found.best.is_file() else newest, "newest": newest}
+    newest = found.previous if file_exists(found.previous) and not file_exists(found.newest) else found.newest
+    named = {"best": found.best if file_exists(found.best) else newest, "newest": newest}
     return named.get(which, Path(which))

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from mammogan.io.atomic import sha256, write_text
+from mammogan.io.own_files import file_exists
 from mammogan.training.run.model_card import CARD
 from mammogan.training.run.safetensors_file import read_safetensors, write_safetensors
 from mammogan.workspace import EXPORTED
@@ -59,7 +60,7 @@ def write_sums(folder: Path) -> None:
 def _compare_sums(path: Path) -> None:
     """Raise ValueError if the file beside it records another sha256. Without such a file nothing is known."""
     sums = path.parent / SUMS
-    recorded = dict(reversed(match) for match in SUM.findall(sums.read_text())) if sums.is_file() else {}
+    recorded = dict(reversed(match) for match in SUM.findall(sums.read_text())) if file_exists(sums) else {}
     if path.name in recorded and recorded[path.name] != sha256(path):
         raise ValueError(f"its sha256 is not the one in {SUMS}")
 

@@ -13,6 +13,7 @@ from mammogan.config import CLASSIFIER, GENERATOR, CadConfig, GanConfig
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import Digest, sha256
+from mammogan.io.own_files import file_exists
 from mammogan.io.shell import shell_word
 from mammogan.training.run.cad_record import reading_of_run, refuse_weak
 from mammogan.training.run.cad_source import CadSource, cad_source
@@ -73,7 +74,7 @@ def named_weights(config: CadConfig | GanConfig, digest: Digest = sha256) -> dic
 
 def refuse_other_settings(run: Path, config: CadConfig | GanConfig, digest: Digest = sha256) -> None:
     """Raise UserError when the run was begun with settings that lead to a different result than ``config``."""
-    if (run / "config.yaml").is_file():
+    if file_exists(run / "config.yaml"):
         Run(run).check(config, named_weights(config, digest))
 
 
@@ -88,8 +89,8 @@ def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
         _check_named_cad(config, workspace)
         return
     run = workspace.cad_run(resolution)
-    if not (run / "done.json").is_file():
-        state = "has not finished" if (run / "config.yaml").is_file() else "is not there"
+    if not file_exists(run / "done.json"):
+        state = "has not finished" if file_exists(run / "config.yaml") else "is not there"
         raise MissingInput(
             f"the classifier for {resolution} {state} ({run}); run\n"
             f"  mammogan train-cad --workspace {shell_word(workspace.root)} --resolution {resolution}"
@@ -114,7 +115,7 @@ def _check_named_cad(config: GanConfig, workspace: Workspace) -> None:
 def check_remover(resolution: Resolution, workspace: Workspace) -> None:
     """Raise MissingInput, with the command to run, if the lesion objective's remover has not finished."""
     run = workspace.of("lesion").gan_run(resolution, Direction.REMOVE)
-    if not (run / "done.json").is_file():
+    if not file_exists(run / "done.json"):
         raise MissingInput(
             f"the lesion objective inserts lesions that its remover has removed, and {run} has not finished; run\n"
             f"  mammogan train-gan --workspace {shell_word(workspace.root)} --resolution {resolution} "
@@ -128,7 +129,7 @@ def check_shards(resolution: Resolution, workspace: Workspace) -> None:
     Raises UserError for shards that hold stored numbers, lack a class, or are damaged.
     """
     folder = workspace.shards(resolution)
-    if not (folder / "index.json").is_file():
+    if not file_exists(folder / "index.json"):
         others = ", ".join(map(str, workspace.resolutions())) or "none"
         raise MissingInput(
             f"no shards at {resolution} in {folder} (there: {others}); run\n"
@@ -166,7 +167,7 @@ def refuse_grown(run: Run, shards: ShardIndex) -> None:
 
 
 def _is_whole(tar: Path, size: int) -> bool:
-    return tar.is_file() and tar.stat().st_size == size
+    return file_exists(tar) and tar.stat().st_size == size
 
 
 def check_classes(resolution: Resolution, counts: dict[str, dict[str, int]]) -> None:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from mammogan.data.loading.waiting import Waiting
 from mammogan.io.atomic import replaced_atomically, write_text
+from mammogan.io.own_files import file_exists
 from mammogan.io.png_text import DESCRIPTION, NOTICE, png_text
 from mammogan.io.temporary import this_host
 from mammogan.io.terminal import duration, say
@@ -178,7 +179,7 @@ class Reporter:
 
     def _cut_metrics(self, lines: int) -> None:
         """Cut metrics.jsonl to its first ``lines`` lines."""
-        if self.run.metrics.is_file():
+        if file_exists(self.run.metrics):
             kept = self.run.metrics.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[:lines]
             write_text(self.run.metrics, "".join(kept))
             self.lines = len(kept)

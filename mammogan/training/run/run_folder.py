@@ -9,8 +9,9 @@ from typing import Any
 from mammogan.config import CLASSIFIER, to_dict
 from mammogan.errors import UserError
 from mammogan.io.atomic import sha256
+from mammogan.io.own_files import file_exists
 from mammogan.io.provenance import made_by, write_provenance_beside
-from mammogan.io.records import read_record, read_yaml_record, write_record, write_yaml_record
+from mammogan.io.records import DamagedRecord, read_record, read_yaml_record, write_record, write_yaml_record
 from mammogan.io.temporary import remove_abandoned, remove_abandoned_of
 from mammogan.workspace import EXPORTED, Direction
 
@@ -39,6 +40,8 @@ REMEDY = (
 """What to do about a damaged config.yaml."""
 CHECKPOINTS = "checkpoints_sha256"
 """Name of the sha256 of the checkpoints in done.json, by file name."""
+OF_DONE = ("epochs", "lesions", CHECKPOINTS)
+"""What done.json has, at least one of them: trainings their epochs, a bank its lesions."""
 DONE_AGAIN = "Delete it and repeat the training's command, which ends at once and writes it again"
 STARTED_FROM = ("start_sha256", "start_shards_sha256")
 """What is recorded of the weights of another training that this one began with: their sha256, and the fingerprint of
@@ -69,7 +72,7 @@ class Run:
     @property
     def has_state(self) -> bool:
         """True when there is a checkpoint to resume from."""
-        return self.newest.is_file() or self.previous.is_file()
+        return file_exists(self.newest) or file_exists(self.previous)
 
     @property
     def best(self) -> Path:
@@ -184,7 +187,7 @@ class Run:
     def is_finished(self, config: Any) -> bool:
         """True if this training has ended with the epochs and stop rules that are requested now."""
         before, now = self.lengths(config)
-        return self.done.is_file() and before == now
+        return file_exists(self.done) and before == now
 
     def lengths(self, config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the settings that decide how long it takes, as recorded and as requested now."""
@@ -200,17 +203,22 @@ class Run:
     def _record(self) -> dict[str, Any]:
         """Return the content of config.yaml; empty if the run has not started. Raise UserError if it is damaged."""
         settings = self.path / "config.yaml"
-        return read_yaml_record(settings, {"config": dict}, REMEDY) if settings.is_file() else {}
+        return read_yaml_record(settings, {"config": dict}, REMEDY) if file_exists(settings) else {}
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What done.json says of the finished training; empty if it is not finished. Raises UserError if it is
-        damaged."""
-        return read_record(self.done, None, DONE_AGAIN) if self.done.is_file() else {}
+        """What done.json says of the finished training; empty if it is not finished. Raises UserError if it is damaged,
+        or another record in its place."""
+        if not file_exists(self.done):
+            return {}
+        held = read_record(self.done, None, DONE_AGAIN)
+        if not held.keys() & set(OF_DONE):
+            raise DamagedRecord(self.done, "it is another record than that of a finished training", DONE_AGAIN)
+        return held
 
     def finish(self, facts: dict[str, Any]) -> None:
         """Write done.json, which marks the run as complete, with the sha256 of the checkpoints that are its result."""
-        kept = [path for path in (self.best, self.newest, self.identity) if path.is_file()]
+        kept = [path for path in (self.best, self.newest, self.identity) if file_exists(path)]
         write_record(self.done, {**facts, CHECKPOINTS: {path.name: sha256(path) for path in kept}})
 
     def check_result(self, checkpoint: Path, found: str = "") -> None:

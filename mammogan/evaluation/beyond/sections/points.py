@@ -60,12 +60,13 @@ def measure_points(run: DeeperRun) -> Section:
 
 def _evaluated(run: DeeperRun, view: Workspace) -> Cases:
     """Return the scores that mammogan evaluate has made; MissingInput if it has not."""
-    of_runs = (run.models.cad_run(run.resolution), *(view.gan_run(run.resolution, d) for d in Direction))
+    generators = [view.gan_run(run.resolution, direction).name for direction in Direction]
     wanted = EvaluateConfig(
         models=run.config.models,
+        cad=run.config.cad,
         controls=False,
         out_of_domain="as evaluated",
-        origin_unknown=tuple(path.name for path in of_runs),
+        origin_unknown=(run.source.name, *generators),
         pool=True,
     )
     tasks = Scoring.of(view, run.resolution, wanted).tasks()
@@ -73,6 +74,7 @@ def _evaluated(run: DeeperRun, view: Workspace) -> Cases:
         raise MissingInput(
             "the mammograms of the test split are not all scored, or their CAD or pixels changed since; run\n"
             f"  mammogan evaluate --workspace {shell_word(run.workspace.root)}"
+            + (f" --cad {shell_word(run.config.cad)}" if run.config.cad else "")
         )
     found = scored(tasks)
     return Cases.pair([s.real for s in found] + [s.fake for s in found if s.fake])
