@@ -13,6 +13,7 @@ from pathlib import Path
 from mammogan.errors import UserError
 from mammogan.io import tables
 from mammogan.io.atomic import PRIVATE
+from mammogan.io.own_files import file_exists
 from mammogan.reader.serving.store import Store
 
 LINKS = "links.csv"
