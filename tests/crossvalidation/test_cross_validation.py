@@ -14,7 +14,7 @@ from dicoms import write_cohort
 
 from mammogan.cli.cross_validate import Options, execute
 from mammogan.cli.cross_validate import studies_of as planned_studies
-from mammogan.cluster.backend import Where
+from mammogan.cluster.backend import Backend
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.crossvalidation.fold_study import study_folders
 from mammogan.errors import UserError
@@ -169,7 +169,7 @@ def test_folds_and_seeds_that_cannot_be_are_refused_before_anything_is_written(
 def test_a_settings_file_that_decides_folds_or_seeds_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "study.yaml").write_text(text)
     with pytest.raises(UserError, match="since --folds, --fold-seed and --seeds decide it for every study"):
-        planned_studies(options(tmp_path, config=tmp_path / "study.yaml"), Where("slurm", ""))
+        planned_studies(options(tmp_path, config=tmp_path / "study.yaml"), Backend("slurm", ""))
 
 
 class Cluster:
@@ -247,7 +247,7 @@ def test_a_dry_run_shows_every_job_once_and_writes_nothing(tmp_path: Path, capsy
 
 
 def test_a_folder_in_the_place_of_shared_shards_is_refused(tmp_path: Path) -> None:
-    [study, _] = planned_studies(options(tmp_path), Where("local", ""))
+    [study, _] = planned_studies(options(tmp_path), Backend("local", ""))
     write_json(study.workspace.shards(SMALL) / "index.json", {})
     with pytest.raises(UserError, match="all seeds of a fold share its shards"):
         study.link_shards()
