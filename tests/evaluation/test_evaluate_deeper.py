@@ -51,7 +51,7 @@ def test_one_command_writes_the_page_and_its_numbers_and_a_second_one_makes_noth
     folder = page_folder(workspace, SMALL)
     page, found = (folder / "beyond.html").read_text(), read_json(folder / "evaluation.json")
     assert "At which threshold?" in page and "Is the GAN worse than a simple attack?" in page
-    assert "pgd-l2 512" in page and 'src="attacks.png"' in page and (folder / "attacks.png").is_file()
+    assert "pgd-l2 512" in page and 'src="data:image/png' in page and (folder / "attacks.png").is_file()
     rows = {row["attack"]: row for row in found["sections"]["attacks"]["rows"]}
     assert list(rows) == ["GAN", "noise 2048", "pgd-l2 512"]
     assert rows["noise 2048"]["change_in_grey_of_65535"]["linf_largest"] <= 2048 + 16
@@ -113,6 +113,19 @@ def test_the_table_of_points_is_table_1_at_its_threshold(workspace: Workspace) -
     assert abs(found["auc"]["GAN"]["real"]["value"] - table1["auc_real"]["value"]) < 1e-12
     assert abs(found["auc"]["GAN"]["adversarial"]["value"] - table1["auc_adversarial"]["value"]) < 1e-12
     assert [point["name"] for point in found["points"]] == ["given", "Youden", "90% sensitivity", "90% specificity"]
+
+
+def test_a_page_on_phantoms_says_so_in_its_title_first_sentence_tables_and_pictures_and_is_one_file(
+    workspace: Workspace,
+) -> None:
+    page = evaluate_deeper(workspace, DeeperConfig(section=("points",), device="cpu")).read_text()
+    kind = "phantom mammograms, lesion contrast x12.5"
+    assert "<h1>Beyond Table 1, on phantom mammograms</h1>" in page
+    assert f"No patient was imaged: {kind}, drawn by a program." in page
+    assert page.count(f"<caption>{kind.capitalize()}.") == page.count("<table>") > 1
+    assert f"At which threshold? ({kind})" in page and 'src="data:image/png' in page and 'src="points.png"' not in page
+    found = read_json(page_folder(workspace, SMALL) / "evaluation.json")["mammograms"]
+    assert [part["kind"] for part in found] == [kind]
 
 
 def test_a_change_of_another_image_is_that_of_another_patient_of_the_class(workspace: Workspace) -> None:

@@ -91,7 +91,8 @@ class KeptDetectors:
             network = DetectorNetwork()
             network.load_state_dict(kept["state"])
             return Detector(network.to(self.device).eval())
-        say(f"detector {name}, seed {seed}: training on {len(images.real)} real, {len(images.adversarial)} adversarial")
+        shown = f"{len(images.real)} originals, {len(images.adversarial)} adversarial"
+        say(f"detector {name}, seed {seed}: training on {shown}")
         detector = train_detector(images, seed, self.steps, self.device, ENOUGH)
         with replaced_atomically(path) as temporary, open(temporary, "wb") as file:
             torch.save({"made_from": made_from, "state": detector.network.cpu().state_dict()}, file)

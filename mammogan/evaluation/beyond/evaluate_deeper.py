@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from mammogan.data.inspect.population import population_of
+from mammogan.data.shards.index import ShardIndex
 from mammogan.evaluation.beyond.config import DeeperConfig, Name, page_folder
 from mammogan.evaluation.beyond.deeper_run import DeeperRun
 from mammogan.evaluation.beyond.page import Facts, write_page
@@ -53,7 +55,9 @@ def evaluate_deeper(workspace: Workspace, config: DeeperConfig) -> Path:
     unknown = f"Origin unknown: {', '.join(config.origin_unknown)}" if config.origin_unknown else ""
     domain = f"Out of domain: {config.out_of_domain}" if config.out_of_domain else ""
     banner = ". ".join(filter(None, (domain, unknown)))
-    facts = Facts(str(run.resolution), len(run.originals), len(patients), victims, settings, banner)
+    index = ShardIndex.load(workspace.shards(run.resolution))
+    population = population_of(workspace, index, index.of_split("test"))
+    facts = Facts(str(run.resolution), len(run.originals), len(patients), victims, settings, banner, population)
     page = write_page(page_folder(workspace, run.resolution), sections, facts)
     say(f"report: {page}")
     return page

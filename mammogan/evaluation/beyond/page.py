@@ -9,8 +9,9 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment
 
+from mammogan.data.inspect.population import Population
 from mammogan.evaluation.beyond.section import Section, plain
-from mammogan.evaluation.report.page import DUTY, page_style, templates_of
+from mammogan.evaluation.report.page import DUTY, page_style, templates_of, with_pictures_inside
 from mammogan.io.atomic import write_json, write_text
 from mammogan.io.provenance import made_by
 
@@ -29,6 +30,20 @@ class Facts:
     settings: dict[str, Any]
     banner: str = ""
     """A warning above everything; empty if there is none."""
+    population: Population | None = None
+    """What the mammograms of the split are: phantoms are named in the title, the first sentence and every caption."""
+
+    @property
+    def note(self) -> str:
+        return self.population.note if self.population else ""
+
+    @property
+    def all_phantoms(self) -> bool:
+        return bool(self.population and self.population.all_phantoms)
+
+    def captioned(self, title: str) -> str:
+        """Return a title, with the phantoms that were used."""
+        return f"{title} ({self.note})" if self.note else title
 
 
 def write_page(folder: Path, sections: Sequence[Section], facts: Facts) -> Path:
@@ -37,11 +52,12 @@ def write_page(folder: Path, sections: Sequence[Section], facts: Facts) -> Path:
     pictures = {section.name: f"{section.name}.png" for section in sections if section.draw}
     for section in sections:
         if section.draw:
-            section.draw(folder / pictures[section.name])
+            section.draw(folder / pictures[section.name], facts.note)
     values = {
         "schema": 1,
         "notice": DUTY,
         "out_of_domain": facts.banner,
+        "mammograms": facts.population.to_json() if facts.population else None,
         "resolution": facts.resolution,
         "settings": facts.settings,
         "victims": facts.victims,
@@ -58,7 +74,8 @@ def write_page(folder: Path, sections: Sequence[Section], facts: Facts) -> Path:
         "values": VALUES,
         "made_by": made_by(),
     }
-    write_text(folder / PAGE, _templates().get_template("beyond.html").render(content))
+    page = _templates().get_template("beyond.html").render(content)
+    write_text(folder / PAGE, with_pictures_inside(page, folder))
     return folder / PAGE
 
 

@@ -30,8 +30,8 @@ class Section:
     says_not: str
     tables: Sequence[TitledTable]
     values: dict[str, Any]
-    draw: Callable[[Path], None] | None = None
-    """Draws the section's picture into a PNG file."""
+    draw: Callable[[Path, str], None] | None = None
+    """Draws the section's picture into a PNG file, with a note above it that says which phantoms were used."""
     caption: str = ""
     notes: Sequence[str] = field(default_factory=tuple)
 

@@ -108,9 +108,9 @@ def _row(row: AttackRow, main: OperatingPoint) -> Row:
     )
 
 
-def _draw(rows: Sequence[AttackRow], main: OperatingPoint, path: Path) -> None:
+def _draw(rows: Sequence[AttackRow], main: OperatingPoint, path: Path, note: str) -> None:
     titles = {Direction.REMOVE: "Cancers called negative", Direction.INSERT: "Negatives called cancer"}
-    with drawing(path, 2, (9.2, 0.36 * len(rows) + 1.1)) as (_, panels):
+    with drawing(path, 2, (9.2, 0.36 * len(rows) + 1.1), note) as (_, panels):
         for panel, direction, colour in zip(panels, Direction, (REMOVE, INSERT), strict=True):
             for at, row in enumerate(rows):
                 mark = "D" if row.kind == "generator" else "o"

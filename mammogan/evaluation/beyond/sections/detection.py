@@ -1,5 +1,5 @@
 """Says how well attacks are detected: by simple measures, by learned detectors, and by a detector in front of the CAD
-that raises alarm for a fixed share of real mammograms."""
+that raises alarm for a fixed share of original mammograms."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SAYS = (
     "First what needs no learning: the AUC with which one number of an image separates it from originals of the class "
     "that it pretends. Then small networks that were trained on an attack's images of other patients, each tested on "
     "all attacks and directions; the AUC on what they were trained on stands beside. Then the CAD with a detector in "
-    "front that raises alarm at one in ten real mammograms: how many attacks still get through."
+    "front that raises alarm at one in ten originals: how many attacks still get through."
 )
 SAYS_NOT = (
     "A detector that finds an attack knew it; the columns of other attacks show what it knows of those it has not "
@@ -249,7 +249,7 @@ def _auc_cell(values: Sequence[float]) -> Cell:
 
 
 def _front_table(in_front: Sequence[InFront]) -> Table:
-    heads = [Cell("Alarm at real mammograms")]
+    heads = [Cell("Alarm at originals")]
     for direction in Direction:
         what = "cancers called negative" if direction is Direction.REMOVE else "negatives called cancer"
         heads += [Cell(f"{what}, no detector"), Cell(f"{what}, and no alarm")]
@@ -262,8 +262,8 @@ def _front_table(in_front: Sequence[InFront]) -> Table:
     return Table(heads, rows)
 
 
-def _draw(learned: Sequence[Learned], path: Path) -> None:
-    with drawing(path, 1, (7.2, 0.42 * len(learned) + 1.1)) as (_, (panel,)):
+def _draw(learned: Sequence[Learned], path: Path, note: str) -> None:
+    with drawing(path, 1, (7.2, 0.42 * len(learned) + 1.1), note) as (_, (panel,)):
         panel.axvline(0.5, color=HAIR, lw=1, zorder=0)
         for at, one in enumerate(learned):
             own = one.test[f"{one.attack}, {one.direction}"]

@@ -218,9 +218,9 @@ def _truth_table(rows: Sequence[Places]) -> Table:
     )
 
 
-def _draw(rows: Sequence[Places], path: Path) -> None:
+def _draw(rows: Sequence[Places], path: Path, note: str) -> None:
     names = list(dict.fromkeys(row.attack for row in rows))
-    with drawing(path, 1, (7.4, 0.42 * len(names) + 1.1)) as (_, (panel,)):
+    with drawing(path, 1, (7.4, 0.42 * len(names) + 1.1), note) as (_, (panel,)):
         for row in rows:
             is_removal = row.direction is Direction.REMOVE
             at = names.index(row.attack) + (-0.15 if is_removal else 0.15)

@@ -93,7 +93,7 @@ def points_section(
     }
     tables = [TitledTable(f"{title}", _points_table(points, figures)) for title, figures in found.items()]
     tables.append(TitledTable("Areas under the ROC curve, and their difference", _auc_table(aucs)))
-    tables.append(TitledTable("Calibration of the CAD on real mammograms", _calibration_table(calibrated)))
+    tables.append(TitledTable("Calibration of the CAD on original mammograms", _calibration_table(calibrated)))
     return Section(
         name="points",
         title="At which threshold?",
@@ -168,7 +168,7 @@ def point_title(point: OperatingPoint) -> str:
 
 
 def _auc_table(aucs: dict[str, tuple[Figure, Figure, AucComparison | None]]) -> Table:
-    heads = [Cell("Real"), Cell("Adversarial, flipped labels"), Cell("Difference"), Cell("p")]
+    heads = [Cell("Original"), Cell("Adversarial, flipped labels"), Cell("Difference"), Cell("p")]
     rows = []
     for title, (real, adversarial, compared) in aucs.items():
         test = [Cell("n/a"), Cell("n/a")]
@@ -203,8 +203,8 @@ def _calibration_table(found: dict[str, Calibration]) -> Table:
     return Table(heads, rows)
 
 
-def _draw(found: dict[str, dict[str, dict[str, Figure]]], path: Path) -> None:
-    with drawing(path, len(found), (3.9 * len(found) + 0.6, 3.4)) as (_, panels):
+def _draw(found: dict[str, dict[str, dict[str, Figure]]], path: Path, note: str) -> None:
+    with drawing(path, len(found), (3.9 * len(found) + 0.6, 3.4), note) as (_, panels):
         for panel, (title, by_point) in zip(panels, found.items(), strict=True):
             for row, colour, offset in (("fooled_remove", REMOVE, -0.1), ("fooled_insert", INSERT, 0.1)):
                 for at, figures in enumerate(by_point.values()):

@@ -1,4 +1,4 @@
-"""How visible is the change, and does the image still look like a mammogram? Each figure with real against real."""
+"""How visible is the change, and does the image still look like a mammogram? Originals are compared alike."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ SAYS = (
     "Within the breast only, since air flatters. PSNR and SSIM compare an image with its original; slope of the "
     "spectrum and noise in flat patches compare it with originals of the class that it pretends, and the AUC says how "
     "well that one number separates the two (0.5: not at all). The kernel distance (KID) compares sets of images. "
-    "Every row has real against real beside it: originals of other patients measured in the same way; n/a where all "
-    "are of one patient."
+    "Every row has original against original beside it: originals of other patients measured in the same way; n/a "
+    "where all are of one patient."
 )
 SAYS_NOT = (
     "A high PSNR does not say that a radiologist sees nothing, and a small kernel distance says only that these "
@@ -54,7 +54,7 @@ RANDOM = (
 
 @dataclass(frozen=True)
 class Looks:
-    """What was measured of one attack and direction, or of real against real."""
+    """What was measured of one attack and direction, or of original against original."""
 
     attack: str
     direction: Direction
@@ -122,7 +122,7 @@ def real_against_real(reals: Originals, against: Reference, direction: Direction
     """
     partners = another_patients(reals.patients)
     compared = reals.pixels if partners is None else reals.pixels[partners]
-    looks = _compared("real against real", direction, reals.pixels, compared, reals.pixels, against, seed)
+    looks = _compared("original against original", direction, reals.pixels, compared, reals.pixels, against, seed)
     if partners is not None:
         return looks
     nothing = np.full(len(reals), np.nan)
@@ -197,7 +197,7 @@ def realism_section(rows: Sequence[Looks], nulls: Sequence[Looks], features: str
             "rows": [_values(row) for row in rows],
         },
         draw=partial(_draw, rows, nulls),
-        caption="Slope of the spectrum and noise in flat patches of each image; grey: real against real.",
+        caption="Slope of the spectrum and noise in flat patches of each image; grey: original against original.",
         notes=[] if given else [RANDOM],
     )
 
@@ -242,7 +242,7 @@ def _row(row: Looks) -> Row:
             _text(row.distance, "+.4g"), below=f"p {_text(row.p, '.3f')}", why=TOO_FEW if row.distance is None else ""
         ),
     ]
-    return Row(Cell(row.attack), cells, "of" if row.attack == "real against real" else "")
+    return Row(Cell(row.attack), cells, "of" if row.attack == "original against original" else "")
 
 
 def _text(value: float | None, form: str) -> str:
@@ -251,16 +251,16 @@ def _text(value: float | None, form: str) -> str:
     return "\N{INFINITY}" if np.isinf(value) else format(value, form)
 
 
-def _draw(rows: Sequence[Looks], nulls: Sequence[Looks], path: Path) -> None:
+def _draw(rows: Sequence[Looks], nulls: Sequence[Looks], path: Path, note: str) -> None:
     every = [*nulls, *rows]
     names = list(dict.fromkeys(row.attack for row in every))
-    with drawing(path, 2, (9.2, 0.42 * len(names) + 1.2)) as (_, panels):
+    with drawing(path, 2, (9.2, 0.42 * len(names) + 1.2), note) as (_, panels):
         for panel, name, label in zip(
             panels, ("slope", "noise"), ("slope of the spectrum", "noise in flat patches, grey of 65535"), strict=True
         ):
             for row in every:
                 at = names.index(row.attack) + (-0.15 if row.direction is Direction.REMOVE else 0.15)
-                colour = REAL if row.attack == "real against real" else FAKE
+                colour = REAL if row.attack == "original against original" else FAKE
                 values = getattr(row, name)
                 panel.plot(values, [at] * len(values), "o", color=colour, ms=3, alpha=0.4)
                 panel.plot(np.nanmedian(values), at, "|", color=colour, ms=13, mew=2)

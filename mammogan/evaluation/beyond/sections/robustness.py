@@ -110,9 +110,9 @@ def _table(rows: Sequence[Withstood]) -> Table:
     return Table(heads, body)
 
 
-def _draw(rows: Sequence[Withstood], path: Path) -> None:
+def _draw(rows: Sequence[Withstood], path: Path, note: str) -> None:
     shown = [row for row in rows if row.attack]
-    with drawing(path, 1, (7.2, 0.34 * len(shown) + 1.1)) as (_, (panel,)):
+    with drawing(path, 1, (7.2, 0.34 * len(shown) + 1.1), note) as (_, (panel,)):
         for at, row in enumerate(shown):
             for direction, colour, offset in ((Direction.REMOVE, REMOVE, -0.14), (Direction.INSERT, INSERT, 0.14)):
                 mark_interval(panel, row.fooled[str(direction)], at + offset, colour)

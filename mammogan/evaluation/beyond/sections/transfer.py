@@ -162,8 +162,8 @@ def _table(victims: Sequence[VictimFacts], rows: Sequence[TransferRow], found: F
     return Table(heads, body)
 
 
-def _draw(victims: Sequence[VictimFacts], rows: Sequence[TransferRow], found: Found, path: Path) -> None:
-    with drawing(path, len(victims), (3.2 * len(victims) + 2.4, 0.36 * len(rows) + 1.2)) as (_, panels):
+def _draw(victims: Sequence[VictimFacts], rows: Sequence[TransferRow], found: Found, path: Path, note: str) -> None:
+    with drawing(path, len(victims), (3.2 * len(victims) + 2.4, 0.36 * len(rows) + 1.2), note) as (_, panels):
         for panel, victim in zip(panels, victims, strict=True):
             for at, row in enumerate(rows):
                 for direction, colour, offset in ((Direction.REMOVE, REMOVE, -0.14), (Direction.INSERT, INSERT, 0.14)):
