@@ -121,11 +121,12 @@ def test_a_signal_that_comes_while_a_job_starts_does_not_kill_it(tmp_path: Path)
 
 
 @pytest.fixture
-def folder_of_its_own(ready: Workspace, cluster: str) -> Iterator[Path]:
+def folder_of_its_own(ready: Workspace) -> Iterator[Path]:
     """The checkpoints' folder, which on node2 is a disk of its own."""
     folder = gan_run(ready).newest.parent
     folder.mkdir(parents=True)
-    on_node2 = ("nsenter", f"--target={pid_of('slurmd-node2', cluster)}", "--mount")
+    wait_for(lambda: bool(daemons_of("node2")), "node2's daemon, if a test before has restarted it")
+    on_node2 = ("nsenter", f"--target={daemons_of('node2')[0]}", "--mount")
     slurm(*on_node2, "mount", "-t", "tmpfs", "tmpfs", str(folder))
     yield folder
     slurm(*on_node2, "umount", str(folder))
@@ -159,6 +160,12 @@ def losses_of_nodes(job: str) -> list[str]:
 def restarts_of(job: str) -> int:
     """How often it has gone back to the queue."""
     return int(re.findall(r"Restarts=(\d+)", slurm("scontrol", "show", "job", job))[0])
+
+
+def daemons_of(node: str) -> list[str]:
+    """Process ids of the slurmd that runs on a node now, whatever its pid file says."""
+    pids = slurm("ip", "netns", "pids", f"mammogan-{node}").split()
+    return [pid for pid in pids if Path(f"/proc/{pid}/comm").read_text().strip() == "slurmd"]
 
 
 def pid_of(daemon: str, cluster: str) -> int:
