@@ -10,9 +10,7 @@ from typing import Any
 
 import yaml
 
-from mammogan.config import GanConfig, LesionConfig
-from mammogan.errors import UserError
-from mammogan.training.phases import Phase, Stop, phases
+from mammogan.training.phases import Phase, Stop, recorded_phases
 from mammogan.training.run.metrics_log import read_events
 from mammogan.training.run.status import Status, read_status
 
@@ -58,7 +56,7 @@ def progress_of(run: Path, kind: str, done: bool) -> Progress:
 
 
 def _of_gan(config: Facts, events: list[Facts], epochs: list[Facts], status: Status | None, done: bool) -> Progress:
-    plan = [phase for phase in phases(_gan_config(config)) if phase.epochs]
+    plan = [phase for phase in recorded_phases(config) if phase.epochs]
     phase = _phase(plan, events, status)
     own = [event for event in epochs if event.get("phase") == phase.name]
     before = len(epochs) - len(own)
@@ -120,17 +118,3 @@ def _config(run: Path) -> Facts:
         return config if config["epochs"] else {}
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return {}
-
-
-def _gan_config(config: Facts) -> GanConfig:
-    """Return the settings that decide the phases; the study's where config.yaml does not have them."""
-    try:
-        if config.get("objective") == "lesion":
-            return GanConfig(objective="lesion", lesion=LesionConfig(epochs=int(config["lesion"]["epochs"])))
-        return GanConfig(
-            epochs=tuple(config["epochs"]),
-            stop_rules=bool(config["stop_rules"]),
-            stop_identity=float(config.get("stop_identity", GanConfig.stop_identity)),
-        )
-    except (UserError, TypeError, ValueError, KeyError):
-        return GanConfig()
