@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mammogan.io.terminal import duration
+from mammogan.io.terminal import duration, in_columns
 from mammogan.watch.stage_status import StageStatus
 from mammogan.watch.view import View, seconds_left
 
@@ -24,9 +24,7 @@ SHOWN_FAILED = 5
 
 def plain(view: View) -> str:
     """Return one line per stage, of any length, then what went wrong."""
-    rows = [HEADS, *(_cells(status, view.time) for status in view.statuses)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = in_columns([HEADS, *(_cells(status, view.time) for status in view.statuses)])
     below = [line for lines_of in (_wrong, _usage) for status in view.statuses for line in lines_of(status)]
     return "\n".join([_title(view), "", *lines, *([""] if below else []), *below])
 
