@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from mammogan.training.phases import Phase, Stop, recorded_phases
-from mammogan.training.run.metrics_log import read_events
+from mammogan.training.run.metrics_log import read_events, that_may_be_kept
 from mammogan.training.run.status import Status, read_status
 
 Facts = dict[str, Any]
@@ -62,22 +62,9 @@ def _of_gan(config: Facts, events: list[Facts], epochs: list[Facts], status: Sta
     before = len(epochs) - len(own)
     ended = done or (bool(events) and events[-1]["event"] == "phase" and events[-1].get("phase") == phase.name)
     epoch = _current(len(epochs), status, ended) - before
-    figures = _figures(own[-1:], GAN_FIGURES) | _best("best_fooled", _that_may_be_kept(epochs), "validation_fooled")
+    figures = _figures(own[-1:], GAN_FIGURES) | _best("best_fooled", that_may_be_kept(epochs), "validation_fooled")
     figures |= _figures([event for event in epochs if "critic_alive" in event][-1:], ("critic_alive",))
     return Progress(phase.name, min(max(epoch, 0), phase.epochs), phase.epochs, phase.stop, figures, status)
-
-
-def _that_may_be_kept(epochs: list[Facts]) -> list[Facts]:
-    """Return the epoch whose generator is kept as the best one, never one of the warm-up.
-
-    Logs of earlier versions do not say which that is: of those, all epochs with a living critic.
-    """
-    if kept := [event for event in epochs if event.get("kept") is True]:
-        return kept[-1:]
-    judged = [event for event in epochs if "critic_alive" in event]
-    if judged:
-        return [event for event in judged if event["critic_alive"] is True]
-    return [event for event in epochs if not str(event.get("phase")).startswith("warm")]
 
 
 def _phase(plan: Sequence[Phase], events: Sequence[Facts], status: Status | None) -> Phase:
