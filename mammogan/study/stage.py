@@ -131,13 +131,6 @@ class CompletingTask(Task):
 
     def __call__(self) -> None:
         self.task()  # may end the process here, to go back to the queue
-        self._complete()
-
-    def work(self) -> None:
-        self.task.work()
-        self._complete()
-
-    def _complete(self) -> None:
         if os.environ.get("RANK", "0") == "0":
             complete(self.name, self.makes, self.inputs)
 
