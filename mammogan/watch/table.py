@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -115,14 +115,10 @@ def _wrong(found: StageStatus) -> list[str]:
         return []
     lines = [f"{found.stage.name} {found.message}: {found.error}".rstrip(": ")]
     if failed:
-        lines.append(f"  shards  {_some(failed)}")
+        more = f" and {len(failed) - SHOWN_FAILED} more" if len(failed) > SHOWN_FAILED else ""
+        lines.append(f"  shards  {', '.join(failed[:SHOWN_FAILED])}{more}")
     return [*lines, *([f"  log     {found.log}"] if found.log else [])]
 
 
 def _usage(found: StageStatus) -> list[str]:
     return [f"{found.stage.name} on {found.usage}"] if found.usage else []
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN_FAILED} more" if len(names) > SHOWN_FAILED else ""
-    return ", ".join(names[:SHOWN_FAILED]) + more

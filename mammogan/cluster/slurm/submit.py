@@ -143,15 +143,10 @@ def _parts(work: Array, config: ClusterConfig) -> list[Array]:
     """Split the array into parts that the cluster allows; the parts share the number of tasks that may run at once."""
     work = _capped(work, config.tasks)
     longest, makes = max_array(), list(work.makes) or [work.name] * len(work.tasks)
-    firsts = range(0, len(work.tasks), longest)
+    shares = [slice(first, first + longest) for first in range(0, len(work.tasks), longest)]
     return [
-        replace(
-            work,
-            tasks=work.tasks[first : first + longest],
-            makes=makes[first : first + longest],
-            at_once=max(1, work.at_once // len(firsts)),
-        )
-        for first in firsts
+        replace(work, tasks=work.tasks[share], makes=makes[share], at_once=max(1, work.at_once // len(shares)))
+        for share in shares
     ]
 
 
