@@ -34,6 +34,15 @@ def at_least(config: object, limit: int, *names: str, group: str = "") -> None:
         raise UserError(f"{', '.join(wrong)}: expected {limit} or more")
 
 
+def options_at_least(config: object, **least: int) -> None:
+    """Raise UserError for the first of these options that is below its least value, or no number; None is an option
+    left out."""
+    for name, limit in least.items():
+        value = getattr(config, name)
+        if value is not None and not value >= limit:
+            raise UserError(f"--{name.replace('_', '-')} {value:g}: expected {limit} or more")
+
+
 def refuse_changed(config: object, harmless: dict[str, object], owner: str, chosen: str, instead: str) -> None:
     """Raise UserError naming settings that only ``owner`` uses and that were changed although ``chosen`` is used.
 

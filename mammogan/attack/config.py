@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from mammogan.errors import UserError
+from mammogan.setting_limits import options_at_least
 from mammogan.workspace import OBJECTIVES, Direction, Objective, Resolution, Workspace
 
 Split = Literal["train", "validation", "test"]
@@ -138,10 +139,7 @@ class GenerateConfig:
                 "--cad is asked by --attack and by the insertion of --objective lesion alone; the study's generators "
                 "were trained against theirs: give --cad to mammogan train-gan"
             )
-        for name, least in (("batch", 1), ("tries", 1), ("seed", 0), ("train_shards", 0)):
-            if getattr(self, name) < least:
-                option = name.replace("_", "-")
-                raise UserError(f"--{option} {getattr(self, name)}: expected {least} or more")
+        options_at_least(self, batch=1, tries=1, seed=0, train_shards=0)
         if self.checkpoint not in ("best", "newest") and len(self.direction) != 1:
             raise UserError(
                 f"--checkpoint {self.checkpoint} is one generator's file: name its --direction (remove or insert)"
@@ -219,6 +217,4 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
             raise UserError(f"--threshold {self.threshold}: expected a probability between 0 and 1")
-        for name, least in (("bootstrap", 100), ("examples", 1), ("batch", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"--{name} {getattr(self, name)}: expected {least} or more")
+        options_at_least(self, bootstrap=100, examples=1, batch=1)

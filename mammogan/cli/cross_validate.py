@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mammogan.cli.study import resolutions, with_fold
-from mammogan.cluster.backend import Backend, choose, say_on_stderr
+from mammogan.cluster.backend import Backend, choose
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.crossvalidation.fold_study import FoldStudy, fold_folder, study_folder
 from mammogan.crossvalidation.pooling import pool_stage
@@ -33,7 +33,7 @@ from mammogan.data.conversion.fold_of_shards import refuse_other_fold
 from mammogan.errors import UserError
 from mammogan.io.options import Grouped, run
 from mammogan.io.structure import Values, merged
-from mammogan.io.terminal import say
+from mammogan.io.terminal import say, say_on_stderr
 from mammogan.study.pipeline import StudyPlan
 from mammogan.study.settings import read_sections
 from mammogan.study.stage import check_writable

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from mammogan.cluster.backend import choose, say_on_stderr
+from mammogan.cluster.backend import choose
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.data.cohort.folds import Fold
 from mammogan.data.cohort.table import refuse_missing
@@ -30,7 +30,7 @@ from mammogan.errors import UserError
 from mammogan.io.atomic import Digest
 from mammogan.io.options import Grouped, run
 from mammogan.io.structure import Values, merged
-from mammogan.io.terminal import say
+from mammogan.io.terminal import say, say_on_stderr
 from mammogan.study.given_cad import record_given_cad
 from mammogan.study.pipeline import StudyPlan
 from mammogan.study.run_local import run as run_stages

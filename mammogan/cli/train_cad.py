@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from mammogan.cluster.job import Job
-from mammogan.cluster.launch import choose_resolution, launch, on_requested_device
+from mammogan.cluster.launch import launch, on_requested_device
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import TrainCad
 from mammogan.config import CadConfig
@@ -26,6 +26,7 @@ from mammogan.training.run.preflight import (
     as_learned,
     check_cad_inputs,
     check_own_classes,
+    choose_resolution,
     named_weights,
     refuse_other_settings,
 )

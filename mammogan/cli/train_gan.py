@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from mammogan.cluster.job import Job
-from mammogan.cluster.launch import choose_resolution, launch, on_requested_device
+from mammogan.cluster.launch import launch, on_requested_device
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import TrainGan
 from mammogan.config import GanConfig
@@ -26,7 +26,13 @@ from mammogan.io.options import Flat, Grouped, run
 from mammogan.study.outdated import training_outdated
 from mammogan.training.run.cad_source import cad_source
 from mammogan.training.run.checkpoint_files import choose_checkpoint
-from mammogan.training.run.preflight import check_gan_inputs, check_own_classes, check_remover, refuse_other_settings
+from mammogan.training.run.preflight import (
+    check_gan_inputs,
+    check_own_classes,
+    check_remover,
+    choose_resolution,
+    refuse_other_settings,
+)
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Resolution, Workspace
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from typing import Literal
@@ -27,12 +26,6 @@ class Backend:
 
     name: Literal["none", "local", "slurm"]
     why: str
-
-
-def say_on_stderr(text: str) -> None:
-    """Print on stderr how something was decided; only the first rank prints."""
-    if os.environ.get("RANK", "0") == "0":
-        print(text, file=sys.stderr, flush=True)
 
 
 def choose(config: ClusterConfig) -> Backend:

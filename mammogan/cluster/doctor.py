@@ -60,7 +60,7 @@ class Examination(Task):
             try:
                 found.append(Finding(name, True, check(self)))
             except Unsound as error:
-                found.append(Finding(name, False, str(error), error.remedy))
+                found.append(Finding(name, False, *error.args))
             except Exception as error:  # a check that fails is what we want to know
                 first_line = f"{type(error).__name__}: {error}".partition("\n")[0]
                 found.append(Finding(name, False, first_line, remedy))
@@ -69,11 +69,7 @@ class Examination(Task):
 
 
 class Unsound(Exception):
-    """Reports what a check found wrong, and the remedy."""
-
-    def __init__(self, found: str, remedy: str) -> None:
-        super().__init__(found)
-        self.remedy = remedy
+    """Reports what a check found wrong, and the remedy: its two arguments."""
 
 
 def findings(folder: Path) -> dict[int, list[Finding]]:
@@ -162,9 +158,7 @@ def _meeting(backend: str, job: Examination) -> str:
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1 or (backend == "nccl" and job.config.on_cpu):
         return "not needed"
-    device = "cpu"
-    if backend == "nccl":
-        device = f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
+    device = f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}" if backend == "nccl" else "cpu"
     began = time.monotonic()
     dist.init_process_group(backend, rank=rank, world_size=size, timeout=timedelta(seconds=SECONDS))
     try:

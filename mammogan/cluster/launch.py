@@ -11,14 +11,14 @@ from typing import TypeVar
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
 from mammogan.cluster import local
-from mammogan.cluster.backend import check_shared, choose, ranks_here, say_on_stderr, started_by_torchrun, workers_here
+from mammogan.cluster.backend import check_shared, choose, ranks_here, started_by_torchrun, workers_here
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.slurm import submit
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Series
 from mammogan.config import ComputeConfig
 from mammogan.errors import UserError
-from mammogan.workspace import Resolution, Workspace
+from mammogan.io.terminal import say_on_stderr
 
 Computes = TypeVar("Computes", ComputeConfig, GenerateConfig, EvaluateConfig)
 """Settings with a field ``device``."""
@@ -63,19 +63,6 @@ def launch_array(array: Array, config: ClusterConfig) -> int:
         Series(array.tasks)()
     array.finish.task()
     return 0
-
-
-def choose_resolution(text: str, workspace: Workspace) -> Resolution:
-    """Return the resolution ``text``; for 'auto' the highest that has shards (high when none has), with a note."""
-    if text != "auto":
-        return Resolution.parse(text)
-    found = workspace.resolutions()
-    chosen = found[0] if found else Resolution.parse("high")
-    if len(found) > 1:
-        say_on_stderr(f"--resolution {chosen}, the highest of those that have shards: {', '.join(map(str, found))}")
-    elif found:
-        say_on_stderr(f"--resolution {chosen}, the only one that has shards")
-    return chosen
 
 
 def on_requested_device(compute: Computes, cluster: ClusterConfig) -> Computes:

@@ -6,7 +6,6 @@ Each process runs ``python -m mammogan.cluster.local TASK.pkl``.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
 import signal
@@ -21,6 +20,7 @@ from pathlib import Path
 from mammogan.cluster.processes import exit_code, start, stopping_on_exit
 from mammogan.cluster.tasks import Task
 from mammogan.data.parallel.pool import cores
+from mammogan.data.parallel.process import end_with_parent
 from mammogan.io.atomic import replaced_atomically
 from mammogan.io.options import INTERRUPTED, MISTAKE, guarded
 
@@ -32,8 +32,6 @@ POLL = 0.1
 """Seconds between two looks at the processes."""
 LOG_LINES = 20
 """Number of last lines shown of a failed process's log."""
-PR_SET_PDEATHSIG = 1
-"""Linux's number for the prctl option that sends a signal to a process when its parent dies."""
 
 
 def run_ranks(task: Task, ranks: int, folder: Path) -> int:
@@ -54,9 +52,10 @@ def run_side_by_side(tasks: Sequence[Task], environments: Sequence[dict[str, str
     with ExitStack() as stack:
         stack.enter_context(stopping_on_exit(children, PATIENCE))
         for number, (task, environment) in enumerate(zip(tasks, environments, strict=True)):
-            pickled = _pickled(task, folder / f"task-{number}.pkl")
+            with replaced_atomically(folder / f"task-{number}.pkl") as temporary:
+                temporary.write_bytes(pickle.dumps(task))
             log = None if number == 0 else stack.enter_context(open(_log(folder, number), "w"))
-            words = [sys.executable, "-u", "-m", "mammogan.cluster.local", str(pickled)]
+            words = [sys.executable, "-u", "-m", "mammogan.cluster.local", str(folder / f"task-{number}.pkl")]
             share = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": threads}
             children.append(start(words, share | environment, log))
         return _watched(children, folder)
@@ -64,8 +63,7 @@ def run_side_by_side(tasks: Sequence[Task], environments: Sequence[dict[str, str
 
 def free_port() -> int:
     """Return a TCP port that is free now."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
 
@@ -92,25 +90,13 @@ def _tell(failed: dict[int, int], folder: Path) -> None:
             print(f"the end of {_log(folder, number)}:", *lines, sep="\n  ", file=sys.stderr)
 
 
-def _pickled(task: Task, path: Path) -> Path:
-    with replaced_atomically(path) as temporary:
-        temporary.write_bytes(pickle.dumps(task))
-    return path
-
-
 def _log(folder: Path, number: int) -> Path:
     return folder / f"process-{number}.log"
 
 
-def _end_with_parent() -> None:
-    """Make Linux end this process when its parent is killed: a rank left behind would write into the next run."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def main(path: str) -> int:
     """Run the pickled task; return its exit code."""
-    _end_with_parent()
+    end_with_parent(signal.SIGTERM)  # a rank left behind would write into the next run
     task: Task = pickle.loads(Path(path).read_bytes())
     return guarded(lambda: _quietly_interrupted(task))
 

@@ -35,12 +35,13 @@ def usage_reported() -> Iterator[None]:
         yield
         return
     begun = time.monotonic(), _cpu_seconds()
-    lines = {"start": f"node {_node()}: {_hardware()}", "end": ""}
+    node = os.environ.get("SLURMD_NODENAME", "?")
+    lines = {"start": f"node {node}: {_hardware()}", "end": ""}
     _tell(job, lines, "start")
     try:
         yield
     finally:
-        lines["end"] = f"node {_node()}, {_used(*begun)}"
+        lines["end"] = f"node {node}, {_used(*begun)}"
         _tell(job, lines, "end")
 
 
@@ -62,10 +63,6 @@ def _tell(job: Any, lines: dict[str, str], which: str) -> None:
     say(lines[which])
     if job.global_rank == 0:
         write_record(usage_file(job.paths.stdout), lines)
-
-
-def _node() -> str:
-    return os.environ.get("SLURMD_NODENAME", "?")
 
 
 def _hardware() -> str:

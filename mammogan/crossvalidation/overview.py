@@ -9,7 +9,7 @@ from typing import Any
 
 from mammogan.crossvalidation.fold_study import study_folders
 from mammogan.errors import UserError
-from mammogan.io.terminal import duration
+from mammogan.io.terminal import duration, in_columns
 from mammogan.watch.stage_status import WRONG, StageStatus
 from mammogan.watch.stages import stages_of
 from mammogan.watch.view import View, seconds_left
@@ -35,9 +35,7 @@ class Overview:
 
     def text(self, views: Sequence[View]) -> str:
         """Return one line per study, and where to read more of those that failed."""
-        rows = [HEADS, *map(_cells, views)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines = in_columns([HEADS, *map(_cells, views)])
         wrong = [f"see  mammogan watch --workspace {view.workspace.root}" for view in views if view.exit_code]
         return "\n".join([self._title(views), "", *lines, *([""] if wrong else []), *wrong])
 

@@ -6,6 +6,7 @@ import errno
 import os
 import pwd
 import shutil
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,6 +52,13 @@ def _name(user: int) -> str:
         return pwd.getpwuid(user).pw_name
     except KeyError:
         return f"user {user}"
+
+
+def try_writing(folder: Path) -> None:
+    """Create a folder, and write a file into it that goes at once; OSError where that is not possible."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def free(path: Path) -> str:

@@ -153,13 +153,14 @@ def by_name(options: Any, prefix: str = "") -> Values:
         if dataclasses.is_dataclass(value):
             found |= by_name(value, prefix if flat else f"{prefix}{name}.")
         else:
-            found[prefix + name] = _plain(value)
+            found[prefix + name] = plain(value)
     return found
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+def plain(value: Any) -> Any:
+    """Return a value as JSON and YAML give it back."""
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
     return str(value) if isinstance(value, Path | Enum) else value
 
 

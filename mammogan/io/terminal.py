@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -13,6 +14,18 @@ T = TypeVar("T")
 def say(text: str) -> None:
     """Print one line and flush, so that it appears in a log file at once."""
     print(text, flush=True)
+
+
+def say_on_stderr(text: str) -> None:
+    """Print on stderr how something was decided; only the first rank prints."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, file=sys.stderr, flush=True)
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of cells as lines in which each column is as wide as its longest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def track(items: Iterable[T], total: int, doing: str, every_seconds: float = 15.0) -> Iterator[T]:

@@ -11,7 +11,7 @@ from typing import Any
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.config import CadConfig, GanConfig
 from mammogan.io.atomic import Digest
-from mammogan.io.structure import by_name
+from mammogan.io.structure import by_name, plain
 from mammogan.training.run.run_folder import Run
 
 PLACES = ("workspace", "config", "share", *(field.name for field in dataclasses.fields(ClusterConfig)))
@@ -26,7 +26,7 @@ def other_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     changed = [
         _difference(f"--{name.replace('_', '-')}", before[name], value)
         for name, value in now.items()
-        if name in before and _plain(before[name]) != _plain(value)
+        if name in before and plain(before[name]) != plain(value)
     ]
     return f"requested with other options: {', '.join(changed)}" if changed else ""
 
@@ -57,11 +57,6 @@ def _difference(option: str, before: Any, now: Any) -> str:
     if all(isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) for value in (before, now)):
         return f"other contents of {option}"
     return f"{option} {_text(now)} in place of {_text(before)}"
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON and YAML give it back."""
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _text(value: Any) -> str:

@@ -186,11 +186,12 @@ class StudyPlan:
         known = expected.there >= set(sizes) and (bool(wanted) or altered <= set(sizes))
 
         def names() -> list[str]:
-            shards = [(size, *shard) for size in sizes for shard in expected.of(size) if shard[0] == split]
             return [
                 f"{size}{self.workspace.of(objective).suffix}/{'-'.join(shard)}.tar"
                 for objective in objectives
-                for size, *shard in shards
+                for size in sizes
+                for shard in expected.of(size)
+                if shard[0] == split
             ]
 
         reads = tuple(path for size in wanted for path in self._all_altered(size)) if wanted else None

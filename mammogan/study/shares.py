@@ -67,20 +67,21 @@ class ExpectedShards:
     there: Set[Resolution]
     """Resolutions whose shards exist and will not be made again."""
 
-    def of(self, resolution: Resolution) -> list[tuple[str, str, str]]:
+    def of(self, resolution: Resolution) -> list[list[str]]:
         """Return split, label and number of each shard, in the order of the index.
 
         Of shards that are not made yet, some may never exist, since all their files can turn out to be unusable.
         """
         return self._there(resolution) if resolution in self.there else self._to_come
 
-    def _there(self, resolution: Resolution) -> list[tuple[str, str, str]]:
+    def _there(self, resolution: Resolution) -> list[list[str]]:
         from mammogan.data.shards.index import ShardIndex
 
-        return [_parts(Path(shard.name).stem) for shard in ShardIndex.load(self.workspace.shards(resolution)).shards]
+        shards = ShardIndex.load(self.workspace.shards(resolution)).shards
+        return [Path(shard.name).stem.split("-") for shard in shards]
 
     @cached_property
-    def _to_come(self) -> list[tuple[str, str, str]]:
+    def _to_come(self) -> list[list[str]]:
         """Shards that will be made, the same at every resolution. Empty without a table; the stage that reads it
         reports that."""
         if self.cohort is None or not self.cohort.is_file():
@@ -89,10 +90,4 @@ class ExpectedShards:
 
         options = self.conversion
         fixed = (options.seed, options.shard_images, options.overwrite, options.of_fold)
-        names = planned(self.cohort, self.workspace, *fixed)
-        return list(map(_parts, names))
-
-
-def _parts(name: str) -> tuple[str, str, str]:
-    split, label, number = name.split("-")
-    return split, label, number
+        return [name.split("-") for name in planned(self.cohort, self.workspace, *fixed)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,9 @@ from typing import Any
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Task
 from mammogan.errors import UserError
+from mammogan.io.disk_errors import try_writing
 from mammogan.io.own_files import file_exists
+from mammogan.io.terminal import in_columns
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,7 @@ def inputs_of(stage: Stage, stages: Sequence[Stage]) -> tuple[Path, ...]:
 def check_writable(folder: Path) -> None:
     """Create ``folder``; raise UserError if nothing can be written into it, at once and not hours later."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        try_writing(folder)
     except OSError as error:
         raise UserError(
             f"the study's folder {folder} cannot be written ({error.strerror}); give a --workspace on a disk that "
@@ -132,13 +131,6 @@ class CompletingTask(Task):
 
     def __call__(self) -> None:
         self.task()  # may end the process here, to go back to the queue
-        self._complete()
-
-    def work(self) -> None:
-        self.task.work()
-        self._complete()
-
-    def _complete(self) -> None:
         if os.environ.get("RANK", "0") == "0":
             complete(self.name, self.makes, self.inputs)
 
@@ -146,12 +138,11 @@ class CompletingTask(Task):
 def tree(stages: Sequence[Stage], state: Callable[[Stage], str]) -> str:
     """Return one line per stage, indented by the length of the longest chain of stages before it."""
     depth: dict[str, int] = {}
-    lines = []
+    rows = []
     for stage in stages:
         depth[stage.name] = max((depth[need] + 1 for need in stage.needs), default=0)
-        lines.append(("  " * depth[stage.name] + stage.name, state(stage)))
-    width = max((len(name) for name, _ in lines), default=0)
-    return "\n".join(f"{name:<{width}}  {shown}" for name, shown in lines)
+        rows.append(("  " * depth[stage.name] + stage.name, state(stage)))
+    return "\n".join(in_columns(rows))
 
 
 def plan_state(stage: Stage, stages: Sequence[Stage], done: set[str]) -> str:

@@ -4,7 +4,7 @@ shows them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -63,7 +63,8 @@ def stages_of_resolution(
     """Return the stages of one resolution but for its evaluation, in the order in which they can run."""
     generators = [_gan(workspace.of(o), o, resolution, direction) for o in objectives for direction in Direction]
     attacks = [_generate(workspace.of(objective), objective, resolution) for objective in objectives]
-    return [shards_files(workspace, resolution), _cad(workspace, resolution), *generators, *attacks]
+    cad = _training(workspace, "cad", workspace.cad_run(resolution), ["shards"], resolution)
+    return [shards_files(workspace, resolution), cad, *generators, *attacks]
 
 
 def evaluation(workspace: Workspace, split: str, attacked: Sequence[tuple[Workspace, Resolution]]) -> StageFiles:
@@ -96,35 +97,28 @@ def shards_files(workspace: Workspace, resolution: Resolution) -> StageFiles:
     )
 
 
-def _cad(workspace: Workspace, resolution: Resolution) -> StageFiles:
-    run = workspace.cad_run(resolution)
+def _training(
+    workspace: Workspace, kind: Literal["cad", "gan"], run: Path, needs: Sequence[str], resolution: Resolution
+) -> StageFiles:
+    """Return a training, whose run folder has its name and records its jobs."""
     return StageFiles(
         name=run.name,
-        kind="cad",
-        folder=run,
-        records=(run,),
-        log=_log(workspace, run.name),
-        needs=("shards",),
-        resolution=resolution,
-    )
-
-
-def _gan(workspace: Workspace, objective: Objective, resolution: Resolution, direction: Direction) -> StageFiles:
-    """Return one training. The lesion objective inserts what its remover has removed, so removal comes first."""
-    run, needs = workspace.gan_run(resolution, direction), [workspace.cad_run(resolution).name]
-    if objective == "lesion" and direction is Direction.INSERT:
-        needs.append(workspace.gan_run(resolution, Direction.REMOVE).name)
-    return StageFiles(
-        name=run.name,
-        kind="gan",
+        kind=kind,
         folder=run,
         records=(run,),
         log=_log(workspace, run.name),
         needs=tuple(needs),
         resolution=resolution,
-        direction=direction,
-        objective=objective,
     )
+
+
+def _gan(workspace: Workspace, objective: Objective, resolution: Resolution, direction: Direction) -> StageFiles:
+    """Return a generator's training. The lesion objective inserts what its remover removed, so removal comes first."""
+    run, needs = workspace.gan_run(resolution, direction), [workspace.cad_run(resolution).name]
+    if objective == "lesion" and direction is Direction.INSERT:
+        needs.append(workspace.gan_run(resolution, Direction.REMOVE).name)
+    training = _training(workspace, "gan", run, needs, resolution)
+    return replace(training, direction=direction, objective=objective)
 
 
 def _generate(workspace: Workspace, objective: Objective, resolution: Resolution) -> StageFiles:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence, Set
-from pathlib import Path
 
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.slurm.profile import ClusterConfig, for_one_process
 from mammogan.cluster.tasks import Command, TrainCad
-from mammogan.config import CadConfig
-from mammogan.errors import UserError
 from mammogan.io.atomic import Digest, sha256
-from mammogan.io.own_files import file_exists
 from mammogan.study.commands import StudyCommand
 from mammogan.study.shares import share_commands
 from mammogan.study.stage import CompletingTask, Stage, inputs_of
-from mammogan.training.run.run_folder import Run
-from mammogan.workspace import OBJECTIVES, Direction, Resolution, Workspace
+from mammogan.training.run.preflight import refuse_leaving_gans
+from mammogan.workspace import Workspace
 
 Work = Job | Array
 
@@ -70,22 +66,7 @@ def check_trainings(stages: Sequence[Stage], done: set[str], workspace: Workspac
         if job and job.settings:
             job.settings()
         if job and isinstance(job.task, TrainCad) and stage.name not in done:
-            _refuse_leaving_gans(job.folder, job.task.config, workspace)
-
-
-def _refuse_leaving_gans(cad: Path, config: CadConfig, workspace: Workspace) -> None:
-    """Raise UserError if training this CAD would change it while GANs exist that were begun against it."""
-    size = Resolution.parse(config.resolution)
-    runs = [workspace.of(objective).gan_run(size, direction) for objective in OBJECTIVES for direction in Direction]
-    begun = [run for run in runs if file_exists(run / "config.yaml")]
-    run = Run(cad)
-    if begun and (not file_exists(run.done) or (file_exists(cad / "config.yaml") and not run.is_finished(config))):
-        raise UserError(
-            f"{cad.name} would be trained for {config.epochs} epochs, which changes it, and "
-            f"{' and '.join(run.name for run in begun)} could not resume, because they use the CAD as it is now. "
-            "Nothing was changed. Give the epochs that it has, give another --workspace, or remove first:\n"
-            + "\n".join(f"  {run}" for run in begun)
-        )
+            refuse_leaving_gans(job.folder, job.task.config, workspace)
 
 
 def _training(stage: Stage, digest: Digest = sha256) -> Job | None:

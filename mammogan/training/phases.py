@@ -4,10 +4,12 @@ gan.py runs it in one loop."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from mammogan.config import GanConfig
+from mammogan.config import GanConfig, LesionConfig
+from mammogan.errors import UserError
 
 Part = Literal["last", "fnet", "vnet"]
 
@@ -50,6 +52,21 @@ class Phase:
     def adversarial(self) -> bool:
         """Whether Gnet learns with Eq. 8; otherwise it learns with Eq. 7 alone."""
         return bool(self.critic_parts)
+
+
+def recorded_phases(config: Mapping[str, Any]) -> tuple[Phase, ...]:
+    """Return the phases of a training by the settings in its config.yaml; the study's where these do not say them."""
+    try:
+        if config.get("objective") == "lesion":
+            return phases(GanConfig(objective="lesion", lesion=LesionConfig(epochs=int(config["lesion"]["epochs"]))))
+        known = GanConfig(
+            epochs=tuple(config["epochs"]),
+            stop_rules=bool(config["stop_rules"]),
+            stop_identity=float(config.get("stop_identity", GanConfig.stop_identity)),
+        )
+    except (UserError, TypeError, ValueError, KeyError):
+        known = GanConfig()
+    return phases(known)
 
 
 def phases(config: GanConfig) -> tuple[Phase, ...]:

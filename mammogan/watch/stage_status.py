@@ -80,15 +80,15 @@ def status_of(
     except UserError as error:
         return StageStatus(stage, "failed", "FAILED", submission, error=str(error), changed=_changed(stage))
     seen = StageStatus(
-        *(stage, "to do", "-", submission),
+        *(stage, "done" if done else "to do", "-", submission),
         progress=progress_of(stage.folder, stage.kind, done) if stage.trains else Progress(),
         shards=_shards(stage, done),
         changed=_changed(stage),
     )
     outcomes = _outcomes(submission, known, silent)
     if submission is None or _runs_beside(seen.progress.status, set(outcomes.values())):
-        return _without_slurm(seen, done)
-    found = _of_jobs(seen, submission, outcomes, known, done)
+        return _without_slurm(seen)
+    found = _of_jobs(seen, submission, outcomes, known)
     return found if found.state == "running" else replace(found, progress=replace(found.progress, status=None))
 
 
@@ -124,14 +124,10 @@ def _outcome(submission: Submission, job: str, state: JobState | None, silent: b
 
 
 def _of_jobs(
-    seen: StageStatus,
-    submission: Submission,
-    outcomes: Mapping[str, Outcome],
-    known: Mapping[str, JobState],
-    done: bool,
+    seen: StageStatus, submission: Submission, outcomes: Mapping[str, Outcome], known: Mapping[str, JobState]
 ) -> StageStatus:
-    """Return the status of a stage from the outcomes of its jobs."""
-    state = _state(seen.stage, submission, set(outcomes.values()), done)
+    """Return the status of a stage from the outcomes of its jobs. ``seen``: what its files say, done or to do."""
+    state = _state(seen, submission, set(outcomes.values()))
     deciding = _with_outcome(outcomes, "lost" if state == "stopped" else state) or list(outcomes)[-1:]
     wrong = next((jobs for how in WENT_WRONG if (jobs := _with_outcome(outcomes, how))), [])
     looked_at = wrong[:LOOKED_AT] or deciding[:1]
@@ -149,13 +145,13 @@ def _of_jobs(
     )
 
 
-def _state(stage: StageFiles, submission: Submission, outcomes: set[Outcome], done: bool) -> State:
+def _state(seen: StageStatus, submission: Submission, outcomes: set[Outcome]) -> State:
     """Return the state of all jobs together: what still runs or waits decides first, then what went wrong."""
     if "running" in outcomes:
         return "running"
     if "waiting" in outcomes:
         return "waiting"
-    if done and (outcomes <= {"done"} or written_at(stage.complete) >= submission.submitted):
+    if seen.state == "done" and (outcomes <= {"done"} or written_at(seen.stage.complete) >= submission.submitted):
         return "done"
     if "failed" in outcomes or outcomes <= {"done"}:
         return "failed"
@@ -164,15 +160,15 @@ def _state(stage: StageFiles, submission: Submission, outcomes: set[Outcome], do
     return "stopped" if "lost" in outcomes else "unknown"
 
 
-def _without_slurm(seen: StageStatus, done: bool) -> StageStatus:
+def _without_slurm(seen: StageStatus) -> StageStatus:
     """Return the status of a stage that ran without a job: on this machine, on another one, or never."""
     stage, status = seen.stage, seen.progress.status
     said, changed = written_at(stage.log), seen.changed or 0.0
     seen = replace(seen, log=stage.log if said else None)
     if status:
         return replace(seen, state="running", message=f"running {'here' if status.is_of_this_host else 'elsewhere'}")
-    if done:
-        return replace(seen, state="done", message="done")
+    if seen.state == "done":
+        return replace(seen, message="done")
     if said >= changed and (error := last_error([stage.log])):
         return replace(seen, state="failed", message="failed", error=error)
     if not stage.trains and time.time() - max(said, changed) < ACTIVE_SECONDS:

@@ -54,9 +54,9 @@ def _resolutions(workspace: Workspace) -> list[Resolution]:
 
 def _is_tried(workspace: Workspace, resolution: Resolution) -> bool:
     """Return whether a workspace uses an objective: the study's always, another one once it has files here."""
-    names = [f"gan-{resolution}-{direction}{workspace.suffix}" for direction in Direction]
     runs = [workspace.gan_run(resolution, direction) for direction in Direction]
-    traces = (*runs, workspace.adversarial(resolution), *(workspace.root / "study" / f"{name}.log" for name in names))
+    logs = [workspace.root / "study" / f"{run.name}.log" for run in runs]
+    traces = (*runs, *logs, workspace.adversarial(resolution))
     return workspace.objective == "study" or any(trace.exists() for trace in traces)
 
 

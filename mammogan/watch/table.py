@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mammogan.io.terminal import duration
+from mammogan.io.terminal import duration, in_columns
 from mammogan.watch.stage_status import StageStatus
 from mammogan.watch.view import View, seconds_left
 
@@ -24,9 +24,7 @@ SHOWN_FAILED = 5
 
 def plain(view: View) -> str:
     """Return one line per stage, of any length, then what went wrong."""
-    rows = [HEADS, *(_cells(status, view.time) for status in view.statuses)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = in_columns([HEADS, *(_cells(status, view.time) for status in view.statuses)])
     below = [line for lines_of in (_wrong, _usage) for status in view.statuses for line in lines_of(status)]
     return "\n".join([_title(view), "", *lines, *([""] if below else []), *below])
 
@@ -117,14 +115,10 @@ def _wrong(found: StageStatus) -> list[str]:
         return []
     lines = [f"{found.stage.name} {found.message}: {found.error}".rstrip(": ")]
     if failed:
-        lines.append(f"  shards  {_some(failed)}")
+        more = f" and {len(failed) - SHOWN_FAILED} more" if len(failed) > SHOWN_FAILED else ""
+        lines.append(f"  shards  {', '.join(failed[:SHOWN_FAILED])}{more}")
     return [*lines, *([f"  log     {found.log}"] if found.log else [])]
 
 
 def _usage(found: StageStatus) -> list[str]:
     return [f"{found.stage.name} on {found.usage}"] if found.usage else []
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN_FAILED} more" if len(names) > SHOWN_FAILED else ""
-    return ", ".join(names[:SHOWN_FAILED]) + more

@@ -10,10 +10,8 @@ from typing import Any
 
 import yaml
 
-from mammogan.config import GanConfig, LesionConfig
-from mammogan.errors import UserError
-from mammogan.training.phases import Phase, Stop, phases
-from mammogan.training.run.metrics_log import read_events
+from mammogan.training.phases import Phase, Stop, recorded_phases
+from mammogan.training.run.metrics_log import read_events, that_may_be_kept
 from mammogan.training.run.status import Status, read_status
 
 Facts = dict[str, Any]
@@ -58,28 +56,15 @@ def progress_of(run: Path, kind: str, done: bool) -> Progress:
 
 
 def _of_gan(config: Facts, events: list[Facts], epochs: list[Facts], status: Status | None, done: bool) -> Progress:
-    plan = [phase for phase in phases(_gan_config(config)) if phase.epochs]
+    plan = [phase for phase in recorded_phases(config) if phase.epochs]
     phase = _phase(plan, events, status)
     own = [event for event in epochs if event.get("phase") == phase.name]
     before = len(epochs) - len(own)
     ended = done or (bool(events) and events[-1]["event"] == "phase" and events[-1].get("phase") == phase.name)
     epoch = _current(len(epochs), status, ended) - before
-    figures = _figures(own[-1:], GAN_FIGURES) | _best("best_fooled", _that_may_be_kept(epochs), "validation_fooled")
+    figures = _figures(own[-1:], GAN_FIGURES) | _best("best_fooled", that_may_be_kept(epochs), "validation_fooled")
     figures |= _figures([event for event in epochs if "critic_alive" in event][-1:], ("critic_alive",))
     return Progress(phase.name, min(max(epoch, 0), phase.epochs), phase.epochs, phase.stop, figures, status)
-
-
-def _that_may_be_kept(epochs: list[Facts]) -> list[Facts]:
-    """Return the epoch whose generator is kept as the best one, never one of the warm-up.
-
-    Logs of earlier versions do not say which that is: of those, all epochs with a living critic.
-    """
-    if kept := [event for event in epochs if event.get("kept") is True]:
-        return kept[-1:]
-    judged = [event for event in epochs if "critic_alive" in event]
-    if judged:
-        return [event for event in judged if event["critic_alive"] is True]
-    return [event for event in epochs if not str(event.get("phase")).startswith("warm")]
 
 
 def _phase(plan: Sequence[Phase], events: Sequence[Facts], status: Status | None) -> Phase:
@@ -120,17 +105,3 @@ def _config(run: Path) -> Facts:
         return config if config["epochs"] else {}
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return {}
-
-
-def _gan_config(config: Facts) -> GanConfig:
-    """Return the settings that decide the phases; the study's where config.yaml does not have them."""
-    try:
-        if config.get("objective") == "lesion":
-            return GanConfig(objective="lesion", lesion=LesionConfig(epochs=int(config["lesion"]["epochs"])))
-        return GanConfig(
-            epochs=tuple(config["epochs"]),
-            stop_rules=bool(config["stop_rules"]),
-            stop_identity=float(config.get("stop_identity", GanConfig.stop_identity)),
-        )
-    except (UserError, TypeError, ValueError, KeyError):
-        return GanConfig()

@@ -14,12 +14,13 @@ from conftest import ROOT, run_script
 from mammogan.cluster import backend
 from mammogan.cluster.backend import Backend, check_shared, choose, ranks_here
 from mammogan.cluster.job import Job
-from mammogan.cluster.launch import choose_resolution, launch
+from mammogan.cluster.launch import launch
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Command
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.options import guarded, parse
 from mammogan.io.structure import keys
+from mammogan.training.run.preflight import choose_resolution
 from mammogan.workspace import Resolution, Workspace
 
 

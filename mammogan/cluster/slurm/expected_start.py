@@ -11,10 +11,11 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from mammogan.cluster.backend import UNCONFIGURED, say_on_stderr
+from mammogan.cluster.backend import UNCONFIGURED
 from mammogan.cluster.slurm.environment import contradicting, from_environment, requests_of
 from mammogan.cluster.slurm.gres import gpus_of
 from mammogan.cluster.slurm.rejection import in_one_line
+from mammogan.io.terminal import say_on_stderr
 
 ANSWER_SECONDS = 30.0
 """How long sbatch may take to answer. After one that does not, the other scripts are not asked about."""

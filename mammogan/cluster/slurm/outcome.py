@@ -38,9 +38,6 @@ class Recorded(Task):
             raise
         write_record(file, {"outcome": "success"})
 
-    def work(self) -> None:
-        self.task.work()
-
 
 def outcome_file(folder: Path, job: str) -> Path:
     """Return the file in which a job or a task of an array says how it ended; ``folder`` is that of its log."""

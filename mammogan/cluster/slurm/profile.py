@@ -16,6 +16,7 @@ from typing import Any, Literal
 from mammogan.cluster.slurm.gres import gpus_of, with_one_gpu
 from mammogan.cluster.slurm.setup import setup_lines
 from mammogan.errors import UserError
+from mammogan.setting_limits import options_at_least
 
 SIGNAL_SECONDS = 180
 """Time before the limit at which a job gets its signal: to finish the batch, save, and go back to the queue."""
@@ -94,10 +95,8 @@ class ClusterConfig:
     """Return only when the submitted jobs have ended, with an exit code that says how."""
 
     def __post_init__(self) -> None:
-        for name in ("nodes", "cpus_per_task", "cpu_ranks", "tasks"):
-            self._refuse_less(name, 1)
-        for name in ("gpus_per_node", "mem_gb", "max_requeues"):
-            self._refuse_less(name, 0)
+        options_at_least(self, nodes=1, cpus_per_task=1, cpu_ranks=1, tasks=1)
+        options_at_least(self, gpus_per_node=0, mem_gb=0, max_requeues=0)
         if self.signal_seconds is not None and self.signal_seconds < 1:
             raise UserError(
                 f"--signal-seconds {self.signal_seconds}: expected 1 or more; leave it out for {SIGNAL_SECONDS}, or a "
@@ -114,12 +113,6 @@ class ClusterConfig:
         if self.gres:
             gpus_of(self.gres)
         self._refuse_double_requests()
-
-    def _refuse_less(self, name: str, least: int) -> None:
-        """Raise UserError for a number below ``least``, or one that is no number; None is an option left out."""
-        value = getattr(self, name)
-        if value is not None and not value >= least:
-            raise UserError(f"--{name.replace('_', '-')} {value:g}: expected {least} or more")
 
     def _refuse_line_breaks(self) -> None:
         """Raise UserError for a value that would add lines to the sbatch script."""

@@ -12,7 +12,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from mammogan.cluster.backend import check_shared, say_on_stderr
+from mammogan.cluster.backend import check_shared
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.slurm.commands import NoAnswer, max_array
 from mammogan.cluster.slurm.environment import contradicting, from_environment
@@ -28,7 +28,7 @@ from mammogan.cluster.tasks import Series, Task
 from mammogan.errors import UserError
 from mammogan.io import atomic, provenance
 from mammogan.io.shell import shell_word
-from mammogan.io.terminal import say
+from mammogan.io.terminal import say, say_on_stderr
 
 SHORT_MINUTES = 10
 """Up to this time limit, submitit counts a pre-emption as one of --max-requeues."""
@@ -143,15 +143,10 @@ def _parts(work: Array, config: ClusterConfig) -> list[Array]:
     """Split the array into parts that the cluster allows; the parts share the number of tasks that may run at once."""
     work = _capped(work, config.tasks)
     longest, makes = max_array(), list(work.makes) or [work.name] * len(work.tasks)
-    firsts = range(0, len(work.tasks), longest)
+    shares = [slice(first, first + longest) for first in range(0, len(work.tasks), longest)]
     return [
-        replace(
-            work,
-            tasks=work.tasks[first : first + longest],
-            makes=makes[first : first + longest],
-            at_once=max(1, work.at_once // len(firsts)),
-        )
-        for first in firsts
+        replace(work, tasks=work.tasks[share], makes=makes[share], at_once=max(1, work.at_once // len(shares)))
+        for share in shares
     ]
 
 

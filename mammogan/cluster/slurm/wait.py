@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammogan.cluster.backend import say_on_stderr
 from mammogan.cluster.slurm.commands import NoAnswer
 from mammogan.cluster.slurm.outcome import outcome_of
 from mammogan.cluster.slurm.queue import cancelled, queued
 from mammogan.io.atomic import is_file
+from mammogan.io.terminal import say_on_stderr
 
 POLL_SECONDS = 10.0
 """Pause between two calls of squeue while we wait; the first pauses are shorter."""

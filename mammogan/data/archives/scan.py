@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from mammogan.data.archives.selection import Selection, select
 from mammogan.data.conversion.report import LONGEST_DETAIL
 from mammogan.errors import UserError
 from mammogan.io import atomic, terminal
+from mammogan.io.disk_errors import try_writing
 from mammogan.io.tables import write
 
 COLUMNS = (
@@ -66,9 +66,7 @@ def scan(
 def _refuse_unwritable(out: Path) -> None:
     """Raise UserError if ``out`` cannot be written; checked first, because reading can take hours."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
-            pass
+        try_writing(out.parent)
     except OSError as error:
         raise UserError(
             f"--out {out} cannot be written: {error.strerror}; give one in a folder where you may write"

@@ -6,6 +6,7 @@ import ctypes
 import os
 import resource
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -32,6 +33,7 @@ DEATH_SECONDS = 5.0
 LOOK_SECONDS = 1.0
 """Length of one step of waiting for an answer."""
 PR_SET_PDEATHSIG = 1
+"""Linux's number for the prctl option that sends a signal to a process when its parent dies."""
 FIRST_VICTIM = "500"
 """Value of oom_score_adj: when the machine's memory runs out, the system kills such a process first."""
 
@@ -175,9 +177,15 @@ def _outcome(function: Callable[[Any], Any], item: Any) -> tuple[bool, Any]:
 
 def _live_no_longer_than(parent: int) -> None:
     """End this process together with its parent, even in native code, which does not notice a closed pipe."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def end_with_parent(number: signal.Signals) -> None:
+    """Make Linux send this process a signal when its parent is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
 def _bound_memory() -> None:

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from mammogan.attack.config import BASELINES
 from mammogan.errors import UserError
+from mammogan.setting_limits import options_at_least
 from mammogan.workspace import Resolution, Workspace
 
 Name = Literal["points", "attacks", "transfer", "robustness", "localisation", "realism", "detection"]
@@ -87,16 +88,7 @@ class DeeperConfig:
             budget_of(text)
         if not 0 < self.threshold < 1:
             raise UserError(f"--threshold {self.threshold}: expected a probability between 0 and 1")
-        for name, least in (
-            ("images", 4),
-            ("detector_images", 4),
-            ("detector_steps", 1),
-            ("detector_seeds", 1),
-            ("batch", 1),
-            ("seed", 0),
-        ):
-            if getattr(self, name) < least:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected {least} or more")
+        options_at_least(self, images=4, detector_images=4, detector_steps=1, detector_seeds=1, batch=1, seed=0)
 
 
 def budget_of(text: str) -> tuple[str, float]:

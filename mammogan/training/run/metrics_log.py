@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,19 @@ def damaged_lines(metrics: Path) -> int:
     except OSError:
         return 0
     return sum(not _event(line) for line in lines if line.endswith("\n"))
+
+
+def that_may_be_kept(epochs: Sequence[Event]) -> Sequence[Event]:
+    """Return the epoch whose generator is kept as the best one, never one of the warm-up.
+
+    Logs of earlier versions do not say which that is: of those, all epochs with a living critic.
+    """
+    if kept := [event for event in epochs if event.get("kept") is True]:
+        return kept[-1:]
+    judged = [event for event in epochs if "critic_alive" in event]
+    if judged:
+        return [event for event in judged if event["critic_alive"] is True]
+    return [event for event in epochs if not str(event.get("phase")).startswith("warm")]
 
 
 def _event(line: str) -> Event:

@@ -15,10 +15,24 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.own_files import file_exists
 from mammogan.io.shell import shell_word
+from mammogan.io.terminal import say_on_stderr
 from mammogan.training.run.cad_record import reading_of_run, refuse_weak
 from mammogan.training.run.cad_source import CadSource, cad_source
 from mammogan.training.run.run_folder import Run
-from mammogan.workspace import LABELS, SPLITS, Direction, Resolution, Workspace
+from mammogan.workspace import LABELS, OBJECTIVES, SPLITS, Direction, Resolution, Workspace
+
+
+def choose_resolution(text: str, workspace: Workspace) -> Resolution:
+    """Return the resolution ``text``; for 'auto' the highest that has shards (high when none has), with a note."""
+    if text != "auto":
+        return Resolution.parse(text)
+    found = workspace.resolutions()
+    chosen = found[0] if found else Resolution.parse("high")
+    if len(found) > 1:
+        say_on_stderr(f"--resolution {chosen}, the highest of those that have shards: {', '.join(map(str, found))}")
+    elif found:
+        say_on_stderr(f"--resolution {chosen}, the only one that has shards")
+    return chosen
 
 
 def check_cad_inputs(config: CadConfig, workspace: Workspace) -> None:
@@ -76,6 +90,21 @@ def refuse_other_settings(run: Path, config: CadConfig | GanConfig, digest: Dige
     """Raise UserError when the run was begun with settings that lead to a different result than ``config``."""
     if file_exists(run / "config.yaml"):
         Run(run).check(config, named_weights(config, digest))
+
+
+def refuse_leaving_gans(cad: Path, config: CadConfig, workspace: Workspace) -> None:
+    """Raise UserError if training this CAD would change it while GANs exist that were begun against it."""
+    size = Resolution.parse(config.resolution)
+    runs = [workspace.of(objective).gan_run(size, direction) for objective in OBJECTIVES for direction in Direction]
+    begun = [run for run in runs if file_exists(run / "config.yaml")]
+    run = Run(cad)
+    if begun and (not file_exists(run.done) or (file_exists(cad / "config.yaml") and not run.is_finished(config))):
+        raise UserError(
+            f"{cad.name} would be trained for {config.epochs} epochs, which changes it, and "
+            f"{' and '.join(run.name for run in begun)} could not resume, because they use the CAD as it is now. "
+            "Nothing was changed. Give the epochs that it has, give another --workspace, or remove first:\n"
+            + "\n".join(f"  {run}" for run in begun)
+        )
 
 
 def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
