@@ -39,7 +39,7 @@ ENTRY = SHARD | {
 }
 """What an entry has, with the types."""
 MADE_AGAIN = "Delete it and repeat mammogan generate, which makes its shard again"
-SETTINGS = {"alteration": 2, "rounding": "half to even"}
+SETTINGS = {"alteration": 3, "rounding": "half to even"}
 """How adversarial pixels are made besides the generator. Increase ``alteration`` when the same inputs give other
 pixels."""
 

@@ -25,8 +25,9 @@ def with_original_background(original: Pixels, generated: Pixels, background: Ba
     """Return the pixels to save where ``generated`` was made from ``original``; all uint16 (H,W).
 
     "original": the original's air is kept bit for bit, and so are the darkest pixels of its breast. The other pixels of
-    the breast are the generator's, never darker than the darkest, on the original's grey grid if it has one; an
-    unchanged pixel keeps its value. "as-generated": the generator's pixels everywhere.
+    the breast are the generator's, on the original's grey grid if it has one; where these would be as dark as the
+    darkest or darker, the original's stay, since a heap of pixels at one grey would tell. An unchanged pixel keeps its
+    value. "as-generated": the generator's pixels everywhere.
     """
     if background == "as-generated":
         return generated
@@ -34,6 +35,6 @@ def with_original_background(original: Pixels, generated: Pixels, background: Ba
     if not breast.any():
         return original
     darkest = original[breast].min()
-    bounded = np.maximum(generated, darkest)
     grid = GreyGrid.of(original)
-    return np.where(original > darkest, grid.snap(bounded) if grid else bounded, original)
+    snapped = grid.snap(generated) if grid else generated
+    return np.where((original > darkest) & (snapped > darkest), snapped, original)

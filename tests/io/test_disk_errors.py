@@ -15,6 +15,7 @@ from mammogan.errors import UserError
 from mammogan.io.atomic import write_text
 from mammogan.io.disk_errors import explained
 from mammogan.io.options import guarded
+from mammogan.training.run import checkpoint
 from mammogan.training.run.async_save import Saver
 from mammogan.training.run.checkpoint import load, save
 from mammogan.training.run.run_folder import Run
@@ -36,7 +37,7 @@ def test_a_checkpoint_for_which_there_is_no_space_names_path_and_space_and_loses
 ) -> None:
     run = Run(tmp_path)
     save(run.newest, {"number": 1})
-    with pytest.raises(UserError, match=r"newest.pt cannot be written, the disk is full: it needs 0.002 GB, and .* GB"):
+    with pytest.raises(UserError, match=r"newest.pt cannot be written, .*a quota.*: it needs 0.002 GB, and .* GB"):
         save(run.newest, STATE)
     assert load(run.newest) == {"number": 1} and [p.name for p in run.newest.parent.iterdir()] == ["newest.pt"]
     saver = Saver(run)
@@ -54,14 +55,19 @@ def test_a_folder_in_the_place_of_a_file_is_named_with_what_to_do(tmp_path: Path
     assert ".tmp" not in said
 
 
-def test_torchs_own_report_of_a_full_disk_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_writer_is_called_a_full_disk_only_where_there_is_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = "[enforce fail at inline_container.cc:659] . unexpected pos 64 vs 0"
 
     def fail(*_: object) -> None:
         raise RuntimeError(told)
 
     monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(UserError, match=r"the disk is full: it needs 0.002 GB"):
+    with pytest.raises(UserError, match=r"its writer was stopped \(a quota.*\): it needs 0.002 GB"):
+        save(tmp_path / "x.pt", STATE)
+    with monkeypatch.context() as full, pytest.raises(UserError, match=r"the disk is full: it needs 0.002 GB"):
+        full.setattr(checkpoint, "free_bytes", lambda _: 1000)
         save(tmp_path / "x.pt", STATE)
     told = "CUDA error"
     with pytest.raises(RuntimeError, match="CUDA error"):

@@ -87,8 +87,8 @@ def test_the_audit_finds_what_tells_as_generated_and_that_it_is_gone_when_presen
 
 def test_the_area_is_that_of_the_better_direction_with_ties_as_half() -> None:
     numbers = (
-        [[0.0, 0, 0, x, 0, 0, 0, 0, 0, 0] for x in (1.0, 2.0, 2.0)],
-        [[0.0, 0, 0, x, 0, 0, 0, 0, 0, 0] for x in (0.0, 1.0)],
+        [[0.0, 0, 0, x, *[0.0] * (len(cues.CUES) - 4)] for x in (1.0, 2.0, 2.0)],
+        [[0.0, 0, 0, x, *[0.0] * (len(cues.CUES) - 4)] for x in (0.0, 1.0)],
     )
     minimum = next(row for row in audit(*numbers, WINDOW) if row.name == "minimum")
     assert minimum.auc == pytest.approx(5.5 / 6) and (minimum.real, minimum.fake) == (2.0, 0.5)
@@ -100,6 +100,15 @@ def test_chance_in_a_small_study_does_not_stop_the_drawing() -> None:
     assert not CueResult("share of zeros", True, 0.75, 0.2, 0, 0).tells
     assert CueResult("share of zeros", True, 0.75, 0.001, 0, 0).tells
     assert not CueResult("share of zeros", True, 0.64, 1e-9, 0, 0).tells
+
+
+def test_a_heap_of_pixels_at_the_darkest_grey_is_found_as_a_cue() -> None:
+    breast = np.zeros((64, 48), np.uint16)
+    breast[10:50, :40] = np.arange(1600).reshape(40, 40) + 2000
+    cut_off = np.where(breast > 0, np.maximum(breast, 2030), 0).astype(np.uint16)
+    rows = {row.name: row for row in audit([measure(breast)] * 20, [measure(cut_off)] * 20, WINDOW)}
+    heap = rows["pixels at the darkest grey of the breast"]
+    assert (heap.auc, heap.real, heap.fake, heap.visible) == (1.0, 1, 31, False) and heap.tells
 
 
 def test_a_grey_that_no_screen_shows_is_no_visible_cue() -> None:

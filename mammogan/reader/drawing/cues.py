@@ -68,6 +68,12 @@ def _frame(pixels: Pixels) -> float:
     return float(np.mean(sorted(float(edge.mean()) for edge in edges)[:2]))
 
 
+def _at_darkest(pixels: Pixels) -> float:
+    """Number of pixels that have the darkest grey above the air: a generator that is cut off there leaves a heap."""
+    lit = pixels[pixels > 0]
+    return float((lit == lit.min()).sum()) if lit.size else 0.0
+
+
 CUES: tuple[Cue, ...] = (
     Cue("share of zeros", True, lambda pixels: float((pixels == 0).mean())),
     Cue("corner grey at the default window", True, darkest_corner, at_window=True),
@@ -79,6 +85,7 @@ CUES: tuple[Cue, ...] = (
     Cue("noise (s.d. of horizontal differences)", False, lambda pixels: float(np.diff(pixels.astype(np.int32)).std())),
     Cue("distinct values", False, lambda pixels: float(len(np.unique(pixels)))),
     Cue("bytes as zstd", False, lambda pixels: float(len(encode(pixels, "zstd")))),
+    Cue("pixels at the darkest grey of the breast", False, _at_darkest),
 )
 
 

@@ -49,7 +49,7 @@ def save(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
             raise
         needed, left = _bytes_of(state), free_bytes(path)
         full = isinstance(error, OSError) or left < needed
-        why = "the disk is full" if full else "torch's writer was stopped; a quota, a full disk or one that is lost?"
+        why = "the disk is full" if full else "its writer was stopped (a quota, or a disk that is lost?)"
         raise UserError(
             f"checkpoint {path} cannot be written, {why}: it needs {needed / 1e9:.3f} GB, and {left / 1e9:.3f} GB are "
             f"left there. {'Free some space' if full else 'Look at the disk'}, and repeat the command: nothing is "
