@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from reading_clients import Client, request_id
+from reading_clients import Client, links_of, request_id
 from reading_folders import reading_folder
 from reading_servers import Process, Served
 
@@ -108,6 +108,26 @@ def test_a_reader_is_nobody_else(reader: Client, served: Served) -> None:
         assert http.get("/session/2/image/0/0").status_code == http.get("/me").status_code == 403
     stranger.cookies.set("reader", "tampered")
     assert stranger.get("/me").status_code == 403
+
+
+def test_a_page_of_one_reader_is_refused_when_the_browser_has_opened_anothers_link(
+    reader: Client, served: Served
+) -> None:
+    before, page_of_r1 = answers(served), {"x-reader": reader.me()["reader"]}
+    assert reader.http.get("/session/2/state", headers=page_of_r1).status_code == 200
+    Client(reader.http, links_of(served.folder)["R2"])
+    reader.begin(1)
+    answer = {"position": 0, "answer": None, "request": request_id(), "client": {"ms": 1, "away_ms": 0}}
+    event = {"kind": "heartbeat", "position": 0, "details": {"ms": 1, "away_ms": 0}}
+    refused = [
+        *(reader.http.get(path, headers=page_of_r1) for path in ("/me", "/practice/0", "/session/1/state")),
+        reader.http.get("/session/1/image/0/0", headers=page_of_r1),
+        reader.http.post("/session/1/answer", json=answer, headers=page_of_r1),
+        reader.http.post("/session/1/event", json=event, headers=page_of_r1),
+    ]
+    assert [one.status_code for one in refused] == [409] * 6
+    assert all("open your own link again" in one.json()["error"] for one in refused)
+    assert reader.answer(1, 0, None).status_code == 409 and answers(served) == before, "not even shown"
 
 
 def test_of_32_answers_at_once_one_is_stored(folder_process: Process) -> None:

@@ -130,6 +130,22 @@ def test_a_second_tab_moves_on_and_the_first_one_follows_without_writing(screen:
     assert rows(process, "select position, answer from answer where session = 2") == [(0, "not real")]
 
 
+def test_a_tab_whose_browser_has_opened_anothers_link_says_so_and_stores_nothing(
+    screen: Screen, process: Process
+) -> None:
+    to_the_first_question(screen)
+    second = Screen(screen.tab.context)
+    second.tab.goto(links_of(process.folder)["R2"])
+    second.at_page("consent")
+    screen.press("2", "2")
+    screen.at_page("no-reader")
+    assert "open your own link again" in screen.tab.locator("#paragraphs").inner_text()
+    assert rows(process, "select count(*) from answer where session = 2 or reader = 2") == [(0,)]
+    screen.tab.goto(links_of(process.folder)["R1"])
+    screen.through("resume")
+    screen.at_place("Session 2: 1 of 2")
+
+
 def test_an_answer_that_meets_a_dead_server_is_kept_and_stored_when_it_is_back(
     screen: Screen, process: Process
 ) -> None:

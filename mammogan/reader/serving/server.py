@@ -11,8 +11,10 @@
     POST /session/<s>/event                consent, display check, begin, breaks, heartbeat
     GET  /coordinator                      progress; /coordinator/enter/<token> is the coordinator's link
 
+Requests of the page name their reader in X-Reader: a browser has one cookie, even if it has opened two readers' links.
+
 400: not a request of our page. 403: no valid link, or a request of another site. 409: the reader is elsewhere, the page
-asks /me. 503, 507: not stored, the page keeps the answer and tries again. Pixels are raw uint16 of constant length and
+asks /me; with ``other_reader``, the cookie is another reader's. 503, 507: not stored, the page keeps the answer and tries again. Pixels are raw uint16 of constant length and
 never compressed, since the size of a compressed image tells what it is.
 """
 
@@ -22,6 +24,7 @@ import logging
 import sqlite3
 from importlib import resources
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -38,9 +41,11 @@ from mammogan.reader.serving.headers import Guard, TooLarge, body_of, refusal, s
 from mammogan.reader.serving.links import Links, hashed
 from mammogan.reader.serving.page_messages import Malformed, answer_of, event_of, values_of
 from mammogan.reader.serving.store import Refused, Status, Store
-from mammogan.reader.serving.words import BROKEN, NO_ACCESS, UNREADABLE, banner, instructions, of_database
+from mammogan.reader.serving.words import BROKEN, NO_ACCESS, OTHER_READER, UNREADABLE, banner, instructions, of_database
 
 COOKIE, COOKIE_SECONDS = "reader", 180 * 86_400
+SENDER = "x-reader"
+"""Header in which the page says whose it is, percent-encoded; programs may leave it out."""
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 log = logging.getLogger(__name__)
 
@@ -63,10 +68,14 @@ def application(
         *coordinator.routes(),
     ]
     handlers: dict[Any, Any] = {
-        Refused: _refused, Malformed: _malformed, TooLarge: _too_large, sqlite3.Error: _database_failed,
-        OSError: _disk_failed, HTTPException: _http,
+        Refused: _refused, OtherReader: _other_reader, Malformed: _malformed, TooLarge: _too_large,
+        sqlite3.Error: _database_failed, OSError: _disk_failed, HTTPException: _http,
     }  # fmt: skip
     return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Guard, hosts=names)])
+
+
+class OtherReader(Exception):
+    """Reports a request of a page that belongs to another reader than the browser's cookie."""
 
 
 class Reading:
@@ -148,6 +157,8 @@ class Reading:
         found = await run_in_threadpool(self._store.reader, hashed(request.cookies.get(COOKIE, "")))
         if not found:
             raise HTTPException(403, NO_ACCESS)
+        if unquote(request.headers.get(SENDER, found[1])) != found[1]:
+            raise OtherReader
         return found
 
     async def _posted(self, request: Request) -> tuple[int, str, dict[str, Any]]:
@@ -222,6 +233,10 @@ class Reading:
 
 async def _refused(request: Request, error: Exception) -> Response:
     return refusal(str(error), 409)
+
+
+async def _other_reader(request: Request, error: Exception) -> Response:
+    return refusal(OTHER_READER, 409, other_reader=True)
 
 
 async def _malformed(request: Request, error: Exception) -> Response:

@@ -1,7 +1,7 @@
 // One reader's way through the study. The server says which step is next; this page keeps nothing between two loads.
 import { Place } from './place.js';
 import { byId, page, paragraphs, table } from './screens.js';
-import { get, Moved, NoReader, pixels, post, report, requestId } from './server.js';
+import { belongTo, get, Moved, NoReader, pixels, post, report, requestId } from './server.js';
 import { chooseViewer } from './viewer.js';
 
 const KEYS = [
@@ -112,6 +112,7 @@ async function main() {
   for (;;) {
     try {
       current = await get('/me');
+      belongTo(current.reader);
       byId('banner').textContent = `${current.banner} - reader ${current.reader}`;
       document.title = `Reading: ${current.reader}`;
       await STEPS[current.step](current);
