@@ -114,6 +114,17 @@ def test_a_revoked_link_ends_at_once_and_a_new_one_leads_to_the_same_place(
     assert again.http.get("/me").status_code == 403, "a new link ends the old one"
 
 
+def test_a_stored_viewer_that_cannot_be_shown_does_not_end_the_coordinators_page(
+    served: Served, coordinator: httpx2.Client
+) -> None:
+    served.store.event(1, 1, None, "display", {"renderer": "\ud800"})
+    assert coordinator.get("/coordinator").status_code == 200
+    assert coordinator.post("/coordinator/renew", data={"reader": "R1"}).status_code == 200
+    assert "R1: reading" in serve(served.folder, "--progress").stdout
+    assert served.reader().event(1, "display", renderer="webgl2") == 200
+    assert "<td>webgl2</td>" in coordinator.get("/coordinator").text
+
+
 def test_deleting_links_that_were_handed_out_locks_nobody_out(folder: ReadingFolder) -> None:
     first = Served(folder)
     reader = first.reader()

@@ -89,6 +89,21 @@ def test_what_the_page_never_sends_is_refused(reader: Client, served: Served) ->
     assert answers(served) == before
 
 
+DETAILS = [
+    '{"renderer": "\\ud800"}', '{"renderer": "\\u0000"}', '{"renderer": "abacus"}', '{"renderer": ["canvas"]}',
+    '{"browser": "\\udfff"}', '{"browser": [{"\\u0000": 1}]}', '{"\\ud800": 1}', '{"browser": "\ud800"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("details", DETAILS)
+def test_a_viewer_or_text_that_the_page_never_sends_is_refused(reader: Client, served: Served, details: str) -> None:
+    body = f'{{"kind": "display", "position": null, "details": {details}}}'.encode("utf-8", "surrogatepass")
+    headers = {"content-type": "application/json"}
+    assert reader.http.post("/session/2/event", content=body, headers=headers).status_code == 400
+    assert served.store.last_event(1)[1] != "display"
+    assert reader.event(2, "display", renderer="canvas", browser="\U0001f600") == 200
+
+
 def test_nothing_is_asked_where_the_reader_only_looks(served: Served) -> None:
     made = served.reader()
     made.begin(1)

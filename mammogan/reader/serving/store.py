@@ -15,6 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+RENDERERS = ("canvas", "webgl2")
+"""Viewers that the page chooses from (page/viewer.js)."""
+
 
 @dataclass(frozen=True)
 class Status:
@@ -230,12 +233,12 @@ class Store:
             reader,
         )
         viewer = self._rows(
-            """select json_extract(details, '$.renderer') from event where reader = ? and kind = 'display'
-               order by id desc limit 1""",
-            reader,
+            "select details from event where reader = ? and kind = 'display' order by id desc limit 1", reader
         )
         at_ms, kind = rows[0] if rows else (None, "")
-        return at_ms, kind, str(viewer[0][0]) if viewer else ""
+        # A database of an earlier version may hold anything here, such as text that cannot be shown.
+        renderer = json.loads(viewer[0][0]).get("renderer") if viewer else ""
+        return at_ms, kind, renderer if renderer in RENDERERS else ""
 
     def answers(self) -> list[tuple[Any, ...]]:
         """Return all answers in the columns of progress.EXPORTED."""
