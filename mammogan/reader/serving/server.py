@@ -14,8 +14,9 @@
 Requests of the page name their reader in X-Reader: a browser has one cookie, even if it has opened two readers' links.
 
 400: not a request of our page. 403: no valid link, or a request of another site. 409: the reader is elsewhere, the page
-asks /me; with ``other_reader``, the cookie is another reader's. 503, 507: not stored, the page keeps the answer and tries again. Pixels are raw uint16 of constant length and
-never compressed, since the size of a compressed image tells what it is.
+asks /me; with ``other_reader``, the cookie is another reader's. 503, 507: not stored, the page keeps the answer and
+tries again. Pixels are raw uint16 of constant length and never compressed, since the size of a compressed image tells
+what it is.
 """
 
 from __future__ import annotations

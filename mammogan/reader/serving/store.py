@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from mammogan.reader.serving.times import Times
+
 RENDERERS = ("canvas", "webgl2")
 """Viewers that the page chooses from (page/viewer.js)."""
 
@@ -222,8 +224,15 @@ class Store:
 
     def minutes(self, reader: int) -> dict[int, float]:
         """Return the minutes of reading by session, breaks left out."""
-        query = "select session, sum(client_ms) / 60000.0 from answer where reader = ? group by session"
-        return dict(self._rows(query, reader))
+        rows = self._rows(
+            """select session, shown_ms, answered_ms, client_ms, away_ms,
+               (select value from study where key = 'simulated') = '1' from answer where reader = ?""",
+            reader,
+        )
+        spent: dict[int, float] = {}
+        for session, *times in rows:
+            spent[session] = spent.get(session, 0.0) + Times(*times).reading / 60_000
+        return spent
 
     def last_event(self, reader: int) -> tuple[int | None, str, str]:
         """Return time (ms) and kind of what the reader's page reported last, answers too, and the viewer it uses."""
