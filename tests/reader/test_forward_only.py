@@ -34,6 +34,13 @@ def test_the_next_image_is_the_only_one_that_is_shown(reader: Client) -> None:
     assert reader.image(2, 1, panel=1).status_code == 404
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 20, "9" * 7])
+def test_a_number_of_any_length_in_an_address_is_no_image(reader: Client, number: str) -> None:
+    paths = (f"/practice/{number}", f"/session/{number}/state", f"/session/{number}/image/0/0")
+    paths += (f"/session/2/image/{number}/0", f"/session/2/image/0/{number}")
+    assert {reader.http.get(path).status_code for path in paths} == {404}
+
+
 def test_an_answer_is_given_once_and_to_what_was_shown(reader: Client, served: Served) -> None:
     assert reader.answer(2, 1).status_code == 409, "skipped ahead"
     assert reader.answer(2, 0, "not real").status_code == 200

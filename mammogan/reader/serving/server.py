@@ -29,6 +29,7 @@ from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -51,6 +52,21 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 log = logging.getLogger(__name__)
 
 
+class Number(Convertor[int]):
+    """A whole number in an address; what is longer is no number of a session, place or panel."""
+
+    regex = "[0-9]{1,6}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("number", Number())
+
+
 def application(
     folder: ReadingFolder, plan: ReadingPlan, store: Store, links: Links, names: frozenset[str]
 ) -> Starlette:
@@ -61,11 +77,11 @@ def application(
         Route("/static/{name}", reading.static),
         Route("/enter/{token}", reading.enter),
         Route("/me", reading.me),
-        Route("/practice/{position:int}", reading.practice_image),
-        Route("/session/{session:int}/state", reading.state),
-        Route("/session/{session:int}/image/{position:int}/{panel:int}", reading.image),
-        Route("/session/{session:int}/answer", reading.answer, methods=["POST"]),
-        Route("/session/{session:int}/event", reading.event, methods=["POST"]),
+        Route("/practice/{position:number}", reading.practice_image),
+        Route("/session/{session:number}/state", reading.state),
+        Route("/session/{session:number}/image/{position:number}/{panel:number}", reading.image),
+        Route("/session/{session:number}/answer", reading.answer, methods=["POST"]),
+        Route("/session/{session:number}/event", reading.event, methods=["POST"]),
         *coordinator.routes(),
     ]
     handlers: dict[Any, Any] = {
