@@ -41,6 +41,14 @@ def test_a_number_of_any_length_in_an_address_is_no_image(reader: Client, number
     assert {reader.http.get(path).status_code for path in paths} == {404}
 
 
+def test_what_came_without_pixels_was_not_shown(reader: Client, served: Served) -> None:
+    assert reader.answer(2, 0).status_code == 200
+    assert reader.image(2, 1, panel=7).status_code == 404
+    assert reader.http.head("/session/2/image/1/0").status_code == 405
+    assert reader.answer(2, 1).status_code == 409, "not shown yet"
+    assert reader.image(2, 1).status_code == reader.answer(2, 1).status_code == 200
+
+
 def test_an_answer_is_given_once_and_to_what_was_shown(reader: Client, served: Served) -> None:
     assert reader.answer(2, 1).status_code == 409, "skipped ahead"
     assert reader.answer(2, 0, "not real").status_code == 200

@@ -141,10 +141,12 @@ class Reading:
     async def image(self, request: Request) -> Response:
         reader, _ = await self._reader(request)
         position, panel = request.path_params["position"], request.path_params["panel"]
-        names = await run_in_threadpool(self._store.show, reader, self._session(request).number, position)
-        if panel >= len(names):
+        if request.method == "HEAD":  # would count as shown, without pixels
+            raise HTTPException(405)
+        name = await run_in_threadpool(self._store.show, reader, self._session(request).number, position, panel)
+        if name is None:
             raise HTTPException(404)
-        return await self._pixels(names[panel])
+        return await self._pixels(name)
 
     async def answer(self, request: Request) -> Response:
         reader, name, values = await self._posted(request)

@@ -146,8 +146,11 @@ class Store:
             raise Refused("not the next image")
         return now
 
-    def show(self, reader: int, session: int, position: int) -> list[str]:
-        """Return the names of the images of the next place and record that they were shown; raise Refused otherwise."""
+    def show(self, reader: int, session: int, position: int, panel: int = 0) -> str | None:
+        """Return the name of the image in a panel of the next place, and record that the place was shown.
+
+        Return None, and record nothing, where it has no such panel; raise Refused for another place.
+        """
         with self._transaction() as database:
             if not self._open(reader, session, position).begun:
                 raise Refused("this session has not begun")
@@ -155,10 +158,13 @@ class Store:
             (images,) = database.execute(
                 "select images from place where (reader, session, position) = (?, ?, ?)", at
             ).fetchone()
+            names = str(images).split(" ")
+            if panel >= len(names):
+                return None
             where = "where (reader, session, position) = (?, ?, ?)"
             if not database.execute(f"select 1 from shown {where}", at).fetchone():
                 database.execute("insert into shown values (?, ?, ?, ?)", (*at, self.clock.now()))
-            return str(images).split(" ")
+            return names[panel]
 
     def spent(self, reader: int, session: int, position: int) -> dict[str, float]:
         """Return what an interrupted showing of this place has used: ms of reading as last reported, away_ms the rest
