@@ -62,7 +62,8 @@ def test_the_same_request_twice_is_one_answer(reader: Client, served: Served) ->
     assert [reader.answer(2, 0, "real", request=request).status_code for _ in range(2)] == [200, 200]
     assert reader.answer(2, 0, "unsure", request=request).status_code == 409
     reader.image(2, 1)
-    assert reader.answer(2, 1, "real", request=request).status_code == 409, "a request of another image"
+    again = reader.answer(2, 1, "real", request=request)
+    assert (again.status_code, again.json()["error"]) == (409, "this request was an answer to another image")
     assert answers(served)[-1] == (2, 0, "real")
 
 

@@ -195,6 +195,8 @@ class Store:
                 return
             if before:
                 raise Refused("already answered")
+            if database.execute("select 1 from answer where request = ?", (given.request,)).fetchone():
+                raise Refused("this request was an answer to another image")
             self._open(reader, session, given.position)
             shown = database.execute(f"select at_ms from shown {where}", at).fetchone()
             if not shown:
@@ -207,7 +209,7 @@ class Store:
             try:
                 database.execute(f"insert into answer values ({', '.join('?' * len(row))})", row)
             except sqlite3.IntegrityError as error:
-                raise Refused(str(error)) from error
+                raise Refused("the study's database does not take this answer") from error
 
     def event(self, reader: int, session: int, position: int | None, kind: str, details: dict[str, Any]) -> None:
         """Add an event of the session that is open: consent, display, begin, pause, resume or heartbeat.
