@@ -11,6 +11,8 @@ from reading_clients import Client, links_of, request_id
 from reading_folders import reading_folder
 from reading_servers import Process, Served
 
+from mammogan.reader.serving.store import MOST_EVENTS
+
 
 @pytest.fixture
 def reader(served: Served) -> Client:
@@ -127,6 +129,25 @@ def test_nothing_is_asked_where_the_reader_only_looks(served: Served) -> None:
     assert made.answer(1, 0, "real").status_code == 400
     assert made.answer(1, 0, None).status_code == 200
     assert answers(served) == [(1, 0, "seen")]
+
+
+def test_one_reader_cannot_fill_the_disk_with_events_and_goes_on_reading(reader: Client, served: Served) -> None:
+    flood = """with recursive one(k) as (select 1 union all select k + 1 from one where k < ?)
+        insert into event (reader, session, kind, at_ms, details) select 1, 2, 'heartbeat', 0, '{}' from one"""
+    served.store._database.execute(flood, (MOST_EVENTS,))
+    assert [reader.event(2, kind, 0, ms=1, away_ms=0) for kind in ("heartbeat", "pause", "display")] == [429] * 3
+    assert served.reader("R2").event(1, "display") == 200, "another reader"
+    for position in (0, 1):
+        assert reader.image(2, position).status_code == reader.answer(2, position).status_code == 200
+    reader.begin(3)
+    assert reader.image(3, 0).status_code == reader.answer(3, 0).status_code == 200
+
+
+def test_consent_and_begin_are_kept_once(reader: Client, served: Served) -> None:
+    for kind in ("consent", "begin", "begin"):
+        assert reader.event(2, kind) == 200
+    counted = "select kind, count(*) from event where session = 2 and kind in ('consent', 'begin') group by kind"
+    assert served.store._database.execute(counted).fetchall() == [("begin", 1)], "consent came in session 1"
 
 
 def test_a_reader_is_nobody_else(reader: Client, served: Served) -> None:

@@ -14,9 +14,9 @@
 Requests of the page name their reader in X-Reader: a browser has one cookie, even if it has opened two readers' links.
 
 400: not a request of our page. 403: no valid link, or a request of another site. 409: the reader is elsewhere, the page
-asks /me; with ``other_reader``, the cookie is another reader's. 503, 507: not stored, the page keeps the answer and
-tries again. Pixels are raw uint16 of constant length and never compressed, since the size of a compressed image tells
-what it is.
+asks /me; with ``other_reader``, the cookie is another reader's. 429: no more events are kept of this reader. 503, 507:
+not stored, the page keeps the answer and tries again. Pixels are raw uint16 of constant length and never compressed,
+since the size of a compressed image tells what it is.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from mammogan.reader.serving.coordinator import Coordinator
 from mammogan.reader.serving.headers import Guard, TooLarge, body_of, refusal, same_origin
 from mammogan.reader.serving.links import Links, hashed
 from mammogan.reader.serving.page_messages import Malformed, answer_of, event_of, values_of
-from mammogan.reader.serving.store import Refused, Status, Store
+from mammogan.reader.serving.store import Refused, Status, Store, TooMany
 from mammogan.reader.serving.words import BROKEN, NO_ACCESS, OTHER_READER, UNREADABLE, banner, instructions, of_database
 
 COOKIE, COOKIE_SECONDS = "reader", 180 * 86_400
@@ -85,7 +85,7 @@ def application(
         *coordinator.routes(),
     ]
     handlers: dict[Any, Any] = {
-        Refused: _refused, OtherReader: _other_reader, Malformed: _malformed, TooLarge: _too_large,
+        Refused: _refused, OtherReader: _other_reader, Malformed: _malformed, TooLarge: _too_large, TooMany: _too_many,
         sqlite3.Error: _database_failed, OSError: _disk_failed, HTTPException: _http,
     }  # fmt: skip
     return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Guard, hosts=names)])
@@ -264,6 +264,10 @@ async def _malformed(request: Request, error: Exception) -> Response:
 
 async def _too_large(request: Request, error: Exception) -> Response:
     return refusal("the request is too large", 413)
+
+
+async def _too_many(request: Request, error: Exception) -> Response:
+    return refusal(str(error), 429)
 
 
 async def _database_failed(request: Request, error: Exception) -> Response:

@@ -17,6 +17,8 @@ from typing import Any
 
 from mammogan.reader.serving.times import Times
 
+MOST_EVENTS = 50_000
+"""Events that are kept of one reader: a page left open reports one every 15 s, so this is more than a week of it."""
 RENDERERS = ("canvas", "webgl2")
 """Viewers that the page chooses from (page/viewer.js)."""
 
@@ -53,6 +55,10 @@ class Answer:
 
 class Refused(Exception):
     """Says why a reader may not do this now; the reader is elsewhere."""
+
+
+class TooMany(Exception):
+    """Reports more events than any reading has. Answers are never too many."""
 
 
 class Clock:
@@ -214,13 +220,21 @@ class Store:
     def event(self, reader: int, session: int, position: int | None, kind: str, details: dict[str, Any]) -> None:
         """Add an event of the session that is open: consent, display, begin, pause, resume or heartbeat.
 
-        Raise Refused in another session, and for begin before the consent.
+        Consent is kept once, and begin once a session, however many other events there are. Raise Refused in another
+        session, and TooMany beyond MOST_EVENTS of the other kinds.
         """
         with self._transaction() as database:
-            self._open(reader, session)
-            now = self.clock.now()
+            begun, now = self._open(reader, session).begun, self.clock.now()
+            if kind == "begin" and begun:
+                return
             if kind == "consent":
-                database.execute("update reader set consent_ms = coalesce(consent_ms, ?) where id = ?", (now, reader))
+                asked = "update reader set consent_ms = ? where id = ? and consent_ms is null"
+                if not database.execute(asked, (now, reader)).rowcount:
+                    return
+            elif kind != "begin":
+                (kept,) = database.execute("select count(*) from event where reader = ?", (reader,)).fetchone()
+                if kept >= MOST_EVENTS:
+                    raise TooMany(f"{MOST_EVENTS} events of this reader are kept, and no more; answers go on")
             database.execute(
                 "insert into event (reader, session, position, kind, at_ms, details) values (?, ?, ?, ?, ?, ?)",
                 (reader, session, position, kind, now, json.dumps(details, allow_nan=False)),

@@ -54,7 +54,7 @@ async function persistent(path, options) {
     let words = 'The server does not answer. ';
     try {
       const response = await fetch(path, { ...options, headers: { ...options.headers, ...sender } });
-      if (response.ok) {
+      if (response.ok || response.status === 429) { // only events can be too many, and reading goes on without them
         notice('');
         return response;
       }
