@@ -37,6 +37,7 @@ async function begin(status) {
   const seen = await page('display', 'Is the screen as it should be?', [
     'There is a slightly lighter square in the black one, and a slightly darker square in the white one.',
     'If you do not see both: darken the room, clean and turn up the screen, and look again from the front.',
+    'Click on one of the answers, or choose it with Tab and press Enter.',
   ], ['I see both', 'I do not see both'], true);
   prepare();
   await post(path('event'), { kind: 'display', details: { ...display(), both_patches: seen === 0 } });
