@@ -23,6 +23,7 @@ from mammogan.reader.serving.database import DATABASE
 from mammogan.reader.serving.page_messages import SEEN
 from mammogan.reader.serving.progress import EXPORTED
 from mammogan.reader.serving.store import Store
+from mammogan.reader.serving.times import Times
 from mammogan.reader.statistics.answers import Answer
 
 
@@ -99,20 +100,14 @@ def _answer(row: dict[str, Any], truth: dict[str, KeyImage], plan: ReadingPlan) 
         shown=image.role,
         label=image.label,  # type: ignore[arg-type]
         answer=row["answer"],
-        milliseconds=_reading(row, plan),
-        wall_milliseconds=_wall(row, plan),
+        milliseconds=_times(row, plan).reading,
+        wall_milliseconds=_times(row, plan).wall,
         simulated=plan.simulated,
     )
 
 
-def _reading(row: dict[str, Any], plan: ReadingPlan) -> int:
-    """Return the time without breaks, as the browser reported it; never more than the server's clock saw pass."""
-    return int(min(row["client_ms"], _wall(row, plan)))
-
-
-def _wall(row: dict[str, Any], plan: ReadingPlan) -> int:
-    """Return the time with breaks: by the server's clock, but by their own of simulated readers, who do not wait."""
-    return int(row["client_ms"] + row["away_ms"] if plan.simulated else row["answered_ms"] - row["shown_ms"])
+def _times(row: dict[str, Any], plan: ReadingPlan) -> Times:
+    return Times(row["shown_ms"], row["answered_ms"], row["client_ms"], row["away_ms"], plan.simulated)
 
 
 def _sittings(rows: Sequence[dict[str, Any]], plan: ReadingPlan) -> list[Sitting]:
@@ -122,8 +117,8 @@ def _sittings(rows: Sequence[dict[str, Any]], plan: ReadingPlan) -> list[Sitting
     for row in rows:
         at = row["reader"], row["session"]
         done[at] += 1
-        reading[at] += _reading(row, plan)
-        wall[at] += _wall(row, plan)
+        reading[at] += _times(row, plan).reading
+        wall[at] += _times(row, plan).wall
     return [
         Sitting(reader, session.number, done[at], len(session.places), reading[at], wall[at])
         for reader in plan.readers

@@ -40,8 +40,9 @@ class Screen:
         self.tab.on("request", lambda request: self.requests.append(request.url))
 
     def at_page(self, name: str) -> None:
-        """Wait for a page of text."""
+        """Wait for a page of text, and for its buttons to work."""
         self.tab.locator(f'html[data-page="{name}"]').wait_for(state="attached")
+        self.tab.wait_for_timeout(350)
 
     def at_place(self, progress: str) -> None:
         """Wait for an image whose progress is this, and for its keys to work."""
@@ -53,10 +54,10 @@ class Screen:
             self.tab.keyboard.press(key)
 
     def through(self, *names: str) -> None:
-        """Press Enter on these pages of text."""
+        """Press Enter on these pages of text; on the check of the screen choose the first answer before."""
         for name in names:
             self.at_page(name)
-            self.press("Enter")
+            self.press(*(["Tab"] if name == "display" else []), "Enter")
 
 
 ASKED = {2: ("1", "3"), 3: ("2", "2", "1"), 5: ("3", "1", "2")}

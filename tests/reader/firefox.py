@@ -81,8 +81,9 @@ class Firefox:
         return list(found)
 
     def at_page(self, name: str) -> None:
-        """Wait for a page of text."""
+        """Wait for a page of text, and for its buttons to work."""
         until(lambda: self.script("return document.documentElement.dataset.page") == name, f"no page {name}")
+        time.sleep(0.35)
 
     def at_place(self, progress: str) -> None:
         """Wait for an image whose progress is this, and for its keys to work."""
@@ -94,10 +95,10 @@ class Firefox:
         self.command("WebDriver:PerformActions", actions=[{"type": "key", "id": "keys", "actions": actions}])
 
     def through(self, *names: str) -> None:
-        """Press Enter on these pages of text."""
+        """Press Enter on these pages of text; on the check of the screen choose the first answer before."""
         for name in names:
             self.at_page(name)
-            self.press("Enter")
+            self.press(*(["Tab"] if name == "display" else []), "Enter")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from reading_servers import Process, Served
 
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.plan import Phantoms
+from mammogan.reader.serving.progress import export
 from mammogan.reader.serving.serve import Options, address, hosts
 
 
@@ -41,12 +42,32 @@ def test_progress_is_shown_without_answers(served: Served, coordinator: httpx2.C
     reader.finish(1)
     reader.begin(2)
     reader.image(2, 0)
-    reader.answer(2, 0, "not real", client={"ms": 90_000, "away_ms": 0})
+    reader.answer(2, 0, "not real")
     shown = coordinator.get("/coordinator").text
-    assert "1 of 2, 1.5 min" in shown and "2 of 2" in shown and "reading" in shown
+    assert "1 of 2, 0.0 min" in shown and "2 of 2" in shown and "reading" in shown
     assert "not real" not in shown and "unsure" not in shown
     reader.event(2, "pause", 1, ms=1, away_ms=0)
     assert "<td>break</td>" in coordinator.get("/coordinator").text
+
+
+def test_minutes_are_never_more_than_passed_on_the_servers_clock(served: Served, tmp_path: Path) -> None:
+    reader = served.reader()
+    reader.begin(1)
+    reader.image(1, 0)
+    reader.answer(1, 0, None, client={"ms": 1e9, "away_ms": 1e9})
+    assert served.store.minutes(1)[1] < 1
+    export(served.store, tmp_path / "answers.csv")
+    assert "1000000000,1000000000" in (tmp_path / "answers.csv").read_text(), "as sent"
+
+
+def test_simulated_readers_do_not_wait_so_their_own_clock_counts(tmp_path: Path) -> None:
+    served = Served(reading_folder(tmp_path / "reading", simulated=True))
+    reader = served.reader()
+    reader.begin(1)
+    reader.image(1, 0)
+    reader.answer(1, 0, None, client={"ms": 90_000, "away_ms": 0})
+    assert served.store.minutes(1) == {1: 1.5}
+    served.store.close()
 
 
 def test_simulated_readers_are_marked_everywhere(tmp_path: Path) -> None:
@@ -112,6 +133,17 @@ def test_a_revoked_link_ends_at_once_and_a_new_one_leads_to_the_same_place(
     assert again.me()["session"]["number"] == 2
     coordinator.post("/coordinator/renew", data={"reader": "R1"})
     assert again.http.get("/me").status_code == 403, "a new link ends the old one"
+
+
+def test_a_stored_viewer_that_cannot_be_shown_does_not_end_the_coordinators_page(
+    served: Served, coordinator: httpx2.Client
+) -> None:
+    served.store.event(1, 1, None, "display", {"renderer": "\ud800"})
+    assert coordinator.get("/coordinator").status_code == 200
+    assert coordinator.post("/coordinator/renew", data={"reader": "R1"}).status_code == 200
+    assert "R1: reading" in serve(served.folder, "--progress").stdout
+    assert served.reader().event(1, "display", renderer="webgl2") == 200
+    assert "<td>webgl2</td>" in coordinator.get("/coordinator").text
 
 
 def test_deleting_links_that_were_handed_out_locks_nobody_out(folder: ReadingFolder) -> None:

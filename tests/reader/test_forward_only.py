@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from reading_clients import Client, request_id
+from reading_clients import Client, links_of, request_id
 from reading_folders import reading_folder
 from reading_servers import Process, Served
+
+from mammogan.reader.serving.store import MOST_EVENTS
 
 
 @pytest.fixture
@@ -34,6 +36,21 @@ def test_the_next_image_is_the_only_one_that_is_shown(reader: Client) -> None:
     assert reader.image(2, 1, panel=1).status_code == 404
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 20, "9" * 7])
+def test_a_number_of_any_length_in_an_address_is_no_image(reader: Client, number: str) -> None:
+    paths = (f"/practice/{number}", f"/session/{number}/state", f"/session/{number}/image/0/0")
+    paths += (f"/session/2/image/{number}/0", f"/session/2/image/0/{number}")
+    assert {reader.http.get(path).status_code for path in paths} == {404}
+
+
+def test_what_came_without_pixels_was_not_shown(reader: Client, served: Served) -> None:
+    assert reader.answer(2, 0).status_code == 200
+    assert reader.image(2, 1, panel=7).status_code == 404
+    assert reader.http.head("/session/2/image/1/0").status_code == 405
+    assert reader.answer(2, 1).status_code == 409, "not shown yet"
+    assert reader.image(2, 1).status_code == reader.answer(2, 1).status_code == 200
+
+
 def test_an_answer_is_given_once_and_to_what_was_shown(reader: Client, served: Served) -> None:
     assert reader.answer(2, 1).status_code == 409, "skipped ahead"
     assert reader.answer(2, 0, "not real").status_code == 200
@@ -47,7 +64,8 @@ def test_the_same_request_twice_is_one_answer(reader: Client, served: Served) ->
     assert [reader.answer(2, 0, "real", request=request).status_code for _ in range(2)] == [200, 200]
     assert reader.answer(2, 0, "unsure", request=request).status_code == 409
     reader.image(2, 1)
-    assert reader.answer(2, 1, "real", request=request).status_code == 409, "a request of another image"
+    again = reader.answer(2, 1, "real", request=request)
+    assert (again.status_code, again.json()["error"]) == (409, "this request was an answer to another image")
     assert answers(served)[-1] == (2, 0, "real")
 
 
@@ -89,6 +107,21 @@ def test_what_the_page_never_sends_is_refused(reader: Client, served: Served) ->
     assert answers(served) == before
 
 
+DETAILS = [
+    '{"renderer": "\\ud800"}', '{"renderer": "\\u0000"}', '{"renderer": "abacus"}', '{"renderer": ["canvas"]}',
+    '{"browser": "\\udfff"}', '{"browser": [{"\\u0000": 1}]}', '{"\\ud800": 1}', '{"browser": "\ud800"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("details", DETAILS)
+def test_a_viewer_or_text_that_the_page_never_sends_is_refused(reader: Client, served: Served, details: str) -> None:
+    body = f'{{"kind": "display", "position": null, "details": {details}}}'.encode("utf-8", "surrogatepass")
+    headers = {"content-type": "application/json"}
+    assert reader.http.post("/session/2/event", content=body, headers=headers).status_code == 400
+    assert served.store.last_event(1)[1] != "display"
+    assert reader.event(2, "display", renderer="canvas", browser="\U0001f600") == 200
+
+
 def test_nothing_is_asked_where_the_reader_only_looks(served: Served) -> None:
     made = served.reader()
     made.begin(1)
@@ -96,6 +129,25 @@ def test_nothing_is_asked_where_the_reader_only_looks(served: Served) -> None:
     assert made.answer(1, 0, "real").status_code == 400
     assert made.answer(1, 0, None).status_code == 200
     assert answers(served) == [(1, 0, "seen")]
+
+
+def test_one_reader_cannot_fill_the_disk_with_events_and_goes_on_reading(reader: Client, served: Served) -> None:
+    flood = """with recursive one(k) as (select 1 union all select k + 1 from one where k < ?)
+        insert into event (reader, session, kind, at_ms, details) select 1, 2, 'heartbeat', 0, '{}' from one"""
+    served.store._database.execute(flood, (MOST_EVENTS,))
+    assert [reader.event(2, kind, 0, ms=1, away_ms=0) for kind in ("heartbeat", "pause", "display")] == [429] * 3
+    assert served.reader("R2").event(1, "display") == 200, "another reader"
+    for position in (0, 1):
+        assert reader.image(2, position).status_code == reader.answer(2, position).status_code == 200
+    reader.begin(3)
+    assert reader.image(3, 0).status_code == reader.answer(3, 0).status_code == 200
+
+
+def test_consent_and_begin_are_kept_once(reader: Client, served: Served) -> None:
+    for kind in ("consent", "begin", "begin"):
+        assert reader.event(2, kind) == 200
+    counted = "select kind, count(*) from event where session = 2 and kind in ('consent', 'begin') group by kind"
+    assert served.store._database.execute(counted).fetchall() == [("begin", 1)], "consent came in session 1"
 
 
 def test_a_reader_is_nobody_else(reader: Client, served: Served) -> None:
@@ -108,6 +160,26 @@ def test_a_reader_is_nobody_else(reader: Client, served: Served) -> None:
         assert http.get("/session/2/image/0/0").status_code == http.get("/me").status_code == 403
     stranger.cookies.set("reader", "tampered")
     assert stranger.get("/me").status_code == 403
+
+
+def test_a_page_of_one_reader_is_refused_when_the_browser_has_opened_anothers_link(
+    reader: Client, served: Served
+) -> None:
+    before, page_of_r1 = answers(served), {"x-reader": reader.me()["reader"]}
+    assert reader.http.get("/session/2/state", headers=page_of_r1).status_code == 200
+    Client(reader.http, links_of(served.folder)["R2"])
+    reader.begin(1)
+    answer = {"position": 0, "answer": None, "request": request_id(), "client": {"ms": 1, "away_ms": 0}}
+    event = {"kind": "heartbeat", "position": 0, "details": {"ms": 1, "away_ms": 0}}
+    refused = [
+        *(reader.http.get(path, headers=page_of_r1) for path in ("/me", "/practice/0", "/session/1/state")),
+        reader.http.get("/session/1/image/0/0", headers=page_of_r1),
+        reader.http.post("/session/1/answer", json=answer, headers=page_of_r1),
+        reader.http.post("/session/1/event", json=event, headers=page_of_r1),
+    ]
+    assert [one.status_code for one in refused] == [409] * 6
+    assert all("open your own link again" in one.json()["error"] for one in refused)
+    assert reader.answer(1, 0, None).status_code == 409 and answers(served) == before, "not even shown"
 
 
 def test_of_32_answers_at_once_one_is_stored(folder_process: Process) -> None:

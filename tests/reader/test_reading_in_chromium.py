@@ -12,7 +12,16 @@ from reading_clients import links_of
 from reading_servers import Process, rows
 
 from mammogan.reader.folder import ReadingFolder
-from reader.browsers import ASKED, WORDS, Screen, chromium, needs_chromium, play_all_sessions, to_the_first_question
+from reader.browsers import (
+    ASKED,
+    WORDS,
+    Screen,
+    chromium,
+    needs_chromium,
+    play_all_sessions,
+    start,
+    to_the_first_question,
+)
 
 pytestmark = needs_chromium
 
@@ -85,6 +94,29 @@ def test_keys_are_dead_for_a_moment_after_a_new_image_and_when_held_down(screen:
     assert rows(process, "select count(*) from answer where session = 2") == [(2,)]
 
 
+def test_quick_keys_after_the_last_image_answer_nothing_on_the_pages_of_text(screen: Screen, process: Process) -> None:
+    screen.through("consent")
+    start(screen)
+    screen.at_place("Session 1: 1 of 2")
+    screen.press("Enter")
+    screen.at_place("Session 1: 2 of 2")
+    at_once = """() => new MutationObserver((_, observer) => {
+      if (document.documentElement.dataset.page !== 'instructions') return;
+      observer.disconnect();
+      document.activeElement.click();
+      document.documentElement.dataset.pressed = document.activeElement.textContent;
+    }).observe(document.documentElement, { attributes: true })"""
+    screen.tab.evaluate(at_once)
+    screen.press("Enter")
+    screen.tab.locator('html[data-pressed="Continue"]').wait_for(state="attached")
+    screen.through("instructions")
+    screen.at_page("display")
+    screen.press("Enter", "Enter", " ")
+    screen.at_page("display")
+    told = rows(process, "select count(*) from event where kind = 'display' and session = 2")
+    assert told == [(0,)], "there is no default answer"
+
+
 def test_in_a_break_the_screen_is_black_keys_are_dead_and_the_clock_stands_still(
     screen: Screen, process: Process
 ) -> None:
@@ -130,6 +162,22 @@ def test_a_second_tab_moves_on_and_the_first_one_follows_without_writing(screen:
     assert rows(process, "select position, answer from answer where session = 2") == [(0, "not real")]
 
 
+def test_a_tab_whose_browser_has_opened_anothers_link_says_so_and_stores_nothing(
+    screen: Screen, process: Process
+) -> None:
+    to_the_first_question(screen)
+    second = Screen(screen.tab.context)
+    second.tab.goto(links_of(process.folder)["R2"])
+    second.at_page("consent")
+    screen.press("2", "2")
+    screen.at_page("no-reader")
+    assert "open your own link again" in screen.tab.locator("#paragraphs").inner_text()
+    assert rows(process, "select count(*) from answer where session = 2 or reader = 2") == [(0,)]
+    screen.tab.goto(links_of(process.folder)["R1"])
+    screen.through("resume")
+    screen.at_place("Session 2: 1 of 2")
+
+
 def test_an_answer_that_meets_a_dead_server_is_kept_and_stored_when_it_is_back(
     screen: Screen, process: Process
 ) -> None:
@@ -169,7 +217,7 @@ def test_the_display_is_recorded_before_each_session(screen: Screen, process: Pr
     screen.through("consent", "instructions")
     screen.at_page("display")
     assert screen.tab.locator("#patches").is_visible()
-    screen.press("Tab", "Enter")
+    screen.press("Tab", "Tab", "Enter")
     screen.at_page("start")
     ((details,),) = rows(process, "select details from event where kind = 'display'")
     told = json.loads(details)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from mammogan.reader.plan import ANSWERS, ReadingPlan, Session
-from mammogan.reader.serving.store import Answer
+from mammogan.reader.serving.store import RENDERERS, Answer
 
 SEEN = "seen"
 """Stored as the answer of a place where nothing is asked."""
@@ -24,14 +25,33 @@ class Malformed(ValueError):
 
 
 def values_of(body: bytes) -> dict[str, Any]:
-    """Read a JSON object; raise Malformed for anything else."""
+    """Read a JSON object; raise Malformed for anything else, and for text that no database or page can show."""
     try:
         values = json.loads(body)
+        storable = all(_storable(text) for text in _texts(values))
     except (ValueError, RecursionError) as error:
         raise Malformed("expected JSON") from error
     if not isinstance(values, dict):
         raise Malformed("expected a JSON object")
+    if not storable:
+        raise Malformed("text: expected Unicode without NUL and without halves of surrogate pairs")
     return values
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in a JSON value, names of fields too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in (*value.keys(), *value.values()):
+            yield from _texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+
+
+def _storable(text: str) -> bool:
+    return not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def answer_of(values: dict[str, Any], plan: ReadingPlan, session: Session) -> Answer:
@@ -63,6 +83,8 @@ def event_of(values: dict[str, Any]) -> tuple[str, int | None, dict[str, Any]]:
         return kind, _position(position), _client(details)
     if not isinstance(details, dict) or len(_json(details)) > MOST_DETAILS:
         raise Malformed("details: expected a small JSON object")
+    if kind == "display" and details.get("renderer", RENDERERS[0]) not in RENDERERS:
+        raise Malformed(f"renderer: expected one of {', '.join(RENDERERS)}")
     return kind, None, details
 
 

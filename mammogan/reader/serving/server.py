@@ -11,9 +11,12 @@
     POST /session/<s>/event                consent, display check, begin, breaks, heartbeat
     GET  /coordinator                      progress; /coordinator/enter/<token> is the coordinator's link
 
+Requests of the page name their reader in X-Reader: a browser has one cookie, even if it has opened two readers' links.
+
 400: not a request of our page. 403: no valid link, or a request of another site. 409: the reader is elsewhere, the page
-asks /me. 503, 507: not stored, the page keeps the answer and tries again. Pixels are raw uint16 of constant length and
-never compressed, since the size of a compressed image tells what it is.
+asks /me; with ``other_reader``, the cookie is another reader's. 429: no more events are kept of this reader. 503, 507:
+not stored, the page keeps the answer and tries again. Pixels are raw uint16 of constant length and never compressed,
+since the size of a compressed image tells what it is.
 """
 
 from __future__ import annotations
@@ -22,9 +25,11 @@ import logging
 import sqlite3
 from importlib import resources
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -37,12 +42,29 @@ from mammogan.reader.serving.coordinator import Coordinator
 from mammogan.reader.serving.headers import Guard, TooLarge, body_of, refusal, same_origin
 from mammogan.reader.serving.links import Links, hashed
 from mammogan.reader.serving.page_messages import Malformed, answer_of, event_of, values_of
-from mammogan.reader.serving.store import Refused, Status, Store
-from mammogan.reader.serving.words import BROKEN, NO_ACCESS, UNREADABLE, banner, instructions, of_database
+from mammogan.reader.serving.store import Refused, Status, Store, TooMany
+from mammogan.reader.serving.words import BROKEN, NO_ACCESS, OTHER_READER, UNREADABLE, banner, instructions, of_database
 
 COOKIE, COOKIE_SECONDS = "reader", 180 * 86_400
+SENDER = "x-reader"
+"""Header in which the page says whose it is, percent-encoded; programs may leave it out."""
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 log = logging.getLogger(__name__)
+
+
+class Number(Convertor[int]):
+    """A whole number in an address; what is longer is no number of a session, place or panel."""
+
+    regex = "[0-9]{1,6}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("number", Number())
 
 
 def application(
@@ -55,18 +77,22 @@ def application(
         Route("/static/{name}", reading.static),
         Route("/enter/{token}", reading.enter),
         Route("/me", reading.me),
-        Route("/practice/{position:int}", reading.practice_image),
-        Route("/session/{session:int}/state", reading.state),
-        Route("/session/{session:int}/image/{position:int}/{panel:int}", reading.image),
-        Route("/session/{session:int}/answer", reading.answer, methods=["POST"]),
-        Route("/session/{session:int}/event", reading.event, methods=["POST"]),
+        Route("/practice/{position:number}", reading.practice_image),
+        Route("/session/{session:number}/state", reading.state),
+        Route("/session/{session:number}/image/{position:number}/{panel:number}", reading.image),
+        Route("/session/{session:number}/answer", reading.answer, methods=["POST"]),
+        Route("/session/{session:number}/event", reading.event, methods=["POST"]),
         *coordinator.routes(),
     ]
     handlers: dict[Any, Any] = {
-        Refused: _refused, Malformed: _malformed, TooLarge: _too_large, sqlite3.Error: _database_failed,
-        OSError: _disk_failed, HTTPException: _http,
+        Refused: _refused, OtherReader: _other_reader, Malformed: _malformed, TooLarge: _too_large, TooMany: _too_many,
+        sqlite3.Error: _database_failed, OSError: _disk_failed, HTTPException: _http,
     }  # fmt: skip
     return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Guard, hosts=names)])
+
+
+class OtherReader(Exception):
+    """Reports a request of a page that belongs to another reader than the browser's cookie."""
 
 
 class Reading:
@@ -115,10 +141,12 @@ class Reading:
     async def image(self, request: Request) -> Response:
         reader, _ = await self._reader(request)
         position, panel = request.path_params["position"], request.path_params["panel"]
-        names = await run_in_threadpool(self._store.show, reader, self._session(request).number, position)
-        if panel >= len(names):
+        if request.method == "HEAD":  # would count as shown, without pixels
+            raise HTTPException(405)
+        name = await run_in_threadpool(self._store.show, reader, self._session(request).number, position, panel)
+        if name is None:
             raise HTTPException(404)
-        return await self._pixels(names[panel])
+        return await self._pixels(name)
 
     async def answer(self, request: Request) -> Response:
         reader, name, values = await self._posted(request)
@@ -148,6 +176,8 @@ class Reading:
         found = await run_in_threadpool(self._store.reader, hashed(request.cookies.get(COOKIE, "")))
         if not found:
             raise HTTPException(403, NO_ACCESS)
+        if unquote(request.headers.get(SENDER, found[1])) != found[1]:
+            raise OtherReader
         return found
 
     async def _posted(self, request: Request) -> tuple[int, str, dict[str, Any]]:
@@ -224,12 +254,20 @@ async def _refused(request: Request, error: Exception) -> Response:
     return refusal(str(error), 409)
 
 
+async def _other_reader(request: Request, error: Exception) -> Response:
+    return refusal(OTHER_READER, 409, other_reader=True)
+
+
 async def _malformed(request: Request, error: Exception) -> Response:
     return refusal(str(error), 400)
 
 
 async def _too_large(request: Request, error: Exception) -> Response:
     return refusal("the request is too large", 413)
+
+
+async def _too_many(request: Request, error: Exception) -> Response:
+    return refusal(str(error), 429)
 
 
 async def _database_failed(request: Request, error: Exception) -> Response:

@@ -15,6 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from mammogan.reader.serving.times import Times
+
+MOST_EVENTS = 50_000
+"""Events that are kept of one reader: a page left open reports one every 15 s, so this is more than a week of it."""
+RENDERERS = ("canvas", "webgl2")
+"""Viewers that the page chooses from (page/viewer.js)."""
+
 
 @dataclass(frozen=True)
 class Status:
@@ -48,6 +55,10 @@ class Answer:
 
 class Refused(Exception):
     """Says why a reader may not do this now; the reader is elsewhere."""
+
+
+class TooMany(Exception):
+    """Reports more events than any reading has. Answers are never too many."""
 
 
 class Clock:
@@ -141,8 +152,11 @@ class Store:
             raise Refused("not the next image")
         return now
 
-    def show(self, reader: int, session: int, position: int) -> list[str]:
-        """Return the names of the images of the next place and record that they were shown; raise Refused otherwise."""
+    def show(self, reader: int, session: int, position: int, panel: int = 0) -> str | None:
+        """Return the name of the image in a panel of the next place, and record that the place was shown.
+
+        Return None, and record nothing, where it has no such panel; raise Refused for another place.
+        """
         with self._transaction() as database:
             if not self._open(reader, session, position).begun:
                 raise Refused("this session has not begun")
@@ -150,10 +164,13 @@ class Store:
             (images,) = database.execute(
                 "select images from place where (reader, session, position) = (?, ?, ?)", at
             ).fetchone()
+            names = str(images).split(" ")
+            if panel >= len(names):
+                return None
             where = "where (reader, session, position) = (?, ?, ?)"
             if not database.execute(f"select 1 from shown {where}", at).fetchone():
                 database.execute("insert into shown values (?, ?, ?, ?)", (*at, self.clock.now()))
-            return str(images).split(" ")
+            return names[panel]
 
     def spent(self, reader: int, session: int, position: int) -> dict[str, float]:
         """Return what an interrupted showing of this place has used: ms of reading as last reported, away_ms the rest
@@ -184,6 +201,8 @@ class Store:
                 return
             if before:
                 raise Refused("already answered")
+            if database.execute("select 1 from answer where request = ?", (given.request,)).fetchone():
+                raise Refused("this request was an answer to another image")
             self._open(reader, session, given.position)
             shown = database.execute(f"select at_ms from shown {where}", at).fetchone()
             if not shown:
@@ -196,18 +215,26 @@ class Store:
             try:
                 database.execute(f"insert into answer values ({', '.join('?' * len(row))})", row)
             except sqlite3.IntegrityError as error:
-                raise Refused(str(error)) from error
+                raise Refused("the study's database does not take this answer") from error
 
     def event(self, reader: int, session: int, position: int | None, kind: str, details: dict[str, Any]) -> None:
         """Add an event of the session that is open: consent, display, begin, pause, resume or heartbeat.
 
-        Raise Refused in another session, and for begin before the consent.
+        Consent is kept once, and begin once a session, however many other events there are. Raise Refused in another
+        session, and TooMany beyond MOST_EVENTS of the other kinds.
         """
         with self._transaction() as database:
-            self._open(reader, session)
-            now = self.clock.now()
+            begun, now = self._open(reader, session).begun, self.clock.now()
+            if kind == "begin" and begun:
+                return
             if kind == "consent":
-                database.execute("update reader set consent_ms = coalesce(consent_ms, ?) where id = ?", (now, reader))
+                asked = "update reader set consent_ms = ? where id = ? and consent_ms is null"
+                if not database.execute(asked, (now, reader)).rowcount:
+                    return
+            elif kind != "begin":
+                (kept,) = database.execute("select count(*) from event where reader = ?", (reader,)).fetchone()
+                if kept >= MOST_EVENTS:
+                    raise TooMany(f"{MOST_EVENTS} events of this reader are kept, and no more; answers go on")
             database.execute(
                 "insert into event (reader, session, position, kind, at_ms, details) values (?, ?, ?, ?, ?, ?)",
                 (reader, session, position, kind, now, json.dumps(details, allow_nan=False)),
@@ -219,8 +246,15 @@ class Store:
 
     def minutes(self, reader: int) -> dict[int, float]:
         """Return the minutes of reading by session, breaks left out."""
-        query = "select session, sum(client_ms) / 60000.0 from answer where reader = ? group by session"
-        return dict(self._rows(query, reader))
+        rows = self._rows(
+            """select session, shown_ms, answered_ms, client_ms, away_ms,
+               (select value from study where key = 'simulated') = '1' from answer where reader = ?""",
+            reader,
+        )
+        spent: dict[int, float] = {}
+        for session, *times in rows:
+            spent[session] = spent.get(session, 0.0) + Times(*times).reading / 60_000
+        return spent
 
     def last_event(self, reader: int) -> tuple[int | None, str, str]:
         """Return time (ms) and kind of what the reader's page reported last, answers too, and the viewer it uses."""
@@ -230,12 +264,12 @@ class Store:
             reader,
         )
         viewer = self._rows(
-            """select json_extract(details, '$.renderer') from event where reader = ? and kind = 'display'
-               order by id desc limit 1""",
-            reader,
+            "select details from event where reader = ? and kind = 'display' order by id desc limit 1", reader
         )
         at_ms, kind = rows[0] if rows else (None, "")
-        return at_ms, kind, str(viewer[0][0]) if viewer else ""
+        # A database of an earlier version may hold anything here, such as text that cannot be shown.
+        renderer = json.loads(viewer[0][0]).get("renderer") if viewer else ""
+        return at_ms, kind, renderer if renderer in RENDERERS else ""
 
     def answers(self) -> list[tuple[Any, ...]]:
         """Return all answers in the columns of progress.EXPORTED."""

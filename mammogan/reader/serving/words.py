@@ -8,6 +8,7 @@ from mammogan.reader.plan import ReadingPlan, Session
 
 FULL, BUSY, BROKEN = 507, 503, 500
 NO_ACCESS = "This link is not valid, or not any more. Please ask the study's coordinator for your link."
+OTHER_READER = "This browser has opened the link of another reader meanwhile: open your own link again."
 
 UNREADABLE = "The server cannot read an image. Please tell the study's coordinator."
 

@@ -1,9 +1,8 @@
 // What is on the screen at once, and the keys: one image or triplet is shown until the reader has confirmed an answer.
 import { Clock } from './clock.js';
 import { Panels } from './panels.js';
-import { byId, showScreen } from './screens.js';
+import { byId, DEAD_MS, showScreen } from './screens.js';
 
-const DEAD_MS = 300; // a key pressed for the last image must not answer this one
 const HEARTBEAT_MS = 15000;
 const CLICK_RADIUS = 24;
 export const ANSWERS = ['real', 'not real', 'unsure'];

@@ -1,7 +1,7 @@
 // One reader's way through the study. The server says which step is next; this page keeps nothing between two loads.
 import { Place } from './place.js';
 import { byId, page, paragraphs, table } from './screens.js';
-import { get, Moved, NoReader, pixels, post, report, requestId } from './server.js';
+import { belongTo, get, Moved, NoReader, pixels, post, report, requestId } from './server.js';
 import { chooseViewer } from './viewer.js';
 
 const KEYS = [
@@ -37,6 +37,7 @@ async function begin(status) {
   const seen = await page('display', 'Is the screen as it should be?', [
     'There is a slightly lighter square in the black one, and a slightly darker square in the white one.',
     'If you do not see both: darken the room, clean and turn up the screen, and look again from the front.',
+    'Click on one of the answers, or choose it with Tab and press Enter.',
   ], ['I see both', 'I do not see both'], true);
   prepare();
   await post(path('event'), { kind: 'display', details: { ...display(), both_patches: seen === 0 } });
@@ -112,6 +113,7 @@ async function main() {
   for (;;) {
     try {
       current = await get('/me');
+      belongTo(current.reader);
       byId('banner').textContent = `${current.banner} - reader ${current.reader}`;
       document.title = `Reading: ${current.reader}`;
       await STEPS[current.step](current);

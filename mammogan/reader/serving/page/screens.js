@@ -1,5 +1,6 @@
 // The pages of text between the images: information and consent, instructions, display check, end.
 
+export const DEAD_MS = 300; // a key pressed for the last image or page must not answer this one
 export const byId = id => document.getElementById(id);
 const SCREENS = ['text', 'place', 'rest'];
 
@@ -15,8 +16,9 @@ export function notice(words) {
   byId('notice').hidden = !words;
 }
 
-// Show a page of text until the reader chooses. Paragraphs are text or elements; choices are words of buttons, of
-// which Enter presses the first. Returns the index of the choice; never, where there is none.
+// Show a page of text until the reader chooses. Paragraphs are text or elements; choices are words of buttons. Enter
+// presses the first, but not where the patches are shown: what is seen there has no default answer. Returns the index
+// of the choice; never, where there is none.
 export function page(name, title, paragraphs, choices, patches = false) {
   const box = byId('text');
   box.querySelector('h1').textContent = title;
@@ -24,10 +26,12 @@ export function page(name, title, paragraphs, choices, patches = false) {
   byId('paragraphs').replaceChildren(...paragraphs.map(part => typeof part === 'string' ? element('p', part) : part));
   box.scrollTop = 0;
   showScreen('text');
+  const shownAt = performance.now();
   return new Promise(resolve => {
     const buttons = choices.map((words, index) => {
       const button = element('button', words);
       button.onclick = () => {
+        if (performance.now() - shownAt <= DEAD_MS) return;
         delete document.documentElement.dataset.page;
         byId('choices').replaceChildren();
         resolve(index);
@@ -37,7 +41,8 @@ export function page(name, title, paragraphs, choices, patches = false) {
       return button;
     });
     byId('choices').replaceChildren(...buttons);
-    buttons[0]?.focus();
+    if (!patches) buttons[0]?.focus();
+    else box.querySelector('h1').focus(); // Tab leads on to the first button
     document.documentElement.dataset.page = name;
   });
 }

@@ -5,8 +5,15 @@ const WAITS_MS = [300, 1000, 2000, 5000];
 
 // The server knows better where the reader is: another tab has moved on, or it was started again.
 export class Moved extends Error {}
-// The link is not valid, or not any more.
+// The link is not valid, or not any more, or this browser has opened the link of another reader since.
 export class NoReader extends Error {}
+
+let sender = {};
+
+// Say with every request from now on that this page is this reader's: the cookie changes when another link is opened.
+export function belongTo(reader) {
+  sender = { 'x-reader': encodeURIComponent(reader) };
+}
 
 export const get = path => request(path, {});
 export const post = (path, values) => request(path, {
@@ -29,7 +36,8 @@ export async function pixels(path, length) {
 // is being closed.
 export function report(path, values) {
   const body = JSON.stringify(values);
-  fetch(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body, keepalive: true }).catch(() => {});
+  const headers = { 'content-type': 'application/json', ...sender };
+  fetch(path, { method: 'POST', headers, body, keepalive: true }).catch(() => {});
 }
 
 // 128 random bits as hexadecimal digits. crypto.randomUUID does not exist on plain http.
@@ -45,14 +53,15 @@ async function persistent(path, options) {
   for (let attempt = 0; ; attempt++) {
     let words = 'The server does not answer. ';
     try {
-      const response = await fetch(path, options);
-      if (response.ok) {
+      const response = await fetch(path, { ...options, headers: { ...options.headers, ...sender } });
+      if (response.ok || response.status === 429) { // only events can be too many, and reading goes on without them
         notice('');
         return response;
       }
-      if (response.status === 403) throw new NoReader((await response.json()).error);
+      const told = await response.json();
+      if (response.status === 403 || told.other_reader) throw new NoReader(told.error);
       if (response.status < 500) throw new Moved(`${path}: ${response.status}`);
-      words = `${(await response.json()).error} `;
+      words = `${told.error} `;
     } catch (error) {
       if (error instanceof NoReader || error instanceof Moved) throw error;
     }
