@@ -6,9 +6,11 @@ import json
 import os
 import pickle
 import re
+import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -456,11 +458,13 @@ def test_the_command_prints_complete_lines_once_or_json_and_its_exit_code_shows_
 def test_on_a_terminal_the_table_is_drawn_again_until_control_c(begun: Workspace) -> None:
     words = [sys.executable, str(ROOT / "launch" / "watch.py"), "--workspace", str(begun.root), "--every", "1"]
     mine, its = os.openpty()
+    termios.tcsetwinsize(its, (50, 200))  # wide enough for the title with the workspace's path in a line
     with subprocess.Popen(words, stdout=its, stderr=subprocess.STDOUT) as watching:
         os.close(its)
-        drawn = b""
-        while drawn.count(b"stages done") < 3:
-            drawn += os.read(mine, 1 << 16)
+        drawn, until = b"", time.monotonic() + 100
+        while drawn.count(b"stages done") < 3 and time.monotonic() < until:
+            drawn += os.read(mine, 1 << 16) if select.select([mine], [], [], 1)[0] else b""
+        assert drawn.count(b"stages done") >= 3
         watching.send_signal(signal.SIGINT)
         assert watching.wait(timeout=20) == 0
     assert b"Traceback" not in drawn + os.read(mine, 1 << 16)
