@@ -105,7 +105,8 @@ def test_nothing_in_the_folder_tells_which_image_is_which(study: Workspace) -> N
     assert all(re.fullmatch(r"[0-9a-f]{32}\.raw", file.name) for file in files)
     written = sorted(files, key=lambda file: file.stat().st_ctime_ns)
     assert [file.name for file in written] == sorted(file.name for file in files)
-    assert study.reading_key("study").stat().st_mode & 0o777 == 0o600
+    private = (study.reading_key("study"), folder.plan_file, folder.path / "plan.md")
+    assert {file.stat().st_mode & 0o777 for file in private} == {0o600}
     assert {path.name for path in folder.path.iterdir()} == {"images", "plan.md", "reading.json"}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from mammogan.data.inspect.population import population_of
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import write_text
+from mammogan.io.atomic import PRIVATE, write_text
 from mammogan.io.disk_errors import free_bytes
 from mammogan.io.own_files import file_exists
 from mammogan.io.provenance import made_by
@@ -192,7 +192,7 @@ def _finish(request: Request, key: ReadingKey, pool: Pool) -> None:
     checks = [*check_plan(plan), *check_key(plan, key, orders.gaps, config.session_4_overlap)]
     refuse(checks, str(folder.path))
     folder.check(plan, hashes=False)
-    write_text(folder.path / WRITTEN, page(request, plan, key, checks))
+    write_text(folder.path / WRITTEN, page(request, plan, key, checks), PRIVATE)
     folder.write_plan(plan)
     say(f"{folder.path}: complete; read {folder.path / WRITTEN}")
     say(f"which image is which: {request.key_file} (keep it private, and keep a copy)")
