@@ -116,8 +116,11 @@ class Workspace:
 
     @property
     def regions(self) -> Path:
-        """Lesion regions of an archive, by the key of each sample; mode 600, and only if the archive has some."""
-        return self.root / "private" / "regions.json"
+        """Lesion regions of an archive, by the key of each sample; mode 600, and only if the archive has some.
+
+        They belong to the table, which the seeds of a cross-validation's fold have as a link to the fold's.
+        """
+        return self.cohort.resolve().parent / "private" / "regions.json"
 
     def shards(self, resolution: Resolution) -> Path:
         """Return the folder of the shards."""

@@ -16,8 +16,10 @@ from typing import Annotated, NoReturn
 
 import tyro
 
+from mammogan.errors import UserError
 from mammogan.io.atomic import Digest, read_json
 from mammogan.io.options import run
+from mammogan.io.own_files import file_exists
 from mammogan.study.outdated import other_options
 from mammogan.workspace import Workspace
 
@@ -31,18 +33,29 @@ class Options:
     threshold: float = 0.5
     """A mammogram whose probability of cancer is above this is called positive."""
 
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise UserError(f"--threshold {self.threshold}: expected a probability between 0 and 1")
+
 
 def outdated(options: Options, digest: Digest) -> str:
     """Return why the folds have to be pooled (again); empty when the pooled table is of these folds as they are."""
-    pooled = read_json(options.out / "pooled.json")
-    if "workspaces" not in pooled:
+    try:
+        pooled = read_json(options.out / "pooled.json")
+    except ValueError:
+        return "the record of the pooled table is damaged"
+    if not isinstance(pooled.get("workspaces"), dict) or "threshold" not in pooled:
         return "pooled by an earlier version"
     before = {"threshold": pooled["threshold"], "workspaces": [*pooled["workspaces"]]}
     now = {"threshold": options.threshold, "workspaces": [*map(str, options.workspaces)]}
     if reason := other_options(before, now):
         return reason
     predictions = {path: Workspace(path).report / "predictions.csv" for path in options.workspaces}
-    again = [str(path) for path, file in predictions.items() if pooled["workspaces"][str(path)] != digest(file)]
+    again = [
+        str(path)
+        for path, file in predictions.items()
+        if not file_exists(file) or pooled["workspaces"][str(path)] != digest(file)
+    ]
     return f"{', '.join(again)} evaluated again" if again else ""
 
 

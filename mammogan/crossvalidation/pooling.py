@@ -27,7 +27,7 @@ def pool_stage(studies: Sequence[FoldStudy], root: Path, cluster: ClusterConfig)
     return Stage(
         name=POOL,
         command=words,
-        makes=(options.out / "pooled.json",),
+        makes=(options.out / "pooled.json", options.out / "pooled.csv", options.out / "pooled.md"),
         outdated=partial(command.outdated, options, sha256),
         cluster=cluster,
         options=options,

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from mammogan.data.cohort.workspace_table import rows_by_key
+from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput, UserError
 from mammogan.evaluation.fold_workspaces import by_seed
 from mammogan.evaluation.predictions import Prediction, read_predictions
@@ -22,7 +24,7 @@ from mammogan.io.own_files import file_exists
 from mammogan.io.provenance import made_by
 from mammogan.io.shell import shell_word
 from mammogan.statistics.figure import Figure
-from mammogan.workspace import Workspace
+from mammogan.workspace import Resolution, Workspace
 
 NOTE = (
     "Each fold's CAD and generators were trained without its test patients. Pooled shares count every patient once; a "
@@ -146,9 +148,30 @@ def _columns(workspace: Workspace) -> dict[str, list[Prediction]]:
             f"{workspace.root} is not evaluated; run\n  mammogan evaluate --workspace {shell_word(workspace.root)}"
         )
     found: dict[str, list[Prediction]] = {}
+    again = f"Run\n  mammogan evaluate --workspace {shell_word(workspace.root)}"
+    labels = {key: row["label"] for key, row in rows_by_key(workspace.cohort).items() if row["split"] == "test"}
     for prediction in read_predictions(path):
+        if prediction.kind == "original" and labels.get(prediction.key) != prediction.label:
+            raise UserError(
+                f"{path} is of another workspace: {prediction.key} is not in the test split of "
+                f"{workspace.cohort}, or has another label there. {again}"
+            )
         found.setdefault(f"{prediction.resolution}, {prediction.objective}", []).append(prediction)
+    for column, own in found.items():
+        originals = {prediction.key for prediction in own if prediction.kind == "original"}
+        if lacking := _tested(workspace, Resolution.parse(own[0].resolution)) - originals:
+            raise UserError(f"{path} lacks {len(lacking)} test mammograms ({column}). {again}")
+    if not found:
+        raise UserError(f"{path} is empty. {again}")
     return found
+
+
+def _tested(workspace: Workspace, size: Resolution) -> set[str]:
+    """Return the keys of the test split's mammograms; empty if the shards are gone, so that nothing can be said."""
+    folder = workspace.shards(size)
+    if not file_exists(folder / "index.json"):
+        return set()
+    return {sample.key for shard in ShardIndex.load(folder).of_split("test") for sample in shard.samples}
 
 
 def _refuse_other_columns(columns: Mapping[Path, Mapping[str, object]]) -> None:

@@ -53,6 +53,10 @@ def read_predictions(path: Path) -> list[Prediction]:
         found = [Prediction.of_record(row | {"probability": float(row["probability"])}) for row in rows]
         if wrong := {row.kind for row in found} - {"original", "adversarial"}:
             raise ValueError(f"kind {wrong.pop()!r}")
+        if wrong := {row.label for row in found} - {"positive", "negative"}:
+            raise ValueError(f"label {wrong.pop()!r}")
+        if any(not 0 <= row.probability <= 1 for row in found):
+            raise ValueError("a probability that is not between 0 and 1")
     except (KeyError, ValueError) as error:
         why = f"it is no table of predictions ({error})"
         raise DamagedRecord(path, why, "Repeat mammogan evaluate, which writes it again") from None

@@ -126,6 +126,8 @@ def clustered_auc(positive: Bools, score: Floats, patients: Sequence[str]) -> Fi
     if np.isnan(score).any():
         return Figure(None, reason="not all images have a score")
     area, low, high = auc_with_logit_interval(score, positive, patients)
+    if low == high:
+        return Figure(area, interval_reason="the scores vary too little between patients to show an uncertainty")
     for name, own in (("positive", positive), ("negative", ~positive)):
         if len({patient for patient, is_own in zip(patients, own, strict=True) if is_own}) == 1:
             return Figure(area, interval_reason=f"all {name} images are one patient's")

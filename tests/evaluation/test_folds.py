@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SMALL, checked
+from conftest import SMALL, checked, run_script
 
 from mammogan.cli.pool_folds import Options, outdated
 from mammogan.data.cohort.cohort import WORKSPACE_COLUMNS
@@ -266,3 +267,26 @@ def test_the_pooled_table_is_outdated_by_other_options_and_by_a_new_evaluation(t
     assert "--workspaces" in outdated(replace(options, workspaces=options.workspaces[:2]), sha256)
     workspace_of(found[2].root, 2, (8, 8, 4), 4)
     assert outdated(options, sha256) == f"{found[2].root} evaluated again"
+
+
+def test_predictions_of_another_fold_damaged_ones_and_a_threshold_that_is_none_are_refused(tmp_path: Path) -> None:
+    one, two = (workspace_of(tmp_path / f"fold-{n}", n, (4, 4), 2) for n in (0, 1))
+    own = (two.report / "predictions.csv").read_bytes()
+    shutil.copy(one.report / "predictions.csv", two.report / "predictions.csv")
+    with pytest.raises(UserError, match=r"is of another workspace: .* is not in the test split"):
+        pool_folds([one.root, two.root], tmp_path / "pooled", 0.5)
+    for right, wrong in ((b",0.9,", b",7,"), (b",0.9,", b",nan,"), (b",positive,0.9", b",foo,0.9")):
+        (two.report / "predictions.csv").write_bytes(own.replace(right, wrong, 1))
+        with pytest.raises(UserError, match="is no table of predictions"):
+            pool_folds([one.root, two.root], tmp_path / "pooled", 0.5)
+    refused = run_script("launch/pool_folds.py", one.root, two.root, "--out", tmp_path / "pooled", "--threshold", "nan")
+    assert refused.returncode == 2 and "expected a probability" in refused.stderr
+
+
+def test_lesion_regions_are_found_beside_the_table_that_a_fold_s_seeds_share(tmp_path: Path) -> None:
+    fold, seed = Workspace(tmp_path / "fold-1"), Workspace(tmp_path / "fold-1-seed-0")
+    for workspace in (fold, seed):
+        workspace.root.mkdir()
+    tables.write(fold.cohort, WORKSPACE_COLUMNS, [])
+    seed.cohort.symlink_to("../fold-1/cohort.csv")
+    assert seed.regions == fold.regions == tmp_path / "fold-1" / "private" / "regions.json"
