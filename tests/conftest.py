@@ -27,6 +27,7 @@ SMALL = Resolution(96, 96)
 
 
 @pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run in several processes, a file stays in one, and all tests of the development cluster in one."""
     for item in items:
