@@ -34,7 +34,7 @@ packages:
 	tests/packages.sh
 
 test: install packages lint types
-	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadscope
 
 test-slow: install
 	$(BIN)/pytest -m slow
