@@ -122,6 +122,11 @@ class Workspace:
         """
         return self.cohort.resolve().parent / "private" / "regions.json"
 
+    @property
+    def predictions(self) -> Path:
+        """The CAD's predictions for the test split, from which folds are pooled."""
+        return self.report / "predictions.csv"
+
     def shards(self, resolution: Resolution) -> Path:
         """Return the folder of the shards."""
         return self.root / "shards" / str(resolution)

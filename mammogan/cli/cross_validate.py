@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 from mammogan.cli.study import resolutions, with_fold
 from mammogan.cluster.backend import Backend, choose
 from mammogan.cluster.slurm.profile import ClusterConfig
-from mammogan.crossvalidation.fold_study import FoldStudy, fold_folder, study_folder
+from mammogan.crossvalidation.fold_study import FoldStudy, fold_folder, pooled_table, study_folder
 from mammogan.crossvalidation.pooling import pool_stage
 from mammogan.crossvalidation.run_local import commands, run_all
 from mammogan.data.cohort.folds import FEWEST, MOST, Fold, read_cohort
@@ -76,7 +76,7 @@ def execute(options: Options) -> int:
     if options.parallel < 1:
         raise UserError(f"--parallel {options.parallel}: expected 1 or more")
     where = choose(options.cluster)
-    say_on_stderr(f"--cluster {where.name} ({where.why})")
+    say_on_stderr(str(where))
     studies = studies_of(options, where)
     pool = pool_stage(studies, options.workspace, options.cluster)
     if not options.cluster.dry_run:
@@ -158,7 +158,7 @@ def on_slurm(studies: list[FoldStudy], pool: Any, options: Options) -> int:
 
 def tell_pooled(root: Path) -> int:
     """Print where the pooled table is; return 0."""
-    say(f"the pooled table: {root / 'pooled' / 'pooled.md'}")
+    say(f"the pooled table: {pooled_table(root)}")
     return 0
 
 

@@ -50,7 +50,7 @@ def outdated(options: Options, digest: Digest) -> str:
     now = {"threshold": options.threshold, "workspaces": [*map(str, options.workspaces)]}
     if reason := other_options(before, now):
         return reason
-    predictions = {path: Workspace(path).report / "predictions.csv" for path in options.workspaces}
+    predictions = {path: Workspace(path).predictions for path in options.workspaces}
     again = [
         str(path)
         for path, file in predictions.items()

@@ -74,7 +74,7 @@ def execute(options: Options) -> int:
         raise UserError(f"--parallel {options.parallel}: expected 1 or more")
     workspace = Workspace(options.workspace)
     backend = choose(options.cluster)
-    say_on_stderr(f"--cluster {backend.name} ({backend.why})")
+    say_on_stderr(str(backend))
     sections = read_sections(options.config)
     if options.fold:
         fold = Fold.parse(options.fold, options.fold_seed)

@@ -27,13 +27,16 @@ class Backend:
     name: Literal["none", "local", "slurm"]
     why: str
 
+    def __str__(self) -> str:
+        return f"--cluster {self.name} ({self.why})"
+
 
 def choose(config: ClusterConfig) -> Backend:
     """Return where ``--cluster`` means to run; UserError where that is not possible here."""
     backend = _automatic(config) if config.cluster == "auto" else _as_asked(config.cluster, config)
     if backend.name != "slurm" and config.nodes > 1 and not started_by_torchrun():
         raise UserError(
-            f"--nodes {config.nodes} needs SLURM, and this is --cluster {backend.name} ({backend.why}); on one machine "
+            f"--nodes {config.nodes} needs SLURM, and this is {backend}; on one machine "
             "give --gpus-per-node N or --cpu-ranks N, inside an allocation use slurm/torchrun.sh, "
             "to see the job add --dry-run"
         )

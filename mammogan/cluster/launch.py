@@ -34,7 +34,7 @@ def launch(jobs: Sequence[Job], config: ClusterConfig) -> int:
         raise UserError(f"torchrun's ranks can meet for one training, not for {names}: choose one")
     backend = choose(config)
     if backend.name == "slurm":
-        say_on_stderr(f"--cluster slurm ({backend.why})")
+        say_on_stderr(str(backend))
         return submit.jobs(jobs, config)
     for job in jobs:
         if code := _run_here(job, config, backend.name, backend.why):
@@ -46,14 +46,14 @@ def launch_array(array: Array, config: ClusterConfig) -> int:
     """Run the tasks, then ``finish``: here, divided among local processes, or as a SLURM array and a job after it."""
     backend = choose(config)
     if backend.name == "slurm":
-        say_on_stderr(f"--cluster slurm ({backend.why})")
+        say_on_stderr(str(backend))
         return submit.array(array, config)
     workers = min(workers_here(config), len(array.tasks)) if backend.name == "local" else 1
     doing = f"{len(array.tasks)} task(s) of {array.name} in {max(1, workers)} process(es)"
     if config.dry_run:
-        say_on_stderr(f"--cluster {backend.name} ({backend.why}): would run {doing}, then {array.finish.name}")
+        say_on_stderr(f"{backend}: would run {doing}, then {array.finish.name}")
         return 0
-    say_on_stderr(f"--cluster {backend.name} ({backend.why}): {doing}")
+    say_on_stderr(f"{backend}: {doing}")
     if workers > 1:
         shares = [Series(array.tasks[n::workers]) for n in range(workers)]
         environments = [{"LOCAL_RANK": str(n)} for n in range(workers)]

@@ -32,6 +32,11 @@ def study_folder(root: Path, fold: int, seed: int) -> Path:
     return root / f"fold-{fold}-seed-{seed}"
 
 
+def pooled_table(root: Path) -> Path:
+    """Return the table over all folds and seeds, as people read it."""
+    return root / "pooled" / "pooled.md"
+
+
 def study_folders(root: Path) -> list[Path]:
     """List the workspaces of all folds and seeds of a cross-validation, in the order of their numbers."""
     found = {path: match for path in root.glob("fold-*") if (match := NAME.fullmatch(path.name)) and path.is_dir()}

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mammogan.crossvalidation.fold_study import study_folders
+from mammogan.crossvalidation.fold_study import pooled_table, study_folders
 from mammogan.errors import UserError
 from mammogan.io.terminal import duration, in_columns
 from mammogan.watch.stage_status import WRONG, StageStatus
@@ -41,18 +41,14 @@ class Overview:
 
     def document(self, views: Sequence[View]) -> dict[str, Any]:
         """Return what --json prints: ``studies`` holds the document of every study."""
-        pooled = str(self._pooled) if self._pooled.is_file() else None
+        pooled = str(table) if (table := pooled_table(self.root)).is_file() else None
         studies = [document(view) for view in views]
         return {"schema": SCHEMA, "workspace": str(self.root), "pooled": pooled, "studies": studies}
-
-    @property
-    def _pooled(self) -> Path:
-        return self.root / "pooled" / "pooled.md"
 
     def _title(self, views: Sequence[View]) -> str:
         done = sum(_done(view) == len(view.statuses) for view in views)
         known = len(study_folders(self.root))
-        pooled = f"pooled in {self._pooled}" if self._pooled.is_file() else "not pooled yet"
+        pooled = f"pooled in {table}" if (table := pooled_table(self.root)).is_file() else "not pooled yet"
         at = datetime.now().strftime("%H:%M:%S")
         return f"{self.root} at {at}: {done} of {known} studies done, {pooled}"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.cluster.slurm.profile import ClusterConfig
-from mammogan.crossvalidation.fold_study import FoldStudy
+from mammogan.crossvalidation.fold_study import FoldStudy, pooled_table
 from mammogan.io.atomic import sha256
 from mammogan.study.commands import PYTHON, StudyCommand
 from mammogan.study.outdated import requested
@@ -21,7 +21,9 @@ POOL = "pool"
 def pool_stage(studies: Sequence[FoldStudy], root: Path, cluster: ClusterConfig) -> Stage:
     """Return the stage, which runs mammogan pool-folds with the threshold of the evaluations."""
     command, threshold = StudyCommand.load("pool-folds"), studies[0].evaluation.options.evaluation.threshold
-    options: Any = command.options(tuple(study.workspace.root for study in studies), root / "pooled", threshold)
+    options: Any = command.options(
+        tuple(study.workspace.root for study in studies), pooled_table(root).parent, threshold
+    )
     settings = (f"--out={options.out}", f"--threshold={threshold}")
     words = (*PYTHON, command.name, *map(str, options.workspaces), *settings)
     return Stage(

@@ -122,17 +122,12 @@ def pool_folds(workspaces: Sequence[Path], out: Path, threshold: float) -> Path:
         "folds": len(folds_of_seed),
         "seeds": [*grouped],
         "threshold": threshold,
-        "workspaces": {str(path): sha256(predictions_of(path)) for path in workspaces},
+        "workspaces": {str(path): sha256(Workspace(path).predictions) for path in workspaces},
     }
     write_json(out / RECORD, {"schema": SCHEMA, **facts, "made_by": made_by(), "columns": [*map(_values, found)]})
     tables.write(out / "pooled.csv", CSV_COLUMNS, _rows(found))
     write_text(out / "pooled.md", _markdown(found, len(folds_of_seed), [*grouped]))
     return out / "pooled.md"
-
-
-def predictions_of(workspace: Path) -> Path:
-    """Return the predictions of a workspace's test split, which are pooled."""
-    return Workspace(workspace).report / "predictions.csv"
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -142,7 +137,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _columns(workspace: Workspace) -> dict[str, list[Prediction]]:
     """Return the predictions of each column of a fold's report."""
-    path = predictions_of(workspace.root)
+    path = workspace.predictions
     if not file_exists(workspace.report / "done.json") or not file_exists(path):
         raise MissingInput(
             f"{workspace.root} is not evaluated; run\n  mammogan evaluate --workspace {shell_word(workspace.root)}"
