@@ -40,7 +40,7 @@ def options_at_least(config: object, **least: int) -> None:
     for name, limit in least.items():
         value = getattr(config, name)
         if value is not None and not value >= limit:
-            raise UserError(f"--{name.replace('_', '-')} {value:g}: expected {limit} or more")
+            raise UserError(f"--{name.replace('_', '-')} {value}: expected {limit} or more")
 
 
 def refuse_changed(config: object, harmless: dict[str, object], owner: str, chosen: str, instead: str) -> None:

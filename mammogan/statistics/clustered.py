@@ -24,10 +24,8 @@ Z95 = float(norm.ppf(0.975))
 def design_effect(hits: Bools | Floats, patients: Sequence[str]) -> float:
     """Return the variance of a share over that of as many independent images: 1, or more if a patient's images agree.
 
-    ``hits`` (n,) are outcomes, 0, 1 or anything between.
-
-    Never below 1, and never above the number of images a patient where all images have the same outcome, since nothing
-    is known of their agreement then: it is taken as complete.
+    ``hits`` (n,) are outcomes, 0, 1 or anything between. Where all are alike nothing is known of how much a patient's
+    images agree, and it is taken as complete: the effect is the number of images a patient.
     """
     n = len(hits)
     _, patient = np.unique(np.asarray(patients), return_inverse=True)

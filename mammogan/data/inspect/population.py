@@ -20,6 +20,11 @@ from mammogan.workspace import Workspace
 OF_PATIENTS = "mammograms of patients"
 
 
+def no_patient(kind: str) -> str:
+    """Return the sentence above every figure that is of phantoms alone; ``kind`` is what they are."""
+    return f"No patient was imaged: {kind}, drawn by a program."
+
+
 @dataclass(frozen=True)
 class Part:
     """The mammograms of a split that are of one kind."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment
 
-from mammogan.data.inspect.population import Population
+from mammogan.data.inspect.population import Population, no_patient
 from mammogan.evaluation.beyond.section import Section, plain
 from mammogan.evaluation.report.page import DUTY, page_style, templates_of, with_pictures_inside
 from mammogan.io.atomic import write_json, write_text
@@ -68,6 +68,7 @@ def write_page(folder: Path, sections: Sequence[Section], facts: Facts) -> Path:
     content = {
         "style": page_style(),
         "facts": facts,
+        "no_patient": no_patient,
         "sections": sections,
         "pictures": pictures,
         "duty": DUTY,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mammogan.data.inspect.population import no_patient
 from mammogan.evaluation.report.table_cells import Cell, Row, Table, column_heads, column_title, figure_cell
 from mammogan.evaluation.report.tables import NOT_GIVEN, notes, paper_columns
 from mammogan.evaluation.result import Result
@@ -47,10 +48,10 @@ def banners(results: Sequence[Result], facts: Facts) -> list[str]:
     """Return what has to be read before any figure."""
     note = caption_note(results)
     if note and all(r.population and r.population.all_phantoms for r in results):
-        note = f"No patient was imaged: {note}, drawn by a program"
+        note = no_patient(note)
     elif note:
-        note = f"Counted together, as requested: {note}"
-    return [text for text in (facts["out_of_domain"], note and f"{note}.", *(r.notice for r in results)) if text]
+        note = f"Counted together, as requested: {note}."
+    return [text for text in (facts["out_of_domain"], note, *(r.notice for r in results)) if text]
 
 
 def opening(results: Sequence[Result], facts: Facts) -> dict[str, Any]:

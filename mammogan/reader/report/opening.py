@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mammogan.data.inspect.population import OF_PATIENTS
+from mammogan.data.inspect.population import OF_PATIENTS, no_patient
 from mammogan.reader.plan import ReadingPlan
 from mammogan.reader.statistics.table import Table, Value
 
@@ -35,7 +35,7 @@ def banners(plan: ReadingPlan) -> list[str]:
     """Return what has to be read before any figure."""
     told = []
     if plan.phantoms.only:
-        told.append(f"No patient was imaged: {plan.phantoms.kind}, drawn by a program.")
+        told.append(no_patient(plan.phantoms.kind))
     elif plan.phantoms.kind:
         told.append(f"Counted together: {plan.phantoms.kind}. Phantoms are drawn by a program.")
     return [*told, NO_PERSON] if plan.simulated else told
