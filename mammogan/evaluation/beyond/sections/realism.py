@@ -44,6 +44,8 @@ SAYS_NOT = (
     "features see little. Features of the CAD would be circular: attacks are made to move them. Whether people notice "
     "is a reader study's question (docs/reading.md)."
 )
+NULL = "original against original"
+"""Name of the rows in which originals are measured as if they were an attack's."""
 ONE_PATIENT = "all originals of this class are one patient's, so none can be compared with another patient's"
 TOO_FEW = "a kernel distance needs two images on both sides"
 RANDOM = (
@@ -122,7 +124,7 @@ def real_against_real(reals: Originals, against: Reference, direction: Direction
     """
     partners = another_patients(reals.patients)
     compared = reals.pixels if partners is None else reals.pixels[partners]
-    looks = _compared("original against original", direction, reals.pixels, compared, reals.pixels, against, seed)
+    looks = _compared(NULL, direction, reals.pixels, compared, reals.pixels, against, seed)
     if partners is not None:
         return looks
     nothing = np.full(len(reals), np.nan)
@@ -242,7 +244,7 @@ def _row(row: Looks) -> Row:
             _text(row.distance, "+.4g"), below=f"p {_text(row.p, '.3f')}", why=TOO_FEW if row.distance is None else ""
         ),
     ]
-    return Row(Cell(row.attack), cells, "of" if row.attack == "original against original" else "")
+    return Row(Cell(row.attack), cells, "of" if row.attack == NULL else "")
 
 
 def _text(value: float | None, form: str) -> str:
@@ -260,7 +262,7 @@ def _draw(rows: Sequence[Looks], nulls: Sequence[Looks], path: Path, note: str) 
         ):
             for row in every:
                 at = names.index(row.attack) + (-0.15 if row.direction is Direction.REMOVE else 0.15)
-                colour = REAL if row.attack == "original against original" else FAKE
+                colour = REAL if row.attack == NULL else FAKE
                 values = getattr(row, name)
                 panel.plot(values, [at] * len(values), "o", color=colour, ms=3, alpha=0.4)
                 panel.plot(np.nanmedian(values), at, "|", color=colour, ms=13, mew=2)
