@@ -21,24 +21,30 @@ from mammogan.statistics.figure import Bools, Figure, Floats
 Z95 = float(norm.ppf(0.975))
 
 
-def design_effect(hits: Bools | Floats, patients: Sequence[str]) -> float:
-    """Return the variance of a share over that of as many independent images: 1, or more if a patient's images agree.
+ENOUGH = 4
+"""Patients with the rarer outcome at which what they show of agreement weighs as much as complete agreement."""
 
-    ``hits`` (n,) are outcomes, 0, 1 or anything between. Where all are alike nothing is known of how much a patient's
-    images agree, and it is taken as complete: the effect is the number of images a patient.
+
+def design_effect(hits: Bools | Floats, patients: Sequence[str]) -> float:
+    """Return how many images tell as much of a share as one independent image: 1, or more if a patient's images agree.
+
+    ``hits`` (n,) are outcomes, 0, 1 or anything between. The variance over patients shows how much their images agree.
+    The fewer patients have the rarer outcome, the less it shows, and the more weight has complete agreement, whose
+    effect is the sum of the squared numbers of images over n (Kish). Else a share of 99% would have a narrower interval
+    than one of 100%.
     """
     n = len(hits)
     _, patient = np.unique(np.asarray(patients), return_inverse=True)
-    count = np.bincount(patient)
+    images, hits_of = np.bincount(patient), np.bincount(patient, weights=hits)
+    complete = float((images**2).sum() / n)
+    if (hits == hits[0]).all() or len(images) < 2:
+        return complete
     share = hits.mean()
-    if (hits == hits[0]).all():
-        return n / len(count)
-    residual = np.bincount(patient, weights=hits - share)
-    groups = len(count)
-    if groups < 2:
-        return float(n)
-    variance = groups / (groups - 1) * (residual**2).sum() / n**2
-    return max(1.0, float(variance / (share * (1 - share) / n)))
+    variance = len(images) / (len(images) - 1) * ((hits_of - share * images) ** 2).sum() / n**2
+    shown = max(1.0, float(variance / (share * (1 - share) / n)))
+    with_rarer = min(int((hits_of > 0).sum()), int((hits_of < images).sum()))
+    weight = with_rarer / (with_rarer + ENOUGH)
+    return max(shown, weight * shown + (1 - weight) * complete)
 
 
 ONE_PATIENT = "one patient: how much her images agree is not known"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -70,6 +72,40 @@ def test_the_interval_of_a_share_near_one_covers_the_truth() -> None:
         assert found.low is not None and found.high is not None
         covered += found.low <= true <= found.high
     assert covered / runs >= 0.93
+
+
+@pytest.mark.parametrize("true", [0.5, 0.8, 0.97])
+@pytest.mark.parametrize("agreeing", [0.0, 0.5, 1.0], ids=lambda share: f"{share:.0%} of the patients agree")
+@pytest.mark.parametrize("kind", ["two each", "one or two", "some have ten"])
+def test_the_interval_of_a_share_holds_however_many_images_a_patient_has(
+    true: float, agreeing: float, kind: str
+) -> None:
+    draws = np.random.default_rng(5)
+    images = {
+        "two each": np.full(30, 2),
+        "one or two": np.arange(30) % 2 + 1,
+        "some have ten": np.where(np.arange(30) % 6 == 0, 10, np.arange(30) % 2 + 1),
+    }[kind]
+    patients = [str(i) for i in range(30) for _ in range(images[i])]
+    covered, runs = 0, 300
+    for _ in range(runs):
+        each = draws.random(len(patients)) < true
+        first = np.repeat(draws.random(30) < true, images)
+        hits = np.where(np.repeat(draws.random(30) < agreeing, images), first, each)
+        found = clustered_share(hits, np.ones_like(hits), patients, "none")
+        assert found.low is not None and found.high is not None
+        covered += found.low <= true <= found.high
+    assert covered / runs >= 0.91, "95% less what 300 cohorts of 30 patients vary by"
+
+
+def test_one_miss_more_never_raises_the_lower_end() -> None:
+    patients = [str(i // 2) for i in range(200)]
+    lower = []
+    for misses in range(12):
+        hits = np.ones(200, dtype=bool)
+        hits[: 2 * misses : 2] = False
+        lower.append(clustered_share(hits, np.ones_like(hits), patients, "none").low)
+    assert all(fewer > more for fewer, more in pairwise(lower))
 
 
 def test_operating_points_reach_what_they_are_named_after() -> None:
