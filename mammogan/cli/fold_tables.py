@@ -35,10 +35,11 @@ class Options:
 
 def execute(options: Options) -> None:
     from mammogan.data.cohort.folds import write_fold_tables
-    from mammogan.data.regions.region_file import pass_on
+    from mammogan.data.regions.region_file import pass_on, refuse_lost
     from mammogan.io.shell import shell_word
     from mammogan.io.terminal import say
 
+    refuse_lost(options.cohort)
     paths = write_fold_tables(options.cohort, options.out, options.folds, options.seed, options.overwrite)
     for path in paths:
         pass_on([options.cohort], path)

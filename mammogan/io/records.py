@@ -57,8 +57,11 @@ class Misfit(ValueError):
     """Says what is wrong with the content of a record, without naming its file."""
 
 
-def parse_record(content: str | bytes) -> dict[str, Any]:
-    """Parse the text of a JSON record and check its checksum, if it has one. Raise Misfit if they are no record."""
+def parse_record(content: str | bytes, sealed: bool = False) -> dict[str, Any]:
+    """Parse the text of a JSON record and check its checksum, which a ``sealed`` one must have and others may lack.
+
+    Raise Misfit if it is no record.
+    """
     if not content.strip():
         raise Misfit("it is empty")
     try:
@@ -67,6 +70,8 @@ def parse_record(content: str | bytes) -> dict[str, Any]:
         raise Misfit(f"it is no complete JSON ({str(error) or type(error).__name__})") from None
     if not isinstance(values, dict):
         raise Misfit(f"expected a mapping, found {_name(values)}")
+    if sealed and SEAL not in values:
+        raise Misfit(f"its checksum is missing ({SEAL})")
     if SEAL in values and values.pop(SEAL) != _sha256(values):
         raise Misfit(f"its content was changed after it was written ({SEAL} does not fit)")
     return values

@@ -17,6 +17,7 @@ from mammogan.data.archives.labels import Basis, finding_of_birads
 from mammogan.data.archives.scan import scan
 from mammogan.data.archives.tables import density_of, number, open_table, plain, tail
 from mammogan.data.archives.views import clues_in_name, laterality_in, laterality_of_orientation, view_in, view_meant
+from mammogan.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -97,20 +98,21 @@ def test_a_table_is_read_whatever_its_separator_and_encoding(tmp_path: Path, sep
     rows = (["File Name", "Bi-Rads ", "Größe"], [" 7 ", "4a", "ü"], ["", "", ""], ["8", "NaN"])
     (tmp_path / "a.csv").write_text("\r\n".join(map(separator.join, rows)), encoding=encoding)
     table = open_table(tmp_path / "a.csv")
-    assert table is not None and table.columns >= {"file_name", "bi_rads"}
+    assert table.columns >= {"file_name", "bi_rads"}
     assert [(row["file_name"], row["bi_rads"]) for row in table.rows()] == [("7", "4a"), ("8", "")]
 
 
 def test_a_workbook_keeps_cells_in_their_columns_and_a_wrong_one_is_no_table(tmp_path: Path) -> None:
     write_workbook(tmp_path / "a.xlsx", [("ID1", "Age", "Sub type"), ("D1-1", "", "Luminal A"), ("D1-2", "44", "")])
     table = open_table(tmp_path / "a.xlsx")
-    assert table is not None
     assert list(table.rows()) == [
         {"id1": "D1-1", "age": "", "sub_type": "Luminal A"},
         {"id1": "D1-2", "age": "44", "sub_type": ""},
     ]
     (tmp_path / "b.xlsx").write_bytes(b"PK no workbook")
-    assert open_table(tmp_path / "b.xlsx") is None and open_table(tmp_path / "absent.csv") is None
+    for name in ("b.xlsx", "absent.csv"):
+        with pytest.raises(UserError, match=r"no such file|no table"):
+            open_table(tmp_path / name)
 
 
 def test_a_loop_of_links_is_walked_once(tmp_path: Path) -> None:

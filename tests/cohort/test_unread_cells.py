@@ -140,7 +140,6 @@ def test_a_breast_of_cmmd_whose_side_or_finding_is_not_understood_is_left_out(tm
         from mammogan.data.archives.tables import open_table
 
         table = open_table(book)
-        assert table is not None
         rows = [dict(row) for row in table.rows()]
         rows[0][column.lower()] = cell
         book.unlink()

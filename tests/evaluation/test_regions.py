@@ -94,6 +94,6 @@ def test_regions_of_an_archive_on_another_size_or_side_leave_their_sample_withou
     entry["lesions"] = [{"category": "mass", "runs": to_text(runs_of_box(20, 100, 60, 180, (400, 200)))}]
     kinds = {"fits": entry, "size": {**entry, "height": 401}, "side": {**entry, "laterality": "R"}}
     write_record(tmp_path / "regions.json", {"samples": kinds}, PRIVATE)
-    found = ArchiveRegions(tmp_path / "regions.json")
+    found = ArchiveRegions(tmp_path / "regions.json", {key: {} for key in kinds})
     assert [found.of(key, facts(False)) is not None for key in (*kinds, "other")] == [True, False, False, False]
     assert found.unknown == {"size", "side"}

@@ -126,6 +126,10 @@ class Found:
     """Folders that could not be opened."""
     outputs: tuple[Path, ...] = ()
     """Tables that look like the output of a scan; they are not in ``tables``."""
+    unread: tuple[tuple[PurePath, str], ...] = ()
+    """Tables that cannot be read, each with what was found in its place; they are not in ``tables``."""
+    not_named: tuple[PurePath, ...] = ()
+    """Tables of the folder where --tables says which ones are read; those may be among them."""
 
     def matching(self, mark: TableSignature) -> list[Table]:
         """Return the tables that fit ``mark``."""
@@ -136,7 +140,7 @@ class Found:
         if not (tables := self.matching(mark)):
             raise UserError(
                 f"expected {mark.title}, with columns {', '.join(sorted(mark.columns))}, in or under {self.root}; "
-                f"found none. If it lies elsewhere, name it with --tables{self._old_workbooks()}"
+                f"found none{self._unread_table()}. If it lies elsewhere, name it with --tables{self._old_workbooks()}"
                 + ("" if mark.usual_name else self.passed_over)
             )
         for table in tables:
@@ -146,6 +150,9 @@ class Found:
                     "found none of that name. Take the table as it was downloaded, or give the column its name back"
                 )
         return tables
+
+    def _unread_table(self) -> str:
+        return next((f" ({path.name} cannot be read: {why})" for path, why in self.unread), "")
 
     def _old_workbooks(self) -> str:
         names = [path.name for path in self.texts if path.suffix.lower() == ".xls"]

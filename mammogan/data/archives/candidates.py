@@ -51,7 +51,8 @@ class Image:
 def read_images(
     found: Found, archive: Archive, catalogue: Catalogue, jobs: int, seconds: float | None
 ) -> Iterator[Image]:
-    """Yield every file that could be an image, in order, with its header, its entry, and its side and view.
+    """Yield every file that could be an image, in order, with its header, its entry, and its side and view; then every
+    folder and table that cannot be read, because nobody knows what is in it.
 
     ``jobs`` 0 means one process for each core. ``seconds`` is the time limit for one header; None means no limit.
     """
@@ -61,6 +62,8 @@ def read_images(
         yield _image(path, _lost(header) if isinstance(header, Lost) else header, archive, catalogue)
     for path in found.closed:
         yield Image(path, Header(), reason="unreadable", detail="a folder that may not be entered")
+    for path, why in found.unread:
+        yield Image(path, Header(), reason="unreadable", detail=f"expected a table, found {why}")
 
 
 def _header_of(path: Path) -> Header:

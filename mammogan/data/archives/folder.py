@@ -33,14 +33,14 @@ def look_into(root: Path, tables: Sequence[Path] = ()) -> Found:
     for path in sorted(_files(root, closed)):
         suffix = path.suffix.lower()
         if suffix in SUFFIXES:
-            listed.append(root / path)
+            listed.append(path)
         elif suffix in TEXTS or path.name in NAMED_TEXTS:
             texts.append(path)
         else:
             images.append(path)
     if not images:
         raise UserError(f"{root}: expected images, found {len(listed)} tables and {len(texts)} texts only")
-    opened = list(_given_tables(tables) if tables else filter(None, map(open_table, listed)))
+    opened, unread = (list(_given_tables(tables)), []) if tables else _opened(root, listed)
     outputs = [] if tables else [table for table in opened if SIGN_OF_OURS in table.columns]
     return Found(
         root,
@@ -49,6 +49,8 @@ def look_into(root: Path, tables: Sequence[Path] = ()) -> Found:
         tuple(texts),
         tuple(sorted(closed)),
         tuple(table.path for table in outputs),
+        tuple(unread),
+        tuple(listed) if tables else (),
     )
 
 
@@ -70,7 +72,20 @@ def _files(root: Path, closed: list[PurePath]) -> Iterator[PurePath]:
             below.clear()
             continue
         seen.add((place.st_dev, place.st_ino))
+        # A folder that is called like a table or a text stands where a file belongs, so it is listed as one too.
+        names += [name for name in below if PurePath(name).suffix.lower() in {*SUFFIXES, *TEXTS}]
         yield from (PurePath(folder).relative_to(root) / name for name in names)
+
+
+def _opened(root: Path, listed: Sequence[PurePath]) -> tuple[list[Table], list[tuple[PurePath, str]]]:
+    """Open the tables of an archive's folder; return those that can be read, and the others with the reason."""
+    opened, unread = [], []
+    for path in listed:
+        try:
+            opened.append(open_table(root / path))
+        except UserError as error:
+            unread.append((path, str(error)))
+    return opened, unread
 
 
 def _given_tables(tables: Sequence[Path]) -> Iterator[Table]:
@@ -80,7 +95,9 @@ def _given_tables(tables: Sequence[Path]) -> Iterator[Table]:
             raise UserError(f"--tables {path}: expected {', '.join(SUFFIXES)}; save it as CSV")
         if (place := place_of(path)) != "file":
             raise UserError(f"--tables {path}: {FOUND[place]}")
-        table = open_table(path)
-        if table is None:
-            raise UserError(f"--tables {path}: cannot be read as a table; save it as 'CSV UTF-8'")
-        yield table
+        try:
+            yield open_table(path)
+        except UserError as error:
+            raise UserError(
+                f"--tables {path}: expected a table, found {error}; save it as 'CSV UTF-8', or download it again"
+            ) from error

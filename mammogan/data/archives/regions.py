@@ -13,6 +13,9 @@ from mammogan.data.archives.datasets import cbis_masks, inbreast_outlines, vindr
 from mammogan.data.regions.lesion_region import REASONS, Film, LesionRegion
 from mammogan.data.regions.region_file import regions_beside, write_scanned
 
+ARE_IN = {"vindr": vindr_boxes.TABLE.usual_name, "inbreast": f"{inbreast_outlines.FOLDER}/", "cbis-ddsm": "its masks"}
+"""Where an archive has its regions, by its name; the others have none."""
+
 
 @dataclass(frozen=True)
 class RegionReport:
@@ -24,6 +27,10 @@ class RegionReport:
     positive: tuple[int, int]
     """Positive images with regions that are all used, and all positive images."""
     refused: dict[str, int]
+    unread: tuple[str, ...]
+    """Tables and folders of regions that were not read, each with the reason."""
+    by_film: dict[str, int]
+    """Number of regions of each film, used or not, by its path."""
     incomplete: int
     """Images of which a region is not used, so that where their lesions are is not known."""
     path: Path
@@ -39,6 +46,8 @@ class RegionReport:
             films=len(films),
             positive=(sum(film in films for film in positive), len(positive)),
             refused=dict(Counter(region.refused for region in found if region.refused)),
+            unread=tuple(f"{region.source}: {region.detail}" for region in found if region.refused == "unread"),
+            by_film=dict(Counter(region.film.path for region in found if region.film)),
             incomplete=len(incomplete),
             path=path,
         )
@@ -50,8 +59,11 @@ class RegionReport:
             f"regions: {sum(self.lesions.values())} lesions ({kinds}); they are known in {self.films} images, in "
             f"{self.positive[0]} of {self.positive[1]} positive ones"
         )
+        for what in self.unread:
+            yield f"  not read, so lesions may be missing: {what}"
         for code, number in sorted(self.refused.items()):
-            yield f"  {number} regions left out: {code}, {REASONS[code]}"
+            if code != "unread":
+                yield f"  {number} regions left out: {code}, {REASONS[code]}"
         if self.incomplete:
             yield f"  {self.incomplete} images have such a region, so where their lesions are counts as not known"
         yield f"  which ones (private): {self.path}"

@@ -11,7 +11,7 @@ from mammogan.data.archives.base import Archive, Catalogue, Found
 from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.copies import shared_uids
 from mammogan.data.archives.labels import OPEN_TO_CHOICE
-from mammogan.data.archives.regions import RegionReport
+from mammogan.data.archives.regions import ARE_IN, RegionReport
 from mammogan.data.archives.repeats import REPEATED
 from mammogan.data.archives.same_woman import both_labels, shared_header_patients
 from mammogan.data.archives.tables import UNKNOWN_CELL
@@ -52,7 +52,7 @@ class ScanReport:
     out: Path
     excluded_list: Path
     regions: RegionReport | None = None
-    """None: the archive has no lesion regions."""
+    """None: no lesion regions were found."""
 
     @classmethod
     def of(
@@ -107,6 +107,8 @@ class ScanReport:
             yield from self.diagnosis.lines()
         if self.regions:
             yield from self.regions.lines()
+        elif place := ARE_IN.get(self.archive.name):
+            yield f"regions: no lesions were found; {self.archive.title} has them in {place}"
         yield from self.advice()
         yield f"written to {self.out} (private)"
 

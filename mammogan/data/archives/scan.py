@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +13,18 @@ from mammogan.data.archives.regions import write_regions
 from mammogan.data.archives.registry import basis_of, recognise
 from mammogan.data.archives.report import ScanReport
 from mammogan.data.archives.selection import Selection, select
+from mammogan.data.cohort.table import LESION_REGIONS
 from mammogan.data.conversion.report import LONGEST_DETAIL
+from mammogan.data.regions.region_file import regions_beside
 from mammogan.errors import UserError
 from mammogan.io import atomic, terminal
 from mammogan.io.disk_errors import try_writing
+from mammogan.io.own_files import file_exists
 from mammogan.io.tables import write
 
 COLUMNS = (
     "path", "patient", "laterality", "view", "label", "split", "density",
-    "study", "finding", "label_source", "laterality_source", "view_source", "doubts",
+    "study", "finding", "label_source", "laterality_source", "view_source", "doubts", LESION_REGIONS,
 )  # fmt: skip
 EXCLUDED_COLUMNS = ("path", "reason", "detail")
 
@@ -46,6 +49,7 @@ def scan(
     if jobs < 0 or (seconds is not None and seconds <= 0):
         raise UserError(f"--jobs {jobs} --seconds {seconds}: expected 0 (all cores) or more, and more than 0 seconds")
     _refuse_unwritable(out)
+    file_exists(regions_beside(out))  # raises where something else is in its place, which can be mended at once
     if out.exists() and not overwrite:
         raise UserError(f"{out} is there already; give another --out, or --overwrite")
     found = look_into(root, tables)
@@ -57,7 +61,7 @@ def scan(
     images = select(read, archive, catalogue, selection, root)
     report = ScanReport.of(archive, images, catalogue, found, out, excluded_list(out))
     regions = write_regions(found, archive, images, out, jobs, seconds) if report.used else None
-    _write(out, excluded_list(out), images, found)
+    _write(out, excluded_list(out), images, found, regions.by_film if regions else {})
     if not report.used:
         raise UserError("\n".join([f"no file under {root} can be used", *report.why_excluded(), *report.advice()]))
     return replace(report, regions=regions)
@@ -78,12 +82,13 @@ def excluded_list(out: Path) -> Path:
     return out.with_name(f"{out.stem}.excluded.csv")
 
 
-def _write(out: Path, excluded: Path, images: Sequence[Image], found: Found) -> None:
+def _write(out: Path, excluded: Path, images: Sequence[Image], found: Found, regions: Mapping[str, int]) -> None:
+    """Write both tables. ``regions``: the number of lesion regions of each film that has some, by its path."""
     used = [image for image in images if not image.reason]
-    has_split = any(image.split for image in used)
-    columns = [name for name in COLUMNS if name != "split" or has_split]
+    is_empty = {"split": not any(image.split for image in used), LESION_REGIONS: not regions}
+    columns = [name for name in COLUMNS if not is_empty.get(name)]
     if used:
-        rows = ([_cell(image, name, out, found) for name in columns] for image in used)
+        rows = ([_cell(image, name, out, found, regions) for name in columns] for image in used)
         write(out, columns, rows, atomic.PRIVATE)
     left_out = (
         [_path(image, out, found), image.reason, image.detail[:LONGEST_DETAIL]] for image in images if image.reason
@@ -91,8 +96,10 @@ def _write(out: Path, excluded: Path, images: Sequence[Image], found: Found) -> 
     write(excluded, EXCLUDED_COLUMNS, left_out, atomic.PRIVATE)
 
 
-def _cell(image: Image, column: str, out: Path, found: Found) -> str:
+def _cell(image: Image, column: str, out: Path, found: Found, regions: Mapping[str, int]) -> str:
     entry = image.entry
+    if column == LESION_REGIONS:
+        return str(regions.get(image.path.as_posix(), ""))
     if column == "path":
         return _path(image, out, found)
     if column in ("density", "label_source"):

@@ -12,6 +12,7 @@ from mammogan.data.archives.views import SIDES
 from mammogan.data.cohort.identifiers import is_rounded, without_decimals
 from mammogan.data.cohort.quoting import quoted
 from mammogan.errors import UserError
+from mammogan.io.atomic import FOUND, place_of
 from mammogan.io.tables import read_lines, row_of, surplus
 
 NOTHING = ("", "nan", "nat", "<na>", "null", "none", "n/a", "na", "#n/a")
@@ -107,12 +108,18 @@ class Table:
                 yield Cells(cells, self.path.name, frozenset(header[len(line.cells) :] if is_text else ()))
 
 
-def open_table(path: Path) -> Table | None:
-    """Read the header of a table; None if the file is not a table."""
+def open_table(path: Path) -> Table:
+    """Read the header of a table. Raise UserError, which says why, if the file is not a table."""
     try:
+        if (place := place_of(path)) != "file":
+            raise UserError(FOUND[place])
         header = next(read_lines(path)).cells
-    except (OSError, ValueError, UserError, StopIteration):
-        return None
+    except StopIteration:
+        raise UserError("an empty file") from None
+    except OSError as error:
+        raise UserError(error.strerror or str(error)) from error
+    except ValueError as error:
+        raise UserError(f"a file that is no table ({error})") from error
     return Table(path, frozenset(filter(None, map(plain, header))))
 
 

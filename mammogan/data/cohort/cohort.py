@@ -11,7 +11,7 @@ from typing import cast
 from mammogan.data.cohort.label_sources import SOURCES
 from mammogan.data.cohort.pseudonyms import Pseudonyms
 from mammogan.data.cohort.split import TENTHS, Division, divide, split_of
-from mammogan.data.cohort.table import Row
+from mammogan.data.cohort.table import LESION_REGIONS, Row
 from mammogan.errors import UserError
 from mammogan.io import atomic, tables, terminal
 from mammogan.workspace import SPLITS, Label
@@ -41,6 +41,8 @@ class Mammogram:
     label_source: str | None = None
     laterality_source: str | None = None
     view_source: str | None = None
+    lesion_regions: str = ""
+    """Not empty: its archive has lesion regions of it, which are in the workspace's file of them."""
     addition: int = 0
     """With which addition to the workspace's table this row came; 0: with the first table."""
 
@@ -117,6 +119,7 @@ def _pseudonymous(row: Row, folder: Path, names: Pseudonyms, split: str) -> Mamm
         split=split,
         density=row.density,
         study=names.study(row.patient, row.study) if row.study else None,
+        lesion_regions=row.lesion_regions,
         **{column: getattr(row, column) for column in SOURCES},
     )
 
@@ -148,6 +151,7 @@ def _refuse_divided_studies(mammograms: Sequence[Mammogram]) -> None:
 
 def write_cohort(path: Path, mammograms: Sequence[Mammogram]) -> None:
     """Write the workspace's own table, readable by its owner only: the only file that links keys to paths."""
-    columns = (*WORKSPACE_COLUMNS, ADDITION)
+    has_regions = any(mammogram.lesion_regions for mammogram in mammograms)
+    columns = (*WORKSPACE_COLUMNS, ADDITION, *([LESION_REGIONS] if has_regions else []))
     rows = ([str(getattr(mammogram, column)) for column in columns] for mammogram in mammograms)
     tables.write(path, columns, rows, atomic.PRIVATE)

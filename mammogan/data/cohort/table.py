@@ -27,7 +27,9 @@ ALLOWED = {
     "density": ("A", "B", "C", "D"),
 }
 OPTIONAL = ("split", "density")
-READ = (*REQUIRED, *OPTIONAL, "study", *SOURCES)
+LESION_REGIONS = "lesion_regions"
+"""Column in which a scan counts the lesion regions of each image; they are in a file beside the table."""
+READ = (*REQUIRED, *OPTIONAL, "study", *SOURCES, LESION_REGIONS)
 OWNER = {value: column for column in ("laterality", "view", "label", "split") for value in ALLOWED[column]}
 """The only column in which a value is allowed."""
 COMMA_HINT = "is a comma not in quotes?"
@@ -61,6 +63,8 @@ class Row:
     label_source: str | None = None
     laterality_source: str | None = None
     view_source: str | None = None
+    lesion_regions: str = ""
+    """Not empty: the file of lesion regions beside the table has some of this image."""
     file: Path = Path()
 
 
@@ -95,8 +99,8 @@ class TableError(UserError):
 def read_table(table: Path) -> list[Row]:
     """Read all rows of a CSV with columns path, patient, laterality, view, label and optionally split and density.
 
-    The columns study, label_source, laterality_source and view_source, which mammogan scan writes, are read too; all
-    other columns are ignored. Column names may be in upper or lower case; values must match exactly.
+    The columns study, label_source, laterality_source, view_source and lesion_regions, which mammogan scan writes, are
+    read too; all other columns are ignored. Column names may be in upper or lower case; values must match exactly.
     Raises TableError with all faults: unknown values, empty or surplus cells, files that do not exist or are listed
     twice, a patient in two splits.
     """
@@ -248,6 +252,7 @@ def _row(line: int, record: dict[str, str], file: Path) -> Row:
         split=record.get("split") or None,
         density=record.get("density") or None,
         study=record.get("study") or None,
+        lesion_regions=record.get(LESION_REGIONS, ""),
         file=file,
         **{column: known_source(column, record.get(column, "")) for column in SOURCES},
     )

@@ -169,7 +169,9 @@ def _say_what_was_added(folders: Sequence[ShardFolder], mammograms: Sequence[Mam
 
 def _carry_regions(cohort_csv: Path, mammograms: Sequence[Mammogram], workspace: Workspace) -> None:
     """Take the lesion regions that a scan wrote beside the table into the workspace."""
-    if carried := carry(cohort_csv, {mammogram.key: mammogram.path for mammogram in mammograms}, workspace.regions):
+    files = {mammogram.key: mammogram.path for mammogram in mammograms}
+    lines = {mammogram.key: mammogram.line for mammogram in mammograms if mammogram.lesion_regions}
+    if carried := carry(cohort_csv, files, lines, workspace.regions):
         terminal.say(f"regions: {carried.mammograms} mammograms have lesion regions of their archive")
         if carried.ambiguous:
             terminal.say(f"  {carried.ambiguous} could be one of several films of the archive and got none")

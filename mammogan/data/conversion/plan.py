@@ -23,7 +23,7 @@ from mammogan.io.own_files import file_exists, in_folders
 from mammogan.workspace import LABELS, SPLITS, Workspace
 
 Plan = dict[str, list[Mammogram]]
-NOT_IN_SHARDS = ("path", "line", "addition")
+NOT_IN_SHARDS = ("path", "line", "addition", "lesion_regions")
 """What a row has that no shard has."""
 
 

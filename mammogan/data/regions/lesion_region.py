@@ -16,6 +16,8 @@ REASONS = {
     "unreadable": "a file that cannot be read",
     "no_film": "of a film that is not in the archive",
     "other_film": "of another film of the same breast and view, whose pixels differ",
+    "ambiguous": "of one of several films that the file could be",
+    "unread": "a table or folder of regions that was not read, so that its lesions are not known",
 }
 """Why a region is not used, by code."""
 

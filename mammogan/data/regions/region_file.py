@@ -7,14 +7,17 @@ the stored frame of its film, so that nobody who uses the file needs the archive
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mammogan.data.cohort.table import LESION_REGIONS
 from mammogan.data.regions.lesion_region import LesionRegion
+from mammogan.data.regions.runs import from_text
 from mammogan.errors import UserError
-from mammogan.io.atomic import PRIVATE
+from mammogan.io import tables as table_files
+from mammogan.io.atomic import PRIVATE, is_file
 from mammogan.io.own_files import file_exists
 from mammogan.io.private import read_private
 from mammogan.io.records import DamagedRecord, Misfit, check_shape, parse_record, write_record
@@ -55,9 +58,31 @@ def write_scanned(table: Path, found: Sequence[LesionRegion]) -> Path:
     return path
 
 
-def pass_on(tables: Iterable[Path], out: Path) -> None:
-    """Write the regions beside ``tables`` beside a table that was made of them; take away what was beside it."""
-    held = [_read(path, SCANNED, SCAN_AGAIN) for table in tables if file_exists(path := regions_beside(table))]
+def refuse_lost(table: Path) -> None:
+    """Raise UserError if a cohort table says that a scan has found lesion regions, and none are beside it."""
+    if is_file(table) and not file_exists(regions_beside(table)):
+        header, *lines = table_files.read_lines(table, table_files.WHOLE)
+        names = [name.strip().lower() for name in header.cells]
+        if said := sum(bool(table_files.row_of(names, line).get(LESION_REGIONS)) for line in lines):
+            raise _lost(table, said)
+
+
+def _lost(table: Path, said: int) -> UserError:
+    return UserError(
+        f"{regions_beside(table)}: expected the lesion regions of {said} mammograms, which the column {LESION_REGIONS} "
+        f"of {table.name} counts; found no such file. Bring it back, or repeat mammogan scan, which writes it beside "
+        "the cohort table; to go on without lesion regions, take that column out of the table"
+    )
+
+
+def pass_on(tables: Sequence[Path], out: Path) -> None:
+    """Write the regions beside ``tables`` beside a table that was made of them; take away what was beside it.
+
+    Raise UserError if those of a table are lost or damaged.
+    """
+    for table in tables:
+        refuse_lost(table)
+    held = [_read_scanned(path) for table in tables if file_exists(path := regions_beside(table))]
     path = regions_beside(out)
     if held:
         joined = {name: [entry for values in held for entry in values[name]] for name in SCANNED}
@@ -74,21 +99,35 @@ class Carried:
     ambiguous: int
 
 
-def carry(table: Path, files: Mapping[str, Path], held: Path) -> Carried | None:
+def carry(table: Path, files: Mapping[str, Path], said: Mapping[str, int], held: Path) -> Carried | None:
     """Write the regions beside a cohort table into a workspace, in ``held``, by the key of each sample.
 
-    ``files`` are the absolute paths of the mammograms by key. Without regions beside the table nothing is written.
-    Raise UserError if the file is damaged, or others may read it.
+    ``files`` are the absolute paths of the mammograms by key, and ``said`` the lines of the table's rows that count
+    regions. Without regions beside the table nothing is written. Raise UserError if the file is damaged or others may
+    read it, and if it lacks what the table counts, and the workspace too.
     """
     if not file_exists(path := regions_beside(table)):
+        if said.keys() - (read_carried(held, files) if file_exists(held) else {}):
+            raise _lost(table, len(said))
         return None
-    entries, ambiguous = _matched(_read(path, SCANNED, SCAN_AGAIN)["films"], files)
+    entries, ambiguous = _matched(_read_scanned(path)["films"], files)
+    if lost := [line for key, line in said.items() if key not in entries]:
+        raise UserError(
+            f"{path}: expected the lesion regions of all {len(said)} mammograms that the column {LESION_REGIONS} of "
+            f"{table.name} counts some of; found none for {len(lost)} of them, such as line {lost[0]}. Either it "
+            "belongs to another table, or files were renamed since the scan: bring back the one that was written with "
+            f"{table.name}, or repeat mammogan scan, which writes both; to go on without these regions, empty the "
+            "cells of that column"
+        )
     write_record(held, {"samples": entries}, PRIVATE)
-    return Carried(len(entries), ambiguous)
+    return Carried(len(entries) - ambiguous, ambiguous)
 
 
 def _matched(films: Sequence[Entry], files: Mapping[str, Path]) -> tuple[dict[str, Entry], int]:
-    """Return the films by key: each file's path must end with that of one film, and of no other file the same one."""
+    """Return the films by key: each file's path must end with that of one film, and of no other file the same one.
+
+    Of a file that could be of several films, or shares its film, the regions are not known; these are counted.
+    """
     by_name: defaultdict[str, list[int]] = defaultdict(list)
     parts = [PurePosixPath(film["path"]).parts for film in films]
     for number, path in enumerate(parts):
@@ -98,28 +137,69 @@ def _matched(films: Sequence[Entry], files: Mapping[str, Path]) -> tuple[dict[st
         for key, file in files.items()
     }
     uses = Counter(number for numbers in fitting.values() for number in numbers)
-    sure = {key: numbers[0] for key, numbers in fitting.items() if len(numbers) == 1 and uses[numbers[0]] == 1}
-    entries = {
-        key: {name: value for name, value in films[number].items() if name != "path"} for key, number in sure.items()
-    }
-    return entries, sum(bool(numbers) for numbers in fitting.values()) - len(sure)
+    entries, ambiguous = {}, 0
+    for key, numbers in fitting.items():
+        if numbers:
+            entries[key] = {name: value for name, value in films[numbers[0]].items() if name != "path"}
+        if len(numbers) > 1 or any(uses[number] > 1 for number in numbers):
+            unknown = {"source": "", "refused": "ambiguous", "detail": ""}
+            entries[key] |= {"lesions": [], "refused": [unknown]}
+            ambiguous += 1
+    return entries, ambiguous
 
 
-def read_carried(held: Path) -> dict[str, Entry]:
-    """Read the regions of a workspace by key. Raise UserError if the file is damaged, or others may read it."""
-    values = _read(held, {"samples": dict}, MAKE_AGAIN)
+def read_carried(held: Path, keys: Collection[str], said: Collection[str] = ()) -> dict[str, Entry]:
+    """Read the regions of a workspace by key. Raise UserError if the file is damaged, or others may read it.
+
+    ``keys`` are those of the workspace's mammograms, and ``said`` those that must have regions. A file that has others,
+    or lacks some of these, is of another workspace, and is refused.
+    """
+    samples: dict[str, Entry] = _read(held, {"samples": dict}, MAKE_AGAIN)["samples"]
     try:
-        for entry in values["samples"].values():
-            check_shape(entry, FILM)
+        for number, entry in enumerate(samples.values()):
+            check_shape(entry, FILM, f"samples[{number}]")
+            _check_film(entry, f"samples[{number}]")
     except Misfit as error:
         raise DamagedRecord(held, str(error), MAKE_AGAIN) from None
-    samples: dict[str, Entry] = values["samples"]
+    others, lost = len(samples.keys() - set(keys)), len(set(said) - samples.keys())
+    if others or lost:
+        found = f"{others} of {len(samples)} that are of others" if others else f"none of {lost} of them"
+        raise UserError(
+            f"{held}: expected the lesion regions of this workspace's own mammograms, as cohort.csv lists them; found "
+            f"{found}, so the file is of another workspace, or of an earlier table. {MAKE_AGAIN}"
+        )
     return samples
+
+
+def _read_scanned(path: Path) -> dict[str, Any]:
+    """Read the regions beside a cohort table. Raise UserError if the file is damaged, or others may read it."""
+    values = _read(path, SCANNED, SCAN_AGAIN)
+    try:
+        for number, film in enumerate(values["films"]):
+            _check_film(film, f"films[{number}]")
+            within = PurePosixPath(film["path"])
+            if not within.parts or within.is_absolute() or ".." in within.parts:
+                raise Misfit(f"films[{number}].path: expected a path within the archive, found none that is one")
+    except Misfit as error:
+        raise DamagedRecord(path, str(error), SCAN_AGAIN) from None
+    return values
+
+
+def _check_film(film: Entry, where: str) -> None:
+    """Raise Misfit if the frame of a film is none, or if one of its lesions does not lie in it."""
+    shape = film["height"], film["width"]
+    if min(shape) < 1 or film["laterality"] not in ("L", "R"):
+        raise Misfit(f"{where}: expected height, width and side of a film, found others")
+    try:
+        for lesion in film["lesions"]:
+            from_text(lesion["runs"], shape)
+    except ValueError:
+        raise Misfit(f"{where}: expected the pixels of a lesion as runs within the film, found others") from None
 
 
 def _read(path: Path, shape: Any, remedy: str) -> dict[str, Any]:
     try:
-        values = parse_record(read_private(path))
+        values = parse_record(read_private(path), sealed=True)
         check_shape(values, shape)
     except Misfit as error:
         raise DamagedRecord(path, str(error), remedy) from None

@@ -26,6 +26,7 @@ from mammogan.evaluation.beyond.attacked import Attacked
 from mammogan.evaluation.beyond.config import DeeperConfig, kept_folder
 from mammogan.evaluation.beyond.kept_pixels import KeptPixels
 from mammogan.evaluation.beyond.originals import Originals, Validation, choose_originals
+from mammogan.evaluation.beyond.regions import Regions, lesion_regions
 from mammogan.evaluation.beyond.shares import Calls, aligned
 from mammogan.evaluation.operating_points import OperatingPoint, operating_points
 from mammogan.evaluation.score_plan import columns, find_cad
@@ -81,6 +82,11 @@ class DeeperRun:
     @cached_property
     def validation(self) -> Validation:
         return Validation.of(self.workspace, self.resolution)
+
+    @cached_property
+    def regions(self) -> Regions | None:
+        """Where the originals' lesions are, if that is known. Raise UserError if the file of them is another one."""
+        return lesion_regions(self.workspace, self.config.regions)
 
     @cached_property
     def source(self) -> CadSource:

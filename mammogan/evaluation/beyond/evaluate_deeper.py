@@ -46,6 +46,8 @@ def evaluate_deeper(workspace: Workspace, config: DeeperConfig) -> Path:
         key = key_file(workspace, run.resolution)
         export_for_scoring(config.export_for_scoring, key, run.image_sets(), config.export_format)
         return config.export_for_scoring
+    if "localisation" in config.section:
+        _ = run.regions  # those of other mammograms are refused here, instead of after hours
     sections: list[Section] = []
     for name in [name for name in MEASURES if name in config.section]:
         say(f"section {name}")

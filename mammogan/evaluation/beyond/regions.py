@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mammogan.data.cohort.table import LESION_REGIONS
 from mammogan.data.cohort.workspace_table import rows_by_key
 from mammogan.data.dicom.placement import Placement, apply_placement_to_mask
-from mammogan.data.regions.region_file import MAKE_AGAIN, read_carried
+from mammogan.data.regions.region_file import read_carried
 from mammogan.data.regions.runs import Runs, from_text, mask_of, middle_of
 from mammogan.errors import UserError
 from mammogan.io import tables
 from mammogan.io.own_files import file_exists
-from mammogan.io.records import DamagedRecord
 from mammogan.workspace import Workspace
 
 Mask = NDArray[np.bool_]
@@ -48,13 +48,17 @@ class Box:
 
 
 class ArchiveRegions:
-    """The lesions of a workspace's mammograms that their archive has outlined, by key."""
+    """The lesions of a workspace's mammograms that their archive has outlined, by key.
 
-    def __init__(self, held: Path) -> None:
+    ``rows`` are those of its cohort.csv. Raise UserError if the file ``held`` is of other mammograms, or lacks those
+    that have regions by cohort.csv.
+    """
+
+    def __init__(self, held: Path, rows: Mapping[str, Mapping[str, str]]) -> None:
         self.unknown: set[str] = set()
         """Mammograms that were asked for and have a region that is not used, so that their lesions are not known."""
-        self._held = held
-        self._entries = read_carried(held)
+        said = [key for key, row in rows.items() if row.get(LESION_REGIONS)]
+        self._entries = read_carried(held, rows.keys(), said)
         self._masks: dict[str, Mask] = {}
 
     def of(self, key: str, facts: dict[str, Any]) -> Mask | None:
@@ -71,14 +75,9 @@ class ArchiveRegions:
             self.unknown.add(key)
             return None
         if key not in self._masks:
-            self._masks[key] = placed(self._lesions(entry["lesions"], shape), placement)
+            lesions = [from_text(lesion["runs"], shape) for lesion in entry["lesions"]]
+            self._masks[key] = placed(lesions, placement)
         return self._masks[key]
-
-    def _lesions(self, lesions: list[dict[str, str]], shape: tuple[int, int]) -> list[Runs]:
-        try:
-            return [from_text(lesion["runs"], shape) for lesion in lesions]
-        except ValueError as error:
-            raise DamagedRecord(self._held, str(error), MAKE_AGAIN) from None
 
 
 def placed(lesions: Sequence[Runs], placement: Placement) -> Mask:
@@ -100,6 +99,17 @@ class BoxesOfTable:
         self.table = table
         self.boxes = _read(table)
         self._stems = {key: Path(row["path"]).stem.lower() for key, row in rows_by_key(cohort).items()}
+        uses = Counter(stem for stem in self._stems.values() if stem in self.boxes)
+        if self.boxes and not uses:
+            raise UserError(
+                f"{table}: expected boxes of mammograms of {cohort}, found none of their files in it: is it the table "
+                "of this archive?"
+            )
+        if twice := next((stem for stem, number in uses.items() if number > 1), ""):
+            raise UserError(
+                f"{table}: line {self.boxes[twice][0].line}: expected a name that one mammogram of {cohort} has, found "
+                f"one that {uses[twice]} have, and which of them is meant is not known: remove the row"
+            )
 
     def of(self, key: str, facts: dict[str, Any]) -> Mask | None:
         """Return the pixels (H,W) of a sample in one of its boxes; None if the table has no box of its file.
@@ -144,10 +154,22 @@ Regions = ArchiveRegions | BoxesOfTable
 
 
 def lesion_regions(workspace: Workspace, table: Path | None) -> Regions | None:
-    """Return the boxes of a table if one is given, else what the workspace holds of its archive; None without both."""
+    """Return the boxes of a table if one is given, else what the workspace holds of its archive; None without both.
+
+    Raise UserError if cohort.csv says that the workspace should hold some, and it does not.
+    """
     if table:
         return BoxesOfTable(table, workspace.cohort)
-    return ArchiveRegions(workspace.regions) if file_exists(workspace.regions) else None
+    rows = rows_by_key(workspace.cohort) if file_exists(workspace.cohort) else {}
+    if file_exists(workspace.regions):
+        return ArchiveRegions(workspace.regions, rows)
+    if said := sum(bool(row.get(LESION_REGIONS)) for row in rows.values()):
+        raise UserError(
+            f"{workspace.regions}: expected the lesion regions of {said} mammograms, which {workspace.cohort} counts; "
+            "found no such file. Bring it back from a copy, or repeat mammogan make-shards, which takes it from beside "
+            "the cohort table"
+        )
+    return None
 
 
 def _read(table: Path) -> dict[str, list[Box]]:
@@ -160,20 +182,31 @@ def _read(table: Path) -> dict[str, list[Box]]:
             f"{table}: expected columns {', '.join(CORNERS)} and one of {', '.join(NAMES)}, found "
             f"{', '.join(header) or 'nothing'}"
         )
+    if not lines[1:]:
+        raise UserError(f"{table}: expected a row for each box, found the header only")
     found: defaultdict[str, list[Box]] = defaultdict(list)
     faults = []
     for line in lines[1:]:
         row = tables.row_of(header, line)
-        if not any(row[corner] for corner in CORNERS):  # an image without a finding
-            continue
         try:
-            xmin, ymin, xmax, ymax = (float(row[corner]) for corner in CORNERS)
-            size = (float(row["height"]), float(row["width"])) if row.get("height") and row.get("width") else None
+            if tables.surplus(line, len(header)) or not row[name]:
+                raise ValueError
+            if any(row[corner] for corner in CORNERS):  # else an image without a finding
+                found[Path(row[name]).stem.lower()].append(_box(row, line.number))
         except ValueError:
             faults.append(f"line {line.number}")
-            continue
-        box = Box(xmin, ymin, xmax, ymax, line.number, size, row.get("laterality", ""))
-        found[Path(row[name]).stem.lower()].append(box)
     if faults:
-        raise UserError(f"{table}: expected numbers as corners, found others in {', '.join(faults[:SHOWN])}")
+        raise UserError(
+            f"{table}: expected numbers as corners and size, the name of a file, and no more cells than the header "
+            f"has; found others in {', '.join(faults[:SHOWN])}"
+        )
     return dict(found)
+
+
+def _box(row: dict[str, str], line: int) -> Box:
+    """Return the box of a row. Raise ValueError if its corners or its size are no numbers."""
+    xmin, ymin, xmax, ymax = (float(row[corner]) for corner in CORNERS)
+    size = (float(row["height"]), float(row["width"])) if row.get("height") and row.get("width") else None
+    if not all(map(math.isfinite, (xmin, ymin, xmax, ymax, *(size or ())))):
+        raise ValueError
+    return Box(xmin, ymin, xmax, ymax, line, size, row.get("laterality", ""))

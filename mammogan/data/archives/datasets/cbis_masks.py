@@ -25,6 +25,8 @@ from mammogan.io.terminal import track
 
 MASK_BYTES = 500 << 20
 """Memory that one process needs to read a mask, in bytes."""
+NUMBER = "abnormality_id"
+"""Column of the tables that numbers the lesions of a film, as their folders do."""
 CATEGORIES = {"mass": "mass", "calc": "calcification"}
 SIDES = {"left": "L", "right": "R"}
 Targets = dict[str, list[tuple[Film, bool]]]
@@ -43,6 +45,10 @@ def read(
     found: Found, images: Sequence[Image], films: Mapping[str, Film], jobs: int, seconds: float | None
 ) -> Iterator[LesionRegion]:
     """Yield the mask of each lesion of a film in ``films``, by its path, or why it is not used."""
+    for table in found.matching(TABLE):
+        if NUMBER not in table.columns:
+            why = f"expected the column {NUMBER}, found none of that name, so a lesion without a mask is not noticed"
+            yield LesionRegion(None, table.path.name, refused="unread", detail=why)
     parts = {image.path.as_posix(): part for image in images if (part := _part_of(image))}
     targets = _targets(found.root, [image for image in images if image.path.as_posix() not in parts], films)
     yield from (LesionRegion(None, path, refused="no_film") for path, p in parts.items() if p.film not in targets)
@@ -113,10 +119,10 @@ def _are_copies(root: Path, one: Image, other: Image) -> bool:
 def _listed(found: Found) -> Iterator[Abnormality]:
     """Yield the abnormalities of the tables, so that a lesion without any mask is noticed."""
     for table in found.matching(TABLE):
-        for row in table.rows():
-            match, of_film = FILM.search(row["image_file_path"]), number(row.get("abnormality_id", ""))
-            if match and of_film is not None:
-                yield Abnormality(match[0].lower(), str(of_film))
+        for row in table.rows() if NUMBER in table.columns else ():
+            if match := FILM.search(row["image_file_path"]):
+                of_film = number(row.get(NUMBER, ""))
+                yield Abnormality(match[0].lower(), "without a number" if of_film is None else str(of_film))
 
 
 def _region(film: Film, same: bool, path: str, part: Abnormality, mask: MaskFile | Lost) -> LesionRegion:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 
 from mammogan.data.archives.base import Found, TableSignature
 from mammogan.data.archives.tables import Cells
@@ -26,12 +27,16 @@ def read(found: Found, of_key: Mapping[str, Film | None]) -> Iterator[LesionRegi
 
     ``of_key``: the films by name, without folder and ending; None for one that is not used.
     """
+    yield from (LesionRegion(None, name, refused="unread", detail=why) for name, why in _unread(found))
     for table in found.matching(TABLE):
         try:
             rows = list(table.rows())
         except (UserError, OSError, ValueError) as error:
-            yield LesionRegion(None, table.path.name, refused="malformed", detail=str(error))
+            why = str(error).removeprefix(f"table {table.path.name}: ")
+            yield LesionRegion(None, table.path.name, refused="unread", detail=why)
             continue
+        if not rows:
+            yield LesionRegion(None, table.path.name, refused="unread", detail="expected rows, found the header only")
         for row in rows:
             key = row.get("image_id", "").lower()
             film, source = of_key.get(key), f"{table.path.name}: {key}"
@@ -42,6 +47,25 @@ def read(found: Found, of_key: Mapping[str, Film | None]) -> Iterator[LesionRegi
                     yield LesionRegion(film, source, category, _box(row, film))
             except Refused as error:
                 yield LesionRegion.left_out(film, source, error)
+
+
+def _unread(found: Found) -> Iterator[tuple[str, str]]:
+    """Yield each table that has the name of the table of boxes and is not read as one, and why."""
+    fitting = found.matching(TABLE)
+    for table in found.tables:
+        if _has_the_name(table.path) and table not in fitting:
+            lacking = ", ".join(sorted(TABLE.columns - table.columns))
+            yield table.path.name, f"expected the columns of lesions too, found none called {lacking}"
+    for path, why in found.unread:
+        if _has_the_name(path):
+            yield path.name, f"expected a table, found {why}"
+    for path in found.not_named:
+        if _has_the_name(path) and not fitting:
+            yield path.name, "it is in the archive, but --tables does not name it"
+
+
+def _has_the_name(path: PurePath) -> bool:
+    return path.name.lower() == TABLE.usual_name
 
 
 def category_of(row: Cells) -> str:

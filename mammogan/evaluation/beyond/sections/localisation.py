@@ -26,7 +26,7 @@ from mammogan.evaluation.beyond.localisation import (
     share_in,
     smoothed,
 )
-from mammogan.evaluation.beyond.regions import ArchiveRegions, Regions, lesion_regions
+from mammogan.evaluation.beyond.regions import ArchiveRegions, Regions
 from mammogan.evaluation.beyond.section import Section, TitledTable
 from mammogan.evaluation.phantom_truth import PhantomTruth, phantom_truth
 from mammogan.evaluation.report.plot_style import INSERT, REMOVE, drawing
@@ -80,12 +80,11 @@ class Places:
 def measure_localisation(run: DeeperRun) -> Section:
     """Measure the section on every attack, with the gradients of every victim that has them."""
     gradients = _gradients(run)
-    regions = lesion_regions(run.workspace, run.config.regions)
     rows = []
     for source in run.sources:
         attacked = run.attacked(source)
-        rows += [_measured(run, attacked, direction, gradients, regions) for direction in Direction]
-    unknown = len(regions.unknown) if isinstance(regions, ArchiveRegions) else 0
+        rows += [_measured(run, attacked, direction, gradients, run.regions) for direction in Direction]
+    unknown = len(run.regions.unknown) if isinstance(run.regions, ArchiveRegions) else 0
     return localisation_section([row for row in rows if row.half], list(gradients), unknown)
 
 
