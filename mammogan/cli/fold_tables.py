@@ -35,11 +35,11 @@ class Options:
 
 def execute(options: Options) -> None:
     from mammogan.data.cohort.folds import write_fold_tables
-    from mammogan.data.regions.region_file import pass_on, refuse_lost
+    from mammogan.data.regions.region_file import pass_on, read_beside
     from mammogan.io.shell import shell_word
     from mammogan.io.terminal import say
 
-    refuse_lost(options.cohort)
+    read_beside(options.cohort)  # raises if its lesion regions are lost or damaged, before anything is written
     paths = write_fold_tables(options.cohort, options.out, options.folds, options.seed, options.overwrite)
     for path in paths:
         pass_on([options.cohort], path)

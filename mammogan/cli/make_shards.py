@@ -18,7 +18,8 @@ Pixels keep 16 bits: VOI window of the header, MONOCHROME1 inverted, chest wall 
 Shards contain pseudonyms only; work/cohort.csv and work/private/ connect them to your files and stay with you. The same
 command continues a stopped run, and uses files that were left out and have been repaired. A DICOM that was used and was
 then replaced by another under the same name is not noticed: give --overwrite. Lesion regions that mammogan scan has
-found, in labels.regions.json, are copied to work/private/regions.json.
+found, in labels.regions.json, are copied to work/private/regions.json. If the table's column lesion_regions counts some
+and that file is not there, or is of another table, nothing is written.
 
 No file can end the run: one that is damaged, hangs or crashes its decoder, or needs more memory than there is, is left
 out and listed, with its path and the reason, in work/private/quarantine.csv. For an unattended night:

@@ -7,7 +7,8 @@
 
 Only DICOM headers are read, and lesion masks. Every file that could be an image is listed in labels.csv or, with a
 reason, in labels.excluded.csv; both hold paths and patients, and only you can read them. Where lesions are in the films
-of VinDr-Mammo, CBIS-DDSM and INbreast is written to labels.regions.json, which make-shards takes along.
+of VinDr-Mammo, CBIS-DDSM and INbreast is written to labels.regions.json, which make-shards takes along: keep it beside
+the table, and under its name.
 
 Positive is what is proven to be cancer (where an archive has no pathology: BI-RADS 5), negative what is known to be
 normal. Everything between is left out and counted until you decide: --benign, --recalled, --uncertain, --interval,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 import stat
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from archives import cbis_ddsm, inbreast, vindr
+from archives.scanned_regions import FILMS, SIZE, regions_of, scan_regions, shards_of
 from archives.scanning import WRITERS, rows_of, scanned
 from dicoms import breast, write_mammogram
 from PIL import Image
@@ -20,19 +20,11 @@ from pydicom import dcmread
 
 from mammogan.cli import fold_tables
 from mammogan.data.archives.join import join_tables
-from mammogan.data.archives.labels import Policy
-from mammogan.data.archives.regions import RegionReport
-from mammogan.data.archives.selection import Selection
 from mammogan.data.conversion.convert_cohort import convert_cohort
 from mammogan.data.regions.lesion_region import REASONS
 from mammogan.data.regions.runs import from_text, mask_of
-from mammogan.data.shards.reader import Sample, read_shard
 from mammogan.errors import UserError
-from mammogan.evaluation.beyond.regions import ArchiveRegions, lesion_regions
-from mammogan.workspace import Resolution, Workspace
-
-SIZE = Resolution(160, 128)
-FILMS = Selection(Policy(benign="negative"), allow_film=True)
+from mammogan.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
@@ -53,32 +45,6 @@ def archive(written: Path, tmp_path: Path) -> Callable[[str], Path]:
         return tmp_path / name
 
     return copied
-
-
-def scan_regions(root: Path, selection: Selection = FILMS) -> tuple[RegionReport, list[dict[str, Any]]]:
-    """Scan an archive to labels.csv in the folder around it: the report on regions, and the films of the file."""
-    report = scanned(root, root.parent / "labels.csv", selection, overwrite=True).regions
-    assert report is not None
-    return report, json.loads(report.path.read_text())["films"]
-
-
-def shards_of(table: Path, **options: Any) -> tuple[Workspace, list[Sample]]:
-    """Convert a table whose rows all go to one split: these archives are too small to be divided."""
-    rows = rows_of(table)
-    with open(table, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, dict.fromkeys([*rows[0], "split"]))
-        writer.writeheader()
-        writer.writerows({**row, "split": "test"} for row in rows)
-    workspace = Workspace(table.parent / "work")
-    convert_cohort(table, workspace, [SIZE], jobs=1, **options)
-    tars = sorted(workspace.shards(SIZE).glob("*.tar"))
-    return workspace, [sample for tar in tars for sample in read_shard(tar)]
-
-
-def regions_of(workspace: Workspace) -> ArchiveRegions:
-    found = lesion_regions(workspace, None)
-    assert isinstance(found, ArchiveRegions)
-    return found
 
 
 def extent(mask: np.ndarray) -> np.ndarray:
@@ -383,6 +349,7 @@ def test_a_file_that_could_be_of_two_films_gets_no_region(archive: Callable[[str
     regions = regions_of(workspace)
     assert len(samples) == len(rows) + 1
     assert sum(regions.of(sample.key, sample.facts) is not None for sample in samples) == report.films - 1
+    assert len(regions.unknown) == 2
 
 
 def test_regions_that_were_damaged_or_that_others_may_read_are_refused(archive: Callable[[str], Path]) -> None:

@@ -59,11 +59,30 @@ def test_two_boxes_are_both_there_and_images_without_a_finding_have_none(tmp_pat
         ("abc,L,400,200,60,100,20,180", "expected a box within 400 x 200"),
         ("abc,R,400,200,20,100,60,180", "expected a box of the side L"),
         ("abc,L,400,200,x,100,60,180", "expected numbers as corners"),
+        ("abc,L,400,200,nan,100,60,180", "expected numbers as corners"),
+        ("abc,L,400,nan,20,100,60,180", "expected numbers as corners and size"),
+        (",L,400,200,20,100,60,180", "the name of a file.*line 2"),
+        ("abc,L,400,200,20,100,60,180,7", "no more cells than the header has.*line 2"),
+        ("xyz,L,400,200,20,100,60,180", "found none of their files in it"),
     ],
 )
 def test_a_box_that_cannot_be_of_the_file_is_refused_with_its_line(tmp_path: Path, row: str, fault: str) -> None:
     with pytest.raises(UserError, match=fault):
         regions(tmp_path, row).of("k", facts(False))
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="found the header only"):
+        regions(tmp_path)
+
+
+def test_a_name_that_two_mammograms_share_is_refused_because_nobody_knows_whose_box_it_is(tmp_path: Path) -> None:
+    (tmp_path / "findings.csv").write_text(f"{HEADER}\n1-1,L,400,200,20,100,60,180\n")
+    columns = ("key", "patient", "path", "laterality", "view", "label", "split")
+    rows = [(key, "p", f"/{key}/1-1.dcm", "L", "CC", "positive", "test") for key in "kl"]
+    tables.write(tmp_path / "cohort.csv", columns, rows)
+    with pytest.raises(UserError, match=r"line 2: expected a name that one mammogram of .* has, found one that 2 have"):
+        BoxesOfTable(tmp_path / "findings.csv", tmp_path / "cohort.csv")
 
 
 def test_a_table_without_corners_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,9 @@ Dataset = Literal[
     "auto", "rsna", "csaw-cc", "vindr", "cmmd", "cbis-ddsm", "inbreast", "embed", "omi-db", "nlbs", "csv"
 ]  # fmt: skip
 
+SHOWN_TABLES = 5
+"""How many tables that cannot be read a message lists."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -140,7 +143,7 @@ class Found:
         if not (tables := self.matching(mark)):
             raise UserError(
                 f"expected {mark.title}, with columns {', '.join(sorted(mark.columns))}, in or under {self.root}; "
-                f"found none{self._unread_table()}. If it lies elsewhere, name it with --tables{self._old_workbooks()}"
+                f"found none{self._unread_tables()}. If it lies elsewhere, name it with --tables{self._old_workbooks()}"
                 + ("" if mark.usual_name else self.passed_over)
             )
         for table in tables:
@@ -151,8 +154,9 @@ class Found:
                 )
         return tables
 
-    def _unread_table(self) -> str:
-        return next((f" ({path.name} cannot be read: {why})" for path, why in self.unread), "")
+    def _unread_tables(self) -> str:
+        held = [f"{path.name}: {why}" for path, why in self.unread[:SHOWN_TABLES]]
+        return f" (cannot be read: {', '.join(held)})" if held else ""
 
     def _old_workbooks(self) -> str:
         names = [path.name for path in self.texts if path.suffix.lower() == ".xls"]

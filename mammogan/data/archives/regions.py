@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from mammogan.data.archives.base import Archive, Found
 from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.datasets import cbis_masks, inbreast_outlines, vindr_boxes
 from mammogan.data.regions.lesion_region import REASONS, Film, LesionRegion
-from mammogan.data.regions.region_file import regions_beside, write_scanned
+from mammogan.data.regions.region_file import read_again, regions_beside, write_scanned
 
 ARE_IN = {"vindr": vindr_boxes.TABLE.usual_name, "inbreast": f"{inbreast_outlines.FOLDER}/", "cbis-ddsm": "its masks"}
 """Where an archive has its regions, by its name; the others have none."""
@@ -75,7 +76,7 @@ def write_regions(
     """Write the regions of the used images beside the cohort table ``out``; None if the archive has none.
 
     A file of regions that was beside ``out`` is replaced or taken away. What is wrong with a region is reported and
-    never raised.
+    never raised. Raise UserError if those of an earlier scan, whose table is scanned again, are lost or damaged.
     """
     regions = list(_read(found, archive, images, jobs, seconds))
     if not regions:
@@ -96,6 +97,9 @@ def _read(
     for image in images:
         if image.key:  # of several files of one image, the used one
             of_key[image.key] = of_key.get(image.key) or films.get(image.path.as_posix())
+    if archive.is_own:  # its table may be that of an earlier scan
+        paths = {name: (found.root / name).absolute() for name in films}
+        return itertools.chain.from_iterable(read_again(table.path, paths) for table in found.tables)
     if archive.name == "vindr":
         return vindr_boxes.read(found, of_key)
     if archive.name == "inbreast":

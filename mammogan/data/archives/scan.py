@@ -15,7 +15,7 @@ from mammogan.data.archives.report import ScanReport
 from mammogan.data.archives.selection import Selection, select
 from mammogan.data.cohort.table import LESION_REGIONS
 from mammogan.data.conversion.report import LONGEST_DETAIL
-from mammogan.data.regions.region_file import regions_beside
+from mammogan.data.regions.region_file import read_beside, regions_beside
 from mammogan.errors import UserError
 from mammogan.io import atomic, terminal
 from mammogan.io.disk_errors import try_writing
@@ -56,6 +56,8 @@ def scan(
     archive, why = recognise(found, dataset)
     basis = basis_of(archive, selection.policy)
     terminal.say(f"{archive.name}: {archive.title}, {why}; positive by {basis}")
+    for table in found.tables if archive.is_own else ():
+        read_beside(table.path)  # raises if the regions of an earlier scan are lost or damaged
     catalogue = archive.read(found, basis)
     read = list(read_images(found, archive, catalogue, jobs, seconds))
     images = select(read, archive, catalogue, selection, root)

@@ -110,9 +110,9 @@ class Table:
 
 def open_table(path: Path) -> Table:
     """Read the header of a table. Raise UserError, which says why, if the file is not a table."""
+    if (place := place_of(path)) != "file":
+        raise UserError(FOUND[place])
     try:
-        if (place := place_of(path)) != "file":
-            raise UserError(FOUND[place])
         header = next(read_lines(path)).cells
     except StopIteration:
         raise UserError("an empty file") from None

@@ -7,13 +7,13 @@ the stored frame of its film, so that nobody who uses the file needs the archive
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mammogan.data.cohort.table import LESION_REGIONS
-from mammogan.data.regions.lesion_region import LesionRegion
+from mammogan.data.regions.lesion_region import REASONS, Film, LesionRegion
 from mammogan.data.regions.runs import from_text
 from mammogan.errors import UserError
 from mammogan.io import tables as table_files
@@ -58,13 +58,19 @@ def write_scanned(table: Path, found: Sequence[LesionRegion]) -> Path:
     return path
 
 
-def refuse_lost(table: Path) -> None:
-    """Raise UserError if a cohort table says that a scan has found lesion regions, and none are beside it."""
-    if is_file(table) and not file_exists(regions_beside(table)):
-        header, *lines = table_files.read_lines(table, table_files.WHOLE)
+def read_beside(table: Path) -> dict[str, Any] | None:
+    """Read the regions beside a cohort table, of the shape SCANNED; None if it has none.
+
+    Raise UserError if the file is damaged or others may read it, and if it is lost: the table counts regions.
+    """
+    if file_exists(path := regions_beside(table)):
+        return _read_scanned(path)
+    if is_file(table):
+        header, *lines = table_files.read_lines(table)
         names = [name.strip().lower() for name in header.cells]
         if said := sum(bool(table_files.row_of(names, line).get(LESION_REGIONS)) for line in lines):
             raise _lost(table, said)
+    return None
 
 
 def _lost(table: Path, said: int) -> UserError:
@@ -80,15 +86,27 @@ def pass_on(tables: Sequence[Path], out: Path) -> None:
 
     Raise UserError if those of a table are lost or damaged.
     """
-    for table in tables:
-        refuse_lost(table)
-    held = [_read_scanned(path) for table in tables if file_exists(path := regions_beside(table))]
+    held = [scanned for table in tables if (scanned := read_beside(table))]
     path = regions_beside(out)
     if held:
         joined = {name: [entry for values in held for entry in values[name]] for name in SCANNED}
         write_record(path, joined, PRIVATE)
     else:
         path.unlink(missing_ok=True)
+
+
+def read_again(table: Path, films: Mapping[str, Path]) -> Iterator[LesionRegion]:
+    """Yield the regions beside a cohort table that is scanned again, for the ``films``, absolute paths by their name.
+
+    Raise UserError as ``read_beside`` does.
+    """
+    if scanned := read_beside(table):
+        for name, held in _matched(scanned["films"], films)[0].items():
+            film = Film(name, (held["height"], held["width"]), held["laterality"])
+            for lesion in held["lesions"]:
+                yield LesionRegion(film, table.name, lesion["category"], lesion["runs"])
+            for region in held["refused"]:
+                yield LesionRegion(film, region["source"], refused=region["refused"], detail=region["detail"])
 
 
 @dataclass(frozen=True)
@@ -190,6 +208,8 @@ def _check_film(film: Entry, where: str) -> None:
     shape = film["height"], film["width"]
     if min(shape) < 1 or film["laterality"] not in ("L", "R"):
         raise Misfit(f"{where}: expected height, width and side of a film, found others")
+    if any(region["refused"] not in REASONS for region in film["refused"]):
+        raise Misfit(f"{where}: expected a known reason why a region is not used, found another")
     try:
         for lesion in film["lesions"]:
             from_text(lesion["runs"], shape)

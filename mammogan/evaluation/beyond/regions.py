@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.data.cohort.table import LESION_REGIONS
-from mammogan.data.cohort.workspace_table import rows_by_key
+from mammogan.data.cohort.workspace_table import REMEDY, rows_by_key
 from mammogan.data.dicom.placement import Placement, apply_placement_to_mask
 from mammogan.data.regions.region_file import read_carried
 from mammogan.data.regions.runs import Runs, from_text, mask_of, middle_of
@@ -156,12 +156,18 @@ Regions = ArchiveRegions | BoxesOfTable
 def lesion_regions(workspace: Workspace, table: Path | None) -> Regions | None:
     """Return the boxes of a table if one is given, else what the workspace holds of its archive; None without both.
 
-    Raise UserError if cohort.csv says that the workspace should hold some, and it does not.
+    Raise UserError if cohort.csv says that the workspace should hold some, and it does not, or holds those of others.
     """
     if table:
         return BoxesOfTable(table, workspace.cohort)
-    rows = rows_by_key(workspace.cohort) if file_exists(workspace.cohort) else {}
-    if file_exists(workspace.regions):
+    has_regions, has_cohort = file_exists(workspace.regions), file_exists(workspace.cohort)
+    if has_regions and not has_cohort:
+        raise UserError(
+            f"{workspace.regions}: expected {workspace.cohort} too, which says whose lesion regions these are; found "
+            f"no such file. {REMEDY}"
+        )
+    rows = rows_by_key(workspace.cohort) if has_cohort else {}
+    if has_regions:
         return ArchiveRegions(workspace.regions, rows)
     if said := sum(bool(row.get(LESION_REGIONS)) for row in rows.values()):
         raise UserError(
