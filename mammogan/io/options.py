@@ -9,17 +9,14 @@ and --profile over the defaults.
 
 from __future__ import annotations
 
-import ast
 import copy
-import inspect
 import os
 import re
 import sys
-import textwrap
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, is_dataclass
-from itertools import pairwise, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
 
@@ -31,6 +28,7 @@ from mammogan.errors import SOME_LEFT_OUT as SOME_LEFT_OUT
 from mammogan.errors import UserError
 from mammogan.io.atomic import FOUND, place_of
 from mammogan.io.disk_errors import explained
+from mammogan.io.empty_text import refuse_empty_texts, texts_of
 from mammogan.io.structure import fields, structured_unchecked, unchecked_defaults
 
 T = TypeVar("T")
@@ -96,8 +94,9 @@ def guarded(work: Callable[[], int | None]) -> int:
 def parse(options: type[T], words: Sequence[str], description: str | None = None, files: Sequence[str] = FILES) -> T:
     """Parse ``words`` into an instance of ``options``; they win over the settings files they name.
 
-    Prints and exits on --help and on wrong options.
+    Prints and exits on --help and on wrong options. Raises UserError for an option that is given an empty text.
     """
+    refuse_empty_texts(options, words)
     is_help = bool({"-h", "--help"} & set(words))
     if is_help:
         _reflow(options)
@@ -110,15 +109,11 @@ def parse(options: type[T], words: Sequence[str], description: str | None = None
 def _reflow(options: type) -> None:
     """Give tyro the text under each field as one line, which it breaks at the terminal's width: of itself it keeps most
     line ends of the source. Internal fields are taken out."""
-    source = ast.parse(textwrap.dedent(inspect.getsource(options))).body[0]
     hints = get_type_hints(options, include_extras=True)
-    for field, text in pairwise(source.body if isinstance(source, ast.ClassDef) else ()):
-        match field, text:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
-                described = tyro.conf.arg(help=" ".join(words.split()))
-                options.__annotations__[name] = Annotated[hints[name], described]
-                if _Unshown() in getattr(hints[name], "__metadata__", ()):
-                    options.__annotations__[name] = Annotated[hints[name], tyro.conf.Suppress]
+    for name, text in texts_of(options):
+        options.__annotations__[name] = Annotated[hints[name], tyro.conf.arg(help=text)]
+        if _Unshown() in getattr(hints[name], "__metadata__", ()):
+            options.__annotations__[name] = Annotated[hints[name], tyro.conf.Suppress]
     for _, kind, _ in fields(options):
         if isinstance(kind, type) and is_dataclass(kind):
             _reflow(kind)

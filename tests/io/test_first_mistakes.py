@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -69,3 +70,31 @@ def test_options_are_grouped_each_group_with_a_text() -> None:
         heading = shown.index(f"{group} options ")
         assert text in shown[heading : heading + 400]
     assert shown.index("--seed") < shown.index("cluster options") < shown.index("--mem-gb")
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "expected"),
+    [
+        ("make-shards", ["--cohort", "labels.csv", "--fold", ""], '--fold "": .*K/N, such as 2/5: the second of five'),
+        ("make-shards", ["--cohort", "labels.csv", "--max-failures="], '--max-failures "": .*Stop when more files'),
+        ("make-shards", ["--cohort", ""], '--cohort "": .*The table of your mammograms'),
+        ("study", ["--cad", "", "--cluster", "local"], '--cad "": .*The classifier to fool'),
+        ("study", ["--config", " "], '--config "": .*YAML file with sections'),
+        ("train-gan", ["--start-from", ""], '--start-from "": expected a value, found an empty text'),
+        ("train-gan", ["--partition="], '--partition "": expected a value'),
+        ("generate", ["--out_of_domain", " "], '--out_of_domain "": .*Required when the generators were'),
+        ("evaluate", ["--objective", "study", ""], '--objective "": .*study, lesion, or the name'),
+        ("pool-folds", ["", "--out", "pooled"], "expected a value, found an empty text. Is a variable of your shell"),
+    ],
+)
+def test_an_empty_text_is_not_taken_for_an_option_that_is_left_out(
+    command: str, words: list[str], expected: str
+) -> None:
+    module = importlib.import_module(f"mammogan.cli.{command.replace('-', '_')}")
+    with pytest.raises(UserError, match=expected):
+        parse(module.Options, words)
+
+
+def test_an_empty_text_ends_a_command_without_a_traceback() -> None:
+    told = run_script("shards/make_shards.py", "--cohort", "labels.csv", "--fold", "")
+    assert told.returncode == 2 and told.stderr.startswith('error: --fold "": expected a value'), told.stderr
