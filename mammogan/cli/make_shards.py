@@ -43,7 +43,7 @@ from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
 from mammogan.data.conversion.additions import added_to
 from mammogan.data.conversion.fold_of_shards import other_fold
 from mammogan.data.conversion.plan import division, folders_of, of_cohort, pseudonymous
-from mammogan.data.conversion.shard_settings import COHORT, SETTINGS, differences, read_settings, settings_of
+from mammogan.data.conversion.shard_settings import COHORT, differences, held_settings, settings_of
 from mammogan.data.shards.index import ADDITIONS
 from mammogan.errors import SOME_LEFT_OUT
 from mammogan.io.atomic import Digest
@@ -118,15 +118,15 @@ def outdated(options: Options, digest: Digest) -> str:
     """Return why existing shards are not those that are requested; empty when they are, and when they cannot be
     compared: without the table, or if they do not say how they were made."""
     workspace = Workspace(options.workspace)
-    held = {size: workspace.shards(Resolution.parse(size)) / SETTINGS for size in options.resolution}
+    held = [held_settings(workspace.shards(Resolution.parse(size))) for size in options.resolution]
+    found = [settings for settings in held if settings is not None]
     salt = options.salt_file or workspace.salt
-    if not (options.cohort.is_file() and file_exists(salt) and any(map(file_exists, held.values()))):
+    if not (options.cohort.is_file() and file_exists(salt) and found):
         return ""
     rows = read_cohort(options.cohort, options.of_fold)
     divided, names = division(rows, options.seed, options.of_fold), Pseudonyms(load_salt(salt))
     mammograms = pseudonymous(rows, options.cohort, workspace, names, options.seed, folders_of(workspace, divided))
     settings = settings_of(of_cohort(mammograms), divided, **conversion(options))
-    found = [read_settings(file) for file in held.values() if file_exists(file)]
     differing = {name: values for one in found for name, values in differences(one, settings).items()}
     if "split" in differing and (why := other_fold(*differing["split"])):
         return why

@@ -25,7 +25,7 @@ from mammogan.cluster.backend import choose
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.data.cohort.folds import Fold
 from mammogan.data.cohort.table import refuse_missing
-from mammogan.data.conversion.fold_of_shards import refuse_other_fold
+from mammogan.data.conversion.fold_of_shards import division_of, refuse_other_fold
 from mammogan.errors import UserError
 from mammogan.io.atomic import Digest
 from mammogan.io.options import Grouped, run
@@ -77,15 +77,14 @@ def execute(options: Options) -> int:
     say_on_stderr(str(backend))
     sections = read_sections(options.config)
     if options.fold:
-        fold = Fold.parse(options.fold, options.fold_seed)
-        refuse_other_fold(workspace, str(fold))
-        sections = with_fold(sections, fold)
+        sections = with_fold(sections, Fold.parse(options.fold, options.fold_seed))
     chosen = resolutions(options.resolution, workspace)
     objectives = tuple(dict.fromkeys(options.objective))
     plan = StudyPlan(
         *(workspace, chosen, options.cohort, sections, options.cluster, backend.name),
         *(objectives, options.reading, options.cad),
     )
+    check_fold(workspace, plan.shards_stage().options.of_fold, options.cohort)
     stages = plan.stages()
     folder = workspace.root / "study"
     done = done_before(stages)
@@ -107,6 +106,17 @@ def execute(options: Options) -> int:
 def with_fold(sections: dict[str, Values], fold: Fold) -> dict[str, Values]:
     """Return the sections of the stages' settings, with shards of this fold."""
     return merged(sections, {"shards": {"fold": f"{fold.number}/{fold.of}", "fold-seed": fold.seed}})
+
+
+def check_fold(workspace: Workspace, fold: Fold | None, cohort: Path | None) -> None:
+    """Raise UserError at once if there are shards of another fold, or of none, than make-shards would be asked for.
+
+    Without a table shards are used as they are: if they are of a fold that was not named, that is said.
+    """
+    if fold or cohort:
+        refuse_other_fold(workspace, str(fold or ""))
+    elif held := Fold.recorded(division_of(workspace)):
+        say_on_stderr(f"note: the shards of {workspace.root} are of {held}, and are used as they are")
 
 
 def resolutions(requested: tuple[str, ...], workspace: Workspace) -> tuple[Resolution, ...]:

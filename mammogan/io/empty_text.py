@@ -36,7 +36,8 @@ def texts_of(options: type) -> Iterator[tuple[str, str]]:
 
 def _expected(options: type, prefix: str = "--") -> dict[str, str]:
     """Return the first sentence about each option, by the option as it is written on the command line."""
-    texts, found = dict(texts_of(options)), {}
+    found: dict[str, str] = {}
+    texts = dict(texts_of(options))
     for name, kind, flat in fields(options):
         option = prefix + name.replace("_", "-")
         if isinstance(kind, type) and is_dataclass(kind):

@@ -35,7 +35,7 @@ from mammogan.data.conversion.plan import (
 from mammogan.data.conversion.report import ConversionReport, count_reasons, report_on, why_left_out, write_quarantine
 from mammogan.data.conversion.same_pixels import SamePixels
 from mammogan.data.conversion.shard_folder import ShardFolder
-from mammogan.data.conversion.shard_settings import COHORT, SETTINGS, read_settings, settings_of
+from mammogan.data.conversion.shard_settings import COHORT, all_held_settings, settings_of
 from mammogan.data.conversion.write_shards import Reasons, fill
 from mammogan.data.dicom.decoding.decodability import examine
 from mammogan.data.dicom.fit import Fit
@@ -47,7 +47,7 @@ from mammogan.data.shards.codec import Codec
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.errors import UserError
 from mammogan.io import terminal
-from mammogan.io.own_files import file_exists, in_folders
+from mammogan.io.own_files import file_exists
 from mammogan.io.private import make_private_folder, open_lock
 from mammogan.workspace import Resolution, Workspace
 
@@ -146,11 +146,10 @@ def _refuse_other_settings(
         for folder in folders:
             folder.check(changed)
     ours = {folder.path for folder in folders}
-    for other in in_folders(workspace.root, "shards/*", SETTINGS):
-        held = read_settings(other)
-        if other.parent not in ours and not _may_differ_by_additions(held, folders[0].settings):
+    for other, held in all_held_settings(workspace).items():
+        if other not in ours and not _may_differ_by_additions(held, folders[0].settings):
             raise UserError(
-                f"{other.parent} holds shards of another cohort: {changed()}. One workspace has one split, or a "
+                f"{other} holds shards of another cohort: {changed()}. One workspace has one split, or a "
                 "patient could be trained on at one resolution and tested at the other: convert all resolutions "
                 "together with --overwrite, or give another --workspace"
             )

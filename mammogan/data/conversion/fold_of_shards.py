@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from mammogan.data.cohort.folds import Fold
-from mammogan.data.conversion.shard_settings import SETTINGS, read_settings
+from mammogan.data.conversion.shard_settings import all_held_settings
 from mammogan.errors import UserError
 from mammogan.workspace import Workspace
 
 
 def division_of(workspace: Workspace) -> str:
-    """Return how the patients of a workspace's shards were divided, as their settings record it; empty if there are
-    none."""
-    found = sorted(workspace.root.glob(f"shards/*/{SETTINGS}"))
-    return str(read_settings(found[0]).get("split", "")) if found else ""
+    """Return how the patients of a workspace's shards were divided, as their settings record it; empty if none say
+    it."""
+    return next((str(held.get("split", "")) for held in all_held_settings(workspace).values()), "")
 
 
 def other_fold(held: str, requested: str) -> str:

@@ -15,11 +15,11 @@ from mammogan.data.cohort.growth import additions, continued, held_in, of_additi
 from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
 from mammogan.data.cohort.table import Row
 from mammogan.data.conversion.additions import added_to
-from mammogan.data.conversion.shard_settings import COHORT, SETTINGS, read_settings
+from mammogan.data.conversion.shard_settings import COHORT, all_held_settings, held_settings
 from mammogan.data.shards.index import ADDITIONS
 from mammogan.data.shards.marked_folder import DONE
 from mammogan.errors import UserError
-from mammogan.io.own_files import file_exists, in_folders
+from mammogan.io.own_files import file_exists
 from mammogan.workspace import LABELS, SPLITS, Workspace
 
 Plan = dict[str, list[Mammogram]]
@@ -71,7 +71,7 @@ def pseudonymous(
     if not growing:
         return assign(rows, cohort_csv.parent, names, seed)
     held = held_in(workspace.cohort)
-    if not held.additions and (had := max(len(added_to(read_settings(folder / SETTINGS))) for folder in growing)):
+    if not held.additions and (had := max(len(added_to(held_settings(folder) or {})) for folder in growing)):
         raise _order_is_lost(workspace, had)
     return continued(assign(rows, cohort_csv.parent, names, seed, held.splits), held)
 
@@ -95,9 +95,8 @@ def division(rows: Sequence[Row], seed: int, fold: Fold | None = None) -> str:
 
 def folders_of(workspace: Workspace, divided: str) -> list[Path]:
     """List the folders of this workspace with shards of a cohort that is ``divided`` in this way."""
-    found = [path.parent for path in in_folders(workspace.root, "shards/*", SETTINGS)]
-    begun = [folder for folder in found if any(folder.glob(f"{DONE}/*.json"))]
-    return [folder for folder in begun if read_settings(folder / SETTINGS).get("split") == divided]
+    found = [folder for folder, held in all_held_settings(workspace).items() if held.get("split") == divided]
+    return [folder for folder in found if any(folder.glob(f"{DONE}/*.json"))]
 
 
 def of_cohort(mammograms: Sequence[Mammogram]) -> dict[str, Any]:

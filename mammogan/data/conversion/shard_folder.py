@@ -18,7 +18,7 @@ import webdataset as wds
 from mammogan.data.cohort.cohort import Mammogram
 from mammogan.data.conversion.additions import added_to, made_of
 from mammogan.data.conversion.open_shard import OpenShard, member_places
-from mammogan.data.conversion.shard_settings import COHORT, MADE_AGAIN, SETTINGS, differences, read_settings
+from mammogan.data.conversion.shard_settings import COHORT, MADE_AGAIN, SETTINGS, differences, held_settings
 from mammogan.data.shards.codec import codec_of
 from mammogan.data.shards.index import ADDITIONS, INDEX, REMEDY, SCHEMA, IndexedShard, ShardIndex
 from mammogan.data.shards.marked_folder import DONE, MarkedFolder
@@ -79,11 +79,13 @@ class ShardFolder:
         if not self.marked.is_begun:
             self._refuse_lost_markers()
             return
-        if not file_exists(self.path / SETTINGS):
+        held = held_settings(self.path)
+        if held is None:
+            self._refuse_lost_settings()
             return
         differing = {
             changed() if name in (COHORT, ADDITIONS) else f"{name} was {was}, is {now}": None
-            for name, (was, now) in differences(read_settings(self.path / SETTINGS), self.settings).items()
+            for name, (was, now) in differences(held, self.settings).items()
         }
         if differing:
             raise UserError(
@@ -101,6 +103,18 @@ class ShardFolder:
                 "--overwrite to make the shards again. Trainings can use the shards as they are"
             )
 
+    def _refuse_lost_settings(self) -> None:
+        # Of an unfinished folder the markers alone are left to say whether its shards are of these settings.
+        ours = {self._settings_sha256(addition) for addition in range(len(added_to(self.settings)) + 1)}
+        made_with = {marker["settings_sha256"] for name in self.marked.names() if (marker := self.marked.read(name))}
+        if made_with - ours:
+            raise UserError(
+                f"{self.path} holds shards made with other settings or of another cohort, such as another fold, and "
+                f"{SETTINGS}, which says which, is missing. Bring it back from a copy; give the earlier table and "
+                "settings, with which the same command writes it again; or give --overwrite to convert all files "
+                "again, or another --workspace to keep these shards too"
+            )
+
     def claim(self, plan: Mapping[str, Sequence[Mammogram]], overwrite: bool) -> None:
         """Prepare the folder for writing: clear it if requested, and find out which planned shards are finished.
 
@@ -111,7 +125,7 @@ class ShardFolder:
             if overwrite:
                 atomic.write_text(self.path / OVERWRITE_TOKEN, self.settings_sha256)
         remove_abandoned(self.path)
-        held = read_settings(self.path / SETTINGS) if file_exists(self.path / SETTINGS) else self.settings
+        held = held_settings(self.path) or self.settings
         self.had = len(added_to(held))
         write_record(self.path / SETTINGS, self.settings)
         self._made_with = {name: self._settings_sha256(rows[0].addition) for name, rows in plan.items()}

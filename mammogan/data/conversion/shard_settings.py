@@ -1,4 +1,5 @@
-"""The settings that shards are made with, as settings.json beside them records them. Nothing heavy is imported."""
+"""The settings that shards are made with, as settings.json and index.json beside them record them. Nothing heavy is
+imported."""
 
 from __future__ import annotations
 
@@ -7,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.data.conversion.additions import added_to, is_earlier
-from mammogan.data.shards.index import ADDITIONS
+from mammogan.data.shards.index import ADDITIONS, INDEX, read_index
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record
+from mammogan.workspace import Workspace
 
 CONVERSION = 5
 """Version of the conversion; increased whenever the same file and settings give other pixels than before."""
@@ -50,6 +53,23 @@ def settings_of(
 def read_settings(path: Path) -> dict[str, Any]:
     """Read the settings that a folder of shards was made with. Raises UserError if the file is damaged."""
     return read_record(path, SHAPE, MADE_AGAIN.format("writes it again and keeps the shards that fit"))
+
+
+def held_settings(folder: Path) -> dict[str, Any] | None:
+    """Return the settings that a folder of shards was made with: those of its index if settings.json is gone, and None
+    if both are. Raises UserError if the file is damaged."""
+    if file_exists(folder / SETTINGS):
+        return read_settings(folder / SETTINGS)
+    if file_exists(folder / INDEX):
+        settings: dict[str, Any] = read_index(folder)["settings"]
+        return settings or None
+    return None
+
+
+def all_held_settings(workspace: Workspace) -> dict[Path, dict[str, Any]]:
+    """Return the settings of every folder of shards of a workspace that says how it was made, by the folder."""
+    found = {folder: held_settings(folder) for folder in sorted(workspace.root.glob("shards/*"))}
+    return {folder: settings for folder, settings in found.items() if settings is not None}
 
 
 def differences(held: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
