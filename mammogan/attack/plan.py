@@ -3,6 +3,8 @@ planned and submitted where only the job's machine has what it takes to attack."
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mammogan.attack.config import GenerateConfig
 from mammogan.attack.domain_check import check_domain
 from mammogan.attack.insertion_choice import InsertionChoice
@@ -111,6 +113,19 @@ def _find_generator(
 ) -> CheckpointFacts:
     """Find the generator of a direction, without reading it unless its file was named. Raise MissingInput if there is
     none."""
+    path = find_checkpoint(models, resolution, direction, which)
+    arch = {"study": GENERATOR, "lesion": LESION_GENERATORS[direction is Direction.INSERT]}[models.objective]
+    found = CheckpointFacts(path, digest(path), shards_sha256=run_of(path).shards_sha256, arch=arch)
+    if which in ("best", "newest"):
+        return found
+    from mammogan.attack.generator_check import read_checked  # any file may be named
+
+    return read_checked(found, direction, named=True)
+
+
+def find_checkpoint(models: Workspace, resolution: Resolution, direction: Direction, which: str) -> Path:
+    """Return the checkpoint of a direction's generator: its best or newest, or the one that is named. Raise
+    MissingInput, naming the command to run, if there is none."""
     run = models.gan_run(resolution, direction)
     path = choose_checkpoint(run, which)
     if not file_exists(path):
@@ -123,10 +138,4 @@ def _find_generator(
             f"--direction {direction}{objective}\n"
             "or name with --models the workspace whose generators are to be used"
         )
-    arch = {"study": GENERATOR, "lesion": LESION_GENERATORS[direction is Direction.INSERT]}[models.objective]
-    found = CheckpointFacts(path, digest(path), shards_sha256=run_of(path).shards_sha256, arch=arch)
-    if which in ("best", "newest"):
-        return found
-    from mammogan.attack.generator_check import read_checked  # any file may be named
-
-    return read_checked(found, direction, named=True)
+    return path

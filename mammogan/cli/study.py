@@ -36,7 +36,7 @@ from mammogan.study.pipeline import StudyPlan
 from mammogan.study.run_local import run as run_stages
 from mammogan.study.settings import read_sections
 from mammogan.study.stage import Stage, check_writable, done_before, plan_state, tree
-from mammogan.study.stage_jobs import check_trainings, job_of, work_of
+from mammogan.study.stage_jobs import check_stages, job_of, work_of
 from mammogan.workspace import HIGH, LOW, Objective, Resolution, Workspace
 
 
@@ -90,7 +90,7 @@ def execute(options: Options) -> int:
     done = done_before(stages)
     if options.cohort and stages[0].name not in done:  # its first stage makes the shards
         refuse_missing(options.cohort)
-    check_trainings(stages, done, workspace, plan.hashes.of)
+    check_stages(stages, done, workspace, plan.hashes.of)
     say(tree(stages, lambda stage: plan_state(stage, stages, done)))
     if not options.cluster.dry_run:
         check_writable(folder)

@@ -10,7 +10,7 @@ from mammogan.crossvalidation.fold_study import FoldStudy
 from mammogan.io.terminal import say
 from mammogan.study.run_local import run as run_stages
 from mammogan.study.stage import Stage, done_before, plan_state, tree
-from mammogan.study.stage_jobs import check_trainings
+from mammogan.study.stage_jobs import check_stages
 
 
 def run_all(studies: Sequence[FoldStudy], pool: Stage, root: Path, parallel: int) -> int:
@@ -32,7 +32,7 @@ def _run(study: FoldStudy, parallel: int) -> int:
     say(f"\n{study.place}: {study.workspace.root}")
     study.link_shards()
     done = done_before(study.stages)
-    check_trainings(study.stages, done, study.workspace, study.plan.hashes.of)
+    check_stages(study.stages, done, study.workspace, study.plan.hashes.of)
     say(tree(study.stages, lambda stage: plan_state(stage, study.stages, done)))
     return run_stages(study.stages, parallel, study.workspace.root / "study")
 

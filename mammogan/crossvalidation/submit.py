@@ -23,7 +23,7 @@ from mammogan.cluster.slurm.wait import Submitted
 from mammogan.crossvalidation.fold_study import EVALUATION, FoldStudy
 from mammogan.io.terminal import say
 from mammogan.study.stage import Stage, done_before, tree
-from mammogan.study.stage_jobs import check_trainings, job_of, work_of
+from mammogan.study.stage_jobs import check_stages, job_of, work_of
 from mammogan.study.submit import StudyJobs, scripts, submit_stages
 from mammogan.workspace import Workspace
 
@@ -38,7 +38,7 @@ def submit_all(studies: Sequence[FoldStudy], pool: Stage, root: Path) -> list[Su
     were submitted before stay: the same command submits the rest.
     """
     for study in studies:
-        check_trainings(study.stages, done_before(study.stages), study.workspace, study.plan.hashes.of)
+        check_stages(study.stages, done_before(study.stages), study.workspace, study.plan.hashes.of)
     awaited: dict[str, Submitted] = {}
     found: dict[str, StudyJobs] = {}
     for study in studies:
@@ -83,7 +83,7 @@ def show(studies: Sequence[FoldStudy], pool: Stage, root: Path) -> None:
     unfinished = []
     for study in studies:
         done = done_before(study.stages)
-        check_trainings(study.stages, done, study.workspace, study.plan.hashes.of)
+        check_stages(study.stages, done, study.workspace, study.plan.hashes.of)
         once = [stage for stage in study.stages if stage.runs != "make-shards" or study.fold.number not in folds]
         folds.add(study.fold.number)
         of_study = [_with_names(text, study) for text in scripts(once, done, _work_of(study))]

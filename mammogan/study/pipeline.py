@@ -22,12 +22,12 @@ from mammogan.io.options import values_of
 from mammogan.io.own_files import file_exists
 from mammogan.io.structure import Values, keys, merged, structured, unchecked_defaults
 from mammogan.study.commands import StudyCommand
+from mammogan.study.early_refusals import refuse_outside_models
 from mammogan.study.outdated import requested
 from mammogan.study.settings import COMMANDS, of_objective, settings_for
 from mammogan.study.shares import ExpectedShards
 from mammogan.study.stage import Stage, why_again
 from mammogan.study.stage_files import StageFiles, evaluation, shards_files, stages_of_resolution
-from mammogan.training.run.cad_source import cad_source
 from mammogan.workspace import Objective, Resolution, Workspace
 
 FOR_READING: Values = {"split": ["test", "validation", "train"], "allow-train": True, "train-shards": 1}
@@ -66,25 +66,13 @@ class StudyPlan:
             others = [self._without(cad, files) for files in others] if self.cad else [cad, *others]
             stages += [self._of_resolution(files, resolution, expected) for files in others]
         evaluations = self._evaluations([stage for stage in stages if stage.runs == "generate"], expected)
-        self._refuse_unknown(evaluations)
-        return [*stages, *evaluations]
+        stages += evaluations
+        refuse_outside_models(stages, self.workspace, self.resolutions)
+        return stages
 
     def _without(self, cad: StageFiles, files: StageFiles) -> StageFiles:
         """Return a stage that needs the shards alone where it needed the study's own CAD."""
         return dataclasses.replace(files, needs=tuple("shards" if n == cad.name else n for n in files.needs))
-
-    def _refuse_unknown(self, evaluations: Sequence[Stage]) -> None:
-        """Raise UserError at once, not after all trainings, if the CAD of --cad cannot be evaluated by what is known of
-        it."""
-        if not self.cad:
-            return
-        source = cad_source(self.workspace, self.resolutions[0], self.cad)
-        named = [source.name in stage.options.evaluation.origin_unknown for stage in evaluations]
-        if source.trained_on() is None and not all(named):
-            raise UserError(
-                f"--cad {self.cad} is of unknown origin: nothing says what it was trained on. To use it all the same, "
-                f"name it in the file of --config:\n  evaluate: {{origin-unknown: [{source.name}]}}"
-            )
 
     def shards_stage(self) -> Stage:
         """Return the stage that makes the shards of all resolutions."""

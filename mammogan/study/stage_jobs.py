@@ -1,4 +1,4 @@
-"""Turns stages of a study into jobs of a cluster, and checks the settings of its trainings."""
+"""Turns stages of a study into jobs of a cluster, and checks beforehand what they would refuse."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Sequence, Set
 
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.slurm.profile import ClusterConfig, for_one_process
-from mammogan.cluster.tasks import Command, TrainCad
+from mammogan.cluster.tasks import Command, TrainCad, TrainGan
 from mammogan.io.atomic import Digest, sha256
 from mammogan.study.commands import StudyCommand
+from mammogan.study.early_refusals import refuse_mixed_split
 from mammogan.study.shares import share_commands
 from mammogan.study.stage import CompletingTask, Stage, inputs_of
-from mammogan.training.run.preflight import refuse_leaving_gans
+from mammogan.training.run.preflight import check_named_cad, refuse_leaving_gans
 from mammogan.workspace import Workspace
 
 Work = Job | Array
@@ -55,11 +56,13 @@ def work_of(
     return dataclasses.replace(left, name=job.name, folder=job.folder, finish=last), requests
 
 
-def check_trainings(stages: Sequence[Stage], done: set[str], workspace: Workspace, digest: Digest = sha256) -> None:
-    """Raise UserError, before anything runs, if a training would refuse its settings or make other trainings unusable.
+def check_stages(stages: Sequence[Stage], done: set[str], workspace: Workspace, digest: Digest = sha256) -> None:
+    """Raise UserError, before anything runs, if a training would refuse its settings or make other trainings unusable,
+    or if an evaluation would refuse its mammograms.
 
     Every existing run must have been begun with the settings of this study, by the study or manually. A CAD that is not
     ``done`` must not be trained further while GANs exist that were begun against it: they could not resume afterwards.
+    A CAD from outside (--cad) must be one that generators can be trained against.
     """
     for stage in stages:
         job = _training(stage, digest)
@@ -67,6 +70,10 @@ def check_trainings(stages: Sequence[Stage], done: set[str], workspace: Workspac
             job.settings()
         if job and isinstance(job.task, TrainCad) and stage.name not in done:
             refuse_leaving_gans(job.folder, job.task.config, workspace)
+        if job and isinstance(job.task, TrainGan) and job.task.config.cad and stage.name not in done:
+            check_named_cad(job.task.config, workspace)
+        if stage.runs == "evaluate" and stage.name not in done:
+            refuse_mixed_split(stage, workspace)
 
 
 def _training(stage: Stage, digest: Digest = sha256) -> Job | None:

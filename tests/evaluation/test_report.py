@@ -132,6 +132,9 @@ def test_a_split_that_mixes_phantoms_with_patients_is_refused_unless_pooling_is_
     phantom: Path, tmp_path: Path
 ) -> None:
     workspace = mixed(phantom, tmp_path)
+    told = run_script("launch/study.py", "--workspace", workspace.root, "--cluster", "local", "--dry-run")
+    asked = "evaluate-test: the split test mixes"
+    assert told.returncode == 2 and asked in told.stderr and "evaluate: {pool: true}" in told.stderr, told.stderr
     save_all(workspace, SMALL)
     generate(workspace, GenerateConfig(device="cpu"))
     counted = rf"\d+ {PHANTOMS} \(\d+ drawn patients?\)"

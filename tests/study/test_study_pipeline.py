@@ -298,12 +298,16 @@ def test_a_folder_in_the_place_of_the_cohort_is_reported_at_the_start(tmp_path: 
 
 def test_with_a_cad_of_ones_own_no_cad_is_trained_and_its_unknown_origin_is_asked_for_at_once(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    sections: dict[str, object] = {"evaluate": {"origin-unknown": ["my_parts:cad"]}}
+    named = {"origin-unknown": ["my_parts:cad"]}
+    sections: dict[str, object] = {"generate": named, "evaluate": named}
     plan = replace(line(workspace, sections=sections), cad="my_parts:cad", objectives=("study", "lesion"))
     stages = {stage.name: stage for stage in plan.stages()}
     assert "cad-96x96" not in stages and stages["gan-96x96-remove"].needs == ("shards",)
     assert stages["gan-96x96-insert-lesion"].needs == ("shards", "gan-96x96-remove-lesion")
-    told = {name for name, stage in stages.items() if any("my_parts:cad" in word for word in stage.command)}
+    told = {name for name, stage in stages.items() if "--cad=my_parts:cad" in stage.command}
     assert told == set(stages) - {"shards", "generate-96x96"}
-    with pytest.raises(UserError, match=r"unknown origin.*(?s:.*)evaluate: \{origin-unknown: \[my_parts:cad\]\}"):
+    asked = r"  evaluate: \{origin-unknown: \[my_parts:cad\]\}"
+    with pytest.raises(UserError, match=rf"unknown origin.*(?s:.*)--config:\n{asked}"):
         replace(line(workspace), cad="my_parts:cad").stages()
+    with pytest.raises(UserError, match=rf"--config:\n{asked.replace('evaluate', 'generate')}\n{asked}"):
+        replace(line(workspace), cad="my_parts:cad", objectives=("lesion",)).stages()

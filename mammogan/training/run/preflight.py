@@ -115,7 +115,7 @@ def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
     resolution = Resolution.parse(config.resolution)
     check_shards(resolution, workspace)
     if config.cad:
-        _check_named_cad(config, workspace)
+        check_named_cad(config, workspace)
         return
     run = workspace.cad_run(resolution)
     if not file_exists(run / "done.json"):
@@ -128,7 +128,7 @@ def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
     check_own_classes(Run(run).classifier, config.generator)
 
 
-def _check_named_cad(config: GanConfig, workspace: Workspace) -> None:
+def check_named_cad(config: GanConfig, workspace: Workspace) -> None:
     """Raise UserError if the CAD of --cad cannot be trained against, or is known to read no better than chance."""
     source = cad_source(workspace, Resolution.parse(config.resolution), config.cad)
     if source.run is not None:
