@@ -24,9 +24,10 @@ from mammogan.cluster.job import Array, Job
 from mammogan.cluster.launch import launch_array, on_requested_device
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Call
-from mammogan.evaluation.score_plan import ScoreTask, scorings, settings_of_report, withdraw_report
+from mammogan.evaluation.score_plan import FILES, ScoreTask, scorings, settings_of_report, withdraw_report
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.options import Flat, Grouped, Internal, run
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record
 from mammogan.io.terminal import say
 from mammogan.study.outdated import first_of, other_options
@@ -79,7 +80,10 @@ def outdated(options: Options, digest: Digest) -> str:
     workspace, config, tasks = plans(options, digest)
     if reasons := [f"{task.title}: {why}" for task in tasks if (why := task.outdated())]:
         return first_of(reasons)
-    done = read_record(report_folder(workspace, config.split) / "done.json")
+    folder = report_folder(workspace, config.split)
+    done = read_record(folder / "done.json")
+    if lost := [name for name in done.get("files", FILES) if not file_exists(folder / name)]:
+        return f"{', '.join(lost)} of the report not there"
     return other_options(done.get("settings", {}), settings_of_report(config))
 
 

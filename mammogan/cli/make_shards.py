@@ -44,13 +44,13 @@ from mammogan.data.conversion.additions import added_to
 from mammogan.data.conversion.fold_of_shards import other_fold
 from mammogan.data.conversion.plan import division, folders_of, of_cohort, pseudonymous
 from mammogan.data.conversion.shard_settings import COHORT, differences, held_settings, settings_of
-from mammogan.data.shards.index import ADDITIONS
+from mammogan.data.shards.index import ADDITIONS, INDEX, ShardIndex
 from mammogan.errors import SOME_LEFT_OUT
 from mammogan.io.atomic import Digest
 from mammogan.io.options import run
 from mammogan.io.own_files import file_exists
 from mammogan.io.shell import shell_word
-from mammogan.study.outdated import other_options
+from mammogan.study.outdated import first_of, other_options
 from mammogan.workspace import Resolution, Workspace
 
 
@@ -118,7 +118,13 @@ def outdated(options: Options, digest: Digest) -> str:
     """Return why existing shards are not those that are requested; empty when they are, and when they cannot be
     compared: without the table, or if they do not say how they were made."""
     workspace = Workspace(options.workspace)
-    held = [held_settings(workspace.shards(Resolution.parse(size))) for size in options.resolution]
+    folders = [workspace.shards(Resolution.parse(size)) for size in options.resolution]
+    damaged = [name for folder in folders if file_exists(folder / INDEX) for name in ShardIndex.load(folder).damaged()]
+    if damaged:
+        return first_of([f"{name} is gone or cut short" for name in damaged])
+    if not file_exists(workspace.cohort):
+        return f"{workspace.cohort.name} is gone"
+    held = [held_settings(folder) for folder in folders]
     found = [settings for settings in held if settings is not None]
     salt = options.salt_file or workspace.salt
     if not (options.cohort.is_file() and file_exists(salt) and found):

@@ -44,12 +44,14 @@ def report(workspace: Workspace, config: EvaluateConfig) -> Path:
     """
     folder = report_folder(workspace, config.split)
     withdraw_report(workspace, config.split)
-    results = measure_all(scorings(workspace, config))
-    write_report(folder, results, config)
+    measured = scorings(workspace, config)
+    results = measure_all(measured)
+    files = write_report(folder, results, config)
     sizes = list(dict.fromkeys(str(r.resolution) for r in results))
     settings = settings_of_report(config)
-    done = {"resolutions": sizes, "columns": [r.name for r in results], "settings": settings, "made_by": made_by()}
-    write_json(folder / "done.json", done)
+    done = {"resolutions": sizes, "columns": [r.name for r in results], "settings": settings, "files": files}
+    cads = {r.name: {"name": s.cad.name, "sha256": s.cad_sha256} for r, s in zip(results, measured, strict=True)}
+    write_json(folder / "done.json", done | {"cads": cads, "made_by": made_by()})
     say(f"report: {folder / 'index.html'}")
     return folder / "index.html"
 

@@ -33,6 +33,8 @@ def other_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def training_outdated(run: Run, config: CadConfig | GanConfig, inputs: dict[str, str]) -> str:
     """Return why a finished training is not the one that is requested, with these inputs as they are now."""
+    if lost := run.lost_result:
+        return f"{lost} is gone"
     if reason := other_options(*run.lengths(config)):
         return reason
     return "; ".join(run.changes(config, run.recorded(inputs)))

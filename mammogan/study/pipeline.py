@@ -200,12 +200,13 @@ class StudyPlan:
         options: Any = structured(unchecked_defaults(command.options, None), values, files.kind)
         if "cluster" in keys(command.options):
             options = dataclasses.replace(options, cluster=self._here(cluster))
+        outdated = partial(_outdated, command, options, self.hashes.of)
         return Stage(
             name=files.name,
             command=command.words(options),
             needs=files.needs,
             makes=makes,
-            outdated=_once_until_made_again(partial(_outdated, command, options, self.hashes.of), makes),
+            outdated=_once_until_changed(outdated, (*makes, self.workspace.cohort)),
             gpus=int(files.kind in ("generate", "evaluate")),
             cluster=cluster,
             options=options,
@@ -239,11 +240,11 @@ def _outdated(command: StudyCommand, options: Any, digest: Digest) -> str:
         return str(error).splitlines()[0]
 
 
-def _once_until_made_again(outdated: Callable[[], str], makes: Sequence[Path]) -> Callable[[], str]:
-    """Return the same function, which works again only after one of the files that the stage makes has changed."""
+def _once_until_changed(outdated: Callable[[], str], files: Sequence[Path]) -> Callable[[], str]:
+    """Return the same function, which works again only after one of these files, made by stages, has changed."""
 
     @cache
     def known(versions: tuple[tuple[int, ...], ...]) -> str:
         return outdated()
 
-    return lambda: known(tuple(map(file_version, makes)))
+    return lambda: known(tuple(map(file_version, files)))

@@ -56,7 +56,7 @@ def train(config: GanConfig, workspace: Workspace) -> None:
         remover = choose_checkpoint(workspace.gan_run(resolution, Direction.REMOVE))
         inputs |= {"remover_sha256": sha256(remover)}
         changed = run.changes(config, inputs)
-        if file_exists(run.done) and not changed:
+        if file_exists(run.done) and not changed and not run.lost_result:
             say(f"{run.path.name}: made before, nothing to do.")
         elif ranks.first:
             if changed:

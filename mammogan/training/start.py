@@ -56,6 +56,7 @@ def joined_for(
         for change in run.changed_sources(inputs) if ranks.first else ():
             say(f"{run.path.name}: {change}")
         if ranks.any(run.is_finished(config)):
+            run.refuse_lost_result()
             say(f"{run.path.name}: trained before, nothing to do.")
             yield None
         else:

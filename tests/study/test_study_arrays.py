@@ -232,6 +232,14 @@ def test_shards_say_themselves_with_which_options_they_were_made(
     assert states(trained, None, shards={"fit": "crop"})["shards"] == "done", "without a table they are used"
     table.rename(moved := table.with_name("moved.csv"))
     assert states(trained, moved)["shards"] == "done"
+    lost = trained.shards(SMALL) / "train-negative-000000.tar"
+    kept = lost.read_bytes()
+    lost.unlink()
+    assert states(trained, moved)["shards"] == "to run: train-negative-000000.tar is gone or cut short"
+    lost.write_bytes(kept)
+    trained.cohort.rename(trained.root / "kept.csv")
+    assert states(trained, moved)["shards"] == "to run: cohort.csv is gone"
+    (trained.root / "kept.csv").rename(trained.cohort)
     moved.write_text("\n".join(moved.read_text().splitlines()[:-1]) + "\n")
     assert states(trained, moved)["shards"].startswith("to run: the table is another: ")
 
@@ -258,6 +266,11 @@ def test_a_report_says_itself_with_which_options_it_was_made(trained: Workspace)
     evaluate(trained, EvaluateConfig(device="cpu", bootstrap=100, threshold=0.4))
     requested = {"bootstrap": 100, "threshold": 0.4}
     assert states(trained, evaluate=requested)["evaluate-test"] == "done", "by hand"
+    for name in ("predictions.csv", "shift.png"):
+        (trained.report / name).rename(trained.root / name)
+        gone = f"to run: {name} of the report not there"
+        assert states(trained, evaluate=requested)["evaluate-test"] == gone
+        (trained.root / name).rename(trained.report / name)
     differs = "to run: requested with other options: --threshold 0.5 in place of 0.4, --bootstrap 2000 in place of 100"
     assert states(trained)["evaluate-test"] == differs
     own = trained.report / "done.json"

@@ -96,5 +96,15 @@ def test_a_removed_result_is_made_again_and_nothing_else(line: tuple[list[str], 
     assert (work / "runs/cad-96x96/checkpoints/newest.pt").stat().st_mtime_ns == trained
 
 
+@pytest.mark.parametrize("name", ["report/predictions.csv", "shards/96x96/test-negative-000000.tar", "cohort.csv"])
+def test_any_file_of_a_stage_that_is_gone_is_made_again(line: tuple[list[str], Path, str], name: str) -> None:
+    command, work, _ = line
+    before = (work / name).read_bytes()
+    (work / name).unlink()
+    told = checked(*command)
+    assert (work / name).read_bytes() == before and "to run: " in told
+    assert "to run" not in checked(*command)
+
+
 def test_check_shards_finds_nothing_to_complain_about(line: tuple[list[str], Path, str]) -> None:
     assert run_script("shards/check_shards.py", "--workspace", line[1]).returncode == 0

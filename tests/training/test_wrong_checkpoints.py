@@ -15,16 +15,21 @@ from conftest import SMALL
 from generators import save_cad, save_gnet
 from PIL import Image
 from training_states import run_of
-from trainings import CAD
+from trainings import CAD, LESION
 
 import mammogan
 from mammogan.attack.insertion_choice import NO_CHOICE
 from mammogan.attack.methods import load_attack
+from mammogan.cli.train_cad import check_settings as check_stage
+from mammogan.cli.train_gan import check_settings
 from mammogan.errors import UserError
 from mammogan.io.temporary import this_host
+from mammogan.study.outdated import training_outdated
 from mammogan.training.cad import train_cad
+from mammogan.training.gan import train_gan
 from mammogan.training.run.checkpoint import load, save
 from mammogan.training.run.checkpoint_kind import PARTS, check_kind
+from mammogan.training.run.preflight import as_learned
 from mammogan.training.run.reporter import Reporter
 from mammogan.training.run.run_folder import Run
 from mammogan.training.run.trained_networks import read_generator
@@ -182,6 +187,40 @@ def test_an_earlier_checkpoint_of_a_finished_training_is_refused_in_the_place_of
     save_cad(saved, SMALL, seed=1)
     with pytest.raises(UserError, match=r"best\.pt is not the one that its training ended with"):
         mammogan.load_cad(cad.path)
+
+
+def test_no_other_checkpoint_takes_the_place_of_a_result_that_is_gone(workspace: Workspace) -> None:
+    train_cad(CAD, workspace)
+    run = run_of("cad", workspace)
+    kept = run.best.rename(run.path / "kept.pt")
+    gone = r"best.pt, the result of this finished training, is gone\. Bring it back from a copy, or remove the folder"
+    for use in (
+        lambda: mammogan.load_cad(run.path),
+        lambda: train_cad(CAD, workspace),
+        lambda: check_stage(run.path, as_learned(CAD)),
+    ):
+        with pytest.raises(UserError, match=gone):
+            use()
+    assert training_outdated(run, as_learned(CAD), {}) == "best.pt is gone"
+    assert mammogan.load_cad(run.path, which="newest").training is False, "asked for by name"
+    kept.rename(run.best)
+    run.newest.unlink()
+    assert training_outdated(run, as_learned(CAD), {}) == "", "it is needed no more"
+    train_cad(CAD, workspace)
+
+
+def test_a_bank_of_lesions_that_is_gone_is_made_again(workspace: Workspace) -> None:
+    lesion = workspace.of("lesion")
+    train_cad(CAD, workspace)
+    train_gan(LESION, Direction.REMOVE, lesion)
+    train_gan(LESION, Direction.INSERT, lesion)
+    run = Run(lesion.gan_run(SMALL, Direction.INSERT))
+    made = load(run.newest)
+    run.newest.unlink()
+    assert training_outdated(run, LESION, {}) == "newest.pt is gone"
+    check_settings(run.path, LESION)
+    train_gan(LESION, Direction.INSERT, lesion)
+    assert len(load(run.newest)["lesions"]) == len(made["lesions"])
 
 
 def test_pictures_of_a_training_say_in_words_and_in_the_file_that_they_are_synthetic(tmp_path: Path) -> None:

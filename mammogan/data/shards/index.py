@@ -143,6 +143,10 @@ class ShardIndex:
         """List the shards of one split, in the cohort's order within each label."""
         return [shard for shard in self.shards if shard.split == split]
 
+    def damaged(self) -> list[str]:
+        """List the shards whose file is missing or has another size."""
+        return [shard.name for shard in self.shards if not _is_whole(self.folder / shard.name, shard.bytes)]
+
     def shard(self, name: str) -> IndexedShard | None:
         """Return the shard with this file name; None if there is none."""
         return next((shard for shard in self.shards if shard.name == name), None)
@@ -201,6 +205,10 @@ def _additions(path: Path, values: Any) -> tuple[Addition, ...]:
     except Misfit as error:
         raise DamagedRecord(path, str(error), REMEDY) from None
     return tuple(_known(Addition, {**value, "shards": tuple(value["shards"])}) for value in values)
+
+
+def _is_whole(tar: Path, size: int) -> bool:
+    return file_exists(tar) and tar.stat().st_size == size
 
 
 def fingerprint(shards: Iterable[tuple[str, str]]) -> str:

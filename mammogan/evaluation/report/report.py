@@ -15,6 +15,7 @@ from mammogan.evaluation.report.sections import Pictures, banners, caption_note
 from mammogan.evaluation.report.tables import write_table_csv, write_table_json, write_table_markdown
 from mammogan.evaluation.report.triplets import draw_triplets, draw_twins
 from mammogan.evaluation.result import Result
+from mammogan.evaluation.score_plan import FILES
 from mammogan.io.provenance import made_by
 from mammogan.workspace import Direction
 
@@ -22,18 +23,20 @@ TRIPLETS, TWINS = "triplets", "twins"
 """Prefixes of the example pictures, which not every report has."""
 
 
-def write_report(folder: Path, results: Sequence[Result], config: EvaluateConfig) -> None:
-    """Write every file of the report, and delete example pictures of an earlier report that this one does not have."""
-    facts = settings_and_versions(config)
-    write_predictions(folder / "predictions.csv", [p for result in results for p in result.predictions])
-    write_table_json(folder / "table1.json", results, facts)
-    write_table_csv(folder / "table1.csv", results)
-    write_table_markdown(folder / "table1.md", results, banners(results, facts))
+def write_report(folder: Path, results: Sequence[Result], config: EvaluateConfig) -> list[str]:
+    """Write every file of the report, delete example pictures of an earlier report that this one does not have, and
+    return the names of the files."""
+    facts, (predictions, table_json, table_csv, table_md, page) = settings_and_versions(config), FILES
+    write_predictions(folder / predictions, [p for result in results for p in result.predictions])
+    write_table_json(folder / table_json, results, facts)
+    write_table_csv(folder / table_csv, results)
+    write_table_markdown(folder / table_md, results, banners(results, facts))
     pictures = draw(folder, results, config.threshold)
-    write_page(folder / "index.html", results, pictures, facts)
+    write_page(folder / page, results, pictures, facts)
     for path in [*folder.glob(f"{TRIPLETS}-*.png"), *folder.glob(f"{TWINS}-*.png")]:
         if path.name not in pictures.names():
             path.unlink()
+    return [*FILES, *pictures.names()]
 
 
 INTERVALS = {

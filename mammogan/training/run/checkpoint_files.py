@@ -67,11 +67,14 @@ def trained_on(checkpoint: Path, state: dict[str, Any] | None = None) -> str | N
 def choose_checkpoint(run: Path, which: str = "best") -> Path:
     """Return the path of 'best', 'newest', or of the checkpoint that ``which`` names.
 
-    A run without a best one, for example because its critic was always dead, gives its newest.
+    A run without a best one, for example because its critic was always dead, gives its newest. Raises UserError if a
+    finished run had a best one and that is gone.
     """
     found = Run(run)
     if which in ("best", "newest") and file_exists(found.exported):
         return found.exported
+    if which == "best" and not file_exists(found.best):
+        found.refuse_lost_result()
     newest = found.previous if file_exists(found.previous) and not file_exists(found.newest) else found.newest
     named = {"best": found.best if file_exists(found.best) else newest, "newest": newest}
     return named.get(which, Path(which))

@@ -87,9 +87,12 @@ def named_weights(config: CadConfig | GanConfig, digest: Digest = sha256) -> dic
 
 
 def refuse_other_settings(run: Path, config: CadConfig | GanConfig, digest: Digest = sha256) -> None:
-    """Raise UserError when the run was begun with settings that lead to a different result than ``config``."""
+    """Raise UserError when the run was begun with settings that lead to a different result than ``config``, or when it
+    is finished and its result is gone."""
     if file_exists(run / "config.yaml"):
         Run(run).check(config, named_weights(config, digest))
+        if Run(run).is_finished(config):
+            Run(run).refuse_lost_result()
 
 
 def refuse_leaving_gans(cad: Path, config: CadConfig, workspace: Workspace) -> None:
@@ -172,8 +175,7 @@ def check_shards(resolution: Resolution, workspace: Workspace) -> None:
             "expect the full range of brightness. Make shards with --voi header, or linear_bits, in another --workspace"
         )
     check_classes(resolution, index.counts)
-    damaged = [shard.name for shard in index.shards if not _is_whole(folder / shard.name, shard.bytes)]
-    if damaged:
+    if damaged := index.damaged():
         raise UserError(
             f"{len(damaged)} of the shards at {resolution} are missing or cut short, {damaged[0]} the first; run\n"
             f"  mammogan check-shards --workspace {shell_word(workspace.root)} --resolution {resolution}\n"
@@ -193,10 +195,6 @@ def refuse_grown(run: Run, shards: ShardIndex) -> None:
             "rename the folder of the run and repeat the command, which begins anew, or add --start-from with the new "
             "name, which begins with its weights"
         )
-
-
-def _is_whole(tar: Path, size: int) -> bool:
-    return file_exists(tar) and tar.stat().st_size == size
 
 
 def check_classes(resolution: Resolution, counts: dict[str, dict[str, int]]) -> None:

@@ -221,6 +221,23 @@ class Run:
         kept = [path for path in (self.best, self.newest, self.identity) if file_exists(path)]
         write_record(self.done, {**facts, CHECKPOINTS: {path.name: sha256(path) for path in kept}})
 
+    @property
+    def lost_result(self) -> str:
+        """Name of the checkpoint that is this finished run's result, the best one or else the newest, if that is gone;
+        empty if it is there, and for runs of earlier versions, which do not say which one it was."""
+        recorded = self.facts.get(CHECKPOINTS, {})
+        result = self.best if self.best.name in recorded else self.newest
+        return result.name if result.name in recorded and not file_exists(result) else ""
+
+    def refuse_lost_result(self) -> None:
+        """Raise UserError if the result of this finished run is gone: any other checkpoint is another network. A lesion
+        bank is never refused: it is made again."""
+        if self.lost_result and not _is_bank(self._record()):
+            raise UserError(
+                f"{self.path}: checkpoints/{self.lost_result}, the result of this finished training, is gone. Bring it "
+                "back from a copy, or remove the folder to train again"
+            )
+
     def check_result(self, checkpoint: Path, found: str = "") -> None:
         """Raise UserError if a checkpoint of this finished run is not the one that it ended with, such as an earlier
         one in its place. ``found`` is its sha256, if that is known.
