@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mammogan.crossvalidation.fold_study import FoldStudy
 from mammogan.io.terminal import say
+from mammogan.study.given_cad import record_given_cad
 from mammogan.study.run_local import run as run_stages
 from mammogan.study.stage import Stage, done_before, plan_state, tree
 from mammogan.study.stage_jobs import check_stages
@@ -31,6 +32,7 @@ def run_all(studies: Sequence[FoldStudy], pool: Stage, root: Path, parallel: int
 def _run(study: FoldStudy, parallel: int) -> int:
     say(f"\n{study.place}: {study.workspace.root}")
     study.link_shards()
+    record_given_cad(study.workspace, study.plan.cad)
     done = done_before(study.stages)
     check_stages(study.stages, done, study.workspace, study.plan.hashes.of)
     say(tree(study.stages, lambda stage: plan_state(stage, study.stages, done)))

@@ -22,6 +22,7 @@ from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.slurm.wait import Submitted
 from mammogan.crossvalidation.fold_study import EVALUATION, FoldStudy
 from mammogan.io.terminal import say
+from mammogan.study.given_cad import record_given_cad
 from mammogan.study.stage import Stage, done_before, tree
 from mammogan.study.stage_jobs import check_stages, job_of, work_of
 from mammogan.study.submit import StudyJobs, scripts, submit_stages
@@ -43,6 +44,7 @@ def submit_all(studies: Sequence[FoldStudy], pool: Stage, root: Path) -> list[Su
     found: dict[str, StudyJobs] = {}
     for study in studies:
         study.link_shards()
+        record_given_cad(study.workspace, study.plan.cad)
         # Only now, since the shards of the fold may have been submitted, or made, for an earlier seed.
         done = done_before(study.stages)
         jobs = {stage.name: job_of(stage, study.stages, study.workspace)[0] for stage in study.stages}

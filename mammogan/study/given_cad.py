@@ -11,6 +11,8 @@ from mammogan.io.records import read_record, write_record
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import OBJECTIVES, Direction, Resolution, Workspace
 
+REMEDY = "It says where the CAD comes from. Repeat the same mammogan study command, which writes it again"
+
 
 def record_given_cad(workspace: Workspace, cad: str) -> None:
     """Record the --cad of a study that begins; empty: its CAD is trained by itself."""
@@ -22,16 +24,15 @@ def record_given_cad(workspace: Workspace, cad: str) -> None:
 
 def given_cad(workspace: Workspace, resolution: Resolution) -> str:
     """Return where the CAD of a resolution was given from, as --cad: to its generators' trainings, or to the study;
-    empty if it was not. Records that cannot be read are passed over."""
+    empty if it was not. Settings of trainings that cannot be read are passed over. Raise UserError if none of them says
+    it and the study's record is damaged."""
     runs = [workspace.of(o).gan_run(resolution, direction) for o in OBJECTIVES for direction in Direction]
     for run in runs:
         with suppress(UserError, OSError):
             if (run / "config.yaml").is_file():
                 return str(Run(run).settings.get("cad") or "")
-    with suppress(UserError, OSError):
-        if file_exists(_record(workspace)):
-            return str(read_record(_record(workspace), {"cad": str})["cad"])
-    return ""
+    record = _record(workspace)
+    return str(read_record(record, {"cad": str}, REMEDY)["cad"]) if file_exists(record) else ""
 
 
 def _record(workspace: Workspace) -> Path:

@@ -39,6 +39,8 @@ class StageFiles:
     """The split of an evaluation; for mammogan generate, the first split."""
     given: str = ""
     """Of a CAD that was given from outside, and is not trained here: where it is, as --cad says it."""
+    damage: str = ""
+    """Of a CAD that is not trained here: why it cannot be said whether it was given from outside."""
 
     @property
     def complete(self) -> Path:
@@ -94,6 +96,17 @@ def shards_files(workspace: Workspace, resolution: Resolution) -> StageFiles:
         log=_log(workspace, "shards"),
         resolution=resolution,
         marks=(folder / ".done",),
+    )
+
+
+def shards_of_study(workspace: Workspace) -> StageFiles:
+    """Return the stage that makes the shards of all resolutions, of a study that has none at any resolution yet."""
+    return StageFiles(
+        name="shards",
+        kind="shards",
+        folder=workspace.root / "shards",
+        records=(workspace.root / "study" / "shards",),
+        log=_log(workspace, "shards"),
     )
 
 

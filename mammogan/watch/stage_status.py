@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from mammogan.cluster.slurm.queue import CANCELLED, ENDED_WELL, JobState
-from mammogan.cluster.slurm.submission_record import Submission
+from mammogan.cluster.slurm.submission_record import Submission, submission_of
 from mammogan.cluster.usage import read_usage
 from mammogan.errors import UserError
 from mammogan.io.own_files import file_exists
 from mammogan.study.stage_files import StageFiles
+from mammogan.training.run.run_folder import Run
 from mammogan.training.run.status import Status
 from mammogan.watch.log_errors import last_error, written_at
 from mammogan.watch.training_progress import Progress, progress_of
@@ -75,6 +76,8 @@ def status_of(
     """
     if stage.given:
         return StageStatus(stage, "done", f"given: {stage.given}")
+    if stage.damage:
+        return StageStatus(stage, "failed", "FAILED", submission, error=stage.damage)
     try:
         done = file_exists(stage.complete)
     except UserError as error:
@@ -87,9 +90,25 @@ def status_of(
     )
     outcomes = _outcomes(submission, known, silent)
     if submission is None or _runs_beside(seen.progress.status, set(outcomes.values())):
-        return _without_slurm(seen)
-    found = _of_jobs(seen, submission, outcomes, known)
-    return found if found.state == "running" else replace(found, progress=replace(found.progress, status=None))
+        found = _without_slurm(seen)
+    else:
+        found = _of_jobs(seen, submission, outcomes, known)
+        if found.state != "running":
+            found = replace(found, progress=replace(found.progress, status=None))
+    return replace(found, error=found.error or _damage(seen))
+
+
+def _damage(seen: StageStatus) -> str:
+    """Return what is damaged of the records from which nothing could be read: a training's settings, and the jobs that
+    were submitted; empty if nothing is."""
+    try:
+        if seen.stage.trains and seen.progress == Progress():
+            Run(seen.stage.folder).settings  # noqa: B018
+        for folder in seen.stage.records if seen.submission is None else ():
+            submission_of(folder)
+    except (UserError, OSError) as error:
+        return str(error)
+    return ""
 
 
 def _runs_beside(status: Status | None, outcomes: set[Outcome]) -> bool:

@@ -9,14 +9,16 @@ from dataclasses import replace
 from mammogan.errors import UserError
 from mammogan.io.shell import shell_word
 from mammogan.study.given_cad import given_cad
-from mammogan.study.stage_files import StageFiles, evaluation, stages_of_resolution
+from mammogan.study.stage_files import StageFiles, evaluation, shards_of_study, stages_of_resolution
 from mammogan.workspace import OBJECTIVES, SPLITS, Direction, Resolution, Workspace
 
 
 def stages_of(workspace: Workspace) -> list[StageFiles]:
-    """Return all stages of every resolution that has files here, and the evaluations; UserError where there are
-    none."""
-    found = _resolutions(workspace)
+    """Return all stages of every resolution that has files here, and the evaluations; before there are any, the stage
+    that makes the first shards, if it has begun. UserError where nothing has begun."""
+    found, first = _resolutions(workspace), shards_of_study(workspace)
+    if not found and (first.log.exists() or any(folder.exists() for folder in first.records)):
+        return [first]
     if not found:
         there = "it is empty" if workspace.root.is_dir() else "there is no such folder"
         if workspace.root.is_dir() and any(workspace.root.iterdir()):
@@ -37,7 +39,10 @@ def _as_given(stage: StageFiles, workspace: Workspace) -> StageFiles:
     """Return the stage of a CAD that is not trained here with where it comes from; any other as it is."""
     if stage.kind != "cad" or stage.resolution is None or stage.folder.exists():
         return stage
-    return replace(stage, given=given_cad(workspace, stage.resolution))
+    try:
+        return replace(stage, given=given_cad(workspace, stage.resolution))
+    except (UserError, OSError) as error:
+        return replace(stage, damage=str(error))
 
 
 def _resolutions(workspace: Workspace) -> list[Resolution]:
