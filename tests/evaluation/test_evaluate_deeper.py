@@ -12,20 +12,23 @@ from conftest import SMALL, checked
 from deeper import TINY, evaluated_phantoms
 from generators import save_cad, save_gnet
 
+from mammogan.attack.config import EvaluateConfig
 from mammogan.data.blobs.blob_detector import breast_of
 from mammogan.errors import MissingInput, UserError
 from mammogan.evaluation.beyond.attack_sources import mismatched
 from mammogan.evaluation.beyond.attacked import Attacked
-from mammogan.evaluation.beyond.config import DeeperConfig, kept_folder, page_folder
+from mammogan.evaluation.beyond.config import SECTIONS, DeeperConfig, Name, kept_folder, page_folder
 from mammogan.evaluation.beyond.deeper_run import DeeperRun
 from mammogan.evaluation.beyond.evaluate_deeper import evaluate_deeper
 from mammogan.evaluation.beyond.originals import choose_originals
 from mammogan.evaluation.beyond.shares import Calls
+from mammogan.evaluation.evaluate import evaluate
 from mammogan.io.atomic import read_json, sha256
 from mammogan.io.records import write_yaml_record
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 
+AS_BEFORE = EvaluateConfig(bootstrap=100, examples=1, device="cpu", controls=False)
 pytestmark = pytest.mark.usefixtures("coarse_figures")
 
 
@@ -66,6 +69,7 @@ def test_another_cad_makes_its_attacks_and_scores_again(workspace: Workspace) ->
     evaluate_deeper(workspace, attacks)
     before = made_at(workspace)
     save_cad(workspace, SMALL, seed=5)
+    evaluate(workspace, AS_BEFORE)
     evaluate_deeper(workspace, attacks)
     after = made_at(workspace)
     assert before.keys() == after.keys() and all(after[name] != before[name] for name in before)
@@ -84,6 +88,19 @@ def test_a_workspace_whose_cad_is_from_outside_is_evaluated_deeper_with_it(
     other = save_cad(Workspace(tmp_path / "other"), SMALL, seed=5)
     with pytest.raises(MissingInput, match=f"mammogan evaluate --workspace {workspace.root} --cad {other}"):
         evaluate_deeper(workspace, replace(config, cad=str(other), origin_unknown=(other.parent.parent.name,)))
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_cad_that_did_not_score_table_1_is_refused_with_the_names_of_both(
+    workspace: Workspace, tmp_path: Path, section: Name
+) -> None:
+    theirs = save_cad(Workspace(tmp_path / "theirs"), SMALL, seed=5).parent.parent.rename(tmp_path / "their-cad")
+    config = DeeperConfig(images=4, section=(section,), cad=str(theirs), origin_unknown=("their-cad",), device="cpu")
+    ours, other = sha256(Run(workspace.cad_run(SMALL)).best), sha256(Run(theirs).best)
+    told = f"with cad-{SMALL} \\(sha256 {ours[:12]}\\), and this is their-cad \\(sha256 {other[:12]}\\)"
+    with pytest.raises(MissingInput, match=rf"{told}(?s:.*)evaluate --workspace {workspace.root} --cad {theirs}"):
+        evaluate_deeper(workspace, config)
+    assert not kept_folder(workspace, SMALL).exists()
 
 
 def test_operating_points_come_of_scores_that_evaluate_has_made(workspace: Workspace) -> None:

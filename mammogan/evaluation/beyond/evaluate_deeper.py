@@ -11,6 +11,7 @@ from mammogan.data.shards.index import ShardIndex
 from mammogan.evaluation.beyond.config import DeeperConfig, Name, page_folder
 from mammogan.evaluation.beyond.deeper_run import DeeperRun
 from mammogan.evaluation.beyond.page import Facts, write_page
+from mammogan.evaluation.beyond.same_cad import refuse_another_cad
 from mammogan.evaluation.beyond.section import Section
 from mammogan.evaluation.beyond.sections.attacks import measure_attacks
 from mammogan.evaluation.beyond.sections.detection import measure_detection
@@ -39,9 +40,11 @@ def evaluate_deeper(workspace: Workspace, config: DeeperConfig) -> Path:
     """Measure all wanted sections, write the page and evaluation.json, and return the page.
 
     With ``export_for_scoring`` only the images are made and exported, and the folder is returned. Raise MissingInput,
-    naming the command to run, if adversarial mammograms, their scores or a CAD are missing.
+    naming the command to run, if adversarial mammograms, their scores or a CAD are missing, or if mammogan evaluate has
+    scored with another CAD.
     """
     run = DeeperRun.of(workspace, config)
+    refuse_another_cad(run.views, run.resolution, run.source, config.models, config.cad)
     if config.export_for_scoring:
         key = key_file(workspace, run.resolution)
         export_for_scoring(config.export_for_scoring, key, run.image_sets(), config.export_format)
