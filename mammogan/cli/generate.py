@@ -22,13 +22,16 @@ from typing import NoReturn
 from mammogan.attack.config import DicomConfig, GenerateConfig
 from mammogan.attack.dicom.dicom_task import DicomTask, make_keys, plan_dicom
 from mammogan.attack.plan import plan_shards, resolutions
+from mammogan.attack.plan_to_submit import plan_to_submit
 from mammogan.attack.shard_task import ShardTask
+from mammogan.cluster.backend import choose
 from mammogan.cluster.job import Array, Job
 from mammogan.cluster.launch import launch_array, on_requested_device
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Call, Series
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.options import Flat, Grouped, Internal, run
+from mammogan.io.own_files import file_exists
 from mammogan.io.terminal import say
 from mammogan.study.outdated import first_of
 from mammogan.study.shares import share_of, work_through
@@ -53,9 +56,7 @@ class Options:
 
 def execute(options: Options) -> int:
     """Make the missing adversarial shards and their index, here or as SLURM jobs."""
-    from mammogan.attack.generate import plan
-
-    planned = plans(options, plan)
+    planned = plans(options, planner(options))
     if not options.cluster.dry_run:
         make_keys([file for _, _, files in planned for file in files])
     if options.share:
@@ -78,6 +79,16 @@ def execute(options: Options) -> int:
     return 0
 
 
+def planner(options: Options) -> Callable[[Workspace, Resolution, GenerateConfig], list[ShardTask]]:
+    """Return the function that plans the shards of a resolution. Where jobs are submitted, whole checkpoints are not
+    read: their tasks do that."""
+    if not options.share and choose(options.cluster).name == "slurm":
+        return plan_to_submit
+    from mammogan.attack.generate import plan
+
+    return plan
+
+
 def outdated(options: Options, digest: Digest) -> str:
     """Return why adversarial mammograms have to be made (again); empty when all are current and listed."""
     reasons = []
@@ -85,6 +96,8 @@ def outdated(options: Options, digest: Digest) -> str:
         reasons += [f"{task.name}: {why}" for task in tasks if (why := task.outdated())]
         written = [file for file in files if file.outdated()]
         reasons += [f"{file.shard.name}: not written as DICOM" for file in written if not file.shard.outdated()]
+        lists = dict.fromkeys(file.folder.complete for file in files)
+        reasons += [f"{path.name} of the DICOM files not there" for path in lists if not file_exists(path)]
     return first_of(reasons)
 
 

@@ -10,26 +10,27 @@ from pathlib import Path
 
 import pytest
 from clusters import leave_clusters, programs
-from conftest import SMALL
+from conftest import SMALL, run_script
 from dicoms import write_cohort
 from test_study_arrays import trained, trained_once  # noqa: F401
 
+from mammogan.data.shards.index import ShardIndex
 from mammogan.io import hashes
 from mammogan.io.atomic import write_json
 from mammogan.io.hashes import Hashes
+from mammogan.io.records import write_yaml_record
 from mammogan.workspace import Direction, Workspace
 
 PROGRAM = """
-import json, resource, sys
+import importlib, json, resource, sys
 from pathlib import Path
-from mammogan.cli import study
 import tyro
 
 calls, parser = [], tyro.cli
 tyro.cli = lambda *words, **named: calls.append(1) or parser(*words, **named)
-out, sys.argv = sys.argv[1], ["study", *sys.argv[2:]]
+out, sys.argv = sys.argv[1], sys.argv[2:]
 try:
-    study.main()
+    importlib.import_module(f"mammogan.cli.{sys.argv[0]}").main()
 except SystemExit as ended:
     code = ended.code
 used = resource.getrusage(resource.RUSAGE_SELF)
@@ -47,11 +48,15 @@ def outside_any_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     leave_clusters(monkeypatch)
 
 
-def study(folder: Path, *words: str | Path) -> tuple[dict[str, float], set[str], str]:
-    """Run mammogan study in a process; what it took, the installed packages that it imported, and its output."""
+def study(folder: Path, *words: str | Path, command: str = "study") -> tuple[dict[str, float], set[str], str]:
+    """Run mammogan study, or another command, in a process; what it took, the installed packages that it imported, and
+    its output."""
     out = folder / "report.json"
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM, out, *words], capture_output=True, text=True, env=os.environ | {"COLUMNS": "80"}
+        [sys.executable, "-c", PROGRAM, out, command, *words],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "80"},
     )
     assert ended.returncode == 0, ended.stderr
     report = json.loads(out.read_text())
@@ -91,6 +96,31 @@ def test_a_submission_of_every_kind_of_stage_imports_nothing_heavy(
         record.unlink()
     _, imported, shown = study(tmp_path, *words)
     assert imported <= ALLOWED and f"submitted 2 tasks of generate-{SMALL}" in shown, "those that are missing"
+
+
+@pytest.mark.parametrize("objective", ["study", "lesion"])
+def test_generators_are_not_read_where_their_jobs_are_submitted_manually(
+    trained: Workspace,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    objective: str,
+) -> None:
+    number = f"/bin/echo x >> {tmp_path}/ids; echo Submitted batch job $(/usr/bin/wc -l < {tmp_path}/ids)"
+    sbatch = f'[ "$1" = --version ] || {{ {number}; }}'
+    programs(tmp_path / "bin", monkeypatch, srun="exit 0", sbatch=sbatch, sinfo="exit 0", squeue="exit 0")
+    fingerprint = ShardIndex.load(trained.shards(SMALL)).fingerprint
+    runs = [trained.of(objective).gan_run(SMALL, direction) for direction in Direction]
+    for run in (trained.cad_run(SMALL), *runs):
+        if not run.exists():
+            (run / "checkpoints").mkdir(parents=True)
+            (run / "checkpoints" / "best.pt").write_text("no checkpoint, which the task would say")
+        write_yaml_record(run / "config.yaml", {"config": {}, "shards_sha256": fingerprint})
+    words = ("--workspace", trained.root, "--objective", objective, "--cluster", "slurm", "--device", "cpu")
+    _, imported, shown = study(tmp_path, *words, command="generate")
+    assert imported <= ALLOWED and "submitted " in shown, shown
+    write_yaml_record(runs[0] / "config.yaml", {"config": {}, "shards_sha256": "0" * 64})
+    told = run_script("launch/generate.py", *words, "--dry-run")
+    assert told.returncode == 2 and "was trained on other mammograms" in told.stderr
 
 
 def test_a_file_is_hashed_once_until_it_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
