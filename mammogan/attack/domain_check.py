@@ -5,14 +5,18 @@ If not, results are still possible, but must be labelled as such.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import UserError
 from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say
 from mammogan.training.run.run_folder import Run
+
+ASKED = ("attacked_cad_sha256", "choosing_cad_sha256")
+"""Names, in what an adversarial shard was made from, of the CAD that was asked while it was made."""
 
 
 def check_domain(
@@ -72,6 +76,19 @@ def notice_of_another_cad(generators: Iterable[Path], cad_sha256: str) -> str:
         f"The generators were trained against another state of this CAD ({', '.join(other)}), which happens when it is "
         "trained further afterwards: the figures show how well they fool a CAD that they did not learn from. Remove "
         "their run folders and train them again for figures of an attack on this one."
+    )
+
+
+def notice_of_another_asked_cad(entries: Iterable[Mapping[str, Any]], cad_sha256: str) -> str:
+    """Return a notice if adversarial shards, given by their entries, were made by asking another CAD: an attack of
+    one's own attacked it, or it chose among the tries of an insertion; otherwise ""."""
+    asked = {str(entry["made_from"].get(name, "")) for entry in entries for name in ASKED}
+    if not (other := sorted(asked - {"", cad_sha256})):
+        return ""
+    return (
+        f"The adversarial mammograms were made by asking another CAD (sha256 {', '.join(one[:12] for one in other)}) "
+        f"than this one ({cad_sha256[:12]}): the figures show how well an attack on that one carries over. Repeat "
+        "mammogan generate with this CAD for figures of an attack on it."
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.attack.config import EvaluateConfig, report_folder
-from mammogan.attack.domain_check import notice_of_another_cad
+from mammogan.attack.domain_check import notice_of_another_asked_cad, notice_of_another_cad
 from mammogan.attack.folder import AdversarialFolder
 from mammogan.data.shards.index import ShardIndex
 from mammogan.evaluation.critics import notice_of_weak_cad, notices_of_dead_critics
@@ -86,7 +86,10 @@ def measure(
     )
     runs = {models.run(made["run"]) for made in made["generators"].values()}
     another = notice_of_another_cad(runs, made["cad_sha256"])
-    notices = [another, *notices_of_dead_critics(models.root / "runs", made["generators"].values())]
+    asked = notice_of_another_asked_cad(
+        AdversarialFolder(workspace, resolution).of_split(config.split), made["cad_sha256"]
+    )
+    notices = [another, asked, *notices_of_dead_critics(models.root / "runs", made["generators"].values())]
     notices += [notice_of_weak_cad(reading_of_run(run) if run else None, result.table), _notice_of_unknown(scoring)]
     if notice := " ".join(filter(None, notices)):
         say(f"note: {result.name}: {notice}")

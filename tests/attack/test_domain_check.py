@@ -11,7 +11,7 @@ import pytest
 import yaml
 from conftest import SMALL, run_script
 from edited import edit_record
-from generators import save_all
+from generators import save_all, save_cad
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
 from mammogan.attack.generate import generate
@@ -141,3 +141,18 @@ def test_weights_of_unknown_origin_are_used_only_by_name_and_the_report_says_so(
         evaluate(ready, replace(EVALUATE, origin_unknown=tuple(names[1:])))
     page = evaluate(ready, replace(EVALUATE, origin_unknown=tuple(names))).read_text()
     assert f"Origin unknown: it is not known what {' and '.join(sorted(names))} saw in training" in page
+
+
+def test_a_report_says_that_an_attack_was_made_against_another_cad_than_the_one_that_scores(
+    ready: Workspace, tmp_path: Path
+) -> None:
+    generate(ready, GenerateConfig(attack="fgsm", device="cpu"))
+    config = replace(EVALUATE, objective=("fgsm",), controls=False)
+    other = save_cad(Workspace(tmp_path / "theirs"), SMALL, seed=5)
+    theirs = replace(config, cad=str(other), origin_unknown=(f"cad-{SMALL}",))
+    ours = sha256(Run(ready.cad_run(SMALL)).best)[:12]
+    for found, told in ((config, False), (theirs, True)):
+        page = evaluate(ready, found)
+        notice = read_json(page.parent / "table1.json")["resolutions"][f"{SMALL}, fgsm"]["notice"]
+        said = f"by asking another CAD (sha256 {ours}) than this one ({sha256(other)[:12]})"
+        assert (said in notice) == told, notice
