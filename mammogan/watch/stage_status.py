@@ -59,7 +59,7 @@ class StageStatus:
     shards: tuple[int, int | None] | None = None
     """Of stages that make shards: the number that is finished, and the number of all if it is known."""
     error: str = ""
-    """The last error in its logs, one line."""
+    """The last error in its logs, one line; else which of its records is damaged."""
     log: Path | None = None
     usage: str = ""
     """On which node its last job ran, and what it used of what was asked for, once it has ended."""

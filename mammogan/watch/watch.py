@@ -73,7 +73,8 @@ def document(view: View) -> dict[str, Any]:
     ``schema`` 2, ``workspace``, ``time`` (ISO 8601, UTC), ``slurm`` (where the states of jobs come from, or why there
     are none) and ``stages``, each with:
 
-    name, kind (shards, cad, gan, generate, evaluate), resolution (HxW), folder
+    name, kind (shards, cad, gan, generate, evaluate), resolution (HxW; null of an evaluation, and of the stage shards
+                of a study that has none at any resolution yet), folder
     state       to do, waiting, running, done, failed, cancelled, stopped (it does not run and can be continued) or
                 unknown (it has jobs, and SLURM does not answer)
     message     the same in SLURM's words, with the reason why a job waits: PENDING (Resources); of a CAD that was given
@@ -87,7 +88,8 @@ def document(view: View) -> dict[str, Any]:
                 identity, gap, validation_fooled, best_fooled, and critic_alive, false when the critic is dead
     images_per_second, seconds_left    of a running training; seconds_left is the maximum
     shards      of a stage that makes shards: done, and all if it is known
-    error       the last error in its logs, one line; of a stage that failed, was cancelled or stopped
+    error       the last error in its logs, one line, of a stage that failed, was cancelled or stopped; or which of its
+                records is damaged
     log         file
     usage       the node, GPU and share of it that its last job has, and what it used once it has ended; null if unknown
     waiting_share    of a running training: the share of its time in which it waits for data
