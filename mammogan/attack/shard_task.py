@@ -8,6 +8,8 @@ from typing import Any
 from mammogan.attack.config import Background
 from mammogan.attack.folder import SETTINGS, AdversarialFolder
 from mammogan.attack.insertion_choice import NO_CHOICE, InsertionChoice
+from mammogan.io.atomic import Digest
+from mammogan.io.hashes import sha256_once
 from mammogan.training.run.checkpoint_files import CheckpointFacts
 from mammogan.workspace import Direction, Resolution, Workspace
 
@@ -51,13 +53,15 @@ class ShardTask:
             **self.choosing.made_from,
         }
 
-    def outdated(self) -> str:
-        """Return why the shard has to be made, or "" if it exists and is current."""
+    def outdated(self, digest: Digest = sha256_once) -> str:
+        """Return why the shard has to be made, or "" if it exists, is current and has the bytes that were written."""
         entry = self.folder.entry(self.name)
         if entry is None:
             return "not made yet"
         if entry["count"] != self.count:
             return f"{entry['count']} of {self.count} adversarial mammograms were made"
+        if digest(self.folder.path / self.name) != entry["sha256"]:
+            return "its file was changed after it was made"
         reasons = {
             "source_shard_sha256": "the real mammograms changed",
             "checkpoint_sha256": "the generator changed",

@@ -93,9 +93,9 @@ def outdated(options: Options, digest: Digest) -> str:
     """Return why adversarial mammograms have to be made (again); empty when all are current and listed."""
     reasons = []
     for _, tasks, files in plans(options, partial(plan_shards, digest=digest)):
-        reasons += [f"{task.name}: {why}" for task in tasks if (why := task.outdated())]
-        written = [file for file in files if file.outdated()]
-        reasons += [f"{file.shard.name}: not written as DICOM" for file in written if not file.shard.outdated()]
+        reasons += [f"{task.name}: {why}" for task in tasks if (why := task.outdated(digest))]
+        written = [file for file in files if file.outdated(digest)]
+        reasons += [f"{file.shard.name}: not written as DICOM" for file in written if not file.shard.outdated(digest)]
         lists = dict.fromkeys(file.folder.complete for file in files)
         reasons += [f"{path.name} of the DICOM files not there" for path in lists if not file_exists(path)]
     return first_of(reasons)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mammogan.errors import UserError
-from mammogan.io.atomic import sha256
+from mammogan.io.atomic import file_version, sha256
 from mammogan.io.records import read_record, write_record
 
 WORTH_KEEPING = 1 << 20
@@ -39,3 +40,13 @@ class Hashes:
             with suppress(OSError):  # the workspace of somebody else can be looked at
                 write_record(self._file, self._known)
         return digest
+
+
+def sha256_once(path: Path) -> str:
+    """Return the sha256 of a file, which this process computes once for as long as the file stays the same."""
+    return _sha256_of_version(path, file_version(path))
+
+
+@cache
+def _sha256_of_version(path: Path, version: tuple[int, ...]) -> str:
+    return sha256(path)

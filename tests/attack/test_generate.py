@@ -107,6 +107,17 @@ def test_a_second_run_writes_nothing(ready: Workspace, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.count("up to date") == 2
 
 
+def test_a_shard_whose_bytes_changed_is_made_again(ready: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    generate(ready, CONFIG)
+    tar = ready.adversarial(SMALL) / "test-insert-000000.tar"
+    made = tar.read_bytes()
+    tar.write_bytes(made[:5000] + bytes(64) + made[5064:])
+    capsys.readouterr()
+    generate(ready, CONFIG)
+    assert tar.read_bytes() == made
+    assert "its file was changed after it was made" in capsys.readouterr().out
+
+
 def test_the_same_generator_gives_the_same_bytes_in_another_workspace_that_signs_with_the_same_key(
     ready: Workspace, tmp_path: Path
 ) -> None:

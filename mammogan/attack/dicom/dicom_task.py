@@ -11,6 +11,8 @@ from mammogan.attack.config import DicomConfig
 from mammogan.attack.dicom.folder import DicomFolder, StudyKey, cohort_of_originals
 from mammogan.attack.shard_task import ShardTask
 from mammogan.errors import UserError
+from mammogan.io.atomic import Digest
+from mammogan.io.hashes import sha256_once
 
 EXPORT = 4
 """Version of the export; increase it when the same adversarial shard gives other files."""
@@ -33,10 +35,10 @@ class DicomTask:
             "study": self.folder.key.id if self.folder.key else "",
         }
 
-    def outdated(self) -> bool:
+    def outdated(self, digest: Digest = sha256_once) -> bool:
         """Return whether the files have to be written."""
         entry = self.folder.entry(self.shard.name)
-        return bool(self.shard.outdated()) or entry is None or entry["made_from"] != self.made_from
+        return bool(self.shard.outdated(digest)) or entry is None or entry["made_from"] != self.made_from
 
 
 def plan_dicom(shards: Sequence[ShardTask], config: DicomConfig) -> list[DicomTask]:
