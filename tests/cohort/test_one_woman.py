@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pydicom
 import pytest
+from archives import cbis_ddsm, cmmd, rsna
 from archives.miniature import Miniature
 from archives.scanning import outcome, rows_of, scanned
 from dicoms import COLUMNS, breast, write_mammogram, write_table
@@ -28,6 +30,13 @@ SPELLINGS = [
     ("1234", "1,234"),
     ("0100", "'0100"),
     ("100", '="0100"'),
+    ("100", "\u202a100\u202c"),
+    ("1234", "1,234.00"),
+    ("1234567", "1.234.567,00"),
+    ("1234", "1\u2019234"),
+    ("A123", "\u0410123"),
+    ("100", "100^^^HOSPITAL"),
+    ("DOE^JANE", "Doe^Jane^^"),
 ]
 
 
@@ -84,6 +93,17 @@ def test_a_scan_refuses_two_spellings_and_reads_decimals_away(tmp_path: Path) ->
         scanned(made.root, tmp_path / "labels.csv", overwrite=True)
 
 
+def test_two_spellings_are_refused_although_one_of_them_is_of_no_used_image(tmp_path: Path) -> None:
+    made = rsna.write(tmp_path / "archive")
+    table = made.root / "train.csv"
+    table.write_text(table.read_text().replace("1,10,1000", "1,010,1000"))
+    for name in ("10000", "10001"):  # the breast with cancer; the other one was negative by itself
+        (made.root / f"train_images/10/{name}.dcm").unlink()
+    table.write_text(table.read_text().replace("1,010,10002", "1,10,10002"))
+    with pytest.raises(UserError, match="1 patient has several spellings in the tables"):
+        scanned(made.root, tmp_path / "labels.csv")
+
+
 def test_a_header_patient_under_two_patients_of_the_table_is_noted_and_a_constant_one_is_not(tmp_path: Path) -> None:
     made, rows = Miniature(tmp_path / "archive"), []
     for number in range(8):
@@ -131,6 +151,40 @@ def test_one_uid_on_all_files_makes_no_copies_and_no_exam(tmp_path: Path) -> Non
     assert {row["study"] for row in rows_of(tmp_path / "labels.csv")} == {""}
     said = "\n".join(report.lines())
     assert said.count("SOPInstanceUID") == 1 and "in several files whose pixels differ, so it says nothing" in said
+
+
+def change(made: Miniature, name: str, **elements: str) -> None:
+    for path in made.root.rglob(name):
+        header = pydicom.dcmread(path)
+        header.update({keyword: value for keyword, value in elements.items() if keyword in header})
+        header.save_as(path)
+
+
+def test_one_series_uid_on_all_films_does_not_make_them_one_film(tmp_path: Path) -> None:
+    made = cbis_ddsm.write(tmp_path / "archive")
+    first = next(made.root.rglob("*full*/*.dcm"))
+    change(made, "*full*/*.dcm", SeriesInstanceUID=pydicom.dcmread(first).SeriesInstanceUID)
+    scanned(made.root, tmp_path / "labels.csv", Selection(allow_film=True))
+    assert outcome(made.root, tmp_path / "labels.csv") == made.expected
+
+
+def test_one_patient_id_on_all_files_does_not_outweigh_their_folders(tmp_path: Path) -> None:
+    made = cmmd.write(tmp_path / "archive")
+    change(made, "*.dcm", PatientID="D1-0001")
+    scanned(made.root, tmp_path / "labels.csv")
+    assert outcome(made.root, tmp_path / "labels.csv") == made.expected
+
+
+def test_one_study_uid_on_the_files_of_few_patients_does_not_make_their_exams_one(tmp_path: Path) -> None:
+    made, rows = Miniature(tmp_path / "archive"), []
+    for number in range(6):
+        name = f"{number // 2}/{number % 2}/a.dcm"
+        made.image(name, "negative", StudyInstanceUID="1.2.3.4")
+        rows.append((name, str(number // 2), "negative"))
+    made.table("mine.csv", ("path", "patient", "label"), rows)
+    scanned(made.root, tmp_path / "labels.csv")
+    assert outcome(made.root, tmp_path / "labels.csv") == made.expected
+    assert {row["study"] for row in rows_of(tmp_path / "labels.csv")} == {"1.2.3.4"}  # they may be one woman
 
 
 def test_a_breast_with_both_labels_in_one_exam_is_noted(tmp_path: Path) -> None:

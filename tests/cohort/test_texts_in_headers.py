@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
+from archives import cbis_ddsm
 from archives.miniature import Miniature, code
 from archives.scanning import outcome, rows_of, scanned
+
+from mammogan.data.archives.selection import Selection
 
 PLAIN = ["ORIGINAL", "PRIMARY"]
 STUDIES = (
@@ -50,7 +54,45 @@ def test_a_text_against_codes_is_a_doubt_and_alone_it_decides(text: str, tmp_pat
     }
 
 
-@pytest.mark.parametrize("view", ["cc", "LCC", "L CC", "L-MLO"])
+@pytest.mark.parametrize("kind", ["1", "1.1"])
+def test_a_plain_image_of_a_computed_or_digital_radiograph_is_coded_too(kind: str, tmp_path: Path) -> None:
+    plain = {"SOPClassUID": f"1.2.840.10008.5.1.4.1.1.{kind}", "ImageType": ["DERIVED", "PRIMARY"]}
+    word, doubts, _ = found(tmp_path, SeriesDescription="L CC CAD", **plain)
+    assert (word, doubts) == ("negative", "text_cad_or_sc")
+
+
+def test_a_view_in_the_users_own_table_outweighs_a_text(tmp_path: Path) -> None:
+    made = Miniature(tmp_path / "archive")
+    made.image("a.dcm", "negative", SeriesDescription="L CC tomo")
+    made.image("b.dcm", "multiframe", SeriesDescription="L CC tomo")
+    made.table(
+        "mine.csv",
+        ("path", "patient", "view", "label"),
+        [("a.dcm", "1", "CC", "negative"), ("b.dcm", "2", "", "negative")],
+    )
+    scanned(made.root, tmp_path / "labels.csv")
+    assert outcome(made.root, tmp_path / "labels.csv") == made.expected
+    assert [row["doubts"] for row in rows_of(tmp_path / "labels.csv")] == ["text_multiframe"]
+
+
+@pytest.mark.parametrize("text", ["MAMMO AT MOBILE UNIT 2", "Screening Dr. Tan"])
+def test_a_text_that_names_the_view_outweighs_one_that_names_the_study(text: str, tmp_path: Path) -> None:
+    word, doubts, _ = found(tmp_path, SeriesDescription=text, ProtocolName="L CC", without=["ViewPosition"])
+    assert (word, doubts) == ("negative", "view_disagrees")
+
+
+@pytest.mark.parametrize("text", ["full mammogram images, not cropped", "Detroit"])
+def test_a_film_is_no_part_of_one_because_a_text_has_the_letters_of_a_word(text: str, tmp_path: Path) -> None:
+    made, asked = cbis_ddsm.write(tmp_path / "archive"), Selection(allow_film=True)
+    for path in made.root.rglob("*full*/*.dcm"):
+        header = pydicom.dcmread(path)
+        header.SeriesDescription = text
+        header.save_as(path)
+    scanned(made.root, tmp_path / "labels.csv", asked)
+    assert outcome(made.root, tmp_path / "labels.csv") == made.expected
+
+
+@pytest.mark.parametrize("view", ["cc", "LCC", "L CC", "L-MLO", "LEFT CC", "CC L", "Left_MLO"])
 def test_a_view_with_its_side_or_in_small_letters_is_a_code_too(view: str, tmp_path: Path) -> None:
     assert found(tmp_path, SeriesDescription="Tomo", ImageType=PLAIN, ViewPosition=view)[0] == "negative"
 

@@ -35,7 +35,9 @@ class Header:
     instance: str = ""
     series_text: str = ""
     named: str = ""
-    """Reason for which the series' description speaks against the image; alone it only raises a doubt."""
+    """Reason for which the series' description speaks against the image."""
+    text_decides: bool = False
+    """Nothing coded says that the image is a plain view, so ``named`` is more than a doubt."""
     lateralities: tuple[tuple[str, str], ...] = ()
     views: tuple[tuple[str, str], ...] = ()
     is_film: bool = False

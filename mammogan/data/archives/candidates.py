@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -9,6 +10,7 @@ from pathlib import Path, PurePath
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header
 from mammogan.data.archives.header import read_header
 from mammogan.data.archives.views import clues_in_name
+from mammogan.data.cohort.identifiers import MOST_PATIENTS
 from mammogan.data.parallel.pool import Lost, in_order, processes
 from mammogan.io.atomic import is_file
 from mammogan.io.terminal import track
@@ -57,9 +59,10 @@ def read_images(
     ``jobs`` 0 means one process for each core. ``seconds`` is the time limit for one header; None means no limit.
     """
     paths = [found.root / path for path in found.images]
-    headers = in_order(_header_of, paths, min(processes(jobs, HEADER_BYTES), len(paths)), seconds)
-    for header, path in zip(track(headers, len(paths), "headers read"), found.images, strict=True):
-        yield _image(path, _lost(header) if isinstance(header, Lost) else header, archive, catalogue)
+    read = in_order(_header_of, paths, min(processes(jobs, HEADER_BYTES), len(paths)), seconds)
+    headers = [_lost(one) if isinstance(one, Lost) else one for one in track(read, len(paths), "headers read")]
+    for path, header in zip(found.images, _without_constant_series(found.images, headers), strict=True):
+        yield _image(path, header, archive, catalogue)
     for path in found.closed:
         yield Image(path, Header(), reason="unreadable", detail="a folder that may not be entered")
     for path, why in found.unread:
@@ -72,6 +75,15 @@ def _header_of(path: Path) -> Header:
     return read_header(path)
 
 
+def _without_constant_series(paths: Sequence[PurePath], headers: Sequence[Header]) -> Iterator[Header]:
+    """Yield the headers without each SeriesInstanceUID that stands in files of many folders: it says nothing."""
+    folders: defaultdict[str, set[PurePath]] = defaultdict(set)
+    for path, header in zip(paths, headers, strict=True):
+        folders[header.series].add(path.parent)
+    for header in headers:
+        yield replace(header, series="") if len(folders[header.series]) > MOST_PATIENTS else header
+
+
 def _lost(how: Lost) -> Header:
     return Header("timeout" if how.why == "timeout" else "decoder_crashed", how.detail)
 
@@ -82,12 +94,12 @@ def _image(path: PurePath, header: Header, archive: Archive, catalogue: Catalogu
         image = image.out("bad_name")
     listed = catalogue.find(path, header)
     if listed is None:
-        return image.out("not_listed")
+        return _named_otherwise(image, archive).out("not_listed")
     key, entry = listed
     if image.reason in NOT_LOOKED_INTO:
         return replace(image, key=key)
     image = replace(image, key=key, entry=entry, finding=entry.finding, split=entry.split)
-    image = _resolved(image, archive)
+    image = _resolved(_named_otherwise(image, archive), archive)
     patient = entry.patient if archive.is_own or not entry.patient else f"{archive.name}:{entry.patient}"
     image = replace(image, patient=patient, study=entry.study or header.study or path.parent.as_posix())
     return _exclude_unusable(image, entry)
@@ -95,6 +107,15 @@ def _image(path: PurePath, header: Header, archive: Archive, catalogue: Catalogu
 
 NOT_LOOKED_INTO = ("empty", "not_dicom", "unreadable", "damaged_header", "timeout", "decoder_crashed", "packed")
 """Reasons for which a file's header says nothing; the tables may still list the file."""
+
+
+def _named_otherwise(image: Image, archive: Archive) -> Image:
+    """Leave out an image by its description, if nothing else says that it is a plain view: no code, and not the view in
+    the user's own table."""
+    is_plain = archive.is_own and image.entry is not None and image.entry.view in USED_VIEWS
+    return (
+        image.out(image.header.named, image.header.series_text) if image.header.text_decides and not is_plain else image
+    )
 
 
 def _fits_a_table(path: str) -> bool:

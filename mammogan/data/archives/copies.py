@@ -16,18 +16,21 @@ MOST_COMPARED = 100
 
 
 def without_constant_studies(images: Sequence[Image]) -> list[Image]:
-    """Take away each StudyInstanceUID that stands in files of many patients; the file's folder then is the exam."""
+    """Take each StudyInstanceUID that stands in files of several patients for no exam; the file's folder then is the
+    exam. Take it away if the patients are many: of two or three it may say that they are one woman."""
     patients: defaultdict[str, set[str]] = defaultdict(set)
     for image in images:
         if image.header.study and image.patient:
             patients[image.header.study].add(image.patient)
-    constant = {study for study, who in patients.items() if len(who) > MOST_PATIENTS}
-    return [_without_study(image) if image.header.study in constant else image for image in images]
+    return [_without_study(image, len(patients.get(image.header.study, ()))) for image in images]
 
 
-def _without_study(image: Image) -> Image:
+def _without_study(image: Image, patients: int) -> Image:
+    if patients < 2:
+        return image
     study = image.study if image.entry and image.entry.study else image.path.parent.as_posix()
-    return replace(image, header=replace(image.header, study=""), study=study)
+    header = replace(image.header, study="") if patients > MOST_PATIENTS else image.header
+    return replace(image, header=header, study=study)
 
 
 def without_copies(images: Sequence[Image], root: Path) -> list[Image]:

@@ -10,12 +10,15 @@ from mammogan.errors import UserError
 
 ONE_WAY = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y"),
-    *("%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d%b%Y"),
+    *("%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y", "%b-%d-%Y", "%Y-%b-%d", "%d%b%Y"),
 )
 """Formats that can be read in one way only."""
 MONTH_FIRST, DAY_FIRST = ("%m/%d/%Y", "%m/%d/%y"), ("%d/%m/%Y", "%d/%m/%y")
-TIME = re.compile(r"[T ]\d{1,2}:\d{2}.*$")
-SERIAL = re.compile(r"([2-6]\d{4})(\.0*)?")
+TIME = re.compile(r"[T :]\d{1,2}[:.]\d{2}\b.*$")
+WEEKDAY = re.compile(r"^(mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?[.,]* ", re.I)
+MARKS = re.compile(r"(?<=[a-z])\.|,|(?<=\d)\.(?= [a-z])|(?<=\d{8})\.0*$", re.I)
+"""Marks that say nothing: 'Jan. 20, 2015', '20. Jan 2015', and a whole number that became 20150120.0."""
+SERIAL = re.compile(r"([2-6]\d{4})(\.\d*)?")
 """The number of a day, as a workbook counts them: 1954 to 2091."""
 DAY_0 = date(1899, 12, 30)
 FIRST_YEAR, LAST_YEAR = 1954, 2091
@@ -31,7 +34,7 @@ def days_of(cells: Iterable[str], where: str) -> dict[str, date | None]:
     found: dict[str, date | None] = {}
     open_cells = []
     for cell in set(cells) - {""}:
-        plain = TIME.sub("", cell.strip())
+        plain = MARKS.sub("", WEEKDAY.sub("", TIME.sub("", cell.strip())))
         found[cell] = _serial(plain) or _first(plain, ONE_WAY)
         if found[cell] is None and re.fullmatch(r"\d{1,2}[/-]\d{1,2}[/-](\d{2}|\d{4})", plain):
             open_cells.append((cell, plain.replace("-", "/")))

@@ -30,6 +30,7 @@ from mammogan.data.dicom.usable import (
     is_secondary_capture,
     items,
     named_otherwise,
+    names_a_study,
     number,
     refuse_unusable,
     several,
@@ -74,9 +75,7 @@ def pixels_digest(path: Path) -> bytes:
 def _described(header: Dataset, size: int, in_fragments: bool) -> Header:
     sop_class = text(header, "SOPClassUID")
     reason, detail = _why_unusable(header, size, in_fragments)
-    named, description = named_otherwise(header)
-    if named and not reason and decided_by_text(header):
-        reason, detail = named, description
+    named = named_otherwise(header)
     return Header(
         reason=reason,
         detail=detail,
@@ -86,6 +85,7 @@ def _described(header: Dataset, size: int, in_fragments: bool) -> Header:
         instance=text(header, "SOPInstanceUID"),
         series_text=text(header, "SeriesDescription"),
         named=named,
+        text_decides=bool(named) and decided_by_text(header),
         lateralities=tuple(_lateralities(header)),
         views=tuple(_views(header)),
         is_film=text(header, "ConversionType") == "DF",
@@ -147,12 +147,13 @@ def _anatomy(group: Dataset) -> list[Dataset]:
 
 def _views(header: Dataset) -> Iterator[tuple[str, str]]:
     codes = items(header, "ViewCodeSequence")
+    texts = sorted(("SeriesDescription", "ProtocolName"), key=lambda keyword: names_a_study(text(header, keyword)))
     clues = (
         *(("ViewCodeSequence", VIEW_CODES.get(text(code, "CodeValue"), "")) for code in codes),
         ("ViewPosition", view_in(text(header, "ViewPosition"))),
         *(("CodeMeaning", view_meant(text(code, "CodeMeaning"))) for code in codes),
         ("AcquisitionDeviceProcessingDescription", view_in(text(header, "AcquisitionDeviceProcessingDescription"))),
-        *((keyword, view_in(text(header, keyword))) for keyword in ("SeriesDescription", "ProtocolName")),
+        *((keyword, view_in(text(header, keyword))) for keyword in texts),  # one that names a study comes last
     )
     return (clue for clue in clues if clue[1])
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from mammogan.data.archives.base import Catalogue
 from mammogan.data.archives.candidates import Image
 from mammogan.data.cohort.identifiers import MOST_PATIENTS, spelling_free
 from mammogan.data.cohort.table import SPELLING_HINT
 from mammogan.errors import UserError
 
 
-def refuse_two_spellings(images: Sequence[Image]) -> None:
-    """Raise UserError if identifiers of used images differ only in zeros, case or spaces, such as 0100 and 100."""
+def refuse_two_spellings(images: Sequence[Image], catalogue: Catalogue) -> None:
+    """Raise UserError if identifiers differ only in zeros, case or spaces, such as 0100 and 100.
+
+    Those of images that are not used count too: a finding in one of them may decide the label of another.
+    """
     spelled: defaultdict[str, set[str]] = defaultdict(set)
-    for image in images:
-        if not image.reason:
-            spelled[spelling_free(image.patient)].add(image.patient)
+    entries = [*catalogue.entries.values(), *(image.entry for image in images if image.entry)]
+    for patient in {entry.patient for entry in entries}:
+        spelled[spelling_free(patient)].add(patient)
     if twice := sum(len(names) > 1 for names in spelled.values()):
         who = "1 patient has" if twice == 1 else f"{twice} patients have"
         raise UserError(f"{who} several spellings in the tables; {SPELLING_HINT}")

@@ -40,7 +40,7 @@ def select(
     """Return all images in the same order, each with its label or with the reason why it is left out."""
     chosen = without_constant_studies([without_film(image, archive, selection.allow_film) for image in images])
     chosen = labelled(chosen, catalogue, selection.policy, archive)
-    refuse_two_spellings(chosen)
+    refuse_two_spellings(chosen, catalogue)
     chosen = without_copies(chosen, root)
     if selection.repeats == "best":
         chosen = best_of_repeats(chosen)

@@ -29,10 +29,13 @@ class Cells(dict[str, str]):
     of the columns ``cut_off``, before which the row ends.
     """
 
-    def __init__(self, cells: Mapping[str, str], table: str = "", cut_off: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, cells: Mapping[str, str], table: str = "", cut_off: frozenset[str] = frozenset(), line: int = 0
+    ) -> None:
         super().__init__(cells)
         self.table = table
         self.cut_off = cut_off
+        self.line = line
         self.unread: dict[str, str] = {}
 
     @property
@@ -81,6 +84,20 @@ class Cells(dict[str, str]):
             )
         return without_decimals(cell)
 
+    def patient(self, column: str) -> str:
+        """Return the identifier of the woman whom a row is about, which has a digit in all archives.
+
+        Raises UserError for a row without: what it says may be what decides the labels of her other images, as below a
+        cell that a spreadsheet has merged over several rows.
+        """
+        if any(map(str.isdigit, identifier := self.identifier(column))):
+            return identifier
+        raise UserError(
+            f"table {self.table}, line {self.line}, {column}: expected the identifier of a patient, found "
+            f"{'a word' if identifier else 'an empty cell'}; write it into every row that is about her, or take the "
+            "table as it was downloaded"
+        )
+
 
 @dataclass(frozen=True)
 class Table:
@@ -105,7 +122,8 @@ class Table:
                 )
             if any(line.cells):
                 cells = {name: known(cell) for name, cell in row_of(header, line).items() if name}
-                yield Cells(cells, self.path.name, frozenset(header[len(line.cells) :] if is_text else ()))
+                cut_off = frozenset(header[len(line.cells) :] if is_text else ())
+                yield Cells(cells, self.path.name, cut_off, line.number)
 
 
 def open_table(path: Path) -> Table:

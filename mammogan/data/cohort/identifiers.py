@@ -14,9 +14,17 @@ they may be one woman with several spellings."""
 ROUNDED = re.compile(r"[+-]?\d([.,]\d+)?e\+\d+|[1-9]\d{14}0{3,}", re.I)
 """A number that a spreadsheet writes with an exponent, or of which it kept the 15 digits that it can. The plus sign
 distinguishes the first from a hexadecimal identifier; one or two zeros after 15 digits may be chance."""
-THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
-INVISIBLE = re.compile(r"[\s\u200b-\u200f\u2060\ufeff\u00ad]+")
-DASHES = re.compile(r"[\u2010-\u2015\u2212]")
+THOUSANDS = re.compile(r"([1-9]\d{0,2}(?P<mark>[,.'])\d{3}(?:(?P=mark)\d{3})*)(?:(?!(?P=mark))[.,]0*)?")
+"""A whole number with marks between the thousands: 1,234 or 1.234,00 or 1'234."""
+ALIKE = str.maketrans(
+    "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2018\u2019\u02bc"
+    "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0456"
+    "\u03b1\u03b2\u03b5\u03b7\u03b9\u03ba\u03bc\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7",
+    "-------'''abekmhopctyxiabehikmnoptyx",
+)
+"""Dashes and apostrophes, and Cyrillic and Greek letters whose capitals look like Latin ones."""
+AUTHORITY = re.compile(r"\^{3}.*|\^+$", re.S)
+"""What HL7 and DICOM write after an identifier: 100^^^HOSPITAL, DOE^JANE^^."""
 AS_TEXT = re.compile(r"'(?P<marked>.*)|=?\"(?P<quoted>[^\"]*)\"", re.S)
 """How spreadsheets write a number that is to stay a text: '0100 and ="0100"."""
 
@@ -35,15 +43,22 @@ def without_decimals(identifier: str) -> str:
 def spelling_free(identifier: str) -> str:
     """Return what two spellings of one identifier share: 0100, 100, 100.0 and ' 100' all give 100.
 
-    Zeros at the start, decimals, case, spaces, the kind of a dash, a spreadsheet's marks of a text and the way in which
-    accents are stored do not count.
+    Zeros at the start, decimals, marks between thousands, case, spaces, characters that are not seen, letters that look
+    alike, an issuer, a spreadsheet's marks of a text and the way in which accents are stored do not count.
     """
-    plain = DASHES.sub("-", INVISIBLE.sub("", unicodedata.normalize("NFKC", identifier))).casefold()
+    seen = filter(_is_seen, unicodedata.normalize("NFKC", identifier))
+    plain = AUTHORITY.sub("", "".join(seen).casefold().translate(ALIKE))
     if match := AS_TEXT.fullmatch(plain):
         plain = match["marked"] or match["quoted"] or plain
-    plain = plain.replace(",", "") if THOUSANDS.fullmatch(plain) else plain
+    if match := THOUSANDS.fullmatch(plain):
+        plain = match[1].replace(match["mark"], "")
     plain = re.sub(r"[.,]0*$", "", plain) if re.fullmatch(r"-?\d+[.,]0*", plain) else plain
     return re.sub(r"(?<!\d)0+(?=\d)", "", plain)
+
+
+def _is_seen(character: str) -> bool:
+    """Return whether a character leaves a mark: not spaces, control characters, nor directions of writing."""
+    return not character.isspace() and unicodedata.category(character) not in ("Cc", "Cf")
 
 
 def refuse_other_spellings(identifiers: Iterable[str], others: Iterable[str], where: str) -> None:

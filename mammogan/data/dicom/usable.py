@@ -51,7 +51,7 @@ OF_A_STUDY = re.compile(
 )
 """Words that a device writes into a series' description when it copies the name of the study, which says nothing of a
 single image."""
-PLAIN_VIEW = re.compile(r"([LR][ _-]?)?(CC|MLO)", re.I)
+PLAIN_VIEW = re.compile(r"((L|R|LEFT|RIGHT)[ _-]*)?(CC|MLO)([ _-]+(L|R|LEFT|RIGHT))?", re.I)
 
 
 def refuse_unusable(header: Dataset, size: int = 0) -> None:
@@ -75,27 +75,29 @@ def refuse_unusable(header: Dataset, size: int = 0) -> None:
     _refuse_other_views(header)
 
 
-def named_otherwise(header: Dataset) -> tuple[str, str]:
-    """Return the reason for which a free text speaks against the image, and the text; ("", "") if none does.
-
-    A text that names a study, such as 'MAMMO SCREENING BILAT W CAD', says nothing of a single image.
-    """
+def named_otherwise(header: Dataset) -> str:
+    """Return the reason for which the series' description speaks against the image; an empty string if it does not."""
     description = text(header, "SeriesDescription")
-    return next(((reason, description) for reason, words in WORDS if words.search(description)), ("", ""))
+    return next((reason for reason, words in WORDS if words.search(description)), "")
 
 
 def decided_by_text(header: Dataset) -> bool:
     """Return whether a free text may leave the image out: nothing coded says it is plain, and it names no study.
 
-    Coded is: the SOP class of digital mammography, an ImageType, and a view, of which ``refuse_unusable`` has found
-    nothing unusual.
+    Coded is: the SOP class of a plain image, an ImageType, and a view, of which ``refuse_unusable`` has found nothing
+    unusual.
     """
     is_coded = (
-        text(header, "SOPClassUID") == FOR_PRESENTATION
+        text(header, "SOPClassUID") in IMAGES
         and any(several(header, "ImageType"))
         and (bool(items(header, "ViewCodeSequence")) or PLAIN_VIEW.fullmatch(text(header, "ViewPosition")))
     )
-    return not is_coded and not OF_A_STUDY.search(text(header, "SeriesDescription"))
+    return not is_coded and not names_a_study(text(header, "SeriesDescription"))
+
+
+def names_a_study(description: str) -> bool:
+    """Return whether a text names a study, as 'MAMMO SCREENING BILAT W CAD': it says nothing of a single image."""
+    return bool(OF_A_STUDY.search(description))
 
 
 def _may_be_image(sop_class: str) -> bool:

@@ -23,6 +23,8 @@ TABLE = TableSignature(
     frozenset({"patient_id", "left_or_right_breast", "image_view", "pathology", "image_file_path"}),
 )
 FILM = re.compile(r"(Mass|Calc)-(Training|Test)_(P_\d+)_(LEFT|RIGHT)_(CC|MLO)(_\d+)?", re.I)
+PART = re.compile(r"(cropped|roi mask) images", re.I)
+"""How the archive describes the series of a part of a film; that of a complete one is 'full mammogram images'."""
 FindingAndSource = tuple[Finding, str]
 UNKNOWN: FindingAndSource = ("unknown", "pathology")
 FINDING_OF_PATHOLOGY: dict[str, FindingAndSource] = {
@@ -55,7 +57,7 @@ def read(found: Found, basis: Basis) -> Catalogue:
         film = match[0].lower().removesuffix(match[6] or "") if match else ""
         if match is None or film not in entries:
             return None
-        is_part = bool(match[6]) or bool(re.search(r"crop|mask|roi", header.series_text, re.I))
+        is_part = bool(match[6]) or bool(PART.match(header.series_text))
         return film, replace(entries[film], excluded="not_full_image", why_excluded="") if is_part else entries[film]
 
     return Catalogue(entries, find)
@@ -80,9 +82,10 @@ def _with_the_worst(rows: Sequence[tuple[str, Entry]]) -> dict[str, Entry]:
 
 def _entry(row: Cells, split: str) -> Entry:
     finding, source = row.word("pathology", FINDING_OF_PATHOLOGY, UNKNOWN)
+    patient = row.patient("patient_id")
     entry = Entry(
-        patient=row["patient_id"],
-        study=row["patient_id"],
+        patient=patient,
+        study=patient,
         laterality=row.side("left_or_right_breast"),
         view=row["image_view"].upper(),
         finding=finding,

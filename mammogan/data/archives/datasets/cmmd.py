@@ -29,7 +29,8 @@ def read(found: Found, basis: Basis) -> Catalogue:
     women = {entry.patient for entry in entries.values()}
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
-        patient = next(filter(PATIENT.fullmatch, (header.patient.upper(), *path.parts)), header.patient)
+        # The folder comes first: an anonymiser may have given all files one PatientID.
+        patient = next(filter(PATIENT.fullmatch, (*path.parts, header.patient.upper())), header.patient)
         key = f"{patient}/{header.laterality}"
         if key in entries:
             return key, entries[key]
@@ -39,11 +40,13 @@ def read(found: Found, basis: Basis) -> Catalogue:
 
 
 def _entry(row: Cells) -> Entry:
-    patient = row.identifier("id1").upper()
+    patient, side = row.patient("id1").upper(), row.side("leftright")
+    if not side:  # nothing else says which breast the finding is in
+        row.unread.setdefault("leftright", "")
     entry = Entry(
         patient=patient,
         study=patient,
-        laterality=row.side("leftright"),
+        laterality=side,
         finding=row.word("classification", FINDINGS, "unknown"),
         label_source="pathology",
     )

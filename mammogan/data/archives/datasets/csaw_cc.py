@@ -38,7 +38,7 @@ def _key(name: str) -> str:
 
 
 def _entry(row: Cells) -> Entry:
-    patient = row.identifier("anon_patientid")
+    patient = row.patient("anon_patientid")
     entry = Entry(
         patient=patient,
         study=f"{patient}-{row.identifier('exam_year')}",

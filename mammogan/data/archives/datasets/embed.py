@@ -65,11 +65,11 @@ def read(found: Found, basis: Basis) -> Catalogue:
     days = days_of((row.get(DAY, "") for row in table.rows()), f"table {table.path.name}, {DAY}")
     reports: defaultdict[str, list[Report]] = defaultdict(list)
     for row in table.rows():
-        reports[row.identifier("empi_anon")].append(_report(row, days))
-    women = {row.identifier("empi_anon") for row in found.one(FILES).rows()}
+        reports[row.patient("empi_anon")].append(_report(row, days))
+    women = {row.patient("empi_anon") for row in found.one(FILES).rows()}
     refuse_other_spellings(women, reports, f"empi_anon of the tables {FILES.usual_name} and {table.path.name}")
     entries = merge_rows(
-        (tail(row["anon_dicom_path"], 3), _entry(row, reports[row.identifier("empi_anon")], basis))
+        (tail(row["anon_dicom_path"], 3), _entry(row, reports[row.patient("empi_anon")], basis))
         for row in found.one(FILES).rows()
     )
 
@@ -81,9 +81,11 @@ def read(found: Found, basis: Basis) -> Catalogue:
 
 
 def _report(row: Cells, days: Mapping[str, date | None]) -> Report:
-    sides = row.word("side", SIDES_MEANT, "LR")
+    sides, exam = row.word("side", SIDES_MEANT, "LR"), row.identifier("acc_anon")
+    if not exam:  # the finding may be one of any of her exams
+        row.unread["acc_anon"] = ""
     return Report(
-        exam=row.identifier("acc_anon"),
+        exam=exam,
         day=row.read(DAY, days.get, None),
         sides=sides,
         path_sides=row.word("bside", SIDES_MEANT, sides),
@@ -103,7 +105,7 @@ def _entry(row: Cells, reports: list[Report], basis: Basis) -> Entry:
     if _has_undated_pathology(exam, reports):
         row.unread[DAY] = ""
     entry = Entry(
-        patient=row.identifier("empi_anon"),
+        patient=row.patient("empi_anon"),
         study=exam,
         laterality=side,
         view=row["viewposition"].upper(),

@@ -16,7 +16,7 @@ from typing import Any
 
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header
 from mammogan.data.archives.conflicts import checked, merge_rows
-from mammogan.data.archives.labels import Basis, Finding
+from mammogan.data.archives.labels import WITH_CANCER, Basis, Finding
 from mammogan.data.archives.tables import UNKNOWN_CELL, Cells
 from mammogan.errors import UserError
 
@@ -63,21 +63,35 @@ def _json(path: Path) -> dict[str, Any]:
     """Read a client's file; empty if it cannot be read or holds something else."""
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return held if isinstance(held, dict) else {}
+    has_studies = isinstance(held, dict) and isinstance(held.get("STUDIES"), dict)
+    return held if isinstance(held, dict) and (has_studies or path.name.lower().startswith("nbss")) else {}
 
 
 def _entries(client: str, nbss: dict[str, Any], imagedb: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
-    """Yield key and entry for each side of each of the client's studies."""
-    studies = imagedb.get("STUDIES")
-    for study, described in studies.items() if isinstance(studies, dict) else ():
-        episode = nbss.get(str(described.get("EpisodeID", ""))) if isinstance(described, dict) else None
+    """Yield key and entry for each side of each of the client's studies, and of each episode with a cancer, or one that
+    is not understood, that no study names: it makes the images of her other episodes prior ones."""
+    named = set()
+    for study, described in imagedb.get("STUDIES", {}).items():
+        number = described.get("EpisodeID") if isinstance(described, dict) else "no mapping"
+        named.add(str(number))
         for side in SIDES:
-            opinions = _opinions(episode, side) if isinstance(episode, dict) else Cells({})
-            finding = _finding(episode, list(opinions.values())) if isinstance(episode, dict) else "unknown"
-            entry = Entry(client, finding, _source(finding), study=study, laterality=side)
-            yield f"{study}/{side}", checked(opinions, entry)
+            yield f"{study}/{side}", _entry(client, study, nbss.get(str(number)), number, side)
+    for number, episode in nbss.items():
+        for side in SIDES if number not in named and number.isdigit() else ():
+            entry = _entry(client, f"episode {number}", episode, number, side)
+            if entry.excluded or entry.finding in WITH_CANCER:
+                yield f"{client}, episode {number}/{side}", entry
+
+
+def _entry(client: str, study: str, episode: Any, number: Any, side: str) -> Entry:
+    """Return the entry of one side of a study that names the episode ``number``, or of an episode without a study."""
+    cells = _opinions(episode, side) if isinstance(episode, dict) else Cells({})
+    finding = _finding(episode, list(cells.values())) if isinstance(episode, dict) else "unknown"
+    if not isinstance(episode, dict) and number not in (None, ""):
+        cells.unread["EpisodeID"] = str(number)
+    return checked(cells, Entry(client, finding, _source(finding), study=study, laterality=side))
 
 
 def _opinions(episode: dict[str, Any], side: str) -> Cells:

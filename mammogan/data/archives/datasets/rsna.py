@@ -33,7 +33,7 @@ def read(found: Found, basis: Basis) -> Catalogue:
 
 def _entry(row: Cells) -> Entry:
     finding = _finding(row)
-    patient = row.identifier("patient_id")
+    patient = row.patient("patient_id")
     entry = Entry(
         patient=patient,
         study=patient,  # each patient has one exam

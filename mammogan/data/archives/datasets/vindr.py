@@ -34,7 +34,7 @@ def read(found: Found, basis: Basis) -> Catalogue:
 
 
 def _entry(row: Cells, basis: Basis) -> Entry:
-    study = row.identifier("study_id")
+    study = row.patient("study_id")
     entry = Entry(
         patient=study,
         study=study,
