@@ -165,6 +165,34 @@ def test_pixels_whose_bytes_were_swapped_are_left_out(file: Path, bits: int) -> 
         read(file, tissue(bits).byteswap(), bits=bits)
 
 
+@pytest.mark.parametrize("factor", [1, 2.7])
+def test_a_breast_of_which_the_brighter_part_was_cut_off_is_flagged(file: Path, factor: float) -> None:
+    cut = np.rint(np.minimum(tissue(), 1500) * factor).astype(np.uint16)  # 2.7: stretched again, to less than white
+    assert read(file, cut, window=TWELVE).facts["flags"] == ["grey_scale_doubtful"]
+    with pytest.raises(Unusable, match=r"grey_scale_ruined.*9\d% of the breast have one grey value"):
+        read(file, np.minimum(tissue(), 300) * np.uint16(12), window=TWELVE)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_sixteen_bits_under_the_wrong_sign_are_left_out(file: Path, photometric: str) -> None:
+    stored = tissue(16) if photometric == "MONOCHROME2" else 65535 - tissue(16)
+    signed = (stored.astype(np.int32) - 32768).astype(np.int16)
+    below_zero = (tissue(15).astype(np.int32) - 200).astype(np.int16)
+    for sound, ruined in ((stored, stored.view(np.int16)), (signed, signed.view(np.uint16))):
+        assert read(file, sound, bits=16, photometric=photometric).facts["flags"] == []
+        with pytest.raises(Unusable, match="bits_contradict"):
+            read(file, ruined, bits=16, photometric=photometric)
+    with pytest.raises(Unusable, match="bits_contradict"):
+        read(file, below_zero.view(np.uint16), bits=16)
+
+
+def test_white_labels_and_borders_on_black_are_no_wrong_sign(file: Path) -> None:
+    stored = tissue(15, shape=(480, 384))
+    stored[10:20, 300:360:2] = 65535
+    stored[:, -6:] = np.random.default_rng(0).integers(65000, 65536, (480, 6))
+    assert read(file, stored, bits=16).facts["bits_stored"] == 16
+
+
 def test_values_that_wrapped_around_are_flagged(file: Path) -> None:
     stored = tissue()
     found = [read(file, stored % 1024)]

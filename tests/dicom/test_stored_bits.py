@@ -141,6 +141,24 @@ def test_the_few_brightest_pixels_of_a_scanner_are_believed(file: Path) -> None:
     assert source.pixels[110, 40] > 0.95 * source.pixels.max()
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_few_pixels_far_beyond_the_declared_bits_do_not_make_the_image_dark(file: Path, photometric: str) -> None:
+    stored = tissue() if photometric == "MONOCHROME2" else 4095 - tissue()
+    hot = stored.copy()
+    hot[100, 20:25] = 0x8003
+    white = np.where(hot > 4095, 4095, stored).astype(np.uint16)
+    source = read(file, hot, photometric=photometric)
+    assert np.array_equal(source.pixels, read(file, white, photometric=photometric).pixels)
+    assert source.facts["flags"] == ["bits_removed"]
+
+
+def test_bits_without_which_no_image_is_left_are_no_overlay(file: Path) -> None:
+    stored = tissue(8).astype(np.uint16)
+    source = read(file, stored << 8, bits=8)
+    expected = read(file, stored << 8, bits=16)
+    assert np.array_equal(source.pixels, expected.pixels) and "bits_exceeded" in source.facts["flags"]
+
+
 def test_a_window_beyond_the_declared_bits_shows_that_they_are_meant(file: Path) -> None:
     stored = (tissue() + 8192).astype(np.uint16)
     source = read(file, stored, window=(10240, 4096, "LINEAR_EXACT"))

@@ -41,7 +41,7 @@ MEANING: dict[Flag, str] = {
     "background_not_cleaned": "the breast is not clearly distinct from its surroundings, which were left unchanged",
     "background_unknown": "no even and darkest part lies beside the breast, so the background was not made black",
     "bits_exceeded": "stored numbers beyond the declared bits, which were kept",
-    "bits_removed": "an overlay or fill beyond the declared bits, which was removed",
+    "bits_removed": "an overlay, fill or a few pixels beyond the declared bits, which were removed",
     "breast_not_found": "no breast is distinct from the background; its side is that of the header, or of the table",
     "bright_background": "the background was in the brighter half of the scale, as in an inverted image",
     "burned_in_annotation": "according to the header, text is burnt into the pixels; it may show a name",

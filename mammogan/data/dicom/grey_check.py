@@ -20,7 +20,7 @@ from mammogan.data.dicom.unusable import Unusable
 EDGE = TOP / 500
 """Brightness this close to an end of the scale counts as white, or as black."""
 MUCH_WHITE, MUCH_BLACK, ALL, BOTH = 0.4, 0.5, 0.9, 0.98
-"""Shares of the breast: more white or more black than that is flagged; more than ALL, or than BOTH together, is left
+"""Shares of the breast: more white (or of one grey value) or more black than that is flagged; more than ALL, or than BOTH together, is left
 out. An implant may be white, and a narrow window may make fat black."""
 DARK, DARKEST = TOP / 8, TOP / 64
 """When 99% of the breast are darker than this, it is flagged; darker than DARKEST, left out."""
@@ -44,6 +44,8 @@ class Tones:
 
     white: float
     black: float
+    flat: float
+    """Share with the most frequent value that is not black: a sensor or a program cut off all that was brighter."""
     brightest: float
     levels: int
     jumps: float
@@ -55,6 +57,7 @@ class Tones:
         found = {
             f"{self.white:.0%} of the breast are white": self.white > ALL,
             f"{self.black:.0%} of the breast are black": self.black > ALL,
+            f"{self.flat:.0%} of the breast have one grey value": self.flat > ALL >= self.white,
             f"{self.white + self.black:.0%} of the breast are white or black": self.white + self.black > BOTH,
             f"{self.stored_jumps:.0%} of stored neighbours in the breast differ by most of the range": (
                 self.stored_jumps > MANY_JUMPS
@@ -66,7 +69,7 @@ class Tones:
     @property
     def are_doubtful(self) -> bool:
         """Whether the grey scale deserves a look."""
-        too_much = self.white > MUCH_WHITE or self.black > MUCH_BLACK
+        too_much = max(self.white, self.flat) > MUCH_WHITE or self.black > MUCH_BLACK
         return too_much or self.brightest < DARK or self.levels < FEW_LEVELS or self.jumps > SOME_JUMPS
 
 
@@ -111,8 +114,10 @@ def _tones(
     order = np.argsort(shown)
     brightest = shown[order][np.searchsorted(np.cumsum(weights[order]), 0.99).clip(max=len(order) - 1)]
     white, black = weights[shown >= TOP - EDGE].sum(), weights[shown <= EDGE].sum()
+    flat = weights[shown > EDGE].max(initial=0)
     jumps, stored_jumps = (_jumps(one[rows[:, :side]], inside) for one in (curve, plain))
-    return Tones(float(white), float(black), float(brightest), len(np.unique(np.rint(shown))), jumps, stored_jumps)
+    levels = len(np.unique(np.rint(shown)))
+    return Tones(float(white), float(black), float(flat), float(brightest), levels, jumps, stored_jumps)
 
 
 def _jumps(image: Curve, inside: NDArray[np.bool_]) -> float:

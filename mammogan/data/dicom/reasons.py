@@ -19,7 +19,9 @@ class Reason:
 PLAIN_ONLY = "only plain CC and MLO views are used"
 COPY_AGAIN = "copy it again"
 OF_THE_FILE = {
-    "bits_contradict": Reason("bits beyond the declared ones that are neither brightness nor an overlay"),
+    "bits_contradict": Reason(
+        "bits beyond the declared ones that are neither brightness nor an overlay, or the wrong sign"
+    ),
     "bits_unsupported": Reason("more than 16 bits per pixel"),
     "blank": Reason("one brightness everywhere except padding"),
     "cad_or_sc": Reason("a CAD report or a secondary capture"),

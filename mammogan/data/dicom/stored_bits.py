@@ -25,7 +25,8 @@ from mammogan.data.dicom.usable import number
 LOOKED_AT = 2_000_000
 """About as many pairs of neighbouring pixels are compared."""
 FEWEST = 16
-"""Fewer pixels with bits beyond the declared ones, such as defects of a detector, decide nothing and are kept."""
+"""Fewer pixels with bits beyond the declared ones, such as defects of a detector, decide nothing. They are kept if one bit
+more holds them, else white, since for their sake all other pixels would become dark."""
 FEW = 0.2
 """Largest share of an image that text, lines and outlines of an overlay cover."""
 CLEARLY = 4
@@ -34,6 +35,9 @@ SHARP = 1 / 16
 """Neighbours of tissue differ by less than this share of the declared range."""
 AROUND = 1 / 8
 """What an overlay covers is as bright as what it does not, within this share of the declared range."""
+MANY_VALUES, MANY_PAIRS = 8, 1 / 200
+"""More values than this on both sides, and more than this share of all neighbours, show a wrong sign; the border of a
+label or of a film does not reach both."""
 UNCOMPRESSED_WORDS = (*PLAIN, RLELossless)
 """Transfer syntaxes that store complete words, so that HighBit says where in them the pixel is."""
 Stored = NDArray[Any]
@@ -75,6 +79,8 @@ def settle_bits(stored: Stored, header: Dataset, flags: list[Flag]) -> Stored:
     """
     bits = number(header, "BitsStored")
     stored = _at_low_end(stored, header, bits, flags)
+    if bits >= 8 * stored.itemsize:
+        _refuse_wrong_sign(stored)
     if bits >= 8 * stored.itemsize or (stored.dtype.kind == "u" and not int(stored.max()) >> bits):
         return stored
     cut = declared_bits(stored, bits)
@@ -117,6 +123,22 @@ def _at_low_end(stored: Stored, header: Dataset, bits: int, flags: list[Flag]) -
     return stored >> shift if for_fewer or np.all(below == below[0, 0]) else stored
 
 
+def _refuse_wrong_sign(stored: Stored) -> None:
+    """Raise Unusable if neighbours whose highest bits differ are close together only as numbers of the other sign."""
+    high, steps = np.signbit(stored) if stored.dtype.kind == "i" else stored >> (8 * stored.itemsize - 1) == 1, []
+    for axis in (0, 1):
+        first, second = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
+        at = np.nonzero(high[first] != high[second])
+        steps.append(np.stack([stored[first][at], stored[second][at]]).astype(np.int32))
+    pairs = np.concatenate(steps, axis=1)
+    far = np.abs(pairs[0] - pairs[1])
+    if far.size < max(FEWEST, MANY_PAIRS * 2 * stored.size):
+        return
+    wraps = np.median(far) >= CLEARLY * ((1 << 8 * stored.itemsize) - np.median(far))
+    if wraps and min(np.unique(pairs.min(axis=0)).size, np.unique(pairs.max(axis=0)).size) > MANY_VALUES:
+        raise Unusable("bits_contradict", "stored numbers that are smooth only with the other PixelRepresentation")
+
+
 def _without_overlay_and_fill(
     stored: Stored, real: NDArray[np.bool_], bits: int, window_reaches: bool, flags: list[Flag]
 ) -> Stored:
@@ -129,8 +151,13 @@ def _without_overlay_and_fill(
     if fill and not left.size:
         flags.append("bits_removed")
         return cut
-    if left.size < FEWEST or window_reaches:
+    if window_reaches or np.ptp(cut[real]) == 0:  # without the bits there is no image
         return stored
+    if left.size < FEWEST:
+        if not left.size or int(left.max()) <= 2 * mask + 1:
+            return stored
+        flags.append("bits_removed")
+        return np.minimum(rest, np.array(mask, stored.dtype))
     jumps = _jumps(rest, cut, real, bits)
     drawn_white = jumps.share <= FEW and bool(np.all(left & mask == mask))
     if jumps.are_overlay(mask + 1) or drawn_white:
