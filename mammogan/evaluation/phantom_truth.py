@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,19 @@ from numpy.typing import NDArray
 
 from mammogan.data.blobs.disc import NEAR
 from mammogan.data.dicom.placement import Placement, apply_placement_to_mask, place_pixels
+from mammogan.data.dicom.unusable import Unusable
 from mammogan.evaluation.phantom_record import PhantomRecord
 from mammogan.io.atomic import file_version
+from mammogan.io.records import DamagedRecord
 
 Pixels = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
 
 STEP = 1 / 65535
 """The smallest change of a pixel."""
+ANOTHERS = 65535 / 100
+"""A twin whose mean distance from its mammogram, away from the lesion, is larger is that of another mammogram."""
+REMEDY = "Delete it and repeat mammogan make-phantom with the same settings, which writes it again"
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class LesionTruth:
     lesion: Mask
     near: Mask
     twin: Pixels | None
+    twin_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,8 @@ class Removal:
 
 
 def compare_with_truth(real: Pixels, fake: Pixels, truth: LesionTruth) -> Removal:
-    """Compare one removal with the truth. All images are uint16 (H,W)."""
+    """Compare one removal with the truth. All images are uint16 (H,W). Raise UserError if the twin is another's."""
+    _refuse_other_twin(real, truth)
     squared = (fake.astype(float) - real) ** 2
     energy = float(squared.sum())
     return Removal(
@@ -78,6 +86,14 @@ def compare_with_truth(real: Pixels, fake: Pixels, truth: LesionTruth) -> Remova
         untouched=_rms(real, truth.twin, truth.lesion),
         removed=_rms(fake, truth.twin, truth.lesion),
     )
+
+
+def _refuse_other_twin(real: Pixels, truth: LesionTruth) -> None:
+    away = ~truth.lesion
+    if truth.twin is None or truth.twin_file is None or not away.any():
+        return
+    if np.abs(truth.twin[away].astype(np.int32) - real[away]).mean() > ANOTHERS:
+        raise DamagedRecord(truth.twin_file, "it differs from its mammogram where there is no lesion", REMEDY)
 
 
 def _rms(pixels: Pixels, twin: Pixels | None, lesion: Mask) -> float | None:
@@ -96,11 +112,14 @@ class PhantomTruth(PhantomRecord):
             return None
         row, folder, known = found
         placement = Placement.from_json(facts["placement"])
-        return LesionTruth(
-            lesion=apply_placement_to_mask(_read_mask(folder / known["mask"]), placement),
-            near=near_lesions(known["lesions"], placement, facts["spacing_mm"]),
-            twin=_read_twin(folder / known["twin"], row, facts) if known.get("twin") else None,
-        )
+        mask, twin = folder / known["mask"], folder / known["twin"] if known.get("twin") else None
+        with _naming(mask):
+            lesion = apply_placement_to_mask(_read_mask(mask), placement)
+        near = near_lesions(known["lesions"], placement, facts["spacing_mm"])
+        if twin is None:
+            return LesionTruth(lesion, near, None)
+        with _naming(twin):
+            return LesionTruth(lesion, near, _read_twin(twin, row, facts), twin)
 
     def near(self, key: str, facts: dict[str, Any]) -> Mask | None:
         """Return the pixels (H,W) near a lesion of one sample, without reading its images; None as for ``of``."""
@@ -129,6 +148,15 @@ def near_lesions(lesions: Sequence[dict[str, Any]], placement: Placement, spacin
         distance = np.hypot((rows - row) * spacing[0], (columns - column) * spacing[1])
         near |= distance <= NEAR * lesion["radius_mm"]
     return near
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Raise DamagedRecord, which names the file, for what reading a missing or damaged one raises."""
+    try:
+        yield
+    except (Unusable, ValueError, OSError) as error:
+        raise DamagedRecord(path, f"it cannot be read ({type(error).__name__}: {error})", REMEDY) from error
 
 
 def _read_mask(path: Path) -> NDArray[np.uint8]:

@@ -8,13 +8,15 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from mammogan.errors import UserError
+from mammogan.io.records import read_yaml_record
 from mammogan.training.phases import Phase, Stop, recorded_phases
 from mammogan.training.run.metrics_log import read_events, that_may_be_kept
 from mammogan.training.run.status import Status, read_status
 
 Facts = dict[str, Any]
+EPOCHS = {"cad": {"epochs": int}, "gan": {"epochs": [int]}}
+"""The shape of the setting without which no progress is known."""
 CAD_FIGURES = ("focal", "penalty", "validation_auc")
 GAN_FIGURES = ("identity", "gap", "validation_fooled")
 
@@ -42,7 +44,7 @@ def progress_of(run: Path, kind: str, done: bool) -> Progress:
 
     ``done``: whether it has its done.json.
     """
-    config, events = _config(run), read_events(run / "metrics.jsonl")
+    config, events = _config(run, kind), read_events(run / "metrics.jsonl")
     if not config:
         return Progress()
     status = read_status(run)
@@ -98,10 +100,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and isfinite(value)
 
 
-def _config(run: Path) -> Facts:
-    """Return the settings in config.yaml; empty where they cannot be read."""
+def _config(run: Path, kind: str) -> Facts:
+    """Return the settings in config.yaml; empty where they cannot be read: watching must never fail because of it."""
     try:
-        config: Facts = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["config"]
+        config: Facts = read_yaml_record(run / "config.yaml", {"config": EPOCHS[kind]})["config"]
+        if kind == "gan":
+            recorded_phases(config)
         return config if config["epochs"] else {}
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+    except (OSError, UserError, ValueError, TypeError):
         return {}

@@ -175,6 +175,14 @@ def test_a_cut_off_pixel_member_is_named_too(work: Workspace) -> None:
         images[len(images) - 1]
 
 
+def test_brackets_without_end_in_a_sample_are_damage(work: Workspace) -> None:
+    edit(work.adversarial(SMALL) / FAKE, lambda name, content: b"[" * len(content) if "json" in name else content)
+    shutil.rmtree(work.scores("test"))
+    with pytest.raises(UserError, match=rf"{FAKE} is damaged: expected \d+ samples, sample 1 cannot be read"):
+        evaluate(work, EVALUATE)
+    assert any(FAKE in fault for fault in verify_results(work, SMALL))
+
+
 def test_check_shards_looks_at_adversarial_mammograms_scores_and_dicom_files(work: Workspace) -> None:
     [task] = [task for task in plan(work, SMALL, GENERATE) if task.name == FAKE]
     [export] = plan_dicom([task], DicomConfig(dicom=True))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL
+from conftest import ROOT, SMALL
 from generators import save_cad, save_gnet
 from PIL import Image
 from training_states import run_of
@@ -97,6 +100,19 @@ def test_a_function_that_a_checkpoint_names_in_the_place_of_a_network_is_not_cal
     torch.save(load(best) | {"arch": "os:_exit", "width": 1}, best)
     with pytest.raises(UserError, match=r"generator 'os:_exit': expected a subclass of torch\.nn\.Module"):
         mammogan.load_generator(best.parent.parent, which=str(best))
+
+
+def test_code_that_lies_beside_a_checkpoint_is_not_run(saved: Workspace, tmp_path: Path) -> None:
+    best = saved.gan_run(SMALL, Direction.REMOVE) / "checkpoints/best.pt"
+    torch.save(load(best) | {"arch": "planted:Net"}, best)
+    (saved.root / "planted.py").write_text(f"import os; os.mkdir({str(tmp_path / 'ran')!r})\n", encoding="utf-8")
+    read = f"import mammogan; mammogan.load_generator({str(best.parent.parent)!r}, which={str(best)!r})"
+    for named in ("", f"{os.pathsep}{saved.root}"):
+        environment = os.environ | {"PYTHONPATH": f"{ROOT}{named}"}
+        words = [sys.executable, "-c", read]
+        result = subprocess.run(words, cwd=saved.root, env=environment, capture_output=True, text=True, check=False)
+        told = "lies in the workspace and is not run" in result.stderr
+        assert (told, (tmp_path / "ran").exists()) == (not named, bool(named)), result.stderr
 
 
 @pytest.mark.parametrize("name", ["kind", "arch"])

@@ -167,6 +167,19 @@ def test_damaged_files_are_passed_over(begun: Workspace) -> None:
     assert stage(begun).state == "stopped"
 
 
+def test_brackets_without_end_and_settings_of_another_type_are_passed_over(begun: Workspace) -> None:
+    run = begun.gan_run(SMALL, Direction.REMOVE)
+    with open(run / "metrics.jsonl", "a") as file:
+        file.write("[" * 20000 + "\n")
+    (run / "status.json").write_text("[" * 20000)
+    assert "stopped head 2 of 300 gap 0.134" in line_of(begun)
+    for epochs in ("many", [1, 2], ["1", "2", "3", "4", "5"], None):
+        (run / "config.yaml").write_text(json.dumps({"config": to_dict(GanConfig()) | {"epochs": epochs}}))
+        assert stage(begun).state == "stopped"
+    (run / "config.yaml").write_text("[" * 1500)
+    assert stage(begun).state == "stopped"
+
+
 @pytest.mark.parametrize("what", ["a folder", "a link to nothing", "a link to itself"])
 def test_what_stands_in_the_place_of_done_json_is_a_failure_of_its_stage_and_the_others_are_shown(
     begun: Workspace, what: str

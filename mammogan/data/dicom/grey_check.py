@@ -20,8 +20,8 @@ from mammogan.data.dicom.unusable import Unusable
 EDGE = TOP / 500
 """Brightness this close to an end of the scale counts as white, or as black."""
 MUCH_WHITE, MUCH_BLACK, ALL, BOTH = 0.4, 0.5, 0.9, 0.98
-"""Shares of the breast: more white (or of one grey value) or more black than that is flagged; more than ALL, or than BOTH together, is left
-out. An implant may be white, and a narrow window may make fat black."""
+"""Shares of the breast: more white (or of one grey value) or more black than that is flagged; more than ALL, or than
+BOTH together, is left out. An implant may be white, and a narrow window may make fat black."""
 DARK, DARKEST = TOP / 8, TOP / 64
 """When 99% of the breast are darker than this, it is flagged; darker than DARKEST, left out."""
 FEW_LEVELS = 16

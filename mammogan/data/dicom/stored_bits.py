@@ -25,8 +25,8 @@ from mammogan.data.dicom.usable import number
 LOOKED_AT = 2_000_000
 """About as many pairs of neighbouring pixels are compared."""
 FEWEST = 16
-"""Fewer pixels with bits beyond the declared ones, such as defects of a detector, decide nothing. They are kept if one bit
-more holds them, else white, since for their sake all other pixels would become dark."""
+"""Fewer pixels with bits beyond the declared ones, such as defects of a detector, decide nothing. They are kept if one
+bit more holds them, else white, since for their sake all other pixels would become dark."""
 FEW = 0.2
 """Largest share of an image that text, lines and outlines of an overlay cover."""
 CLEARLY = 4

@@ -16,7 +16,10 @@ def read_facts(tar: BinaryIO, at: IndexedSample) -> dict[str, Any]:
 
 def parse_facts(member: bytes) -> dict[str, Any]:
     """Parse a sample's JSON member. Raises ValueError unless it is a mapping."""
-    facts = json.loads(member)
+    try:
+        facts = json.loads(member)
+    except RecursionError as error:
+        raise ValueError("its JSON has brackets within brackets without end") from error
     if not isinstance(facts, dict):
         raise ValueError(f"its JSON holds no mapping but {type(facts).__name__}")
     return facts

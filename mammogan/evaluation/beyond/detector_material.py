@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from mammogan.evaluation.detector import Detector, DetectorNetwork, Images, trai
 from mammogan.io.atomic import replaced_atomically
 from mammogan.io.own_files import file_exists
 from mammogan.io.terminal import say
+from mammogan.training.run.checkpoint import Damaged, load
 from mammogan.workspace import Direction
 
 DETECTING = 2
@@ -112,10 +112,9 @@ def _read(path: Path) -> dict[str, Any] | None:
     if not file_exists(path):
         return None
     try:
-        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError):
+        return load(path)  # torch alone does not notice a changed byte
+    except Damaged:
         return None
-    return found
 
 
 def attacked_training(run: DeeperRun, source: Source, material: Material) -> Attacked:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -57,6 +59,7 @@ def check_kind(path: Path, state: dict[str, Any], kind: Kind) -> None:
             f"checkpoint {path} should hold {WHAT[kind]} and holds {described(state)}: name another checkpoint, or "
             "bring the right file back"
         )
+    _refuse_code_beside(path, state.get("arch") or "")
     arch = "cad" if kind == "cad" else state.get("arch", "unet")
     try:
         check_shape(state, PARTS.get(arch, PARTS["unet"]))
@@ -67,6 +70,26 @@ def check_kind(path: Path, state: dict[str, Any], kind: Kind) -> None:
             f"checkpoint {path} holds {described(state)} that cannot be used: {error}. Name another checkpoint, or "
             "train it again"
         ) from None
+
+
+def _refuse_code_beside(path: Path, arch: str) -> None:
+    """Raise UserError if the module that a checkpoint names lies in the checkpoint's workspace: whoever wrote the one
+    may have planted the other. A folder in PYTHONPATH is one that the user has named."""
+    module, colon, _ = arch.partition(":")
+    try:
+        spec = find_spec(module.partition(".")[0]) if colon else None
+    except (ImportError, ValueError):
+        spec = None
+    place = path.resolve().parent
+    workspace = place.parents[2] if place.parent.parent.name == "runs" else place
+    named = [Path(folder).resolve() for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    for file in [spec.origin or "", *(spec.submodule_search_locations or ())] if spec else ():
+        code = Path(file).resolve()
+        if code.is_relative_to(workspace) and not any(code.is_relative_to(folder) for folder in named):
+            raise UserError(
+                f"checkpoint {path} names {arch}, whose code {code} lies in the workspace and is not run: if it is "
+                "yours, move it elsewhere and put its folder into PYTHONPATH"
+            )
 
 
 def check_same_training(path: Path, found: dict[str, Any], ours: dict[str, Any]) -> None:

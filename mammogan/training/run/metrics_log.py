@@ -44,6 +44,6 @@ def that_may_be_kept(epochs: Sequence[Event]) -> Sequence[Event]:
 def _event(line: str) -> Event:
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return event if isinstance(event, dict) and isinstance(event.get("event"), str) else {}

@@ -72,7 +72,7 @@ def read_status(run: Path) -> Status | None:
         status = Status(**{name: value for name, value in values.items() if name in types})
         sound = all(isinstance(value, NUMBERS.get(types[name], types[name])) for name, value in vars(status).items())
         return status if sound else None
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 

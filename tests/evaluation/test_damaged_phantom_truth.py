@@ -1,0 +1,66 @@
+"""A phantom's mask or lesion-free twin that is damaged, gone, or another's is named before any figure comes of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import SMALL
+from PIL import Image
+
+from mammogan.data.conversion.convert_cohort import ShardIndex, convert_cohort
+from mammogan.data.shards.reader import Sample, read_shard
+from mammogan.errors import UserError
+from mammogan.evaluation.phantom_truth import PhantomTruth, compare_with_truth
+from mammogan.workspace import Workspace
+
+Damage = Callable[[Path, Path], object]
+"""What is done to a file, with another one of its kind."""
+MASKS: dict[str, Damage] = {
+    "cut": lambda path, other: path.write_bytes(path.read_bytes()[:40]),
+    "gone": lambda path, other: path.unlink(),
+    "of another size": lambda path, other: Image.new("L", (20, 20), 255).save(path),
+}
+TWINS: dict[str, Damage] = {
+    "cut": lambda path, other: path.write_bytes(path.read_bytes()[:3000]),
+    "empty": lambda path, other: path.write_bytes(b""),
+    "gone": lambda path, other: path.unlink(),
+    "another's": lambda path, other: shutil.copy(other, path),
+}
+
+
+@pytest.fixture
+def shards(phantom: Path, tmp_path: Path) -> Workspace:
+    shutil.copytree(phantom, tmp_path / "phantom")
+    workspace = Workspace(tmp_path / "work")
+    convert_cohort(tmp_path / "phantom" / "labels.csv", workspace, [SMALL], jobs=1)
+    return workspace
+
+
+def with_lesions(workspace: Workspace) -> list[Sample]:
+    folder = workspace.shards(SMALL)
+    positive = [shard for shard in ShardIndex.load(folder).shards if shard.label == "positive"]
+    return [sample for shard in positive for sample in read_shard(folder / shard.name)]
+
+
+def test_what_is_damaged_or_anothers_is_named_with_the_remedy(shards: Workspace) -> None:
+    root = shards.root.parent / "phantom"
+    real, *others = with_lesions(shards)
+    sound = PhantomTruth(shards.cohort).of(real.key, real.facts)
+    assert sound is not None and sound.twin_file is not None
+    for sample in (real, *others):
+        known = PhantomTruth(shards.cohort).of(sample.key, sample.facts)
+        assert known is not None and compare_with_truth(sample.pixels, sample.pixels, known).progress == 0
+    twin, mask = sound.twin_file, root / "masks" / f"{sound.twin_file.stem}.png"
+    other = next(path for path in twin.parent.iterdir() if path.stem[:6] != twin.stem[:6])
+    for path, damages in ((mask, MASKS), (twin, TWINS)):
+        content = path.read_bytes()
+        for what, damage in damages.items():
+            damage(path, other)
+            with pytest.raises(UserError, match=rf"{path.name} is damaged: .*repeat mammogan make-phantom"):
+                truth = PhantomTruth(shards.cohort).of(real.key, real.facts)
+                assert truth is not None, what
+                compare_with_truth(real.pixels, real.pixels, truth)
+            path.write_bytes(content)
