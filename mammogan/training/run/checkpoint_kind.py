@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,7 +75,7 @@ def check_kind(path: Path, state: dict[str, Any], kind: Kind) -> None:
 
 def _refuse_code_beside(path: Path, arch: str) -> None:
     """Raise UserError if the module that a checkpoint names lies in the checkpoint's workspace: whoever wrote the one
-    may have planted the other. A folder in PYTHONPATH is one that the user has named."""
+    may have planted the other. A folder in PYTHONPATH, or one that a program put into sys.path, was meant."""
     module, colon, _ = arch.partition(":")
     try:
         spec = find_spec(module.partition(".")[0]) if colon else None
@@ -82,7 +83,10 @@ def _refuse_code_beside(path: Path, arch: str) -> None:
         spec = None
     place = path.resolve().parent
     workspace = place.parents[2] if place.parent.parent.name == "runs" else place
-    named = [Path(folder).resolve() for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    here = Path.cwd()  # Python looks there unasked
+    asked = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    named = [Path(folder).resolve() for folder in asked if folder]
+    named += [folder for entry in sys.path if entry and (folder := Path(entry).resolve()) != here]
     for file in [spec.origin or "", *(spec.submodule_search_locations or ())] if spec else ():
         code = Path(file).resolve()
         if code.is_relative_to(workspace) and not any(code.is_relative_to(folder) for folder in named):
