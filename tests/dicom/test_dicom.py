@@ -437,7 +437,7 @@ def test_memory_that_runs_out_while_reading_decoding_or_scaling_is_a_reason_of_i
     file: Path, images: float
 ) -> None:
     pixels = np.zeros((6000, 6000), np.uint16)  # 72 MB
-    pixels[:, :3000] = 4000
+    pixels[:, :3000] = np.arange(1000, 4000)
     write_mammogram(file, pixels)
     row = Mammogram(2, "key", "patient", file, "L", "CC", "negative", "train", None)
     task = Task(row, (Resolution(96, 96),), Pseudonyms(b"secret"))

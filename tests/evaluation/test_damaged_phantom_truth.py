@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from conftest import SMALL
 from PIL import Image
 
 from mammogan.data.conversion.convert_cohort import ShardIndex, convert_cohort
+from mammogan.data.phantom.origin import PhantomCohort
 from mammogan.data.shards.reader import Sample, read_shard
 from mammogan.errors import UserError
 from mammogan.evaluation.phantom_truth import PhantomTruth, compare_with_truth
@@ -64,3 +66,16 @@ def test_what_is_damaged_or_anothers_is_named_with_the_remedy(shards: Workspace)
                 assert truth is not None, what
                 compare_with_truth(real.pixels, real.pixels, truth)
             path.write_bytes(content)
+
+
+@pytest.mark.parametrize("lost", [("preset", "conspicuity"), ("conspicuity",), None], ids=str)
+def test_settings_of_phantoms_that_lack_some_are_damaged_since_the_contrast_would_be_guessed(
+    phantom: Path, tmp_path: Path, lost: tuple[str, ...] | None
+) -> None:
+    held = json.loads((phantom / "settings.json").read_text())
+    kept = {} if lost is None else {name: held[name] for name in held if name not in (*lost, "content_sha256")}
+    (tmp_path / "settings.json").write_text(json.dumps(kept))
+    with pytest.raises(UserError, match=r"does not say .*conspicuity.*Delete the folder of the phantoms"):
+        PhantomCohort.of(tmp_path)
+    (tmp_path / "settings.json").write_text('{"editor.fontSize": 12}')
+    assert PhantomCohort.of(tmp_path) is None, "the settings of another program"

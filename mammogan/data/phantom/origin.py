@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from mammogan.data.phantom.settings import PhantomConfig
 from mammogan.errors import UserError
 from mammogan.io.atomic import place_of
 from mammogan.io.own_files import file_exists
-from mammogan.io.records import read_record
+from mammogan.io.records import DamagedRecord, read_record
 
+DRAWN_AGAIN = "Delete the folder of the phantoms and draw them again: mammogan make-phantom with the same settings"
 LEVELS_UP = 3
 """Number of folders, from a file's own upwards, in which a cohort's files are looked for."""
 
@@ -42,9 +43,13 @@ class PhantomCohort:
     def of(cls, folder: Path) -> PhantomCohort | None:
         """Return the cohort that was drawn into ``folder``; None if its settings.json is no record of one.
 
-        Raises UserError if settings.json is damaged.
+        Raises UserError if settings.json is damaged, or lacks some of the settings: their defaults may be untrue.
         """
-        held = read_record(folder / "settings.json")
+        path = folder / "settings.json"
+        held = read_record(path, remedy=DRAWN_AGAIN)
+        names = [field.name for field in fields(PhantomConfig)]
+        if (lost := [name for name in names if name not in held]) and {*held} <= {*names, "generator"}:
+            raise DamagedRecord(path, f"it does not say {', '.join(lost)}", DRAWN_AGAIN)
         try:
             return cls(folder.name, PhantomConfig(**{name: held[name] for name in held if name != "generator"}))
         except (TypeError, UserError):
