@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 import pickle
 import shutil
 import subprocess
 import sys
 import textwrap
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -222,6 +225,34 @@ def test_attacks_are_made_against_each_differentiable_victim_too(workspace: Work
     made = workspace.root / "deeper" / str(SMALL) / "attacks"
     one, two = (np.load(made / f"test-pgd-l2-512{name}.npy") for name in ("", "-against-B"))
     assert not np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("member", ["data/sample_inputs/model.pt", "data/weights/weight_0"])
+def test_a_pt2_file_that_has_pickled_a_program_is_refused_before_it_runs(tmp_path: Path, member: str) -> None:
+    network = torch.nn.Linear(2, 2)
+    sound, planted = tmp_path / "sound.pt2", tmp_path / "planted.pt2"
+    torch.export.save(torch.export.export(network, (torch.zeros(1, 2),)), sound)
+    program = io.BytesIO()
+    torch.save({"x": MakesAFolder(tmp_path / "ran")}, program)
+    with zipfile.ZipFile(sound) as before, zipfile.ZipFile(planted, "w") as after:
+        for name in before.namelist():
+            content = before.read(name)
+            if name.endswith("weights_config.json"):
+                content = content.replace(b'"use_pickle": false', b'"use_pickle": true')
+            after.writestr(name, program.getvalue() if name.endswith(member) else content)
+    with pytest.raises(UserError, match="is more than tensors"):
+        load_victim(f"B={planted}", "cpu")
+    assert not (tmp_path / "ran").exists()
+
+
+class MakesAFolder:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.folder),)
 
 
 def test_a_pt2_file_gives_the_scores_and_gradients_of_its_network_bit_for_bit(

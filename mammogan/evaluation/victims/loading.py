@@ -1,11 +1,16 @@
 """Load victims that the user names: a checkpoint, a .pt2 or ONNX file, or a function of the user's own.
 
-Checkpoints, .pt2 and ONNX files hold a network and no program of anybody else. MODULE:FACTORY runs the user's code.
+Checkpoints and ONNX files hold a network and no program of anybody else. MODULE:FACTORY runs the user's code. A .pt2
+file is refused if what it has pickled is more than tensors, but its graph may call any function of torch.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import re
+import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,9 +58,35 @@ def split_name(option: str, text: str, own: str = "A") -> tuple[str, str]:
 
 def _exported(path: Path, device: str) -> nn.Module:
     try:
+        _refuse_pickled_code(path)
         return torch.export.load(path).module().to(device)
-    except (RuntimeError, ValueError, KeyError, OSError, EOFError) as error:
+    except (RuntimeError, ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is no file of torch.export.save that this version of torch reads ({error})") from error
+
+
+def _refuse_pickled_code(path: Path) -> None:
+    """Raise UserError if a part of a .pt2 file that torch would unpickle is more than tensors: torch.export.load would
+    run what it says."""
+    with zipfile.ZipFile(path) as archive:
+        for name in _pickled(archive):
+            try:
+                torch.load(io.BytesIO(archive.read(name)), weights_only=True)
+            except Exception as error:  # whatever a planted pickle raises
+                raise UserError(
+                    f"{path}: {name} is more than tensors, so reading it could run a program of somebody else. Save "
+                    "the network again with torch.export.save and example inputs that are tensors, or as ONNX"
+                ) from error
+
+
+def _pickled(archive: zipfile.ZipFile) -> Iterator[str]:
+    """Yield the names of the members that torch.export.load unpickles."""
+    for name in archive.namelist():
+        if name.endswith(".pt"):
+            yield name
+        elif name.endswith("_config.json"):
+            parts: dict[str, dict[str, Any]] = json.loads(archive.read(name)).get("config", {})
+            folder = name.rpartition("/")[0]
+            yield from (f"{folder}/{part['path_name']}" for part in parts.values() if part.get("use_pickle"))
 
 
 def _of_factory(name: str, where: str, device: str) -> Victim:
