@@ -21,7 +21,8 @@ DAY_0 = date(1899, 12, 30)
 
 
 def workbook_rows(path: Path) -> Iterator[Sequence[str]]:
-    """Yield each row's cells as text, days as 2015-01-20; ValueError if the file is not a workbook.
+    """Yield each row's cells as text, days as 2015-01-20; ValueError if the file is not a workbook, or if cells
+    are merged over several rows. An error and a formula that was never computed are a text that says so.
 
     Namespaces and the declared size of the sheet are ignored, because they may be wrong.
     """
@@ -33,6 +34,12 @@ def workbook_rows(path: Path) -> Iterator[Sequence[str]]:
             sheet = ElementTree.fromstring(book.read(min(filter(SHEET.fullmatch, names), key=_number_of)))
     except (zipfile.BadZipFile, ElementTree.ParseError, KeyError) as error:
         raise ValueError(f"{path.name} is no .xlsx workbook: {error}") from error
+    for merged in _named(sheet, "mergeCell"):
+        if len({*re.findall(r"\d+", merged.get("ref", ""))}) > 1:
+            raise ValueError(
+                f"{path.name}: cells {merged.get('ref')} are merged over several rows, of which only the first has "
+                "what is in them; undo that, and write it into every row"
+            )
     for row in _named(sheet, "row"):
         cells: dict[int, str] = {}
         for position, cell in enumerate(_named(row, "c")):
@@ -84,6 +91,10 @@ def _text(cell: ElementTree.Element, strings: Sequence[str], days: set[str]) -> 
     if kind == "inlineStr":
         return "".join(part.text or "" for part in _named(cell, "t"))
     value = next((part.text or "" for part in _named(cell, "v")), "")
+    if kind == "e":  # never '#N/A' alone, which stands for an empty cell in other tables
+        return f"error {value}"
+    if not value and kind != "str" and next(_named(cell, "f"), None) is not None:
+        return "a formula without its result"
     if kind == "s" and value:
         return strings[int(value)]
     if kind == "n" and value and cell.get("s") in days:

@@ -67,6 +67,10 @@ def test_identifiers_that_differ_in_more_than_their_spelling_are_two_patients(tm
     assert len({spelling_free(patient) for patient in patients}) == len(patients)
 
 
+def test_digits_of_another_script_are_the_same_identifier() -> None:
+    assert spelling_free("\u0661\u0660\u0660") == spelling_free("\u06f1\u06f0\u06f0") == spelling_free("100")
+
+
 def test_a_rounded_identifier_is_refused_and_a_hash_is_not(tmp_path: Path) -> None:
     with pytest.raises(
         TableError, match=r"line 3, patient: .*a number that a spreadsheet has rounded, such as 1\.23457E"

@@ -71,6 +71,13 @@ def test_a_mark_of_no_spot_is_no_spot(tmp_path: Path) -> None:
     assert outcome(made.root, tmp_path / "labels.csv") == made.expected
 
 
+def test_days_of_which_a_spreadsheet_may_have_exchanged_some_are_refused() -> None:
+    for understood in ("01.05.2015", "2015-05-01", "42125"):
+        with pytest.raises(UserError, match=r"table x, day: .* may have exchanged day and month"):
+            days_of([understood, "1/20/2015", ""], "table x, day")
+    assert str(days_of(["25.05.2015", "1/20/2015"], "day")["1/20/2015"]) == "2015-01-20"
+
+
 def test_days_that_can_be_read_in_two_ways_are_refused() -> None:
     with pytest.raises(UserError, match="table x, day: expected days that can be read in one way"):
         days_of(["1/2/2015", "3/4/2015", ""], "table x, day")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import stat
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from mammogan.errors import UserError
 from mammogan.io import tables
 from mammogan.io.atomic import PRIVATE
+from mammogan.io.workbook import workbook_rows
 
 
 def read(path: Path) -> list[tuple[int, list[str]]]:
@@ -58,10 +60,22 @@ def test_the_encoding_is_found_out_from_all_bytes(tmp_path: Path) -> None:
         read(tmp_path / "a.csv")
 
 
+def test_what_a_workbook_does_not_say_is_never_an_empty_cell(tmp_path: Path) -> None:
+    book = tmp_path / "a.xlsx"
+    cells = '<c t="e"><v>#N/A</v></c><c><f>A1+1</f></c><c t="str"><f>IF(1,"")</f><v></v></c><c><f>1+1</f><v>2</v></c>'
+    rows = f"<row>{cells}</row>"
+    with zipfile.ZipFile(book, "w") as file:
+        file.writestr("xl/worksheets/sheet1.xml", f"<worksheet><sheetData>{rows}</sheetData></worksheet>")
+    assert list(workbook_rows(book)) == [["error #N/A", "a formula without its result", "", "2"]]
+    merged = '<mergeCells><mergeCell ref="B2:B3"/></mergeCells>'
+    with zipfile.ZipFile(book, "w") as file:
+        file.writestr("xl/worksheets/sheet1.xml", f"<worksheet><sheetData>{rows}</sheetData>{merged}</worksheet>")
+    with pytest.raises(ValueError, match="B2:B3 are merged over several rows"):
+        list(workbook_rows(book))
+
+
 def test_days_and_long_numbers_of_a_workbook_are_text_as_people_read_them(tmp_path: Path) -> None:
     write_workbook(tmp_path / "a.xlsx", [("id", "day"), ("1", "2")])
-    import zipfile
-
     with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
         members = {name: book.read(name) for name in book.namelist()}
     members["xl/styles.xml"] = (

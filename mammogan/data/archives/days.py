@@ -29,7 +29,7 @@ def days_of(cells: Iterable[str], where: str) -> dict[str, date | None]:
     """Return the day of each cell of a column; None if it is not understood.
 
     1/20/2015 has the month first and 20/1/2015 the day; which one a column means is decided by all its cells. Raises
-    UserError, with ``where``, if no cell decides it.
+    UserError, with ``where``, if no cell decides it, or if a spreadsheet may have read some cells in the other order.
     """
     found: dict[str, date | None] = {}
     open_cells = []
@@ -46,6 +46,13 @@ def days_of(cells: Iterable[str], where: str) -> dict[str, date | None]:
         raise UserError(
             f"{where}: expected days that can be read in one way, found days such as 1/2/2015 only, which may be in "
             "January or in February; write them as 2015-01-02"
+        )
+    others = [day for day in found.values() if day]
+    if len(fits) == 1 and others and all(day.day <= 12 for day in others):
+        raise UserError(
+            f"{where}: {open_cells[0][0]} has day and month in an order of its own, and all days that are written in "
+            "another way are the 12th or earlier: a spreadsheet may have exchanged day and month in those that it "
+            "understood; take the table as it was downloaded"
         )
     return found | (fits[0] if fits else {})
 

@@ -44,10 +44,12 @@ def spelling_free(identifier: str) -> str:
     """Return what two spellings of one identifier share: 0100, 100, 100.0 and ' 100' all give 100.
 
     Zeros at the start, decimals, marks between thousands, case, spaces, characters that are not seen, letters that look
-    alike, an issuer, a spreadsheet's marks of a text and the way in which accents are stored do not count.
+    alike, digits of other scripts, an issuer, a spreadsheet's marks of a text and the way in which accents are stored
+    do not count.
     """
     seen = filter(_is_seen, unicodedata.normalize("NFKC", identifier))
-    plain = AUTHORITY.sub("", "".join(seen).casefold().translate(ALIKE))
+    digits = (str(unicodedata.decimal(one)) if one.isdecimal() else one for one in seen)
+    plain = AUTHORITY.sub("", "".join(digits).casefold().translate(ALIKE))
     if match := AS_TEXT.fullmatch(plain):
         plain = match["marked"] or match["quoted"] or plain
     if match := THOUSANDS.fullmatch(plain):
