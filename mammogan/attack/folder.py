@@ -16,7 +16,7 @@ from typing import Any
 
 from mammogan.attack.config import BASELINES
 from mammogan.data.shards.checked import CheckedShard
-from mammogan.data.shards.index import INDEX, REMEDY, SCHEMA, SHARD, IndexedShard, ShardIndex, read_index
+from mammogan.data.shards.index import INDEX, REMEDY, SCHEMA, SHARD, IndexedShard, ShardIndex, is_whole, read_index
 from mammogan.data.shards.marked_folder import DONE, MarkedFolder
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import file_version
@@ -82,8 +82,7 @@ class AdversarialFolder:
         _check(marker, entry, MADE_AGAIN)
         if entry["name"] != name:
             raise DamagedRecord(marker, f"it is the record of {entry['name']}", MADE_AGAIN)
-        tar = self.path / name
-        return entry if file_exists(tar) and tar.stat().st_size == entry["bytes"] else None
+        return entry if is_whole(self.path / name, entry["bytes"]) else None
 
     def entries(self) -> list[Entry]:
         """Return the entries of all finished shards, in order of split, then direction, then number."""

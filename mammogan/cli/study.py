@@ -109,9 +109,9 @@ def with_fold(sections: dict[str, Values], fold: Fold) -> dict[str, Values]:
 
 
 def check_fold(workspace: Workspace, fold: Fold | None, cohort: Path | None) -> None:
-    """Raise UserError at once if there are shards of another fold, or of none, than make-shards would be asked for.
+    """Raise UserError at once if make-shards would refuse the shards that are there: they are of another fold, or none.
 
-    Without a table shards are used as they are: if they are of a fold that was not named, that is said.
+    Without a table shards are used as they are, and a note names their fold if the user has not.
     """
     if fold or cohort:
         refuse_other_fold(workspace, str(fold or ""))

@@ -19,6 +19,8 @@ from mammogan.io.atomic import file_version
 from mammogan.io.own_files import file_exists
 from mammogan.io.records import DamagedRecord, Misfit, check_shape, parse_record
 
+DRAWN_AGAIN = "Delete it and repeat mammogan make-phantom with the same settings, which writes it again"
+
 
 class PhantomRecord:
     """The records of the phantoms among the mammograms of a cohort table."""
@@ -74,8 +76,7 @@ def _images_of(path: Path, content: bytes) -> dict[str, Any]:
         values = parse_record(content)
         check_shape(values, {"images": dict})
     except Misfit as error:
-        remedy = "Delete it and repeat mammogan make-phantom with the same settings, which writes it again"
-        raise DamagedRecord(path, str(error), remedy) from None
+        raise DamagedRecord(path, str(error), DRAWN_AGAIN) from None
     images: dict[str, Any] = values["images"]
     return images
 

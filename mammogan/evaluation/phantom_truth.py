@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mammogan.data.blobs.disc import NEAR
 from mammogan.data.dicom.placement import Placement, apply_placement_to_mask, place_pixels
 from mammogan.data.dicom.unusable import Unusable
-from mammogan.evaluation.phantom_record import PhantomRecord
+from mammogan.evaluation.phantom_record import DRAWN_AGAIN, PhantomRecord
 from mammogan.io.atomic import file_version
 from mammogan.io.records import DamagedRecord
 
@@ -30,7 +30,6 @@ STEP = 1 / 65535
 """The smallest change of a pixel."""
 ANOTHERS = 65535 / 100
 """A twin whose mean distance from its mammogram, away from the lesion, is larger is that of another mammogram."""
-REMEDY = "Delete it and repeat mammogan make-phantom with the same settings, which writes it again"
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def _refuse_other_twin(real: Pixels, truth: LesionTruth) -> None:
     if truth.twin is None or truth.twin_file is None or not away.any():
         return
     if np.abs(truth.twin[away].astype(np.int32) - real[away]).mean() > ANOTHERS:
-        raise DamagedRecord(truth.twin_file, "it differs from its mammogram where there is no lesion", REMEDY)
+        raise DamagedRecord(truth.twin_file, "it differs from its mammogram where there is no lesion", DRAWN_AGAIN)
 
 
 def _rms(pixels: Pixels, twin: Pixels | None, lesion: Mask) -> float | None:
@@ -156,7 +155,7 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except (Unusable, ValueError, OSError) as error:
-        raise DamagedRecord(path, f"it cannot be read ({type(error).__name__}: {error})", REMEDY) from error
+        raise DamagedRecord(path, f"it cannot be read ({type(error).__name__}: {error})", DRAWN_AGAIN) from error
 
 
 def _read_mask(path: Path) -> NDArray[np.uint8]:

@@ -37,8 +37,8 @@ def workbook_rows(path: Path) -> Iterator[Sequence[str]]:
     for merged in _named(sheet, "mergeCell"):
         if len({*re.findall(r"\d+", merged.get("ref", ""))}) > 1:
             raise ValueError(
-                f"{path.name}: cells {merged.get('ref')} are merged over several rows, of which only the first has "
-                "what is in them; undo that, and write it into every row"
+                f"{path.name}: cells {merged.get('ref')} are merged over several rows, and only the first has their "
+                "value; undo the merge, and write the value into every row"
             )
     for row in _named(sheet, "row"):
         cells: dict[int, str] = {}
@@ -91,7 +91,7 @@ def _text(cell: ElementTree.Element, strings: Sequence[str], days: set[str]) -> 
     if kind == "inlineStr":
         return "".join(part.text or "" for part in _named(cell, "t"))
     value = next((part.text or "" for part in _named(cell, "v")), "")
-    if kind == "e":  # never '#N/A' alone, which stands for an empty cell in other tables
+    if kind == "e":  # the bare '#N/A' would be taken for an empty cell
         return f"error {value}"
     if not value and kind != "str" and next(_named(cell, "f"), None) is not None:
         return "a formula without its result"

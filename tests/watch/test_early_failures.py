@@ -10,16 +10,15 @@ import pytest
 from clusters import leave_clusters, programs
 from conftest import SMALL, run_script
 from dicoms import write_cohort
+from watching import begun_workspace, look, stage
 
 from mammogan.cluster.slurm.outcome import outcome_file
 from mammogan.crossvalidation.fold_study import study_folder
 from mammogan.errors import UserError
 from mammogan.io.records import write_record
 from mammogan.study.given_cad import record_given_cad
-from mammogan.watch.stage_status import StageStatus
 from mammogan.watch.table import plain
-from mammogan.watch.view import View
-from mammogan.watch.watch import Watcher, document
+from mammogan.watch.watch import document
 from mammogan.workspace import Direction, Workspace
 
 CANNOT_BE = "shards: {max-failures: many}\n"
@@ -34,20 +33,7 @@ def outside_any_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def begun(tmp_path: Path) -> Workspace:
     """A workspace with shards, and a generator's run of which nothing can be read yet."""
-    workspace = Workspace(tmp_path / "work")
-    for folder in (workspace.shards(SMALL), workspace.gan_run(SMALL, Direction.REMOVE)):
-        folder.mkdir(parents=True)
-    (workspace.shards(SMALL) / "index.json").write_text("{}")
-    return workspace
-
-
-def look(workspace: Workspace) -> View:
-    return Watcher(workspace).look()
-
-
-def stage(workspace: Workspace, name: str) -> StageStatus:
-    [found] = [status for status in look(workspace).statuses if status.stage.name == name]
-    return found
+    return begun_workspace(tmp_path / "work")
 
 
 def test_a_study_that_failed_in_make_shards_is_shown_with_its_error(tmp_path: Path) -> None:

@@ -17,9 +17,11 @@ from pathlib import Path
 
 import pytest
 import trainings
+import watching
 from clusters import leave_clusters, programs, wait_for
 from conftest import ROOT, SMALL, run_script
 from in_place_of_a_file import IN_PLACE, put_in_place
+from watching import begun_workspace, look
 
 from mammogan.cluster.slurm.outcome import outcome_file
 from mammogan.cluster.slurm.queue import COLUMNS
@@ -31,7 +33,6 @@ from mammogan.study.given_cad import record_given_cad
 from mammogan.training.run.status import Status, read_status
 from mammogan.watch.stage_status import StageStatus
 from mammogan.watch.table import plain, table
-from mammogan.watch.view import View
 from mammogan.watch.watch import Watcher, document
 from mammogan.workspace import Direction, Workspace
 
@@ -48,12 +49,8 @@ def outside_any_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def begun(tmp_path: Path) -> Workspace:
     """A workspace with shards, and a generator's run in its fourth phase."""
-    workspace = Workspace(tmp_path / "work")
-    index = workspace.shards(SMALL) / "index.json"
-    index.parent.mkdir(parents=True)
-    index.write_text("{}")
+    workspace = begun_workspace(tmp_path / "work")
     run = workspace.gan_run(SMALL, Direction.REMOVE)
-    run.mkdir(parents=True)
     (run / "config.yaml").write_text(json.dumps({"config": to_dict(GanConfig(epochs=(1, 0, 1, 300, 270)))}))
     epochs = [("warm-gnet", {"identity": 0.2}), ("last-layer", {"gap": 0.3}), ("head", {"gap": 0.134})]
     events = [{"event": "epoch", "epoch": n, "phase": name, **means} for n, (name, means) in enumerate(epochs)]
@@ -63,13 +60,8 @@ def begun(tmp_path: Path) -> Workspace:
     return workspace
 
 
-def look(workspace: Workspace) -> View:
-    return Watcher(workspace).look()
-
-
 def stage(workspace: Workspace, name: str = REMOVE) -> StageStatus:
-    [found] = [status for status in look(workspace).statuses if status.stage.name == name]
-    return found
+    return watching.stage(workspace, name)
 
 
 def line_of(workspace: Workspace, name: str = REMOVE) -> str:

@@ -113,9 +113,9 @@ def _named_otherwise(image: Image, archive: Archive) -> Image:
     """Leave out an image by its description, if nothing else says that it is a plain view: no code, and not the view in
     the user's own table."""
     is_plain = archive.is_own and image.entry is not None and image.entry.view in USED_VIEWS
-    return (
-        image.out(image.header.named, image.header.series_text) if image.header.text_decides and not is_plain else image
-    )
+    if image.header.text_decides and not is_plain:
+        return image.out(image.header.named, image.header.series_text)
+    return image
 
 
 def _fits_a_table(path: str) -> bool:

@@ -20,7 +20,7 @@ from mammogan.data.conversion.additions import added_to, made_of
 from mammogan.data.conversion.open_shard import OpenShard, member_places
 from mammogan.data.conversion.shard_settings import COHORT, MADE_AGAIN, SETTINGS, differences, held_settings
 from mammogan.data.shards.codec import codec_of
-from mammogan.data.shards.index import ADDITIONS, INDEX, REMEDY, SCHEMA, IndexedShard, ShardIndex
+from mammogan.data.shards.index import ADDITIONS, INDEX, REMEDY, SCHEMA, IndexedShard, ShardIndex, is_whole
 from mammogan.data.shards.marked_folder import DONE, MarkedFolder
 from mammogan.data.shards.wids_index import write_wids_indexes
 from mammogan.errors import UserError
@@ -277,7 +277,7 @@ class ShardFolder:
 
 def _is_as_made(tar: Path, shard: dict[str, Any]) -> bool:
     """Return whether a shard's file has the size and the sha256 that its marker records; if not, it is made again."""
-    if not file_exists(tar) or tar.stat().st_size != shard["bytes"]:
+    if not is_whole(tar, shard["bytes"]):
         return False
     if atomic.sha256(tar) == shard["sha256"]:
         return True

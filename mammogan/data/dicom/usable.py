@@ -84,8 +84,8 @@ def named_otherwise(header: Dataset) -> str:
 def decided_by_text(header: Dataset) -> bool:
     """Return whether a free text may leave the image out: nothing coded says it is plain, and it names no study.
 
-    Coded is: the SOP class of a plain image, an ImageType, and a view, of which ``refuse_unusable`` has found nothing
-    unusual.
+    An image is coded as plain by its SOP class, an ImageType and a view together, once ``refuse_unusable`` has found
+    nothing unusual in them.
     """
     is_coded = (
         text(header, "SOPClassUID") in IMAGES

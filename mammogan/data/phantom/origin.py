@@ -11,7 +11,7 @@ from mammogan.io.atomic import place_of
 from mammogan.io.own_files import file_exists
 from mammogan.io.records import DamagedRecord, read_record
 
-DRAWN_AGAIN = "Delete the folder of the phantoms and draw them again: mammogan make-phantom with the same settings"
+ALL_DRAWN_AGAIN = "Delete the folder of the phantoms and draw them again: mammogan make-phantom with the same settings"
 LEVELS_UP = 3
 """Number of folders, from a file's own upwards, in which a cohort's files are looked for."""
 
@@ -46,10 +46,10 @@ class PhantomCohort:
         Raises UserError if settings.json is damaged, or lacks some of the settings: their defaults may be untrue.
         """
         path = folder / "settings.json"
-        held = read_record(path, remedy=DRAWN_AGAIN)
+        held = read_record(path, remedy=ALL_DRAWN_AGAIN)
         names = [field.name for field in fields(PhantomConfig)]
         if (lost := [name for name in names if name not in held]) and {*held} <= {*names, "generator"}:
-            raise DamagedRecord(path, f"it does not say {', '.join(lost)}", DRAWN_AGAIN)
+            raise DamagedRecord(path, f"it does not say {', '.join(lost)}", ALL_DRAWN_AGAIN)
         try:
             return cls(folder.name, PhantomConfig(**{name: held[name] for name in held if name != "generator"}))
         except (TypeError, UserError):

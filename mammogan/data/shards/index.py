@@ -145,7 +145,7 @@ class ShardIndex:
 
     def damaged(self) -> list[str]:
         """List the shards whose file is missing or has another size."""
-        return [shard.name for shard in self.shards if not _is_whole(self.folder / shard.name, shard.bytes)]
+        return [shard.name for shard in self.shards if not is_whole(self.folder / shard.name, shard.bytes)]
 
     def shard(self, name: str) -> IndexedShard | None:
         """Return the shard with this file name; None if there is none."""
@@ -207,7 +207,8 @@ def _additions(path: Path, values: Any) -> tuple[Addition, ...]:
     return tuple(_known(Addition, {**value, "shards": tuple(value["shards"])}) for value in values)
 
 
-def _is_whole(tar: Path, size: int) -> bool:
+def is_whole(tar: Path, size: int) -> bool:
+    """Return whether a tar is there and has the size, in bytes, that is recorded of it."""
     return file_exists(tar) and tar.stat().st_size == size
 
 

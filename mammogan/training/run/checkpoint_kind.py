@@ -74,8 +74,10 @@ def check_kind(path: Path, state: dict[str, Any], kind: Kind) -> None:
 
 
 def _refuse_code_beside(path: Path, arch: str) -> None:
-    """Raise UserError if the module that a checkpoint names lies in the checkpoint's workspace: whoever wrote the one
-    may have planted the other. A folder in PYTHONPATH, or one that a program put into sys.path, was meant."""
+    """Raise UserError if the module that a checkpoint names lies in the checkpoint's workspace.
+
+    Somebody may have planted both. Code in a folder of PYTHONPATH, or that a program put into sys.path, is the user's.
+    """
     module, colon, _ = arch.partition(":")
     try:
         spec = find_spec(module.partition(".")[0]) if colon else None

@@ -65,8 +65,9 @@ def _json(path: Path) -> dict[str, Any]:
         held = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    has_studies = isinstance(held, dict) and isinstance(held.get("STUDIES"), dict)
-    return held if isinstance(held, dict) and (has_studies or path.name.lower().startswith("nbss")) else {}
+    if not isinstance(held, dict):
+        return {}
+    return held if path.name.lower().startswith("nbss") or isinstance(held.get("STUDIES"), dict) else {}
 
 
 def _entries(client: str, nbss: dict[str, Any], imagedb: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
