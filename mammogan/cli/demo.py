@@ -1,4 +1,4 @@
-"""Run the complete study on this machine in about 20 minutes: phantoms, CAD, generators of both objectives, report,
+"""Run the complete study on this machine in 14 to 20 minutes: phantoms, CAD, generators of both objectives, report,
 and a reader study that simulated readers read.
 
     mammogan demo
