@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,30 @@ STUDIES = (
     *("MAMMO SCREENING BILAT W CAD", "MAMMO SCREENING BILAT W TOMO", "MAM DIAGNOSTIC BILAT W SPOT IF NEEDED"),
     *("DIGITAL MAMMO W/CAD", "Screening 2D and C-View", "STEREO GUIDED BX WITH SPECIMEN", "FFDM bilateral + tomo"),
 )
+OF_OTHER_LANGUAGES = (
+    *("MMG mit CAD", "Mammographie beidseits mit Tomosynthese", "Tomosynthese bds", "Dépistage avec CAD"),
+    *("MAMOGRAFIA BILATERAL COM CAD", "Mammografia + tomosintesi", "Tomosíntesis bilateral", "MX met tomosynthese"),
+    *("Bröstscreening med tomosyntes", "Badanie przesiewowe, tomosynteza", "Tarama tomosentez", "CAD 付き 検診"),
+    *("Скрининг CAD", "Mammo-Spot gezielt", "Tomomammographie", "Mammotomosynthese", "Stereotaxie rechts"),
+    *("CAD ?? ????", "CAD \ufffd\ufffd"),
+)
+OF_SEVERAL_IMAGES = ("CC+MLO tomo", "L R CAD", "RCC LCC RMLO LMLO CAD", "2D + 3D tomo", "CAD/TOMO", "C-View & Tomo")
+OF_ONE_IMAGE = (
+    *(
+        "L CC Tomosynthesis Slices",
+        "LCC Tomosynthesis Reconstruction",
+        "L CC Breast Tomosynthesis Image",
+        "3DTomo L_CC",
+    ),
+    *("L CC spot compression", "Mag view LCC", "CAD overlay", "L-CC CAD marks", "Stereo L CC +15", "Stereotactic L"),
+    *("Intelligent 2D L CC", "Specimen radiograph", "CC spot tomo", "TOMO 3/60"),
+)
 
 
 def found(tmp_path: Path, **elements: Any) -> tuple[str, str, list[str]]:
     """What becomes of a plain view with these elements: label or reason, its doubts, and the report."""
     made = Miniature(tmp_path / "archive")
-    made.image("a.dcm", "", **elements)
+    made.image("a.dcm", "", SpecificCharacterSet="ISO_IR 192", **elements)
     made.image("b.dcm", "negative")
     made.table("mine.csv", ("path", "patient", "label"), [("a.dcm", "1", "negative"), ("b.dcm", "2", "negative")])
     report = scanned(made.root, tmp_path / "labels.csv", overwrite=True)
@@ -32,7 +51,7 @@ def found(tmp_path: Path, **elements: Any) -> tuple[str, str, list[str]]:
     return word, rows.get("a.dcm", {}).get("doubts", ""), list(report.lines())
 
 
-@pytest.mark.parametrize("text", STUDIES)
+@pytest.mark.parametrize("text", [*STUDIES, *OF_OTHER_LANGUAGES, *OF_SEVERAL_IMAGES])
 @pytest.mark.parametrize("kind", [{"ImageType": PLAIN}, {}])
 def test_the_name_of_a_study_leaves_no_view_out(text: str, kind: dict[str, Any], tmp_path: Path) -> None:
     word, doubts, said = found(tmp_path, SeriesDescription=text, **kind)
@@ -52,6 +71,35 @@ def test_a_text_against_codes_is_a_doubt_and_alone_it_decides(text: str, tmp_pat
         "spot_mag",
         "specimen",
     }
+
+
+@pytest.mark.parametrize("text", OF_ONE_IMAGE)
+def test_a_text_of_this_one_image_leaves_it_out_where_no_code_says_that_it_is_plain(text: str, tmp_path: Path) -> None:
+    kinds = {"multiframe", "spot_mag", "cad_or_sc", "view_modifier", "synthetic2d", "specimen"}
+    assert found(tmp_path, SeriesDescription=text)[0] in kinds
+    word, doubts, _ = found(tmp_path, SeriesDescription=text, ImageType=PLAIN)
+    assert word == "negative" and "text_" in doubts
+
+
+@pytest.mark.parametrize("text", ["R CC CAD", "L MLO tomo", "RMLO spot"])
+def test_a_text_of_another_image_is_a_doubt(text: str, tmp_path: Path) -> None:
+    word, doubts, _ = found(tmp_path, SeriesDescription=text)
+    assert word == "negative" and "text_" in doubts
+
+
+@pytest.mark.parametrize("texts", [("Dépistage Dr Tan", "L CC"), ("Kontrolle AT", "L CC spot")])
+def test_a_view_in_a_text_of_one_image_outweighs_one_in_a_text_of_any_language(
+    texts: tuple[str, str], tmp_path: Path
+) -> None:
+    series, protocol = texts
+    assert found(tmp_path, SeriesDescription=series, ProtocolName=protocol, without=["ViewPosition"])[0] == "negative"
+
+
+def test_the_list_of_excluded_files_says_which_text_named_another_view(tmp_path: Path) -> None:
+    assert found(tmp_path, SeriesDescription="Dépistage Dr Tan", without=["ViewPosition"])[0] == "view_excluded"
+    with open(tmp_path / "labels.excluded.csv", newline="", encoding="utf-8") as file:
+        [row] = csv.DictReader(file)
+    assert row["detail"] == "TAN, by SeriesDescription"
 
 
 @pytest.mark.parametrize("kind", ["1", "1.1"])

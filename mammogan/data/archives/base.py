@@ -37,7 +37,8 @@ class Header:
     named: str = ""
     """Reason for which the series' description speaks against the image."""
     text_decides: bool = False
-    """Nothing coded says that the image is a plain view, so ``named`` is more than a doubt."""
+    """Nothing coded says that the image is a plain view, and the description is of this one image, so ``named`` is more
+    than a doubt."""
     lateralities: tuple[tuple[str, str], ...] = ()
     views: tuple[tuple[str, str], ...] = ()
     is_film: bool = False

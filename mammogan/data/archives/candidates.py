@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header
-from mammogan.data.archives.header import read_header
+from mammogan.data.archives.header import FREE_TEXTS, read_header
 from mammogan.data.archives.views import clues_in_name
 from mammogan.data.cohort.identifiers import MOST_PATIENTS
 from mammogan.data.parallel.pool import Lost, in_order, processes
@@ -19,8 +19,6 @@ USED_VIEWS = ("CC", "MLO")
 HEADER_BYTES = 200 << 20
 """Memory that one process needs to read headers, in bytes."""
 PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
-FREE_TEXTS = ("AcquisitionDeviceProcessingDescription", "SeriesDescription", "ProtocolName")
-"""Attributes in which a device or a person writes what it likes."""
 Clue = tuple[str, str]
 
 
@@ -110,8 +108,8 @@ NOT_LOOKED_INTO = ("empty", "not_dicom", "unreadable", "damaged_header", "timeou
 
 
 def _named_otherwise(image: Image, archive: Archive) -> Image:
-    """Leave out an image by its description, if nothing else says that it is a plain view: no code, and not the view in
-    the user's own table."""
+    """Leave out an image by its description, if it is of this one image, and nothing else says that it is a plain view:
+    no code, and not the view in the user's own table."""
     is_plain = archive.is_own and image.entry is not None and image.entry.view in USED_VIEWS
     if image.header.text_decides and not is_plain:
         return image.out(image.header.named, image.header.series_text)
@@ -163,5 +161,5 @@ def _exclude_unusable(image: Image, entry: Entry) -> Image:
     if not image.view:
         image = image.out("no_view")
     if image.view not in USED_VIEWS:
-        image = image.out("view_excluded", image.view)
+        image = image.out("view_excluded", f"{image.view}, by {image.view_source}")
     return image

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from pydicom.dataset import Dataset
 
 from mammogan.data.archives.base import Header
+from mammogan.data.archives.description import decides, is_of_one_image, kind_named
 from mammogan.data.archives.views import (
     SIDES,
     VIEW_CODES,
@@ -26,11 +27,8 @@ from mammogan.data.dicom.kind import read_elements, size_of
 from mammogan.data.dicom.quiet import quiet_pydicom
 from mammogan.data.dicom.unusable import Unusable
 from mammogan.data.dicom.usable import (
-    decided_by_text,
     is_secondary_capture,
     items,
-    named_otherwise,
-    names_a_study,
     number,
     refuse_unusable,
     several,
@@ -46,6 +44,8 @@ WANTED = (
     "BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation", "AcquisitionDateTime", "AcquisitionDate",
     "AcquisitionTime", "ContentDate", "ContentTime", "SeriesNumber",
 )  # fmt: skip
+FREE_TEXTS = ("AcquisitionDeviceProcessingDescription", "SeriesDescription", "ProtocolName")
+"""Attributes in which a device or a person writes what it likes."""
 DAY, TIME_OF_DAY = re.compile(r"\d{8}"), re.compile(r"\d{4}(\d\d(\.\d{1,6})?)?")
 
 
@@ -75,7 +75,9 @@ def pixels_digest(path: Path) -> bytes:
 def _described(header: Dataset, size: int, in_fragments: bool) -> Header:
     sop_class = text(header, "SOPClassUID")
     reason, detail = _why_unusable(header, size, in_fragments)
-    named = named_otherwise(header)
+    description = text(header, "SeriesDescription")
+    sides, views = tuple(_lateralities(header)), tuple(_views(header))
+    coded_views = {view for source, view in views if source not in FREE_TEXTS}
     return Header(
         reason=reason,
         detail=detail,
@@ -83,11 +85,11 @@ def _described(header: Dataset, size: int, in_fragments: bool) -> Header:
         study=text(header, "StudyInstanceUID"),
         series=text(header, "SeriesInstanceUID"),
         instance=text(header, "SOPInstanceUID"),
-        series_text=text(header, "SeriesDescription"),
-        named=named,
-        text_decides=bool(named) and decided_by_text(header),
-        lateralities=tuple(_lateralities(header)),
-        views=tuple(_views(header)),
+        series_text=description,
+        named=kind_named(description),
+        text_decides=decides(description, header, {side for _, side in sides}, coded_views),
+        lateralities=sides,
+        views=views,
         is_film=text(header, "ConversionType") == "DF",
         is_secondary=is_secondary_capture(sop_class),
         times=tuple(_times(header)),
@@ -147,13 +149,15 @@ def _anatomy(group: Dataset) -> list[Dataset]:
 
 def _views(header: Dataset) -> Iterator[tuple[str, str]]:
     codes = items(header, "ViewCodeSequence")
-    texts = sorted(("SeriesDescription", "ProtocolName"), key=lambda keyword: names_a_study(text(header, keyword)))
+    texts = sorted(
+        ("SeriesDescription", "ProtocolName"), key=lambda keyword: not is_of_one_image(text(header, keyword))
+    )
     clues = (
         *(("ViewCodeSequence", VIEW_CODES.get(text(code, "CodeValue"), "")) for code in codes),
         ("ViewPosition", view_in(text(header, "ViewPosition"))),
         *(("CodeMeaning", view_meant(text(code, "CodeMeaning"))) for code in codes),
         ("AcquisitionDeviceProcessingDescription", view_in(text(header, "AcquisitionDeviceProcessingDescription"))),
-        *((keyword, view_in(text(header, keyword))) for keyword in texts),  # one that names a study comes last
+        *((keyword, view_in(text(header, keyword))) for keyword in texts),  # one that may name a study comes last
     )
     return (clue for clue in clues if clue[1])
 

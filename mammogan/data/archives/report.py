@@ -173,8 +173,8 @@ def _doubt(doubt: str) -> str:
     """Explain a word of the column doubts."""
     if (reason := doubt.removeprefix("text_")) != doubt:
         return (
-            f"the series' description may mean {explained(reason).partition(';')[0]}, but a text alone leaves nothing "
-            "out: look at some"
+            f"the series' description may mean {explained(reason).partition(';')[0]}, but a text that may be of "
+            "the whole study leaves nothing out: look at some"
         )
     what = doubt.removesuffix("_disagrees")
     return f"table, header and file name disagree on the {what}, and the first of these counts"

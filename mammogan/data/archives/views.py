@@ -31,6 +31,8 @@ MEANINGS = {
 }
 VIEWS = {*VIEW_CODES.values(), "AT", "CV", "XCC", "TAN"}
 TOKEN = re.compile(r"[A-Z0-9]+")
+PIECES = re.compile(r"[^\W_]+|[^\w\s,.;:()/+*#-]")
+"""Words, and signs that say that something else stands there."""
 WORD = re.compile(r"([A-Z]+)\d{0,2}")
 
 
@@ -42,6 +44,16 @@ def view_in(text: str) -> str:
 def laterality_in(text: str) -> str:
     """Return the side, L or R, that a text names; empty if none or both."""
     return _only({side for side, _ in _words(text) if side})
+
+
+def is_of_one_view(words: str) -> bool:
+    """Return whether every word is a side, a view or a number, and they name one side and one view at most.
+
+    Between words there may be spaces and usual signs, but no '?', which often stands for letters that were lost.
+    """
+    meant = [*_words(words)]
+    unknown = [one for one in PIECES.findall(words) if not one.isdecimal() and not any(_meant(one.upper()))]
+    return not unknown and all(len({clue[kind] for clue in meant if clue[kind]}) <= 1 for kind in (0, 1))
 
 
 def view_meant(meaning: str) -> str:
@@ -69,15 +81,17 @@ def clues_in_name(path: str) -> tuple[str, str]:
 
 
 def _words(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (side, view) for each word; either may be empty. LM and LMO are views, LML and LMLO a side and a view."""
-    for token in TOKEN.findall(text.upper()):
-        word = match[1] if (match := WORD.fullmatch(token)) else ""
-        if word in VIEWS:
-            yield "", word
-        elif word in SIDES:
-            yield SIDES[word], ""
-        elif word[:1] in SIDES and word[1:] in VIEWS:
-            yield word[0], word[1:]
+    return (_meant(token) for token in TOKEN.findall(text.upper()))
+
+
+def _meant(token: str) -> tuple[str, str]:
+    """Return side and view of a word; either may be empty. LM and LMO are views, LML and LMLO a side and a view."""
+    word = match[1] if (match := WORD.fullmatch(token)) else ""
+    if word in VIEWS:
+        return "", word
+    if word in SIDES:
+        return SIDES[word], ""
+    return (word[0], word[1:]) if word[:1] in SIDES and word[1:] in VIEWS else ("", "")
 
 
 def _only(values: set[str]) -> str:

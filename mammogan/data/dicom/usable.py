@@ -35,22 +35,15 @@ MODIFIERS = {
 }  # fmt: skip
 """Code of the reason for leaving an image out, by view modifier; every other modifier gives view_modifier."""
 WORDS = (
-    ("specimen", re.compile(r"specimen", re.I)),
+    ("specimen", re.compile(r"specimens?", re.I)),
     ("synthetic2d", re.compile(r"\b[cs][ -]?view\b|generated[ _]2d|intelligent 2d|insight 2d", re.I)),
     ("spot_mag", re.compile(r"\bspot\b|\bmag(nif\w+)?\b", re.I)),
-    ("view_modifier", re.compile(r"stereo", re.I)),
-    ("multiframe", re.compile(r"tomo", re.I)),
+    ("view_modifier", re.compile(r"stereo(tactic)?", re.I)),
+    ("multiframe", re.compile(r"tomo(s\w*|gram)?", re.I)),
     ("cad_or_sc", re.compile(r"\bcad\b", re.I)),
 )
 """Words by which a text or a value of ImageType names an image that is no plain view, and the code of the reason."""
 SPOT_PADDLE = re.compile(r"spot|spt|\bmag(nif\w+)?\b", re.I)
-OF_A_STUDY = re.compile(
-    r"\b(bilat\w*|unilat\w*|both|screen\w*|diag\w*|mammo\w*|mam|mg|ffdm|w|wo|with|without|and|or|if|exam\w*|study|"
-    r"routine|views|bx|biops\w*|guid\w*)\b",
-    re.I,
-)
-"""Words that a device writes into a series' description when it copies the name of the study, which says nothing of a
-single image."""
 PLAIN_VIEW = re.compile(r"((L|R|LEFT|RIGHT)[ _-]*)?(CC|MLO)([ _-]+(L|R|LEFT|RIGHT))?", re.I)
 
 
@@ -75,29 +68,16 @@ def refuse_unusable(header: Dataset, size: int = 0) -> None:
     _refuse_other_views(header)
 
 
-def named_otherwise(header: Dataset) -> str:
-    """Return the reason for which the series' description speaks against the image; an empty string if it does not."""
-    description = text(header, "SeriesDescription")
-    return next((reason for reason, words in WORDS if words.search(description)), "")
+def is_coded_as_plain(header: Dataset) -> bool:
+    """Return whether SOP class, an ImageType and a view are there, which together say that the image is a plain view.
 
-
-def decided_by_text(header: Dataset) -> bool:
-    """Return whether a free text may leave the image out: nothing coded says it is plain, and it names no study.
-
-    An image is coded as plain by its SOP class, an ImageType and a view together, once ``refuse_unusable`` has found
-    nothing unusual in them.
+    They do so once ``refuse_unusable`` has found nothing unusual in them.
     """
-    is_coded = (
+    return (
         text(header, "SOPClassUID") in IMAGES
         and any(several(header, "ImageType"))
-        and (bool(items(header, "ViewCodeSequence")) or PLAIN_VIEW.fullmatch(text(header, "ViewPosition")))
+        and (bool(items(header, "ViewCodeSequence")) or bool(PLAIN_VIEW.fullmatch(text(header, "ViewPosition"))))
     )
-    return not is_coded and not names_a_study(text(header, "SeriesDescription"))
-
-
-def names_a_study(description: str) -> bool:
-    """Return whether a text names a study, as 'MAMMO SCREENING BILAT W CAD': it says nothing of a single image."""
-    return bool(OF_A_STUDY.search(description))
 
 
 def _may_be_image(sop_class: str) -> bool:
