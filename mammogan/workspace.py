@@ -14,6 +14,7 @@ from typing import Literal
 
 from mammogan.errors import MissingInput as MissingInput
 from mammogan.errors import UserError
+from mammogan.left_by_others import ours_in
 
 SPLITS = ("train", "validation", "test")
 LABELS = ("negative", "positive")
@@ -155,7 +156,7 @@ class Workspace:
     def attacks(self) -> list[str]:
         """Return the objectives and attacks that may have adversarial mammograms here, the study's first."""
         prefix = "adversarial-"
-        own = sorted(path.name.removeprefix(prefix) for path in self.root.glob(f"{prefix}*") if path.is_dir())
+        own = sorted(path.name.removeprefix(prefix) for path in ours_in(self.root, f"{prefix}*") if path.is_dir())
         return [*OBJECTIVES, *(name for name in own if name not in OBJECTIVES)]
 
     @property
@@ -173,7 +174,7 @@ class Workspace:
 
     def resolutions(self) -> list[Resolution]:
         """Return the resolutions that have finished shards, highest first."""
-        folders = [folder for folder in self.root.glob("shards/*x*") if _is_in(folder, "index.json")]
+        folders = [folder for folder in ours_in(self.root, "shards/*x*") if _is_in(folder, "index.json")]
         found = [Resolution.parse(folder.name) for folder in folders]
         return sorted(found, reverse=True)
 

@@ -7,9 +7,9 @@ This reads every byte: it checks the index, checksums, counts and members, bit d
 against its schema, and whether a patient, a study or a source image is in two splits. Every fault is listed, with what
 to do; the exit code is 1 if there is one. Then it prints the number of images and positives of each split, and a
 warning for every two mammograms in different splits that look alike, as when one was exported twice: look at them
-(mammogan preview). A warning also names patients in different splits whose files have one PatientID. A warning is no
-fault. What was made from the shards is checked too, where there is some: adversarial mammograms (every byte), their
-DICOM files, and scores.
+(mammogan preview). A warning also names patients in different splits whose files have one PatientID, and copies of our
+files that other programs made, such as "index (1).json": they are ignored. A warning is no fault. What was made from
+the shards is checked too, where there is some: adversarial mammograms (every byte), their DICOM files, and scores.
 
 It also draws work/contact-<HxW>.png: check there that every chest wall is at the left and every background is black.
 """
@@ -48,8 +48,17 @@ def execute(options: Options) -> int:
             f"{options.workspace}: no finished shards; run mammogan make-shards --cohort labels.csv "
             f"--workspace {shell_word(options.workspace)}"
         )
+    _say_what_others_left(workspace)
     faults = [fault for resolution in resolutions for fault in _check(workspace, resolution, options.contact)]
     return FAULTY if faults else 0
+
+
+def _say_what_others_left(workspace: Workspace) -> None:
+    from mammogan.io.terminal import say
+    from mammogan.left_by_others import said_of_others
+
+    for sentence in said_of_others(workspace.root, ("shards*", "adversarial*", "scores*", "private*", "runs*")):
+        say(f"WARNING: {sentence}")
 
 
 def _check(workspace: Workspace, resolution: Resolution, contact: bool) -> list[str]:

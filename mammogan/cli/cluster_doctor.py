@@ -21,6 +21,7 @@ from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.errors import UserError
 from mammogan.io.options import Grouped, run
 from mammogan.io.terminal import say
+from mammogan.left_by_others import ours_in
 from mammogan.watch.log_errors import last_error
 from mammogan.workspace import Workspace
 
@@ -39,7 +40,7 @@ def execute(options: Options) -> int:
     config = replace(options.cluster, time=MINUTES, signal_seconds=None, max_requeues=0, wait=True)
     folder = (Workspace(options.workspace).root / "study" / "cluster-doctor").absolute()
     ranks = config.nodes * config.ranks_per_node
-    for file in folder.glob("rank-*.json"):
+    for file in ours_in(folder, "rank-*.json"):
         file.unlink()
     job = Job("doctor", Examination(folder, config), folder, folder / "rank-0.json", pairs=ranks)
     failed = launch([job], config)

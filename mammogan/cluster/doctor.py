@@ -23,6 +23,7 @@ from mammogan.cluster.tasks import Task
 from mammogan.cluster.usage import gpus
 from mammogan.io.records import read_record, write_record
 from mammogan.io.terminal import say
+from mammogan.left_by_others import ours_in
 
 SECONDS = 30.0
 """How long ranks may take to meet."""
@@ -74,7 +75,7 @@ class Unsound(Exception):
 
 def findings(folder: Path) -> dict[int, list[Finding]]:
     """Return the findings of each rank that wrote some."""
-    ranks = {int(file.stem.removeprefix("rank-")): file for file in sorted(folder.glob("rank-*.json"))}
+    ranks = {int(file.stem.removeprefix("rank-")): file for file in ours_in(folder, "rank-*.json")}
     return {rank: [Finding(**found) for found in read_record(file)["findings"]] for rank, file in ranks.items()}
 
 

@@ -10,7 +10,7 @@ from mammogan.data.cohort.folds import Fold
 from mammogan.data.cohort.workspace_table import REMEDY, rows_by_key
 from mammogan.data.conversion.fold_of_shards import division_of
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.own_files import file_exists
+from mammogan.io.own_files import file_exists, in_folders
 from mammogan.io.records import DamagedRecord, read_yaml_record
 from mammogan.workspace import Workspace
 
@@ -155,6 +155,6 @@ def _refuse_missing(
 
 
 def _seed_of(workspace: Workspace) -> str:
-    configs = sorted(workspace.root.glob("runs/*/config.yaml"))
+    configs = in_folders(workspace.root, "runs/*", "config.yaml")
     seeds = {str(read_yaml_record(config).get("config", {}).get("seed", 0)) for config in configs}
     return " and ".join(sorted(seeds, key=lambda seed: (len(seed), seed)))

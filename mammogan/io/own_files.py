@@ -12,6 +12,7 @@ from pathlib import Path
 from mammogan.errors import UserError
 from mammogan.io.atomic import FOUND, Place, place_of
 from mammogan.io.disk_errors import explained
+from mammogan.left_by_others import ours_in
 
 REMEDIES: dict[Place, str] = {
     "folder": "Move the folder away",
@@ -43,7 +44,7 @@ def file_exists(path: Path) -> bool:
 def in_folders(root: Path, folders: str, name: str) -> list[Path]:
     """Return the files of this name in those folders below ``root`` that match a pattern, sorted. Raise Misplaced as
     ``file_exists`` does, where a search by pattern would pass over a broken link."""
-    return [folder / name for folder in sorted(root.glob(folders)) if file_exists(folder / name)]
+    return [folder / name for folder in ours_in(root, folders) if file_exists(folder / name)]
 
 
 def _refuse_broken_link(path: Path) -> None:

@@ -12,6 +12,7 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import FOUND, PRIVATE, place_of, replaced_atomically, sha256, write_text
 from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record
+from mammogan.left_by_others import is_litter
 from mammogan.reader.plan import ReadingPlan
 
 PLAN, IMAGES, SUFFIX = "reading.json", "images", ".raw"
@@ -56,7 +57,7 @@ class ReadingFolder:
         """
         listed = {image.name for image in plan.images}
         for path in sorted((self.path / IMAGES).glob("*")):
-            if path.suffix != SUFFIX or path.stem not in listed:
+            if not is_litter(path.name) and (path.suffix != SUFFIX or path.stem not in listed):
                 yield f"{IMAGES}/{path.name} is not in {PLAN}"
         for image in plan.images:
             file = self.image(image.name)

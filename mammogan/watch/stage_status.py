@@ -17,6 +17,7 @@ from mammogan.cluster.slurm.submission_record import Submission, submission_of
 from mammogan.cluster.usage import read_usage
 from mammogan.errors import UserError
 from mammogan.io.own_files import file_exists
+from mammogan.left_by_others import ours_in
 from mammogan.study.stage_files import StageFiles
 from mammogan.training.run.run_folder import Run
 from mammogan.training.run.status import Status
@@ -236,11 +237,11 @@ def _shards(stage: StageFiles, done: bool) -> tuple[int, int | None] | None:
     """
     if not stage.marks:
         return None
-    names = [marker.name for folder in stage.marks for marker in folder.glob("*.json")]
+    names = [marker.name for folder in stage.marks for marker in ours_in(folder, "*.json")]
     if done:
         return len(names), None
     splits = {name.partition("-")[0] for name in names} or {stage.split}
-    return len(names), sum(len(list(real.glob(f"{split}-*.tar"))) for real in stage.sources for split in splits) or None
+    return len(names), sum(len(ours_in(real, f"{split}-*.tar")) for real in stage.sources for split in splits) or None
 
 
 def _changed(stage: StageFiles) -> float | None:

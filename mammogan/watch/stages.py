@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from mammogan.errors import UserError
 from mammogan.io.shell import shell_word
+from mammogan.left_by_others import ours_in
 from mammogan.study.given_cad import given_cad
 from mammogan.study.stage_files import StageFiles, evaluation, shards_of_study, stages_of_resolution
 from mammogan.workspace import OBJECTIVES, SPLITS, Direction, Resolution, Workspace
@@ -48,7 +49,7 @@ def _as_given(stage: StageFiles, workspace: Workspace) -> StageFiles:
 def _resolutions(workspace: Workspace) -> list[Resolution]:
     """Return the resolutions that have files here, highest first; folders with other names are not ours."""
     places = ("shards/*", "runs/cad-*", "runs/gan-*", "adversarial/*", "study/generate-*")
-    names = [path.name for place in places for path in workspace.root.glob(place)]
+    names = [path.name for place in places for path in ours_in(workspace.root, place)]
     sizes = {match[0] for name in names if (match := re.search(r"\b\d+x\d+\b", name))}
     found = []
     for size in sizes:
@@ -68,9 +69,10 @@ def _is_tried(workspace: Workspace, resolution: Resolution) -> bool:
 def _evaluations(workspace: Workspace) -> list[StageFiles]:
     """Return the evaluation of the test split, and of other splits that were begun."""
     attacked = [
-        (view, Resolution.parse(index.parent.name))
+        (view, Resolution.parse(folder.name))
         for view in map(workspace.of, OBJECTIVES)
-        for index in workspace.root.glob(f"adversarial{view.suffix}/*x*/index.json")
+        for folder in ours_in(workspace.root, f"adversarial{view.suffix}/*x*")
+        if (folder / "index.json").exists()
     ]
     stages = [evaluation(workspace, split, attacked) for split in reversed(SPLITS)]
     return [s for s in stages if s.split == "test" or any(p.exists() for p in (s.folder, *s.records, s.log))]

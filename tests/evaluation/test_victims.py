@@ -120,6 +120,8 @@ def test_exported_files_tell_nothing_and_are_named_as_before_when_exported_again
     rows = [row for row in read_own_csv(tmp_path / "one" / "images.csv") if row["laterality"] == "R"]
     right = np.array(Image.open(tmp_path / "one" / rows[0]["file"])).astype(float)
     assert right[:, -10:].mean() > right[:, :10].mean()  # as a scanner shows it: the chest wall on the right
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / ".DS_Store").write_bytes(b"of macOS")
     export(workspace, tmp_path / "two")
     assert sorted(path.name for path in (tmp_path / "two").glob("*.png")) == names
     (tmp_path / "two" / "notes.txt").write_text("mine")

@@ -193,6 +193,13 @@ def test_a_folder_is_complete_once_its_plan_is_written_and_all_its_files_look_al
     assert folder.plan_file.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_a_file_manager_leaves_among_the_images_is_passed_over(tmp_path: Path) -> None:
+    folder = written(tmp_path / "s")
+    for left in (".DS_Store", f"._{folder.image(name(1)).name}", "Thumbs.db"):
+        (folder.path / "images" / left).write_bytes(b"x")
+    folder.check(folder.load())
+
+
 def test_files_that_are_missing_cut_changed_or_foreign_are_named(tmp_path: Path) -> None:
     folder = written(tmp_path / "s")
     plan = folder.load()

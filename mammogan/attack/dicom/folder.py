@@ -25,6 +25,7 @@ from mammogan.io.own_files import file_exists
 from mammogan.io.provenance import made_by
 from mammogan.io.records import DamagedRecord, read_record, write_record
 from mammogan.io.temporary import remove_abandoned
+from mammogan.left_by_others import ours_in
 from mammogan.workspace import Resolution, Workspace
 
 ABOUT = "Key of a blinded reader study: which files are altered. Keep it from the readers, and keep it."
@@ -154,7 +155,7 @@ class DicomFolder:
             if now is None or now["sha256"] != entry["made_from"]["altered_shard_sha256"]:
                 self.remove(entry["shard"])
         listed = {file["file"] for entry in self._markers() for file in entry["files"]}
-        for path in self.path.glob("*.dcm"):
+        for path in ours_in(self.path, "*.dcm"):
             if path.name not in listed:
                 path.unlink(missing_ok=True)
         remove_abandoned(self.path, "*.dcm.*")

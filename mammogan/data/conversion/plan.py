@@ -20,6 +20,7 @@ from mammogan.data.shards.index import ADDITIONS
 from mammogan.data.shards.marked_folder import DONE
 from mammogan.errors import UserError
 from mammogan.io.own_files import file_exists
+from mammogan.left_by_others import ours_in
 from mammogan.workspace import LABELS, SPLITS, Workspace
 
 Plan = dict[str, list[Mammogram]]
@@ -96,7 +97,7 @@ def division(rows: Sequence[Row], seed: int, fold: Fold | None = None) -> str:
 def folders_of(workspace: Workspace, divided: str) -> list[Path]:
     """List the folders of this workspace with shards of a cohort that is ``divided`` in this way."""
     found = [folder for folder, held in all_held_settings(workspace).items() if held.get("split") == divided]
-    return [folder for folder in found if any(folder.glob(f"{DONE}/*.json"))]
+    return [folder for folder in found if ours_in(folder, f"{DONE}/*.json")]
 
 
 def of_cohort(mammograms: Sequence[Mammogram]) -> dict[str, Any]:

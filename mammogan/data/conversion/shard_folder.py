@@ -28,6 +28,7 @@ from mammogan.io import atomic, provenance, terminal
 from mammogan.io.own_files import file_exists
 from mammogan.io.records import DamagedRecord, write_record
 from mammogan.io.temporary import remove_abandoned
+from mammogan.left_by_others import ours_in
 from mammogan.workspace import LABELS, SPLITS, Resolution
 
 OVERWRITE_TOKEN = ".anew"
@@ -96,7 +97,7 @@ class ShardFolder:
 
     def _refuse_lost_markers(self) -> None:
         # A run that was killed before its first marker leaves at most one shard, and no index.
-        if file_exists(self.path / INDEX) or len(list(self.path.glob("*.tar"))) > 1:
+        if file_exists(self.path / INDEX) or len(ours_in(self.path, "*.tar")) > 1:
             raise UserError(
                 f"{self.path} holds shards, but its hidden folder {DONE}, which says how they were made, is missing or "
                 f"empty, as after a copy that left out dot-files. Copy {DONE} too (cp -a, rsync -a), or give "
@@ -151,9 +152,9 @@ class ShardFolder:
         (self.path / INDEX).unlink(missing_ok=True)
         # Shards are deleted before their markers: shards without markers would look like a copy without dot-files.
         for made in [
-            *self.path.glob("*.tar"),
-            *self.path.glob(f"{DONE}/*.json"),
-            *self.path.glob("wids-*.json"),
+            *ours_in(self.path, "*.tar"),
+            *ours_in(self.path, f"{DONE}/*.json"),
+            *ours_in(self.path, "wids-*.json"),
             self.path / SETTINGS,
         ]:
             made.unlink(missing_ok=True)

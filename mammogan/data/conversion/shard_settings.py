@@ -11,6 +11,7 @@ from mammogan.data.conversion.additions import added_to, is_earlier
 from mammogan.data.shards.index import ADDITIONS, INDEX, read_index
 from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record
+from mammogan.left_by_others import ours_in
 from mammogan.workspace import Workspace
 
 CONVERSION = 5
@@ -68,7 +69,7 @@ def held_settings(folder: Path) -> dict[str, Any] | None:
 
 def all_held_settings(workspace: Workspace) -> dict[Path, dict[str, Any]]:
     """Return the settings of every folder of shards of a workspace that says how it was made, by the folder."""
-    found = {folder: held_settings(folder) for folder in sorted(workspace.root.glob("shards/*"))}
+    found = {folder: held_settings(folder) for folder in ours_in(workspace.root, "shards/*")}
     return {folder: settings for folder, settings in found.items() if settings is not None}
 
 

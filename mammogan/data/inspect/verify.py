@@ -21,6 +21,7 @@ from mammogan.io import atomic
 from mammogan.io.own_files import file_exists
 from mammogan.io.records import Shape, read_record
 from mammogan.io.terminal import track
+from mammogan.left_by_others import ours_in
 from mammogan.workspace import LABELS, SPLITS, Resolution
 
 FACTS: dict[str, type | tuple[type, ...]] = {
@@ -80,14 +81,14 @@ def verify(folder: Path) -> list[str]:
 
 def _unindexed_tars(index: ShardIndex) -> Iterator[str]:
     known = {shard.name for shard in index.shards}
-    for tar in sorted(index.folder.glob("*.tar")):
+    for tar in ours_in(index.folder, "*.tar"):
         if tar.name not in known:
             yield f"{tar.name}: not in index.json"
 
 
 def record_faults(folder: Path, shape: Shape, names: str = "*.json") -> Iterator[str]:
     """Yield the faults of the JSON records in a folder; all should have this shape."""
-    for path in sorted(folder.glob(names)) if "*" in names else [folder / names]:
+    for path in ours_in(folder, names) if "*" in names else [folder / names]:
         try:
             if file_exists(path):
                 read_record(path, shape)

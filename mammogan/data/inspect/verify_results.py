@@ -13,6 +13,7 @@ from mammogan.io.atomic import sha256
 from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record
 from mammogan.io.terminal import track
+from mammogan.left_by_others import ours_in
 from mammogan.workspace import SPLITS, Resolution, Workspace
 
 FILE = {"file": str, "bytes": int, "sha256": str}
@@ -39,7 +40,7 @@ def verify_results(workspace: Workspace, resolution: Resolution) -> list[str]:
 
 def _adversarial_faults(folder: Path) -> Iterator[str]:
     yield from record_faults(folder / ".done", SHARD)
-    for dicom in sorted(folder.glob("dicom*")):
+    for dicom in ours_in(folder, "dicom*"):
         yield from record_faults(folder / ".done" / dicom.name, {"files": [FILE]})
         yield from _dicom_faults(dicom)
     try:
@@ -54,7 +55,7 @@ def _adversarial_faults(folder: Path) -> Iterator[str]:
             CheckedShard(folder / shard.name, shard, AGAIN).check()
         except (UserError, OSError) as error:
             yield str(error)
-    for tar in sorted(set(folder.glob("*.tar")) - {folder / shard.name for shard in index.shards}):
+    for tar in sorted(set(ours_in(folder, "*.tar")) - {folder / shard.name for shard in index.shards}):
         yield f"{tar}: not in {INDEX}"
 
 
@@ -76,5 +77,5 @@ def _dicom_faults(folder: Path) -> Iterator[str]:
                 yield f"{path}: has changed since it was written (its sha256 is not the one in {INDEX})"
         except (UserError, OSError) as error:
             yield str(error)
-    for path in sorted(set(folder.glob("*.dcm")) - {folder / Path(file["file"]).name for file in files}):
+    for path in sorted(set(ours_in(folder, "*.dcm")) - {folder / Path(file["file"]).name for file in files}):
         yield f"{path}: not in {INDEX}"

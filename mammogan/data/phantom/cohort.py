@@ -27,6 +27,7 @@ from mammogan.errors import UserError
 from mammogan.io import atomic, tables, terminal
 from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record, write_record
+from mammogan.left_by_others import is_empty
 
 SETTINGS, TRUTH, TABLE = "settings.json", "truth.json", "labels.csv"
 COLUMNS = ("path", "patient", "laterality", "view", "label", "density")
@@ -84,7 +85,7 @@ def claim(config: PhantomConfig, out: Path) -> None:
                 f"{out} holds a phantom cohort made with other settings ({'; '.join(differing)}). "
                 "Give the same settings to complete it, or give another --out"
             )
-    elif out.exists() and any(out.iterdir()):
+    elif out.exists() and not is_empty(out):
         raise UserError(f"{out} is not empty and holds no phantom cohort: give a new or empty folder as --out")
     else:
         write_record(out / SETTINGS, requested)

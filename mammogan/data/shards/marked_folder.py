@@ -14,6 +14,7 @@ from typing import Any
 from mammogan.io.own_files import file_exists
 from mammogan.io.records import Shape, read_record, write_record
 from mammogan.io.temporary import remove_abandoned_of
+from mammogan.left_by_others import ours_in
 
 DONE = ".done"
 """Name of the folder of markers."""
@@ -35,7 +36,7 @@ class MarkedFolder:
     @property
     def is_begun(self) -> bool:
         """Whether a part is finished."""
-        return any(self.marks.glob("*.json"))
+        return bool(ours_in(self.marks, "*.json"))
 
     def marker(self, name: str) -> Path:
         """Return the marker of a part, given by the name of its file."""
@@ -43,7 +44,7 @@ class MarkedFolder:
 
     def names(self) -> list[str]:
         """Return the names of the finished parts, without extension, sorted."""
-        return sorted(marker.stem for marker in self.marks.glob("*.json"))
+        return sorted(marker.stem for marker in ours_in(self.marks, "*.json"))
 
     def read(self, name: str) -> dict[str, Any] | None:
         """Return the marker of a part; None if it is not finished. UserError if the marker is damaged."""
@@ -64,7 +65,7 @@ class MarkedFolder:
     def drop_others(self, names: Collection[str]) -> None:
         """Delete the markers of all parts but these: what they were made from is gone."""
         kept = {self.marker(name) for name in names}
-        for leftover in set(self.marks.glob("*.json")) - kept:
+        for leftover in set(ours_in(self.marks, "*.json")) - kept:
             leftover.unlink(missing_ok=True)
 
     def write_index(self, values: Mapping[str, Any], mode: int | None = None) -> None:

@@ -17,6 +17,7 @@ from mammogan.evaluation.report.triplets import draw_triplets, draw_twins
 from mammogan.evaluation.result import Result
 from mammogan.evaluation.score_plan import FILES
 from mammogan.io.provenance import made_by
+from mammogan.left_by_others import ours_in
 from mammogan.workspace import Direction
 
 TRIPLETS, TWINS = "triplets", "twins"
@@ -33,7 +34,7 @@ def write_report(folder: Path, results: Sequence[Result], config: EvaluateConfig
     write_table_markdown(folder / table_md, results, banners(results, facts))
     pictures = draw(folder, results, config.threshold)
     write_page(folder / page, results, pictures, facts)
-    for path in [*folder.glob(f"{TRIPLETS}-*.png"), *folder.glob(f"{TWINS}-*.png")]:
+    for path in [*ours_in(folder, f"{TRIPLETS}-*.png"), *ours_in(folder, f"{TWINS}-*.png")]:
         if path.name not in pictures.names():
             path.unlink()
     return [*FILES, *pictures.names()]

@@ -27,6 +27,7 @@ from mammogan.io.own_files import file_exists
 from mammogan.io.private import make_private_folder, read_private
 from mammogan.io.records import DamagedRecord, Misfit, check_shape, parse_record, write_record
 from mammogan.io.terminal import say, track
+from mammogan.left_by_others import is_litter
 from mammogan.workspace import Resolution, Workspace
 
 Format = Literal["png", "dicom"]
@@ -103,7 +104,9 @@ def export_for_scoring(
 
 def _check_folder(folder: Path) -> None:
     expected = {*SUFFIX.values(), ".csv"}
-    if folder.is_dir() and (other := sorted(p.name for p in folder.iterdir() if p.suffix not in expected)):
+    if folder.is_dir() and (
+        other := sorted(p.name for p in folder.iterdir() if p.suffix not in expected and not is_litter(p.name))
+    ):
         raise UserError(f"--export-for-scoring {folder}: expected a new folder, found {other[0]} in it; give another")
 
 

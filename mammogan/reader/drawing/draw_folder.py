@@ -19,6 +19,7 @@ from mammogan.io.provenance import made_by
 from mammogan.io.shell import shell_word
 from mammogan.io.temporary import remove_abandoned
 from mammogan.io.terminal import say
+from mammogan.left_by_others import is_empty
 from mammogan.reader.config import MOST_SEED, DrawConfig
 from mammogan.reader.drawing import cues
 from mammogan.reader.drawing.draw import OBSERVED, Drawing, Shown, draw
@@ -93,7 +94,7 @@ def _draw_one(request: Request, pool: Pool) -> None:
             return
         say(f"{folder.path}: the drawing continues")
     else:
-        if folder.path.exists() and any(folder.path.iterdir()):
+        if folder.path.exists() and not is_empty(folder.path):
             raise UserError(
                 f"{folder.path} exists, but its key {key_file} does not: without it nobody can say which image is "
                 "which. Bring the key back, or remove the folder, or choose another --name"

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mammogan.io.atomic import sha256, write_text
 from mammogan.io.own_files import file_exists
+from mammogan.left_by_others import ours_in
 from mammogan.training.run.model_card import CARD
 from mammogan.training.run.safetensors_file import read_safetensors, write_safetensors
 from mammogan.workspace import EXPORTED
@@ -53,7 +54,7 @@ def read_exported(path: Path) -> dict[str, Any]:
 
 def write_sums(folder: Path) -> None:
     """Write the sha256 of every file of the folder, as ``sha256sum -c SHA256SUMS`` reads them."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != SUMS)
+    files = [path for path in ours_in(folder) if path.is_file() and path.name != SUMS]
     write_text(folder / SUMS, "".join(f"{sha256(path)}  {path.name}\n" for path in files))
 
 
