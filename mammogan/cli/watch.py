@@ -57,15 +57,14 @@ def execute(options: Options) -> int:
 
 
 def show_studies(overview: Overview, options: Options) -> int:
-    """Show one line for each study of a cross-validation, live or once; return the exit code."""
+    """Show one line for each study of a cross-validation, and the pooling, live or once; return the exit code."""
     if sys.stdout.isatty() and not options.json:
         from rich.text import Text
 
         return live(lambda: Text(overview.text(overview.look())), options.every)
-    views = overview.look()
-    found = json.dumps(overview.document(views), indent=1, allow_nan=False) if options.json else overview.text(views)
-    say(found)
-    return max((view.exit_code for view in views), default=0)
+    found = overview.look()
+    say(json.dumps(overview.document(found), indent=1, allow_nan=False) if options.json else overview.text(found))
+    return found.exit_code
 
 
 def main() -> NoReturn:

@@ -12,10 +12,13 @@ from mammogan.data.cohort.folds import Fold
 from mammogan.errors import UserError
 from mammogan.study.pipeline import StudyPlan
 from mammogan.study.stage import Stage
+from mammogan.study.stage_files import StageFiles
 from mammogan.workspace import Workspace
 
 EVALUATION = "evaluate-test"
 """The stage whose results are pooled."""
+POOL = "pool"
+"""Name of the stage that pools them."""
 SHARED = ("shards", "study/shards", "cohort.csv")
 """What the workspaces of a fold's seeds have as links to the folder of the fold: its shards, the record of the jobs
 that make them, and the table with the splits."""
@@ -35,6 +38,12 @@ def study_folder(root: Path, fold: int, seed: int) -> Path:
 def pooled_table(root: Path) -> Path:
     """Return the table over all folds and seeds, as people read it."""
     return root / "pooled" / "pooled.md"
+
+
+def pool_files(root: Path) -> StageFiles:
+    """Return the files of the last stage, which pools the Table 1 of all studies."""
+    own, study = pooled_table(root).parent, root / "study"
+    return StageFiles(name=POOL, kind="pool", folder=own, records=(own, study / POOL), log=study / f"{POOL}.log")
 
 
 def study_folders(root: Path) -> list[Path]:

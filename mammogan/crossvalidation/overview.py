@@ -1,19 +1,21 @@
-"""Shows the studies of a cross-validation, one line for each."""
+"""Shows the studies of a cross-validation, one line for each, and the pooling after them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mammogan.crossvalidation.fold_study import pooled_table, study_folders
+from mammogan.crossvalidation.fold_study import pool_files, pooled_table, study_folders
 from mammogan.errors import UserError
 from mammogan.io.terminal import duration, in_columns
 from mammogan.watch.stage_status import WRONG, StageStatus
 from mammogan.watch.stages import stages_of
+from mammogan.watch.table import what_went_wrong
 from mammogan.watch.view import View, seconds_left
-from mammogan.watch.watch import SCHEMA, Watcher, document
+from mammogan.watch.watch import SCHEMA, Watcher, document, stage_document
 from mammogan.workspace import Workspace
 
 HEADS = ("study", "stages", "now", "left")
@@ -21,29 +23,55 @@ SHOWN = 3
 """Most stages of a study that are named."""
 
 
+@dataclass(frozen=True)
+class Status:
+    """The status of a cross-validation at one moment."""
+
+    studies: Sequence[View]
+    pooling: View
+    """The stage that pools all studies, alone."""
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of mammogan watch: 1 when a stage has failed or was cancelled, else 0."""
+        return max(view.exit_code for view in (*self.studies, self.pooling))
+
+
 class Overview:
-    """Watches all studies of a cross-validation that have begun; each look calls squeue at most once."""
+    """Watches all studies of a cross-validation that have begun, and the pooling; each look calls squeue at most
+    once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._watcher = Watcher()
+        self._watcher = Watcher(Workspace(root))
 
-    def look(self) -> list[View]:
-        """Return the status of all stages of every study."""
-        self._watcher.workspaces = tuple(Workspace(folder) for folder in study_folders(self.root) if _has_begun(folder))
-        return self._watcher.look_at_all()
+    def look(self) -> Status:
+        """Return the status of all stages of every study, and of the pooling."""
+        begun = [Workspace(folder) for folder in study_folders(self.root) if _has_begun(folder)]
+        stages = {workspace: stages_of(workspace) for workspace in begun}
+        *studies, pooling = self._watcher.look_at({**stages, Workspace(self.root): [pool_files(self.root)]})
+        return Status(studies, pooling)
 
-    def text(self, views: Sequence[View]) -> str:
-        """Return one line per study, and where to read more of those that failed."""
-        lines = in_columns([HEADS, *map(_cells, views)])
-        wrong = [f"see  mammogan watch --workspace {view.workspace.root}" for view in views if view.exit_code]
-        return "\n".join([self._title(views), "", *lines, *([""] if wrong else []), *wrong])
+    def text(self, found: Status) -> str:
+        """Return one line per study, one of the pooling while it is not simply done or to do, and what went wrong:
+        where to read more of studies, and the error and log of the pooling."""
+        [pool] = found.pooling.statuses
+        of_pool = [] if pool.state in ("to do", "done") else [(pool.stage.name, "", pool.message, "")]
+        lines = in_columns([HEADS, *map(_cells, found.studies), *of_pool])
+        wrong = [f"see  mammogan watch --workspace {view.workspace.root}" for view in found.studies if view.exit_code]
+        wrong += what_went_wrong(pool)
+        return "\n".join([self._title(found.studies), "", *lines, *([""] if wrong else []), *wrong])
 
-    def document(self, views: Sequence[View]) -> dict[str, Any]:
-        """Return what --json prints: ``studies`` holds the document of every study."""
-        pooled = str(table) if (table := pooled_table(self.root)).is_file() else None
-        studies = [document(view) for view in views]
-        return {"schema": SCHEMA, "workspace": str(self.root), "pooled": pooled, "studies": studies}
+    def document(self, found: Status) -> dict[str, Any]:
+        """Return what --json prints: ``studies`` holds the document of every study, ``pooling`` that of the last
+        stage."""
+        return {
+            "schema": SCHEMA,
+            "workspace": str(self.root),
+            "pooled": str(table) if (table := pooled_table(self.root)).is_file() else None,
+            "pooling": stage_document(found.pooling.statuses[0], found.pooling.time),
+            "studies": [document(view) for view in found.studies],
+        }
 
     def _title(self, views: Sequence[View]) -> str:
         done = sum(_done(view) == len(view.statuses) for view in views)

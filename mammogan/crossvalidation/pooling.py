@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.cluster.slurm.profile import ClusterConfig
-from mammogan.crossvalidation.fold_study import FoldStudy, pooled_table
+from mammogan.crossvalidation.fold_study import POOL, FoldStudy, pooled_table
 from mammogan.io.atomic import sha256
 from mammogan.study.commands import PYTHON, StudyCommand
 from mammogan.study.outdated import requested
 from mammogan.study.stage import Stage
-
-POOL = "pool"
-"""Name of the stage."""
 
 
 def pool_stage(studies: Sequence[FoldStudy], root: Path, cluster: ClusterConfig) -> Stage:

@@ -11,7 +11,7 @@ from typing import Literal
 from mammogan.attack.config import report_folder
 from mammogan.workspace import Direction, Objective, Resolution, Workspace
 
-Kind = Literal["shards", "cad", "gan", "generate", "evaluate"]
+Kind = Literal["shards", "cad", "gan", "generate", "evaluate", "pool"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class StageFiles:
     @property
     def complete(self) -> Path:
         """File that exists once it is done."""
+        if self.kind == "pool":
+            return self.folder / "pooled.md"
         return self.folder / ("index.json" if self.kind in ("shards", "generate") else "done.json")
 
     @property

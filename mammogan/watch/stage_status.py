@@ -187,10 +187,12 @@ def _without_slurm(seen: StageStatus) -> StageStatus:
     seen = replace(seen, log=stage.log if said else None)
     if status:
         return replace(seen, state="running", message=f"running {'here' if status.is_of_this_host else 'elsewhere'}")
+    is_kept = seen.state == "done" and stage.kind != "pool"  # a pooled table stays while it is made again
+    error = last_error([stage.log]) if said >= changed and not is_kept else ""
+    if error:
+        return replace(seen, state="failed", message="failed", error=error)
     if seen.state == "done":
         return replace(seen, message="done")
-    if said >= changed and (error := last_error([stage.log])):
-        return replace(seen, state="failed", message="failed", error=error)
     if not stage.trains and time.time() - max(said, changed) < ACTIVE_SECONDS:
         return replace(seen, state="running", message="running here")
     return replace(seen, state="stopped", message="stopped") if changed else seen

@@ -25,7 +25,7 @@ SHOWN_FAILED = 5
 def plain(view: View) -> str:
     """Return one line per stage, of any length, then what went wrong."""
     lines = in_columns([HEADS, *(_cells(status, view.time) for status in view.statuses)])
-    below = [line for lines_of in (_wrong, _usage) for status in view.statuses for line in lines_of(status)]
+    below = [line for lines_of in (what_went_wrong, _usage) for status in view.statuses for line in lines_of(status)]
     return "\n".join([_title(view), "", *lines, *([""] if below else []), *below])
 
 
@@ -45,7 +45,9 @@ def table(view: View) -> RenderableType:
         dim = "dim" if status.state in ("to do", "done") else ""
         coloured = Text(state, style=COLOURS.get(status.state, ""))
         shown.add_row(Text(name), coloured, *(Text(cell) for cell in others), style=dim)
-    wrong = [Text(line, style="" if line.startswith(" ") else "red") for s in view.statuses for line in _wrong(s)]
+    wrong = [
+        Text(line, style="" if line.startswith(" ") else "red") for s in view.statuses for line in what_went_wrong(s)
+    ]
     used = [Text(line, style="dim") for status in view.statuses for line in _usage(status)]
     return Group(shown, *wrong, *used)
 
@@ -108,7 +110,7 @@ def _shares(figures: dict[str, float], **names: str) -> Iterator[str]:
     return (f"{shown} {figures[name]:.0%}" for name, shown in names.items() if name in figures)
 
 
-def _wrong(found: StageStatus) -> list[str]:
+def what_went_wrong(found: StageStatus) -> list[str]:
     """Return lines that say what went wrong in a stage, and in which log."""
     failed = found.tasks.failed if found.tasks else ()
     if not (found.error or failed or (found.state == "failed" and found.log)):

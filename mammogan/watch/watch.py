@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mammogan.cluster.slurm.queue import JobStates
 from mammogan.cluster.slurm.submission_record import newest_submission
 from mammogan.errors import UserError
+from mammogan.study.stage_files import StageFiles
 from mammogan.watch.stage_status import StageStatus, status_of
 from mammogan.watch.stages import stages_of
 from mammogan.watch.view import View, seconds_left
@@ -27,25 +28,25 @@ SCHEMA = 2
 class Watcher:
     """Watches one workspace or several; each look calls squeue at most once for all jobs together."""
 
-    def __init__(self, *workspaces: Workspace) -> None:
-        self.workspaces = workspaces
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
         self._jobs = JobStates()
         self._succeeded: set[Path] = set()
 
     def look(self) -> View:
-        """Return the status of all stages of the first workspace; UserError when the folder is no workspace."""
-        return self.look_at_all()[0]
+        """Return the status of all stages of the workspace; UserError when the folder is no workspace."""
+        return self.look_at({self.workspace: stages_of(self.workspace)})[0]
 
-    def look_at_all(self) -> list[View]:
-        """Return the status of all stages of each workspace."""
-        stages = [stages_of(workspace) for workspace in self.workspaces]
+    def look_at(self, stages_by_workspace: Mapping[Workspace, Sequence[StageFiles]]) -> list[View]:
+        """Return the status of these stages of each workspace."""
+        stages = list(stages_by_workspace.values())
         submissions = [[newest_submission(s.records, self._succeeded) for s in found] for found in stages]
         jobs = [job for found in submissions for submission in found if submission for job in submission.jobs]
         known = self._jobs.ask(list(dict.fromkeys(jobs)))
         now, silent, source = time.time(), bool(self._jobs.trouble), self._source() if jobs else "not asked"
         return [
             View(workspace, now, [status_of(*pair, known, silent) for pair in zip(of, by, strict=True)], source)
-            for workspace, of, by in zip(self.workspaces, stages, submissions, strict=True)
+            for workspace, of, by in zip(stages_by_workspace, stages, submissions, strict=True)
         ]
 
     def _source(self) -> str:
@@ -73,8 +74,9 @@ def document(view: View) -> dict[str, Any]:
     ``schema`` 2, ``workspace``, ``time`` (ISO 8601, UTC), ``slurm`` (where the states of jobs come from, or why there
     are none) and ``stages``, each with:
 
-    name, kind (shards, cad, gan, generate, evaluate), resolution (HxW; null of an evaluation, and of the stage shards
-                of a study that has none at any resolution yet), folder
+    name, kind (shards, cad, gan, generate, evaluate; pool, of a cross-validation), resolution (HxW; null of an
+                evaluation, of the pooling, and of the stage shards of a study that has none at any resolution yet),
+                folder
     state       to do, waiting, running, done, failed, cancelled, stopped (it does not run and can be continued) or
                 unknown (it has jobs, and SLURM does not answer)
     message     the same in SLURM's words, with the reason why a job waits: PENDING (Resources); of a CAD that was given
@@ -100,11 +102,12 @@ def document(view: View) -> dict[str, Any]:
         "workspace": str(view.workspace.root),
         "time": _iso(view.time),
         "slurm": view.slurm,
-        "stages": [_stage(status, view.time) for status in view.statuses],
+        "stages": [stage_document(status, view.time) for status in view.statuses],
     }
 
 
-def _stage(found: StageStatus, now: float) -> dict[str, Any]:
+def stage_document(found: StageStatus, now: float) -> dict[str, Any]:
+    """Return what --json prints of one stage."""
     stage, progress, status = found.stage, found.progress, found.progress.status
     rule = progress.rule
     return {
