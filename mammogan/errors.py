@@ -15,3 +15,15 @@ class UserError(ValueError):
 
 class MissingInput(UserError, FileNotFoundError):
     """Reports that a stage's input does not exist yet; the message names the command that makes it."""
+
+
+class NotStarted(UserError):
+    """Reports that the system starts no further process or thread for us."""
+
+    def __init__(self, error: Exception) -> None:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        super().__init__(
+            f"no further process can be started ({why}): the account or the machine allows no more processes (ulimit "
+            "-u) or open files (ulimit -n), or memory is short. End other programs, or give fewer --jobs where the "
+            "command has that option, and repeat the command: what is finished is kept"
+        )

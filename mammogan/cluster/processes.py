@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,8 +12,13 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import IO, Any
 
+from mammogan.errors import NotStarted
+
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 """Signals that ask us to end; SIGHUP comes when the terminal is closed."""
+
+TOO_MANY = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Numbers of errors with which the system refuses a further process: there are too many, or memory is short."""
 
 
 class Terminated(SystemExit):
@@ -25,18 +31,23 @@ class Terminated(SystemExit):
 def start(words: Sequence[str], environment: dict[str, str], output: IO[Any] | int | None) -> subprocess.Popen[str]:
     """Start a child in its own session, so that Ctrl-C reaches it only through us, and once.
 
-    ``output``: where its stdout and stderr go; None: to our own.
+    ``output``: where its stdout and stderr go; None: to our own. Raises NotStarted if the system starts no more.
     """
-    return subprocess.Popen(
-        words,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=None if output is None else subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    try:
+        return subprocess.Popen(
+            words,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=None if output is None else subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        if error.errno in TOO_MANY:
+            raise NotStarted(error) from error
+        raise
 
 
 def stop(children: Iterable[subprocess.Popen[str]], first: signal.Signals, patience: float) -> None:

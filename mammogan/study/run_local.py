@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mammogan.cluster.processes import exit_code, start, stopping_on_exit
 from mammogan.data.parallel.pool import cores
-from mammogan.errors import UserError
+from mammogan.errors import NotStarted, UserError
 from mammogan.io.terminal import duration, say
 from mammogan.study.stage import Stage, check_writable, complete, done_before, inputs_of
 
@@ -97,7 +97,11 @@ class _Run:
         child = start(stage.command, environment, subprocess.PIPE)
         self.children.append(child)
         self.running[stage.name] = time.monotonic()
-        threading.Thread(target=self._follow, args=(stage, child, log), daemon=True).start()
+        follower = threading.Thread(target=self._follow, args=(stage, child, log), daemon=True)
+        try:
+            follower.start()
+        except RuntimeError as error:
+            raise NotStarted(error) from error
 
     def _follow(self, stage: Stage, child: subprocess.Popen[str], log: Path) -> None:
         """Copy a stage's output, and report its end in any case, with the exception that stopped the copying if there

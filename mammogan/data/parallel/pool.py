@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from mammogan.data.parallel.memory import available
 from mammogan.data.parallel.process import Lost, Worker
+from mammogan.errors import NotStarted
 
 __all__ = ["Lost", "cores", "in_order", "processes"]
 
@@ -74,7 +75,11 @@ def _ahead(
 ) -> Iterator[R | Lost]:
     waiting: deque[Future[R | Lost]] = deque()
     while True:
-        waiting.extend(threads.submit(work, item) for item in islice(remaining, window - len(waiting)))
+        for item in islice(remaining, window - len(waiting)):
+            try:
+                waiting.append(threads.submit(work, item))
+            except RuntimeError as error:
+                raise NotStarted(error) from error
         if not waiting:
             return
         yield waiting.popleft().result()

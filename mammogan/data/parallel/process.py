@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from mammogan.errors import UserError
+from mammogan.errors import NotStarted, UserError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -101,18 +101,23 @@ class Worker(Generic[T, R]):
     def _start(self) -> Connection:
         # Spawned, not forked: a fork copies the locks of the libraries' threads, perhaps while they are held.
         context = get_context("spawn")
-        parent_end, child_end = context.Pipe()
-        with self._processes:
+        try:
+            own_end, child_end = context.Pipe()
+        except OSError as error:
+            raise NotStarted(error) from error
+        with self._processes, child_end:
             if self._closed:
                 raise Closed
-            self._process = context.Process(target=_serve, args=(child_end, self.function, os.getpid()), daemon=True)
-            self._process.start()
-        child_end.close()
-        self._connection, self._served = parent_end, 0
+            process = context.Process(target=_serve, args=(child_end, self.function, os.getpid()), daemon=True)
+            try:
+                process.start()
+            except OSError as error:
+                raise NotStarted(error) from error
+            self._process, self._connection, self._served = process, own_end, 0
         try:
-            if parent_end.poll(START_SECONDS):
-                parent_end.recv()
-                return parent_end
+            if own_end.poll(START_SECONDS):
+                own_end.recv()
+                return own_end
         except EOFError:
             pass
         raise UserError(

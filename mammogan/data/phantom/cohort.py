@@ -12,7 +12,7 @@ import io
 import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from mammogan.data.phantom import dicom
 from mammogan.data.phantom.picture import Mask, Placed, draw
 from mammogan.data.phantom.plan import PlannedImage, PlannedPatient, plan_cohort
 from mammogan.data.phantom.settings import GENERATOR_VERSION, PhantomConfig
-from mammogan.errors import UserError
+from mammogan.errors import NotStarted, UserError
 from mammogan.io import atomic, tables, terminal
 from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record, write_record
@@ -98,13 +98,25 @@ def _draw_all(config: PhantomConfig, patients: list[PlannedPatient], out: Path, 
             draw_patient_files(config, patient, out)
             yield
         return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_the_parent)
     try:
-        for drawn in as_completed([pool.submit(draw_patient_files, config, patient, out) for patient in patients]):
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts_to_the_parent)
+    except OSError as error:
+        raise NotStarted(error) from error
+    try:
+        for drawn in as_completed(_drawing(pool, config, patients, out)):
             drawn.result()
             yield
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _drawing(
+    pool: ProcessPoolExecutor, config: PhantomConfig, patients: list[PlannedPatient], out: Path
+) -> list[Future[None]]:
+    try:
+        return [pool.submit(draw_patient_files, config, patient, out) for patient in patients]
+    except (OSError, RuntimeError) as error:  # the processes and their thread are started here
+        raise NotStarted(error) from error
 
 
 def _leave_interrupts_to_the_parent() -> None:
