@@ -13,7 +13,7 @@ from mammogan.attack.folder import AdversarialFolder
 from mammogan.data.shards.index import ShardIndex
 from mammogan.evaluation.critics import notice_of_weak_cad, notices_of_dead_critics
 from mammogan.evaluation.examples import Samples, choose, collect
-from mammogan.evaluation.lesion.controls import ControlScore
+from mammogan.evaluation.lesion.controls import IDENTITY, ControlScore
 from mammogan.evaluation.origin import cohort_facts, training_facts
 from mammogan.evaluation.phantom_truth import phantom_truth
 from mammogan.evaluation.report.report import write_report
@@ -83,6 +83,7 @@ def measure(
     result = summarise(
         *(resolution, scores, config.threshold, resampling, made),
         *(workspace.objective, controls),
+        lost={IDENTITY: scoring.lost_identity} if scoring.lost_identity else {},
     )
     runs = {models.run(made["run"]) for made in made["generators"].values()}
     another = notice_of_another_cad(runs, made["cad_sha256"])
@@ -91,6 +92,7 @@ def measure(
     )
     notices = [another, asked, *notices_of_dead_critics(models.root / "runs", made["generators"].values())]
     notices += [notice_of_weak_cad(reading_of_run(run) if run else None, result.table), _notice_of_unknown(scoring)]
+    notices += [_notice_of_lost_control(scoring)]
     if notice := " ".join(filter(None, notices)):
         say(f"note: {result.name}: {notice}")
     real, fake = Samples(workspace.shards(resolution)), Samples(workspace.adversarial(resolution))
@@ -109,6 +111,16 @@ def _notice_of_unknown(scoring: Scoring) -> str:
         return ""
     names = " and ".join(scoring.unknown)
     return f"Origin unknown: it is not known what {names} saw in training, which may have been these mammograms."
+
+
+def _notice_of_lost_control(scoring: Scoring) -> str:
+    """Return a notice of a control that cannot be measured any more, as its generator was deleted; empty otherwise."""
+    if not scoring.config.controls or not scoring.lost_identity:
+        return ""
+    return (
+        f"A control is missing, the identity-trained generator: {scoring.lost_identity}. Bring it back from a copy and "
+        "repeat mammogan evaluate."
+    )
 
 
 def provenance(workspace: Workspace, resolution: Resolution, split: str, task: ScoreTask) -> dict[str, Any]:

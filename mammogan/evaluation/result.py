@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,9 +96,12 @@ def summarise(
     provenance: dict[str, Any],
     objective: str = "study",
     controls: Sequence[ControlScore] | None = None,
+    lost: Mapping[str, str] | None = None,
 ) -> Result:
-    """Compute the results of all scored mammograms of one resolution and objective; ``controls`` None: none were
-    measured."""
+    """Compute the results of all scored mammograms of one resolution and objective.
+
+    ``controls`` None: none were measured. ``lost``: why controls that could once be measured cannot be any more.
+    """
     predictions = [s.real for s in scored] + [s.fake for s in scored if s.fake]
     cases = Cases.pair(predictions, {s.real.key: s.density for s in scored})
     table = table1(cases, threshold)
@@ -117,7 +120,7 @@ def summarise(
         objective=objective,
         forensics=giveaways(scored),
         insertion=insertion_summary(scored, threshold, resampling),
-        controls=control_summary(scored, controls, threshold, resampling),
+        controls=control_summary(scored, controls, threshold, resampling, lost),
     )
 
 

@@ -23,6 +23,7 @@ from mammogan.io.shell import shell_word
 from mammogan.training.run.cad_source import CadSource, cad_source
 from mammogan.training.run.checkpoint_files import run_of, trained_on
 from mammogan.training.run.preflight import check_cad_class
+from mammogan.training.run.run_folder import CHECKPOINTS, Run
 from mammogan.workspace import HIGH, OBJECTIVES, Direction, Resolution, Workspace
 
 SCORING = 2
@@ -97,6 +98,8 @@ class Scoring:
     identity: tuple[Path, str] | None
     """Checkpoint of the removing generator at the end of its identity phase, and its sha256; None if it was not
     kept."""
+    lost_identity: str
+    """Why that checkpoint is missing, if the training had kept it; else empty."""
 
     @classmethod
     def of(
@@ -137,6 +140,7 @@ class Scoring:
             cad=cad,
             cad_sha256=cad_sha256,
             identity=known,
+            lost_identity="" if identity else why_identity_is_lost(models, resolution),
         )
 
     def tasks(self) -> list[ScoreTask]:
@@ -192,8 +196,21 @@ def find_cad(models: Workspace, resolution: Resolution, named: str = "") -> CadS
 def find_identity(models: Workspace, resolution: Resolution) -> Path | None:
     """Return the checkpoint of the removing generator after its identity phase, trained to change nothing; None if not
     kept."""
-    kept = models.gan_run(resolution, Direction.REMOVE) / "checkpoints" / "identity.pt"
+    kept = _removing(models, resolution).identity
     return kept if file_exists(kept) else None
+
+
+def why_identity_is_lost(models: Workspace, resolution: Resolution) -> str:
+    """Return a sentence if the finished training recorded that checkpoint, which is not there now; else an empty
+    string."""
+    run = _removing(models, resolution)
+    if run.identity.name not in run.facts.get(CHECKPOINTS, {}):
+        return ""
+    return f"{run.path.name}/checkpoints/{run.identity.name} is missing, though its training had kept it"
+
+
+def _removing(models: Workspace, resolution: Resolution) -> Run:
+    return Run(models.gan_run(resolution, Direction.REMOVE))
 
 
 def scorings(workspace: Workspace, config: EvaluateConfig, digest: Digest = sha256) -> list[Scoring]:

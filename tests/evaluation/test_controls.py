@@ -149,6 +149,32 @@ def test_controls_are_measured_once_and_again_with_another_identity_generator(re
     assert made == pytest.approx(rows, abs=1e-6)  # the same weights as the best ones here
 
 
+def test_a_deleted_identity_generator_is_said_in_report_and_terminal_and_its_return_ends_it(
+    ready: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(ready.gan_run(SMALL, Direction.REMOVE))
+    shutil.copy(run.best, run.identity)
+    run.finish({"epochs": 1})
+    page = evaluate(ready, CONFIG).read_text()
+    said = "identity.pt is missing, though its training had kept it"
+    assert said not in page and "A control is missing" not in capsys.readouterr().out
+    kept = run.identity.rename(ready.root / "identity.pt")
+    page = evaluate(ready, CONFIG).read_text()
+    assert page.count("A control is missing, the identity-trained generator") == 1
+    assert said in page and said in capsys.readouterr().out
+    found = read_json(ready.report / "table1.json")["resolutions"]
+    assert all(said in column["controls"]["identity"]["reason"] for column in found.values())
+    assert said in (ready.report / "table1.md").read_text(encoding="utf-8")
+    kept.rename(run.identity)
+    assert said not in evaluate(ready, CONFIG).read_text()
+
+
+def test_an_identity_generator_that_no_training_had_kept_is_no_loss(ready: Workspace) -> None:
+    Run(ready.gan_run(SMALL, Direction.REMOVE)).finish({"epochs": 1})
+    page = evaluate(ready, CONFIG).read_text()
+    assert "not trained" in page and "A control is missing" not in page
+
+
 def test_two_objectives_are_shown_side_by_side_in_one_report_with_one_set_of_controls(ready: Workspace) -> None:
     page = evaluate(ready, CONFIG).read_text()
     names = [str(SMALL), f"{SMALL}, lesion objective"]

@@ -129,10 +129,11 @@ def control_summary(
     controls: Sequence[ControlScore] | None,
     threshold: float,
     resampling: Resampling,
+    lost: Mapping[str, str] | None = None,
 ) -> dict[str, Any] | None:
     """Summarise the generator's removals and each control by the same measures; None if no controls were measured.
 
-    A row without images has a reason, see MISSING.
+    A row without images has a reason: of ``lost``, else of MISSING.
     """
     real = {s.real.key: s for s in scored if s.real.label == "positive"}
     if controls is None or not real:
@@ -148,14 +149,16 @@ def control_summary(
         name: {c.key: (c.probability, c.removal) for c in controls if c.control == name} for name in NAMES
     }
 
+    reasons = MISSING | dict(lost or {})
+
     def row(name: str, of: Mapping[str, tuple[float, Removal | None]]) -> dict[str, Any]:
         there = np.array([key in of for key in real])
         fooled = np.array([key in of and of[key][0] <= threshold for key in real])
         removals, whose = [removal for _, removal in of.values()], [real[key].real.patient for key in of]
-        why = "the CAD called no positive mammogram correctly" if of else MISSING.get(name, "not measured")
+        why = "the CAD called no positive mammogram correctly" if of else reasons.get(name, "not measured")
         return {
             "images": len(of),
-            "reason": "" if of else MISSING.get(name, "not measured"),
+            "reason": "" if of else reasons.get(name, "not measured"),
             "fooled": dataclasses.asdict(clustered_share(fooled, there & right, patients, why)),
             "energy_near": spread([r.energy_near if r else None for r in removals], whose, resampling),
             "closer_db": spread([r.closer_db if r else None for r in removals], whose, resampling),
