@@ -20,6 +20,8 @@ from mammogan.io.atomic import write_text
 T = TypeVar("T")
 SEAL = "content_sha256"
 """Key of a JSON record's checksum: the sha256 of all its other content."""
+FORMAT = "record_format"
+"""Key that says that a JSON record was written with a checksum: one that was taken out is missed."""
 SEALED = "# The last line is the sha256 of all lines before it.\n"
 """First line of a YAML record that ends with its checksum."""
 DELETE = "Delete it and repeat the command that makes it"
@@ -37,7 +39,7 @@ class DamagedRecord(UserError):
 
 def write_record(path: Path, values: Mapping[str, Any], mode: int | None = None) -> None:
     """Write a JSON record with its checksum, complete or not at all; NaN and infinity are refused."""
-    held = {name: value for name, value in values.items() if name != SEAL}
+    held = {name: value for name, value in values.items() if name not in (FORMAT, SEAL)} | {FORMAT: 2}
     text = json.dumps(held | {SEAL: _sha256(held)}, indent=1, allow_nan=False)
     write_text(path, text + "\n", mode)
 
@@ -58,7 +60,8 @@ class Misfit(ValueError):
 
 
 def parse_record(content: str | bytes, sealed: bool = False) -> dict[str, Any]:
-    """Parse the text of a JSON record and check its checksum, which a ``sealed`` one must have and others may lack.
+    """Parse the text of a JSON record and check its checksum, which only one of an earlier version may lack, unless it
+    must be ``sealed``.
 
     Raise Misfit if it is no record.
     """
@@ -70,11 +73,11 @@ def parse_record(content: str | bytes, sealed: bool = False) -> dict[str, Any]:
         raise Misfit(f"it is no complete JSON ({str(error) or type(error).__name__})") from None
     if not isinstance(values, dict):
         raise Misfit(f"expected a mapping, found {_name(values)}")
-    if sealed and SEAL not in values:
+    if SEAL not in values and (sealed or FORMAT in values):
         raise Misfit(f"its checksum is missing ({SEAL})")
     if SEAL in values and values.pop(SEAL) != _sha256(values):
         raise Misfit(f"its content was changed after it was written ({SEAL} does not fit)")
-    return values
+    return {name: value for name, value in values.items() if name != FORMAT}
 
 
 def write_yaml_record(path: Path, values: Mapping[str, Any]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,29 @@ def test_records_of_earlier_versions_have_no_checksum_and_are_read(tmp_path: Pat
     assert read_record(tmp_path / "old.json", {"name": str}) == {"name": "x"}
     (tmp_path / "old.yaml").write_text("config: {width: 1}\n")
     assert read_yaml_record(tmp_path / "old.yaml", {"config": dict}) == {"config": {"width": 1}}
+
+
+def test_a_record_whose_checksum_was_taken_out_is_none_of_an_earlier_version(record: Path) -> None:
+    lines = record.read_text().splitlines(keepends=True)
+    [seal] = [number for number, line in enumerate(lines) if SEAL in line]
+    lines[seal - 1] = lines[seal - 1].rstrip(",\n") + "\n"
+    record.write_text("".join(lines[:seal] + lines[seal + 1 :]).replace("0.1", "0.2"))
+    with pytest.raises(DamagedRecord, match=rf"index.json is damaged: its checksum is missing \({SEAL}\)"):
+        read_record(record, SHAPE)
+
+
+def test_a_record_that_was_sealed_before_records_had_a_format_is_read(record: Path) -> None:
+    text = json.dumps(VALUES)
+    record.write_text(json.dumps(VALUES | {SEAL: hashlib.sha256(text.encode()).hexdigest()}))
+    assert read_record(record, SHAPE) == VALUES
+
+
+def test_a_yaml_record_whose_checksum_was_taken_out_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    write_yaml_record(path, {"config": {"width": 1}})
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(DamagedRecord, match="it was cut, or changed after it was written"):
+        read_yaml_record(path)
 
 
 def test_every_cut_of_a_yaml_record_is_found_and_its_comments_disturb_no_other_reader(tmp_path: Path) -> None:
