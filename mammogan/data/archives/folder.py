@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
 from mammogan.data.archives.base import Found
-from mammogan.data.archives.tables import Table, open_table
+from mammogan.data.archives.tables import NoFile, Table, open_table
 from mammogan.errors import UserError
 from mammogan.io.atomic import FOUND, place_of
 from mammogan.io.tables import SUFFIXES
@@ -93,10 +93,10 @@ def _given_tables(tables: Sequence[Path]) -> Iterator[Table]:
     for path in tables:
         if path.suffix.lower() not in SUFFIXES:
             raise UserError(f"--tables {path}: expected {', '.join(SUFFIXES)}; save it as CSV")
-        if (place := place_of(path)) != "file":
-            raise UserError(f"--tables {path}: {FOUND[place]}")
         try:
             yield open_table(path)
+        except NoFile as error:
+            raise UserError(f"--tables {path}: {error}") from error
         except UserError as error:
             raise UserError(
                 f"--tables {path}: expected a table, found {error}; save it as 'CSV UTF-8', or download it again"

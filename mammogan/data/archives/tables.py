@@ -126,10 +126,15 @@ class Table:
                 yield Cells(cells, self.path.name, cut_off, line.number)
 
 
+class NoFile(UserError):
+    """Says what stands in the place of a table, which is no file."""
+
+
 def open_table(path: Path) -> Table:
-    """Read the header of a table. Raise UserError, which says why, if the file is not a table."""
+    """Read the header of a table. Raise UserError, which says why, if the file is not a table; NoFile if there is no
+    file."""
     if (place := place_of(path)) != "file":
-        raise UserError(FOUND[place])
+        raise NoFile(FOUND[place])
     try:
         header = next(read_lines(path)).cells
     except StopIteration:
