@@ -35,8 +35,7 @@ class DeeperConfig:
     image."""
     victim: tuple[str, ...] = ()
     """NAME=WHERE: other classifiers that the attacks are shown to. WHERE is a checkpoint or run folder of MammoGAN, a
-    .pt2 file (torch.export; only of people whose code you would run), an ONNX file (needs onnxruntime), or
-    MODULE:FACTORY, which runs that code."""
+    .pt2 file (torch.export), an ONNX file (needs onnxruntime), or MODULE:FACTORY, which runs that code."""
     victim_scores: tuple[str, ...] = ()
     """NAME=scores.csv: scores that a system elsewhere gave to the files of --export-for-scoring, one line for each, in
     the columns image and probability."""

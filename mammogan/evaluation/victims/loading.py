@@ -1,16 +1,12 @@
 """Load victims that the user names: a checkpoint, a .pt2 or ONNX file, or a function of the user's own.
 
-Checkpoints and ONNX files hold a network and no program of anybody else. MODULE:FACTORY runs the user's code. A .pt2
-file is refused if what it has pickled is more than tensors, but its graph may call any function of torch.
+Checkpoints, .pt2 and ONNX files hold a network and no program of anybody else; others are refused. MODULE:FACTORY runs
+the user's code.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import re
-import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mammogan.errors import UserError
+from mammogan.evaluation.victims.exported.archive import load_exported
 from mammogan.evaluation.victims.victim import NetworkVictim, Victim
 from mammogan.io.atomic import sha256
 from mammogan.models.own_cad import as_logits, identity_of, made_by
@@ -40,7 +37,7 @@ def load_victim(text: str, device: str, own: str = "A") -> Victim:
     if source.factory:
         return _of_factory(name, where, device)
     if path.suffix == ".pt2":
-        return NetworkVictim(name, sha256(path), _exported(path, device), device, at_once=1)
+        return NetworkVictim(name, sha256(path), load_exported(path).to(device), device, at_once=1)
     if path.suffix == ".onnx":
         return OnnxVictim(name, sha256(path), _onnx_session(path))
     return NetworkVictim(name, source.sha256(), load_source(source, device), device)
@@ -54,39 +51,6 @@ def split_name(option: str, text: str, own: str = "A") -> tuple[str, str]:
     if name == own:
         raise UserError(f"{option} {text}: {own} is the CAD that is attacked; give another name, such as B")
     return name, where
-
-
-def _exported(path: Path, device: str) -> nn.Module:
-    try:
-        _refuse_pickled_code(path)
-        return torch.export.load(path).module().to(device)
-    except (RuntimeError, ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is no file of torch.export.save that this version of torch reads ({error})") from error
-
-
-def _refuse_pickled_code(path: Path) -> None:
-    """Raise UserError if a part of a .pt2 file that torch would unpickle is more than tensors: torch.export.load would
-    run what it says."""
-    with zipfile.ZipFile(path) as archive:
-        for name in _pickled(archive):
-            try:
-                torch.load(io.BytesIO(archive.read(name)), weights_only=True)
-            except Exception as error:  # whatever a planted pickle raises
-                raise UserError(
-                    f"{path}: {name} is more than tensors, so reading it could run a program of somebody else. Save "
-                    "the network again with torch.export.save and example inputs that are tensors, or as ONNX"
-                ) from error
-
-
-def _pickled(archive: zipfile.ZipFile) -> Iterator[str]:
-    """Yield the names of the members that torch.export.load unpickles."""
-    for name in archive.namelist():
-        if name.endswith(".pt"):
-            yield name
-        elif name.endswith("_config.json"):
-            parts: dict[str, dict[str, Any]] = json.loads(archive.read(name)).get("config", {})
-            folder = name.rpartition("/")[0]
-            yield from (f"{folder}/{part['path_name']}" for part in parts.values() if part.get("use_pickle"))
 
 
 def _of_factory(name: str, where: str, device: str) -> Victim:
