@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mammogan.errors import UserError
 from mammogan.evaluation.victims.exported.archive import load_exported
+from mammogan.evaluation.victims.onnx_weights import identity_of_onnx
 from mammogan.evaluation.victims.victim import NetworkVictim, Victim
 from mammogan.io.atomic import sha256
 from mammogan.models.own_cad import as_logits, identity_of, made_by
@@ -39,7 +40,7 @@ def load_victim(text: str, device: str, own: str = "A") -> Victim:
     if path.suffix == ".pt2":
         return NetworkVictim(name, sha256(path), load_exported(path).to(device), device, at_once=1)
     if path.suffix == ".onnx":
-        return OnnxVictim(name, sha256(path), _onnx_session(path))
+        return OnnxVictim(name, identity_of_onnx(path), _onnx_session(path))
     return NetworkVictim(name, source.sha256(), load_source(source, device), device)
 
 
