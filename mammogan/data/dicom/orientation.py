@@ -60,16 +60,22 @@ def overview(pixels: NDArray[Any], table: NDArray[np.float32] | None = None) -> 
 def breast_mask(small: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Mark the largest bright region of an overview, margins excluded: the breast, not the labels beside it."""
     inner = within_margins(small.shape)
-    dark = float(np.percentile(small[inner], 5))
-    # A threshold at a third of the distance to Otsu's keeps fatty tissue and skin, and excludes scanner noise.
     bright = np.zeros(small.shape, bool)
-    bright[inner] = small[inner] > dark + (_otsu(small[inner]) - dark) / 3
+    bright[inner] = small[inner] > least_bright(small)
     regions, count = ndimage.label(bright)
     if count == 0:
         return np.zeros(small.shape, bool)
     largest = 1 + int(np.argmax(np.bincount(regions.ravel())[1:]))
     mask: NDArray[np.bool_] = regions == largest
     return mask
+
+
+def least_bright(small: NDArray[np.float32]) -> float:
+    """Return the brightness above which a block of an overview may be breast."""
+    inner = small[within_margins(small.shape)]
+    dark = float(np.percentile(inner, 5))
+    # A threshold at a third of the distance to Otsu's keeps fatty tissue and skin, and excludes scanner noise.
+    return dark + (_otsu(inner) - dark) / 3
 
 
 def enclosed(mask: NDArray[np.bool_], chest_wall_right: bool) -> NDArray[np.bool_]:

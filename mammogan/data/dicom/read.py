@@ -27,6 +27,7 @@ from mammogan.data.dicom.grey_check import check_grey_scale, covers_tissue
 from mammogan.data.dicom.greyscale import Voi
 from mammogan.data.dicom.header_facts import declared_orientation, doubts, facts_of
 from mammogan.data.dicom.kind import read
+from mammogan.data.dicom.lost_pixels import check_lost_pixels
 from mammogan.data.dicom.orientation import OVERVIEW, Orientation, orient
 from mammogan.data.dicom.placement import Placement, Region, apply_placement_to_mask, place_pixels
 from mammogan.data.dicom.stored_bits import settle_bits
@@ -146,6 +147,7 @@ def _canonical(
         flags.append("padding_in_breast")
         padding = padding[:0]
         breast, orientation = _look(header, patterns, tones.curve, laterality, view)
+    flags += check_lost_pixels(patterns, tones.plain, breast.block, orientation)
     curve = with_dark_background(tones, padding, breast, orientation, flags)
     if tones.is_for_display:
         doubtful = check_grey_scale(curve, tones.plain, patterns, padding, breast)

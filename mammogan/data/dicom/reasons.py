@@ -41,6 +41,7 @@ OF_THE_FILE = {
     "not_dicom": Reason("not a DICOM file"),
     "not_mg": Reason("another modality than mammography"),
     "out_of_memory": Reason("memory ran out", "give fewer --jobs"),
+    "pixels_lost": Reason("more than a third of the breast is missing: rectangles or strips of one value", COPY_AGAIN),
     "rotated": Reason("on its side, by PatientOrientation", "turn it upright"),
     "sop_class": Reason("another kind of DICOM object"),
     "spacing_implausible": Reason("pixels of less than 0.02 or more than 0.5 mm, which --fit physical cannot use"),

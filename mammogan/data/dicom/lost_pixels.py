@@ -1,0 +1,148 @@
+"""Find rectangles and strips of one value in the breast: parts of the picture that were lost, or hidden on purpose.
+
+The border of tissue is never straight to the pixel. So many lines through the image in which one value begins at the
+same pixel and ends at the same pixel, with tissue at both ends, show a part that is missing. Where it reaches the air
+or the border of the image, it could also be what a collimator or a program left dark, so only a part that cuts the
+breast off where it is wide, and reaches far, counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from mammogan.data.dicom.flags import Flag
+from mammogan.data.dicom.greyscale import Curve
+from mammogan.data.dicom.orientation import Orientation, least_bright, within_margins
+from mammogan.data.dicom.unusable import Unusable
+
+SOME, MUCH = 0.01, 1 / 3
+"""Shares of the breast: more lost than that is flagged; left out."""
+FEWEST_LINES = 8
+"""A part that fewer lines, one for each block of the overview, run through is no larger than a clip."""
+SHORTEST = 4
+"""Fewest pixels of one value in a line that count; in large images a third of a block: scanners repeat lines."""
+STRAIGHT = 1 / 3
+"""Of all places of one value at the same height, this share must begin and end alike; an implant is round."""
+CUT, FAR = 0.7, 0.3
+"""A part that is open to one side counts if the cut is wider than CUT of the breast, and the part reaches over
+FAR of the image; a field for small breasts on a large detector leaves at most a quarter dark."""
+LARGE = 1 / 8
+"""Bright regions that are smaller than this share of the largest are labels instead of pieces of the breast."""
+NEAR = 3
+"""Farther than this many blocks from every piece of the breast, nothing is tissue."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Stretches of one value along the lines of an image: line, first and last pixel, and whether tissue is beside."""
+
+    line: NDArray[np.intp]
+    first: NDArray[np.intp]
+    last: NDArray[np.intp]
+    after_tissue: NDArray[np.bool_]
+    before_tissue: NDArray[np.bool_]
+
+    def where(self, chosen: NDArray[np.bool_]) -> Runs:
+        """Return the runs that are marked in ``chosen``."""
+        return Runs(*(values[chosen] for values in vars(self).values()))
+
+
+def check_lost_pixels(patterns: NDArray[np.uint16], plain: Curve, block: int, orientation: Orientation) -> list[Flag]:
+    """Return the flag for a hole in the breast, if there is one. Raises Unusable if much of the breast is lost.
+
+    ``plain`` is the brightness of the ``patterns`` (h,w), linear in the stored values; ``block`` the side of a block of
+    the overview. Parts of less than SHORTEST pixels, or with a border that is not parallel to a side, are not seen.
+    """
+    towards_wall = (False, True) if orientation.flip_h else (True, False)
+    lost = max(_lost(patterns, plain, block, (True, True)), _lost(patterns.T, plain, block, towards_wall))
+    if lost > MUCH:
+        raise Unusable("pixels_lost", f"{lost:.0%} of the breast have one value, within straight borders")
+    return ["hole_in_breast"] if lost > SOME else []
+
+
+def _lost(patterns: NDArray[np.uint16], plain: Curve, block: int, open_after: tuple[bool, bool]) -> float:
+    """Return which share of the breast is lost, by the lines down the image.
+
+    ``open_after``: whether a part that is open to one side counts with tissue before it, and with tissue after it.
+    """
+    lines = np.ascontiguousarray(patterns[:, ::block].T)
+    runs, tissue = _runs(lines, plain, block)
+    pieces = [*_enclosed(runs), *_open(runs, open_after, lines.shape[1], int(tissue.sum(axis=0).max(initial=0)))]
+    lost = sum(pieces) / block  # in blocks
+    return lost / (lost + int(tissue.sum())) if lost else 0.0
+
+
+def _runs(lines: NDArray[np.uint16], plain: Curve, block: int) -> tuple[Runs, NDArray[np.bool_]]:
+    """Return the runs of one value in ``lines`` (n,h) of an image, and the blocks (n,h/block) that are tissue."""
+    same = np.zeros((len(lines), lines.shape[1] + 1), np.int8)
+    same[:, 1:-1] = lines[:, 1:] == lines[:, :-1]
+    steps = np.diff(same)
+    (line, first), last = np.nonzero(steps == 1), np.nonzero(steps == -1)[1]
+    is_long = last - first + 1 >= max(SHORTEST, block // 3)
+    line, first, last = line[is_long], first[is_long], last[is_long]
+    marks = np.zeros(same.shape, np.int8)
+    marks[line, first] += 1
+    marks[line, last + 1] -= 1  # where the next run may begin
+    covered = marks.cumsum(axis=1, dtype=np.int8)[:, :-1] > 0
+
+    small = plain[lines[:, ::block]].astype(np.float32)
+    small[covered[:, ::block]] = small.min()
+    least = least_bright(small)
+    tissue = _pieces(small > least)
+    near = ndimage.binary_dilation(tissue, iterations=NEAR)
+
+    def is_tissue(pixel: NDArray[np.intp]) -> NDArray[np.bool_]:
+        inside = (pixel >= 0) & (pixel < lines.shape[1])
+        at = np.where(inside, pixel, 0)
+        bright = plain[lines[line, at]] > least
+        found: NDArray[np.bool_] = inside & bright & ~covered[line, at] & near[line, at // block]
+        return found
+
+    return Runs(line, first, last, is_tissue(first - 1), is_tissue(last + 1)), tissue
+
+
+def _pieces(bright: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the large regions of an overview that are marked as bright, margins excluded."""
+    inner = np.zeros(bright.shape, bool)
+    inner[within_margins(bright.shape)] = bright[within_margins(bright.shape)]
+    regions, count = ndimage.label(inner)
+    sizes = np.bincount(regions.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    large: NDArray[np.bool_] = (sizes > LARGE * sizes.max())[regions]
+    return large
+
+
+def _enclosed(runs: Runs) -> Iterator[int]:
+    """Yield the area, in pixels of the lines, of each part that has tissue at both ends."""
+    closed = runs.where(runs.after_tissue & runs.before_tissue)
+    for first, last, lines in _alike(closed.first, closed.last):
+        middle = (first + last) // 2
+        beside = np.count_nonzero((closed.first <= middle) & (middle <= closed.last))
+        if lines >= FEWEST_LINES and lines > STRAIGHT * beside:
+            yield lines * (last - first + 1)
+
+
+def _open(runs: Runs, open_after: tuple[bool, bool], height: int, breast_width: int) -> Iterator[int]:
+    """Yield the area of each part that cuts the breast off, with tissue at one end only."""
+    length = runs.last - runs.first + 1
+    for counts, here, there, end in (
+        (open_after[0], runs.after_tissue, runs.before_tissue, runs.first),
+        (open_after[1], runs.before_tissue, runs.after_tissue, runs.last),
+    ):
+        chosen = here & ~there & (length > FAR * height) if counts else np.zeros(len(here), bool)
+        for at, _, lines in _alike(end[chosen], end[chosen]):
+            if lines >= max(FEWEST_LINES, CUT * breast_width):
+                yield int(length[chosen & (end == at)].sum())
+
+
+def _alike(first: NDArray[np.intp], last: NDArray[np.intp]) -> Iterator[tuple[int, int, int]]:
+    """Yield each pair of a first and a last pixel, and how many lines have it."""
+    beyond = int(last.max(initial=0)) + 1
+    pairs, counts = np.unique(first * beyond + last, return_counts=True)
+    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+        yield pair // beyond, pair % beyond, count
