@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mammogan.data.dicom import greyscale
+from mammogan.data.dicom.bright_air import is_air_bright
 from mammogan.data.dicom.flags import Flag
 from mammogan.data.dicom.greyscale import Curve, GreyCurve
 from mammogan.data.dicom.orientation import Orientation, breast_mask, enclosed, overview, within_margins
@@ -34,19 +35,26 @@ PADDING_IN_BREAST = 0.005
 class Breast:
     """The breast's ``mask`` on the coarse grid of the overview, with one stored value (16-bit pattern) per block.
 
-    ``block``: side of a block in pixels of the image.
+    ``block``: side of a block in pixels of the image. ``is_dark``: the breast is darker than the air.
     """
 
     mask: NDArray[np.bool_]
     stored: NDArray[np.uint16]
     block: int
+    is_dark: bool = False
 
     @classmethod
-    def find(cls, patterns: NDArray[np.uint16], curve: Curve) -> Breast:
-        """Find the largest bright region of ``patterns`` (h,w), as ``curve`` displays them."""
+    def find(cls, patterns: NDArray[np.uint16], curve: Curve, plain: Curve) -> Breast:
+        """Find the largest bright region of ``patterns`` (h,w), as ``curve`` displays them; the largest dark one where
+        the air is bright in ``plain``, which is linear in the stored values."""
         small, block = overview(patterns, curve.astype(np.float32))
-        mask = breast_mask(small)
-        return cls(mask, patterns[::block, ::block][: mask.shape[0], : mask.shape[1]], block)
+        stored = patterns[::block, ::block][: small.shape[0], : small.shape[1]]
+        is_dark = is_air_bright(plain[stored].astype(np.float32))
+        return cls(breast_mask(np.float32(greyscale.TOP) - small if is_dark else small), stored, block, is_dark)
+
+    def bright(self, plain: Curve) -> Curve:
+        """Return ``plain`` in the direction in which this breast is bright."""
+        return greyscale.TOP - plain if self.is_dark else plain
 
     def holds(self, padding: NDArray[np.intp], orientation: Orientation) -> bool:
         """Return whether ``padding`` is so common inside the breast that it is tissue, whatever the header says."""
@@ -108,10 +116,10 @@ def with_dark_background(
     """
     curve, outside = tones.curve, _outside(tones, padding, breast, orientation)
     background = _commonest(breast.stored[outside])
-    if background is None:
-        flags.append("background_unknown")
-    elif curve[background] > greyscale.TOP / 2:
+    if breast.is_dark or (_is_bright(curve, background) and _is_even(curve, background, outside, breast)):
         flags.append("bright_background")
+    elif background is None or _is_bright(curve, background):
+        flags.append("background_unknown")
     elif tones.is_for_display and curve[background] > LIFTED:
         if _is_air(curve, background, outside, padding, breast):
             tones.voi["background"] = round(float(curve[background]), 3)
@@ -136,7 +144,7 @@ def replace_background(
     returned unchanged and a flag reports it, because tissue must not be erased.
     """
     background = _commonest(breast.stored[_outside(tones, padding, breast, orientation)])
-    if not breast.mask.any() or background is None or curve[background] > greyscale.TOP / 2:
+    if not breast.mask.any() or background is None or breast.is_dark or _is_bright(curve, background):
         flags.append("background_not_cleaned")
         return pixels
     surroundings = orientation.canonical(breast.surroundings(pixels.shape, orientation))
@@ -168,17 +176,21 @@ def _commonest(stored: NDArray[np.uint16]) -> int | None:
     return int(np.bincount(stored).argmax()) if stored.size else None
 
 
+def _is_bright(curve: Curve, background: int | None) -> bool:
+    return background is not None and bool(curve[background] > greyscale.TOP / 2)
+
+
+def _is_even(curve: Curve, background: int | None, outside: NDArray[np.bool_], breast: Breast) -> bool:
+    """Return whether the blocks marked ``outside`` are many, and even up to noise. Tissue is never that even."""
+    if background is None or np.count_nonzero(outside) < LEAST_AIR * outside.size:
+        return False
+    return bool((np.abs(curve[breast.stored[outside]] - curve[background]) <= NOISE).mean() >= EVEN)
+
+
 def _is_air(
     curve: Curve, background: int, outside: NDArray[np.bool_], padding: NDArray[np.intp], breast: Breast
 ) -> bool:
-    """Return whether the blocks marked ``outside`` are air: large enough, even up to noise, and the image's darkest.
-
-    Tissue is never that even.
-    """
-    level = curve[background]
-    even = np.abs(curve[breast.stored[outside]] - level) <= NOISE
+    """Return whether the blocks marked ``outside`` are air: even, and the image's darkest."""
     image = curve[breast.stored[~np.isin(breast.stored, padding)]]
-    darkest = np.percentile(image, 1) if image.size else level
-    return bool(
-        np.count_nonzero(outside) >= LEAST_AIR * outside.size and even.mean() >= EVEN and level - darkest <= NOISE
-    )
+    darkest = np.percentile(image, 1) if image.size else curve[background]
+    return bool(curve[background] - darkest <= NOISE and _is_even(curve, background, outside, breast))

@@ -119,7 +119,7 @@ def orient(mask: NDArray[np.bool_], declared: tuple[str, ...], laterality: str, 
     expected = _declared_right(declared)
     if expected is None:
         expected = laterality == "R"
-    seen = _seen_right(mask)
+    seen = seen_right(mask)
     flip_v = _declared_upside_down(declared, laterality, view)
     flags = raised(
         {
@@ -132,15 +132,15 @@ def orient(mask: NDArray[np.bool_], declared: tuple[str, ...], laterality: str, 
     return Orientation(expected if seen is None else seen, flip_v, flags)
 
 
-def _seen_right(mask: NDArray[np.bool_]) -> bool | None:
+def seen_right(mask: NDArray[np.bool_]) -> bool | None:
     """Return True if the breast touches the right side, False if the left, None if neither or both."""
-    left, right = _touched(mask)
+    left, right = touched(mask)
     if max(left, right) < 2 * min(left, right) + 0.02:
         return None
     return bool(right > left)
 
 
-def _touched(mask: NDArray[np.bool_]) -> tuple[float, float]:
+def touched(mask: NDArray[np.bool_]) -> tuple[float, float]:
     """Return the shares of the left and of the right side that the breast touches."""
     inner = mask[within_margins(mask.shape)]
     band = max(2, round(inner.shape[1] * BAND))
@@ -149,7 +149,7 @@ def _touched(mask: NDArray[np.bool_]) -> tuple[float, float]:
 
 def _stands(mask: NDArray[np.bool_]) -> bool:
     """Return whether the chest wall is clearly at the left or the right, and not at the top or the bottom."""
-    return _seen_right(mask) is not None and max(_touched(mask)) > 2 * max(_touched(mask.T))
+    return seen_right(mask) is not None and max(touched(mask)) > 2 * max(touched(mask.T))
 
 
 def _declared_on_its_side(declared: tuple[str, ...]) -> bool:

@@ -142,15 +142,16 @@ def _canonical(
         raise Unusable("blank", "one brightness everywhere except padding")
     # Padding can be bright and large, so it must be dark before the largest bright region is taken for the breast. But
     # not darker than everything else, or a lifted background would look bright beside it.
-    breast, orientation = _look(header, patterns, with_value(tones.curve, padding, shown.min()), laterality, view)
+    dark = [with_value(one, padding, one[present].min()) for one in (tones.curve, tones.plain)]
+    breast, orientation = _look(header, patterns, *dark, laterality, view)
     if breast.holds(padding, orientation):
         flags.append("padding_in_breast")
         padding = padding[:0]
-        breast, orientation = _look(header, patterns, tones.curve, laterality, view)
-    flags += check_lost_pixels(patterns, tones.plain, breast.block, orientation)
+        breast, orientation = _look(header, patterns, tones.curve, tones.plain, laterality, view)
+    flags += check_lost_pixels(patterns, breast.bright(tones.plain), breast.block, orientation)
     curve = with_dark_background(tones, padding, breast, orientation, flags)
     if tones.is_for_display:
-        doubtful = check_grey_scale(curve, tones.plain, patterns, padding, breast)
+        doubtful = check_grey_scale(curve, breast.bright(tones.plain), patterns, padding, breast)
         flags += doubtful if "voi_lut_range" not in tones.flags else []
     pixels = greyscale.brightness(curve, orientation.canonical(patterns))
     if reading.clean_background:
@@ -177,9 +178,14 @@ def _canonical(
 
 
 def _look(
-    header: Dataset, patterns: NDArray[np.uint16], curve: greyscale.Curve, laterality: str, view: str
+    header: Dataset,
+    patterns: NDArray[np.uint16],
+    curve: greyscale.Curve,
+    plain: greyscale.Curve,
+    laterality: str,
+    view: str,
 ) -> tuple[Breast, Orientation]:
-    breast = Breast.find(patterns, curve)
+    breast = Breast.find(patterns, curve, plain)
     return breast, orient(breast.mask, declared_orientation(header), laterality, view)
 
 
