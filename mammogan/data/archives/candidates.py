@@ -32,6 +32,8 @@ class Image:
     key: str = ""
     patient: str = ""
     study: str = ""
+    divided_study: str = ""
+    """The UID or folder of several exams, which are told apart by their dates; empty if the study is believed."""
     laterality: str = ""
     laterality_source: str = ""
     view: str = ""

@@ -1,36 +1,16 @@
-"""Find copies of an image by its pixels, and UIDs that cannot be unique, so that they say nothing."""
+"""Find copies of an image by its pixels, and SOPInstanceUIDs that cannot be unique, so that they say nothing."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.header import pixels_digest
-from mammogan.data.cohort.identifiers import MOST_PATIENTS
 
 MOST_COMPARED = 100
 """Of more files with one SOPInstanceUID the pixels are not read: the conversion reads them all and finds the copies."""
-
-
-def without_constant_studies(images: Sequence[Image]) -> list[Image]:
-    """Take each StudyInstanceUID that stands in files of several patients for no exam; the file's folder then is the
-    exam. Take it away if the patients are many: of two or three it may say that they are one woman."""
-    patients: defaultdict[str, set[str]] = defaultdict(set)
-    for image in images:
-        if image.header.study and image.patient:
-            patients[image.header.study].add(image.patient)
-    return [_without_study(image, len(patients.get(image.header.study, ()))) for image in images]
-
-
-def _without_study(image: Image, patients: int) -> Image:
-    if patients < 2:
-        return image
-    study = image.study if image.entry and image.entry.study else image.path.parent.as_posix()
-    header = replace(image.header, study="") if patients > MOST_PATIENTS else image.header
-    return replace(image, header=header, study=study)
 
 
 def without_copies(images: Sequence[Image], root: Path) -> list[Image]:

@@ -42,7 +42,7 @@ WANTED = (
     "ImageLaterality", "FrameLaterality", "SharedFunctionalGroupsSequence", "Laterality", "ViewPosition",
     "ViewCodeSequence", "ViewModifierCodeSequence", "PatientOrientation", "NumberOfFrames", "Rows", "Columns",
     "BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation", "AcquisitionDateTime", "AcquisitionDate",
-    "AcquisitionTime", "ContentDate", "ContentTime", "SeriesNumber",
+    "AcquisitionTime", "ContentDate", "ContentTime", "SeriesNumber", "StudyDate", "StudyID", "AccessionNumber",
 )  # fmt: skip
 FREE_TEXTS = ("AcquisitionDeviceProcessingDescription", "SeriesDescription", "ProtocolName")
 """Attributes in which a device or a person writes what it likes."""
@@ -83,6 +83,10 @@ def _described(header: Dataset, size: int, in_fragments: bool) -> Header:
         detail=detail,
         patient=text(header, "PatientID"),
         study=text(header, "StudyInstanceUID"),
+        study_date=text(header, "StudyDate"),
+        acquired=text(header, "AcquisitionDateTime")[:8] or text(header, "AcquisitionDate"),
+        accession=text(header, "AccessionNumber"),
+        study_number=text(header, "StudyID"),
         series=text(header, "SeriesInstanceUID"),
         instance=text(header, "SOPInstanceUID"),
         series_text=description,

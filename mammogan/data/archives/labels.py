@@ -29,6 +29,8 @@ OPEN_TO_CHOICE: dict[Finding, str] = {
     "unlisted": "a breast that the tables do not mention, of a woman whom they do",
 }
 WITH_CANCER = ("cancer", "interval", "prior")
+UNKNOWN_EXAM = "?"
+"""The exam of an image of which only the woman is known, because one UID stands in files of several exams."""
 OTHER_SIDE = {"L": "R", "R": "L"}
 
 
@@ -108,11 +110,12 @@ class Cases:
         """Correct the finding of an image by the cancers found in the woman's other images.
 
         A cancer is a property of the breast, not of the view. An image of a breast with cancer becomes uncertain in the
-        exam of the cancer and prior in another exam; an image of the other breast becomes contralateral. Cancers and
-        unknown findings are kept.
+        exam of the cancer and prior in another exam; if one of the two exams is not known, it is uncertain. An image of
+        the other breast becomes contralateral. Cancers and unknown findings are kept.
         """
         if finding in WITH_CANCER or finding == "unknown":
             return finding
         if studies := self.studies.get((patient, laterality)):
-            return "uncertain" if study in studies else "prior"
+            is_other = study not in studies and UNKNOWN_EXAM not in (study, *studies)
+            return "prior" if is_other else "uncertain"
         return "contralateral" if (patient, OTHER_SIDE[laterality]) in self.studies else finding

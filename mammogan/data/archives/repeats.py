@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from mammogan.data.archives.base import Header
 from mammogan.data.archives.candidates import Image
+from mammogan.data.archives.labels import UNKNOWN_EXAM
 
 TIMES = ("AcquisitionDateTime", "AcquisitionDate", "ContentDate")
 """The sources of the time of an image, the most trusted first; a date stands for itself with its time."""
@@ -20,10 +21,13 @@ PREFERRED = "the {} is preferred"
 
 
 def best_of_repeats(images: Sequence[Image]) -> list[Image]:
-    """Leave out all repeated images but the best one of each exam, side and view; the detail says what decided."""
+    """Leave out all repeated images but the best one of each exam, side and view; the detail says what decided.
+
+    An image whose exam is not known repeats none.
+    """
     by_view: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for position, image in enumerate(images):
-        if not image.reason:
+        if not image.reason and image.study != UNKNOWN_EXAM:
             by_view[image.patient, image.study, image.laterality, image.view].append(position)
     chosen = list(images)
     for group in by_view.values():

@@ -10,6 +10,7 @@ from pathlib import Path
 from mammogan.data.archives.base import Archive, Catalogue, Found
 from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.copies import shared_uids
+from mammogan.data.archives.exams import divided_studies
 from mammogan.data.archives.labels import OPEN_TO_CHOICE
 from mammogan.data.archives.regions import ARE_IN, RegionReport
 from mammogan.data.archives.repeats import REPEATED
@@ -151,6 +152,14 @@ def _notes(images: Sequence[Image]) -> Iterator[str]:
         yield (
             f"{_number(shared, 'SOPInstanceUID')} in several files whose pixels differ, so it says nothing; what is a "
             "copy is decided by the pixels"
+        )
+    studies, number, unknown = divided_studies(images)
+    if studies:
+        who = "1 study has" if studies == 1 else f"{studies} studies have"
+        undated = f". Of these, {unknown} have none, so their exam is not known, and they repeat no other"
+        yield (
+            f"{who} files of several dates (or accession numbers), so a StudyInstanceUID, or a folder, does not tell "
+            f"exams apart; the dates do, for {number} files that are used{undated if unknown else ''}"
         )
     if breasts := both_labels(images):
         who = "1 breast is" if breasts == 1 else f"{breasts} breasts are"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mammogan.data.archives.base import Catalogue
 from mammogan.data.archives.candidates import Image
+from mammogan.data.archives.labels import UNKNOWN_EXAM
 from mammogan.data.cohort.identifiers import MOST_PATIENTS, spelling_free
 from mammogan.data.cohort.table import SPELLING_HINT
 from mammogan.errors import UserError
@@ -43,6 +44,6 @@ def both_labels(images: Sequence[Image]) -> int:
     """Count the breasts that are positive and negative in one exam."""
     labels: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
     for image in images:
-        if not image.reason:
+        if not image.reason and image.study != UNKNOWN_EXAM:
             labels[image.patient, image.study, image.laterality].add(image.label)
     return sum(len(found) > 1 for found in labels.values())

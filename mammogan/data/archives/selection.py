@@ -10,7 +10,8 @@ from typing import Literal
 
 from mammogan.data.archives.base import Archive, Catalogue
 from mammogan.data.archives.candidates import Image
-from mammogan.data.archives.copies import without_constant_studies, without_copies
+from mammogan.data.archives.copies import without_copies
+from mammogan.data.archives.exams import tell_exams_apart
 from mammogan.data.archives.labels import Cases, Finding, Policy
 from mammogan.data.archives.repeats import best_of_repeats
 from mammogan.data.archives.same_woman import refuse_two_spellings
@@ -38,7 +39,7 @@ def select(
     images: Sequence[Image], archive: Archive, catalogue: Catalogue, selection: Selection, root: Path
 ) -> list[Image]:
     """Return all images in the same order, each with its label or with the reason why it is left out."""
-    chosen = without_constant_studies([without_film(image, archive, selection.allow_film) for image in images])
+    chosen = tell_exams_apart([without_film(image, archive, selection.allow_film) for image in images])
     chosen = labelled(chosen, catalogue, selection.policy, archive)
     refuse_two_spellings(chosen, catalogue)
     chosen = without_copies(chosen, root)

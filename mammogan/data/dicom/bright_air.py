@@ -30,8 +30,8 @@ def is_air_bright(sample: NDArray[np.float32]) -> bool:
     """Return whether the bright part of an image is air, and the dark part a breast.
 
     ``sample`` has one pixel for each block of the overview, linear in the stored values, so that no window has made
-    tissue as even as air. All of this must hold: the brightest part is large, even, and reaches along one side; the rest
-    touches the opposite side, has a round outline, and is not even itself.
+    tissue as even as air. All of this must hold: the brightest part is large, even, and reaches along one side; the
+    rest touches the opposite side, has a round outline, and is not even itself.
     """
     small = ndimage.median_filter(sample, 3)  # without the detector's noise
     inner = small[within_margins(small.shape)]

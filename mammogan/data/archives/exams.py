@@ -1,0 +1,125 @@
+"""Tell exams apart where a StudyInstanceUID does not: some anonymisers give one to all exams, or to all patients.
+
+By the standard, all files of a study have one StudyDate. So a UID in files of several dates stands for no exam, and the
+dates do. They are compared only; no table or report has them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+
+from mammogan.data.archives.candidates import Image
+from mammogan.data.archives.days import FIRST_YEAR, LAST_YEAR
+from mammogan.data.archives.labels import UNKNOWN_EXAM
+from mammogan.data.cohort.identifiers import MOST_PATIENTS
+from mammogan.data.cohort.pseudonyms import UID
+
+LONGEST_EXAM = timedelta(days=31)
+"""Retakes of one exam may be taken on later days; two exams under one StudyDate, which an anonymiser wrote, are farther
+apart."""
+
+
+def tell_exams_apart(images: Sequence[Image]) -> list[Image]:
+    """Return the images, each with an exam that is one: not of a UID of several patients or of several dates."""
+    return _by_date(_without_constant_studies(images))
+
+
+def divided_studies(images: Sequence[Image]) -> tuple[int, int, int]:
+    """Count the studies that are not one exam, their used images, and those of them whose exam is not known."""
+    used = [image for image in images if image.divided_study and not image.reason]
+    return len({(i.patient, i.divided_study) for i in used}), len(used), sum(i.study == UNKNOWN_EXAM for i in used)
+
+
+def _without_constant_studies(images: Sequence[Image]) -> list[Image]:
+    """Take each StudyInstanceUID that stands in files of several patients for no exam; the file's folder then is the
+    exam. Take it away if the patients are many: of two or three it may say that they are one woman."""
+    patients: defaultdict[str, set[str]] = defaultdict(set)
+    for image in images:
+        if image.header.study and image.patient:
+            patients[image.header.study].add(image.patient)
+    return [_without_study(image, len(patients.get(image.header.study, ()))) for image in images]
+
+
+def _without_study(image: Image, patients: int) -> Image:
+    if patients < 2:
+        return image
+    study = image.study if image.entry and image.entry.study else image.path.parent.as_posix()
+    header = replace(image.header, study="") if patients > MOST_PATIENTS else image.header
+    return replace(image, header=header, study=study)
+
+
+def _by_date(images: Sequence[Image]) -> list[Image]:
+    """Give each date its own exam where the files of a woman's study have several; without a date, the exam is not
+    known."""
+    groups: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for position, image in enumerate(images):
+        if image.patient and (study := _study_of(image)):
+            groups[image.patient, study].append(position)
+    chosen = list(images)
+    for (_, study), positions in groups.items():
+        told = _told_apart([images[position] for position in positions])
+        for position, mark in zip(positions, told, strict=False):
+            chosen[position] = _of_exam(images[position], study, mark)
+    return chosen
+
+
+def _study_of(image: Image) -> str:
+    """Return the UID, or the folder, that stands for the exam; empty if the archive's tables have a name for it."""
+    of_table = image.entry.study if image.entry else ""
+    return "" if of_table and not UID.fullmatch(of_table) else of_table or image.header.study or image.study
+
+
+def _told_apart(images: Sequence[Image]) -> list[str]:
+    """Return for each image of a study what its exam has and the others have not ("": not known); an empty list if the
+    study is one exam, as far as anyone can say."""
+    headers = [image.header for image in images]
+    taken = [_known_day(header.acquired) for header in headers]
+    study_days = [_known_day(header.study_date) for header in headers]
+    known = set(study_days) - {""}
+    if len(known) > 1:
+        return [day or (other if other in known else "") for day, other in zip(study_days, taken, strict=True)]
+    begins = dict(_exams(set(taken) - {""}, LONGEST_EXAM if known else timedelta(0)))
+    if len(set(begins.values())) > 1:
+        return [begins.get(day, "") for day in taken]
+    for numbers in ([header.accession for header in headers], [header.study_number for header in headers]):
+        if not known and not begins and len(set(numbers) - {""}) > 1:
+            return numbers
+    return []
+
+
+def _known_day(text: str) -> str:
+    """Return a day as YYYYMMDD; empty if it is none, or stands for one that is not known, such as 19000101."""
+    digits = text.replace(".", "").replace("-", "")
+    try:
+        day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return ""
+    return f"{day:%Y%m%d}" if len(digits) == 8 and FIRST_YEAR <= day.year <= LAST_YEAR else ""
+
+
+def _exams(days: set[str], gap: timedelta) -> Iterator[tuple[str, str]]:
+    """Yield each day with the first day of its exam; a longer gap than ``gap`` begins another exam."""
+    first, last = "", date.min
+    for day in sorted(days):
+        now = date(int(day[:4]), int(day[4:6]), int(day[6:]))
+        if not first or now - last > gap:
+            first = day
+        last = now
+        yield day, first
+
+
+def _of_exam(image: Image, study: str, mark: str) -> Image:
+    """Return the image with the exam that has ``mark``. Its name does not contain the mark, which may be a date.
+
+    It is a UID where the study's UID is believed, so that two patients with one UID are still noticed.
+    """
+    name, exam = "", UNKNOWN_EXAM
+    if mark:
+        number = int.from_bytes(hashlib.sha256(mark.encode()).digest()[:6])
+        name = exam = f"{study}.{number}" if UID.fullmatch(study) else f"exam-{number}"
+    entry = replace(image.entry, study=name) if image.entry else None
+    return replace(image, entry=entry, header=replace(image.header, study=name), study=exam, divided_study=study)
