@@ -126,6 +126,7 @@ def test_one_uid_on_the_whole_archive_leaves_each_womans_exams_apart(tmp_path: P
     studies, said = found(made, tmp_path / "labels.csv")
     assert all(study.startswith("exam-") for study in studies)  # the UID is nobody's
     assert studies[0] != studies[1] and "does not tell exams apart; the dates do, for 10 files that are used" in said
+    assert "5 studies have files of several dates" in said
 
 
 def test_files_without_a_uid_in_one_folder_are_told_apart_too(tmp_path: Path) -> None:

@@ -160,6 +160,12 @@ def defects() -> Pixels:
     return stored
 
 
+def fills_a_smaller_field() -> Pixels:
+    canvas = np.zeros((400, 400), np.uint16)
+    canvas[:250, :250] = fills_the_frame()
+    return canvas
+
+
 def enlarged() -> Pixels:
     return np.kron(tissue(), np.ones((6, 6), np.uint16)).astype(np.uint16)
 
@@ -179,6 +185,7 @@ HONEST = {
     "away from the chest wall": away_from_the_chest_wall(),
     "on a larger canvas": on_a_larger_canvas(),
     "a breast that fills the frame": fills_the_frame(),
+    "a breast that fills a smaller field": fills_a_smaller_field(),
     "labels": label_over_label(),
     "defects of the detector": defects(),
     "each pixel six times as large": enlarged(),

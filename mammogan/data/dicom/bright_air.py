@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mammogan.data.dicom.orientation import seen_right, touched, within_margins
+from mammogan.data.dicom.orientation import filled_share, seen_right, touched, within_margins
 
 NEAR_TOP, NEAR_BOTTOM = 1 / 20, 1 / 20
 """Shares of the range from the darkest to the brightest pixel within which a block counts as one of either."""
@@ -46,7 +46,7 @@ def is_air_bright(sample: NDArray[np.float32]) -> bool:
     mask = np.zeros(small.shape, bool)
     mask[within_margins(small.shape)] = dark
     wall_right = seen_right(mask)
-    if wall_right is None or _fill(dark) > ROUND:
+    if wall_right is None or filled_share(dark) > ROUND:
         return False
     mask[within_margins(small.shape)] = air
     left, right = touched(mask)
@@ -63,8 +63,3 @@ def _largest(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _share_near_median(values: NDArray[np.float32], distance: float) -> float:
     return float(np.mean(np.abs(values - np.median(values)) <= distance))
-
-
-def _fill(marked: NDArray[np.bool_]) -> float:
-    """Return which share of the rectangle around a region is the region's."""
-    return float(marked[ndimage.find_objects(marked.astype(np.int8))[0]].mean())

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mammogan.data.dicom.flags import Flag
-from mammogan.data.dicom.greyscale import Curve
-from mammogan.data.dicom.orientation import Orientation, least_bright, within_margins
+from mammogan.data.dicom.greyscale import TOP, Curve
+from mammogan.data.dicom.orientation import Orientation, filled_share, least_bright, within_margins
 from mammogan.data.dicom.unusable import Unusable
 
 SOME, MUCH = 0.01, 1 / 3
@@ -31,6 +31,8 @@ STRAIGHT = 1 / 3
 CUT, FAR = 0.7, 0.3
 """A part that is open to one side counts if the cut is wider than CUT of the breast, and the part reaches over
 FAR of the image; a field for small breasts on a large detector leaves at most a quarter dark."""
+FRAME = 0.98
+"""What fills more of the rectangle around it shows no outline of a breast, so it may end where the field ends."""
 LARGE = 1 / 8
 """Bright regions that are smaller than this share of the largest are labels instead of pieces of the breast."""
 NEAR = 3
@@ -52,27 +54,42 @@ class Runs:
         return Runs(*(values[chosen] for values in vars(self).values()))
 
 
-def check_lost_pixels(patterns: NDArray[np.uint16], plain: Curve, block: int, orientation: Orientation) -> list[Flag]:
+def check_lost_pixels(
+    patterns: NDArray[np.uint16], plain: Curve, padding: NDArray[np.intp], block: int, orientation: Orientation
+) -> list[Flag]:
     """Return the flag for a hole in the breast, if there is one. Raises Unusable if much of the breast is lost.
 
     ``plain`` is the brightness of the ``patterns`` (h,w), linear in the stored values; ``block`` the side of a block of
-    the overview. Parts of less than SHORTEST pixels, or with a border that is not parallel to a side, are not seen.
+    the overview. Where the header declares ``padding`` that is bright, a bright part of its value may be an implant,
+    which has another flag, unless it is large. Parts of less than SHORTEST pixels, or with a border that is not parallel
+    to a side, are not seen.
     """
     towards_wall = (False, True) if orientation.flip_h else (True, False)
-    lost = max(_lost(patterns, plain, block, (True, True)), _lost(patterns.T, plain, block, towards_wall))
-    if lost > MUCH:
-        raise Unusable("pixels_lost", f"{lost:.0%} of the breast have one value, within straight borders")
-    return ["hole_in_breast"] if lost > SOME else []
+
+    def lost(but: NDArray[np.intp]) -> float:
+        across = _lost(patterns.T, plain, but, block, towards_wall)
+        return max(across, _lost(patterns, plain, but, block, (True, True)))
+
+    if (share := lost(padding[:0])) > MUCH:
+        raise Unusable("pixels_lost", f"{share:.0%} of the breast have one value, within straight borders")
+    if share > SOME and (not padding.size or lost(padding[plain[padding] > TOP / 2]) > SOME):
+        return ["hole_in_breast"]
+    return []
 
 
-def _lost(patterns: NDArray[np.uint16], plain: Curve, block: int, open_after: tuple[bool, bool]) -> float:
-    """Return which share of the breast is lost, by the lines down the image.
+def _lost(
+    patterns: NDArray[np.uint16], plain: Curve, but: NDArray[np.intp], block: int, open_after: tuple[bool, bool]
+) -> float:
+    """Return which share of the breast is lost, by the lines down the image; parts of the values ``but`` do not count.
 
     ``open_after``: whether a part that is open to one side counts with tissue before it, and with tissue after it.
     """
     lines = np.ascontiguousarray(patterns[:, ::block].T)
     runs, tissue = _runs(lines, plain, block)
-    pieces = [*_enclosed(runs), *_open(runs, open_after, lines.shape[1], int(tissue.sum(axis=0).max(initial=0)))]
+    runs = runs.where(~np.isin(lines[runs.line, runs.first], but))
+    pieces = [*_enclosed(runs)]
+    if filled_share(tissue) <= FRAME:
+        pieces += _open(runs, open_after, lines.shape[1], int(tissue.sum(axis=0).max(initial=0)))
     lost = sum(pieces) / block  # in blocks
     return lost / (lost + int(tissue.sum())) if lost else 0.0
 

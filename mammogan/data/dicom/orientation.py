@@ -88,6 +88,11 @@ def enclosed(mask: NDArray[np.bool_], chest_wall_right: bool) -> NDArray[np.bool
     return whole
 
 
+def filled_share(region: NDArray[np.bool_]) -> float:
+    """Return which share of the rectangle around a region is the region's: 1 for a rectangle, less for a breast."""
+    return float(region[ndimage.find_objects(region.astype(np.int8))[0]].mean()) if region.any() else 0.0
+
+
 def within_margins(shape: tuple[int, ...]) -> tuple[slice, ...]:
     """Return the part of an overview in which the breast is searched for: everything but the margins."""
     margins = [max(1, round(side * MARGIN)) for side in shape]

@@ -148,7 +148,9 @@ def _canonical(
         flags.append("padding_in_breast")
         padding = padding[:0]
         breast, orientation = _look(header, patterns, tones.curve, tones.plain, laterality, view)
-    flags += check_lost_pixels(patterns, breast.bright(tones.plain), breast.block, orientation)
+    flags += check_lost_pixels(
+        patterns, breast.bright(tones.plain), greyscale.padding(header), breast.block, orientation
+    )
     curve = with_dark_background(tones, padding, breast, orientation, flags)
     if tones.is_for_display:
         doubtful = check_grey_scale(curve, breast.bright(tones.plain), patterns, padding, breast)
