@@ -88,6 +88,8 @@ class Entry:
     split: str = ""
     excluded: str = ""
     why_excluded: str = ""
+    unread_density: str = ""
+    """Why the density is empty although the tables say something; empty if they say nothing or are understood."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ def checked(row: Cells, entry: Entry) -> Entry:
     Its finding is then unknown, and the woman's other images are left out too: the cell may have said of her what
     decides their labels.
     """
+    entry = replace(entry, unread_density=row.density_fault)
     if not row.fault or entry.excluded == CONFLICT:
         return entry
     return replace(entry, finding="unknown", excluded=UNKNOWN_CELL, why_excluded=row.fault)
@@ -55,8 +56,10 @@ def _both(one: Entry, other: Entry) -> Entry:
         return replace(
             one, finding="unknown", excluded=CONFLICT, why_excluded=f"rows that differ in {', '.join(differing)}"
         )
+    differs = "" if one.density == other.density else "rows that differ"
     return replace(
         one,
-        density=one.density if one.density == other.density else "",
+        density="" if differs else one.density,
+        unread_density=one.unread_density or other.unread_density or differs,
         label_source=one.label_source if one.label_source == other.label_source else "table",
     )

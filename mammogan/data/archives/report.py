@@ -161,6 +161,13 @@ def _notes(images: Sequence[Image]) -> Iterator[str]:
             f"{who} files of several dates (or accession numbers), so a StudyInstanceUID, or a folder, does not tell "
             f"exams apart; the dates do, for {number} files that are used{undated if unknown else ''}"
         )
+    densities = Counter(i.entry.unread_density for i in images if i.entry and i.entry.unread_density and not i.reason)
+    if densities:
+        kinds = ", ".join(f"{why} ({number})" for why, number in densities.most_common(SHOWN_CELLS))
+        yield (
+            f"the density of {densities.total()} images that are used is not understood and left empty; no label "
+            f"depends on it: {kinds}{', and others' if len(densities) > SHOWN_CELLS else ''}"
+        )
     if breasts := both_labels(images):
         who = "1 breast is" if breasts == 1 else f"{breasts} breasts are"
         yield f"{who} positive and negative in one exam; do the labels describe the view?"

@@ -37,11 +37,28 @@ class Cells(dict[str, str]):
         self.cut_off = cut_off
         self.line = line
         self.unread: dict[str, str] = {}
+        self.unread_density: dict[str, str] = {}
+        """Like ``unread``, of the density, which decides no label: the image is used without it."""
 
     @property
     def fault(self) -> str:
         """Name the columns whose cells are not understood, with what is in them as far as it may be quoted."""
-        return ", ".join(f"{column}: {quoted(cell)}" for column, cell in self.unread.items())
+        return _named(self.unread)
+
+    @property
+    def density_fault(self) -> str:
+        """Name the column of a density that is not understood, as ``fault`` does."""
+        return _named(self.unread_density)
+
+    def density(self, column: str) -> str:
+        """Return the BI-RADS density, A to D; empty for an empty cell and, remembered, for one that is not understood.
+
+        It is not understood either where the row ends before its column.
+        """
+        cell = self.get(column, "")
+        if not (found := density_of(cell)) and (cell or column in self.cut_off):
+            self.unread_density[column] = cell
+        return found
 
     def read(self, column: str, meaning: Callable[[str], T | None], empty: T) -> T:
         """Return what a cell means; ``empty`` if it is empty, missing or not understood, which is remembered."""
@@ -97,6 +114,10 @@ class Cells(dict[str, str]):
             f"{'a word' if identifier else 'an empty cell'}; write it into every row that is about her, or take the "
             "table as it was downloaded"
         )
+
+
+def _named(unread: Mapping[str, str]) -> str:
+    return ", ".join(f"{column}: {quoted(cell)}" for column, cell in unread.items())
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,8 @@ def check_lost_pixels(
 
     ``plain`` is the brightness of the ``patterns`` (h,w), linear in the stored values; ``block`` the side of a block of
     the overview. Where the header declares ``padding`` that is bright, a bright part of its value may be an implant,
-    which has another flag, unless it is large. Parts of less than SHORTEST pixels, or with a border that is not parallel
-    to a side, are not seen.
+    which has another flag, unless it is large. Parts of less than SHORTEST pixels, or with a border that is not
+    parallel to a side, are not seen.
     """
     towards_wall = (False, True) if orientation.flip_h else (True, False)
 

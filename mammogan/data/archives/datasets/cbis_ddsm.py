@@ -16,7 +16,7 @@ from pathlib import PurePath
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
 from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.labels import Basis, Finding
-from mammogan.data.archives.tables import UNKNOWN_CELL, Cells, density_of
+from mammogan.data.archives.tables import UNKNOWN_CELL, Cells
 
 TABLE = TableSignature(
     "{mass,calc}_case_description_{train,test}_set.csv",
@@ -90,7 +90,7 @@ def _entry(row: Cells, split: str) -> Entry:
         view=row["image_view"].upper(),
         finding=finding,
         label_source=source,
-        density=density_of(row.get("breast_density", "")),
+        density=row.density("breast_density"),
         split=split,
     )
     return checked(row, entry)

@@ -18,7 +18,7 @@ from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header
 from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.days import days_of
 from mammogan.data.archives.labels import Basis, Finding
-from mammogan.data.archives.tables import Cells, density_of, tail
+from mammogan.data.archives.tables import Cells, tail
 from mammogan.data.cohort.identifiers import refuse_other_spellings
 
 FILES = TableSignature(
@@ -57,6 +57,7 @@ class Report:
     severity: int | None
     density: str
     unread: dict[str, str]
+    unread_density: dict[str, str]
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
@@ -91,8 +92,9 @@ def _report(row: Cells, days: Mapping[str, date | None]) -> Report:
         path_sides=row.word("bside", SIDES_MEANT, sides),
         assessment=row.word("asses", ASSESSMENTS, ""),
         severity=row.whole("path_severity", range(7)),
-        density=density_of(row.get("tissueden", "")),
+        density=row.density("tissueden"),
         unread=row.unread,
+        unread_density=row.unread_density,
     )
 
 
@@ -104,6 +106,9 @@ def _entry(row: Cells, reports: list[Report], basis: Basis) -> Entry:
         row.unread |= report.unread
     if _has_undated_pathology(exam, reports):
         row.unread[DAY] = ""
+    density = next((one.density for one in reports if one.exam == exam and one.density), "")
+    for report in reports if not density else ():
+        row.unread_density |= report.unread_density if report.exam == exam else {}
     entry = Entry(
         patient=row.patient("empi_anon"),
         study=exam,
@@ -111,7 +116,7 @@ def _entry(row: Cells, reports: list[Report], basis: Basis) -> Entry:
         view=row["viewposition"].upper(),
         finding=finding,
         label_source=source,
-        density=next((one.density for one in reports if one.exam == exam and one.density), ""),
+        density=density,
         excluded=_excluded(row),
     )
     return checked(row, entry)

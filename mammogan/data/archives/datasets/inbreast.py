@@ -13,7 +13,7 @@ from pathlib import PurePath
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
 from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.labels import Basis, read_birads
-from mammogan.data.archives.tables import Cells, density_of
+from mammogan.data.archives.tables import Cells
 
 TABLE = TableSignature("INbreast.csv", frozenset({"file_name", "laterality", "view", "bi_rads"}))
 NAME = re.compile(r"(\d+)_([0-9a-f]+)_MG_[LR]_\w+?_ANON", re.I)
@@ -41,7 +41,7 @@ def _entry(row: Cells, basis: Basis) -> Entry:
         finding=read_birads(row, "bi_rads", basis),
         label_source="radiologist_birads",
         study=row.get("acquisition_date", ""),
-        density=density_of(row.get("acr", "")),
+        density=row.density("acr"),
     )
     return checked(row, entry)
 

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
 from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.labels import Basis, Finding
-from mammogan.data.archives.tables import Cells, density_of
+from mammogan.data.archives.tables import Cells
 
 TABLE = TableSignature(
     "train.csv",
@@ -41,7 +41,7 @@ def _entry(row: Cells) -> Entry:
         view=row["view"].upper(),
         finding=finding,
         label_source="biopsy" if finding in ("cancer", "benign") else "screening",
-        density=density_of(row.get("density", "")),
+        density=row.density("density"),
     )
     return checked(row, entry)
 

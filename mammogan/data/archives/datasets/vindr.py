@@ -12,7 +12,7 @@ from pathlib import PurePath
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
 from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.labels import Basis, read_birads
-from mammogan.data.archives.tables import Cells, density_of
+from mammogan.data.archives.tables import Cells
 
 TABLE = TableSignature(
     "breast-level_annotations.csv",
@@ -42,7 +42,7 @@ def _entry(row: Cells, basis: Basis) -> Entry:
         view=row["view_position"].upper(),
         finding=read_birads(row, "breast_birads", basis),
         label_source="radiologist_birads",
-        density=density_of(row.get("breast_density", "")),
+        density=row.density("breast_density"),
         split=row.word("split", SPLITS, ""),
     )
     return checked(row, entry)
