@@ -16,6 +16,7 @@ from mammogan.data.archives.regions import ARE_IN, RegionReport
 from mammogan.data.archives.repeats import REPEATED
 from mammogan.data.archives.same_woman import both_labels, shared_header_patients
 from mammogan.data.archives.tables import UNKNOWN_CELL
+from mammogan.data.cohort.separators import separator_warnings
 from mammogan.data.dicom.decoding.decodability import Decodability
 from mammogan.data.dicom.reasons import explained
 from mammogan.workspace import LABELS, SPLITS
@@ -148,6 +149,8 @@ def _notes(images: Sequence[Image]) -> Iterator[str]:
             f"{_number(shared, 'PatientID')} in headers under two or three patients of the tables: the same women? "
             "One woman under two identifiers can be in two splits"
         )
+    used = [image.patient for image in images if not image.reason]
+    yield from separator_warnings(enumerate(used, 2))  # lines of the table that is written
     if shared := shared_uids(images):
         yield (
             f"{_number(shared, 'SOPInstanceUID')} in several files whose pixels differ, so it says nothing; what is a "
