@@ -77,6 +77,17 @@ def test_regions_that_were_renamed_since_the_scan_are_missed(labels: Path) -> No
     assert len(samples) == 4
 
 
+@pytest.mark.parametrize("has_column", [True, False])
+def test_a_table_that_does_not_count_the_regions_beside_it_is_said_once(
+    labels: Path, has_column: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not has_column:
+        changed(labels, lambda row: {name: cell for name, cell in row.items() if name != LESION_REGIONS})
+    shards_of(labels)
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("labels.csv does not count them") == (not has_column)
+
+
 def test_regions_of_another_table_are_refused(labels: Path) -> None:
     in_one_split(labels)
     film = Film("AllDICOMs/1.dcm", (96, 96), "L")

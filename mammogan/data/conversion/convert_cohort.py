@@ -177,6 +177,11 @@ def _carry_regions(cohort_csv: Path, mammograms: Sequence[Mammogram], workspace:
         terminal.say(f"regions: {carried.mammograms} mammograms have lesion regions of their archive")
         if carried.ambiguous:
             terminal.say(f"  {carried.ambiguous} could be one of several films of the archive and got none")
+        if carried.mammograms and not lines:
+            terminal.say(
+                f"  {cohort_csv.name} does not count them, as tables of earlier versions do not: if their file were "
+                "lost, nobody would notice; repeat mammogan scan to have the column lesion_regions"
+            )
     elif file_exists(workspace.regions):
         terminal.say(
             f"regions: none are beside {cohort_csv.name} any more, and the earlier ones are kept; if they no longer "
