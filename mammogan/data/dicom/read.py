@@ -142,8 +142,8 @@ def _canonical(
         raise Unusable("blank", "one brightness everywhere except padding")
     # Padding can be bright and large, so it must be dark before the largest bright region is taken for the breast. But
     # not darker than everything else, or a lifted background would look bright beside it.
-    dark = [with_value(one, padding, one[present].min()) for one in (tones.curve, tones.plain)]
-    breast, orientation = _look(header, patterns, *dark, laterality, view)
+    curve, plain = (with_value(one, padding, one[present].min()) for one in (tones.curve, tones.plain))
+    breast, orientation = _look(header, patterns, curve, plain, laterality, view)
     if breast.holds(padding, orientation):
         flags.append("padding_in_breast")
         padding = padding[:0]
