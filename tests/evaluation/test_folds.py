@@ -16,6 +16,7 @@ from mammogan.cli.pool_folds import Options, outdated
 from mammogan.data.cohort.cohort import WORKSPACE_COLUMNS
 from mammogan.data.cohort.folds import Fold, fold_splits, read_cohort, write_fold_tables
 from mammogan.data.cohort.table import Row, read_table
+from mammogan.data.conversion.shard_settings import CONVERSION
 from mammogan.errors import MissingInput, UserError
 from mammogan.evaluation.pooled_folds import pool_folds
 from mammogan.evaluation.predictions import Prediction, write_predictions
@@ -118,7 +119,7 @@ def of_seed(workspace: Workspace, seed: int) -> Path:
 
 def recorded(workspace: Workspace, fold: Fold) -> Path:
     """The workspace, whose shards record their fold."""
-    settings = {"resolution": "96x96", "cohort_sha256": "", "conversion": 5, "split": str(fold)}
+    settings = {"resolution": "96x96", "cohort_sha256": "", "conversion": CONVERSION, "split": str(fold)}
     write_record(workspace.shards(SMALL) / "settings.json", settings)
     return workspace.root
 

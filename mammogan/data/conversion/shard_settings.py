@@ -14,7 +14,7 @@ from mammogan.io.records import read_record
 from mammogan.left_by_others import ours_in
 from mammogan.workspace import Workspace
 
-CONVERSION = 5
+CONVERSION = 6
 """Version of the conversion; increased whenever the same file and settings give other pixels than before."""
 SETTINGS = "settings.json"
 COHORT = "cohort_sha256"
