@@ -95,7 +95,7 @@ class Seed:
         _prepare(workspace)
         words = ["--out", str(workspace.root / "phantoms"), "--patients", str(patients), "--seed", str(seed)]
         words += ["--size", str(self.size), "--preset", asked.preset, "--conspicuity", str(asked.conspicuity)]
-        _run(["shards/make_phantom.py", *words, "--twins", "--jobs", str(asked.parallel)])
+        run_commands(["shards/make_phantom.py", *words, "--twins", "--jobs", str(asked.parallel)])
 
     def _train_cads(self) -> None:
         """Train both CADs side by side, as mammogan study would train each."""
@@ -127,7 +127,7 @@ class Seed:
     def _train_generators(self) -> None:
         words = ["--cohort", str(_labels(self.trained)), "--workspace", str(self.trained.root), "--resolution"]
         words += [str(self.size), "--objective", *self.options.objective, "--config", str(_settings(self.trained))]
-        _run(["launch/study.py", *words, "--cluster", "none", "--parallel", str(self.options.parallel)])
+        run_commands(["launch/study.py", *words, "--cluster", "none", "--parallel", str(self.options.parallel)])
 
     def _convert_unseen(self) -> None:
         """Make the shards of the unseen cohort, all in its test split, with at most --test-negatives negatives."""
@@ -138,15 +138,15 @@ class Seed:
             writer.writeheader()
             writer.writerows(rows)
         words = ["--cohort", str(table), "--workspace", str(self.unseen.root), "--resolution", str(self.size)]
-        _run(["shards/make_shards.py", *words, "--jobs", str(self.options.parallel)])
+        run_commands(["shards/make_shards.py", *words, "--jobs", str(self.options.parallel)])
 
     def _make_adversarial(self) -> None:
         words = ["--workspace", str(self.unseen.root), "--resolution", str(self.size), "--cluster", "none"]
         words += ["--models", str(self.trained.root), "--out-of-domain", OUT_OF_DOMAIN]
         commands = [["launch/generate.py", *words, "--objective", name] for name in self.options.objective]
         for at in range(0, len(commands), self.options.parallel):
-            _run(*commands[at : at + self.options.parallel])
-        _run(["launch/evaluate.py", *words, "--objective", *self.options.objective])
+            run_commands(*commands[at : at + self.options.parallel])
+        run_commands(["launch/evaluate.py", *words, "--objective", *self.options.objective])
 
     def _is_measured(self) -> bool:
         try:
@@ -218,7 +218,7 @@ def _of_test_split(labels: Path, negatives: int) -> list[dict[str, str]]:
     ]
 
 
-def _run(*commands: Sequence[str]) -> None:
+def run_commands(*commands: Sequence[str]) -> None:
     """Print commands of the project and run them side by side; they end when this process ends.
 
     UserError when one fails.
