@@ -24,6 +24,7 @@ from mammogan.data.phantom.settings import PHYSICAL_MASS_OVER_GLAND, PRESETS
 from mammogan.io.options import run
 from mammogan.io.tables import read_own_csv
 from mammogan.io.terminal import say
+from mammogan.workspace import OBJECTIVES
 
 ABLATION = begins("python benchmarks/lesion_docs.py --write, each term left out")
 LADDER = begins("python benchmarks/lesion_docs.py --write, fainter lesions")
@@ -49,6 +50,7 @@ OF_ABLATION: dict[str, tuple[str, Format]] = {
     "db_median": ("dB closer, median", one_digit),
     "share_3db": ("3 dB or more", percent),
 }
+WEAK = "none: this CAD reads hardly better than chance"
 STEP = ("lesions", "seeds", "CAD: AUC, sensitivity", "objective")
 OF_LADDER: dict[str, tuple[str, Format]] = {
     "fooled_remove": ("CAD fooled by removal", percent),
@@ -96,7 +98,8 @@ def ladder(rows: Sequence[Line]) -> str:
         own = [row for row in rows if (row["preset"], float(row["conspicuity"])) == (preset, conspicuity)]
         seeds = len({row["seed"] for row in own})
         cad = f"{of(own, 'cad', 'auc', two_digits)}, {of(own, 'cad', 'sensitivity', percent)}"
-        for objective in ("study", "lesion"):
+        measured = [objective for objective in OBJECTIVES if any(row["objective"] == objective for row in own)]
+        for objective in measured or [WEAK]:
             cells = [of(own, objective, name, form) for name, (_, form) in OF_LADDER.items()]
             table.append(f"| {named(preset, conspicuity)} | {seeds} | {cad} | {objective} | {' | '.join(cells)} |")
     return "\n".join(table)

@@ -117,6 +117,10 @@ class Seed:
         sections = read_sections(self.options.config)
         for name in ("cad", "gan"):
             sections[name] = {**sections.get(name, {}), "seed": str(seed)}
+        if self.options.cad_from:
+            sections["cad"] |= {"start-from": str(Path(self.options.cad_from).resolve()), "fnet-epochs": "0"}
+        if self.options.allow_weak_cad:
+            sections["gan"]["allow-weak-cad"] = "true"
         write_text(_settings(workspace), yaml.safe_dump(sections, sort_keys=False))
         line = StudyPlan(
             *(workspace, (self.size,), _labels(self.trained), sections, ClusterConfig(), "none"),
@@ -171,6 +175,8 @@ class Seed:
         asked = self.options
         names = ("patients", "test_patients", "test_negatives", "preset", "conspicuity", "detector_steps")
         config = f"{asked.config.name} {sha256(asked.config)[:8]}"
+        if asked.cad_from:
+            config += f", CAD from {sha256(choose_checkpoint(Path(asked.cad_from)))[:8]}"
         return {"size": str(self.size), **{n: str(getattr(asked, n)) for n in names}, "config": config}
 
     def _write(self, measured: Sequence[Measured]) -> None:

@@ -8,6 +8,7 @@ measured.
     python benchmarks/objectives.py --out work/objectives --seeds 1 2 3
     python benchmarks/objectives.py --out work/objectives --seeds 1 2 3 4 5 6 --only cad
     python benchmarks/objectives.py --out work/larger --seeds 1 --size 384x320 --config larger.yaml
+    python benchmarks/objectives.py --out work/fainter --seeds 1 --conspicuity 0.5 --cad-from work/demo/runs/cad-192x160
 
 In OUT: seed-N (the workspace of the trainings), second-N, test-N (the unseen cohort), rows/, and table.md.
 """
@@ -55,6 +56,11 @@ class Options:
     """Multiplies the excess attenuation of the lesions, in addition to the preset."""
     config: Path = ROOT / "mammogan" / "cli" / "demo.yaml"
     """YAML file with the settings of the trainings, as for mammogan study --config; the seeds here win over it."""
+    cad_from: str = ""
+    """Begin both CADs with the weights of this run or checkpoint, such as work/demo/runs/cad-192x160: from random ones a
+    CAD does not learn to find fainter lesions in the demo's few batches. Empty: begin with random weights."""
+    allow_weak_cad: bool = False
+    """Train the generators even if a CAD is not known to read better than chance."""
     parallel: int = 2
     """Processes that run side by side; if there are several, each uses one core."""
     objective: tuple[Objective, ...] = OBJECTIVES

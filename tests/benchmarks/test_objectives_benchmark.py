@@ -131,3 +131,9 @@ def test_fainter_lesions_have_lines_of_their_own_from_the_strongest_down() -> No
         "masses and clusters of calcifications, 1 times the contrast",
     ]
     assert "95% (90% to 100%)" in shown_lines[0] and "| 2 |" in shown_lines[0]
+
+
+def test_lesions_that_no_cad_learned_to_find_have_a_line_that_says_so() -> None:
+    row = {"preset": "demo", "conspicuity": "0.25", "seed": "1", "objective": "cad", "measure": "auc", "value": ".55"}
+    (line,) = lesion_docs.ladder([row]).splitlines()[2:]
+    assert "| 0.55, - | none: this CAD reads hardly better than chance | - |" in line
