@@ -57,8 +57,8 @@ class Options:
     config: Path = ROOT / "mammogan" / "cli" / "demo.yaml"
     """YAML file with the settings of the trainings, as for mammogan study --config; the seeds here win over it."""
     cad_from: str = ""
-    """Begin both CADs with the weights of this run or checkpoint, such as work/demo/runs/cad-192x160: from random ones a
-    CAD does not learn to find fainter lesions in the demo's few batches. Empty: begin with random weights."""
+    """Begin both CADs with the weights of this run or checkpoint, such as work/demo/runs/cad-192x160: from random ones
+    a CAD does not learn to find fainter lesions in the demo's few batches. Empty: begin with random weights."""
     allow_weak_cad: bool = False
     """Train the generators even if a CAD is not known to read better than chance."""
     parallel: int = 2

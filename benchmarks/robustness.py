@@ -53,7 +53,7 @@ class Options:
     """YAML file with the settings of the CADs in section cad, as for mammogan study --config."""
     budget: float = 64.0
     """--adversarial-budget: largest change of a pixel in adversarial training, in grey levels of 65535."""
-    attacks: tuple[str, ...] = ("noise=64", "fgsm=64", "pgd-linf=64", "pgd-linf=256")
+    attacks: tuple[str, ...] = ("noise=1024", "fgsm=256", "pgd-linf=64", "pgd-linf=256", "pgd-linf=1024")
     """Attacks and their budgets, as for mammogan evaluate-deeper --baseline."""
     images: int = 164
     """Most test images of each label that are attacked."""
