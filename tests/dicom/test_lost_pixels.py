@@ -166,8 +166,13 @@ def fills_a_smaller_field() -> Pixels:
     return canvas
 
 
-def enlarged() -> Pixels:
-    return np.kron(tissue(), np.ones((6, 6), np.uint16)).astype(np.uint16)
+def enlarged(down: float = 6, across: float = 6, shape: tuple[int, int] = (240, 192)) -> Pixels:
+    """A picture whose pixels a program repeated; by a fractional factor, some more often than others."""
+    row, col = (
+        (np.arange(int(side * factor)) / factor).astype(int).clip(max=side - 1)
+        for side, factor in zip(shape, (down, across), strict=True)
+    )
+    return tissue(shape=shape)[np.ix_(row, col)]
 
 
 HONEST = {
@@ -200,3 +205,22 @@ def test_what_is_honest_is_not_flagged(file: Path, picture: str, photometric: st
     stored = HONEST[picture] if photometric == "MONOCHROME2" else (4095 - HONEST[picture]).astype(np.uint16)
     assert not flagged(file, stored, photometric=photometric)
     assert not flagged(file, np.ascontiguousarray(stored[:, ::-1]), photometric=photometric, side="R")
+
+
+@pytest.mark.parametrize("factor", [1.5, 3.2, 3.4, 3.5, 3.6, 5.2, 5.5, 8])
+def test_a_picture_that_was_enlarged_by_any_factor_has_no_holes(file: Path, factor: float) -> None:
+    for down, across in ((factor, factor), (factor, 1), (1, factor)):
+        stored = enlarged(down, across)
+        assert not flagged(file, stored) and not flagged(file, (stored >> 4).astype(np.uint8), bits=8)
+
+
+def test_a_large_picture_that_was_enlarged_has_no_holes(file: Path) -> None:
+    assert not flagged(file, enlarged(3.5, 3.5, (512, 416)))
+
+
+@pytest.mark.parametrize("factor", [2, 3.5])
+def test_a_hole_in_an_enlarged_picture_is_seen(file: Path, factor: float) -> None:
+    rows = slice(round(60 * factor), round(90 * factor))
+    assert flagged(file, without(enlarged(factor, factor), rows, ALL))
+    with pytest.raises(Unusable, match="pixels_lost"):
+        read(file, without(enlarged(factor, factor), slice(round(70 * factor), round(150 * factor)), ALL))

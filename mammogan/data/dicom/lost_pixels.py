@@ -25,7 +25,8 @@ SOME, MUCH = 0.01, 1 / 3
 FEWEST_LINES = 8
 """A part that fewer lines, one for each block of the overview, run through is no larger than a clip."""
 SHORTEST = 4
-"""Fewest pixels of one value in a line that count; in large images a third of a block: scanners repeat lines."""
+"""A stretch of one value counts if it is this many times as long as is usual in the image, where programs may have
+repeated pixels to enlarge it; in large images a third of a block at least: scanners repeat lines."""
 STRAIGHT = 1 / 3
 """Of all places of one value at the same height, this share must begin and end alike; an implant is round."""
 CUT, FAR = 0.7, 0.3
@@ -61,7 +62,7 @@ def check_lost_pixels(
 
     ``plain`` is the brightness of the ``patterns`` (h,w), linear in the stored values; ``block`` the side of a block of
     the overview. Where the header declares ``padding`` that is bright, a bright part of its value may be an implant,
-    which has another flag, unless it is large. Parts of less than SHORTEST pixels, or with a border that is not
+    which has another flag, unless it is large. Parts of less than SHORTEST usual stretches, or with a border that is not
     parallel to a side, are not seen.
     """
     towards_wall = (False, True) if orientation.flip_h else (True, False)
@@ -96,13 +97,15 @@ def _lost(
 
 def _runs(lines: NDArray[np.uint16], plain: Curve, block: int) -> tuple[Runs, NDArray[np.bool_]]:
     """Return the runs of one value in ``lines`` (n,h) of an image, and the blocks (n,h/block) that are tissue."""
-    same = np.zeros((len(lines), lines.shape[1] + 1), np.int8)
-    same[:, 1:-1] = lines[:, 1:] == lines[:, :-1]
-    steps = np.diff(same)
-    (line, first), last = np.nonzero(steps == 1), np.nonzero(steps == -1)[1]
-    is_long = last - first + 1 >= max(SHORTEST, block // 3)
-    line, first, last = line[is_long], first[is_long], last[is_long]
-    marks = np.zeros(same.shape, np.int8)
+    starts = np.ones(lines.shape, bool)
+    starts[:, 1:] = lines[:, 1:] != lines[:, :-1]
+    begin = np.flatnonzero(starts)
+    length = np.diff(begin, append=lines.size)
+    line, first = np.divmod(begin, lines.shape[1])
+    usual = _usual(length[plain[lines[line, first]] > least_bright(plain[lines[:, ::block]].astype(np.float32))])
+    is_long = length >= max(SHORTEST * usual, block // 3)
+    line, first, last = line[is_long], first[is_long], (first + length - 1)[is_long]
+    marks = np.zeros((len(lines), lines.shape[1] + 1), np.int8)
     marks[line, first] += 1
     marks[line, last + 1] -= 1  # where the next run may begin
     covered = marks.cumsum(axis=1, dtype=np.int8)[:, :-1] > 0
@@ -121,6 +124,14 @@ def _runs(lines: NDArray[np.uint16], plain: Curve, block: int) -> tuple[Runs, ND
         return found
 
     return Runs(line, first, last, is_tissue(first - 1), is_tissue(last + 1)), tissue
+
+
+def _usual(lengths: NDArray[np.intp]) -> float:
+    """Return how long a stretch of one value is in the tissue of this image: 1, or more where pixels were enlarged.
+
+    Each stretch counts once, however long: a hole has few of them, whatever its size.
+    """
+    return float(np.median(lengths)) if lengths.size else 1.0
 
 
 def _pieces(bright: NDArray[np.bool_]) -> NDArray[np.bool_]:
