@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from dicoms import breast, write_mammogram
 from numpy.typing import NDArray
+from PIL import Image
 from test_rotated import mlo
 from test_stored_bits import tissue
 
@@ -224,3 +226,35 @@ def test_a_hole_in_an_enlarged_picture_is_seen(file: Path, factor: float) -> Non
     assert flagged(file, without(enlarged(factor, factor), rows, ALL))
     with pytest.raises(Unusable, match="pixels_lost"):
         read(file, without(enlarged(factor, factor), slice(round(70 * factor), round(150 * factor)), ALL))
+
+
+def compressed(pixels: Pixels, quality: int) -> NDArray[np.uint8]:
+    """What lossy JPEG of 8 bits leaves of 12."""
+    stream = io.BytesIO()
+    Image.fromarray((pixels >> 4).astype(np.uint8)).save(stream, "JPEG", quality=quality)
+    return np.array(Image.open(stream))
+
+
+@pytest.mark.parametrize("quality", [10, 30, 50, 75])
+@pytest.mark.parametrize("shape", [(240, 192), LARGE, (1664, 1280)])
+def test_blocks_that_lossy_compression_left_without_texture_are_no_holes(
+    file: Path, shape: tuple[int, int], quality: int
+) -> None:
+    assert not flagged(file, compressed(tissue(shape=shape), quality), bits=8)
+
+
+@pytest.mark.parametrize("quality", [30, 75])
+def test_a_row_of_blocks_that_was_lost_in_a_compressed_picture_is_seen(file: Path, quality: int) -> None:
+    stored = compressed(tissue(), quality)
+    stored[64:72] = 128
+    assert flagged(file, stored, bits=8)
+    stored[72:160] = 128
+    with pytest.raises(Unusable, match="pixels_lost"):
+        read(file, stored, bits=8)
+
+
+@pytest.mark.parametrize("quality", [30, 75, 90])
+def test_a_saturated_breast_that_was_compressed_is_left_out_as_saturated(file: Path, quality: int) -> None:
+    saturated = (np.minimum(tissue(), 300) / 300 * 3840).astype(np.uint16)
+    with pytest.raises(Unusable, match="grey_scale_ruined"):
+        read(file, compressed(saturated, quality), bits=8)

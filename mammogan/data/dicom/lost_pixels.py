@@ -27,6 +27,9 @@ FEWEST_LINES = 8
 SHORTEST = 4
 """A stretch of one value counts if it is this many times as long as is usual in the image, where programs may have
 repeated pixels to enlarge it; in large images a third of a block at least: scanners repeat lines."""
+SHORT = 32
+"""Stretches of fewer pixels belong together only if they have one value, and lie side by side. Strong JPEG compression
+leaves many blocks of 8 x 8 pixels without texture, which begin and end alike along a row, but differ in value."""
 STRAIGHT = 1 / 3
 """Of all places of one value at the same height, this share must begin and end alike; an implant is round."""
 CUT, FAR = 0.7, 0.3
@@ -42,11 +45,13 @@ NEAR = 3
 
 @dataclass(frozen=True)
 class Runs:
-    """Stretches of one value along the lines of an image: line, first and last pixel, and whether tissue is beside."""
+    """Stretches of one value along the lines of an image: line, first and last pixel, the value as 16-bit pattern, and
+    whether tissue is beside."""
 
     line: NDArray[np.intp]
     first: NDArray[np.intp]
     last: NDArray[np.intp]
+    value: NDArray[np.uint16]
     after_tissue: NDArray[np.bool_]
     before_tissue: NDArray[np.bool_]
 
@@ -62,8 +67,8 @@ def check_lost_pixels(
 
     ``plain`` is the brightness of the ``patterns`` (h,w), linear in the stored values; ``block`` the side of a block of
     the overview. Where the header declares ``padding`` that is bright, a bright part of its value may be an implant,
-    which has another flag, unless it is large. Parts of less than SHORTEST usual stretches, or with a border that is not
-    parallel to a side, are not seen.
+    which has another flag, unless it is large. Parts of less than SHORT pixels each way or SHORTEST usual stretches, or
+    with a border that is not parallel to a side, are not seen.
     """
     towards_wall = (False, True) if orientation.flip_h else (True, False)
 
@@ -87,8 +92,8 @@ def _lost(
     """
     lines = np.ascontiguousarray(patterns[:, ::block].T)
     runs, tissue = _runs(lines, plain, block)
-    runs = runs.where(~np.isin(lines[runs.line, runs.first], but))
-    pieces = [*_enclosed(runs)]
+    runs = runs.where(~np.isin(runs.value, but))
+    pieces = [*_enclosed(runs, block)]
     if filled_share(tissue) <= FRAME:
         pieces += _open(runs, open_after, lines.shape[1], int(tissue.sum(axis=0).max(initial=0)))
     lost = sum(pieces) / block  # in blocks
@@ -123,7 +128,7 @@ def _runs(lines: NDArray[np.uint16], plain: Curve, block: int) -> tuple[Runs, ND
         found: NDArray[np.bool_] = inside & bright & ~covered[line, at] & near[line, at // block]
         return found
 
-    return Runs(line, first, last, is_tissue(first - 1), is_tissue(last + 1)), tissue
+    return Runs(line, first, last, lines[line, first], is_tissue(first - 1), is_tissue(last + 1)), tissue
 
 
 def _usual(lengths: NDArray[np.intp]) -> float:
@@ -145,14 +150,27 @@ def _pieces(bright: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return large
 
 
-def _enclosed(runs: Runs) -> Iterator[int]:
+def _enclosed(runs: Runs, block: int) -> Iterator[int]:
     """Yield the area, in pixels of the lines, of each part that has tissue at both ends."""
     closed = runs.where(runs.after_tissue & runs.before_tissue)
-    for first, last, lines in _alike(closed.first, closed.last):
+    is_short = closed.last - closed.first + 1 < SHORT
+    for first, last, _, lines in _alike(closed.first, closed.last, np.where(is_short, _places(closed), 0)):
+        if max(last - first + 1, lines * block) < SHORT:
+            continue
         middle = (first + last) // 2
         beside = np.count_nonzero((closed.first <= middle) & (middle <= closed.last))
         if lines >= FEWEST_LINES and lines > STRAIGHT * beside:
             yield lines * (last - first + 1)
+
+
+def _places(runs: Runs) -> NDArray[np.intp]:
+    """Number the runs so that those of one value in consecutive lines, which begin and end alike, share a number."""
+    properties = np.stack([runs.line, runs.value, runs.last, runs.first])
+    order = np.lexsort(properties)
+    steps = np.diff(properties[:, order], axis=1)
+    place = np.zeros(len(order), np.intp)
+    place[order[1:]] = np.cumsum((steps[0] > 1) | steps[1:].any(axis=0))
+    return place
 
 
 def _open(runs: Runs, open_after: tuple[bool, bool], height: int, breast_width: int) -> Iterator[int]:
@@ -163,14 +181,12 @@ def _open(runs: Runs, open_after: tuple[bool, bool], height: int, breast_width: 
         (open_after[1], runs.before_tissue, runs.after_tissue, runs.last),
     ):
         chosen = here & ~there & (length > FAR * height) if counts else np.zeros(len(here), bool)
-        for at, _, lines in _alike(end[chosen], end[chosen]):
+        for at, *_, lines in _alike(end[chosen], end[chosen], np.zeros_like(end[chosen])):
             if lines >= max(FEWEST_LINES, CUT * breast_width):
                 yield int(length[chosen & (end == at)].sum())
 
 
-def _alike(first: NDArray[np.intp], last: NDArray[np.intp]) -> Iterator[tuple[int, int, int]]:
-    """Yield each pair of a first and a last pixel, and how many lines have it."""
-    beyond = int(last.max(initial=0)) + 1
-    pairs, counts = np.unique(first * beyond + last, return_counts=True)
-    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
-        yield pair // beyond, pair % beyond, count
+def _alike(*properties: NDArray[np.intp]) -> Iterator[tuple[int, ...]]:
+    """Yield each combination of properties, such as a first and a last pixel, and how many lines have it."""
+    combinations, counts = np.unique(np.stack(properties), axis=1, return_counts=True)
+    yield from zip(*combinations.tolist(), counts.tolist(), strict=True)

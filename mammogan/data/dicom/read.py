@@ -148,13 +148,13 @@ def _canonical(
         flags.append("padding_in_breast")
         padding = padding[:0]
         breast, orientation = _look(header, patterns, tones.curve, tones.plain, laterality, view)
+    curve = with_dark_background(tones, padding, breast, orientation, flags)
+    if tones.is_for_display:  # first, since compressed white looks like blocks of lost pixels
+        doubtful = check_grey_scale(curve, breast.bright(tones.plain), patterns, padding, breast)
+        flags += doubtful if "voi_lut_range" not in tones.flags else []
     flags += check_lost_pixels(
         patterns, breast.bright(tones.plain), greyscale.padding(header), breast.block, orientation
     )
-    curve = with_dark_background(tones, padding, breast, orientation, flags)
-    if tones.is_for_display:
-        doubtful = check_grey_scale(curve, breast.bright(tones.plain), patterns, padding, breast)
-        flags += doubtful if "voi_lut_range" not in tones.flags else []
     pixels = greyscale.brightness(curve, orientation.canonical(patterns))
     if reading.clean_background:
         pixels = replace_background(pixels, tones, curve, padding, breast, orientation, flags)
