@@ -205,3 +205,50 @@ def test_values_that_wrapped_around_are_flagged(file: Path) -> None:
 def test_a_window_that_leaves_only_black_and_white_is_left_out(file: Path, width: float) -> None:
     with pytest.raises(Unusable, match="of the breast are white or black"):
         read(file, tissue(), window=(float(np.median(tissue()[tissue() > 0])), width, None))
+
+
+def small_breast() -> NDArray[np.uint16]:
+    """A small breast on a large detector."""
+    canvas = np.zeros((720, 576), np.uint16)
+    canvas[200:440, :192] = tissue()
+    return canvas
+
+
+def framed(stored: NDArray[np.uint16], top: int, bottom: int, right: int) -> NDArray[np.uint16]:
+    """What a white collimator leaves free, which no header declares."""
+    height, width = stored.shape
+    frame = np.full_like(stored, 4095)
+    field = slice(top, height - bottom), slice(None, width - right)
+    frame[field] = stored[field]
+    return frame
+
+
+@pytest.mark.parametrize("wide", [(72, 72, 58), (73, 71, 59), (108, 108, 172), (0, 0, 144), (0, 150, 0), (70, 70, 0)])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_white_collimator_around_a_small_breast_is_not_taken_for_it(
+    file: Path, wide: tuple[int, int, int], photometric: str
+) -> None:
+    framed_breast, alone = framed(small_breast(), *wide), small_breast()
+    if photometric == "MONOCHROME1":
+        framed_breast, alone = 4095 - framed_breast, 4095 - alone
+    source, expected = (read(file, pixels, photometric=photometric) for pixels in (framed_breast, alone))
+    assert source.facts["flags"] == expected.facts["flags"] == []
+    assert source.breast == expected.breast
+    mirrored = read_mammogram(
+        write_mammogram(file, np.ascontiguousarray(framed_breast[:, ::-1]), "R", photometric=photometric), "R", "CC"
+    )
+    assert np.array_equal(mirrored.pixels, source.pixels) and mirrored.flip_h and mirrored.facts["flags"] == []
+
+
+def test_a_label_in_the_white_collimator_does_not_hide_it(file: Path) -> None:
+    stored = framed(small_breast(), 72, 72, 58)
+    stored[20:40, 300:340:2] = 0
+    assert read(file, stored).facts["flags"] == []
+
+
+def test_a_white_breast_is_left_out_with_and_without_a_white_collimator(file: Path) -> None:
+    white = np.where(small_breast() > 200, 4095, 0).astype(np.uint16)
+    tight = white[240:400, :120].copy()  # the breast fills the image, and reaches along whole sides
+    for stored in (white, framed(white, 72, 72, 58), tight):
+        with pytest.raises(Unusable, match=r"grey_scale_ruined.*of the breast are white"):
+            read(file, stored)

@@ -10,11 +10,15 @@ from scipy import ndimage
 
 from mammogan.data.dicom import greyscale
 from mammogan.data.dicom.bright_air import is_air_bright
+from mammogan.data.dicom.collimator import white_frame
 from mammogan.data.dicom.flags import Flag
 from mammogan.data.dicom.greyscale import Curve, GreyCurve
 from mammogan.data.dicom.orientation import Orientation, breast_mask, enclosed, overview, within_margins
 from mammogan.data.dicom.placement import Region
 
+FRAME = 1 / 2
+"""If more of the largest bright region than this is the white frame of a collimator, the breast is what else is bright.
+A breast that is joined to a narrow frame is found with it."""
 SKIN = 3
 """Width, in overview blocks, of the rim around the breast that may be faint skin: 4.6 mm on the largest detectors."""
 LIFTED = greyscale.TOP / 1024
@@ -36,11 +40,13 @@ class Breast:
     """The breast's ``mask`` on the coarse grid of the overview, with one stored value (16-bit pattern) per block.
 
     ``block``: side of a block in pixels of the image. ``is_dark``: the breast is darker than the air.
+    ``frame``: the blocks of a white collimator, if its frame would be taken for the breast.
     """
 
     mask: NDArray[np.bool_]
     stored: NDArray[np.uint16]
     block: int
+    frame: NDArray[np.bool_]
     is_dark: bool = False
 
     @classmethod
@@ -49,8 +55,15 @@ class Breast:
         the air is bright in ``plain``, which is linear in the stored values."""
         small, block = overview(patterns, curve.astype(np.float32))
         stored = patterns[::block, ::block][: small.shape[0], : small.shape[1]]
-        is_dark = is_air_bright(plain[stored].astype(np.float32))
-        return cls(breast_mask(np.float32(greyscale.TOP) - small if is_dark else small), stored, block, is_dark)
+        sample = plain[stored].astype(np.float32)
+        is_dark = is_air_bright(sample)
+        small = np.float32(greyscale.TOP) - small if is_dark else small
+        mask, frame = breast_mask(small), white_frame(sample)
+        if is_dark or np.count_nonzero(mask & frame) < FRAME * np.count_nonzero(mask) or not mask.any():
+            frame[:] = False
+        else:
+            mask = breast_mask(np.where(frame, small[~frame].min(), small))
+        return cls(mask, stored, block, frame, is_dark)
 
     def bright(self, plain: Curve) -> Curve:
         """Return ``plain`` in the direction in which this breast is bright."""
@@ -156,10 +169,10 @@ def _outside(
 ) -> NDArray[np.bool_]:
     """Mark the blocks of the overview in which the background is searched for.
 
-    They lie in the half of the image away from the chest wall, at a distance from breast and bright padding. Blocks of
+    They lie in the half of the image away from the chest wall, at a distance from breast, frame and bright padding. Blocks of
     dark padding are excluded too, unless nearly all of that area is padding.
     """
-    covered = breast.mask | np.isin(breast.stored, padding[tones.curve[padding] > greyscale.TOP / 2])
+    covered = breast.mask | breast.frame | np.isin(breast.stored, padding[tones.curve[padding] > greyscale.TOP / 2])
     outside = _far_half(covered.shape, orientation) & ~ndimage.binary_dilation(covered, iterations=3)
     unpadded: NDArray[np.bool_] = outside & ~np.isin(breast.stored, padding)
     return unpadded if unpadded.sum() > UNPADDED * outside.sum() else outside

@@ -102,7 +102,9 @@ def _tones(
     """Measure every ``breast.block``-th row; None when there is no breast."""
     stored = plain.copy()
     stored[padding] = stored[np.setdiff1d(breast.stored, padding)].min(initial=TOP)
-    mask = breast_mask(stored[breast.stored].astype(np.float32))
+    sample = stored[breast.stored].astype(np.float32)
+    sample[breast.frame] = sample.min()
+    mask = breast_mask(sample)
     if not mask.any():
         return None
     rows, side = patterns[:: breast.block][: len(mask)], mask.shape[1] * breast.block
