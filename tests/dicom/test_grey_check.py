@@ -252,3 +252,32 @@ def test_a_white_breast_is_left_out_with_and_without_a_white_collimator(file: Pa
     for stored in (white, framed(white, 72, 72, 58), tight):
         with pytest.raises(Unusable, match=r"grey_scale_ruined.*of the breast are white"):
             read(file, stored)
+
+
+def saturated(edge: int, uneven: float) -> NDArray[np.uint16]:
+    """A breast that the sensor cut off at ``edge``, before each pixel was corrected for its own sensitivity."""
+    gain = np.random.default_rng(0).normal(1, uneven, (240, 192))
+    return np.clip(np.minimum(tissue(), edge) / edge * 3800 * gain, 0, 4095).astype(np.uint16)
+
+
+def squeezed(share: int) -> NDArray[np.uint16]:
+    """A breast that takes up one part of ``share`` of the scale, in its middle, on black air."""
+    return np.where(tissue() > 200, 2000 + tissue() // share, tissue()).astype(np.uint16)
+
+
+@pytest.mark.parametrize("options", [{}, {"window": TWELVE}])
+def test_a_breast_without_contrast_is_left_out(file: Path, options: dict[str, Any]) -> None:
+    for stored in (saturated(300, 0.004), saturated(400, 0.002), squeezed(64), squeezed(128)):
+        for photometric, pixels in (("MONOCHROME2", stored), ("MONOCHROME1", 4095 - stored)):
+            with pytest.raises(Unusable, match=r"grey_scale_ruined.*90% of the breast lie within \d\.\d% of"):
+                read(file, pixels, photometric=photometric, **options)
+
+
+def test_a_breast_with_little_contrast_is_flagged(file: Path) -> None:
+    for stored in (saturated(1000, 0.004), saturated(300, 0.01), squeezed(16), squeezed(32)):
+        assert "grey_scale_doubtful" in read(file, stored).facts["flags"]
+
+
+@pytest.mark.parametrize("share", [2, 4])
+def test_a_breast_that_takes_up_part_of_the_scale_is_sound(file: Path, share: int) -> None:
+    assert read(file, squeezed(share)).facts["flags"] == []

@@ -169,8 +169,8 @@ def _outside(
 ) -> NDArray[np.bool_]:
     """Mark the blocks of the overview in which the background is searched for.
 
-    They lie in the half of the image away from the chest wall, at a distance from breast, frame and bright padding. Blocks of
-    dark padding are excluded too, unless nearly all of that area is padding.
+    They lie in the half of the image away from the chest wall, at a distance from breast, frame and bright padding.
+    Blocks of dark padding are excluded too, unless nearly all of that area is padding.
     """
     covered = breast.mask | breast.frame | np.isin(breast.stored, padding[tones.curve[padding] > greyscale.TOP / 2])
     outside = _far_half(covered.shape, orientation) & ~ndimage.binary_dilation(covered, iterations=3)

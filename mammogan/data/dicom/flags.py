@@ -49,7 +49,9 @@ MEANING: dict[Flag, str] = {
     "detached": "the breast touches neither side, or both; its side is that of the header, or of the table",
     "eight_bit_content": "at most 256 different values in more than 8 bits",
     "enlarged": "the original has fewer pixels than it takes up here",
-    "grey_scale_doubtful": "the breast is white, black or dark in large part, has few grey values, or values jump",
+    "grey_scale_doubtful": (
+        "the breast is white, black or dark in large part, has little contrast or few grey values, or values jump"
+    ),
     "header_warnings": "the header breaks the standard somewhere, and was read anyway",
     "high_bit_corrected": "HighBit is not that of a mammogram; the pixels show which bits were used",
     "hole_in_breast": "rectangles or strips within the breast have one value: pixels were lost, or hidden on purpose",

@@ -24,6 +24,10 @@ MUCH_WHITE, MUCH_BLACK, ALL, BOTH = 0.4, 0.5, 0.9, 0.98
 BOTH together, is left out. An implant may be white, and a narrow window may make fat black."""
 DARK, DARKEST = TOP / 8, TOP / 64
 """When 99% of the breast are darker than this, it is flagged; darker than DARKEST, left out."""
+NARROW, NARROWEST = 1 / 20, 1 / 50
+"""When half of the breast lie within this share of its brightest, it is flagged; 90% within NARROWEST, it is left out:
+the sensor was saturated, or the scale has no room for it. In films and phantoms, half of a breast take up a sixth or
+more, 90% more than a third."""
 FEW_LEVELS = 16
 """Fewer different grey values in a breast are flagged."""
 JUMP = 3 / 4
@@ -47,6 +51,10 @@ class Tones:
     flat: float
     """Share with the most frequent value that is not black: a sensor or a program cut off all that was brighter."""
     brightest: float
+    half: float
+    """Range of brightness of the middle half of the breast, as a share of its brightest."""
+    nearly_all: float
+    """The same for the middle 90%."""
     levels: int
     jumps: float
     stored_jumps: float
@@ -58,6 +66,9 @@ class Tones:
             f"{self.white:.0%} of the breast are white": self.white > ALL,
             f"{self.black:.0%} of the breast are black": self.black > ALL,
             f"{self.flat:.0%} of the breast have one grey value": self.flat > ALL >= self.white,
+            f"90% of the breast lie within {self.nearly_all:.1%} of its brightest": (
+                self.nearly_all < NARROWEST and max(self.white, self.black, self.flat) <= ALL
+            ),
             f"{self.white + self.black:.0%} of the breast are white or black": self.white + self.black > BOTH,
             f"{self.stored_jumps:.0%} of stored neighbours in the breast differ by most of the range": (
                 self.stored_jumps > MANY_JUMPS
@@ -70,7 +81,13 @@ class Tones:
     def are_doubtful(self) -> bool:
         """Whether the grey scale deserves a look."""
         too_much = max(self.white, self.flat) > MUCH_WHITE or self.black > MUCH_BLACK
-        return too_much or self.brightest < DARK or self.levels < FEW_LEVELS or self.jumps > SOME_JUMPS
+        return (
+            too_much
+            or self.half < NARROW
+            or self.brightest < DARK
+            or self.levels < FEW_LEVELS
+            or self.jumps > SOME_JUMPS
+        )
 
 
 def check_grey_scale(
@@ -114,12 +131,14 @@ def _tones(
     used = np.flatnonzero(counts)
     shown, weights = curve[used], counts[used] / len(values)
     order = np.argsort(shown)
-    brightest = shown[order][np.searchsorted(np.cumsum(weights[order]), 0.99).clip(max=len(order) - 1)]
+    below = np.searchsorted(np.cumsum(weights[order]), (0.05, 0.25, 0.75, 0.95, 0.99)).clip(max=len(order) - 1)
+    low, lower, upper, high, brightest = (float(shown[order][at]) for at in below)
+    half, nearly_all = ((end - start) / max(brightest, 1.0) for start, end in ((lower, upper), (low, high)))
     white, black = weights[shown >= TOP - EDGE].sum(), weights[shown <= EDGE].sum()
     flat = weights[shown > EDGE].max(initial=0)
     jumps, stored_jumps = (_jumps(one[rows[:, :side]], inside) for one in (curve, plain))
     levels = len(np.unique(np.rint(shown)))
-    return Tones(float(white), float(black), float(flat), float(brightest), levels, jumps, stored_jumps)
+    return Tones(float(white), float(black), float(flat), brightest, half, nearly_all, levels, jumps, stored_jumps)
 
 
 def _jumps(image: Curve, inside: NDArray[np.bool_]) -> float:

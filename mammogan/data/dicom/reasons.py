@@ -32,7 +32,8 @@ OF_THE_FILE = {
     "empty": Reason("an empty file", COPY_AGAIN),
     "for_processing": Reason("raw detector data", "use the FOR PRESENTATION image"),
     "grey_scale_ruined": Reason(
-        "the breast is all white, all black or too dark", "the header's window does not fit the pixels"
+        "the breast is all white, all black, too dark or without contrast",
+        "the header's window does not fit the pixels, or the sensor was saturated",
     ),
     "implant_displaced": Reason("the implant pushed back", PLAIN_ONLY),
     "multiframe": Reason("tomosynthesis or several frames", PLAIN_ONLY),
