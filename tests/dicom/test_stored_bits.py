@@ -188,6 +188,39 @@ def test_a_signed_scanner_that_declares_fewer_bits_than_it_uses_is_believed(file
     assert np.array_equal(source.pixels, read(file, stored, bits=13).pixels)
 
 
+@pytest.mark.parametrize(("used", "plane"), [(13, 14), (13, 15), (14, 14), (14, 15), (15, 15)])
+@pytest.mark.parametrize(
+    ("image", "drawn"), [(tissue, text), (tissue, lines), (tissue, region), (breast, text), (breast, lines)]
+)
+@pytest.mark.parametrize("centered", [False, True])
+def test_above_more_bits_than_declared_an_overlay_is_removed_too(
+    file: Path,
+    used: int,
+    plane: int,
+    image: Callable[..., Pixels],
+    drawn: Callable[[Pixels], NDArray[np.bool_]],
+    centered: bool,
+) -> None:
+    stored = image(shape=(240, 192), bits=used)
+    options: dict[str, Any] = {"window": (1 << (used - 1), 1 << used, "LINEAR_EXACT")} if centered else {}
+    source = read(file, stored | (drawn(stored).astype(np.uint16) << plane), **options)
+    clean = read(file, stored, **options)
+    assert source.facts["flags"] == ["bits_exceeded", "bits_removed"] and clean.facts["flags"] == ["bits_exceeded"]
+    assert np.array_equal(source.pixels, clean.pixels)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("size", [1, 30])
+def test_white_that_was_rounded_up_to_one_bit_more_is_white(file: Path, photometric: str, size: int) -> None:
+    stored = tissue() if photometric == "MONOCHROME2" else 4095 - tissue()
+    rounded, within = stored.copy(), stored.copy()
+    part = slice(100, 100 + size), slice(30, 30 + size)
+    rounded[part], within[part] = 4096, 4095
+    source, expected = (read(file, pixels, photometric=photometric) for pixels in (rounded, within))
+    assert np.array_equal(source.pixels, expected.pixels)
+    assert set(source.facts["flags"]) - set(expected.facts["flags"]) == {"bits_removed"}
+
+
 @pytest.mark.parametrize("compress", [None, RLELossless])
 @pytest.mark.parametrize("window", [None, (2048, 4096, None)])
 def test_pixels_in_the_upper_bits_are_shifted_down(file: Path, compress: str | None, window: Any) -> None:

@@ -142,30 +142,50 @@ def _refuse_wrong_sign(stored: Stored) -> None:
 def _without_overlay_and_fill(
     stored: Stored, real: NDArray[np.bool_], bits: int, window_reaches: bool, flags: list[Flag]
 ) -> Stored:
-    mask = (1 << bits) - 1
-    beyond = stored[real] & ~np.array(mask, stored.dtype)
+    white = np.array((1 << bits) - 1, stored.dtype)
+    beyond = stored[real] & ~white
     fill = 0 if window_reaches or not beyond.size else int(np.bitwise_and.reduce(beyond))
     rest = stored & ~np.array(fill, stored.dtype)
-    cut = rest & np.array(mask, stored.dtype)
+    cut = rest & white
     left = rest[real & (rest != cut)]
     if fill and not left.size:
         flags.append("bits_removed")
         return cut
     if window_reaches or np.ptp(cut[real]) == 0:  # without the bits there is no image
-        return stored
+        return _without_planes_above(stored, real, bits, flags)
+    rounded = bool(np.all(left == int(white) + 1))  # white as one too many, in otherwise declared bits
     if left.size < FEWEST:
-        if not left.size or int(left.max()) <= 2 * mask + 1:
+        if not left.size or (int(left.max()) <= 2 * int(white) + 1 and not rounded):
             return stored
         flags.append("bits_removed")
-        return np.minimum(rest, np.array(mask, stored.dtype))
-    jumps = _jumps(rest, cut, real, bits)
-    drawn_white = jumps.share <= FEW and bool(np.all(left & mask == mask))
-    if jumps.are_overlay(mask + 1) or drawn_white:
+        return np.minimum(rest, white)
+    sparer = _without_planes_above(rest, real, bits, flags)
+    if np.array_equal(sparer, cut):
+        return cut
+    jumps = _jumps(sparer, cut, real, bits)
+    drawn_white = jumps.share <= FEW and bool(np.all(left & white == white))
+    if jumps.are_overlay(int(white) + 1) or drawn_white:
         flags.append("bits_removed")
         return cut
+    if rounded:
+        flags.append("bits_removed")
+        return np.where(real, np.minimum(rest, white), rest)
     if jumps.are_brightness():
-        return stored
+        return stored if sparer is rest else sparer
     raise Unusable("bits_contradict", f"bits beyond the {bits} declared ones that are neither brightness nor overlay")
+
+
+def _without_planes_above(stored: Stored, real: NDArray[np.bool_], bits: int, flags: list[Flag]) -> Stored:
+    """Return pixels that use more than the declared ``bits`` without an overlay in the bits above the used ones."""
+    for used in range(8 * stored.itemsize - 1, bits, -1):
+        cut = stored & np.array((1 << used) - 1, stored.dtype)
+        if np.array_equal(cut, stored):
+            continue
+        jumps = _jumps(stored, cut, real, used)
+        if jumps.kept and jumps.are_overlay(1 << used):
+            flags.append("bits_removed")
+            stored = cut
+    return stored
 
 
 def _jumps(stored: Stored, cut: Stored, real: NDArray[np.bool_], bits: int) -> Jumps:
