@@ -34,6 +34,7 @@ class Header:
     study_date: str = ""
     acquired: str = ""
     """Day of AcquisitionDateTime or AcquisitionDate; ContentDate may be the day of a later processing."""
+    series_date: str = ""
     accession: str = ""
     study_number: str = ""
     """StudyID."""

@@ -1,7 +1,7 @@
 """Tell exams apart where a StudyInstanceUID does not: some anonymisers give one to all exams, or to all patients.
 
 By the standard, all files of a study have one StudyDate. So a UID in files of several dates stands for no exam, and the
-dates do. They are compared only; no table or report has them.
+dates do; where all women have one date, accession numbers do. They are compared only; no table or report has them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from mammogan.data.archives.candidates import Image
-from mammogan.data.archives.days import FIRST_YEAR, LAST_YEAR
+from mammogan.data.archives.constant_days import exam_numbers, known_day, without_constant_days
 from mammogan.data.archives.labels import UNKNOWN_EXAM
+from mammogan.data.archives.repeats import REPEATED
 from mammogan.data.cohort.identifiers import MOST_PATIENTS
 from mammogan.data.cohort.pseudonyms import UID
 
@@ -32,6 +33,29 @@ def divided_studies(images: Sequence[Image]) -> tuple[int, int, int]:
     """Count the studies that are not one exam, their used images, and those of them whose exam is not known."""
     used = [image for image in images if image.divided_study and not image.reason]
     return len({(i.patient, i.divided_study) for i in used}), len(used), sum(i.study == UNKNOWN_EXAM for i in used)
+
+
+def one_name(images: Sequence[Image]) -> tuple[int, int]:
+    """Count the images that are repeats by a name of an exam that most women have in the tables, and their women.
+
+    Both are 0 if the women are few, or if fewer than a tenth of them have such images: exams may be numbered from 1 for
+    each woman, and some views are taken twice.
+    """
+    named = [image for image in images if image.patient and _name_of(image) and image.reason in ("", REPEATED)]
+    women: defaultdict[str, set[str]] = defaultdict(set)
+    for image in named:
+        women[_name_of(image)].add(image.patient)
+    name = max(women, key=lambda name: len(women[name]), default="")
+    repeats = [image.patient for image in named if image.reason and _name_of(image) == name]
+    number = len({image.patient for image in named})
+    is_said = len(women[name]) > MOST_PATIENTS and 2 * len(women[name]) > number
+    return (len(repeats), len({*repeats})) if is_said and 10 * len({*repeats}) >= len(women[name]) else (0, 0)
+
+
+def _name_of(image: Image) -> str:
+    """Return the name that the archive's tables have for the exam; empty if it is a UID, or if they have none."""
+    of_table = image.entry.study if image.entry else ""
+    return "" if UID.fullmatch(of_table) else of_table
 
 
 def _without_constant_studies(images: Sequence[Image]) -> list[Image]:
@@ -59,46 +83,40 @@ def _by_date(images: Sequence[Image]) -> list[Image]:
     for position, image in enumerate(images):
         if image.patient and (study := _study_of(image)):
             groups[image.patient, study].append(position)
-    chosen = list(images)
+    dated = without_constant_days(images, groups)
+    chosen = list(dated)
     for (_, study), positions in groups.items():
-        told = _told_apart([images[position] for position in positions])
+        told = _told_apart([dated[position] for position in positions])
         for position, mark in zip(positions, told, strict=False):
-            chosen[position] = _of_exam(images[position], study, mark)
+            chosen[position] = _of_exam(dated[position], study, mark)
     return chosen
 
 
 def _study_of(image: Image) -> str:
     """Return the UID, or the folder, that stands for the exam; empty if the archive's tables have a name for it."""
     of_table = image.entry.study if image.entry else ""
-    return "" if of_table and not UID.fullmatch(of_table) else of_table or image.header.study or image.study
+    return "" if _name_of(image) else of_table or image.header.study or image.study
 
 
 def _told_apart(images: Sequence[Image]) -> list[str]:
     """Return for each image of a study what its exam has and the others have not ("": not known); an empty list if the
     study is one exam, as far as anyone can say."""
     headers = [image.header for image in images]
-    taken = [_known_day(header.acquired) for header in headers]
-    study_days = [_known_day(header.study_date) for header in headers]
+    taken = [known_day(header.acquired) for header in headers]
+    study_days = [known_day(header.study_date) for header in headers]
     known = set(study_days) - {""}
     if len(known) > 1:
         return [day or (other if other in known else "") for day, other in zip(study_days, taken, strict=True)]
-    begins = dict(_exams(set(taken) - {""}, LONGEST_EXAM if known else timedelta(0)))
-    if len(set(begins.values())) > 1:
-        return [begins.get(day, "") for day in taken]
-    for numbers in ([header.accession for header in headers], [header.study_number for header in headers]):
-        if not known and not begins and len(set(numbers) - {""}) > 1:
-            return numbers
-    return []
+    if any(taken):
+        return _far_apart(taken, LONGEST_EXAM if known else timedelta(0))
+    begun = _far_apart([known_day(header.series_date) for header in headers], LONGEST_EXAM)
+    return begun or ([] if known else exam_numbers(headers))
 
 
-def _known_day(text: str) -> str:
-    """Return a day as YYYYMMDD; empty if it is none, or stands for one that is not known, such as 19000101."""
-    digits = text.replace(".", "").replace("-", "")
-    try:
-        day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
-    except ValueError:
-        return ""
-    return f"{day:%Y%m%d}" if len(digits) == 8 and FIRST_YEAR <= day.year <= LAST_YEAR else ""
+def _far_apart(days: Sequence[str], gap: timedelta) -> list[str]:
+    """Return for each day the first day of its exam; an empty list if all are of one exam."""
+    begins = dict(_exams(set(days) - {""}, gap))
+    return [begins.get(day, "") for day in days] if len(set(begins.values())) > 1 else []
 
 
 def _exams(days: set[str], gap: timedelta) -> Iterator[tuple[str, str]]:

@@ -42,7 +42,8 @@ WANTED = (
     "ImageLaterality", "FrameLaterality", "SharedFunctionalGroupsSequence", "Laterality", "ViewPosition",
     "ViewCodeSequence", "ViewModifierCodeSequence", "PatientOrientation", "NumberOfFrames", "Rows", "Columns",
     "BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation", "AcquisitionDateTime", "AcquisitionDate",
-    "AcquisitionTime", "ContentDate", "ContentTime", "SeriesNumber", "StudyDate", "StudyID", "AccessionNumber",
+    "AcquisitionTime", "ContentDate", "ContentTime", "SeriesNumber", "SeriesDate", "StudyDate", "StudyID",
+    "AccessionNumber",
 )  # fmt: skip
 FREE_TEXTS = ("AcquisitionDeviceProcessingDescription", "SeriesDescription", "ProtocolName")
 """Attributes in which a device or a person writes what it likes."""
@@ -85,6 +86,7 @@ def _described(header: Dataset, size: int, in_fragments: bool) -> Header:
         study=text(header, "StudyInstanceUID"),
         study_date=text(header, "StudyDate"),
         acquired=text(header, "AcquisitionDateTime")[:8] or text(header, "AcquisitionDate"),
+        series_date=text(header, "SeriesDate"),
         accession=text(header, "AccessionNumber"),
         study_number=text(header, "StudyID"),
         series=text(header, "SeriesInstanceUID"),

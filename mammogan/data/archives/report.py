@@ -9,8 +9,9 @@ from pathlib import Path
 
 from mammogan.data.archives.base import Archive, Catalogue, Found
 from mammogan.data.archives.candidates import Image
+from mammogan.data.archives.constant_days import women_of_one_date
 from mammogan.data.archives.copies import shared_uids
-from mammogan.data.archives.exams import divided_studies
+from mammogan.data.archives.exams import divided_studies, one_name
 from mammogan.data.archives.labels import OPEN_TO_CHOICE
 from mammogan.data.archives.regions import ARE_IN, RegionReport
 from mammogan.data.archives.repeats import REPEATED
@@ -156,13 +157,26 @@ def _notes(images: Sequence[Image]) -> Iterator[str]:
             f"{_number(shared, 'SOPInstanceUID')} in several files whose pixels differ, so it says nothing; what is a "
             "copy is decided by the pixels"
         )
+    with_one_date, women = women_of_one_date(images)
+    if with_one_date:
+        yield (
+            f"one StudyDate stands on {with_one_date} of {women} women, of whom several have one view under several "
+            "accession numbers (or StudyIDs), so it says nothing; these numbers tell exams apart"
+        )
+    repeats, women = one_name(images)
+    if repeats:
+        yield (
+            f"the tables have one and the same name of an exam for most women, and {repeats} images of {women} women "
+            "are left out as repeats by it; if it names no exam, empty the column study and scan again"
+        )
     studies, number, unknown = divided_studies(images)
     if studies:
         who = "1 study has" if studies == 1 else f"{studies} studies have"
+        by = "these dates, or numbers," if with_one_date else "the dates"
         undated = f". Of these, {unknown} have none, so their exam is not known, and they repeat no other"
         yield (
             f"{who} files of several dates (or accession numbers), so a StudyInstanceUID, or a folder, does not tell "
-            f"exams apart; the dates do, for {number} files that are used{undated if unknown else ''}"
+            f"exams apart; {by} do, for {number} files that are used{undated if unknown else ''}"
         )
     densities = Counter(i.entry.unread_density for i in images if i.entry and i.entry.unread_density and not i.reason)
     if densities:
