@@ -15,7 +15,7 @@ from mammogan.data.archives.exams import divided_studies, one_name
 from mammogan.data.archives.labels import OPEN_TO_CHOICE
 from mammogan.data.archives.regions import ARE_IN, RegionReport
 from mammogan.data.archives.repeats import REPEATED
-from mammogan.data.archives.same_woman import both_labels, shared_header_patients
+from mammogan.data.archives.same_woman import both_labels, many_in_one, shared_header_patients
 from mammogan.data.archives.tables import UNKNOWN_CELL
 from mammogan.data.cohort.separators import separator_warnings
 from mammogan.data.dicom.decoding.decodability import Decodability
@@ -149,6 +149,12 @@ def _notes(images: Sequence[Image]) -> Iterator[str]:
         yield (
             f"{_number(shared, 'PatientID')} in headers under two or three patients of the tables: the same women? "
             "One woman under two identifiers can be in two splits"
+        )
+    if several := many_in_one(images):
+        who = "1 patient of the tables has" if len(several) == 1 else f"{len(several)} patients of the tables have"
+        yield (
+            f"{who} many images of one view, whose headers have {max(several.values())} PatientIDs: several women, "
+            "whose identifier is not known? Then give each of them one of her own, or take the rows away"
         )
     used = [image.patient for image in images if not image.reason]
     yield from separator_warnings(enumerate(used, 2))  # lines of the table that is written

@@ -1,4 +1,4 @@
-"""Notice one woman under two identifiers of a table, who could be trained on and tested."""
+"""Notice one woman under two identifiers of a table, who could be trained on and tested, or several under one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from mammogan.data.archives.base import Catalogue
 from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.labels import UNKNOWN_EXAM
-from mammogan.data.cohort.identifiers import MOST_PATIENTS, spelling_free
+from mammogan.data.archives.repeats import REPEATED
+from mammogan.data.cohort.identifiers import MOST_PATIENTS, names_nobody, spelling_free
+from mammogan.data.cohort.many_women import many_women
 from mammogan.data.cohort.table import SPELLING_HINT
 from mammogan.errors import UserError
 
@@ -32,12 +34,21 @@ def shared_header_patients(images: Sequence[Image]) -> int:
 
     One under more patients, or in most files, says nothing: an anonymiser gave it to all.
     """
-    used = [image for image in images if not image.reason and image.header.patient]
+    used = [image for image in images if not image.reason and not names_nobody(image.header.patient)]
     patients: defaultdict[str, set[str]] = defaultdict(set)
     for image in used:
         patients[spelling_free(image.header.patient)].add(image.patient)
     files = Counter(spelling_free(image.header.patient) for image in used)
     return sum(1 < len(who) <= MOST_PATIENTS and 2 * files[name] <= len(used) for name, who in patients.items())
+
+
+def many_in_one(images: Sequence[Image]) -> dict[str, int]:
+    """Return the patients of the tables who may be several women, each with the number of PatientIDs in her headers."""
+    return many_women(
+        (image.patient, image.laterality + image.view, spelling_free(image.header.patient))
+        for image in images
+        if image.reason in ("", REPEATED) and not names_nobody(image.header.patient)
+    )
 
 
 def both_labels(images: Sequence[Image]) -> int:

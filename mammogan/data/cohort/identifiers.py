@@ -23,6 +23,18 @@ ALIKE = str.maketrans(
     "-------'''abekmhopctyxiabehikmnoptyx",
 )
 """Dashes and apostrophes, and Cyrillic and Greek letters whose capitals look like Latin ones."""
+NOBODY = re.compile(
+    "(nan?|nat|null|nil|none|missing|undefined|unk|unknown(patient)?|not(available|applicable|known)|"
+    "anon|anonym(ous|i[sz]ed)?(patient)?|deidentified|redacted|removed|"
+    "nobody|noname|nopatient|test(patient)?|dummy|xxx+|"
+    "unbekannt|anonymisiert|inconnue?|anonyme|desconocid[oa]|desconhecid[oa]|anonim[oa]|sconosciut[oa]|onbekend|anoniem)?"
+)
+"""What is written into the cell of a patient who is not known, without case, accents and marks. Not 0, which may be the
+first of several numbers."""
+NO_NAME = "a word or mark that names nobody, such as unknown"
+NO_NAME_HINT = (
+    "all women without an identifier would be one patient: give each of them one of her own, or take the rows away"
+)
 AUTHORITY = re.compile(r"\^{3}.*|\^+$", re.S)
 """What HL7 and DICOM write after an identifier: 100^^^HOSPITAL, DOE^JANE^^."""
 AS_TEXT = re.compile(r"'(?P<marked>.*)|=?\"(?P<quoted>[^\"]*)\"", re.S)
@@ -32,6 +44,22 @@ AS_TEXT = re.compile(r"'(?P<marked>.*)|=?\"(?P<quoted>[^\"]*)\"", re.S)
 def is_rounded(identifier: str) -> bool:
     """Return whether a spreadsheet has rounded an identifier, such as 1.23457E+12; several may have become one."""
     return bool(ROUNDED.fullmatch(identifier.strip()))
+
+
+def names_nobody(identifier: str) -> bool:
+    """Return whether an identifier is empty, has marks only, or is a word such as 'unknown', 'N/A' and 'ANONYMOUS^^':
+    several women may have it."""
+    letters = unicodedata.normalize("NFKD", identifier).casefold()
+    return bool(NOBODY.fullmatch("".join(filter(str.isalnum, letters))))
+
+
+def not_an_identifier(cell: str) -> str:
+    """Say what is in a cell instead of the identifier of a patient; an empty text if it may be one."""
+    if not cell:
+        return "an empty cell"
+    if is_rounded(cell):
+        return "a number that a spreadsheet has rounded, such as 1.23457E+12"
+    return NO_NAME if names_nobody(cell) else ""
 
 
 def without_decimals(identifier: str) -> str:

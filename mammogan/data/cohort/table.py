@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from mammogan.data.cohort.identifiers import is_rounded, spelling_free
+from mammogan.data.cohort.identifiers import NO_NAME, NO_NAME_HINT, not_an_identifier, spelling_free
 from mammogan.data.cohort.label_sources import SOURCES, known_source
 from mammogan.data.cohort.quoting import NUMBERED, NUMBERED_HINT, is_read_by_a_scan, quoted
 from mammogan.data.cohort.table_files import find_file, why_not
@@ -36,7 +36,6 @@ COMMA_HINT = "is a comma not in quotes?"
 SHOWN_FAULTS = 10
 """How many faults a message lists; if there are more, it adds the number of faults in each column."""
 NO_FILE = "no such file"
-ROUNDED = "a number that a spreadsheet has rounded, such as 1.23457E+12"
 SPELLING_HINT = (
     "one patient with two spellings would be two patients, in two splits: write her identifier alike in all rows. If "
     "they are two women, give them identifiers that differ in more than zeros, case and spaces"
@@ -129,6 +128,8 @@ def _hints(table: Path, faults: Sequence[Fault], rows: int) -> Iterator[str]:
         yield NUMBERED_HINT
     if any(fault.column == "patient" and "spelling" in fault.expected for fault in faults):
         yield SPELLING_HINT
+    if any(fault.found == NO_NAME for fault in faults):
+        yield NO_NAME_HINT
     if any(is_read_by_a_scan(fault.column, fault.found) for fault in faults):
         out = "labels.csv" if table.name != "labels.csv" else "cohort.csv"
         read = shell_word(table)
@@ -224,10 +225,8 @@ def _cell_faults(line: int, record: dict[str, str]) -> list[Fault]:
         if value not in allowed and not (column in OPTIONAL and not value):
             faults.append(Fault(line, column, " or ".join(allowed), quoted(value)))
     # Messages never quote paths or patients: both may name a person.
-    if not record["patient"]:
-        faults.append(Fault(line, "patient", "an identifier", "an empty cell"))
-    elif is_rounded(record["patient"]):
-        faults.append(Fault(line, "patient", "an identifier", ROUNDED))
+    if found := not_an_identifier(record["patient"]):
+        faults.append(Fault(line, "patient", "an identifier", found))
     return faults
 
 

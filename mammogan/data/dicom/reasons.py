@@ -73,7 +73,7 @@ OF_THE_TABLES = {
     "bad_name": Reason("a path that a table cannot hold: not UTF-8, or a space at its end", "rename the file"),
     "no_label": Reason("the tables do not mention the breast"),
     "no_laterality": Reason("neither table, header nor file name says which breast"),
-    "no_patient": Reason("no patient in the tables"),
+    "no_patient": Reason("no patient in the tables: an empty cell, or a word that names nobody"),
     "no_view": Reason("neither table, header nor file name says which view"),
     "not_full_image": Reason("a cropped part or a lesion mask"),
     "not_listed": Reason("not in the archive's tables"),

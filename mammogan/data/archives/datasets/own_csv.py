@@ -20,6 +20,7 @@ from mammogan.data.archives.conflicts import merge_rows
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import Cells, Table, density_of
 from mammogan.data.archives.views import SIDES
+from mammogan.data.cohort.identifiers import names_nobody
 from mammogan.data.cohort.label_sources import known_source
 from mammogan.data.cohort.quoting import quoted
 from mammogan.data.cohort.table_files import find_file
@@ -106,8 +107,9 @@ def _key(path: str, folder: Path, root: Path) -> str:
 
 
 def _entry(row: Cells, finding: Finding) -> Entry:
+    patient = row.identifier("patient")
     return Entry(
-        patient=row.identifier("patient"),
+        patient="" if names_nobody(patient) else patient,
         study=row.get("study", ""),
         laterality=SIDES.get(row.get("laterality", "").upper(), ""),
         view=row.get("view", "").upper(),
