@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,10 @@ FORMAT = "record_format"
 """Key that says that a JSON record was written with a checksum: one that was taken out is missed."""
 SEALED = "# The last line is the sha256 of all lines before it.\n"
 """First line of a YAML record that ends with its checksum."""
+SEAL_LINE = re.compile(r"^[ \t]*# *[0-9a-f]{64}[ \t]*$", re.MULTILINE | re.IGNORECASE)
+"""A line of a YAML record that can only be its checksum."""
+BYTE_ORDER_MARK = "\ufeff"
+"""What some editors put before the first character; it is no content."""
 DELETE = "Delete it and repeat the command that makes it"
 Shape = type | tuple[type, ...] | Mapping[str, Any] | list[Any] | None
 """A type; {key: shape} for a mapping that has at least these keys; [shape] for a list of any length; None: anything."""
@@ -106,18 +111,23 @@ def _text(path: Path) -> str:
 def _parse_yaml(text: str) -> dict[str, Any]:
     if not text.strip():
         raise Misfit("it is empty")
-    try:
+    text = text.removeprefix(BYTE_ORDER_MARK)
+    if _was_sealed(text):
         body, _, seal = text.rstrip("\n").rpartition("\n")
-        if text.startswith(SEALED) and seal != f"# {_sha256_of_text(body + chr(10))}":
+        if not text.startswith(SEALED) or seal != f"# {_sha256_of_text(body + chr(10))}":
             raise Misfit("it was cut, or changed after it was written")
+    try:
         values = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        if isinstance(error, Misfit):
-            raise
         raise Misfit(f"it is no complete YAML ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):
         raise Misfit(f"expected a mapping, found {_name(values)}")
     return values
+
+
+def _was_sealed(text: str) -> bool:
+    """Whether any line says that there is a checksum, or is one: an editor may have put other lines around them."""
+    return any(SEALED.strip() in line for line in text.splitlines()) or SEAL_LINE.search(text) is not None
 
 
 def check_shape(value: Any, shape: Shape, where: str = "") -> None:

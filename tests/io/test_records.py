@@ -121,3 +121,32 @@ def test_every_cut_of_a_yaml_record_is_found_and_its_comments_disturb_no_other_r
     path.write_bytes(content.replace(b"0.5", b"0.6"))
     with pytest.raises(DamagedRecord, match="changed after it was written"):
         read_yaml_record(path)
+
+
+def test_a_yaml_record_that_an_editor_changed_is_refused_wherever_it_left_the_checksum(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    write_yaml_record(path, {"config": {"width": 0.5}})
+    edited = path.read_text().replace("0.5", "0.6")
+    first, *middle, last = edited.splitlines(keepends=True)
+    for text in (
+        "\ufeff" + edited,
+        "\ufeff" + edited.replace("\n", "\r\n"),
+        "# tried by Anna\n" + edited,
+        "\n" + edited,
+        "  " + edited,
+        edited + "# tried by Anna\n",
+        "".join([*middle, last]),
+        "".join([*middle, first]),
+        "".join([*middle, last.upper().replace("# ", "#  ")]),
+        first.rstrip() + " Edited.\n" + "".join(middle),
+    ):
+        path.write_bytes(text.encode())
+        with pytest.raises(DamagedRecord, match="it was cut, or changed after it was written"):
+            read_yaml_record(path)
+
+
+def test_a_yaml_record_that_was_only_saved_again_by_a_windows_editor_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    write_yaml_record(path, {"config": {"width": 0.5}})
+    path.write_bytes(("\ufeff" + path.read_text().replace("\n", "\r\n")).encode())
+    assert read_yaml_record(path) == {"config": {"width": 0.5}}
