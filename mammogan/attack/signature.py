@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mammogan.errors import UserError
 from mammogan.io.atomic import PRIVATE, write_text
 from mammogan.io.own_files import file_exists
 from mammogan.io.png_text import DESCRIPTION, NOTICE
-from mammogan.io.private import make_private_folder, read_private
+from mammogan.io.private import make_private_folder, read_private, refuse_guessable
 from mammogan.io.temporary import temporary
 from mammogan.workspace import Workspace
 
 CHUNK = "MammoGAN"
 """Keyword of the PNG text that holds the claim and its signature as JSON."""
+SECRET = re.compile(rb"[0-9a-f]{64}")
+REMEDY = (
+    "bring {path} back from a copy, or remove it: the next mammogan generate makes another, with which what was signed "
+    "before cannot be verified"
+)
 IN_WORDS = "; signed "
 """What stands before key id and signature in the text of a DICOM file."""
 
@@ -48,7 +55,8 @@ class SigningKey:
 
     @classmethod
     def of(cls, workspace: Workspace) -> SigningKey:
-        """Return the workspace's key; it is made if there is none. Of several processes that make one, one wins."""
+        """Return the workspace's key; it is made if there is none. Of several processes that make one, one wins.
+        Raises UserError if it is no secret."""
         path = key_file(workspace)
         if not file_exists(path):
             make_private_folder(path.parent)
@@ -60,13 +68,22 @@ class SigningKey:
                 pass
             finally:
                 own.unlink()
-        return cls(read_private(path).strip())
+        return cls._read(path)
 
     @classmethod
     def there(cls, workspace: Workspace) -> SigningKey | None:
-        """Return the workspace's key, or None if it has none."""
+        """Return the workspace's key, or None if it has none. Raises UserError if it is no secret."""
         path = key_file(workspace)
-        return cls(read_private(path).strip()) if file_exists(path) else None
+        return cls._read(path) if file_exists(path) else None
+
+    @classmethod
+    def _read(cls, path: Path) -> SigningKey:
+        """Read a key as ``of`` writes it; UserError for one that was emptied or cut, with which anybody could sign."""
+        secret, remedy = read_private(path).strip(), REMEDY.format(path=path)
+        refuse_guessable(secret, f"signing key {path}", remedy)
+        if not SECRET.fullmatch(secret):
+            raise UserError(f"signing key {path}: expected 64 hexadecimal digits, found something else; {remedy}")
+        return cls(secret)
 
 
 def key_file(workspace: Workspace) -> Path:

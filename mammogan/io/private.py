@@ -10,6 +10,11 @@ from pathlib import Path
 from mammogan.errors import UserError
 from mammogan.io.atomic import PRIVATE
 
+SHORTEST_SECRET = 16
+FEWEST_BYTES = 6
+"""A secret with fewer different bytes is none. 16 random hex digits have 10 on average, and fewer than 6 in one of
+30,000 cases."""
+
 
 def make_private_folder(folder: Path) -> None:
     """Make a folder that only its owner may enter. Raise UserError if there is one that others may write into."""
@@ -34,6 +39,18 @@ def read_private(path: Path) -> bytes:
             return content.read()
     finally:
         os.close(file)
+
+
+def refuse_guessable(secret: bytes, file: str, remedy: str) -> None:
+    """Raise UserError if a secret is too short or too plain to be one; ``file`` names it and ``remedy`` says what to
+    do. An empty or cut file is refused so."""
+    if len(secret) < SHORTEST_SECRET:
+        raise UserError(f"{file}: expected at least {SHORTEST_SECRET} bytes, found {len(secret)}; {remedy}")
+    if len(set(secret)) < FEWEST_BYTES:
+        raise UserError(
+            f"{file}: expected a random secret, found only {len(set(secret))} different characters, which can "
+            f"be guessed; {remedy}"
+        )
 
 
 def open_lock(path: Path) -> int:

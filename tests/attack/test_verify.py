@@ -145,3 +145,15 @@ def test_the_signing_key_is_private_and_made_once(tmp_path: Path) -> None:
     key_file(workspace).chmod(0o644)
     with pytest.raises(UserError, match="chmod 600"):
         SigningKey.of(workspace)
+
+
+@pytest.mark.parametrize("left", [b"", b"\n", b"5", b"00" * 32, b"0123456789abcdef0123", b"\0" * 65])
+def test_a_signing_key_that_was_emptied_or_cut_signs_and_verifies_nothing(
+    altered: Workspace, tmp_path: Path, left: bytes
+) -> None:
+    taken = Path(shutil.copy(png_of(altered, tmp_path), tmp_path / "again.png"))
+    Image.open(taken).save(taken, compress_level=9, pnginfo=png_text(texts(taken)))
+    key_file(altered).write_bytes(left)
+    for use in (SigningKey.of, SigningKey.there, lambda workspace: verify(taken, workspace)):
+        with pytest.raises(UserError, match=r"signing key .*signing-key: expected .*bring .* back from a copy"):
+            use(altered)

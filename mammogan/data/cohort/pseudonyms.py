@@ -12,12 +12,8 @@ from pathlib import Path
 from mammogan.data.cohort.identifiers import spelling_free
 from mammogan.errors import UserError
 from mammogan.io import atomic
-from mammogan.io.private import read_private
+from mammogan.io.private import read_private, refuse_guessable
 
-SHORTEST_SALT = 16
-FEWEST_BYTES = 6
-"""A salt with fewer different bytes is no secret. 16 random hex digits have 10 on average, and fewer than 6 in one of
-30,000 cases."""
 UID = re.compile(r"\d+(\.\d+){3,}")
 """Pattern of a DICOM UID, which identifies an exam everywhere. Any other name of an exam, such as a date or a number,
 identifies it only among the exams of one patient."""
@@ -68,15 +64,7 @@ def load_salt(path: Path) -> bytes:
         salt = read_private(path).strip()
     except OSError as error:
         raise UserError(f"salt file {path} cannot be read: {error.strerror}; it must be yours") from error
-    if len(salt) < SHORTEST_SALT:
-        raise UserError(
-            f"salt file {path}: expected at least {SHORTEST_SALT} bytes, found {len(salt)}; remove it to have one made"
-        )
-    if len(set(salt)) < FEWEST_BYTES:
-        raise UserError(
-            f"salt file {path}: expected a random secret, found only {len(set(salt))} different characters, which can "
-            "be guessed; remove it to have one made"
-        )
+    refuse_guessable(salt, f"salt file {path}", "remove it to have one made")
     return salt
 
 
