@@ -24,7 +24,8 @@ from mammogan.cluster.job import Array, Job
 from mammogan.cluster.launch import launch_array, on_requested_device
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Call
-from mammogan.evaluation.score_plan import FILES, ScoreTask, scorings, settings_of_report, withdraw_report
+from mammogan.evaluation.predictions import PREDICTIONS_SHA256
+from mammogan.evaluation.score_plan import FILES, PREDICTIONS, ScoreTask, scorings, settings_of_report, withdraw_report
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.options import Flat, Grouped, Internal, run
 from mammogan.io.own_files import file_exists
@@ -84,6 +85,8 @@ def outdated(options: Options, digest: Digest) -> str:
     done = read_record(folder / "done.json")
     if lost := [name for name in done.get("files", FILES) if not file_exists(folder / name)]:
         return f"{', '.join(lost)} of the report not there"
+    if done.get(PREDICTIONS_SHA256, digest(folder / PREDICTIONS)) != digest(folder / PREDICTIONS):
+        return f"{PREDICTIONS} of the report changed after it was written"
     return other_options(done.get("settings", {}), settings_of_report(config))
 
 

@@ -16,13 +16,22 @@ from mammogan.evaluation.examples import Samples, choose, collect
 from mammogan.evaluation.lesion.controls import IDENTITY, ControlScore
 from mammogan.evaluation.origin import cohort_facts, training_facts
 from mammogan.evaluation.phantom_truth import phantom_truth
+from mammogan.evaluation.predictions import PREDICTIONS_SHA256
 from mammogan.evaluation.report.report import write_report
 from mammogan.evaluation.result import Result, summarise
-from mammogan.evaluation.score_plan import ScoreTask, Scoring, scorings, settings_of_report, withdraw_report
+from mammogan.evaluation.score_plan import (
+    PREDICTIONS,
+    ScoreTask,
+    Scoring,
+    scorings,
+    settings_of_report,
+    withdraw_report,
+)
 from mammogan.evaluation.scores import Scored
 from mammogan.evaluation.scoring import control_scores, score_shard, scored
-from mammogan.io.atomic import sha256, write_json
+from mammogan.io.atomic import sha256
 from mammogan.io.provenance import made_by
+from mammogan.io.records import write_record
 from mammogan.io.terminal import say
 from mammogan.statistics.bootstrap import Resampling
 from mammogan.training.run.cad_record import reading_of_run
@@ -51,7 +60,8 @@ def report(workspace: Workspace, config: EvaluateConfig) -> Path:
     settings = settings_of_report(config)
     done = {"resolutions": sizes, "columns": [r.name for r in results], "settings": settings, "files": files}
     cads = {r.name: {"name": s.cad.name, "sha256": s.cad_sha256} for r, s in zip(results, measured, strict=True)}
-    write_json(folder / "done.json", done | {"cads": cads, "made_by": made_by()})
+    believed = {PREDICTIONS_SHA256: sha256(folder / PREDICTIONS)}
+    write_record(folder / "done.json", done | believed | {"cads": cads, "made_by": made_by()})
     say(f"report: {folder / 'index.html'}")
     return folder / "index.html"
 

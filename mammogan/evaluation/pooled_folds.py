@@ -15,14 +15,16 @@ from mammogan.data.cohort.workspace_table import rows_by_key
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput, UserError
 from mammogan.evaluation.fold_workspaces import by_seed
-from mammogan.evaluation.predictions import Prediction, read_predictions
+from mammogan.evaluation.predictions import PREDICTIONS_SHA256, Prediction, read_predictions
 from mammogan.evaluation.report.tables import escaped, interval_text, value_text
 from mammogan.evaluation.table1 import ROWS, Cases, table1
 from mammogan.io import tables
 from mammogan.io.atomic import sha256, write_json, write_text
 from mammogan.io.own_files import file_exists
 from mammogan.io.provenance import made_by
+from mammogan.io.records import read_record
 from mammogan.io.shell import shell_word
+from mammogan.io.terminal import say
 from mammogan.statistics.figure import Figure
 from mammogan.workspace import Resolution, Workspace
 
@@ -158,7 +160,23 @@ def _columns(workspace: Workspace) -> dict[str, list[Prediction]]:
             raise UserError(f"{path} lacks {len(lacking)} test mammograms ({column}). {again}")
     if not found:
         raise UserError(f"{path} is empty. {again}")
+    _refuse_changed(workspace, again)
     return found
+
+
+def _refuse_changed(workspace: Workspace, again: str) -> None:
+    """Raise UserError if the predictions are not those that the record of the report names by their sha256."""
+    done = workspace.report / "done.json"
+    recorded = read_record(done).get(PREDICTIONS_SHA256)
+    if recorded is None:
+        say(
+            f"note: {workspace.root}: its report is of an earlier version, which did not record the sha256 of "
+            "predictions.csv, so it cannot be seen whether that was changed"
+        )
+    elif recorded != sha256(workspace.predictions):
+        raise UserError(
+            f"{workspace.predictions} was changed after it was written: its sha256 is not the one in {done}. {again}"
+        )
 
 
 def _tested(workspace: Workspace, size: Resolution) -> set[str]:

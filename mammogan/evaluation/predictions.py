@@ -38,6 +38,8 @@ class Prediction:
         return cls(**{**values, "kind": "original" if values["kind"] == "real" else values["kind"]})
 
 
+PREDICTIONS_SHA256 = "predictions_sha256"
+"""Key of done.json, the record of a report: the sha256 of its predictions.csv."""
 COLUMNS = tuple(field.name for field in dataclasses.fields(Prediction))
 
 

@@ -265,7 +265,8 @@ def withdraw_report(workspace: Workspace, split: str) -> None:
         done.unlink(missing_ok=True)
 
 
-FILES = ("predictions.csv", "table1.json", "table1.csv", "table1.md", "index.html")
+PREDICTIONS = "predictions.csv"
+FILES = (PREDICTIONS, "table1.json", "table1.csv", "table1.md", "index.html")
 """Files of every report, besides its pictures."""
 NOT_IN_REPORT = ("resolution", "objective", "models", "cad", "batch", "device")
 """Settings that change no figure of a report, or only through its columns and the scores."""

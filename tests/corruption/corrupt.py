@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import torch
+from evaluated_folds import folds
 from generators import save_all
 from in_place_of_a_file import IN_PLACE, UNREADABLE, put_in_place, reads_all
 
@@ -45,6 +46,8 @@ CAD = (*TINY, "--vgg-weights", "none", "--pairs", "2", "--epoch-batches", "2", "
 GAN = (*TINY, "--pairs", "2", "--epoch-batches", "2", "--no-stop-rules", "--allow-weak-cad", "--direction", "remove")
 PHANTOM = ("--patients", "16", "--seed", "1", "--size", "96x96", "--preset", "demo", "--twins", "--jobs", "1")
 CHECK, CHECKED = "check-shards", ("shards", "adversarial", "scores")
+FOOLED = (4, 2)
+"""How many cancers are hidden in each fold that is pooled; these folds have reports and no networks."""
 OF_THIS_MACHINE = ("--cluster", "none")
 
 
@@ -64,6 +67,7 @@ def steps(root: Path, trained: bool) -> list[Step]:
     at = ("--workspace", work)
     score = ("evaluate", *at, *OF_THIS_MACHINE, "--device", "cpu", "--bootstrap", "100", "--examples", "1")
     alter = ("generate", *at, *OF_THIS_MACHINE, "--device", "cpu")
+    folds = [str(root / f"folds/fold-{number + 1}") for number in range(len(FOOLED))]
     shards = ("make-shards", "--cohort", cohort, *at, "--resolution", "96x96", "--jobs", "1")
     found = [
         Step("make-shards", shards, (), shards_of),
@@ -75,6 +79,7 @@ def steps(root: Path, trained: bool) -> list[Step]:
         Step("evaluate afresh", score, ("work/scores",), table_of),
         Step("watch", ("watch", *at)),
         Step("make-phantom", ("make-phantom", "--out", str(root / "phantom"), *PHANTOM)),
+        Step("pool-folds", ("pool-folds", *folds, "--out", str(root / "pooled")), (), pooled_of),
     ]
     if trained:
         found += [
@@ -100,6 +105,7 @@ def build(root: Path, trained: bool) -> None:
         must([*commands["train-gan"][:-5], "1", "1", "0", "0", "0"])
     must(commands["generate afresh"])
     must(commands["evaluate"])
+    folds(root / "folds", *FOOLED, sizes=(6, 4))
 
 
 def must(words: Sequence[str]) -> None:
@@ -143,6 +149,11 @@ def table_of(root: Path, said: str) -> Any:
     return [columns, (root / "work/report/predictions.csv").read_text()]
 
 
+def pooled_of(root: Path, said: str) -> Any:
+    pooled = json.loads((root / "pooled/pooled.json").read_text())
+    return [pooled["columns"], (root / "pooled/pooled.csv").read_text()]
+
+
 def weights_of(root: Path, run: str) -> Any:
     state = torch.load(root / "work/runs" / run / "checkpoints/newest.pt", weights_only=True)
     network = state.get("cad") or state["gnet"]
@@ -157,21 +168,24 @@ READERS = {
     "report": ("evaluate", "watch"),
     "private": ("make-shards", "preview", "watch"),
     "cohort.csv": ("make-shards", "generate", "evaluate afresh", "watch"),
+    "folds": ("pool-folds",),
     "phantom": ("make-phantom", "make-shards", "evaluate afresh"),
 }
 """Commands that read something of each folder; any of them may meet the damage."""
 OWN = (".json", ".yaml", ".jsonl", ".csv", ".tar", ".pt", ".dcm", "salt")
-NOT_READ = ("predictions.csv", "table1.csv", "table1.json", "quarantine.csv", "status.json")
+NOT_READ = ("table1.csv", "table1.json", "quarantine.csv", "status.json")
 """Results for people, which no command reads."""
 
 
 def files(root: Path) -> list[Path]:
-    """All files of a workspace that commands read: records, shards, checkpoints, tables; not the scanner's files."""
+    """All files of a workspace that commands read: records, shards, checkpoints, tables; not the scanner's files, and
+    not the tables of the folds, whose cells are believed."""
     return sorted(
         path
         for path in root.rglob("*")
         if path.is_file() and path.name.endswith(OWN) and path.name not in NOT_READ
         and not path.is_relative_to(root / "phantom/dicom") and not path.is_relative_to(root / "phantom/twins")
+        and not path.match("folds/*/cohort.csv")
     )  # fmt: skip
 
 
@@ -215,7 +229,7 @@ def _means_the_same(damaged: bytes, sound: Path) -> bool:
 
 def _area(path: Path) -> str:
     """The part of a workspace that a file belongs to."""
-    return path.parts[1] if path.parts[0] == "work" else "phantom"
+    return path.parts[1] if path.parts[0] == "work" else path.parts[0]
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import SMALL, checked, run_script
+from edited import edit_record
+from evaluated_folds import folds, workspace_of
 
 from mammogan.cli.pool_folds import Options, outdated
 from mammogan.data.cohort.cohort import WORKSPACE_COLUMNS
@@ -19,9 +21,9 @@ from mammogan.data.cohort.table import Row, read_table
 from mammogan.data.conversion.shard_settings import CONVERSION
 from mammogan.errors import MissingInput, UserError
 from mammogan.evaluation.pooled_folds import pool_folds
-from mammogan.evaluation.predictions import Prediction, write_predictions
+from mammogan.evaluation.predictions import PREDICTIONS_SHA256
 from mammogan.io import tables
-from mammogan.io.atomic import read_json, sha256, write_json
+from mammogan.io.atomic import read_json, sha256
 from mammogan.io.records import write_record, write_yaml_record
 from mammogan.workspace import Workspace
 
@@ -87,29 +89,6 @@ def test_a_fold_read_from_the_table_is_the_one_that_fold_tables_writes(phantom: 
     assert Fold.recorded("of the table") is None
 
 
-def workspace_of(root: Path, tested: int, sizes: Sequence[int], fooled: int, before: float = 0.9) -> Workspace:
-    """A fold that tests the mammograms of number ``tested`` of ``sizes``, whose CAD gives cancers ``before``; the
-    attack hides ``fooled`` of them. The other folds' mammograms were trained on."""
-    workspace = Workspace(root)
-    predictions, lines = [], []
-    for number, images in enumerate(sizes):
-        for i in range(images):
-            for label in ("positive", "negative"):
-                key, patient = f"{label}{number}-{i}", f"p{label}{number}-{i // 2}"
-                split = "test" if number == tested else "train"
-                lines.append((key, patient, f"/data/{key}.dcm", "L", "CC", label, split))
-                if number != tested:
-                    continue
-                score, after = (before, 0.1 if i < fooled else 0.8) if label == "positive" else (0.2, 0.3)
-                kind, flipped = ("remove", "negative") if label == "positive" else ("insert", "positive")
-                made = Prediction("96x96", f"{key}-{kind}", patient, flipped, after, "adversarial", kind, key)
-                predictions += [Prediction("96x96", key, patient, label, score, "original"), made]
-    write_predictions(workspace.report / "predictions.csv", predictions)
-    write_json(workspace.report / "done.json", {})
-    tables.write(workspace.cohort, WORKSPACE_COLUMNS, lines)
-    return workspace
-
-
 def of_seed(workspace: Workspace, seed: int) -> Path:
     """The workspace, whose CAD and generator were trained with a seed."""
     for run in ("cad-96x96", "gan-96x96-remove"):
@@ -122,10 +101,6 @@ def recorded(workspace: Workspace, fold: Fold) -> Path:
     settings = {"resolution": "96x96", "cohort_sha256": "", "conversion": CONVERSION, "split": str(fold)}
     write_record(workspace.shards(SMALL) / "settings.json", settings)
     return workspace.root
-
-
-def folds(root: Path, *fooled: int, sizes: Sequence[int] = (8, 8, 4)) -> list[Workspace]:
-    return [workspace_of(root / f"fold-{n + 1}", n, sizes, count) for n, count in enumerate(fooled)]
 
 
 def pooled(paths: Iterable[Path], out: Path) -> dict[str, Any]:
@@ -282,6 +257,33 @@ def test_predictions_of_another_fold_damaged_ones_and_a_threshold_that_is_none_a
             pool_folds([one.root, two.root], tmp_path / "pooled", 0.5)
     refused = run_script("launch/pool_folds.py", one.root, two.root, "--out", tmp_path / "pooled", "--threshold", "nan")
     assert refused.returncode == 2 and "expected a probability" in refused.stderr
+
+
+def test_predictions_that_were_edited_or_filtered_after_the_report_are_refused(tmp_path: Path) -> None:
+    found = folds(tmp_path, 4, 2, 1)
+    path = found[0].predictions
+    sound = path.read_text()
+    lines = sound.splitlines(keepends=True)
+    hidden = [line for line in lines if ",adversarial," in line and ",0.1," in line]
+    kept = [line for line in lines if not (",adversarial," in line and ",0.8," in line)]
+    for changed in (sound.replace(",0.8,adversarial", ",0.1,adversarial"), "".join(kept), sound + "".join(hidden)):
+        assert changed != sound
+        path.write_text(changed)
+        told = refused([one.root for one in found], tmp_path)
+        assert f"{path} was changed after it was written" in told and "Run\n  mammogan evaluate" in told
+    path.write_text(sound)
+    pool_folds([one.root for one in found], tmp_path / "pooled", 0.5)
+
+
+def test_a_report_of_an_earlier_version_is_pooled_and_said_to_be_unchecked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = folds(tmp_path, 4, 2, 1)
+    pool_folds([one.root for one in found], tmp_path / "pooled", 0.5)
+    assert "earlier version" not in capsys.readouterr().out
+    edit_record(found[1].report / "done.json", lambda done: done.pop(PREDICTIONS_SHA256))
+    pool_folds([one.root for one in found], tmp_path / "pooled", 0.5)
+    assert f"{found[1].root}: its report is of an earlier version" in capsys.readouterr().out
 
 
 def test_lesion_regions_are_found_beside_the_table_that_a_fold_s_seeds_share(tmp_path: Path) -> None:

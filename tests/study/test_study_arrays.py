@@ -271,6 +271,11 @@ def test_a_report_says_itself_with_which_options_it_was_made(trained: Workspace)
         gone = f"to run: {name} of the report not there"
         assert states(trained, evaluate=requested)["evaluate-test"] == gone
         (trained.root / name).rename(trained.report / name)
+    sound = trained.predictions.read_text()
+    trained.predictions.write_text(sound.replace(",adversarial", ",original", 1))
+    changed = "to run: predictions.csv of the report changed after it was written"
+    assert states(trained, evaluate=requested)["evaluate-test"] == changed
+    trained.predictions.write_text(sound)
     differs = "to run: requested with other options: --threshold 0.5 in place of 0.4, --bootstrap 2000 in place of 100"
     assert states(trained)["evaluate-test"] == differs
     own = trained.report / "done.json"
