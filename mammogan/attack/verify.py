@@ -126,7 +126,7 @@ def _claim_of_png(content: bytes) -> Claim | str | None:
         claim = json.loads(held)
         pixels = pixel_bytes(decode(content))
         return Claim(claim_text(claim), claim["signed_by"], claim["signature"], pixels, claim["key"])
-    except (ValueError, LookupError, TypeError, AttributeError, OSError, SyntaxError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OSError, SyntaxError, RecursionError) as error:
         names_us = CHUNK.encode() in content
         return f"it names MammoGAN and cannot be read ({type(error).__name__}: {error})" if names_us else None
 

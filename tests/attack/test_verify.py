@@ -69,6 +69,8 @@ def test_a_png_that_was_encoded_again_is_known_by_its_signature_and_one_changed_
     other = json.loads(held["MammoGAN"]) | {"direction": "insert"}
     Image.fromarray(pixels).save(again, pnginfo=png_text({"MammoGAN": json.dumps(other)}))
     assert verify(again, altered).verdict is Verdict.CHANGED
+    Image.fromarray(pixels).save(again, pnginfo=png_text({"MammoGAN": "[" * 200_000}))
+    assert verify(again, altered).verdict is Verdict.CHANGED
     Image.fromarray(pixels).save(again)
     assert verify(again, altered).verdict is Verdict.FOREIGN  # no text survives: docs/responsible_use.md
 

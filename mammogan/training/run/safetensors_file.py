@@ -36,6 +36,8 @@ METADATA = "__metadata__"
 LENGTH = struct.Struct("<Q")
 LONGEST_HEADER = 100_000_000
 """Longest header in bytes that is read, as in the reference implementation."""
+MOST_DIMENSIONS, LONGEST = 16, 1 << 40
+"""Limits of a shape that is believed, even if one of its sizes is 0 and it takes no bytes."""
 ALIGNED = 8
 
 
@@ -61,7 +63,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if len(data) < LENGTH.size or (length := LENGTH.unpack_from(data)[0]) > min(LONGEST_HEADER, len(data)):
         raise ValueError("it is too short for its header")
     content = memoryview(data)[LENGTH.size + length :]
-    header = json.loads(data[LENGTH.size : LENGTH.size + length])
+    header = parsed(data[LENGTH.size : LENGTH.size + length], "its header is")
     if not isinstance(header, dict):
         raise ValueError("its header is no mapping")
     metadata = header.pop(METADATA, {})
@@ -74,10 +76,19 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return {name: _tensor(name, header[name], content[start:end]) for (start, end), name in entries}, metadata
 
 
+def parsed(text: str | bytes, what: str) -> object:
+    """Parse JSON of a file that others may have written. Raises ValueError, beginning with ``what``, if it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{what} no JSON that can be read ({str(error) or type(error).__name__})") from None
+
+
 def _place(name: str, entry: object) -> tuple[int, int]:
     match entry:
         case {"dtype": str(), "shape": [*sizes], "data_offsets": [int(start), int(end)]}:
-            if 0 <= start <= end and all(type(size) is int and size >= 0 for size in sizes):
+            fits = len(sizes) <= MOST_DIMENSIONS and all(type(n) is int and 0 <= n <= LONGEST for n in sizes)
+            if 0 <= start <= end and fits:
                 return start, end
     raise ValueError(f"the entry of {name!r} in its header is not understood")
 
