@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,9 @@ from mammogan.training.run.safetensors_file import read_safetensors, write_safet
 from mammogan.training.run.trained_networks import load_cad, load_generator
 from mammogan.workspace import Direction, Workspace
 
+FOUR_BYTES = b'{"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}'
+EMPTY = b'{"dtype": "F32", "shape": [%d, 1000, 0], "data_offsets": [0, 0]}'
+OURS = b'{"__metadata__": {"mammogan": "{}"}, "a.b": '
 SECRET = "/home/jane/vgg11.pth"
 
 
@@ -145,6 +149,49 @@ def test_a_changed_or_cut_export_is_damaged(place: float, handed_on: Path) -> No
         load_cad(path.parent)
 
 
+@pytest.mark.parametrize("other", ["cut", "emptied", "binary", "shouted", "renamed", "twice", "from Windows"])
+def test_changed_weights_are_damaged_whatever_became_of_the_list_of_sums(other: str, handed_on: Path) -> None:
+    path = handed_on / f"cad-{SMALL}" / "model.safetensors"
+    content, sums = bytearray(path.read_bytes()), path.parent / "SHA256SUMS"
+    text, which = sums.read_text(), "best"
+    content[-3000] ^= 1
+    path.write_bytes(content)
+    line = next(line for line in text.splitlines() if "model" in line)
+    lists = {
+        "cut": text[: text.index(path.name) + 5],
+        "emptied": "",
+        "binary": text.replace("  ", " *"),
+        "shouted": text.replace(line, line[:64].upper() + line[64:]),
+        "twice": f"{text}{hashlib.sha256(content).hexdigest()}  {path.name}\n",
+        "from Windows": "\ufeff" + text.replace("\n", "\r\n"),
+    }
+    sums.write_bytes(lists.get(other, text).encode())
+    if other == "renamed":
+        which = str(path.rename(path.with_name("of-anna.safetensors")))
+    with pytest.raises(UserError, match=r"damaged: (its sha256 is not|SHA256SUMS beside it has no line)"):
+        load_cad(path.parent, which=which)
+
+
+def test_the_sound_model_is_read_with_a_list_that_another_program_wrote_and_without_one(handed_on: Path) -> None:
+    folder = handed_on / f"cad-{SMALL}"
+    sums = folder / "SHA256SUMS"
+    for text in (sums.read_text().replace("  ", " *./"), "\ufeff# of the lab\r\n" + sums.read_text().upper()):
+        sums.write_text(text.replace("MODEL.SAFETENSORS", "model.safetensors"))
+        load_cad(folder)
+    sums.unlink()
+    load_cad(folder)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "MODEL_CARD.md"])
+def test_settings_and_card_of_an_export_are_those_that_were_exported(name: str, handed_on: Path) -> None:
+    folder = handed_on / f"cad-{SMALL}"
+    (folder / name).write_text((folder / name).read_text() + "\n")
+    with pytest.raises(UserError, match=f"the sha256 of {name} beside it is not the one in SHA256SUMS"):
+        load_cad(folder)
+    (folder / name).unlink()
+    load_cad(folder)  # weights that are handed on alone say themselves what they were trained on
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -154,6 +201,11 @@ def test_a_changed_or_cut_export_is_damaged(place: float, handed_on: Path) -> No
         b'{"a": {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]}}',
         b'{"a": {"dtype": "F32", "shape": [9999999999999], "data_offsets": [0, 4]}}',
         b'{"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}',
+        b"[" * 200_000,
+        b'{"__metadata__": {"mammogan": "' + b"[" * 200_000 + b'"}, "a.b": ' + FOUR_BYTES + b"}",
+        OURS + FOUR_BYTES.replace(b"[4]", b"[4" + b",1" * 9000 + b"]") + b"}",
+        OURS + FOUR_BYTES + b', "a.c": ' + EMPTY % 2**70 + b"}",
+        OURS + FOUR_BYTES + b', "a.c": ' + EMPTY % 2**62 + b"}",
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_export_is_refused_with_its_name(header: bytes, tmp_path: Path) -> None:

@@ -42,9 +42,9 @@ def card(
 
 
 PASSING_ON = (
-    "`sha256sum -c SHA256SUMS` shows whether a file was changed. MammoGAN compares the weights with it, too. The "
-    "weights come from the mammograms named above: whether you may pass them on is decided by the agreement under "
-    "which you received those, not by the licence of MammoGAN.",
+    "`sha256sum -c SHA256SUMS` shows whether a file was changed. MammoGAN compares the weights, this card and the "
+    "settings with it, too. The weights come from the mammograms named above: whether you may pass them on is decided "
+    "by the agreement under which you received those, not by the licence of MammoGAN.",
 )
 
 

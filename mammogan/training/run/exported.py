@@ -17,7 +17,7 @@ from mammogan.io.atomic import sha256, write_text
 from mammogan.io.own_files import file_exists
 from mammogan.left_by_others import ours_in
 from mammogan.training.run.model_card import CARD
-from mammogan.training.run.safetensors_file import read_safetensors, write_safetensors
+from mammogan.training.run.safetensors_file import parsed, read_safetensors, write_safetensors
 from mammogan.workspace import EXPORTED
 
 STATE = "mammogan"
@@ -25,7 +25,10 @@ STATE = "mammogan"
 NETWORKS = ("cad", "gnet")
 """Names of the networks in a checkpoint; everything else that is no plain value serves training only."""
 SUMS = "SHA256SUMS"
-SUM = re.compile(r"([0-9a-f]{64})  ([\w.-]+)")
+SUM = re.compile(r"([0-9a-f]{64}) [ *](?:\./)?(.+)", re.IGNORECASE)
+"""A line of it, as sha256sum writes it for text or binary files."""
+BESIDE = ("config.yaml", "MODEL_CARD.md")
+"""What says how a model was trained, and on what: believed only if it is what was exported."""
 
 
 def write_exported(path: Path, state: dict[str, Any]) -> None:
@@ -42,7 +45,7 @@ def read_exported(path: Path) -> dict[str, Any]:
     """Read a state as ``write_exported`` was given it. Raises ValueError for damaged or other files."""
     _compare_sums(path)
     tensors, metadata = read_safetensors(path)
-    state = json.loads(metadata.get(STATE, "null"))
+    state = parsed(metadata.get(STATE, "null"), "its metadata are")
     if not isinstance(state, dict):
         raise ValueError("it has not been exported by MammoGAN: its metadata do not say what network it is")
     networks: dict[str, dict[str, Tensor]] = {}
@@ -59,11 +62,36 @@ def write_sums(folder: Path) -> None:
 
 
 def _compare_sums(path: Path) -> None:
-    """Raise ValueError if the file beside it records another sha256. Without such a file nothing is known."""
+    """Raise ValueError if the list beside it has another sha256 of it, of its settings or its card, or none of it.
+
+    Without such a list nothing is known.
+    """
     sums = path.parent / SUMS
-    recorded = dict(reversed(match) for match in SUM.findall(sums.read_text())) if file_exists(sums) else {}
-    if path.name in recorded and recorded[path.name] != sha256(path):
+    if not file_exists(sums):
+        return
+    recorded = _recorded_in(sums)
+    if path.name not in recorded:
+        raise ValueError(
+            f"{SUMS} beside it has no line for {path.name}, so one of the two was changed, cut or renamed; where "
+            f"nobody gave you a list, remove {SUMS}"
+        )
+    if recorded[path.name] != {sha256(path)}:
         raise ValueError(f"its sha256 is not the one in {SUMS}")
+    for name in BESIDE:
+        if name in recorded and file_exists(path.parent / name) and recorded[name] != {sha256(path.parent / name)}:
+            raise ValueError(
+                f"the sha256 of {name} beside it is not the one in {SUMS}; if you edited it on purpose, write {SUMS} "
+                "again with sha256sum"
+            )
+
+
+def _recorded_in(sums: Path) -> dict[str, set[str]]:
+    """Return what a list of sha256sum, in text or binary mode, records of each file; other lines are passed over."""
+    recorded: dict[str, set[str]] = {}
+    for line in sums.read_text(encoding="utf-8-sig").splitlines():
+        if match := SUM.fullmatch(line.rstrip()):
+            recorded.setdefault(match[2], set()).add(match[1].lower())
+    return recorded
 
 
 def is_exported(path: Path) -> bool:
