@@ -49,8 +49,8 @@ def read_lines(path: Path, encoding: str = "") -> Iterator[Line]:
     """Yield the header and then each row of a table, blank lines left out; separator and ``encoding`` are found out.
 
     Empty cells beyond the header's columns are dropped. Raises UserError, which names the line, for a row with more
-    cells than columns (a comma that is not in quotes shifts the cells after it), for a quote left open, and for bytes
-    that are no text of the file's encoding. Raises OSError, or ValueError for an .xlsx file that is no workbook.
+    cells than columns (a comma that is not in quotes shifts the cells after it), for a quote left open, for bytes that
+    are no text of the file's encoding, and for an .xlsx file that is no workbook. Raises OSError.
     """
     lines = _workbook_lines(path) if path.suffix.lower() == ".xlsx" else _csv_lines(path, encoding or encoding_of(path))
     columns = 0

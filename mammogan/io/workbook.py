@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
+
+from mammogan.errors import UserError
 
 SHEET = re.compile(r"xl/worksheets/sheet\d*\.xml")
 STRINGS, STYLES = "xl/sharedStrings.xml", "xl/styles.xml"
@@ -19,32 +24,79 @@ NOT_A_DATE = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')
 DAY_0 = date(1899, 12, 30)
 """Workbooks count days from here."""
 
+LAST_COLUMN = "XFD"
+"""The last column that a workbook can have."""
+ENCRYPTED = 1
+"""The bit of a zip member's flags that says so."""
+OLE = bytes.fromhex("d0cf11e0a1b11ae1")
+"""How old .xls workbooks begin, and new ones that have a password."""
+COPY = "Copy the file again from where it came"
+SAVE = "Save it as .xlsx without a password, or as CSV UTF-8"
+
 
 def workbook_rows(path: Path) -> Iterator[Sequence[str]]:
-    """Yield each row's cells as text, days as 2015-01-20; ValueError if the file is not a workbook, or if cells
-    are merged over several rows. An error and a formula that was never computed are a text that says so.
+    """Yield each row's cells as text, days as 2015-01-20; UserError if the file is not a workbook, is damaged or
+    encrypted, or if cells are merged over several rows. An error and a formula that was never computed are a text that
+    says so.
 
-    Namespaces and the declared size of the sheet are ignored, because they may be wrong.
+    All rows are read before the first is given. Namespaces and the declared size of the sheet are ignored, because they
+    may be wrong.
     """
-    try:
-        with zipfile.ZipFile(path) as book:
-            names = book.namelist()
-            strings = _shared_strings(book.read(STRINGS)) if STRINGS in names else []
-            days = _styles_of_days(book.read(STYLES)) if STYLES in names else set()
-            sheet = ElementTree.fromstring(book.read(min(filter(SHEET.fullmatch, names), key=_number_of)))
-    except (zipfile.BadZipFile, ElementTree.ParseError, KeyError) as error:
-        raise ValueError(f"{path.name} is no .xlsx workbook: {error}") from error
+    sheet, strings, days = _opened(path)
     for merged in _named(sheet, "mergeCell"):
         if len({*re.findall(r"\d+", merged.get("ref", ""))}) > 1:
-            raise ValueError(
+            raise UserError(
                 f"{path.name}: cells {merged.get('ref')} are merged over several rows, and only the first has their "
                 "value; undo the merge, and write the value into every row"
             )
-    for row in _named(sheet, "row"):
-        cells: dict[int, str] = {}
-        for position, cell in enumerate(_named(row, "c")):
-            cells[_column(cell.get("r", ""), position)] = _text(cell, strings, days)
+    rows: list[dict[int, str]] = []
+    for number, row in enumerate(_named(sheet, "row"), 1):
+        try:
+            rows.append(
+                {
+                    _column(cell.get("r", ""), position): _text(cell, strings, days)
+                    for position, cell in enumerate(_named(row, "c"))
+                }
+            )
+        except ValueError as error:
+            raise UserError(f"{path.name} is damaged: row {row.get('r') or number} has {error}. {COPY}") from None
+    for cells in rows:
         yield [cells.get(column, "") for column in range(max(cells, default=-1) + 1)]
+
+
+def _opened(path: Path) -> tuple[ElementTree.Element, Sequence[str], set[str]]:
+    """Return the first sheet, the shared strings, and the styles that show a day. Raise UserError with the reason if
+    they cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as book:
+            names = book.namelist()
+            if not (sheets := [*filter(SHEET.fullmatch, names)]):
+                raise UserError(f"{path.name} is no .xlsx workbook: it has no sheet")
+            strings = _shared_strings(_read(book, STRINGS)) if STRINGS in names else []
+            days = _styles_of_days(_read(book, STYLES)) if STYLES in names else set()
+            return ElementTree.fromstring(_read(book, min(sheets, key=_number_of))), strings, days
+    except UserError:
+        raise
+    except (zipfile.BadZipFile, ElementTree.ParseError, LookupError, ValueError) as error:
+        with open(path, "rb") as file:
+            if file.read(len(OLE)) == OLE:
+                raise UserError(f"{path.name} has a password, or is an old .xls workbook. {SAVE}") from error
+        raise UserError(f"{path.name} is no .xlsx workbook: {error}") from error
+
+
+def _read(book: zipfile.ZipFile, name: str) -> bytes:
+    """Return a member of a workbook. Raise UserError if it is encrypted or damaged: zipfile has many errors for it."""
+    where = f"{Path(book.filename or '').name}: {name}"
+    if book.getinfo(name).flag_bits & ENCRYPTED:
+        raise UserError(f"{where} is encrypted. {SAVE}")
+    try:
+        return book.read(name)
+    except NotImplementedError as error:
+        raise UserError(f"{where} is packed in a way that is not read here ({error}). {SAVE}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, struct.error, lzma.LZMAError) as error:
+        if getattr(error, "errno", None):
+            raise  # a lost disk
+        raise UserError(f"{where} is damaged ({str(error) or type(error).__name__}). {COPY}") from error
 
 
 def _number_of(name: str) -> int:
@@ -76,10 +128,13 @@ def _styles_of_days(xml: bytes) -> set[str]:
 
 
 def _column(reference: str, position: int) -> int:
-    """Return the column of a cell: 0 for 'A7', 27 for 'AB7'; its position in the row if it has no reference."""
+    """Return the column of a cell: 0 for 'A7', 27 for 'AB7'; its position in the row if it has no reference. Raise
+    ValueError for one that no workbook has: all columns before it would be made."""
     letters = re.match(r"[A-Z]+", reference)
     if not letters:
         return position
+    if (len(letters[0]), letters[0]) > (len(LAST_COLUMN), LAST_COLUMN):
+        raise ValueError(f"a cell beyond {LAST_COLUMN}, the last column")
     column = 0
     for letter in letters[0]:
         column = 26 * column + ord(letter) - ord("A") + 1
@@ -96,10 +151,22 @@ def _text(cell: ElementTree.Element, strings: Sequence[str], days: set[str]) -> 
     if not value and kind != "str" and next(_named(cell, "f"), None) is not None:
         return "a formula without its result"
     if kind == "s" and value:
+        if not (value.isdecimal() and int(value) < len(strings)):
+            raise ValueError("a cell whose text is not in the workbook's list of texts")
         return strings[int(value)]
     if kind == "n" and value and cell.get("s") in days:
-        return (DAY_0 + timedelta(days=float(value))).isoformat()
+        return _day(value)
     return _integer(value) if kind == "n" else value
+
+
+def _day(value: str) -> str:
+    """Return the day that a number is shown as, and the number itself if there is no such day."""
+    try:
+        return (DAY_0 + timedelta(days=float(value))).isoformat()
+    except OverflowError:
+        return value
+    except ValueError:
+        raise ValueError("a day that is no number") from None
 
 
 def _integer(value: str) -> str:

@@ -14,6 +14,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mammogan.data.archives.tables import open_table
 from mammogan.errors import UserError
 from mammogan.io import tables
 from mammogan.io.atomic import PRIVATE
@@ -72,6 +73,89 @@ def test_what_a_workbook_does_not_say_is_never_an_empty_cell(tmp_path: Path) -> 
         file.writestr("xl/worksheets/sheet1.xml", f"<worksheet><sheetData>{rows}</sheetData>{merged}</worksheet>")
     with pytest.raises(ValueError, match="B2:B3 are merged over several rows"):
         list(workbook_rows(book))
+
+
+def book_of(folder: Path, row: str) -> Path:
+    """A workbook with a header and one row below two empty ones, two texts in its list of texts, and styles."""
+    head = '<row r="1"><c t="s"><v>0</v></c><c t="s"><v>1</v></c></row>'
+    members = {
+        "xl/sharedStrings.xml": "<sst><si><t>ID1</t></si><si><t>Age</t></si></sst>",
+        "xl/worksheets/sheet1.xml": f"<worksheet><sheetData>{head}<row r='4'>{row}</row></sheetData></worksheet>",
+        "xl/styles.xml": '<styleSheet><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>',
+    }
+    with zipfile.ZipFile(folder / "a.xlsx", "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return folder / "a.xlsx"
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        ('<c t="s"><v>2</v></c>', "a cell whose text is not in the workbook's list of texts"),
+        ('<c t="s"><v>-1</v></c>', "a cell whose text is not in the workbook's list of texts"),
+        ('<c t="s"><v>x</v></c>', "a cell whose text is not in the workbook's list of texts"),
+        ('<c r="ZZZZZZ2"><v>1</v></c>', "a cell beyond XFD, the last column"),
+        ('<c r="XFE2"><v>1</v></c>', "a cell beyond XFD, the last column"),
+        ('<c s="1"><v>nan</v></c>', "a day that is no number"),
+        ('<c s="1"><v>soon</v></c>', "a day that is no number"),
+    ],
+)
+def test_a_cell_that_no_workbook_has_is_damage_and_its_row_is_named(tmp_path: Path, cell: str, told: str) -> None:
+    book = book_of(tmp_path, cell)
+    with pytest.raises(UserError, match=f"a.xlsx is damaged: row 4 has {told}. Copy the file again"):
+        next(workbook_rows(book))
+    with pytest.raises(UserError, match=r"a file that is no table .*row 4 has"):
+        open_table(book)
+
+
+def test_the_last_column_is_read_and_a_day_that_does_not_exist_stays_a_number(tmp_path: Path) -> None:
+    head, row = workbook_rows(book_of(tmp_path, '<c r="XFD2" s="1"><v>1E+300</v></c>'))
+    assert head == ["ID1", "Age"] and len(row) == 16384 and row[-1] == "1E+300"
+
+
+def flagged(content: bytes, signature: bytes, at: int, value: int) -> bytes:
+    """A zip file in whose headers of a kind one byte is another."""
+    changed = bytearray(content)
+    for match in re.finditer(re.escape(signature), content):
+        changed[match.start() + at] = value
+    return bytes(changed)
+
+
+LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
+
+
+@pytest.mark.parametrize("fault", ["a bad copy", "cut off", "a password", "encrypted members", "an unknown packing"])
+def test_a_damaged_and_an_encrypted_workbook_are_refused_with_the_reason(tmp_path: Path, fault: str) -> None:
+    book = book_of(tmp_path, "")
+    sound = book.read_bytes()
+    with zipfile.ZipFile(book) as file:
+        sheet = file.getinfo("xl/worksheets/sheet1.xml")
+    begins = sheet.header_offset + 30 + len(sheet.filename)
+    changed = {
+        "a bad copy": sound[: begins + 5] + bytes([sound[begins + 5] ^ 0xFF]) + sound[begins + 6 :],
+        "cut off": sound[: len(sound) // 2],
+        "a password": bytes.fromhex("d0cf11e0a1b11ae1") + sound[8:] + bytes(70_000),
+        "encrypted members": flagged(flagged(sound, LOCAL, 6, 1), CENTRAL, 8, 1),
+        "an unknown packing": flagged(sound, CENTRAL, 10, 99),
+    }
+    told = {
+        "a bad copy": r"a.xlsx: xl/worksheets/sheet1.xml is damaged \(.*\). Copy the file again",
+        "cut off": "a.xlsx is no .xlsx workbook: File is not a zip file",
+        "a password": "a.xlsx has a password, or is an old .xls workbook. Save it as .xlsx without",
+        "encrypted members": "a.xlsx: xl/sharedStrings.xml is encrypted. Save it as .xlsx without a password",
+        "an unknown packing": "a.xlsx: xl/sharedStrings.xml is packed in a way that is not read here",
+    }
+    book.write_bytes(changed[fault])
+    with pytest.raises(UserError, match=f"a file that is no table .*{told[fault]}"):
+        open_table(book)
+
+
+def test_a_workbook_without_a_sheet_says_so(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as file:
+        file.writestr("xl/workbook.xml", "<workbook/>")
+    with pytest.raises(UserError, match="it has no sheet"):
+        open_table(tmp_path / "a.xlsx")
 
 
 def test_days_and_long_numbers_of_a_workbook_are_text_as_people_read_them(tmp_path: Path) -> None:
