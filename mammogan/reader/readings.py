@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
 from mammogan.io.own_files import file_exists
+from mammogan.reader.answer_checks import fault_of
 from mammogan.reader.detector_scores import DetectorScore, read_scores
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import MIXED_SESSIONS, KeyImage, ReadingKey
@@ -25,6 +27,11 @@ from mammogan.reader.serving.progress import EXPORTED
 from mammogan.reader.serving.store import Store
 from mammogan.reader.serving.times import Times
 from mammogan.reader.statistics.answers import Answer
+
+REMEDY = (
+    "Keep it, and put a copy in its place: the whole folder from the machine that serves it, with reading.sqlite-wal "
+    "where there is one, or last evening's backup"
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Readings:
 def read_folder(folder: Path, key_file: Path) -> Readings:
     """Read the answers of a reading folder, also while it is being served.
 
-    Raise UserError if folder, answers and key are not of one drawing, or a file of them was changed.
+    Raise UserError if folder, answers and key are not of one drawing, or a file of them was changed or is damaged.
     """
     plan = ReadingFolder(folder).load()
     key = ReadingKey.load(key_file)
@@ -64,7 +71,7 @@ def read_folder(folder: Path, key_file: Path) -> Readings:
         )
     if plan.key_sha256 != sha256(key_file):
         raise UserError(f"{key_file} was changed after the study was drawn, so its truth cannot be believed")
-    rows = [dict(zip(EXPORTED, row, strict=True)) for row in _rows(folder / DATABASE, plan)]
+    rows = _rows(folder / DATABASE, plan)
     truth = {image.image: image for image in key.images}
     answers = [_answer(row, truth, plan) for row in rows if row["answer"] != SEEN]
     mixed = {image.image for image in key.images if image.session in MIXED_SESSIONS}
@@ -72,19 +79,36 @@ def read_folder(folder: Path, key_file: Path) -> Readings:
     return Readings(plan, key, tuple(answers), tuple(_sittings(rows, plan)), scores)
 
 
-def _rows(database: Path, plan: ReadingPlan) -> list[tuple[Any, ...]]:
+def _rows(database: Path, plan: ReadingPlan) -> list[dict[str, Any]]:
     if not file_exists(database):
         raise MissingInput(f"{database.parent} has no answers ({database.name} is missing); serve it to readers first")
     try:
         opened = sqlite3.connect(f"file:{database.resolve().as_posix()}?mode=ro", uri=True, check_same_thread=False)
-        (identity,) = opened.execute("select value from study where key = 'identity'").fetchone()
-        if identity != plan.identity:
-            raise UserError(f"{database} has the answers of another drawing than {database.parent}/reading.json")
-        rows = Store(opened).answers()
-        opened.close()
-        return rows
+        with closing(opened):
+            opened.execute("begin")  # all that follows is of one moment, also while readers go on
+            identity = opened.execute("select value from study where key = 'identity'").fetchone()
+            if identity is not None and identity[0] != plan.identity:
+                raise UserError(f"{database} has the answers of another drawing than {database.parent}/reading.json")
+            _refuse_damaged(opened)
+            rows = [dict(zip(EXPORTED, row, strict=True)) for row in Store(opened).answers()]
+            (stored,) = opened.execute("select count(*) from answer").fetchone()
     except sqlite3.Error as error:
-        raise UserError(f"{database} cannot be read: {error}; take it from your backup, or copy it again") from error
+        raise UserError(f"{database} cannot be read: {error}. {REMEDY}") from error
+    fault = fault_of(rows, plan)
+    if stored != len(rows):
+        fault = f"{stored - len(rows)} answers are of a reader or a session that it does not have"
+    if identity is None or fault:
+        raise UserError(f"{database} is damaged: {fault or 'it does not say of which drawing it is'}. {REMEDY}")
+    return rows
+
+
+def _refuse_damaged(database: sqlite3.Connection) -> None:
+    """Raise sqlite3.DatabaseError if the file is not sound, or has an answer to what was never shown."""
+    (found,) = database.execute("pragma integrity_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(" ".join(found.split()))
+    if database.execute("pragma foreign_key_check").fetchone():
+        raise sqlite3.DatabaseError("it has an answer to what was never shown")
 
 
 def _answer(row: dict[str, Any], truth: dict[str, KeyImage], plan: ReadingPlan) -> Answer:
