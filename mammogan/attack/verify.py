@@ -22,6 +22,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from mammogan.attack.dicom.signed_header import changed_in_header
 from mammogan.attack.signature import CHUNK, IN_WORDS, SigningKey, claim_text, pixel_bytes
 from mammogan.data.shards.codec import PNG_START, decode
 from mammogan.data.shards.index import INDEX
@@ -62,6 +63,10 @@ class Claim:
     pixels: bytes
     key: str = ""
     """Key of the adversarial mammogram; empty where the file does not have it."""
+    changed: tuple[str, ...] = ()
+    """Signed attributes of a DICOM header that are others now."""
+    in_part: bool = False
+    """Whether the file says more than what is signed, as the names in a DICOM header."""
 
 
 def verify(path: Path, workspace: Workspace | None) -> Finding:
@@ -106,13 +111,22 @@ def _by_signature(claim: Claim, own: Workspace | None, otherwise: str) -> Findin
     key = SigningKey.there(own) if own else None
     if key is not None and key.id == claim.signed_by:
         if hmac.compare_digest(key.sign(claim.text, claim.pixels), claim.signature):
-            encoded = ", though it was encoded again" if otherwise else ""
-            return Finding(Verdict.UNCHANGED, f"its signature fits its pixels and its words{encoded}")
+            return _with_signature(claim, otherwise)
         return Finding(Verdict.CHANGED, "its signature does not fit its pixels and its words")
     if otherwise:
         return Finding(Verdict.CHANGED, otherwise)
     where = "the workspace's key is another than it was signed with" if key else "no key and no index are at hand"
     return Finding(Verdict.UNPROVEN, f"{where}; name the workspace that made it with --workspace")
+
+
+def _with_signature(claim: Claim, otherwise: str) -> Finding:
+    """Return what is known of a file whose signature fits its pixels and its words."""
+    fits = "its signature fits its pixels and its words"
+    if claim.changed:
+        return Finding(Verdict.CHANGED, f"{fits}, which name another {' and '.join(claim.changed)} than its header")
+    if otherwise and claim.in_part:
+        return Finding(Verdict.CHANGED, f"{fits}, but {otherwise}: what is not signed of its header may be another")
+    return Finding(Verdict.UNCHANGED, f"{fits}{', though it was encoded again' if otherwise else ''}")
 
 
 def _claim_of_png(content: bytes) -> Claim | str | None:
@@ -155,7 +169,9 @@ def _claim_of_dicom(header: Dataset) -> Claim | str | None:
                 return "it names MammoGAN, and its signature is gone"
             signed_by, _, signature = signed.partition(" ")
             stored = np.frombuffer(header.PixelData, "<u2")[: header.Rows * header.Columns]
-            return Claim(words, signed_by, signature, pixel_bytes(stored.reshape(header.Rows, header.Columns)))
+            pixels = pixel_bytes(stored.reshape(header.Rows, header.Columns))
+            changed = tuple(changed_in_header(words, header))
+            return Claim(words, signed_by, signature, pixels, changed=changed, in_part=True)
     return None
 
 

@@ -14,7 +14,7 @@ import pytest
 from exports import FLAT, SIZED, export
 from PIL import Image
 
-from mammogan.attack.signature import SigningKey, key_file
+from mammogan.attack.signature import SigningKey, key_file, signed_words
 from mammogan.attack.verify import Verdict, verify
 from mammogan.cli.verify import Options, execute
 from mammogan.errors import UserError
@@ -107,6 +107,60 @@ def test_a_dicom_file_is_known_by_index_and_signature(altered: Workspace, tmp_pa
     header.PixelData = bytes(pixels)
     header.save_as(moved)
     assert verify(moved, altered).verdict is Verdict.CHANGED
+
+
+def edited(file: Path, **values: object) -> Path:
+    """The DICOM file with other values in its header, written by another program."""
+    header = pydicom.dcmread(file)
+    for name, value in values.items():
+        setattr(header, name, value)
+    header.save_as(file)
+    return file
+
+
+OF_THE_PIXELS = {
+    "ImageLaterality": "B",
+    "ViewPosition": "ML",
+    "PatientOrientation": ["H", "F"],
+    "ImageType": ["ORIGINAL", "PRIMARY"],
+    "PhotometricInterpretation": "MONOCHROME1",
+    "PresentationLUTShape": "INVERSE",
+}
+
+
+@pytest.mark.parametrize("name", OF_THE_PIXELS)
+def test_a_header_that_shows_the_pixels_as_something_else_is_found(
+    altered: Workspace, tmp_path: Path, name: str
+) -> None:
+    file = sorted(export(altered, SIZED).glob("*.dcm"))[0]
+    for path in (Path(shutil.copy(file, tmp_path / "moved.dcm")), file):
+        assert verify(path, altered).verdict is Verdict.UNCHANGED
+        found = verify(edited(path, **{name: OF_THE_PIXELS[name]}), altered)
+        assert found.verdict is Verdict.CHANGED and f"name another {name} than its header" in found.why
+
+
+def test_a_header_that_was_edited_where_the_index_is_at_hand_is_not_called_unchanged(altered: Workspace) -> None:
+    file = edited(sorted(export(altered, SIZED).glob("*.dcm"))[0], PatientName="Doe^Jane", SeriesDescription="R CC")
+    for workspace in (altered, None):
+        found = verify(file, workspace)
+        assert (
+            found.verdict is Verdict.CHANGED and "signature fits its pixels and its words, but the index" in found.why
+        )
+        assert "what is not signed of its header may be another" in found.why and "Doe" not in found.why
+
+
+def test_a_file_that_was_signed_before_its_header_was_is_verified_as_it_was_then(
+    altered: Workspace, tmp_path: Path
+) -> None:
+    moved = Path(shutil.copy(sorted(export(altered, SIZED).glob("*.dcm"))[0], tmp_path / "moved.dcm"))
+    header = pydicom.dcmread(moved)
+    [maker] = header.ContributingEquipmentSequence
+    pixels = np.frombuffer(header.PixelData, "<u2")[: header.Rows * header.Columns].reshape(header.Rows, header.Columns)
+    words = maker.ContributionDescription.partition("; header ")[0]
+    maker.ContributionDescription = signed_words(words, pixels, SigningKey.of(altered))
+    header.ImageLaterality = "B"
+    header.save_as(moved)
+    assert verify(moved, altered).verdict is Verdict.UNCHANGED  # nothing says that its side was another
 
 
 def test_files_of_others_have_no_mark(altered: Workspace, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from mammogan.errors import UserError
 from mammogan.io.atomic import Digest
 from mammogan.io.hashes import sha256_once
 
-EXPORT = 4
+EXPORT = 5
 """Version of the export; increase it when the same adversarial shard gives other files."""
 
 

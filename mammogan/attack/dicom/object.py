@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 import mammogan
+from mammogan.attack.dicom.signed_header import words_with_header
 from mammogan.attack.signature import SigningKey, signed_words
 from mammogan.data.dicom import write
 
@@ -90,14 +91,12 @@ def encode(
 ) -> bytes:
     """Return the complete DICOM file as bytes; the same arguments give the same bytes.
 
-    ``real`` is the original's JSON. ``description`` says how the mammogram was made adversarial, and is signed if
-    there is a ``key``; empty for an original.
+    ``real`` is the original's JSON. ``description`` says how the mammogram was made adversarial, and is signed,
+    with what of the header decides how the pixels are read, if there is a ``key``; empty for an original.
     """
     ds = Dataset()
     write.mark_as_research(ds, bool(description) or real["synthetic"], MODEL, [mammogan.__version__])
     ds.ImageType = ["DERIVED", "SECONDARY", *(["", "SYNTHETIC"] if description else [])]
-    if description:
-        write.name_synthesizer(ds, signed_words(description, picture.pixels, key) if key else description)
     _describe_derivation(ds, picture, bool(description))
     _describe_patient(ds, names, real)
     write.describe_series(ds, names.study_words, names.own_words)
@@ -106,6 +105,9 @@ def encode(
     flips = real["placement"]["flip_h"], real["placement"]["flip_v"]
     write.describe_view(ds, real["laterality"], real["view"], *flips, picture.spacing)
     write.describe_pixels(ds, picture.pixels, BITS)
+    if description:
+        signed = signed_words(words_with_header(description, ds), picture.pixels, key) if key else description
+        write.name_synthesizer(ds, signed)
     ds.LossyImageCompression = "00" if real["synthetic"] else real.get("lossy_compression", "")
     ds.BurnedInAnnotation = "YES" if picture.marked else text_in_pixels(real)
     return write.file_bytes(ds)
