@@ -232,7 +232,9 @@ def test_the_tables_own_split_is_kept(folder: Path) -> None:
 def test_film_identifiers_that_hold_side_and_view_mean_one_patient() -> None:
     four = [f"Mass-Test_P_00820_{side}_{view}" for side in ("LEFT", "RIGHT") for view in ("CC", "MLO")]
     assert {patient_of(identifier) for identifier in four} == {"P_00820"}
+    assert {patient_of(identifier.lower()) for identifier in four} == {"P_00820"}
     assert patient_of("UP_1234") == "UP_1234"
+    assert patient_of("group_12_left_cc") == "group_12_left_cc"
 
 
 def test_keys_are_pseudonyms_without_dots_that_only_the_salt_determines(tmp_path: Path) -> None:

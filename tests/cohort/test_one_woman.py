@@ -37,6 +37,13 @@ SPELLINGS = [
     ("A123", "\u0410123"),
     ("100", "100^^^HOSPITAL"),
     ("DOE^JANE", "Doe^Jane^^"),
+    ("50001", "50001^4^M11^ADT1^MR"),
+    ("MRN50001", "MRN50001^x^ISO^ADT1"),
+    ("50001", "b'50001'"),
+    ("50001", "'50001'"),
+    ("50001", '"50001"'),
+    ("50001", "['050001']"),
+    ("6F9619FF-8B86-D011-B42D-00C04FC964FF", "{6f9619ff-8b86-d011-b42d-00c04fc964ff}"),
 ]
 
 
@@ -63,6 +70,7 @@ def test_two_spellings_of_a_patient_are_refused_with_both_lines(spellings: tuple
 
 def test_identifiers_that_differ_in_more_than_their_spelling_are_two_patients(tmp_path: Path) -> None:
     patients = ["100", "1000", "10", "a0b", "ab", "1.5", "15", "P_1", "P1"]
+    patients += ["DOE^JANE", "DOE^JOAN", "12^1", "12^2", "b50001", "{1}{2}", "O'Neill", "ONeill"]
     assert [row.patient for row in read_table(listed(tmp_path, patients))] == patients
     assert len({spelling_free(patient) for patient in patients}) == len(patients)
 
@@ -77,7 +85,8 @@ def test_a_rounded_identifier_is_refused_and_a_hash_is_not(tmp_path: Path) -> No
     ):
         read_table(listed(tmp_path, ["1", "1.23457E+12"]))
     assert all(map(is_rounded, ("1.23457e+12", "1,23457E+12", "1E+15", "123456789012345000")))
-    assert not any(map(is_rounded, ("1234567890123e45", "12e10", "1.5", "100", "MRN+1", "12345678901234500")))
+    assert all(map(is_rounded, ("1.2345601E7", "12.345601e6", "1,5E7", "1.2345678E-5")))
+    assert not any(map(is_rounded, ("1.2.3e5", "e1.5", "1e5", "7E-05", "1234567890123e45", "12e10", "1.5", "100", "MRN+1", "12345678901234500")))
 
 
 def test_a_scan_refuses_two_spellings_and_reads_decimals_away(tmp_path: Path) -> None:

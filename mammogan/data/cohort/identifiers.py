@@ -11,9 +11,9 @@ from mammogan.errors import UserError
 MOST_PATIENTS = 3
 """A UID or PatientID in files of more patients says nothing: an anonymiser gave it to all. If it is in files of fewer,
 they may be one woman with several spellings."""
-ROUNDED = re.compile(r"[+-]?\d([.,]\d+)?e\+\d+|[1-9]\d{14}0{3,}", re.I)
-"""A number that a spreadsheet writes with an exponent, or of which it kept the 15 digits that it can. The plus sign
-distinguishes the first from a hexadecimal identifier; one or two zeros after 15 digits may be chance."""
+ROUNDED = re.compile(r"[+-]?\d+[.,]\d+e[+-]?\d+|[+-]?\de\+\d+|[1-9]\d{14}0{3,}", re.I)
+"""A number that a program writes with an exponent, or of which a spreadsheet kept the 15 digits that it can. A point or
+a plus sign distinguishes the first from a hexadecimal identifier; one or two zeros after 15 digits may be chance."""
 THOUSANDS = re.compile(r"([1-9]\d{0,2}(?P<mark>[,.'])\d{3}(?:(?P=mark)\d{3})*)(?:(?!(?P=mark))[.,]0*)?")
 """A whole number with marks between the thousands: 1,234 or 1.234,00 or 1'234."""
 ALIKE = str.maketrans(
@@ -35,8 +35,10 @@ NO_NAME = "a word or mark that names nobody, such as unknown"
 NO_NAME_HINT = (
     "all women without an identifier would be one patient: give each of them one of her own, or take the rows away"
 )
-AUTHORITY = re.compile(r"\^{3}.*|\^+$", re.S)
-"""What HL7 and DICOM write after an identifier: 100^^^HOSPITAL, DOE^JANE^^."""
+AUTHORITY = re.compile(r"\^{3}.*|(?<=\d)\^[\dx]?\^.*|\^+$", re.S)
+"""What HL7 and DICOM write after an identifier: 100^^^HOSPITAL, 100^4^M11^HOSPITAL with a check digit, DOE^JANE^^."""
+WRAPPED = re.compile(r"[bu]?(['\"])(?P<quoted>[^'\"]+)\1|\{(?P<braced>[^{}]+)\}|\[(?P<listed>[^\[\]]+)\]", re.S)
+"""How programs write a text, and GUIDs: '100', b'100' and ['100'] by Python, {6F9619FF-...} by Windows."""
 AS_TEXT = re.compile(r"'(?P<marked>.*)|=?\"(?P<quoted>[^\"]*)\"", re.S)
 """How spreadsheets write a number that is to stay a text: '0100 and ="0100"."""
 
@@ -72,12 +74,15 @@ def spelling_free(identifier: str) -> str:
     """Return what two spellings of one identifier share: 0100, 100, 100.0 and ' 100' all give 100.
 
     Zeros at the start, decimals, marks between thousands, case, spaces, characters that are not seen, letters that look
-    alike, digits of other scripts, an issuer, a spreadsheet's marks of a text and the way in which accents are stored
-    do not count.
+    alike, digits of other scripts, an issuer, quotes and braces around it, a spreadsheet's marks of a text and the way
+    in which accents are stored do not count.
     """
     seen = filter(_is_seen, unicodedata.normalize("NFKC", identifier))
     digits = (str(unicodedata.decimal(one)) if one.isdecimal() else one for one in seen)
-    plain = AUTHORITY.sub("", "".join(digits).casefold().translate(ALIKE))
+    plain = "".join(digits).casefold().translate(ALIKE)
+    while match := WRAPPED.fullmatch(plain):
+        plain = match["quoted"] or match["braced"] or match["listed"]
+    plain = AUTHORITY.sub("", plain)
     if match := AS_TEXT.fullmatch(plain):
         plain = match["marked"] or match["quoted"] or plain
     if match := THOUSANDS.fullmatch(plain):

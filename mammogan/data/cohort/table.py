@@ -261,10 +261,10 @@ def patient_of(identifier: str) -> str:
     """Return the patient that an identifier belongs to.
 
     CBIS-DDSM writes side and view into the identifier (Mass-Test_P_00820_LEFT_CC); without this function, one patient
-    would count as several.
+    would count as several. Some programs write all letters small.
     """
-    match = re.search(r"(P_\d+)_(LEFT|RIGHT)_(CC|MLO)", identifier)
-    return match[1] if match else identifier
+    match = re.search(r"(?<![^\W_])(P_\d+)_(LEFT|RIGHT)_(CC|MLO)", identifier, re.I)
+    return match[1].upper() if match else identifier
 
 
 def _repeated_files(rows: Sequence[Row]) -> list[Fault]:
@@ -284,7 +284,7 @@ def _spelling_faults(rows: Sequence[Row]) -> list[Fault]:
     for row in rows:
         earlier = first.setdefault(spelling_free(row.patient), row)
         if earlier.patient != row.patient and row.patient not in faults:
-            found = f"the patient of line {earlier.line} with other zeros, case or spaces"
+            found = f"the patient of line {earlier.line} with other zeros, case, spaces or quotes"
             faults[row.patient] = Fault(row.line, "patient", "one spelling for each patient", found)
     return list(faults.values())
 
