@@ -10,8 +10,9 @@ from conftest import run_script
 from dicoms import COLUMNS, write_table
 
 from mammogan.data.cohort.cohort import assign, write_cohort
+from mammogan.data.cohort.identifiers import patient_of
 from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
-from mammogan.data.cohort.table import Row, TableError, patient_of, read_table
+from mammogan.data.cohort.table import Row, TableError, read_table
 from mammogan.errors import UserError
 from mammogan.io.atomic import replaced_atomically
 

@@ -86,7 +86,8 @@ def test_a_rounded_identifier_is_refused_and_a_hash_is_not(tmp_path: Path) -> No
         read_table(listed(tmp_path, ["1", "1.23457E+12"]))
     assert all(map(is_rounded, ("1.23457e+12", "1,23457E+12", "1E+15", "123456789012345000")))
     assert all(map(is_rounded, ("1.2345601E7", "12.345601e6", "1,5E7", "1.2345678E-5")))
-    assert not any(map(is_rounded, ("1.2.3e5", "e1.5", "1e5", "7E-05", "1234567890123e45", "12e10", "1.5", "100", "MRN+1", "12345678901234500")))
+    assert not any(map(is_rounded, ("1.2.3e5", "e1.5", "1e5", "7E-05")))
+    assert not any(map(is_rounded, ("1234567890123e45", "12e10", "1.5", "100", "MRN+1", "12345678901234500")))
 
 
 def test_a_scan_refuses_two_spellings_and_reads_decimals_away(tmp_path: Path) -> None:

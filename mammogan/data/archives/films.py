@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pydicom
 
-from mammogan.data.cohort.table import patient_of
+from mammogan.data.cohort.identifiers import patient_of
 from mammogan.errors import UserError
 from mammogan.io import atomic, tables
 

@@ -18,6 +18,7 @@ from mammogan.data.archives.repeats import REPEATED
 from mammogan.data.archives.same_woman import both_labels, many_in_one, shared_header_patients
 from mammogan.data.archives.tables import UNKNOWN_CELL
 from mammogan.data.cohort.separators import separator_warnings
+from mammogan.data.cohort.spreadsheets import rounding_warnings
 from mammogan.data.dicom.decoding.decodability import Decodability
 from mammogan.data.dicom.reasons import explained
 from mammogan.workspace import LABELS, SPLITS
@@ -157,7 +158,8 @@ def _notes(images: Sequence[Image]) -> Iterator[str]:
             "whose identifier is not known? Then give each of them one of her own, or take the rows away"
         )
     used = [image.patient for image in images if not image.reason]
-    yield from separator_warnings(enumerate(used, 2))  # lines of the table that is written
+    lines = [*enumerate(used, 2)]  # of the table that is written
+    yield from (*separator_warnings(lines), *rounding_warnings(lines))
     if shared := shared_uids(images):
         yield (
             f"{_number(shared, 'SOPInstanceUID')} in several files whose pixels differ, so it says nothing; what is a "

@@ -11,18 +11,24 @@ from mammogan.data.archives.labels import UNKNOWN_EXAM
 from mammogan.data.archives.repeats import REPEATED
 from mammogan.data.cohort.identifiers import MOST_PATIENTS, names_nobody, spelling_free
 from mammogan.data.cohort.many_women import many_women
+from mammogan.data.cohort.spreadsheets import CHANGED_HINT, changed_identifiers
 from mammogan.data.cohort.table import SPELLING_HINT
 from mammogan.errors import UserError
 
 
 def refuse_two_spellings(images: Sequence[Image], catalogue: Catalogue) -> None:
-    """Raise UserError if identifiers differ only in zeros, case or spaces, such as 0100 and 100.
+    """Raise UserError if identifiers differ only in zeros, case or spaces, such as 0100 and 100, or if a spreadsheet
+    has changed some.
 
     Those of images that are not used count too: a finding in one of them may decide the label of another.
     """
     spelled: defaultdict[str, set[str]] = defaultdict(set)
     entries = [*catalogue.entries.values(), *(image.entry for image in images if image.entry)]
-    for patient in {entry.patient for entry in entries}:
+    patients = {entry.patient for entry in entries}
+    if changed := changed_identifiers(patients):
+        what, number = Counter(changed.values()).most_common(1)[0]
+        raise UserError(f"{number} identifiers of patients in the tables are each {what}; {CHANGED_HINT}")
+    for patient in patients:
         spelled[spelling_free(patient)].add(patient)
     if twice := sum(len(names) > 1 for names in spelled.values()):
         who = "1 patient has" if twice == 1 else f"{twice} patients have"

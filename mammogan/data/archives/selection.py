@@ -16,8 +16,8 @@ from mammogan.data.archives.labels import Cases, Finding, Policy
 from mammogan.data.archives.repeats import best_of_repeats
 from mammogan.data.archives.same_woman import refuse_two_spellings
 from mammogan.data.archives.tables import UNKNOWN_CELL
+from mammogan.data.cohort.identifiers import patient_of
 from mammogan.data.cohort.split import divide
-from mammogan.data.cohort.table import patient_of
 from mammogan.errors import UserError
 
 TRAINING_TENTHS = {"validation": 1, "train": 9}

@@ -31,6 +31,7 @@ NOBODY = re.compile(
 )
 """What is written into the cell of a patient who is not known, without case, accents and marks. Not 0, which may be the
 first of several numbers."""
+ROUNDED_NUMBER = "a number that a spreadsheet has rounded, such as 1.23457E+12"
 NO_NAME = "a word or mark that names nobody, such as unknown"
 NO_NAME_HINT = (
     "all women without an identifier would be one patient: give each of them one of her own, or take the rows away"
@@ -60,7 +61,7 @@ def not_an_identifier(cell: str) -> str:
     if not cell:
         return "an empty cell"
     if is_rounded(cell):
-        return "a number that a spreadsheet has rounded, such as 1.23457E+12"
+        return ROUNDED_NUMBER
     return NO_NAME if names_nobody(cell) else ""
 
 
@@ -68,6 +69,16 @@ def without_decimals(identifier: str) -> str:
     """Return 12345 for 12345.0, as spreadsheets and pandas write it; any other identifier unchanged."""
     match = re.fullmatch(r"(-?\d+)\.0*", identifier.strip())
     return match[1] if match else identifier
+
+
+def patient_of(identifier: str) -> str:
+    """Return the patient that an identifier belongs to.
+
+    CBIS-DDSM writes side and view into the identifier (Mass-Test_P_00820_LEFT_CC); without this function, one patient
+    would count as several. Some programs write all letters small.
+    """
+    match = re.search(r"(?<![^\W_])(P_\d+)_(LEFT|RIGHT)_(CC|MLO)", identifier, re.I)
+    return match[1].upper() if match else identifier
 
 
 def spelling_free(identifier: str) -> str:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from mammogan.data.cohort.identifiers import NO_NAME, NO_NAME_HINT, not_an_identifier, spelling_free
+from mammogan.data.cohort.identifiers import (
+    NO_NAME,
+    NO_NAME_HINT,
+    ROUNDED_NUMBER,
+    not_an_identifier,
+    patient_of,
+    spelling_free,
+)
 from mammogan.data.cohort.label_sources import SOURCES, known_source
 from mammogan.data.cohort.quoting import NUMBERED, NUMBERED_HINT, is_read_by_a_scan, quoted
+from mammogan.data.cohort.spreadsheets import CHANGED_HINT, changed_identifiers
 from mammogan.data.cohort.table_files import find_file, why_not
 from mammogan.errors import UserError
 from mammogan.io.shell import shell_word
@@ -113,7 +120,7 @@ def read_table(table: Path) -> list[Row]:
         faults += found
         if not found:
             rows.append(_row(line.number, record, file))
-    faults += _repeated_files(rows) + _split_faults(rows) + _spelling_faults(rows)
+    faults += _repeated_files(rows) + _split_faults(rows) + _spelling_faults(rows) + _changed_faults(rows)
     if faults:
         hints = list(_hints(table, faults, len(lines)))
         raise TableError(table, sorted(faults, key=lambda fault: fault.line), hints)
@@ -130,6 +137,8 @@ def _hints(table: Path, faults: Sequence[Fault], rows: int) -> Iterator[str]:
         yield SPELLING_HINT
     if any(fault.found == NO_NAME for fault in faults):
         yield NO_NAME_HINT
+    if any("spreadsheet" in fault.found and fault.found != ROUNDED_NUMBER for fault in faults):
+        yield CHANGED_HINT
     if any(is_read_by_a_scan(fault.column, fault.found) for fault in faults):
         out = "labels.csv" if table.name != "labels.csv" else "cohort.csv"
         read = shell_word(table)
@@ -257,16 +266,6 @@ def _row(line: int, record: dict[str, str], file: Path) -> Row:
     )
 
 
-def patient_of(identifier: str) -> str:
-    """Return the patient that an identifier belongs to.
-
-    CBIS-DDSM writes side and view into the identifier (Mass-Test_P_00820_LEFT_CC); without this function, one patient
-    would count as several. Some programs write all letters small.
-    """
-    match = re.search(r"(?<![^\W_])(P_\d+)_(LEFT|RIGHT)_(CC|MLO)", identifier, re.I)
-    return match[1].upper() if match else identifier
-
-
 def _repeated_files(rows: Sequence[Row]) -> list[Fault]:
     first: dict[Path, int] = {}
     faults = []
@@ -287,6 +286,13 @@ def _spelling_faults(rows: Sequence[Row]) -> list[Fault]:
             found = f"the patient of line {earlier.line} with other zeros, case, spaces or quotes"
             faults[row.patient] = Fault(row.line, "patient", "one spelling for each patient", found)
     return list(faults.values())
+
+
+def _changed_faults(rows: Sequence[Row]) -> list[Fault]:
+    """Return a fault for each patient whose identifier a spreadsheet has changed, at her first row."""
+    changed = changed_identifiers(row.patient for row in rows)
+    first = {row.patient: row.line for row in reversed(rows)}
+    return [Fault(first[patient], "patient", "an identifier", what) for patient, what in changed.items()]
 
 
 def _split_faults(rows: Sequence[Row]) -> list[Fault]:

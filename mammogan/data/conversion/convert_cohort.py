@@ -19,6 +19,7 @@ from mammogan.data.cohort.cohort import Mammogram, write_cohort
 from mammogan.data.cohort.folds import Fold, read_cohort
 from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
 from mammogan.data.cohort.separators import separator_warnings
+from mammogan.data.cohort.spreadsheets import rounding_warnings
 from mammogan.data.conversion.additions import added_to, is_earlier, line_on
 from mammogan.data.conversion.convert_image import Task
 from mammogan.data.conversion.failure_limit import Failures, TooMany, most_failures
@@ -120,8 +121,8 @@ def convert_cohort(
             return _tasks(folders, plan, lambda row, sizes: Task(row, sizes, names, reading, fit, codec))
 
         report = _convert_all(workspace, folders, plan, remaining, running)
-    separators = separator_warnings((row.line, row.patient) for row in rows)
-    return replace(report, warnings=(*separators, *report.warnings))
+    patients = [(row.line, row.patient) for row in rows]
+    return replace(report, warnings=(*separator_warnings(patients), *rounding_warnings(patients), *report.warnings))
 
 
 @contextmanager
