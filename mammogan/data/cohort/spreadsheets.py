@@ -58,11 +58,12 @@ def rounding_warnings(patients: Iterable[tuple[int, str]]) -> list[str]:
     if not twice or 3 * len(cut) < len(first):
         return []
     lines = " and ".join(map(str, sorted(min(twice))))
+    are_first = "" if len(twice) == 1 else " are the first"
     who = "1 patient has" if len(twice) == 1 else f"{len(twice)} patients have"
     return [
         f"{who} an identifier of 16 or 17 digits that also occurs with other last digits and with zeros there (lines "
-        f"{lines} of the table{'' if len(twice) == 1 else ' are the first'}): has a spreadsheet, which keeps 15 digits, rounded "
-        "some rows? One woman can be in two splits then; take the table as it was before"
+        f"{lines} of the table{are_first}): has a spreadsheet, which keeps 15 digits, rounded some? "
+        "One woman can be in two splits then; take the table as it was before"
     ]
 
 
