@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -74,7 +75,9 @@ def _opened(path: Path) -> tuple[ElementTree.Element, Sequence[str], set[str]]:
                 raise UserError(f"{path.name} is no .xlsx workbook: it has no sheet")
             strings = _shared_strings(_read(book, STRINGS)) if STRINGS in names else []
             days = _styles_of_days(_read(book, STYLES)) if STYLES in names else set()
-            return ElementTree.fromstring(_read(book, min(sheets, key=_number_of))), strings, days
+            sheet = ElementTree.fromstring(_read(book, min(sheets, key=_number_of)))
+            _refuse_divided(path, book)
+            return sheet, strings, days
     except UserError:
         raise
     except (zipfile.BadZipFile, ElementTree.ParseError, LookupError, ValueError) as error:
@@ -97,6 +100,38 @@ def _read(book: zipfile.ZipFile, name: str) -> bytes:
         if getattr(error, "errno", None):
             raise  # a lost disk
         raise UserError(f"{where} is damaged ({str(error) or type(error).__name__}). {COPY}") from error
+
+
+def other_sheets(path: Path) -> int:
+    """Return how many sheets of a workbook besides the first one have cells; they are not read."""
+    with zipfile.ZipFile(path) as book:
+        return sum(map(bool, _first_rows(book)[1:]))
+
+
+def _refuse_divided(path: Path, book: zipfile.ZipFile) -> None:
+    """Raise UserError if another sheet begins with most of the first one's column names: the table goes on there."""
+    first, *others = _first_rows(book)
+    if more := sum(2 * len(first & names) > len(first) for names in others):
+        raise UserError(
+            f"{path.name}: expected one sheet with these columns, found {more + 1}, of which only one would be read; "
+            "save the sheet that you mean as CSV, or all their rows on one sheet, and remove the others"
+        )
+
+
+def _first_rows(book: zipfile.ZipFile) -> list[set[str]]:
+    """Return the different texts in the first row with cells of each sheet, in small letters; the first sheet first."""
+    sheets = sorted(filter(SHEET.fullmatch, book.namelist()), key=_number_of)
+    strings = _shared_strings(_read(book, STRINGS)) if STRINGS in book.namelist() and len(sheets) > 1 else []
+    return [_first_row(book, sheet, strings) for sheet in sheets] if len(sheets) > 1 else [set()]
+
+
+def _first_row(book: zipfile.ZipFile, sheet: str, strings: Sequence[str]) -> set[str]:
+    for _, element in ElementTree.iterparse(BytesIO(_read(book, sheet))):
+        if element.tag.rpartition("}")[2] == "row":
+            if texts := {_text(cell, strings, set()).strip().lower() for cell in _named(element, "c")} - {""}:
+                return texts
+            element.clear()
+    return set()
 
 
 def _number_of(name: str) -> int:

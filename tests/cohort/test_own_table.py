@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from archives.miniature import Miniature
 from archives.scanning import rows_of, scanned
+from archives.workbooks import write_sheets
 
 from mammogan.errors import UserError
 
@@ -132,6 +133,21 @@ def test_a_table_with_a_label_source_is_read_where_it_is_named_and_its_known_wor
         scanned(made.root, tmp_path / "labels.csv", dataset="csv")
     scanned(made.root, tmp_path / "labels.csv", tables=[made.root / "mine.csv"])
     assert [row["label_source"] for row in rows_of(tmp_path / "labels.csv")] == ["biopsy", "table", "table"]
+
+
+def test_another_sheet_of_the_table_is_refused_and_other_cells_are_noted(
+    tmp_path: Path,
+) -> None:
+    made = Miniature(tmp_path / "archive")
+    made.image("a.dcm", "negative")
+    table, book = "path patient label/a.dcm 1 negative", made.root / "mine.xlsx"
+    write_sheets(book, table, "path patient label/b.dcm 2 positive")
+    for options in ({"tables": [book]}, {"dataset": "csv"}):
+        with pytest.raises(UserError, match="expected one sheet with these columns, found 2"):
+            scanned(made.root, tmp_path / "labels.csv", **options)
+    write_sheets(book, table, "column meaning/label word")
+    [note] = [line for line in scanned(made.root, tmp_path / "labels.csv").lines() if "first sheet" in line]
+    assert note.startswith("note: only the first sheet of mine.xlsx was read, and 1 more has cells")
 
 
 def test_a_missing_or_a_second_own_table_is_reported(archive: Table, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from archives.cmmd import write_workbook
+from archives.workbooks import write_sheets
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from mammogan.data.archives.tables import open_table
 from mammogan.errors import UserError
 from mammogan.io import tables
 from mammogan.io.atomic import PRIVATE
-from mammogan.io.workbook import workbook_rows
+from mammogan.io.workbook import other_sheets, workbook_rows
 
 
 def read(path: Path) -> list[tuple[int, list[str]]]:
@@ -156,6 +157,22 @@ def test_a_workbook_without_a_sheet_says_so(tmp_path: Path) -> None:
         file.writestr("xl/workbook.xml", "<workbook/>")
     with pytest.raises(UserError, match="it has no sheet"):
         open_table(tmp_path / "a.xlsx")
+
+
+@pytest.mark.parametrize(
+    "other", ["path patient label/ b 2 negative", "LABEL patient/b 2", "/path label age patient/b"]
+)
+def test_a_table_that_goes_on_on_another_sheet_is_refused(other: str, tmp_path: Path) -> None:
+    book = write_sheets(tmp_path / "a.xlsx", "path patient label/a 1 positive", "", other)
+    with pytest.raises(UserError, match="expected one sheet with these columns, found 2, of which only one would be"):
+        list(workbook_rows(book))
+
+
+@pytest.mark.parametrize(("other", "others"), [("", 0), ("/", 0), ("column meaning/path file", 1), ("label number", 1)])
+def test_other_sheets_do_not_matter(other: str, others: int, tmp_path: Path) -> None:
+    book = write_sheets(tmp_path / "a.xlsx", "path patient label/a 1 positive", other)
+    assert list(workbook_rows(book)) == [["path", "patient", "label"], ["a", "1", "positive"]]
+    assert other_sheets(book) == others and other_sheets(write_sheets(tmp_path / "b.xlsx", "a b")) == 0
 
 
 def test_days_and_long_numbers_of_a_workbook_are_text_as_people_read_them(tmp_path: Path) -> None:

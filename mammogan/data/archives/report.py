@@ -21,6 +21,7 @@ from mammogan.data.cohort.separators import separator_warnings
 from mammogan.data.cohort.spreadsheets import rounding_warnings
 from mammogan.data.dicom.decoding.decodability import Decodability
 from mammogan.data.dicom.reasons import explained
+from mammogan.io.workbook import other_sheets
 from mammogan.workspace import LABELS, SPLITS
 
 SHOWN_CELLS = 5
@@ -83,7 +84,7 @@ class ScanReport:
             unmatched=len(set(catalogue.entries) - {image.key for image in images}),
             other_files=len(found.texts) + len(found.tables),
             both_breasts=(sum(len(sides) == 2 for sides in positive.values()), len(positive)),
-            notes=tuple(_notes(images)),
+            notes=(*_notes(images), *_unread_sheets(archive, found)),
             unread_cells=dict(Counter(i.detail for i in images if i.reason == UNKNOWN_CELL).most_common()),
             repeats=dict(Counter(i.detail for i in images if i.reason == REPEATED).most_common()),
             closed=len(found.closed),
@@ -196,6 +197,15 @@ def _notes(images: Sequence[Image]) -> Iterator[str]:
     if breasts := both_labels(images):
         who = "1 breast is" if breasts == 1 else f"{breasts} breasts are"
         yield f"{who} positive and negative in one exam; do the labels describe the view?"
+
+
+def _unread_sheets(archive: Archive, found: Found) -> Iterator[str]:
+    for path in sorted({table.path for mark in archive.marks for table in found.matching(mark)}):
+        if path.suffix.lower() == ".xlsx" and (others := other_sheets(path)):
+            yield (
+                f"only the first sheet of {path.name} was read, and {others} more {'has' if others == 1 else 'have'} "
+                "cells; if rows of the archive are there, save all of them on one sheet"
+            )
 
 
 def _number(number: int, what: str) -> str:
