@@ -259,6 +259,27 @@ def test_an_interval_cancer_is_one_in_other_words_too(tmp_path: Path) -> None:
     assert outcome(made.root, tmp_path / "labels.csv") == made.expected
 
 
+@pytest.mark.parametrize("kind", [["CI"], {"Code": "CI"}, "IC", 7])
+def test_a_kind_of_episode_that_is_not_understood_is_not_taken_for_screening(kind: object, tmp_path: Path) -> None:
+    made = omi_db.write(tmp_path / "archive")
+    path = made.root / "data/optm4/nbss_optm4.json"
+    path.write_text(path.read_text().replace('"CI"', json.dumps(kind)))
+    scanned(made.root, tmp_path / "labels.csv")
+    found = outcome(made.root, tmp_path / "labels.csv")
+    assert {word for path, word in found.items() if "optm4" in path} == {"unknown_cell", "for_processing"}
+    details = {row["detail"] for row in rows_of(tmp_path / "labels.excluded.csv") if row["reason"] == "unknown_cell"}
+    assert len(details) == 1 and details.pop().startswith("EpisodeType: a text of ")
+
+
+@pytest.mark.parametrize("kind", [None, "", "f", " R ", "CA", "Routine Recall", "X"])
+def test_an_episode_of_another_known_kind_or_of_none_is_screening(kind: object, tmp_path: Path) -> None:
+    made = omi_db.write(tmp_path / "archive")
+    path = made.root / "data/optm2/nbss_optm2.json"
+    path.write_text(path.read_text().replace('"R"', json.dumps(kind)))
+    scanned(made.root, tmp_path / "labels.csv")
+    assert outcome(made.root, tmp_path / "labels.csv") == made.expected
+
+
 def test_a_row_with_surplus_cells_is_refused_by_the_scan_too(tmp_path: Path) -> None:
     made = Miniature(tmp_path / "archive")
     made.image("a.dcm", "negative")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -24,6 +24,13 @@ CLIENT = re.compile(r"nbss_(.+)\.json", re.I)
 CLIENT_FILE = re.compile(r"(?:nbss|imagedb)_(.+)\.json", re.I)
 PATHOLOGY = ("SURGERY", "BIOPSYWIDE", "BIOPSYFINE")
 SIDES = {"L": "left_opinion", "R": "right_opinion"}
+INTERVAL = ("ci", "interval case", "interval cancer")
+KINDS = {
+    "ca": "continued assessment", "cd": "delayed treatment", "cf": "follow-up after treatment",
+    "cr": "local recurrence", "f": "first call", "g": "gp referral", "h": "higher risk", "n": "non-routine recall",
+    "r": "routine recall", "s": "self referral", "x": "other",
+}  # fmt: skip
+"""Kinds of episodes other than interval cancers, as the screening service writes them."""
 MALIGNANT, BENIGN, OTHER = ("om", "malignant"), ("ob", "benign"), ("on", "normal", "")
 
 
@@ -89,7 +96,7 @@ def _entries(client: str, nbss: dict[str, Any], imagedb: dict[str, Any]) -> Iter
 def _entry(client: str, study: str, episode: Any, number: Any, side: str) -> Entry:
     """Return the entry of one side of a study that names the episode ``number``, or of an episode without a study."""
     cells = _opinions(episode, side) if isinstance(episode, dict) else Cells({})
-    finding = _finding(episode, list(cells.values())) if isinstance(episode, dict) else "unknown"
+    finding = _finding(episode, cells) if isinstance(episode, dict) else "unknown"
     if not isinstance(episode, dict) and number not in (None, ""):
         cells.unread["EpisodeID"] = str(number)
     return checked(cells, Entry(client, finding, _source(finding), study=study, laterality=side))
@@ -103,18 +110,26 @@ def _opinions(episode: dict[str, Any], side: str) -> Cells:
     return opinions
 
 
-def _finding(episode: dict[str, Any], opinions: Sequence[str]) -> Finding:
-    kind = str(episode.get("EpisodeType") or "").strip().lower()
-    is_interval = kind == "ci" or "interval" in kind
-    if any(opinion in MALIGNANT for opinion in opinions):
+def _finding(episode: dict[str, Any], opinions: Cells) -> Finding:
+    """Return what an episode says of one side, by its opinions; they note a kind that is not understood."""
+    is_interval = _is_interval(episode.get("EpisodeType"), opinions)
+    if any(opinion in MALIGNANT for opinion in opinions.values()):
         return "interval" if is_interval else "cancer"
-    if any(opinion in BENIGN for opinion in opinions):
+    if any(opinion in BENIGN for opinion in opinions.values()):
         return "benign"
     if is_interval or episode.get("SURGERY"):
         return "uncertain"
     if episode.get("ASSESSMENT"):
         return "recalled"
     return "normal" if episode.get("SCREENING") else "unknown"
+
+
+def _is_interval(kind: Any, cells: Cells) -> bool:
+    """Return whether an episode is one of an interval cancer; its kind may be a code or words."""
+    plain = str(kind or "").strip().lower()
+    if plain and plain not in (*INTERVAL, *KINDS, *KINDS.values()):
+        cells.unread["EpisodeType"] = plain
+    return plain in INTERVAL
 
 
 def _opinion(event: Any, side: str) -> str:
