@@ -45,6 +45,10 @@ def test_side_and_view_are_read_out_of_a_text_when_it_names_one(text: str, side:
         ("AllDICOMs/20586908_6c613a14b80a8591_MG_R_CC_ANON.dcm", ("R", "CC")),
         ("00001_20990909_L_MLO_2.dcm", ("L", "MLO")),
         ("109430185503/left/CC/IM-0019-0002-0001.dcm", ("L", "CC")),
+        ("L/1_CC.dcm", ("L", "CC")),
+        ("ml/p1/1_L_CC.dcm", ("L", "CC")),  # initials
+        ("AT/R/1_L_MLO.dcm", ("L", "MLO")),
+        ("CC/1_CC_MLO.dcm", ("", "")),
         ("cc1cc2cc3cc4cc5c/1-1.dcm", ("", "")),  # a hash
         ("R/0001.dcm", ("", "")),  # a letter alone may be anything
     ],

@@ -155,6 +155,33 @@ def test_the_name_of_a_file_says_more_of_its_view_than_a_text(text: str, tmp_pat
     assert (row["view"], row["view_source"], row["doubts"]) == ("CC", "file_name", "view_disagrees")
 
 
+@pytest.mark.parametrize("folder", ["ml", "AT", "CV 2020", "L/TAN"])
+def test_the_name_of_a_folder_outweighs_neither_the_name_of_a_file_nor_a_text(folder: str, tmp_path: Path) -> None:
+    made = Miniature(tmp_path / "archive")
+    made.image(f"{folder}/1_R_CC.dcm", "negative", "R", without=["ViewPosition", "ImageLaterality"])
+    made.image(f"{folder}/2.dcm", "negative", "R", SeriesDescription="R MLO", without=["ViewPosition"])
+    rows = [(name, str(number), "negative") for number, name in enumerate(made.expected)]
+    made.table("mine.csv", ("path", "patient", "label"), rows)
+    scanned(made.root, tmp_path / "labels.csv")
+    assert outcome(made.root, tmp_path / "labels.csv") == made.expected
+    found = [
+        (row["laterality"], row["view"], row["view_source"], row["doubts"]) for row in rows_of(tmp_path / "labels.csv")
+    ]
+    assert found[0] == ("R", "CC", "file_name", "") and found[1][:3] == ("R", "MLO", "SeriesDescription")
+
+
+def test_a_folder_says_what_nothing_else_does_and_is_called_a_folder(tmp_path: Path) -> None:
+    made, bare = Miniature(tmp_path / "archive"), {"without": ["ViewPosition", "ImageLaterality"]}
+    made.image("1/left/CC/IM-0001.dcm", "negative", **bare)
+    made.image("AT/p/2.dcm", "view_excluded", without=["ViewPosition"])
+    made.table("mine.csv", ("path", "patient", "label"), [(name, name[0], "negative") for name in made.expected])
+    scanned(made.root, tmp_path / "labels.csv")
+    [row] = rows_of(tmp_path / "labels.csv")
+    assert [row[column] for column in ("laterality", "view")] == ["L", "CC"]
+    assert {row["view_source"], row["laterality_source"]} == {"folder_name"}
+    assert [row["detail"] for row in rows_of(tmp_path / "labels.excluded.csv")] == ["AT, by folder_name"]
+
+
 def test_codes_and_values_of_the_device_still_decide(tmp_path: Path) -> None:
     assert found(tmp_path, ImageType=["DERIVED", "PRIMARY", "TOMO", "GENERATED_2D"])[0] == "synthetic2d"
     assert found(tmp_path, ImageType=PLAIN, PaddleDescription="10CM SPOT")[0] == "spot_mag"

@@ -128,11 +128,13 @@ def _fits_a_table(path: str) -> bool:
 def _resolved(image: Image, archive: Archive) -> Image:
     """Fill in side and view, each from its most trusted source, and note in ``doubts`` if other sources disagree."""
     header, entry = image.header, image.entry
-    side_of_name, view_of_name = clues_in_name("/".join(image.path.parts[-3:]))
-    sides = _clues(entry.laterality if entry else "", header.lateralities, side_of_name)
+    named, with_folders = clues_in_name(image.path.name), clues_in_name("/".join(image.path.parts[-3:]))
     coded = [clue for clue in header.views if clue[0] not in FREE_TEXTS]
-    views = _clues(entry.view if entry else "", coded, view_of_name)
-    views += [clue for clue in header.views if clue[0] in FREE_TEXTS]  # they may name the study instead of the view
+    texts = [clue for clue in header.views if clue[0] in FREE_TEXTS]  # they may name the study instead of the view
+    in_tables = (entry.laterality, entry.view) if entry else ("", "")
+    sides = _clues(("table", in_tables[0]), *header.lateralities, *_of_path(named[0], with_folders[0]))
+    name, folders = _of_path(named[1], with_folders[1])
+    views = _clues(("table", in_tables[1]), *coded, name, *texts, folders)
     if archive.ml_means_mlo:
         views = [(source, "MLO" if view == "ML" else view) for source, view in views]
     laterality, view = (sides or [("", "")])[0], (views or [("", "")])[0]
@@ -151,8 +153,13 @@ def _resolved(image: Image, archive: Archive) -> Image:
     )
 
 
-def _clues(table: str, header: Sequence[Clue], name: str) -> list[Clue]:
-    return [(source, value) for source, value in (("table", table), *header, ("file_name", name)) if value]
+def _clues(*clues: Clue) -> list[Clue]:
+    return [clue for clue in clues if clue[1]]
+
+
+def _of_path(name: str, with_folders: str) -> tuple[Clue, Clue]:
+    """Return the clue of a file's own name and, only if that says nothing, the one of the folders above it."""
+    return ("file_name", name), ("folder_name", "" if name else with_folders)
 
 
 def _exclude_unusable(image: Image, entry: Entry) -> Image:

@@ -75,9 +75,13 @@ def laterality_of_orientation(orientation: tuple[str, ...]) -> str:
 
 
 def clues_in_name(path: str) -> tuple[str, str]:
-    """Return side and view from a file's name and folders; the side counts only if they name a view too."""
-    view = view_in(path)
-    return (laterality_in(path) if view else "", view)
+    """Return side and view from a file's name and folders; the side counts only if they name a view too.
+
+    What the file's own name says is never changed by a folder, such as one of a person or a place: ML/1_L_CC.dcm.
+    """
+    name = path.rpartition("/")[2]
+    view = view_in(name) or view_in(path)
+    return ((laterality_in(name) or laterality_in(path)) if view else "", view)
 
 
 def _words(text: str) -> Iterator[tuple[str, str]]:

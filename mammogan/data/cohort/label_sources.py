@@ -6,11 +6,11 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "label_source": ("biopsy", "pathology", "registry", "radiologist_birads", "screening", "presumed", "table"),
     "laterality_source": (
         *("table", "ImageLaterality", "FrameLaterality", "Laterality", "ViewPosition", "PatientOrientation"),
-        "file_name",
+        *("file_name", "folder_name"),
     ),
     "view_source": (
         *("table", "ViewCodeSequence", "ViewPosition", "CodeMeaning", "AcquisitionDeviceProcessingDescription"),
-        *("SeriesDescription", "ProtocolName", "file_name"),
+        *("SeriesDescription", "ProtocolName", "file_name", "folder_name"),
     ),
 }
 """The allowed words for each column of the cohort table; the column is also the key in a sample's JSON."""
