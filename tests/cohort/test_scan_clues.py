@@ -57,6 +57,26 @@ def test_a_file_name_gives_a_side_only_where_it_gives_a_view(name: str, clues: t
     assert clues_in_name(name) == clues
 
 
+@pytest.mark.parametrize(
+    ("meaning", "view"),
+    [
+        ("medio-lateral oblique", "MLO"),
+        ("Mediolateral Oblique View", "MLO"),
+        ("MLO", "MLO"),
+        ("left MLO", "MLO"),
+        ("LMLO", "MLO"),
+        ("Right breast cranio-caudal projection", "CC"),
+        ("exaggerated cranio-caudal laterally", "XCCL"),
+        ("MLO spot", ""),
+        ("axillary tail", ""),
+        ("CC and MLO", ""),
+        ("view", ""),
+    ],
+)
+def test_the_meaning_of_a_code_is_understood_in_words_and_in_letters(meaning: str, view: str) -> None:
+    assert view_meant(meaning) == view
+
+
 def test_orientations_that_are_none_say_nothing() -> None:
     assert laterality_of_orientation(("A", "FR")) == "L" and laterality_of_orientation(("P", "L")) == "R"
     for other in [("CC",), ("M", "LO"), ("A", "L"), ("P", "F"), ("", ""), ()]:

@@ -155,6 +155,22 @@ def test_the_name_of_a_file_says_more_of_its_view_than_a_text(text: str, tmp_pat
     assert (row["view"], row["view_source"], row["doubts"]) == ("CC", "file_name", "view_disagrees")
 
 
+@pytest.mark.parametrize(
+    ("value", "meaning", "source"),
+    [
+        ("99", "MLO", "CodeMeaning"),
+        ("99", "left MLO", "CodeMeaning"),
+        ("99", "Mediolateral Oblique View", "CodeMeaning"),
+        ("LMLO", "", "ViewCodeSequence"),
+    ],
+)
+def test_a_code_of_the_devices_own_says_more_than_a_text(value: str, meaning: str, source: str, tmp_path: Path) -> None:
+    own = {"ViewCodeSequence": [code(value, "99X", meaning)], "without": ["ViewPosition"]}
+    assert found(tmp_path, SeriesDescription="MAMMO SCREENING AT CLINIC", **own)[0] == "negative"
+    [row] = [row for row in rows_of(tmp_path / "labels.csv") if row["path"].endswith("a.dcm")]
+    assert (row["view"], row["view_source"], row["doubts"]) == ("MLO", source, "view_disagrees")
+
+
 @pytest.mark.parametrize("folder", ["ml", "AT", "CV 2020", "L/TAN"])
 def test_the_name_of_a_folder_outweighs_neither_the_name_of_a_file_nor_a_text(folder: str, tmp_path: Path) -> None:
     made = Miniature(tmp_path / "archive")

@@ -18,6 +18,7 @@ from mammogan.data.archives.description import decides, is_of_one_image, kind_na
 from mammogan.data.archives.views import (
     SIDES,
     VIEW_CODES,
+    is_of_one_view,
     laterality_in,
     laterality_of_orientation,
     view_in,
@@ -159,13 +160,18 @@ def _views(header: Dataset) -> Iterator[tuple[str, str]]:
         ("SeriesDescription", "ProtocolName"), key=lambda keyword: not is_of_one_image(text(header, keyword))
     )
     clues = (
-        *(("ViewCodeSequence", VIEW_CODES.get(text(code, "CodeValue"), "")) for code in codes),
+        *(("ViewCodeSequence", _view_of_code(text(code, "CodeValue"))) for code in codes),
         ("ViewPosition", view_in(text(header, "ViewPosition"))),
         *(("CodeMeaning", view_meant(text(code, "CodeMeaning"))) for code in codes),
         ("AcquisitionDeviceProcessingDescription", view_in(text(header, "AcquisitionDeviceProcessingDescription"))),
         *((keyword, view_in(text(header, keyword))) for keyword in texts),  # one that may name a study comes last
     )
     return (clue for clue in clues if clue[1])
+
+
+def _view_of_code(code: str) -> str:
+    """Return the view of a standard code, or of a code of a device's own that is a word for a view, such as LMLO."""
+    return VIEW_CODES.get(code, "") or (view_in(code) if is_of_one_view(code) else "")
 
 
 def _times(header: Dataset) -> Iterator[tuple[str, str]]:

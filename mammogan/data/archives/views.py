@@ -29,6 +29,8 @@ MEANINGS = {
     "exaggeratedcraniocaudallaterally": "XCCL",
     "exaggeratedcraniocaudalmedially": "XCCM",
 }
+OF_ANY_VIEW = re.compile(r"\b(left|right|views?|projections?|breasts?|mammogra(m|phy|phic)|images?)\b")
+"""Words that the meanings of all views may have."""
 VIEWS = {*VIEW_CODES.values(), "AT", "CV", "XCC", "TAN"}
 TOKEN = re.compile(r"[A-Z0-9]+")
 PIECES = re.compile(r"[^\W_]+|[^\w\s,.;:()/+*#-]")
@@ -57,8 +59,9 @@ def is_of_one_view(words: str) -> bool:
 
 
 def view_meant(meaning: str) -> str:
-    """Return the view that a CodeMeaning such as 'medio-lateral oblique' names; empty if it is not known."""
-    return MEANINGS.get(re.sub(r"[^a-z]", "", meaning.lower()), "")
+    """Return the view that a CodeMeaning such as 'medio-lateral oblique' or 'left MLO' names; empty if not known."""
+    words = OF_ANY_VIEW.sub(" ", meaning.lower())
+    return MEANINGS.get(re.sub(r"[^a-z]", "", words), "") or (view_in(words) if is_of_one_view(words) else "")
 
 
 def laterality_of_orientation(orientation: tuple[str, ...]) -> str:
