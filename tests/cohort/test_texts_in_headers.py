@@ -206,6 +206,14 @@ def test_codes_and_values_of_the_device_still_decide(tmp_path: Path) -> None:
     assert found(tmp_path, **modified)[0] == "spot_mag"
 
 
+def test_a_paddles_description_of_many_words_is_a_doubt_and_one_that_denies_a_spot_is_none(tmp_path: Path) -> None:
+    word, doubts, said = found(
+        tmp_path, ImageType=PLAIN, PaddleDescription="contact paddle, use spot paddle where needed"
+    )
+    assert (word, doubts) == ("negative", "text_spot_mag") and any("or the paddle does" in line for line in said)
+    assert found(tmp_path, ImageType=PLAIN, PaddleDescription="NO SPOT")[:2] == ("negative", "")
+
+
 def test_the_side_of_a_header_is_understood_as_a_word_too(tmp_path: Path) -> None:
     made = Miniature(tmp_path / "archive")
     made.image("a.dcm", "negative", "R", ImageLaterality="Right")

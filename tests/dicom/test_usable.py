@@ -23,6 +23,7 @@ from mammogan.data.archives.header import read_header
 from mammogan.data.dicom.read import Unusable, read_mammogram
 from mammogan.data.dicom.reasons import REASONS, explained
 
+PLAIN = {"ImageType": ["ORIGINAL", "PRIMARY"]}
 KINDS: list[tuple[str, dict[str, Any]]] = [
     ("", {}),
     ("", {"SOPClassUID": SecondaryCaptureImageStorage}),
@@ -44,6 +45,23 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
     ("spot_mag", {"EstimatedRadiographicMagnificationFactor": "1.8"}),
     ("implant_displaced", {"ViewModifierCodeSequence": [code("R-102D5", "SRT")]}),
     ("view_modifier", {"ViewModifierCodeSequence": [code("399197002")]}),
+    *(("", {"PaddleDescription": paddle}) for paddle in ("NO SPOT", "24X30 W/O MAG", "Kontakt 24x30, kein Spot")),
+    *(
+        ("", {"PaddleDescription": paddle})
+        for paddle in ("18X24 MAG LATCH", "Spot: none", "without spot or mag", "sans spot")
+    ),
+    *(
+        ("spot_mag", PLAIN | {"PaddleDescription": paddle})
+        for paddle in ("10CM SPOT", "7.5CM MAG", "Round spot paddle")
+    ),
+    *(("spot_mag", PLAIN | {"PaddleDescription": paddle}) for paddle in ("NO SPOT / MAG 10x10 SPOT", "Magnification")),
+    ("", PLAIN | {"PaddleDescription": "standard contact paddle, spot paddle beside it"}),
+    ("spot_mag", {"PaddleDescription": "standard contact paddle, spot paddle beside it"}),
+    *(("", {"ViewModifierCodeSequence": [code(value, "99X", "None")]}) for value in ("NONE", "0", "ANONYMIZED")),
+    *(("", {"ViewModifierCodeSequence": [code("NONE", "99X", meaning)]}) for meaning in ("", "No modifier", "n/a")),
+    ("view_modifier", {"ViewModifierCodeSequence": [code("NONE", "99X", "Rolled lateral")]}),
+    ("view_modifier", {"ViewModifierCodeSequence": [code("X7", "99X", "None")]}),
+    ("spot_mag", {"ViewModifierCodeSequence": [code("399055006", "SCT", "")]}),
     ("synthetic2d", {"ImageType": ["DERIVED", "PRIMARY", "TOMO", "GENERATED_2D"]}),
 ]
 

@@ -224,7 +224,8 @@ def _doubt(doubt: str) -> str:
     """Explain a word of the column doubts."""
     if (reason := doubt.removeprefix("text_")) != doubt:
         return (
-            f"the series' description may mean {explained(reason).partition(';')[0]}, but a text that may be of "
+            f"the series' description may mean {explained(reason).partition(';')[0]}"
+            f"{', or the paddle does by its description' if reason == 'spot_mag' else ''}, but a text that may be of "
             "the whole study leaves nothing out: look at some"
         )
     what = doubt.removesuffix("_disagrees")

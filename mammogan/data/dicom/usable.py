@@ -43,7 +43,21 @@ WORDS = (
     ("cad_or_sc", re.compile(r"\bcad\b", re.I)),
 )
 """Words by which a text or a value of ImageType names an image that is no plain view, and the code of the reason."""
+NOTHING_CODED = re.compile(
+    r"[-0x.]*|no(ne)?|null|nil|n/?a|anon(ym\w*)?|de-?identified|removed|empty|not applicable", re.I
+)
+"""What anonymisers and devices write as the code and the meaning of something that is not there."""
+NO_MODIFIER = re.compile(rf"{NOTHING_CODED.pattern}|no(ne)? (view )?modifiers?|unmodified", re.I)
 SPOT_PADDLE = re.compile(r"spot|spt|\bmag(nif\w+)?\b", re.I)
+NO_SPOT_PADDLE = re.compile(
+    r"(\b(no|non|not|without|kein\w*|nicht|ohne|sans|pas de|sin|senza|sem|zonder|geen|utan|ingen|bez)|w/o)\b[\s:_-]*"
+    r"(((a|an|any|or|and|oder|und|spot|spt|mag(nif\w+)?)\b)[\s/,&+_-]*)+|\b(spot|spt|mag(nif\w+)?)[\s:=_-]*(no|none|off)\b|"
+    r"\bmag[\s_-]*(latch|lock)\w*",
+    re.I,
+)
+"""A description that denies a spot, and a latch that is magnetic."""
+MOST_WORDS = 4
+"""Names of paddles have fewer words of three or more letters: 10CM SPOT, Small Spot Compression Paddle."""
 PLAIN_VIEW = re.compile(r"((L|R|LEFT|RIGHT)[ _-]*)?(CC|MLO)([ _-]+(L|R|LEFT|RIGHT))?", re.I)
 
 
@@ -116,7 +130,8 @@ def _refuse_other_views(header: Dataset) -> None:
     """Raise Unusable if codes or the device's own values say that the image is no plain view of a complete breast."""
     for code in _modifiers(header):
         raise Unusable(MODIFIERS.get(code, "view_modifier"), f"view modifier {code}")
-    if SPOT_PADDLE.search(paddle := text(header, "PaddleDescription")):
+    paddle = text(header, "PaddleDescription")
+    if paddle_is_of_spot(header) and not (_is_long(paddle) and is_coded_as_plain(header)):
         raise Unusable("spot_mag", f"paddle {paddle}")
     if (factor := _real(header, "EstimatedRadiographicMagnificationFactor")) > LARGEST_MAGNIFICATION:
         raise Unusable("spot_mag", f"magnified {factor:g} times")
@@ -126,10 +141,23 @@ def _refuse_other_views(header: Dataset) -> None:
             raise Unusable(reason, kind)
 
 
+def paddle_is_of_spot(header: Dataset) -> bool:
+    """Return whether the paddle's description names a spot or a magnification, and does not deny it."""
+    return bool(SPOT_PADDLE.search(NO_SPOT_PADDLE.sub(" ", text(header, "PaddleDescription"))))
+
+
+def _is_long(paddle: str) -> bool:
+    """Return whether a paddle's description has more words than the name of one, so that it may say anything."""
+    return len(re.findall(r"[^\W\d_]{3,}", paddle)) > MOST_WORDS
+
+
 def _modifiers(header: Dataset) -> Iterator[str]:
     """Yield the codes of the view's modifiers, from the header itself or from the items of ViewCodeSequence."""
     for holder in (header, *items(header, "ViewCodeSequence")):
-        yield from filter(None, (text(item, "CodeValue") for item in items(holder, "ViewModifierCodeSequence")))
+        for item in items(holder, "ViewModifierCodeSequence"):
+            code, meaning = text(item, "CodeValue"), text(item, "CodeMeaning")
+            if code and not (NOTHING_CODED.fullmatch(code) and NO_MODIFIER.fullmatch(meaning)):
+                yield code
 
 
 def items(header: Dataset, keyword: str) -> list[Dataset]:
