@@ -77,6 +77,27 @@ def test_every_usual_word_for_a_split_a_side_and_a_density_is_understood(archive
     assert [row["density"] for row in found] == ["A", "B", "C", "D", "D", "", "A", "B"]
 
 
+def test_a_view_is_understood_with_its_side_and_in_words(archive: Table, tmp_path: Path) -> None:
+    cells = ["cc", "RCC", "L MLO", "right cranio-caudal", "Mediolateral oblique", "", "Left CC"]
+    scanned(archive(*({"view": cell, "patient": str(n)} for n, cell in enumerate(cells))).root, tmp_path / "labels.csv")
+    found = rows_of(tmp_path / "labels.csv")
+    assert [row["view"] for row in found] == ["CC", "CC", "MLO", "CC", "MLO", "CC", "CC"]
+    assert [row["laterality_source"] == "table" for row in found] == [False, True, True, True, False, False, True]
+
+
+def test_another_view_or_one_of_the_other_side_is_left_out(archive: Table, tmp_path: Path) -> None:
+    rows = (
+        {"view": "CC mag"},
+        {"view": "ML"},
+        {"view": "rolled CC"},
+        {"view": "RCC", "laterality": "L"},
+        {"view": "CC"},
+    )
+    scanned(archive(*rows).root, tmp_path / "labels.csv")
+    reasons = [row["reason"] for row in rows_of(tmp_path / "labels.excluded.csv")]
+    assert reasons == ["view_excluded"] * 3 + ["table_conflict"]
+
+
 @pytest.mark.parametrize(
     ("column", "cell", "said"),
     [
@@ -86,6 +107,8 @@ def test_every_usual_word_for_a_split_a_side_and_a_density_is_understood(archive
             "train, training, validation, val, valid, dev, test, testing; found 'holdout'",
         ),
         ("split", "Mustermann", "testing; found a text of 10 characters"),
+        ("view", "front", "view: expected a view such as CC, L CC, cranio-caudal or ML; found a text of 5 characters"),
+        ("view", "CC/MLO", "cranio-caudal or ML; found a text of 6 characters"),
         ("density", "5", "density: expected A to D, or 1 to 4; found a text of 1 character"),
         ("laterality", "both", "laterality: expected L, LEFT, R, RIGHT; found 'both'"),
         ("laterality", "Erika", "laterality: expected L, LEFT, R, RIGHT; found a text of 5 characters"),

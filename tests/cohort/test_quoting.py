@@ -13,7 +13,7 @@ from mammogan.data.cohort.table import TableError, read_table
 RIGHT = {"path": "a.dcm", "patient": "x", "laterality": "L", "view": "CC", "label": "negative"}
 MEANT = {
     "laterality": {"left": "L", "l": "L", "RIGHT": "R"},
-    "view": {"cc": "CC", "mlo": "MLO"},
+    "view": {"cc": "CC", "mlo": "MLO", "LCC": "CC", "lmlo": "MLO"},
     "label": {"NEGATIVE": "negative", "normal": "negative", "Malignant": "positive", "cancer": "positive"},
     "split": {"training": "train", "val": "validation", "dev": "validation", "Test": "test"},
     "density": {"b": "B", "4": "D"},

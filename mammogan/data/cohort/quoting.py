@@ -12,7 +12,7 @@ QUOTABLE_WORDS = re.compile(
 """Only these texts are quoted in a message: any other text may be the name or the number of a person."""
 WORDS_SCAN_ACCEPTS = {
     "laterality": "l|r|left|right",
-    "view": "cc|mlo|ml|lm|xccl|fb",
+    "view": "[lr]?(cc|mlo)|ml|lm|xccl|fb",
     "label": "positive|malignant|cancer|negative|normal|benign|unknown",
     "split": "train(ing)?|val(id|idation)?|dev|test(ing)?",
     "density": "[a-d]|[1-4]",
