@@ -6,6 +6,7 @@ Real mammograms have no truth.json; then there is nothing to measure, which is n
 from __future__ import annotations
 
 import functools
+import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from mammogan.data.dicom.placement import Placement, apply_placement_to_mask, pl
 from mammogan.data.dicom.unusable import Unusable
 from mammogan.evaluation.phantom_record import DRAWN_AGAIN, PhantomRecord
 from mammogan.io.atomic import file_version
+from mammogan.io.png_checksums import check_png
 from mammogan.io.records import DamagedRecord
 
 Pixels = NDArray[np.uint16]
@@ -161,7 +163,9 @@ def _naming(path: Path) -> Iterator[None]:
 def _read_mask(path: Path) -> NDArray[np.uint8]:
     from PIL import Image
 
-    return np.array(Image.open(path))
+    content = path.read_bytes()
+    check_png(content)
+    return np.array(Image.open(io.BytesIO(content)))
 
 
 def _read_twin(path: Path, row: dict[str, str], facts: dict[str, Any]) -> Pixels:

@@ -22,6 +22,7 @@ from mammogan.cli import fold_tables
 from mammogan.data.archives.join import join_tables
 from mammogan.data.conversion.convert_cohort import convert_cohort
 from mammogan.data.regions.lesion_region import REASONS
+from mammogan.data.regions.mask_file import read_mask
 from mammogan.data.regions.runs import from_text, mask_of
 from mammogan.errors import UserError
 from mammogan.workspace import Workspace
@@ -136,6 +137,12 @@ def test_a_mask_may_be_a_png_in_the_folder_of_its_lesion(archive: Callable[[str]
     Image.fromarray(pixels).save(mask.with_suffix(".png"))
     mask.unlink()
     assert scan_regions(root)[1] == before
+    assert read_mask(mask.with_suffix(".png")).runs
+    content = bytearray(mask.with_suffix(".png").read_bytes())
+    content[content.index(b"IDAT") + 12] ^= 1
+    mask.with_suffix(".png").write_bytes(content)
+    damaged = read_mask(mask.with_suffix(".png"))
+    assert damaged.refused == "unreadable" and "do not fit their checksum" in damaged.detail
 
 
 def refused_of(films: list[dict[str, Any]], part_of_path: str) -> list[str]:

@@ -18,10 +18,19 @@ from mammogan.errors import UserError
 from mammogan.evaluation.phantom_truth import PhantomTruth, compare_with_truth
 from mammogan.workspace import Workspace
 
+
+def with_another_crc(path: Path, other: Path) -> None:
+    """Change the checksum of a PNG's pixels, which stands before the 12 bytes of its end."""
+    content = bytearray(path.read_bytes())
+    content[-13] ^= 1
+    path.write_bytes(content)
+
+
 Damage = Callable[[Path, Path], object]
 """What is done to a file, with another one of its kind."""
 MASKS: dict[str, Damage] = {
     "cut": lambda path, other: path.write_bytes(path.read_bytes()[:40]),
+    "with another checksum": with_another_crc,
     "gone": lambda path, other: path.unlink(),
     "of another size": lambda path, other: Image.new("L", (20, 20), 255).save(path),
 }

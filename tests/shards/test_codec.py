@@ -77,6 +77,19 @@ def test_one_wrong_bit_anywhere_in_a_zstd_member_is_noticed() -> None:
             decode(whole[:cut])
 
 
+def test_one_wrong_bit_anywhere_in_a_png_and_a_png_without_its_end_are_noticed() -> None:
+    noise = np.random.default_rng(0).integers(0, 4096, (31, 17)).astype(np.uint16)
+    whole = encode(noise, "png", {"Description": "words travel with it"})
+    for place in range(len(whole)):
+        broken = bytearray(whole)
+        broken[place] ^= 4
+        with pytest.raises(ValueError):
+            decode(bytes(broken))
+        with pytest.raises(ValueError):
+            decode(whole[:place])
+    assert np.array_equal(decode(whole + b"what follows the end is no part of it"), noise)
+
+
 def test_other_depths_are_refused() -> None:
     eight_bit = io.BytesIO()
     Image.new("L", (4, 4), 7).save(eight_bit, "PNG")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from mammogan.data.dicom.unusable import Unusable
 from mammogan.data.dicom.usable import MOST_PIXELS
 from mammogan.data.regions.lesion_region import Refused
 from mammogan.data.regions.runs import runs_of_mask, to_text
+from mammogan.io.png_checksums import check_png
 
 MOST_COVERED = 0.5
 """Largest share of a film that a lesion is believed to take."""
@@ -51,7 +53,9 @@ def read_mask(path: Path) -> MaskFile:
 def _png(path: Path) -> NDArray[Any]:
     from PIL import Image
 
-    with Image.open(path, formats=("PNG",)) as image:
+    content = path.read_bytes()
+    check_png(content)
+    with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
         if image.width * image.height > MOST_PIXELS:
             raise Refused("too_large", f"{image.height} x {image.width} pixels")
         pixels = np.array(image)

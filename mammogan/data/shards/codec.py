@@ -15,6 +15,7 @@ import zstandard
 from numpy.typing import NDArray
 from PIL import Image
 
+from mammogan.io.png_checksums import SIGNATURE, check_png
 from mammogan.io.png_text import png_text
 
 Codec = Literal["zstd", "png"]
@@ -25,7 +26,7 @@ ZSTD_LEVEL = 1
 """Higher levels make mammograms less than 1% smaller, because what remains is noise."""
 PNG_LEVEL = 1
 """Three to four times faster than zlib's default, and 7% larger."""
-PNG_START, ZSTD_START = b"\x89PNG\r\n\x1a\n", b"\x28\xb5\x2f\xfd"
+PNG_START, ZSTD_START = SIGNATURE, b"\x28\xb5\x2f\xfd"
 SIXTEEN_BIT = ("I;16", "I;16B", "I")
 NPY_HEADER = 128
 """Bytes read to find the .npy header; that of a two-dimensional array is not longer."""
@@ -54,7 +55,8 @@ def encode(pixels: NDArray[np.uint16], codec: Codec, texts: Mapping[str, str] | 
 def decode(encoded: bytes) -> NDArray[np.uint16]:
     """Decode the bytes of ``encode``, of either codec, to the exact pixels, uint16 (H,W), writable.
 
-    Raises ValueError for anything that is not 16-bit, and for damaged bytes: both codecs have a checksum.
+    Raises ValueError for anything that is not 16-bit, and for damaged bytes: the checksums of both codecs are
+    compared.
     """
     if encoded.startswith((ZSTD_START, PNG_START)):
         try:
@@ -73,6 +75,7 @@ def _encode_png(pixels: NDArray[np.uint16], texts: Mapping[str, str]) -> bytes:
 
 
 def _decode_png(encoded: bytes) -> NDArray[np.uint16]:
+    check_png(encoded)
     image = Image.open(io.BytesIO(encoded))
     if image.mode not in SIXTEEN_BIT:  # 8 bits would lose grey levels without an error
         raise ValueError(f"expected a 16-bit grey PNG, found mode {image.mode}; {REBUILD}")
