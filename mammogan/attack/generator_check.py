@@ -13,18 +13,18 @@ from mammogan.workspace import Direction
 def read_checked(planned: CheckpointFacts, direction: Direction, named: bool = False) -> CheckpointFacts:
     """Return the origin of a generator as its checkpoint records it; an attack of your own is returned as planned.
 
-    Raise UserError if the file has changed since it was planned, records the other direction or, when its path was
-    ``named``, the other objective.
+    Raise UserError if the file has changed since it was planned, or records the other direction or objective. Only a
+    file that was ``named`` has to record what it is: those of earlier versions in their run folders do not.
     """
     if planned.arch.startswith(OWN_ATTACK):
         return planned
-    found = read_generator(planned.path.parent, str(planned.path))[1]
+    state, found = read_generator(planned.path.parent, str(planned.path))
     check_same_file(planned.path, found.sha256, planned.sha256)
-    objective = "lesion" if planned.arch in LESION_GENERATORS else "study"
-    if named and (found.arch in LESION_GENERATORS) != (objective == "lesion"):
+    requested, holds = _objective_of(planned.arch), _objective_of(found.arch)
+    if holds != requested and (named or "arch" in state):
         raise UserError(
-            f"{found.path} is a generator of the other objective ({found.arch}) than --objective {objective}: "
-            "give the other --objective, or another --checkpoint"
+            f"{found.path} is a generator of the other objective ({holds}: {found.arch}) than --objective {requested}: "
+            f"give --objective {holds}, or another --checkpoint, or bring this folder's own file back"
         )
     if found.arch not in LESION_GENERATORS:
         generator_class(found.arch)  # where the jobs are submitted, not only in them
@@ -34,3 +34,7 @@ def read_checked(planned: CheckpointFacts, direction: Direction, named: bool = F
             f"give --direction {found.direction}, or another --checkpoint"
         )
     return found
+
+
+def _objective_of(arch: str) -> str:
+    return "lesion" if arch in LESION_GENERATORS else "study"

@@ -42,7 +42,7 @@ def plan_shards(
 
             generator, choosing = plan_own_attack(config.factory, direction, cad, config.attack_settings)
         else:
-            generator = _find_generator(models, resolution, direction, config.checkpoint, digest)
+            generator = find_generator(models, resolution, direction, config.checkpoint, digest)
             choosing = InsertionChoice.of(generator, config.tries, config.seed, cad, digest)
         if generator.shards_sha256 is not None:  # else its checkpoint may say it, which generate reads
             check_domain([(generator.run, generator.shards_sha256)], index, config.out_of_domain)
@@ -108,8 +108,8 @@ def _shards_of(index: ShardIndex, direction: Direction, config: GenerateConfig) 
     return [shard for split, shards in by_split.items() for shard in shards[: most.get(split)]]
 
 
-def _find_generator(
-    models: Workspace, resolution: Resolution, direction: Direction, which: str, digest: Digest
+def find_generator(
+    models: Workspace, resolution: Resolution, direction: Direction, which: str = "best", digest: Digest = sha256
 ) -> CheckpointFacts:
     """Find the generator of a direction, without reading it unless its file was named. Raise MissingInput if there is
     none."""

@@ -18,14 +18,18 @@ from generators import save_gnet
 from mammogan.attack.config import GenerateConfig
 from mammogan.attack.folder import AdversarialFolder, pair_shards
 from mammogan.attack.generate import finish, generate, generate_shard, plan
+from mammogan.attack.plan import plan_shards
 from mammogan.attack.signature import SigningKey
+from mammogan.config import GENERATOR
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import ShardImages, read_shard
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import read_json, sha256
+from mammogan.models.lesion import Grid, LesionGenerator
 from mammogan.training.run.checkpoint import load, save
+from mammogan.training.run.exported import write_exported, write_sums
 from mammogan.training.run.trained_networks import load_generator_with_facts
-from mammogan.workspace import Direction, Workspace
+from mammogan.workspace import Direction, Resolution, Workspace
 
 CONFIG = GenerateConfig(resolution=(str(SMALL),), batch=3, device="cpu")
 
@@ -337,3 +341,38 @@ def test_a_generator_that_gives_no_numbers_or_one_grey_value_is_refused(
     with pytest.raises(UserError, match=f"the generator gives .*{told}.*train again"):
         generate(workspace, GenerateConfig(direction=(Direction.REMOVE,), device="cpu"))
     assert not list(workspace.adversarial(SMALL).glob("*.tar"))
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_a_generator_of_the_other_objective_in_this_ones_folder_is_refused(ready: Workspace, exported: bool) -> None:
+    grid, best = Grid(2, 1), ready.gan_run(SMALL, Direction.REMOVE) / "checkpoints" / "best.pt"
+    studys = {**load(best), "arch": GENERATOR}
+    lesions = {
+        **{name: value for name, value in load(best).items() if name != "gnet_norm"},
+        "arch": "residual-map",
+        "objective": "lesion",
+        "cell": grid.cell,
+        "fine_levels": grid.fine_levels,
+        "gnet": LesionGenerator(grid, 0.05).state_dict(),
+        "width": 0.05,
+    }
+    for state, objective, other in ((lesions, "study", "lesion"), (studys, "lesion", "study")):
+        models = Workspace(ready.root.parent / f"models-{objective}", "lesion" if objective == "lesion" else "study")
+        folder = models.gan_run(SMALL, Direction.REMOVE)
+        if exported:
+            folder.mkdir(parents=True)
+            write_exported(folder / "model.safetensors", state)
+            write_sums(folder)
+        else:
+            save(folder / "checkpoints" / "best.pt", state)
+        config = replace(CONFIG, objective=objective, models=models.root, direction=(Direction.REMOVE,))  # type: ignore[arg-type]
+        for run in (plan, plan_then_read):
+            with pytest.raises(UserError, match=rf"the other objective \({other}: .*give --objective {other}"):
+                run(ready.of(objective), SMALL, replace(config, out_of_domain="a trial"))
+    assert not list(ready.root.glob("adversarial*"))
+
+
+def plan_then_read(workspace: Workspace, size: Resolution, config: GenerateConfig) -> None:
+    """As where a job was submitted: planned without the checkpoint, which the task reads."""
+    for task in plan_shards(workspace, size, config):
+        generate_shard(task)

@@ -17,9 +17,11 @@ import torch
 
 from mammogan.attack.config import BASELINES, GenerateConfig
 from mammogan.attack.folder import AdversarialFolder
+from mammogan.attack.generator_check import read_checked
 from mammogan.attack.insertion_choice import InsertionChoice
 from mammogan.attack.methods import Attack, load_attack
 from mammogan.attack.original_background import with_original_background
+from mammogan.attack.plan import find_generator
 from mammogan.data.blobs.blob_detector import breast_of
 from mammogan.data.shards.reader import Sample
 from mammogan.evaluation.beyond.attacked import Attacked, Kind
@@ -30,7 +32,6 @@ from mammogan.evaluation.victims.image_set import Pixels
 from mammogan.io.terminal import say, track
 from mammogan.models.networks import Critic
 from mammogan.training.run.cad_source import CadSource
-from mammogan.training.run.trained_networks import read_generator
 from mammogan.workspace import OBJECTIVES, Direction, Resolution, Workspace
 
 MAKING = 1
@@ -126,7 +127,7 @@ def _trained_source(
 ) -> Source:
     """Return an attack that gives the images of each direction to the generator of ``by_direction``."""
     models, defaults = generators.models.of(view.objective), GenerateConfig()
-    found = {d: read_generator(models.gan_run(generators.resolution, d))[1] for d in Direction}
+    found = {d: read_checked(find_generator(models, generators.resolution, d), d) for d in Direction}
     choosing = {d: InsertionChoice.of(found[d], defaults.tries, defaults.seed, generators.cad) for d in Direction}
     used = {str(d): found[by_direction[d]].sha256 for d in Direction}
     made_from = {"making": MAKING, "generators": used, **{f"choosing_{d}": choosing[d].made_from for d in Direction}}
