@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.attack.model_export.nearest import Nearest
+from mammogan.data.shards.damage import naming, opened
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import read_facts
 from mammogan.training.run.checkpoint_kind import described, kind_of
@@ -76,10 +77,11 @@ def _data(index: ShardIndex) -> Iterator[str]:
 def _origins(index: ShardIndex) -> Counter[str]:
     found = Counter[str]()
     for shard in index.of_split("train"):
-        with open(index.folder / shard.name, "rb") as tar:
+        with opened(index.folder / shard.name) as tar:
             for sample in shard.samples:
-                facts = read_facts(tar, sample)
-                found["synthetic" if facts["synthetic"] else "film" if facts["film"] else "patients"] += 1
+                with naming(index.folder / shard.name, sample.key):
+                    facts = read_facts(tar, sample)
+                    found["synthetic" if facts["synthetic"] else "film" if facts["film"] else "patients"] += 1
     return found
 
 

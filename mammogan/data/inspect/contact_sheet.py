@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mammogan.data.dicom.resample import bilinear
+from mammogan.data.shards.damage import naming
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.shards.reader import read_sample
 from mammogan.io import atomic
@@ -34,9 +35,11 @@ def draw_contact_sheet(index: ShardIndex, path: Path, columns: int = 6) -> None:
         for column, (shard, sample) in enumerate(_spread(index, split, label, columns)):
             corner = (GAP + column * (width + GAP), CAPTION + row * (HEIGHT + CAPTION))
             shown = read_sample(index.folder / shard.name, sample)
+            with naming(index.folder / shard.name, sample.key):
+                below = caption(shown.facts)
             page.paste(Image.fromarray(small(shown.pixels, width)), corner)
             pen.text((corner[0], corner[1] + HEIGHT + 2), f"{split} {label}", fill=INK)
-            pen.text((corner[0], corner[1] + HEIGHT + 14), caption(shown.facts), fill=DIM)
+            pen.text((corner[0], corner[1] + HEIGHT + 14), below, fill=DIM)
     with atomic.replaced_atomically(path) as temporary:
         page.save(temporary, "PNG")
 

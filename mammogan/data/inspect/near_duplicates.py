@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mammogan.data.shards.damage import naming, opened
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import read_pixels
 from mammogan.io.terminal import track
@@ -56,10 +57,11 @@ def near_duplicates(index: ShardIndex, alike: float = ALIKE) -> list[Pair]:
     keys: dict[str, list[str]] = {split: [] for split in SPLITS}
     textures: dict[str, list[NDArray[np.float32]]] = {split: [] for split in SPLITS}
     for shard in track(index.shards, len(index.shards), f"shards {index.resolution} compared across splits"):
-        with open(index.folder / shard.name, "rb") as file:
+        with opened(index.folder / shard.name) as file:
             for sample in shard.samples:
                 keys[shard.split].append(sample.key)
-                textures[shard.split].append(texture(read_pixels(file, sample)))
+                with naming(index.folder / shard.name, sample.key):
+                    textures[shard.split].append(texture(read_pixels(file, sample)))
     pairs = [
         Pair(keys[one][i], keys[other][j], (one, other), value)
         for one, other in combinations([split for split in SPLITS if keys[split]], 2)

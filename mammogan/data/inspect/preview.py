@@ -18,7 +18,7 @@ from mammogan.data.dicom.quiet import quiet_pydicom
 from mammogan.data.dicom.resample import bilinear
 from mammogan.data.inspect.contact_sheet import CAPTION, DIM, GAP, HEIGHT, INK, caption, small
 from mammogan.data.parallel.pool import Lost, in_order
-from mammogan.data.shards.damage import naming
+from mammogan.data.shards.damage import naming, opened
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import read_facts, read_pixels
 from mammogan.errors import MissingInput, UserError
@@ -70,14 +70,15 @@ def _samples(index: ShardIndex, name: str | None, flags: frozenset[str] | None =
     for shard in index.shards:
         if name not in (None, shard.name):
             continue
-        with open(index.folder / shard.name, "rb") as tar:
+        with opened(index.folder / shard.name) as tar:
             for at in shard.samples:
                 with naming(index.folder / shard.name, at.key):
                     facts = read_facts(tar, at)
                     shown = flags is None or flags & set(facts["flags"])
                     pixels = small(read_pixels(tar, at), width) if shown else None
+                    below = caption(facts)
                 if pixels is not None:
-                    yield Picture(pixels, f"{shard.split} {shard.label}", caption(facts))
+                    yield Picture(pixels, f"{shard.split} {shard.label}", below)
 
 
 def of_left_out(workspace: Workspace) -> Iterator[Picture]:

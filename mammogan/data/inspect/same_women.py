@@ -8,6 +8,7 @@ from typing import Any
 
 from mammogan.data.cohort.identifiers import MOST_PATIENTS
 from mammogan.data.cohort.many_women import many_women
+from mammogan.data.shards.damage import naming, opened
 from mammogan.data.shards.index import ShardIndex
 from mammogan.data.shards.reader import read_facts
 
@@ -35,9 +36,11 @@ def same_women(index: ShardIndex) -> Iterator[str]:
 
 def _all_facts(index: ShardIndex) -> Iterator[dict[str, Any]]:
     for shard in index.shards:
-        with open(index.folder / shard.name, "rb") as tar:
+        with opened(index.folder / shard.name) as tar:
             for sample in shard.samples:
-                yield read_facts(tar, sample)
+                with naming(index.folder / shard.name, sample.key):
+                    facts = read_facts(tar, sample)
+                yield facts
 
 
 def _one_woman(known: list[dict[str, Any]], total: int) -> Iterator[str]:

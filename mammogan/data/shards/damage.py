@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from mammogan.errors import UserError
 from mammogan.io.shell import shell_word
@@ -15,25 +16,46 @@ DAMAGE = (tarfile.TarError, LookupError, ValueError, EOFError, OSError)
 
 
 class DamagedSample(UserError):
-    """A sample of a shard whose bytes are not those that were written."""
+    """A sample of a shard whose bytes are not those that were written, or whose shard is gone."""
 
 
 @contextmanager
 def naming(shard: Path, key: str) -> Iterator[None]:
     """Raise DamagedSample, which names shard and key, for what reading a damaged sample raises.
 
-    Errors of the disk are raised as they are.
+    Other errors of the disk are raised as they are.
     """
     try:
         yield
     except UserError:
         raise
     except DAMAGE as error:
+        if isinstance(error, FileNotFoundError):
+            raise _gone(shard) from None
         if isinstance(error, OSError) and error.errno:
             raise
-        size, workspace = shard.parent.name, shard.parent.parent.parent
-        raise DamagedSample(
-            f"{shard}: {key} is damaged ({type(error).__name__}: {error}); run\n"
-            f"  mammogan check-shards --workspace {shell_word(workspace)} --resolution {size}\n"
-            "It lists all that is damaged, and says what to do"
-        ) from error
+        told = f"{shard}: {key} is damaged ({type(error).__name__}: {error})"
+        raise DamagedSample(f"{told}; {_check(shard)}") from error
+
+
+@contextmanager
+def opened(shard: Path) -> Iterator[BinaryIO]:
+    """Open a tar for reading. Raise DamagedSample, which names it, if it is gone."""
+    with ExitStack() as stack:
+        try:
+            tar = stack.enter_context(open(shard, "rb"))
+        except FileNotFoundError:
+            raise _gone(shard) from None
+        yield tar
+
+
+def _gone(shard: Path) -> DamagedSample:
+    return DamagedSample(f"{shard} is gone, which index.json beside it lists; {_check(shard)}")
+
+
+def _check(shard: Path) -> str:
+    size, workspace = shard.parent.name, shard.parent.parent.parent
+    return (
+        f"run\n  mammogan check-shards --workspace {shell_word(workspace)} --resolution {size}\n"
+        "It lists all that is damaged, and says what to do"
+    )

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from mammogan.data.shards.codec import MEMBER, decode
-from mammogan.data.shards.damage import naming
+from mammogan.data.shards.damage import naming, opened
 from mammogan.data.shards.facts import parse_facts as parse_facts
 from mammogan.data.shards.facts import read_facts as read_facts
 from mammogan.data.shards.index import IndexedSample, ShardIndex
@@ -77,7 +77,7 @@ def read_shard(shard: Path, digest: Digest | None = None) -> Iterator[Sample]:
 
 def read_sample(shard: Path, at: IndexedSample) -> Sample:
     """Read one sample of a tar at its position in the index, without reading the others. Raises DamagedSample."""
-    with open(shard, "rb") as file, naming(shard, at.key):
+    with opened(shard) as file, naming(shard, at.key):
         return Sample(at.key, read_pixels(file, at), read_facts(file, at))
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mammogan.attack.config import Background
 from mammogan.attack.folder import AdversarialFolder, Entry, adversarial_shard, option_of, real_shard
-from mammogan.data.shards.damage import naming
+from mammogan.data.shards.damage import naming, opened
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.shards.reader import Sample, read_facts, read_sample
 from mammogan.errors import MissingInput, UserError
@@ -51,7 +51,7 @@ class Stored:
 
     def facts(self) -> dict[str, Any]:
         """Read the facts alone; raises as ``read``."""
-        with open(self.shard, "rb") as file, naming(self.shard, self.at.key):
+        with opened(self.shard) as file, naming(self.shard, self.at.key):
             return read_facts(file, self.at)
 
 
