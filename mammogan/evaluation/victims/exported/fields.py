@@ -36,7 +36,11 @@ def matching(pattern: str, expected: str) -> Reader:
 
 name = matching(r"[A-Za-z_][A-Za-z0-9_]*", "a name of letters, digits and _")
 """Names of values: torch writes them into the Python code that it makes of a graph."""
-weight = matching(r"(?!__)[A-Za-z0-9_-]+(\.(?!__)[A-Za-z0-9_-]+)*", "the dotted name of a weight")
+weight = matching(
+    r"(?!__)[A-Za-z0-9_-]+(\.(?!__)[A-Za-z0-9_-]+)*",
+    "the dotted name of a weight, each part of a-z, A-Z, 0-9, _ and -, and none beginning with __ (of a network of "
+    "your own, rename the parameter or buffer in its class, and export it again)",
+)
 _infinite = matching(r"-?Infinity|NaN", "a number")
 
 

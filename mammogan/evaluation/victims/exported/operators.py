@@ -24,11 +24,17 @@ WITH_GRAPHS = re.compile(r"torch\.ops\.higher_order\.(cond|wrap_with_autocast|wr
 ATEN = re.compile(r"torch\.ops\.aten\.([A-Za-z0-9_]+)\.([A-Za-z0-9_]+)")
 PRIVATE = """
     __and__ __or__ __xor__ _assert_async _assert_scalar _assert_tensor_metadata _cdist_forward _conj _conv_depthwise2d
-    _convolution _functional_assert_async _functional_assert_scalar _log_softmax _native_batch_norm_legit
-    _native_batch_norm_legit_no_training _scaled_dot_product_attention_math _softmax _to_copy _unsafe_index
-    _unsafe_view _weight_norm
+    _convolution _euclidean_dist _fft_c2c _fft_c2r _fft_r2c _functional_assert_async _functional_assert_scalar
+    _fused_rms_norm _linalg_det _linalg_eigh _linalg_slogdet _linalg_solve_ex _linalg_svd _log_softmax _logcumsumexp
+    _native_batch_norm_legit _native_batch_norm_legit_functional _native_batch_norm_legit_no_training _pad_circular
+    _pad_enum _prelu_kernel _safe_softmax _scaled_dot_product_attention_math _softmax _to_copy _trilinear _unique2
+    _unsafe_index _unsafe_view _upsample_bicubic2d_aa _upsample_bilinear2d_aa _upsample_nearest_exact1d
+    _upsample_nearest_exact2d _upsample_nearest_exact3d _weight_norm _weight_norm_interface
 """
-"""Operators with a leading underscore that torch.export writes; others may trust what they are given."""
+"""Operators with a leading underscore that torch.export writes for public functions, such as _upsample_bilinear2d_aa
+for interpolate(antialias=True); others may trust what they are given."""
+UNSAFE = "unsafe"
+"""Name of the argument that makes an operator trust what it is given."""
 VALUES = frozenset({"Tensor", "int", "SymInt", "float", "bool", "number", "Scalar", "complex", "Device", "Generator"})
 SETTINGS = """
     approximate assert_msg driver equation indexing interpolation mode norm ord p pad_mode padding padding_side reduce
@@ -58,6 +64,7 @@ def _computes(target: str) -> bool:
     only_checks = name.startswith(("_assert_", "sym_constrain_range"))
     return (
         known
+        and all(one.kwarg_only or one.name != UNSAFE for one in takes)  # so that no position hides it
         and all(_is_value(one.type) or (_bare(one.type) == "str" and one.name in SETTINGS.split()) for one in takes)
         and all(_is_value(one.type) for one in gives)
         and (bool(gives) or only_checks)

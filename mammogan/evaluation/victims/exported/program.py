@@ -28,7 +28,7 @@ from mammogan.evaluation.victims.exported.fields import (
     text,
     weight,
 )
-from mammogan.evaluation.victims.exported.operators import operator
+from mammogan.evaluation.victims.exported.operators import UNSAFE, operator
 
 ONE_TENSOR = '{"type": null, "context": null, "children_spec": []}'
 INPUTS = (
@@ -68,6 +68,14 @@ def _unpickled(value: Any) -> bool:
 
 def _graph(value: Any) -> Any:
     return GRAPH(value)
+
+
+def _safe(value: Any) -> Any:
+    """Read an argument of a function; none may make it trust what it computes with."""
+    given = GIVEN(value)
+    if given.get("name") == UNSAFE and given.get("arg") != {"as_bool": False}:
+        raise Refused("functions that check what they compute with", value)
+    return given
 
 
 SYMBOL = matching(expressions.SYMBOL.pattern, "the name of a size, such as s77")
@@ -117,13 +125,12 @@ ARGUMENT = one_of(
     as_device=DEVICE,
     as_graph=record(name=name, graph=_graph),
 )
+GIVEN = record(
+    name=matching(r"([A-Za-z_][A-Za-z0-9_]*)?", "the name of an argument"), arg=ARGUMENT, kind=maybe(integer)
+)
 NODE = record(
     target=operator,
-    inputs=list_of(
-        record(
-            name=matching(r"([A-Za-z_][A-Za-z0-9_]*)?", "the name of an argument"), arg=ARGUMENT, kind=maybe(integer)
-        )
-    ),
+    inputs=list_of(_safe),
     outputs=list_of(ARGUMENT),
     metadata=left_out({}),
     is_hop_single_tensor_return=maybe(boolean),
