@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mammogan.models.networks import LEAK, at_least_float32, tissue, unit_pixels
+from mammogan.models.weight_values import fill
 
 AIR_CELL = 0.01
 """A cell with a mean up to this fraction of full scale contains no breast. It is more than AIR_PIXEL, so that a cell
@@ -86,7 +87,7 @@ class LesionGenerator(nn.Module):
     def of_state(cls, state: dict[str, Any]) -> LesionGenerator:
         """Build the averaged generator from a checkpoint of training/lesion.py."""
         generator = cls(Grid(state["cell"], state["fine_levels"]), state["width"])
-        generator.load_state_dict(state["gnet"])
+        fill(generator, state["gnet"])
         return generator
 
     def map(self, pixels: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from mammogan.errors import UserError
 from mammogan.models.torchvision_import import import_torchvision
+from mammogan.models.weight_values import faults_of
 
 FILE_NAME = "vgg11-8a719046.pth"
 
@@ -45,7 +47,7 @@ def _downloaded() -> dict[str, Tensor]:
     return weights
 
 
-def _from_file(path: Path) -> dict[str, Tensor]:
+def _from_file(path: Path) -> dict[Any, Any]:
     if not path.is_file():
         raise UserError(f"--vgg-weights {path}: no such file; expected torchvision's {FILE_NAME}, or auto, or none")
     try:
@@ -61,16 +63,16 @@ def _from_file(path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _fill(vnet: nn.Module, weights: dict[str, Tensor], source: str) -> None:
-    found = {name.removeprefix("features."): value for name, value in weights.items() if name.startswith("features.")}
+def _fill(vnet: nn.Module, weights: dict[Any, Any], source: str) -> None:
+    start = "features."
+    found = {str(name).removeprefix(start): value for name, value in weights.items() if str(name).startswith(start)}
     wanted = vnet.state_dict()
     faults = [f"{name} is missing" for name in wanted if name not in found]
     faults += [f"{name} is not part of VGG11" for name in found if name not in wanted]
-    faults += [
-        f"{name} has shape {tuple(found[name].shape)}, expected {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in found and found[name].shape != value.shape
-    ]
+    faults += faults_of(found, wanted)
     if faults:
-        raise UserError(f"--vgg-weights {source}: these are not VGG11's weights: {'; '.join(faults[:8])}")
+        raise UserError(
+            f"--vgg-weights {source}: these are not VGG11's weights: {'; '.join(faults[:8])}. Expected torchvision's "
+            f"{FILE_NAME}"
+        )
     vnet.load_state_dict(found)

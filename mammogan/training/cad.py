@@ -20,6 +20,7 @@ from mammogan.models.networks import Critic
 from mammogan.models.penalty import method_for
 from mammogan.models.registry import build_classifier, sources_of
 from mammogan.models.vgg_weights import load_vgg_weights
+from mammogan.models.weight_values import fill
 from mammogan.training.adversarial import attacked, random_start
 from mammogan.training.batches import Batches
 from mammogan.training.cad_reading import reading_of
@@ -27,6 +28,7 @@ from mammogan.training.cad_step import CadStep
 from mammogan.training.epoch_means import EpochMeans
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.run.cad_record import READING, CadReading, notice
+from mammogan.training.run.checkpoint_kind import with_weights
 from mammogan.training.run.checkpointer import Checkpointer
 from mammogan.training.run.model_card import CARD, CLASSIFIES, model_card
 from mammogan.training.run.optimizer import Stepper
@@ -106,7 +108,8 @@ class CadTraining:
             cad = build_classifier(self.config.classifier, self.config.width)
         if not resumes and self.config.start_from:
             ours = {"arch": self.config.classifier, "width": self.config.width}
-            cad.load_state_dict(start_state(self.config.start_from, "cad", ours, self.folder)["cad"])
+            begun = start_state(self.config.start_from, "cad", ours, self.folder)
+            with_weights(Path(self.config.start_from), begun, lambda: fill(cad, begun["cad"]))
         elif not resumes:
             if self.config.vgg_weights != "none":
                 load_vgg_weights(cad.vnet, self.config.vgg_weights, self.config.width)

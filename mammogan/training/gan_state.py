@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from mammogan.data.loading.augment import Augmentation
 from mammogan.data.shards.reader import ShardImages
 from mammogan.models.networks import Critic
 from mammogan.models.registry import build_generator, sources_of
+from mammogan.models.weight_values import fill
 from mammogan.training.batches import Batches
 from mammogan.training.critic_life import CriticLife
 from mammogan.training.critic_watch import WATCHED, own_pictures
@@ -23,6 +25,7 @@ from mammogan.training.parallel.batch_norm import synchronise_batch_norm
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.phases import Phase, phases
 from mammogan.training.run.cad_source import cad_source
+from mammogan.training.run.checkpoint_kind import with_weights
 from mammogan.training.run.model_card import CARD, GENERATES, model_card
 from mammogan.training.run.optimizer import Stepper
 from mammogan.training.run.start_from import start_state
@@ -80,7 +83,8 @@ class GanTraining:
         self.sources = sources_of(generator=config.generator)
         self.phase = self.phase_epoch = self.epoch = self.batch = self.lines = 0
         if config.start_from and not resumes:
-            self.gnet.load_state_dict(start_state(config.start_from, "gan", self.generator(), folder)["gnet"])
+            begun = start_state(config.start_from, "gan", self.generator(), folder)
+            with_weights(Path(config.start_from), begun, lambda: fill(self.gnet, begun["gnet"]))
         critic = self.critic
         groups = [{"params": list(part.parameters())} for part in (critic.last, critic.fnet, critic.vnet)]
         self.critic_stepper = Stepper(groups, config.compute, self.precision, ranks)

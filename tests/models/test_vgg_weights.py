@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 from trainings import write_vgg_weights
 
 from mammogan.errors import UserError
@@ -28,6 +30,33 @@ def test_a_file_of_another_network_is_refused_naming_what_differs(tmp_path: Path
     torch.save({"features.0.weight": torch.zeros(16, 3, 3, 3)}, path)
     with pytest.raises(UserError, match=r"0.bias is missing"):
         load_vgg_weights(build_vnet(0.05), str(path), 0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda weight: [1, 2], "is a list, expected a tensor"),
+        (lambda weight: weight * float("nan"), r"has values that are no numbers \(NaN or infinite\)"),
+        (lambda weight: weight.to(torch.int8), r"holds torch\.int8, expected floating point"),
+        (lambda weight: weight.to(torch.complex64), r"holds torch\.complex64, expected floating point"),
+    ],
+)
+def test_a_weight_that_cannot_be_one_is_refused_by_name(
+    tmp_path: Path, change: Callable[[Tensor], object], told: str
+) -> None:
+    path = write_vgg_weights(tmp_path / FILE_NAME)
+    sound, vnet = torch.load(path), build_vnet(0.05)
+    torch.save(sound | {"features.0.weight": change(sound["features.0.weight"])}, path)
+    with pytest.raises(UserError, match=rf"not VGG11's weights: 0\.weight {told}.*Expected torchvision's {FILE_NAME}"):
+        load_vgg_weights(vnet, str(path), 0.05)
+    torch.save(sound | {1: torch.zeros(1)}, path)  # torchvision's has others beside the features, the classifier's
+    load_vgg_weights(vnet, str(path), 0.05)
+    torch.save({number: torch.zeros(1) for number in range(3)}, path)
+    with pytest.raises(UserError, match=r"0\.weight is missing"):
+        load_vgg_weights(vnet, str(path), 0.05)
+    torch.save({name: value.half() for name, value in sound.items()}, path)
+    load_vgg_weights(vnet, str(path), 0.05)
+    assert vnet[0].weight.dtype == torch.float32
 
 
 def test_a_missing_or_foreign_file_is_an_error_that_names_the_right_one(tmp_path: Path) -> None:

@@ -86,6 +86,24 @@ def test_a_cad_without_one_of_its_parts_is_refused(
         mammogan.load_cad(saved.cad_run(SMALL))
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.complex64])
+def test_weights_of_whole_or_complex_numbers_are_refused_and_not_cast(saved: Workspace, kind: torch.dtype) -> None:
+    cad, gan = saved.cad_run(SMALL), saved.gan_run(SMALL, Direction.REMOVE)
+    for run, network, use in ((cad, "cad", mammogan.load_cad), (gan, "gnet", mammogan.load_generator)):
+        path = run / "checkpoints/best.pt"
+        state = load(path)
+        name = next(name for name in state[network] if name.endswith("weight"))
+        for found in (torch.float64, kind):
+            state[network][name] = state[network][name].to(found)
+            save(path, state)
+            if found.is_floating_point:
+                use(run)
+        with pytest.raises(
+            UserError, match=rf"those of another network \({name} holds {kind}, expected floating point"
+        ):
+            use(run)
+
+
 @pytest.mark.parametrize("arch", ["unet", "residual-map", "transplant"])
 def test_every_generator_without_one_of_its_parts_is_refused_by_name(tmp_path: Path, arch: str) -> None:
     for part in PARTS[arch]:  # type: ignore[union-attr]

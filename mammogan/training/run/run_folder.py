@@ -13,26 +13,9 @@ from mammogan.io.own_files import file_exists
 from mammogan.io.provenance import made_by, write_provenance_beside
 from mammogan.io.records import DamagedRecord, read_record, read_yaml_record, write_record, write_yaml_record
 from mammogan.io.temporary import remove_abandoned, remove_abandoned_of
-from mammogan.workspace import EXPORTED, Direction
+from mammogan.training.run.begun_with import LENGTHS, SOURCES, changes, is_bank, plain, settings_of
+from mammogan.workspace import EXPORTED
 
-LENGTHS = ("epochs", "stop_rules", "stop_identity", "lesion.epochs")
-"""Settings that decide how long a training takes."""
-OF_BANK = ("lesion.radius_mm", "lesion.bank_share", "lesion.bank_faintest", "lesion.bank_least")
-"""Settings that only affect insertion in the lesion objective."""
-MAY_CHANGE = (*LENGTHS, "compute", "validate_every", "allow_weak_cad", "cad")
-"""Settings that may change when a training is resumed. A CAD is known by its sha256, wherever it is."""
-INPUTS = {
-    "cad_sha256": "the CAD is not the one it was started with (it was trained further, or again)",
-    "shards_sha256": "the shards are not those it was started with (other mammograms, labels or splits)",
-    "remover_sha256": "the remover is not the one whose lesions were taken (it was trained further, or again)",
-    "vgg_weights_sha256": "the file of Vnet's weights is not the one it was started with",
-}
-"""Messages that explain a changed input of a training."""
-SOURCES = {
-    "classifier_source_sha256": "the source file of the classifier",
-    "generator_source_sha256": "the source file of the generator",
-}
-"""Inputs whose change is reported and not refused: a file has other things in it, and comments."""
 REMEDY = (
     "Bring it back from a copy; or, if you know the settings of this training, delete it and repeat the training's "
     "command with them, which continues from its checkpoint and writes it again"
@@ -46,8 +29,6 @@ DONE_AGAIN = "Delete it and repeat the training's command, which ends at once an
 STARTED_FROM = ("start_sha256", "start_shards_sha256")
 """What is recorded of the weights of another training that this one began with: their sha256, and the fingerprint of
 the shards that they were trained on."""
-NOT_RECORDED_EARLIER = ("vgg_weights_sha256",)
-"""Inputs that runs of earlier versions did not record."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +117,7 @@ class Run:
 
         A lesion bank is never refused: it is not resumed but made again, in minutes.
         """
-        if not _is_bank(self._record()) and (changed := self.changes(config, inputs)):
+        if not is_bank(self._record()) and (changed := self.changes(config, inputs)):
             raise UserError(
                 f"{self.path} was started with other settings or inputs: {'; '.join(changed)}. "
                 "Go back to those, or remove the folder to train again"
@@ -147,18 +128,7 @@ class Run:
 
         Empty if nothing differs or the run has not started.
         """
-        if not self._record():
-            return []
-        recorded, requested = self._record(), _settings(to_dict(config))
-        before = _settings(to_dict(type(config)())) | _settings(recorded["config"])  # earlier versions had fewer
-        changed = [
-            f"{name} was {before.get(name)}, now {value}"
-            for name, value in requested.items()
-            if not {name, name.partition(".")[0]} & {*MAY_CHANGE, *_unused(recorded)} and before.get(name) != value
-        ]
-        compared = [name for name in inputs if name in recorded or name not in (*NOT_RECORDED_EARLIER, *SOURCES)]
-        differing = [name for name in compared if name not in SOURCES and recorded.get(name) != inputs[name]]
-        return changed + [INPUTS.get(name, f"{name} changed") for name in differing]
+        return changes(self._record(), config, inputs)
 
     def changed_sources(self, inputs: dict[str, Any]) -> list[str]:
         """Describe which source files of classes of your own are others than at the start; the training may go on."""
@@ -180,7 +150,7 @@ class Run:
             remove_abandoned(folder)
         for file in (self.path / "config.yaml", self.metrics, self.done):
             remove_abandoned_of(file)
-        record = {"config": _plain(to_dict(config)), "made_by": made_by(), **inputs}
+        record = {"config": plain(to_dict(config)), "made_by": made_by(), **inputs}
         write_yaml_record(self.path / "config.yaml", record)
         write_provenance_beside(self.path / "config.yaml")
 
@@ -191,8 +161,8 @@ class Run:
 
     def lengths(self, config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the settings that decide how long it takes, as recorded and as requested now."""
-        requested = _settings(to_dict(config))
-        recorded = _settings(to_dict(type(config)())) | _settings(self._record().get("config", {}))
+        requested = settings_of(to_dict(config))
+        recorded = settings_of(to_dict(type(config)())) | settings_of(self._record().get("config", {}))
         names = [name for name in LENGTHS if name in requested]
         return {name: recorded.get(name) for name in names}, {name: requested[name] for name in names}
 
@@ -232,7 +202,7 @@ class Run:
     def refuse_lost_result(self) -> None:
         """Raise UserError if the result of this finished run is gone: any other checkpoint is another network. A lesion
         bank is never refused: it is made again."""
-        if self.lost_result and not _is_bank(self._record()):
+        if self.lost_result and not is_bank(self._record()):
             raise UserError(
                 f"{self.path}: checkpoints/{self.lost_result}, the result of this finished training, is gone. Bring it "
                 "back from a copy, or remove the folder to train again"
@@ -253,35 +223,3 @@ class Run:
                 f"{self.done}): was another put in its place? Bring the right file back; or delete {self.done} and "
                 "repeat the training's command, to have this one believed"
             )
-
-
-def _is_bank(recorded: dict[str, Any]) -> bool:
-    """Whether this is the record of the lesion objective's insertion."""
-    lesion = recorded.get("config", {}).get("objective") == "lesion"
-    return lesion and recorded.get("direction") == str(Direction.INSERT)
-
-
-def _unused(recorded: dict[str, Any]) -> tuple[str, ...]:
-    """Return the settings without effect on this record's run.
-
-    The lesion objective's remover makes no bank; its bank learns nothing beyond what its remover, an input, has
-    learned.
-    """
-    lesion = recorded.get("config", {}).get("lesion", {})
-    names = tuple(f"lesion.{name}" for name in lesion)
-    return tuple(name for name in names if (name in OF_BANK) != _is_bank(recorded))
-
-
-def _settings(config: dict[str, Any], before: str = "") -> dict[str, Any]:
-    """Return settings by their dotted names, as on the command line."""
-    found: dict[str, Any] = {}
-    for name, value in _plain(config).items():
-        found |= _settings(value, f"{before}{name}.") if isinstance(value, dict) else {before + name: value}
-    return found
-
-
-def _plain(value: Any) -> Any:
-    """Turn tuples into lists, so that values read from YAML compare equal."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

@@ -22,6 +22,8 @@ from mammogan.models.registry import (
     is_known_generator,
     sources_of,
 )
+from mammogan.models.weight_values import fill
+from mammogan.training.run.begun_with import SOURCES
 from mammogan.training.run.cad_source import CadSource
 from mammogan.training.run.checkpoint import load
 from mammogan.training.run.checkpoint_files import (
@@ -32,7 +34,6 @@ from mammogan.training.run.checkpoint_files import (
     trained_on,
 )
 from mammogan.training.run.checkpoint_kind import check_kind, with_weights
-from mammogan.training.run.run_folder import SOURCES
 
 ARCHS = (GENERATOR, *LESION_GENERATORS)
 """Kinds of generators: the study's Gnet, the lesion objective's remover, and its bank of lesions (no network). Besides
@@ -52,7 +53,7 @@ def load_cad(run: str | Path, device: torch.device | str = "cpu", which: str = "
 
     def build() -> Critic:
         cad = build_classifier(state.get("arch", CLASSIFIER), state["width"])
-        cad.load_state_dict(state["cad"])
+        fill(cad, state["cad"])
         return cad
 
     return with_weights(path, state, build).to(device).eval()
@@ -113,7 +114,7 @@ def network_of(state: dict[str, Any], path: Path) -> nn.Module:
             return LesionGenerator.of_state(state)
         say_if_source_changed(state, sources_of(generator=state.get("arch", GENERATOR)))
         gnet = build_generator(state.get("arch", GENERATOR), state["width"], state["gnet_norm"])
-        gnet.load_state_dict(state["gnet"])
+        fill(gnet, state["gnet"])
         return gnet
 
     return with_weights(path, state, build)
