@@ -16,6 +16,7 @@ from mammogan.data.shards.index import ShardIndex
 from mammogan.io.terminal import say
 from mammogan.training.parallel.ranks import Ranks, joined
 from mammogan.training.run.async_save import Resumable, resume
+from mammogan.training.run.begun_with import begun_with
 from mammogan.training.run.checkpointer import Checkpointer
 from mammogan.training.run.preflight import refuse_grown
 from mammogan.training.run.reporter import Reporter
@@ -71,7 +72,7 @@ def resumed(training: Resumable, start: Start, networks: str, notes: Iterable[st
     and how, in the first line that is reported; ``notes`` follow it.
     """
     run, ranks, config = start.run, start.ranks, start.config
-    messages = resume(training, run) if start.resumes else []
+    messages = resume(training, run, config, start.inputs) if start.resumes else []
     if ranks.first:
         run.begin(config, start.inputs)
     reporter = Reporter(run, run.path.name, ranks.first, config.compute.tensorboard, training.lines, training.epoch)
@@ -81,7 +82,8 @@ def resumed(training: Resumable, start: Start, networks: str, notes: Iterable[st
     )
     for message in (*(f"{run.path.name}: {message}" for message in messages), *notes):
         reporter.note(message)
-    checkpointer = Checkpointer(training, run, reporter, config.compute.save_minutes)
+    begun = begun_with(config, start.inputs)
+    checkpointer = Checkpointer(training, run, reporter, config.compute.save_minutes, begun)
     try:
         with checkpointer.preemption.listening():
             yield checkpointer

@@ -14,8 +14,9 @@ import torch
 
 from mammogan.io.own_files import file_exists
 from mammogan.training.parallel.ranks import Ranks
+from mammogan.training.run.begun_with import changes_of_checkpoint
 from mammogan.training.run.checkpoint import load, load_newest, save
-from mammogan.training.run.checkpoint_kind import check_same_training, with_weights
+from mammogan.training.run.checkpoint_kind import check_resumable, check_same_training, with_weights
 from mammogan.training.run.run_folder import Run
 
 
@@ -42,8 +43,8 @@ class Resumable(Protocol):
         """
 
 
-def resume(training: Resumable, run: Run) -> list[str]:
-    """Restore the newest good state on every rank.
+def resume(training: Resumable, run: Run, config: Any, inputs: dict[str, Any]) -> list[str]:
+    """Restore the newest good state on every rank, if it was begun with these settings and inputs.
 
     Returns messages for the user: which file was damaged, and what is different now. A damaged newest.pt is replaced by
     the good newest-1.pt, so that the next save keeps the good one. Raises MissingInput or UserError if there is no good
@@ -51,11 +52,12 @@ def resume(training: Resumable, run: Run) -> list[str]:
     """
     state, message = load_newest(run)
     ours, newest = training.state(), run.previous if message else run.newest
-    check_same_training(newest, state, ours)
+    check_same_training(newest, state, ours, changes_of_checkpoint(state, config, inputs))
+    check_resumable(newest, state)
     with_weights(newest, state, lambda: training.restore(state))
     if file_exists(run.best):
         best = load(run.best)
-        check_same_training(run.best, best, ours)
+        check_same_training(run.best, best, ours, changes_of_checkpoint(best, config, inputs))
         with_weights(run.best, best, lambda: training.adopt(best))
     training.ranks.agree((training.epoch, training.batch))
     if message and training.ranks.first:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from errno import EINVAL
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
+from typing import Any, BinaryIO
 
 import torch
 
@@ -16,6 +17,7 @@ from mammogan.io.own_files import file_exists
 from mammogan.io.temporary import temporary
 from mammogan.training.run.damage import damage_of
 from mammogan.training.run.exported import is_exported, read_exported
+from mammogan.training.run.foreign_file import what_it_is
 from mammogan.training.run.run_folder import Run
 
 
@@ -28,6 +30,14 @@ class Damaged(UserError):
             f"checkpoint {path} is damaged: {why}. Bring it back from a copy, name another one, or remove the folder "
             "of its run and train again"
         )
+
+
+class Foreign(Damaged):
+    """A sound file of torch that is another thing than a checkpoint."""
+
+    def __init__(self, path: Path, what: str, remedy: str) -> None:
+        self.fault = f"{path.name} is no checkpoint ({what})"
+        UserError.__init__(self, f"{path} is no checkpoint of MammoGAN: {what}. Name a checkpoint; or {remedy}")
 
 
 def save(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
@@ -92,7 +102,8 @@ def _keep(path: Path, keep: Path) -> None:
 def load(path: Path) -> dict[str, Any]:
     """Load a saved state to the CPU, without running code from the file.
 
-    Raises MissingInput when there is no file, and Damaged when its bytes are not those that were saved.
+    Raises MissingInput when there is no file, Damaged when its bytes are not those that were saved, and Foreign for
+    another file of torch.
     """
     if not file_exists(path):
         raise MissingInput(f"no checkpoint {path}; train first, or name another")
@@ -103,6 +114,7 @@ def load(path: Path) -> dict[str, Any]:
             raise Damaged(path, str(error)) from None
     with open(path, "rb") as file:
         if not (why := damage_of(file)):
+            _refuse_foreign(path, file)
             file.seek(0)
             try:
                 state = torch.load(file, map_location="cpu", weights_only=True)
@@ -112,8 +124,15 @@ def load(path: Path) -> dict[str, Any]:
             except Exception as error:  # torch raises many kinds of errors for bytes that are no zip or no pickle
                 if isinstance(error, MemoryError) or getattr(error, "errno", EINVAL) != EINVAL:
                     raise  # a lost disk; EINVAL is torch seeking before the first byte
+                _refuse_foreign(path, file, refused=isinstance(error, UnpicklingError))
                 why = f"torch cannot read it ({type(error).__name__})"
     raise Damaged(path, why)
+
+
+def _refuse_foreign(path: Path, file: BinaryIO, refused: bool = False) -> None:
+    what, remedy = what_it_is(file, refused)
+    if what:
+        raise Foreign(path, what, remedy) from None
 
 
 def load_newest(run: Run) -> tuple[dict[str, Any], str]:

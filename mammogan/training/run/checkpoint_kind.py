@@ -98,8 +98,9 @@ def _refuse_code_beside(path: Path, arch: str) -> None:
             )
 
 
-def check_same_training(path: Path, found: dict[str, Any], ours: dict[str, Any]) -> None:
-    """Raise UserError if a checkpoint is of another training than the one whose state is ``ours``."""
+def check_same_training(path: Path, found: dict[str, Any], ours: dict[str, Any], changes: list[str]) -> None:
+    """Raise UserError if a checkpoint is of another training than the one whose state is ``ours``, or was begun with
+    other settings or inputs, which ``changes`` describes."""
     other = [
         f"{name} {found[name]} instead of {ours[name]}"
         for name in IDENTITY
@@ -111,6 +112,22 @@ def check_same_training(path: Path, found: dict[str, Any], ours: dict[str, Any])
         raise UserError(
             f"checkpoint {path} is not of this training: it holds {'; '.join(other)}. Bring the right file back, or "
             "remove the folder to train again"
+        )
+    if changes:
+        raise UserError(
+            f"checkpoint {path} is not of this training: it was begun with other settings or inputs: "
+            f"{'; '.join(changes)}. Bring the right file back, go back to those, or remove the folder to train again"
+        )
+
+
+def check_resumable(newest: Path, state: dict[str, Any]) -> None:
+    """Raise UserError if a checkpoint has the weights of its training and not where it was, as best.pt and
+    identity.pt."""
+    if "batch" not in state:
+        raise UserError(
+            f"checkpoint {newest} cannot be resumed from: it holds {described(state)}, its weights alone, as best.pt "
+            "and identity.pt do. Bring this training's newest.pt back, such as its newest-1.pt under that name; or "
+            "remove the folder to train again. To begin another training with these weights, give --start-from"
         )
 
 

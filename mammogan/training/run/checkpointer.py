@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from mammogan.training.run.async_save import Resumable, Saver
+from mammogan.training.run.begun_with import BEGUN_WITH
 from mammogan.training.run.preemption import ENDING, Preemption
 from mammogan.training.run.reporter import Reporter
 from mammogan.training.run.run_folder import Run
@@ -17,7 +18,11 @@ NOTHING, END = 0, 2
 class Checkpointer:
     """Saves a training every few minutes, and before it ends because of a signal."""
 
-    def __init__(self, training: Resumable, run: Run, reporter: Reporter, minutes: float) -> None:
+    def __init__(
+        self, training: Resumable, run: Run, reporter: Reporter, minutes: float, begun_with: dict[str, Any]
+    ) -> None:
+        self.begun_with = {BEGUN_WITH: begun_with}
+        """Recorded in every checkpoint, so that one of another training is known."""
         self.training, self.reporter, self.name = training, reporter, run.path.name
         self.seconds, self.preemption, self.saver = minutes * 60, Preemption(), Saver(run)
         self._saved_at = time.monotonic()
@@ -46,18 +51,18 @@ class Checkpointer:
         training.lines = self.reporter.lines
         state = training.state()
         if training.ranks.first:
-            self.saver.newest(state)
+            self.saver.newest(state | self.begun_with)
         self._saved_place = place
 
     def best(self, state: dict[str, Any]) -> None:
         """Save ``state``, the networks alone, as the best so far."""
         if self.training.ranks.first:
-            self.saver.best(state)
+            self.saver.best(state | self.begun_with)
 
     def identity(self, state: dict[str, Any]) -> None:
         """Save ``state``, the generator alone, as it was before adversarial training."""
         if self.training.ranks.first:
-            self.saver.identity(state)
+            self.saver.identity(state | self.begun_with)
 
     def wait(self) -> None:
         """Wait until everything is on disk, on all ranks."""
