@@ -25,7 +25,7 @@ class Computing(nn.Module):
 
 RESIZE = nn.functional.interpolate
 COMPUTED: dict[str, Callable[[Tensor], Tensor]] = {
-    "antialiased bilinear": lambda x: RESIZE(x, scale_factor=0.5, mode="bilinear", antialias=True),
+    "antialiased to a size": lambda x: RESIZE(x, (9, 7), mode="bilinear", antialias=True),
     "antialiased bicubic": lambda x: RESIZE(x, (9, 7), mode="bicubic", antialias=True),
     "nearest exact": lambda x: RESIZE(x, (9, 7), mode="nearest-exact"),
     "Fourier": lambda x: torch.fft.irfft2(torch.fft.fft2(torch.fft.rfft2(x, norm="ortho"))),
@@ -49,6 +49,16 @@ def test_what_torch_writes_for_public_functions_is_known(tmp_path: Path, compute
     torch.export.save(program.run_decompositions() if decomposed else program, content)
     found = load(tmp_path / "network.pt2", content.getvalue()).network(pixels)
     torch.testing.assert_close(found, network(pixels))
+
+
+def test_a_scale_may_not_contradict_the_size_of_an_antialiased_image(tmp_path: Path) -> None:
+    network = Computing(lambda x: RESIZE(x, scale_factor=0.5, mode="bilinear", antialias=True)).eval()
+    content, pixels = io.BytesIO(), torch.rand(1, 1, 32, 32)
+    program = torch.export.export(network, (pixels,))
+    torch.export.save(program, content)
+    assert torch.equal(load(tmp_path / "network.pt2", content.getvalue()).network(pixels), network(pixels))
+    torch.export.save(program.run_decompositions(), content := io.BytesIO())
+    refused(tmp_path / "network.pt2", content.getvalue(), "a size or scales .*without run_decompositions.*_aa.default")
 
 
 def test_an_operator_that_is_to_trust_its_input_is_refused(tmp_path: Path) -> None:

@@ -29,10 +29,12 @@ PRIVATE = """
     _native_batch_norm_legit _native_batch_norm_legit_functional _native_batch_norm_legit_no_training _pad_circular
     _pad_enum _prelu_kernel _safe_softmax _scaled_dot_product_attention_math _softmax _to_copy _trilinear _unique2
     _unsafe_index _unsafe_view _upsample_bicubic2d_aa _upsample_bilinear2d_aa _upsample_nearest_exact1d
-    _upsample_nearest_exact2d _upsample_nearest_exact3d _weight_norm _weight_norm_interface
+    _upsample_nearest_exact2d _upsample_nearest_exact3d _weight_norm
 """
 """Operators with a leading underscore that torch.export writes for public functions, such as _upsample_bilinear2d_aa
 for interpolate(antialias=True); others may trust what they are given."""
+SIZED_TWICE = re.compile(r"torch\.ops\.aten\._upsample_[a-z0-9]+_aa\.default")
+"""Operators that are given a size and scales, which end the process where they contradict each other."""
 UNSAFE = "unsafe"
 """Name of the argument that makes an operator trust what it is given."""
 VALUES = frozenset({"Tensor", "int", "SymInt", "float", "bool", "number", "Scalar", "complex", "Device", "Generator"})

@@ -28,7 +28,7 @@ from mammogan.evaluation.victims.exported.fields import (
     text,
     weight,
 )
-from mammogan.evaluation.victims.exported.operators import UNSAFE, operator
+from mammogan.evaluation.victims.exported.operators import SIZED_TWICE, UNSAFE, operator
 
 ONE_TENSOR = '{"type": null, "context": null, "children_spec": []}'
 INPUTS = (
@@ -76,6 +76,15 @@ def _safe(value: Any) -> Any:
     if given.get("name") == UNSAFE and given.get("arg") != {"as_bool": False}:
         raise Refused("functions that check what they compute with", value)
     return given
+
+
+def _node(value: Any) -> Any:
+    """Read a call of a function; none may be given a size and scales that it believes both."""
+    node = NODE(value)
+    scales = [given for given in node["inputs"] if str(given.get("name")).startswith("scale")]
+    if SIZED_TWICE.fullmatch(node["target"]) and any(given.get("arg") != {"as_none": True} for given in scales):
+        raise Refused("a size or scales of an antialiased image (export it without run_decompositions)", node["target"])
+    return node
 
 
 SYMBOL = matching(expressions.SYMBOL.pattern, "the name of a size, such as s77")
@@ -139,7 +148,7 @@ NODE = record(
 GRAPH = record(
     inputs=list_of(ARGUMENT),
     outputs=list_of(ARGUMENT),
-    nodes=list_of(NODE),
+    nodes=list_of(_node),
     tensor_values=map_of(name, META),
     sym_int_values=map_of(name, SIZE),
     sym_bool_values=map_of(name, one_of(as_expr=FORMULA, as_bool=boolean)),
