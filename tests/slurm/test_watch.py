@@ -31,7 +31,7 @@ def wait_for_status(watcher: Watcher, name: str, condition: Callable[[StageStatu
         seen.extend(found for found in watcher.look().statuses if found.stage.name == name)
         return condition(seen[-1])
 
-    wait_for(holds, f"{name} to stand otherwise; logs: {logs(watcher.workspaces[0].root)}")
+    wait_for(holds, f"{name} to stand otherwise; logs: {logs(watcher.workspace.root)}")
     return seen[-1]
 
 
