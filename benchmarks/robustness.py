@@ -11,7 +11,6 @@ are skipped.
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,8 @@ from objective_seed import run_commands
 
 from mammogan.errors import UserError
 from mammogan.evaluation.beyond.config import page_folder
-from mammogan.io.atomic import read_json, replaced_atomically, write_text
+from mammogan.io import tables
+from mammogan.io.atomic import read_json, write_text
 from mammogan.io.options import run
 from mammogan.io.terminal import say
 from mammogan.study.settings import read_sections
@@ -70,9 +70,8 @@ class Options:
 def main(options: Options) -> None:
     if not options.table_only:
         train(options)
-        write_rows(options.csv, [*measured(options)])
-    with open(options.csv, newline="", encoding="utf-8") as file:
-        text = table(list(csv.DictReader(file)))
+        tables.write(options.csv, COLUMNS, [*measured(options)])
+    text = table(tables.read_own_csv(options.csv))
     say(f"\n{text}")
     if options.write:
         show(options.page, BEGIN, text)
@@ -101,8 +100,9 @@ def train(options: Options) -> None:
         run_commands(*commands[at : at + options.parallel])
 
 
-def measured(options: Options) -> Iterator[Line]:
-    """Attack every CAD by itself, and yield a row for each attack; the row of the originals has no attack."""
+def measured(options: Options) -> Iterator[Sequence[object]]:
+    """Attack every CAD by itself, and yield a row for each attack, in the order of COLUMNS; that of the originals has
+    no attack."""
     size = Resolution.parse(options.resolution)
     victims = {f"{name}-{seed}": (name, seed, workspace.cad_run(size)) for name, seed, workspace in cads(options)}
     words = ["--workspace", str(options.workspace), "--resolution", options.resolution, "--section", "robustness"]
@@ -113,8 +113,7 @@ def measured(options: Options) -> Iterator[Line]:
         if row["victim"] in victims:
             name, seed, _ = victims[row["victim"]]
             shares = {str(d): row["fooled"][str(d)]["value"] if row["fooled"] else "" for d in Direction}
-            values = (name, f"{options.budget:g}", seed, row["attack"], row["auc"]["value"], *shares.values())
-            yield dict(zip(COLUMNS, map(str, values), strict=True))
+            yield name, f"{options.budget:g}", seed, row["attack"], row["auc"]["value"], *shares.values()
 
 
 def found_rows(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
@@ -123,14 +122,6 @@ def found_rows(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = section["rows"]
         return rows
     raise UserError("evaluation.json has no section robustness: see the errors of mammogan evaluate-deeper above")
-
-
-def write_rows(path: Path, rows: Sequence[Line]) -> None:
-    """Write the CSV."""
-    with replaced_atomically(path) as own, open(own, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def table(rows: Sequence[Line]) -> str:

@@ -86,6 +86,15 @@ def write_table(path: Path, rows: Sequence[Sequence[str]], columns: Sequence[str
     return path
 
 
+def listed(folder: Path, patients: Sequence[str]) -> Path:
+    """A table with one file for each of these identifiers, in this order."""
+    rows = []
+    for number, patient in enumerate(patients):
+        write_mammogram(folder / f"{number}.dcm", breast(seed=number))
+        rows.append((f"{number}.dcm", patient, "L", "CC", "negative"))
+    return write_table(folder / "labels.csv", rows)
+
+
 def write_cohort(folder: Path, patients: int = 6, shape: tuple[int, int] = (96, 96)) -> Path:
     """A table and its files: every other patient positive (one image, right), the others negative (two images).
 

@@ -76,7 +76,7 @@ def _opened(path: Path) -> tuple[ElementTree.Element, Sequence[str], set[str]]:
             strings = _shared_strings(_read(book, STRINGS)) if STRINGS in names else []
             days = _styles_of_days(_read(book, STYLES)) if STYLES in names else set()
             sheet = ElementTree.fromstring(_read(book, min(sheets, key=_number_of)))
-            _refuse_divided(path, book)
+            _refuse_divided(path, _first_rows(book, strings))
             return sheet, strings, days
     except UserError:
         raise
@@ -105,12 +105,13 @@ def _read(book: zipfile.ZipFile, name: str) -> bytes:
 def other_sheets(path: Path) -> int:
     """Return how many sheets of a workbook besides the first one have cells; they are not read."""
     with zipfile.ZipFile(path) as book:
-        return sum(map(bool, _first_rows(book)[1:]))
+        strings = _shared_strings(_read(book, STRINGS)) if STRINGS in book.namelist() else []
+        return sum(map(bool, _first_rows(book, strings)[1:]))
 
 
-def _refuse_divided(path: Path, book: zipfile.ZipFile) -> None:
+def _refuse_divided(path: Path, first_rows: Sequence[set[str]]) -> None:
     """Raise UserError if another sheet begins with most of the first one's column names: the table goes on there."""
-    first, *others = _first_rows(book)
+    first, *others = first_rows
     if more := sum(2 * len(first & names) > len(first) for names in others):
         raise UserError(
             f"{path.name}: expected one sheet with these columns, found {more + 1}, of which only one would be read; "
@@ -118,10 +119,9 @@ def _refuse_divided(path: Path, book: zipfile.ZipFile) -> None:
         )
 
 
-def _first_rows(book: zipfile.ZipFile) -> list[set[str]]:
+def _first_rows(book: zipfile.ZipFile, strings: Sequence[str]) -> list[set[str]]:
     """Return the different texts in the first row with cells of each sheet, in small letters; the first sheet first."""
     sheets = sorted(filter(SHEET.fullmatch, book.namelist()), key=_number_of)
-    strings = _shared_strings(_read(book, STRINGS)) if STRINGS in book.namelist() and len(sheets) > 1 else []
     return [_first_row(book, sheet, strings) for sheet in sheets] if len(sheets) > 1 else [set()]
 
 

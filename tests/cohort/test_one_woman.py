@@ -9,7 +9,7 @@ import pytest
 from archives import cbis_ddsm, cmmd, rsna
 from archives.miniature import Miniature
 from archives.scanning import outcome, rows_of, scanned
-from dicoms import COLUMNS, breast, write_mammogram, write_table
+from dicoms import COLUMNS, breast, listed, write_mammogram, write_table
 
 from mammogan.data.archives.selection import Selection
 from mammogan.data.cohort.identifiers import is_rounded, spelling_free
@@ -45,14 +45,6 @@ SPELLINGS = [
     ("50001", "['050001']"),
     ("6F9619FF-8B86-D011-B42D-00C04FC964FF", "{6f9619ff-8b86-d011-b42d-00c04fc964ff}"),
 ]
-
-
-def listed(folder: Path, patients: list[str]) -> Path:
-    rows = []
-    for number, patient in enumerate(patients):
-        write_mammogram(folder / f"{number}.dcm", breast(seed=number))
-        rows.append((f"{number}.dcm", patient, "L", "CC", "negative"))
-    return write_table(folder / "labels.csv", rows)
 
 
 @pytest.mark.parametrize("spellings", SPELLINGS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from archives.miniature import Miniature
 from archives.scanning import scanned
-from dicoms import breast, write_mammogram, write_table
+from dicoms import listed
 
 from mammogan.data.cohort.spreadsheets import changed_identifiers, rounding_warnings
 from mammogan.data.cohort.table import TableError, read_table
@@ -15,14 +15,6 @@ from mammogan.errors import UserError
 
 LONG = ["1234567890123456", "1234567890123457", "2234567890123451", "3234567890123459", "4234567890123452"]
 CUT = [f"{number[:15]}0" for number in ("9934567890123456", *LONG[1:])]
-
-
-def listed(folder: Path, patients: list[str]) -> Path:
-    rows = []
-    for number, patient in enumerate(patients):
-        write_mammogram(folder / f"{number}.dcm", breast(seed=number))
-        rows.append((f"{number}.dcm", patient, "L", "CC", "negative"))
-    return write_table(folder / "labels.csv", rows)
 
 
 @pytest.mark.parametrize("number", ["1-45", "1/3", "12.7", "1-1001"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mammogan.errors import UserError
 
@@ -117,3 +117,10 @@ def refuse_other_spellings(identifiers: Iterable[str], others: Iterable[str], wh
             f"{where}: expected one spelling for each patient, found {len(odd)} with two, such as 0100 and 100; take "
             "the tables as they were downloaded"
         )
+
+
+def who_and_where(patients: int, lines: Sequence[int]) -> tuple[str, str]:
+    """Return how a warning on patients with two identifiers each begins, and where it says that two such rows are."""
+    first, second = lines
+    who = "1 patient has" if patients == 1 else f"{patients} patients have"
+    return who, f"lines {first} and {second} of the table{'' if patients == 1 else ' are the first'}"

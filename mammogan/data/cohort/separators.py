@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-from mammogan.data.cohort.identifiers import spelling_free, without_decimals
+from mammogan.data.cohort.identifiers import spelling_free, who_and_where, without_decimals
 
 SEPARATOR = re.compile(r"[\s\-._/\\\u2010-\u2015\u2212]+")
 SHORTEST = 4
@@ -29,11 +29,10 @@ def separator_warnings(patients: Iterable[tuple[int, str]]) -> list[str]:
     if not twice:
         return []
     (first, _), (second, _) = min(twice)[:2]
-    who = "1 patient has" if len(twice) == 1 else f"{len(twice)} patients have"
+    who, where = who_and_where(len(twice), (first, second))
     return [
-        f"{who} identifiers that differ only in separators, such as 123-45-6789 and 123456789 (lines {first} and "
-        f"{second} of the table{'' if len(twice) == 1 else ' are the first'}): one woman? She can be in two splits; if "
-        "she is one, give all her rows one identifier"
+        f"{who} identifiers that differ only in separators, such as 123-45-6789 and 123456789 ({where}): one woman? "
+        "She can be in two splits; if she is one, give all her rows one identifier"
     ]
 
 

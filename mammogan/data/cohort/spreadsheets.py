@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from mammogan.data.cohort.identifiers import who_and_where
+
 MONTHS = (
     "janv?|ene|gen|feb|f[eé]vr?|mar|m[aä]r|mrz|mrt|mars|apr|abr|avr|avril|may|mai|maj|mag|mei|jun|juin|giu|jul|juill?|lug|aug|"
     "ao[uû]t|ago|sep|sept|set|oct|okt|ott|out|nov|dec|dez|d[eé]c|dic"
@@ -57,12 +59,10 @@ def rounding_warnings(patients: Iterable[tuple[int, str]]) -> list[str]:
     twice = [(first[number], in_full[_kept(number)]) for number in cut if _kept(number) in in_full]
     if not twice or 3 * len(cut) < len(first):
         return []
-    lines = " and ".join(map(str, sorted(min(twice))))
-    are_first = "" if len(twice) == 1 else " are the first"
-    who = "1 patient has" if len(twice) == 1 else f"{len(twice)} patients have"
+    who, where = who_and_where(len(twice), sorted(min(twice)))
     return [
-        f"{who} an identifier of 16 or 17 digits that also occurs with other last digits and with zeros there (lines "
-        f"{lines} of the table{are_first}): has a spreadsheet, which keeps 15 digits, rounded some? "
+        f"{who} an identifier of 16 or 17 digits that also occurs with other last digits and with zeros there "
+        f"({where}): has a spreadsheet, which keeps 15 digits, rounded some? "
         "One woman can be in two splits then; take the table as it was before"
     ]
 

@@ -6,6 +6,7 @@ import zipfile
 from typing import BinaryIO
 
 FACTORY = "write a function that loads it and give MODULE:FACTORY to --cad or --victim (docs/extending.md)"
+AS_NETWORK = f"save the network with torch.export.save as .pt2, or as ONNX, for --victim; or {FACTORY}"
 
 
 def what_it_is(file: BinaryIO, refused: bool) -> tuple[str, str]:
@@ -23,12 +24,12 @@ def what_it_is(file: BinaryIO, refused: bool) -> tuple[str, str]:
     if "constants.pkl" in members or any(name.startswith("code/") for name in members):
         return (
             "it is a TorchScript program (torch.jit.save), which would have to be run to be read",
-            "save the network with torch.export.save as .pt2, or as ONNX, for --victim; or " + FACTORY,
+            AS_NETWORK,
         )
     if refused and "data.pkl" in members:
         return (
             "it holds more than tensors and plain values (UnpicklingError), such as a whole module "
             "(torch.save(network)), which would have to be run to be read",
-            "save the network with torch.export.save as .pt2, or as ONNX, for --victim; or " + FACTORY,
+            AS_NETWORK,
         )
     return "", ""
