@@ -47,6 +47,30 @@ def read_by(observers: dict[str, Observer], n: int = 60, seed: int = 0) -> list[
     return answers
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(12))
+def test_every_number_of_every_table_is_a_number_or_absent_however_few_have_answered(seed: int) -> None:
+    draws = np.random.default_rng(seed)
+    # Small readings with readers who are always or never right, guess, or have answered a part.
+    observers = {"right": Observer(Ability(9.0)), "border": Observer(Ability(0.0), looks_at_border=True)}
+    chosen = {f"R{i}": draws.choice([*observers.values(), PRESETS["guesser"]]) for i in range(draws.integers(1, 5))}
+    read = read_by(chosen, n=int(draws.integers(1, 7)), seed=seed)
+    answers = [answer for answer in read if draws.random() < (1.0 if seed % 2 else 0.7)]
+    tables = [table3(answers), between_sessions(answers, groups=2), detection_table(answers), agreement_table(answers)]
+    tables += [readers_as_sample(answers), time_table(answers), same_images_table(answers, answers, ("a", "b"))]
+    for table in tables:
+        json.dumps([*table.rows, *table.for_people], allow_nan=False)
+        assert "nan" not in table.markdown()
+
+
+def test_three_readers_without_a_fault_have_no_p_and_the_table_says_why() -> None:
+    read = read_by({"R1": Observer(Ability(9.0)), "R2": Observer(Ability(9.0)), "R3": Observer(Ability(9.0))}, n=6)
+    table = readers_as_sample(read)
+    (row, *_) = [row for row in table.rows if row["figure"] == "AUC"]
+    assert (row["F"], row["p"], row["low"], row["session 3"]) == (None, None, None, "1.00")
+    assert "exactly alike" in table.notes[-1]
+
+
 @pytest.fixture(scope="module")
 def answers() -> list[Answer]:
     return read_by({name: PRESETS[name] for name in NAMES})

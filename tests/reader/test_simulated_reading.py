@@ -152,6 +152,16 @@ def test_of_phantoms_people_read_original_and_real_is_only_an_answer(read: Works
     assert {row["shown"] for row in saved["rows"]} == {"real", "fake"}
 
 
+def test_of_readers_who_are_exactly_alike_the_report_says_that_they_show_nothing_of_others(
+    read: Workspace, tmp_path: Path
+) -> None:
+    readings = readings_of(read)
+    right = [replace(a, answer="not real" if a.shown == "fake" else "real") for a in readings.answers]
+    write_report(tmp_path, replace(readings, answers=right), groups=2)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "these readers are exactly alike, which shows nothing of others" in page and "nan" not in page
+
+
 def test_a_report_on_patients_does_not_speak_of_phantoms(read: Workspace, tmp_path: Path) -> None:
     readings = readings_of(read)
     notes = tuple(note for note in readings.plan.notes if note != PHANTOMS_ONLY)

@@ -181,6 +181,24 @@ def test_readers_that_do_not_differ_in_their_change_give_infinite_degrees_of_fre
     assert np.isinf(found.degrees) and 0 < found.p < 1
 
 
+def test_readers_who_are_exactly_alike_show_nothing_of_others() -> None:
+    # One finds every fake, one says "real" to all, one guesses as well as before: no change differs from another.
+    truth = np.arange(8) < 4
+    perfect, never, guesses = truth.astype(float), np.zeros(8), np.arange(8) % 2.0
+    found = mrmc.other_cases([np.array([perfect, never, guesses])] * 2, [truth, truth])
+    assert (found.difference, found.f, found.p, found.low, found.high) == (0, None, None, None, None)
+    assert found.singles[0].low is not None, "the readers themselves differ"
+    alike = mrmc.same_cases(np.array([[perfect] * 3] * 2), truth)
+    assert (alike.f, alike.singles[0].mean, alike.singles[0].within_range) == (None, 1, (None, None))
+
+
+def test_one_fake_or_one_original_is_too_few_to_speak_of_other_images() -> None:
+    truth = np.arange(8) < 1
+    scores = np.random.default_rng(0).integers(0, 3, (3, 8)).astype(float)
+    with pytest.raises(UserError, match=r"7 originals and 1 fakes .* at least 2 of each"):
+        mrmc.other_cases([scores, scores], [truth, truth])
+
+
 def test_two_readers_cannot_stand_for_all_readers() -> None:
     scores, truth = ordinal()
     with pytest.raises(UserError, match="at least 3"):

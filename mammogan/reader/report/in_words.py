@@ -38,9 +38,15 @@ def _chance(answers: Sequence[Answer], session: int, area: float) -> str:
     try:
         sample = sample_of(answers, session)
     except UserError:
-        return f"Area under the curve {area:.2f}, where 0.5 is guessing; too few readers to speak of others."
-    shown = f"area under the curve {sample.mean:.2f}, {max(0, sample.low):.2f} to {min(1, sample.high):.2f}"
-    if sample.low <= CHANCE <= sample.high:
+        return f"Area under the curve {area:.2f}, where 0.5 is guessing; too few readers or images to speak of others."
+    low, high = sample.within_range
+    if low is None or high is None:
+        return (
+            f"Area under the curve {sample.mean:.2f}, where 0.5 is guessing; these readers are exactly alike, which "
+            "shows nothing of others."
+        )
+    shown = f"area under the curve {sample.mean:.2f}, {low:.2f} to {high:.2f}"
+    if low <= CHANCE <= high:
         return f"Whether readers like these do better than guessing is not settled ({shown}; 0.5 is guessing)."
     better = "better" if sample.mean > CHANCE else "worse"
     return f"Readers like these do {better} than guessing ({shown}; 0.5 is guessing)."

@@ -93,6 +93,10 @@ METRICS: dict[str, tuple[Metric, Covariance]] = {
     "accuracy on fakes": (_accuracy_metric("fake"), jackknife),
 }
 """Figures of readers as a sample, and where their covariances come from."""
+NO_ERROR = (
+    "Without an interval or p: these readers are (or change) exactly alike, and no image sways them together. Nothing "
+    "then shows how far other readers would differ."
+)
 
 
 def readers_as_sample(answers: Sequence[Answer], before: int = BEFORE, after: int = AFTER) -> Table:
@@ -107,40 +111,53 @@ def readers_as_sample(answers: Sequence[Answer], before: int = BEFORE, after: in
         note = f"{len(readers)} readers have answered in both sessions; {LEAST_READERS} are needed to speak of others."
         return Table("readers_as_sample", caption, [], (note,))
     matrices = [_matrix(answers, readers, session) for session in (before, after)]
-    rows = []
-    for name, method in METRICS.items():
-        found = other_cases([scores for scores, _ in matrices], [truth for _, truth in matrices], *method)
-        rows.append(_sample_row(name, found, before, after))
+    scores, truths = [scores for scores, _ in matrices], [truth for _, truth in matrices]
+    try:
+        found = {name: other_cases(scores, truths, *method) for name, method in METRICS.items()}
+    except UserError as too_few:
+        return Table("readers_as_sample", caption, [], (f"Nothing can be said yet: {too_few}.",))
     notes = (
         "Obuchowski and Rockette with Hillis's degrees of freedom; jackknife (or DeLong) within a session; cases "
         "nested in sessions (Cov1 = Cov3 = 0). Only images that all these readers answered.",
+        *[NO_ERROR]
+        * any(own.f is None or own.singles[0].low is None or own.singles[1].low is None for own in found.values()),
     )
-    return Table("readers_as_sample", caption, rows, notes)
+    return Table(
+        "readers_as_sample", caption, [_sample_row(name, own, before, after) for name, own in found.items()], notes
+    )
 
 
 def sample_of(answers: Sequence[Answer], session: int) -> SingleTest:
-    """Return the mean AUC in one session with its interval for readers and images like these; UserError with fewer
-    than three readers."""
+    """Return the mean AUC in one session with its interval for readers and images like these.
+
+    UserError with fewer than three readers, or fewer than two originals and two fakes that all of them answered.
+    """
     readers = [reader for reader in readers_of(answers) if has_both(of_session(answers, reader, session))]
-    scores, truth = _matrix(answers, readers, session)
-    if len(readers) < LEAST_READERS or not scores.size:
+    if len(readers) < LEAST_READERS:
         raise UserError(f"{len(readers)} readers in session {session}; {LEAST_READERS} are needed")
+    scores, truth = _matrix(answers, readers, session)
     return other_cases([scores, scores], [truth, truth]).singles[0]
 
 
 def _sample_row(name: str, found: ReadersAsSample, before: int, after: int) -> dict[str, Value]:
     first, second = found.singles
+    degrees = "infinite" if found.degrees is not None and np.isinf(found.degrees) else found.degrees
     return {
         "figure": name,
-        f"session {before}": with_interval(first.mean, max(first.low, 0), min(first.high, 1)),
-        f"session {after}": with_interval(second.mean, max(second.low, 0), min(second.high, 1)),
+        f"session {before}": _single_cell(first),
+        f"session {after}": _single_cell(second),
         "change": -found.difference,
-        "low": -found.high,
-        "high": -found.low,
+        "low": None if found.high is None else -found.high,
+        "high": None if found.low is None else -found.low,
         "F": found.f,
-        "degrees of freedom": found.degrees if np.isfinite(found.degrees) else "infinite",
+        "degrees of freedom": degrees,
         "p": found.p,
     }
+
+
+def _single_cell(single: SingleTest) -> str:
+    low, high = single.within_range
+    return with_interval(single.mean, low, high)
 
 
 def _matrix(answers: Sequence[Answer], readers: Sequence[str], session: int) -> tuple[Floats, Bools]:

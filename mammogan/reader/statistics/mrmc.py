@@ -22,6 +22,10 @@ Metric = Callable[[Floats, Bools], float]
 Covariance = Callable[[Floats, Bools, Metric], Floats]
 """The covariance of a metric between rows of scores (rows, cases), (rows, rows): ``jackknife`` or ``delong``."""
 LEAST_READERS = 3
+LEAST_CASES = 2
+"""Originals, and fakes, that leaving one out needs."""
+NO_VARIANCE = 1e-12
+"""Below it a variance of figures in [0,1] is rounding: a single answer of ten thousand images gives more."""
 
 
 def auc(of_real: ArrayLike, of_fake: ArrayLike) -> float:
@@ -39,16 +43,31 @@ def auc_metric(scores: Floats, truth: Bools) -> float:
 
 @dataclass(frozen=True)
 class SingleTest:
-    """One session (test) on its own: the readers' mean with a 95% interval for the population of readers and cases."""
+    """One session (test) on its own: the readers' mean with a 95% interval for the population of readers and cases.
+
+    No interval if the readers' figures are equal and no case sways them together: nothing then shows how far others
+    would differ.
+    """
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+
+    @property
+    def within_range(self) -> tuple[float, float] | tuple[None, None]:
+        """The interval cut to the range of a share, 0 to 1; None twice without one."""
+        if self.low is None or self.high is None:
+            return None, None
+        return max(self.low, 0.0), min(self.high, 1.0)
 
 
 @dataclass(frozen=True)
 class ReadersAsSample:
-    """Whether sessions (tests) differ in the population of readers and cases."""
+    """Whether sessions (tests) differ in the population of readers and cases.
+
+    No F, p or interval if all readers change alike and no case sways them together: there is then no error to compare
+    the change with.
+    """
 
     figures: Floats
     """The metric of each test and reader, (tests, readers)."""
@@ -62,14 +81,14 @@ class ReadersAsSample:
     ms_tests: float
     ms_readers: float
     ms_interaction: float
-    f: float
-    degrees: float
+    f: float | None
+    degrees: float | None
     """Denominator degrees of freedom by Hillis; infinite if readers and tests do not interact."""
-    p: float
+    p: float | None
     difference: float
     """First test minus second."""
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     singles: tuple[SingleTest, ...]
 
 
@@ -96,7 +115,7 @@ def same_cases(
 ) -> ReadersAsSample:
     """Analyse tests in which all readers read the same cases: scores (tests, readers, cases), truth (cases,)."""
     tests, readers, _ = scores.shape
-    _enough(readers)
+    _enough(readers, [truth])
     figures = np.array([[metric(scores[t, r], truth) for r in range(readers)] for t in range(tests)])
     flat = scores.reshape(tests * readers, -1)
     covariance = covariance_of(flat, truth, metric)
@@ -123,7 +142,7 @@ def other_cases(
     Cases nested in tests share nothing between tests, so Cov1 and Cov3 are 0. Covariances stay within a test.
     """
     readers = len(scores[0])
-    _enough(readers)
+    _enough(readers, truths)
     figures = np.array([[metric(own, truth) for own in test] for test, truth in zip(scores, truths, strict=True)])
     covariances = [covariance_of(test, truth, metric) for test, truth in zip(scores, truths, strict=True)]
     others = ~np.eye(readers, dtype=bool)
@@ -132,11 +151,17 @@ def other_cases(
     return _analyse(figures, (variance, 0.0, float(np.mean(own)), 0.0), own)
 
 
-def _enough(readers: int) -> None:
+def _enough(readers: int, truths: Sequence[Bools]) -> None:
     if readers < LEAST_READERS:
         raise UserError(
             f"{readers} readers cannot stand for all readers (the test would reject about twice as often as it says); "
             f"at least {LEAST_READERS} are needed. The comparisons of each reader hold for these readers"
+        )
+    fakes, originals = (min(int((truth == kind).sum()) for truth in truths) for kind in (True, False))
+    if min(fakes, originals) < LEAST_CASES:
+        raise UserError(
+            f"the images that all {readers} readers have answered are {originals} originals and {fakes} fakes in one "
+            f"session; at least {LEAST_CASES} of each are needed to speak of other images"
         )
 
 
@@ -148,16 +173,16 @@ def _analyse(figures: Floats, covs: tuple[float, float, float, float], cov2_of_t
     residual = figures - of_test[:, None] - of_reader + grand
     ms_interaction = float((residual**2).sum()) / ((tests - 1) * (readers - 1))
     below = ms_interaction + max(readers * (covs[2] - covs[3]), 0.0)
-    degrees = _degrees(below, ms_interaction, (tests - 1) * (readers - 1))
-    f = ms_tests / below if below > 0 else float("nan")
-    p = _p_of(f, tests - 1, degrees)
-    half = float(stats.t.ppf(0.975, degrees)) * float(np.sqrt(2 / readers * below))
     difference = float(of_test[0] - of_test[1])
     singles = tuple(_single(row, cov2) for row, cov2 in zip(figures, cov2_of_tests, strict=True))
-    means = (ms_tests, ms_readers, ms_interaction)
-    return ReadersAsSample(
-        figures, *covs, *means, f, degrees, p, difference, difference - half, difference + half, singles
-    )
+    known = (figures, *covs, ms_tests, ms_readers, ms_interaction)
+    if below < NO_VARIANCE:
+        return ReadersAsSample(*known, None, None, None, difference, None, None, singles)
+    degrees = _degrees(below, ms_interaction, (tests - 1) * (readers - 1))
+    f = ms_tests / below
+    p = _p_of(f, tests - 1, degrees)
+    half = float(stats.t.ppf(0.975, degrees)) * float(np.sqrt(2 / readers * below))
+    return ReadersAsSample(*known, f, degrees, p, difference, difference - half, difference + half, singles)
 
 
 def _degrees(below: float, ms: float, degrees: int) -> float:
@@ -173,6 +198,8 @@ def _single(figures: Floats, cov2: float) -> SingleTest:
     readers = len(figures)
     spread = float(figures.var(ddof=1))
     total = spread + max(readers * cov2, 0.0)
-    half = float(stats.t.ppf(0.975, _degrees(total, spread, readers - 1))) * float(np.sqrt(total / readers))
     mean = float(figures.mean())
+    if total < NO_VARIANCE:
+        return SingleTest(mean, None, None)
+    half = float(stats.t.ppf(0.975, _degrees(total, spread, readers - 1))) * float(np.sqrt(total / readers))
     return SingleTest(mean, mean - half, mean + half)

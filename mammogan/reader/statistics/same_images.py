@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mammogan.reader.statistics.answers import SAID, Answer, Shown, check_readers, has_both, readers_of
-from mammogan.reader.statistics.mrmc import LEAST_READERS, same_cases
+from mammogan.reader.statistics.answers import SAID, Answer, Shown, check_readers, readers_of
+from mammogan.reader.statistics.mrmc import LEAST_CASES, LEAST_READERS, same_cases
 from mammogan.reader.statistics.proportions import holm, mcnemar_exact
 from mammogan.reader.statistics.table import Table, Value, with_interval
 
@@ -68,15 +68,21 @@ def _together(first: Sequence[Answer], second: Sequence[Answer], readers: Sequen
     own = [[_answers_of(reader, answers) for reader in readers] for answers in (first, second)]
     common = sorted(set.intersection(*(set(one) for test in own for one in test))) if readers else []
     shared = [own[0][0][case] for case in common]
-    if len(readers) < LEAST_READERS or not has_both(shared):
+    truth = np.array([answer.shown == "fake" for answer in shared], bool)
+    if len(readers) < LEAST_READERS or min(truth.sum(), (~truth).sum()) < LEAST_CASES:
         return (
-            f"{len(readers)} readers have read {len(common)} images twice; {LEAST_READERS} readers, and both originals "
-            "and fakes, are needed to speak of other readers."
+            f"{len(readers)} readers have read {len(common)} images twice; {LEAST_READERS} readers, and "
+            f"{LEAST_CASES} originals and {LEAST_CASES} fakes, are needed to speak of other readers."
         )
     scores = np.array([[[SAID.index(one[case].answer) for case in common] for one in test] for test in own], float)
-    found = same_cases(scores, np.array([shown == "fake" for _, shown in common]))
+    found = same_cases(scores, truth)
     interval = with_interval(found.difference, found.low, found.high)
+    p = (
+        "without p, since the readers do not differ in it and no image sways them"
+        if found.p is None
+        else f"p {found.p:.3f}"
+    )
     return (
-        f"Readers and images like these: the AUC in {names[0]} minus that in {names[1]} is {interval}, p {found.p:.3f} "
+        f"Readers and images like these: the AUC in {names[0]} minus that in {names[1]} is {interval}, {p} "
         f"(Obuchowski and Rockette, paired cases, {len(readers)} readers, {len(common)} images)."
     )
