@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.data.cohort.workspace_table import REMEDY, row_of, rows_by_key
-from mammogan.data.phantom.origin import cohort_folder
+from mammogan.data.phantom.origin import ALL_DRAWN_AGAIN, cohort_folder
+from mammogan.data.phantom.settings import TRUTH_SCHEMA
 from mammogan.io.atomic import file_version
 from mammogan.io.own_files import file_exists
 from mammogan.io.records import DamagedRecord, Misfit, check_shape, parse_record
@@ -77,6 +78,8 @@ def _images_of(path: Path, content: bytes) -> dict[str, Any]:
         check_shape(values, {"images": dict})
     except Misfit as error:
         raise DamagedRecord(path, str(error), DRAWN_AGAIN) from None
+    if values.get("schema") != TRUTH_SCHEMA:
+        raise DamagedRecord(path, "it is of an earlier version, which recorded no sha256 of its files", ALL_DRAWN_AGAIN)
     images: dict[str, Any] = values["images"]
     return images
 

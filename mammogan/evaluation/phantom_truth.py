@@ -6,7 +6,6 @@ Real mammograms have no truth.json; then there is nothing to measure, which is n
 from __future__ import annotations
 
 import functools
-import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,8 +20,7 @@ from mammogan.data.blobs.disc import NEAR
 from mammogan.data.dicom.placement import Placement, apply_placement_to_mask, place_pixels
 from mammogan.data.dicom.unusable import Unusable
 from mammogan.evaluation.phantom_record import DRAWN_AGAIN, PhantomRecord
-from mammogan.io.atomic import file_version
-from mammogan.io.png_checksums import check_png
+from mammogan.io.atomic import file_version, sha256
 from mammogan.io.records import DamagedRecord
 
 Pixels = NDArray[np.uint16]
@@ -115,12 +113,12 @@ class PhantomTruth(PhantomRecord):
         placement = Placement.from_json(facts["placement"])
         mask, twin = folder / known["mask"], folder / known["twin"] if known.get("twin") else None
         with _naming(mask):
-            lesion = apply_placement_to_mask(_read_mask(mask), placement)
+            lesion = apply_placement_to_mask(_read_mask(_as_drawn(mask, folder, known)), placement)
         near = near_lesions(known["lesions"], placement, facts["spacing_mm"])
         if twin is None:
             return LesionTruth(lesion, near, None)
         with _naming(twin):
-            return LesionTruth(lesion, near, _read_twin(twin, row, facts), twin)
+            return LesionTruth(lesion, near, _read_twin(_as_drawn(twin, folder, known), row, facts), twin)
 
     def near(self, key: str, facts: dict[str, Any]) -> Mask | None:
         """Return the pixels (H,W) near a lesion of one sample, without reading its images; None as for ``of``."""
@@ -156,16 +154,23 @@ def _naming(path: Path) -> Iterator[None]:
     """Raise DamagedRecord, which names the file, for what reading a missing or damaged one raises."""
     try:
         yield
+    except DamagedRecord:
+        raise
     except (Unusable, ValueError, OSError) as error:
         raise DamagedRecord(path, f"it cannot be read ({type(error).__name__}: {error})", DRAWN_AGAIN) from error
+
+
+def _as_drawn(path: Path, folder: Path, known: dict[str, Any]) -> Path:
+    """Return the path of a phantom's file if its bytes are those that truth.json records; else raise DamagedRecord."""
+    if sha256(path) != known["sha256"][str(path.relative_to(folder))]:
+        raise DamagedRecord(path, "its sha256 is not the one in truth.json", DRAWN_AGAIN)
+    return path
 
 
 def _read_mask(path: Path) -> NDArray[np.uint8]:
     from PIL import Image
 
-    content = path.read_bytes()
-    check_png(content)
-    return np.array(Image.open(io.BytesIO(content)))
+    return np.array(Image.open(path))
 
 
 def _read_twin(path: Path, row: dict[str, str], facts: dict[str, Any]) -> Pixels:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from conftest import SMALL
-from PIL import Image
+from edited import edit_record
+from PIL import Image, ImageChops
 
 from mammogan.data.conversion.convert_cohort import ShardIndex, convert_cohort
 from mammogan.data.phantom.origin import PhantomCohort
@@ -33,6 +34,7 @@ MASKS: dict[str, Damage] = {
     "with another checksum": with_another_crc,
     "gone": lambda path, other: path.unlink(),
     "of another size": lambda path, other: Image.new("L", (20, 20), 255).save(path),
+    "moved": lambda path, other: ImageChops.offset(Image.open(path), 0, 7).save(path),
 }
 TWINS: dict[str, Damage] = {
     "cut": lambda path, other: path.write_bytes(path.read_bytes()[:3000]),
@@ -75,6 +77,14 @@ def test_what_is_damaged_or_anothers_is_named_with_the_remedy(shards: Workspace)
                 assert truth is not None, what
                 compare_with_truth(real.pixels, real.pixels, truth)
             path.write_bytes(content)
+
+
+def test_a_truth_of_an_earlier_version_which_says_nothing_of_its_files_is_refused(shards: Workspace) -> None:
+    truth = shards.root.parent / "phantom" / "truth.json"
+    edit_record(truth, lambda held: held.update(schema=1))
+    sample = with_lesions(shards)[0]
+    with pytest.raises(UserError, match=r"truth.json is damaged: it is of an earlier version.*draw them again"):
+        PhantomTruth(shards.cohort).of(sample.key, sample.facts)
 
 
 SIGNS = ("record_format", "content_sha256")

@@ -333,6 +333,12 @@ def test_the_twin_is_read_with_the_grey_scale_of_the_shards(phantom: Path, tmp_p
         header = pydicom.dcmread(path)
         header.WindowCenter, header.WindowWidth = 1000, 500
         header.save_as(path)
+
+    def record_them(truth: dict[str, Any]) -> None:
+        for image in truth["images"].values():
+            image["sha256"] = {name: sha256(tmp_path / "phantom" / name) for name in image["sha256"]}
+
+    edit_record(tmp_path / "phantom" / "truth.json", record_them)
     workspace = Workspace(tmp_path / "work")
     convert_cohort(tmp_path / "phantom" / "labels.csv", workspace, [SMALL], jobs=1, voi="linear_bits")
     truth = PhantomTruth(workspace.cohort)

@@ -8,6 +8,7 @@ DIR/truth.json, then DIR/labels.csv   written last: if the table exists, the coh
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import os
 import signal
@@ -22,7 +23,7 @@ from PIL import Image
 from mammogan.data.phantom import dicom
 from mammogan.data.phantom.picture import Mask, Placed, draw
 from mammogan.data.phantom.plan import PlannedImage, PlannedPatient, plan_cohort
-from mammogan.data.phantom.settings import GENERATOR_VERSION, PhantomConfig
+from mammogan.data.phantom.settings import GENERATOR_VERSION, TRUTH_SCHEMA, PhantomConfig
 from mammogan.errors import NotStarted, UserError
 from mammogan.io import atomic, tables, terminal
 from mammogan.io.own_files import file_exists
@@ -160,13 +161,14 @@ def _draw_image(
     """Return the contents of the files of one image, by path, and its truth."""
     drawn = draw(config, patient, image)
     paths = _paths(config, patient, image)
-    contents = {paths["file"]: dicom.encode(config, patient, image, drawn.pixels, twin=False)}
+    contents = {str(paths["file"]): dicom.encode(config, patient, image, drawn.pixels, twin=False)}
     if paths["mask"]:
         contents[paths["mask"]] = _png(dicom.stored(drawn.lesion, image.breast))
     if paths["twin"] and drawn.twin is not None:
         contents[paths["twin"]] = dicom.encode(config, patient, image, drawn.twin, twin=True)
     truth = {
         **paths,
+        "sha256": {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()},
         "patient": patient.patient_id,
         "laterality": image.breast,
         "view": image.view,
@@ -176,7 +178,7 @@ def _draw_image(
         "lesions": [_where(placed, image, config) for placed in drawn.lesions],
         "distractors": [_where(placed, image, config) for placed in drawn.distractors],
     }
-    return {str(path): content for path, content in contents.items()}, truth
+    return contents, truth
 
 
 def _png(mask: Mask) -> bytes:
@@ -206,7 +208,7 @@ def _write_truth_and_table(config: PhantomConfig, plan: list[PlannedPatient], ou
     write_record(
         out / TRUTH,
         {
-            "schema": 1,
+            "schema": TRUTH_SCHEMA,
             "generator": GENERATOR_VERSION,
             "preset": config.preset,
             "seed": config.seed,

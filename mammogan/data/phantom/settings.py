@@ -14,6 +14,9 @@ from mammogan.errors import UserError
 GENERATOR_VERSION = "1"
 """Must change whenever the same settings give different pixels."""
 
+TRUTH_SCHEMA = 2
+"""What truth.json holds. 2: the sha256 of every file of an image."""
+
 FIELD_HEIGHT_MM = 233.0
 """Height of the imaged field at any image size: 3328 pixels of 0.07 mm."""
 PHYSICAL_MASS_OVER_GLAND = 1.08

@@ -22,9 +22,10 @@ WAY = "way"
 """What table1.json calls the progress to the twin."""
 CLOSER_DB = 3.0
 """Minimum approach to the twin for a removal to count as one; after 3 dB, 71% of the distance is left."""
+NO_TWIN = "no lesion-free twin known that differs from its mammogram inside the lesion"
 MISSING = {
     GENERATOR: "no adversarial images (remove)",
-    TWIN: "no lesion-free twin known",
+    TWIN: NO_TWIN,
     IDENTITY: "not trained",
 }
 """Why a row of the controls may be empty."""
@@ -75,7 +76,7 @@ def three_db(removals: Sequence[Removal | None], patients: Sequence[str]) -> Fig
     """Return the share of removals that came at least CLOSER_DB closer to the twin, among those with a twin."""
     known = np.array([r is not None and r.closer_db is not None for r in removals], bool)
     closer = np.array([bool(r and r.closer_db is not None and r.closer_db >= CLOSER_DB) for r in removals], bool)
-    return clustered_share(closer, known, patients, "no lesion-free twin known")
+    return clustered_share(closer, known, patients, NO_TWIN)
 
 
 SHAPE = ("in_disc", "blobs", "peak")
