@@ -12,20 +12,25 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, SMALL, positives, run_script
-from generators import card
+from generators import card, save_cad, save_gnet
 from own_parts import Fgsm, ResNet18
 from trainings import CAD, GAN
 
 import mammogan
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
 from mammogan.attack.generate import generate
+from mammogan.attack.plan_to_submit import plan_to_submit
 from mammogan.config import CadConfig, GanConfig
+from mammogan.data.shards.reader import shards_fingerprint
 from mammogan.errors import UserError
 from mammogan.evaluation.evaluate import evaluate
 from mammogan.evaluation.lesion import controls
 from mammogan.io.atomic import read_json
+from mammogan.io.records import write_yaml_record
 from mammogan.models.penalty import method_for
+from mammogan.training.run.cad_source import CadSource
 from mammogan.training.run.checkpoint import load, save
+from mammogan.training.run.preflight import check_cad_class
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 
@@ -107,6 +112,29 @@ def test_a_class_that_cannot_be_used_is_refused_before_anything_is_submitted(
     refused = run_script(f"launch/{script}.py", "--workspace", generated.root, *SUBMITTED, *options)
     assert refused.returncode == 2 and "#SBATCH" not in refused.stdout
     assert reason in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_a_class_that_only_the_settings_of_a_run_name_is_not_imported(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "planted.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    best = save_cad(workspace, SMALL)
+    gnets = [save_gnet(workspace, SMALL, direction) for direction in Direction]
+    Run(workspace.cad_run(SMALL)).finish({})
+    write_yaml_record(best.parents[1] / "config.yaml", {"config": {"classifier": "planted:Net"}})
+    shards = shards_fingerprint(workspace.shards(SMALL))
+    for gnet in gnets:
+        record = {"config": {"generator": "planted:Net"}, "shards_sha256": shards}
+        write_yaml_record(gnet.parents[1] / "config.yaml", record)
+    checks = {
+        "vgg11-cad": lambda: check_cad_class(CadSource(best)),
+        "unet": lambda: plan_to_submit(workspace, SMALL, GenerateConfig(device="cpu")),
+    }
+    for usual, check in checks.items():
+        with pytest.raises(UserError, match=rf"names the network planted:Net, but .*best\.pt holds {usual}"):
+            check()
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_study_refuses_it_too(generated: Workspace, tmp_path: Path) -> None:

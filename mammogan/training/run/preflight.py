@@ -18,6 +18,7 @@ from mammogan.io.shell import shell_word
 from mammogan.io.terminal import say_on_stderr
 from mammogan.training.run.cad_record import reading_of_run, refuse_weak
 from mammogan.training.run.cad_source import CadSource, cad_source
+from mammogan.training.run.checkpoint_files import choose_checkpoint
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import LABELS, OBJECTIVES, SPLITS, Direction, Resolution, Workspace
 
@@ -57,11 +58,32 @@ def check_own_classes(classifier: str = CLASSIFIER, generator: str = GENERATOR) 
         generator_class(generator)
 
 
+def check_class_of_run(run: Run, named: str, usual: str) -> None:
+    """Raise UserError if a class of your own that a run's settings name is not that of its checkpoint, or cannot be
+    imported here.
+
+    The settings are text that anybody could have edited. They alone import nothing: the checkpoint must say the same,
+    and be the one that the training ended with.
+    """
+    if named == usual:
+        return
+    from mammogan.training.run.checkpoint import load
+
+    checkpoint = choose_checkpoint(run.path)
+    run.check_result(checkpoint)
+    if (held := load(checkpoint).get("arch", usual)) != named:
+        raise UserError(
+            f"{run.path / 'config.yaml'} names the network {named}, but {checkpoint} holds {held}. Nothing was "
+            "imported. Bring the right config.yaml back"
+        )
+    check_own_classes(**{"classifier" if usual == CLASSIFIER else "generator": named})
+
+
 def check_cad_class(cad: CadSource) -> None:
     """Raise UserError if a classifier's class or factory of your own cannot be imported here, before jobs are
     submitted."""
     if cad.run is not None:
-        check_own_classes(cad.run.classifier)
+        check_class_of_run(cad.run, cad.run.classifier, CLASSIFIER)
         return
     from mammogan.models.own_cad import check_own_cad
 
@@ -128,7 +150,8 @@ def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
             f"  mammogan train-cad --workspace {shell_word(workspace.root)} --resolution {resolution}"
         )
     refuse_weak(reading_of_run(Run(run)), run, config.allow_weak_cad)
-    check_own_classes(Run(run).classifier, config.generator)
+    check_class_of_run(Run(run), Run(run).classifier, CLASSIFIER)
+    check_own_classes(generator=config.generator)
 
 
 def check_named_cad(config: GanConfig, workspace: Workspace) -> None:
@@ -136,7 +159,8 @@ def check_named_cad(config: GanConfig, workspace: Workspace) -> None:
     source = cad_source(workspace, Resolution.parse(config.resolution), config.cad)
     if source.run is not None:
         refuse_weak(reading_of_run(source.run), source.run.path, config.allow_weak_cad)
-        check_own_classes(source.run.classifier, config.generator)
+        check_class_of_run(source.run, source.run.classifier, CLASSIFIER)
+        check_own_classes(generator=config.generator)
         return
     from mammogan.models.own_cad import check_own_cad  # imports torch, and the user's own code
 
