@@ -133,9 +133,10 @@ class Workspace:
         return self.root / "shards" / str(resolution)
 
     def run(self, name: str) -> Path:
-        """Return a run's folder. In a folder with exported models, it is the exported model of that name."""
-        exported = self.root / name
-        return exported if _is_in(exported, EXPORTED) else self.root / "runs" / name
+        """Return a run's folder. In a folder with exported models, it is the exported model of that name; a workspace's
+        own runs come before a model that was exported into it."""
+        exported, own = self.root / name, self.root / "runs" / name
+        return exported if _is_in(exported, EXPORTED) and not os.path.lexists(own) else own
 
     def cad_run(self, resolution: Resolution) -> Path:
         """Return the run folder of the CAD."""

@@ -50,6 +50,7 @@ def joined_for(
     folder that the ranks do not share.
     """
     with joined(config.compute.device) as ranks:
+        run.refuse_exported()
         check_shared(run.newest.parent, ranks)
         inputs = checked_inputs()
         refuse_grown(run, ShardIndex.load(shards))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from mammogan.config import GENERATOR
 from mammogan.errors import UserError
 from mammogan.io.own_files import file_exists
+from mammogan.io.terminal import say
 from mammogan.training.run.model_card import shards_of_card
 from mammogan.training.run.run_folder import Run
 
@@ -64,15 +66,25 @@ def trained_on(checkpoint: Path, state: dict[str, Any] | None = None) -> str | N
     return shards_of_card(state)
 
 
+_say_once = functools.cache(say)
+
+
 def choose_checkpoint(run: Path, which: str = "best") -> Path:
     """Return the path of 'best', 'newest', or of the checkpoint that ``which`` names.
 
-    A run without a best one, for example because its critic was always dead, gives its newest. Raises UserError if a
+    A run without a best one, for example because its critic was always dead, gives its newest. An exported model gives
+    its weights, but a model.safetensors that lies beside a run's checkpoints/ is not its result. Raises UserError if a
     finished run had a best one and that is gone.
     """
     found = Run(run)
-    if which in ("best", "newest") and file_exists(found.exported):
-        return found.exported
+    if which in ("best", "newest"):
+        if found.is_exported:
+            return found.exported
+        if file_exists(found.exported):
+            _say_once(
+                f"note: {found.exported} is not used: a folder with checkpoints/ is a training's, and an exported "
+                "model has a folder of its own. Name that file to use it, or move it away"
+            )
     if which == "best" and not file_exists(found.best):
         found.refuse_lost_result()
     newest = found.previous if file_exists(found.previous) and not file_exists(found.newest) else found.newest

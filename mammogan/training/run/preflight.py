@@ -110,7 +110,8 @@ def named_weights(config: CadConfig | GanConfig, digest: Digest = sha256) -> dic
 
 def refuse_other_settings(run: Path, config: CadConfig | GanConfig, digest: Digest = sha256) -> None:
     """Raise UserError when the run was begun with settings that lead to a different result than ``config``, or when it
-    is finished and its result is gone."""
+    is finished and its result is gone, or is no run but an exported model."""
+    Run(run).refuse_exported()
     if file_exists(run / "config.yaml"):
         Run(run).check(config, named_weights(config, digest))
         if Run(run).is_finished(config):

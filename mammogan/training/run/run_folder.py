@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,11 @@ class Run:
         return self.path / EXPORTED
 
     @property
+    def is_exported(self) -> bool:
+        """True for the folder of an exported model. One with checkpoints/ is a training's, whatever else lies in it."""
+        return not os.path.lexists(self.newest.parent) and file_exists(self.exported)
+
+    @property
     def identity(self) -> Path:
         """The generator at the end of the identity phase, before adversarial training."""
         return self.path / "checkpoints" / "identity.pt"
@@ -121,6 +127,14 @@ class Run:
             raise UserError(
                 f"{self.path} was started with other settings or inputs: {'; '.join(changed)}. "
                 "Go back to those, or remove the folder to train again"
+            )
+
+    def refuse_exported(self) -> None:
+        """Raise UserError if this is the folder of an exported model, in which no training can be."""
+        if self.is_exported:
+            raise UserError(
+                f"{self.path} holds an exported model, and a training needs a folder of its own: move the model away. "
+                "To begin with its weights, name it with --start-from"
             )
 
     def changes(self, config: Any, inputs: dict[str, Any]) -> list[str]:
@@ -210,13 +224,20 @@ class Run:
 
     def check_result(self, checkpoint: Path, found: str = "") -> None:
         """Raise UserError if a checkpoint of this finished run is not the one that it ended with, such as an earlier
-        one in its place. ``found`` is its sha256, if that is known.
+        one in its place, or a best one of a training that ended without. ``found`` is its sha256, if that is known.
 
         Runs that are not finished, or of earlier versions, do not say which one it was.
         """
         recorded = self.facts.get(CHECKPOINTS, {})
         own = checkpoint.absolute().parent == self.newest.absolute().parent
-        expected = recorded.get(checkpoint.name) if own and isinstance(recorded, dict) else None
+        if not own or not recorded or not isinstance(recorded, dict):
+            return
+        expected = recorded.get(checkpoint.name)
+        if expected is None and checkpoint.name in (self.best.name, self.identity.name):
+            raise UserError(
+                f"checkpoint {checkpoint} is of no use here: its training ended without one ({self.done} does not list "
+                "it), so it is another training's. Move it away; or name it where it belongs"
+            )
         if expected is not None and expected != (found or sha256(checkpoint)):
             raise UserError(
                 f"checkpoint {checkpoint} is not the one that its training ended with (its sha256 is not the one in "
