@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, SMALL
-from generators import save_all, save_lighting_gnet
+from generators import save_all, save_cad, save_lighting_gnet
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
 from mammogan.attack.generate import generate
@@ -123,6 +123,42 @@ def _first_training(index: ShardIndex) -> np.ndarray:  # type: ignore[type-arg]
 
     shard = index.of_split("train")[0]
     return read_sample(index.folder / shard.name, shard.samples[0]).pixels
+
+
+def test_an_export_never_writes_into_a_run_or_among_other_files(trained: Workspace, tmp_path: Path) -> None:
+    run, other = trained.cad_run(SMALL), tmp_path / "other" / f"cad-{SMALL}"
+    (other / "checkpoints").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(run.parent)
+    with_notes = tmp_path / "notes" / run.name
+    with_notes.mkdir(parents=True)
+    (with_notes / "results.csv").write_text("1")
+    before = {path: path.read_bytes() for path in run.parent.rglob("*") if path.is_file()}
+    for out, told in (
+        (run.parent, "is the run itself, and an exported model needs a folder of its own; give another --out"),
+        (tmp_path / "link", "is the run itself"),
+        (other.parent, r"is a run \(it has checkpoints/\)"),
+        (with_notes.parent, "holds results.csv, which is of no exported model"),
+    ):
+        for overwrite in (False, True):
+            with pytest.raises(UserError, match=told):
+                export_model(run, out, overwrite=overwrite)
+    assert before == {path: path.read_bytes() for path in run.parent.rglob("*") if path.is_file()}
+    assert not list(other.glob("*.*")) and [path.name for path in with_notes.iterdir()] == ["results.csv"]
+    exported = export_model(run, tmp_path / "handed-on")
+    with pytest.raises(UserError, match="is the run itself"):
+        export_model(exported, exported.parent, overwrite=True)
+    (exported / "model.safetensors").unlink()  # as where an export was interrupted
+    (run / "config.yaml").unlink()
+    assert not (export_model(run, tmp_path / "handed-on") / "config.yaml").exists(), "that of the export before"
+
+
+def test_a_checkpoint_that_is_not_the_runs_result_is_not_exported(trained: Workspace, tmp_path: Path) -> None:
+    run = Run(trained.cad_run(SMALL))
+    run.finish({})
+    save_cad(trained, SMALL, seed=1)
+    with pytest.raises(UserError, match=r"best\.pt is not the one that its training ended with"):
+        export_model(run.path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_weights_that_do_not_say_their_data_are_of_unknown_origin(trained: Workspace, tmp_path: Path) -> None:
