@@ -11,18 +11,24 @@ import pytest
 import yaml
 from conftest import SMALL, run_script
 from edited import edit_record
-from generators import save_all, save_cad
+from generators import WIDTH, save_all, save_cad
 
 from mammogan.attack.config import EvaluateConfig, GenerateConfig
 from mammogan.attack.generate import generate
+from mammogan.attack.model_export.export import export_model
 from mammogan.data.shards.reader import shards_fingerprint
 from mammogan.errors import UserError
 from mammogan.evaluation.evaluate import evaluate
+from mammogan.evaluation.original_scores import score_originals
+from mammogan.evaluation.victims.loading import load_victim
 from mammogan.io.atomic import read_json, sha256
+from mammogan.training.run.cad_source import cad_source
 from mammogan.training.run.checkpoint import load, save
 from mammogan.training.run.checkpoint_files import trained_on
 from mammogan.training.run.model_card import CARD
 from mammogan.training.run.run_folder import Run
+from mammogan.training.run.start_from import start_inputs, start_state
+from mammogan.training.run.trained_networks import load_cad, load_generator
 from mammogan.workspace import Direction, Workspace
 
 FILM = "film, models from phantoms"
@@ -125,6 +131,40 @@ def test_weights_without_their_run_say_themselves_what_they_were_trained_on(read
     assert trained_on(Run(ready.cad_run(SMALL)).best) == shards_fingerprint(ready.shards(SMALL))
     with pytest.raises(UserError, match=f"gan-{SMALL}-remove was trained on other mammograms"):
         generate(films, GenerateConfig(models=ready.root, device="cpu"))
+
+
+def test_a_checkpoint_beside_another_trainings_settings_is_refused_and_both_are_named(
+    ready: Workspace, films: Workspace, tmp_path: Path
+) -> None:
+    own, other = shards_fingerprint(ready.shards(SMALL)), shards_fingerprint(films.shards(SMALL))
+    collected = tmp_path / "collected"
+    collected.mkdir()
+    for run, name in ((ready.cad_run(SMALL), "cad.pt"), (ready.gan_run(SMALL, Direction.REMOVE), "gan.pt")):
+        shutil.copy(Run(run).best, collected / name)
+        shutil.copy(Run(run).best, films.root / name)
+        say_trained_on(run, other)  # its config.yaml was changed for that of another training
+    say_trained_on(collected, other)
+    cad, gan = ready.cad_run(SMALL), ready.gan_run(SMALL, Direction.REMOVE)
+    shards = films.shards(SMALL)
+    as_cad, remove = {"width": WIDTH}, replace(GENERATE, models=ready.root, direction=(Direction.REMOVE,))
+    for place, use in (
+        (cad, lambda: load_cad(cad)),
+        (gan, lambda: load_generator(gan)),
+        (cad, lambda: export_model(cad, tmp_path / "out")),
+        (cad, lambda: start_state(str(cad), "cad", as_cad, shards)),
+        (cad, lambda: load_victim(f"B={cad}", "cpu")),
+        (gan, lambda: generate(films, remove)),
+        (collected, lambda: cad_source(films, SMALL, str(collected / "cad.pt")).trained_on()),
+        (collected, lambda: score_originals(films, replace(EVALUATE, cad=str(collected / "cad.pt")))),
+        (cad, lambda: score_originals(films, replace(EVALUATE, models=ready.root))),
+        (collected, lambda: load_victim(f"B={collected / 'cad.pt'}", "cpu")),
+        (collected, lambda: start_inputs(Run(tmp_path / "new"), str(collected / "cad.pt"))),
+        (collected, lambda: load_generator(collected, which=str(collected / "gan.pt"))),
+    ):
+        told = rf"says that it was trained on the shards {own[:12]}, and {place}/config\.yaml that .* on {other[:12]}"
+        with pytest.raises(UserError, match=told):
+            use()
+    assert trained_on(films.root / "cad.pt") == own, "without such a file its own word counts"
 
 
 def test_weights_of_unknown_origin_are_used_only_by_name_and_the_report_says_so(ready: Workspace) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import SMALL, checked
 from deeper import TINY, evaluated_phantoms
+from edited import edit_record
 from generators import save_cad, save_gnet
 
 from mammogan.attack.config import EvaluateConfig
@@ -24,7 +25,6 @@ from mammogan.evaluation.beyond.originals import choose_originals
 from mammogan.evaluation.beyond.shares import Calls
 from mammogan.evaluation.evaluate import evaluate
 from mammogan.io.atomic import read_json, sha256
-from mammogan.io.records import write_yaml_record
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 
@@ -111,7 +111,8 @@ def test_operating_points_come_of_scores_that_evaluate_has_made(workspace: Works
 
 def test_a_cad_of_other_mammograms_is_refused_unless_the_page_says_so(workspace: Workspace) -> None:
     attacks = DeeperConfig(images=4, baseline=("noise=2048",), section=("attacks",), device="cpu")
-    write_yaml_record(workspace.cad_run(SMALL) / "config.yaml", {"config": {}, "shards_sha256": "0" * 64})
+    index = workspace.shards(SMALL) / "index.json"
+    edit_record(index, lambda values: values.update(shards=[s for s in values["shards"] if s["split"] != "train"]))
     with pytest.raises(UserError, match="trained on other mammograms"):
         evaluate_deeper(workspace, attacks)
     page = evaluate_deeper(workspace, replace(attacks, out_of_domain="made of other <phantoms>"))

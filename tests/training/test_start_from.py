@@ -19,7 +19,8 @@ from mammogan.io.records import read_yaml_record, write_yaml_record
 from mammogan.training.cad import CadTraining, train_cad
 from mammogan.training.gan import train_gan
 from mammogan.training.parallel.ranks import Ranks
-from mammogan.training.run.checkpoint import load
+from mammogan.training.run.checkpoint import load, save
+from mammogan.training.run.model_card import CARD
 from mammogan.training.run.run_folder import Run
 from mammogan.workspace import Direction, Workspace
 
@@ -112,5 +113,7 @@ def test_weights_of_other_mammograms_are_warned_of(trained: Workspace, capsys: p
     assert "begins with the weights of" in (said := capsys.readouterr().out) and "WARNING" not in said
     recorded = read_yaml_record(old.path / "config.yaml")
     write_yaml_record(old.path / "config.yaml", recorded | {"shards_sha256": "another"})
+    save(old.best, load(old.best) | {CARD: {"trained_on": {"shards_sha256": "another"}}})
+    old.done.unlink()
     CadTraining(config, trained, ALONE)
     assert "WARNING: these weights were trained on other mammograms" in capsys.readouterr().out

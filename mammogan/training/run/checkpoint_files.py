@@ -54,16 +54,28 @@ def run_of(checkpoint: Path) -> Run:
 
 
 def trained_on(checkpoint: Path, state: dict[str, Any] | None = None) -> str | None:
-    """Return the fingerprint of the shards that a checkpoint was trained on: what its run records, else what it says
-    itself; None if neither says anything. ``state`` is its content, if that was read already."""
-    recorded = run_of(checkpoint).shards_sha256
-    if recorded is not None:
-        return recorded
+    """Return the fingerprint of the shards that a checkpoint was trained on: what its run records, or what it says
+    itself; None if neither says anything. ``state`` is its content, if that was read already.
+
+    Raises UserError if both say it and differ. A checkpoint under a training's own name in its run is read only where
+    the run records nothing: whoever loads it compares the two.
+    """
+    run = run_of(checkpoint)
+    recorded = run.shards_sha256
     if state is None:
+        if recorded is not None and run.has_under_own_name(checkpoint):
+            return recorded
         from mammogan.training.run.checkpoint import load  # imports torch; a run that records its shards needs none
 
         state = load(checkpoint)
-    return shards_of_card(state)
+    own = shards_of_card(state)
+    if own is not None and recorded is not None and own != recorded:
+        raise UserError(
+            f"checkpoint {checkpoint} says that it was trained on the shards {own[:12]}, and {run.path / 'config.yaml'}"
+            f" that the training was on {str(recorded)[:12]}: one of the two is of another training. Bring the right "
+            "one back; or move the checkpoint into a folder of its own, where its own word counts"
+        )
+    return own if recorded is None else recorded
 
 
 _say_once = functools.cache(say)

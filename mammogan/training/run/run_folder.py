@@ -70,6 +70,11 @@ class Run:
         """True for the folder of an exported model. One with checkpoints/ is a training's, whatever else lies in it."""
         return not os.path.lexists(self.newest.parent) and file_exists(self.exported)
 
+    def has_under_own_name(self, checkpoint: Path) -> bool:
+        """Return whether a path is that of a checkpoint which a training writes here."""
+        own = (self.best, self.newest, self.previous, self.identity)
+        return checkpoint.absolute() in {path.absolute() for path in own}
+
     @property
     def identity(self) -> Path:
         """The generator at the end of the identity phase, before adversarial training."""

@@ -10,7 +10,7 @@ from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import sha256
 from mammogan.io.terminal import say
 from mammogan.training.run.checkpoint import load
-from mammogan.training.run.checkpoint_files import choose_checkpoint, trained_on
+from mammogan.training.run.checkpoint_files import choose_checkpoint, run_of, trained_on
 from mammogan.training.run.checkpoint_kind import IDENTITY, Kind, check_kind, described
 from mammogan.training.run.run_folder import STARTED_FROM, Run
 
@@ -48,6 +48,7 @@ def start_state(start_from: str, kind: Kind, ours: dict[str, Any], shards: Path)
             f"{', '.join(differing)}. Give this training the same, or start from another run"
         )
     say(f"The training begins with the weights of {path}.")
+    run_of(path).check_result(path)
     theirs = trained_on(path, state)
     if theirs is None or ShardIndex.load(shards).added_since(theirs) is None:
         say(

@@ -49,6 +49,7 @@ def load_cad(run: str | Path, device: torch.device | str = "cpu", which: str = "
     state = load(path)
     check_kind(path, state, "cad")
     run_of(path).check_result(path)
+    trained_on(path, state)  # refused if config.yaml beside it is another training's
     say_if_source_changed(state, sources_of(classifier=state.get("arch", CLASSIFIER)))
 
     def build() -> Critic:
