@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from mammogan.io.disk_errors import FULL
+from mammogan.io.disk_errors import FULL, naming_file
 from mammogan.io.temporary import temporary
 
 PRIVATE = 0o600
@@ -113,5 +113,5 @@ Digest = Callable[[Path], str]
 
 def sha256(path: Path) -> str:
     """Return the file's SHA-256 as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
+    with open(path, "rb") as file, naming_file(path):
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,10 +7,13 @@ import os
 import pwd
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LOST = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.EREMOTEIO, errno.ETIMEDOUT, errno.ENOTCONN)
+"""What a disk, or the network to it, answers that is broken or gone."""
 REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 
 
@@ -23,11 +26,27 @@ def explained(error: OSError) -> str:
     return f"{told}: {path}{_remedy(error.errno, path)}"
 
 
+@contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """Name the file in an error of its disk: what fails while a file is read, after it was opened, has no name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def _remedy(number: int | None, path: Path) -> str:
     if number in FULL:
         return f". {free(path)}; free some space, there or where the output goes, and repeat the command: it resumes"
     if number == errno.EISDIR:
         return ". A file belongs there: move the folder away, and repeat the command"
+    if number in LOST:
+        return (
+            ". The disk, or the network to it, fails, which says nothing of what the file holds: see that it is mounted"
+            " and what the system's log (dmesg) says, and repeat the command"
+        )
     if number == errno.EROFS:
         return ". Its disk is mounted read-only: give a --workspace (or --out) where you may write"
     if number in (errno.EACCES, errno.EPERM):

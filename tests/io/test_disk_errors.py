@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from mammogan.errors import UserError
-from mammogan.io.atomic import write_text
+from mammogan.io.atomic import sha256, write_text
 from mammogan.io.disk_errors import explained
 from mammogan.io.options import guarded
 from mammogan.training.run import checkpoint
@@ -30,6 +30,23 @@ def small_disk() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("read", [sha256, load])
+def test_a_disk_that_fails_while_a_file_is_read_is_named_with_the_file(
+    read: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    path = tmp_path / "best.pt"
+    save(path, {"number": 1})
+    monkeypatch.setattr("hashlib.file_digest", lost)
+    monkeypatch.setattr("zipfile.ZipFile", lost)
+    with pytest.raises(OSError) as met:
+        read(path)
+    told = explained(met.value)
+    assert f": {path}. The disk, or the network to it, fails" in told and "repeat the command" in told
 
 
 def test_a_checkpoint_for_which_there_is_no_space_names_path_and_space_and_loses_nothing(

@@ -3,6 +3,8 @@ lists."""
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -151,6 +153,53 @@ def test_damaged_pixels_that_a_training_meets_are_named_by_shard_and_key(work: W
     told = str(met.value)
     assert told.startswith(f"{folder / shard.name}: ") and "check-shards --workspace" in told
     assert any(f"{sample.key} is damaged" in told for sample in shard.samples) and "Traceback" not in told
+
+
+def _lost(*_: object) -> bytes:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_disk_that_fails_while_a_training_reads_is_named_with_shard_and_key(
+    work: Workspace, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = work.shards(SMALL)
+    images = [ShardImages(folder, "train", label) for label in ("positive", "negative")]  # type: ignore[arg-type]
+    monkeypatch.setattr(os, "pread", _lost)
+    with pytest.raises(UserError) as met:
+        list(PairedStream(images[0], images[1], pairs=2, seed=0, workers=workers).epoch(0))
+    told = str(met.value)
+    assert any(told.startswith(f"{member.key} of {member.shard} cannot be read: ") for member in images[0].members)
+    assert f"Input/output error: {folder}/train-positive-" in told and "The disk, or the network to it, fails" in told
+    assert "Traceback" not in told and "\n" not in told and "damaged" not in told
+
+
+def test_a_disk_that_fails_while_shards_are_scored_is_named_too(
+    work: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = work.shards(SMALL)
+    shard = ShardIndex.load(folder).shard(REAL)
+    assert shard
+    monkeypatch.setattr("mammogan.data.shards.reader._Hashed.read", _lost)
+    told = rf"{shard.samples[0].key} of {REAL} cannot be read: Input/output error: {folder / REAL}\. The disk, or the"
+    with pytest.raises(UserError, match=told):
+        CheckedShard(folder / REAL, shard, "").check()
+
+
+def test_bytes_that_are_no_header_of_a_tar_are_not_shown(work: Workspace) -> None:
+    folder = work.shards(SMALL)
+    images = ShardImages(folder, "train", "negative")
+    first, second = images.members[:2]
+    tar = folder / first.shard
+    raw = bytearray(tar.read_bytes())
+    raw[first.offset - 512 : first.offset] = raw[second.offset - 512 : second.offset]
+    tar.write_bytes(raw)
+    with pytest.raises(DamagedSample, match=rf"found '{second.key}[.a-z]+' in its place"):
+        images[0]
+    raw[first.offset - 512 : first.offset] = bytes(range(255, -1, -1)) * 2
+    tar.write_bytes(raw)
+    with pytest.raises(DamagedSample, match="found other bytes in its place"):
+        images[0]
 
 
 def test_whole_pixels_of_another_size_are_named_too(work: Workspace) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mammogan.data.loading.waiting import timed
-from mammogan.data.shards.damage import DamagedSample
+from mammogan.data.shards.damage import DamagedSample, UnreadSample
 from mammogan.data.shards.reader import ShardImages
 from mammogan.errors import UserError
 
@@ -98,8 +98,9 @@ class PairedStream:
         ]
         try:
             yield from timed(self._loader)
-        except DamagedSample as error:  # from a worker it comes with the worker's traceback in its text
-            raise DamagedSample(str(error).rpartition(f"{DamagedSample.__name__}: ")[2].strip()) from None
+        except (DamagedSample, UnreadSample) as error:  # from a worker it comes with the worker's traceback in its text
+            kind = type(error)
+            raise kind(str(error).rpartition(f"{kind.__name__}: ")[2].strip()) from None
 
 
 def epoch_order(size: int, length: int, seed: tuple[int, ...]) -> list[int]:

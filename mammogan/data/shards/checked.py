@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mammogan.data.shards.damage import DAMAGE
+from mammogan.data.shards.damage import DAMAGE, unread
 from mammogan.data.shards.index import IndexedSample, IndexedShard
 from mammogan.errors import UserError
 from mammogan.io.atomic import sha256
@@ -55,7 +55,9 @@ class CheckedShard:
             raise
         except DAMAGE as error:
             if isinstance(error, OSError) and error.errno:  # an error of the disk, not of the shard
-                raise
+                if isinstance(error, FileNotFoundError):
+                    raise
+                raise unread(self.path, self._key(found), error) from error
             raise self.damaged(f"sample {found + 1} cannot be read ({type(error).__name__}: {error})") from error
         if found != self.count:
             raise self.damaged(f"found {found}")
@@ -71,6 +73,10 @@ class CheckedShard:
         """Hash the whole file without decoding it; raise UserError if it is not the one that the index lists."""
         if sha256(self.path) != self.indexed.sha256:
             raise self.damaged(OTHER_FILE)
+
+    def _key(self, place: int) -> str:
+        """Return the key of a sample by its place in the tar; of what follows the last one, that."""
+        return self.indexed.samples[place].key if place < len(self.indexed.samples) else "the end"
 
     def _other(self, sample: Sample, expected: IndexedSample) -> str:
         """Return how a sample differs from the index; empty if it does not."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mammogan.errors import UserError
+from mammogan.io.disk_errors import explained
 from mammogan.io.shell import shell_word
 
 DAMAGE = (tarfile.TarError, LookupError, ValueError, EOFError, OSError)
@@ -19,11 +20,20 @@ class DamagedSample(UserError):
     """A sample of a shard whose bytes are not those that were written, or whose shard is gone."""
 
 
+class UnreadSample(UserError):
+    """A sample of a shard that the disk did not give, whatever its bytes are."""
+
+
+def unread(shard: Path, sample: str, error: OSError) -> UnreadSample:
+    """Make the error for a sample that the disk did not give; what fails in the midst of reading names no file."""
+    named = OSError(error.errno, error.strerror or str(error), error.filename or str(shard))
+    return UnreadSample(f"{sample} of {shard.name} cannot be read: {explained(named)}")
+
+
 @contextmanager
 def naming(shard: Path, key: str) -> Iterator[None]:
-    """Raise DamagedSample, which names shard and key, for what reading a damaged sample raises.
-
-    Other errors of the disk are raised as they are.
+    """Raise DamagedSample, which names shard and key, for what reading a damaged sample raises, and UnreadSample for an
+    error of the disk.
     """
     try:
         yield
@@ -33,7 +43,7 @@ def naming(shard: Path, key: str) -> Iterator[None]:
         if isinstance(error, FileNotFoundError):
             raise _gone(shard) from None
         if isinstance(error, OSError) and error.errno:
-            raise
+            raise unread(shard, key, error) from error
         told = f"{shard}: {key} is damaged ({type(error).__name__}: {error})"
         raise DamagedSample(f"{told}; {_check(shard)}") from error
 

@@ -24,8 +24,9 @@ from mammogan.workspace import Label
 
 OPEN_AT_ONCE = 128
 """Shards of one split and label that a process keeps open; systems allow a process 1024 open files in all."""
-HEADER_BYTES, NAME_BYTES = 512, 100
-"""Size of a tar header, which ends where the member's content begins, and of the name at its beginning."""
+HEADER_BYTES, NAME_BYTES, MAGIC, MAGIC_AT = 512, 100, b"ustar", 257
+"""Size of a tar header, which ends where the member's content begins, and of the name at its beginning; what says
+that it is one."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,12 @@ class Member:
     def content(self, header_and_content: bytes) -> bytes:
         """Return the member's bytes after its tar header. Raises ValueError if the header names another member, as in a
         tar that was put in the place of another, or if there are too few bytes."""
-        name = header_and_content[:NAME_BYTES].rstrip(b"\0").decode(errors="replace")
+        name = header_and_content[:NAME_BYTES].partition(b"\0")[0].decode(errors="replace")
         if len(header_and_content) != HEADER_BYTES + self.size:
             raise ValueError("the file is shorter than its index says")
         if name.partition(".")[0] != self.key:
-            raise ValueError(f"found {name!r} in its place")
+            is_header = header_and_content[MAGIC_AT : MAGIC_AT + len(MAGIC)] == MAGIC and name.isprintable()
+            raise ValueError(f"found {repr(name) if is_header else 'other bytes'} in its place")
         return header_and_content[HEADER_BYTES:]
 
 

@@ -12,7 +12,7 @@ import torch
 
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.atomic import replaced_atomically
-from mammogan.io.disk_errors import FULL, free_bytes
+from mammogan.io.disk_errors import FULL, free_bytes, naming_file
 from mammogan.io.own_files import file_exists
 from mammogan.io.temporary import temporary
 from mammogan.training.run.damage import damage_of
@@ -112,7 +112,7 @@ def load(path: Path) -> dict[str, Any]:
             return read_exported(path)
         except ValueError as error:
             raise Damaged(path, str(error)) from None
-    with open(path, "rb") as file:
+    with open(path, "rb") as file, naming_file(path):
         if not (why := damage_of(file)):
             _refuse_foreign(path, file)
             file.seek(0)
