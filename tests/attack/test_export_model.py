@@ -152,6 +152,15 @@ def test_an_export_never_writes_into_a_run_or_among_other_files(trained: Workspa
     assert not (export_model(run, tmp_path / "handed-on") / "config.yaml").exists(), "that of the export before"
 
 
+@pytest.mark.parametrize("change", [{"cad": {"a": 3}}, {"cad": {1: torch.zeros(2)}}, {"width": 0.1}])
+def test_what_cannot_be_used_is_not_exported(trained: Workspace, tmp_path: Path, change: dict[str, object]) -> None:
+    run = Run(trained.cad_run(SMALL))
+    save(run.best, load(run.best) | change)
+    with pytest.raises(UserError, match=r"its weights are those of another network|cannot be used"):
+        export_model(run.path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_checkpoint_that_is_not_the_runs_result_is_not_exported(trained: Workspace, tmp_path: Path) -> None:
     run = Run(trained.cad_run(SMALL))
     run.finish({})

@@ -115,6 +115,26 @@ def test_every_generator_without_one_of_its_parts_is_refused_by_name(tmp_path: P
             check_kind(tmp_path / "x.pt", {"kind": "gan", "arch": arch, **state}, "gan")
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"direction": "sideways"}, "its direction is neither remove nor insert"),
+        ({"direction": 7}, "its direction is neither remove nor insert"),
+        ({"cell": 0}, "its cells are of 0 pixels"),
+        ({"radius": -1.0}, "its lesions have a radius of -1.0 cells"),
+        ({"radius": float("nan")}, "its lesions have a radius of nan cells"),
+        ({"lesions": [{"growth": torch.zeros(3), "surroundings": 1}]}, r"an odd number of cells, found \(3,\)"),
+        ({"lesions": [{"growth": torch.zeros(4, 4), "surroundings": 1}]}, r"an odd number of cells, found \(4, 4\)"),
+    ],
+)
+def test_a_bank_of_lesions_that_is_none_is_refused(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+    bank = {"kind": "gan", "arch": "transplant", "phase": "bank", "epoch": 0, "cell": 4, "radius": 1.5}
+    sound = bank | {"lesions": [{"growth": torch.zeros(5, 5), "surroundings": 0.4}], "direction": "insert"}
+    check_kind(tmp_path / "x.pt", sound, "gan")
+    with pytest.raises(UserError, match=rf"x\.pt holds a generator .*that cannot be used: .*{told}"):
+        check_kind(tmp_path / "x.pt", sound | change, "gan")
+
+
 def test_a_function_that_a_checkpoint_names_in_the_place_of_a_network_is_not_called(saved: Workspace) -> None:
     best = saved.gan_run(SMALL, Direction.REMOVE) / "checkpoints/best.pt"
     torch.save(load(best) | {"arch": "os:_exit", "width": 1}, best)

@@ -16,11 +16,11 @@ from mammogan.io.terminal import say
 from mammogan.left_by_others import ours_in
 from mammogan.training.parallel.ranks import choose_device
 from mammogan.training.run.checkpoint import load
-from mammogan.training.run.checkpoint_files import choose_checkpoint, run_of, trained_on
+from mammogan.training.run.checkpoint_files import choose_checkpoint, trained_on
 from mammogan.training.run.checkpoint_kind import check_kind, kind_of
 from mammogan.training.run.exported import BESIDE, SUMS, write_exported, write_sums
 from mammogan.training.run.run_folder import REMEDY, Run
-from mammogan.training.run.trained_networks import network_of
+from mammogan.training.run.trained_networks import load_cad, load_generator, network_of
 from mammogan.workspace import EXPORTED, Direction
 
 WRITTEN = (EXPORTED, SUMS, *BESIDE)
@@ -53,8 +53,9 @@ def export_model(
     _refuse_folder(folder, run, overwrite)
     state = load(path)
     check_kind(path, state, "cad" if kind_of(state) == "cad" else "gan")
-    run_of(path).check_result(path)
     _refuse_parts_of_patients(run, state)
+    use = load_cad if kind_of(state) == "cad" else load_generator
+    use(run, which=str(path))  # what cannot be used here is not handed on
     recorded = _recorded(run)
     known = trained_on(path, state)
     index = _index_of(run, recorded, known)

@@ -13,6 +13,7 @@ import torch
 
 from mammogan.errors import UserError
 from mammogan.io.records import Misfit, Shape, check_shape
+from mammogan.workspace import Direction
 
 Kind = Literal["cad", "gan"]
 WHAT: dict[str, str] = {"cad": "a classifier (CAD)", "gan": "a generator (GAN)"}
@@ -66,11 +67,31 @@ def check_kind(path: Path, state: dict[str, Any], kind: Kind) -> None:
         check_shape(state, PARTS.get(arch, PARTS["unet"]))
         if not 0 < state.get("width", 1) <= WIDEST:
             raise Misfit(f"its width is {state['width']}")
+        _check_direction(state)
+        if arch == "transplant":
+            _check_bank(state)
     except Misfit as error:
         raise UserError(
             f"checkpoint {path} holds {described(state)} that cannot be used: {error}. Name another checkpoint, or "
             "train it again"
         ) from None
+
+
+def _check_direction(state: dict[str, Any]) -> None:
+    if state.get("direction") not in (None, *Direction):
+        raise Misfit(f"its direction is neither {' nor '.join(Direction)}")
+
+
+def _check_bank(state: dict[str, Any]) -> None:
+    """Raise Misfit unless a bank's scale is one, and each lesion a square with a cell in its middle."""
+    if state["cell"] < 1 or not 0 < state["radius"] < float("inf"):
+        raise Misfit(
+            f"its cells are of {state['cell']} pixels and its lesions have a radius of {state['radius']} cells"
+        )
+    for place, lesion in enumerate(state["lesions"]):
+        shape = tuple(lesion["growth"].shape)
+        if len(shape) != 2 or shape[0] != shape[1] or shape[0] % 2 == 0:
+            raise Misfit(f"lesions[{place}].growth: expected a square with an odd number of cells, found {shape}")
 
 
 def _refuse_code_beside(path: Path, arch: str) -> None:
