@@ -17,6 +17,8 @@ from mammogan.io.temporary import temporary
 
 PRIVATE = 0o600
 """Mode of a file that only its owner may read."""
+ZEROS = "holds only zero bytes, as after a power loss"
+"""What is wrong with a file whose length reached the disk and whose content did not; begins with its verb."""
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EBADF)
 
 

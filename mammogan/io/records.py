@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import yaml
 
 from mammogan.errors import UserError
-from mammogan.io.atomic import write_text
+from mammogan.io.atomic import ZEROS, write_text
 
 T = TypeVar("T")
 SEAL = "content_sha256"
@@ -72,6 +72,8 @@ def parse_record(content: str | bytes, sealed: bool = False) -> dict[str, Any]:
     """
     if not content.strip():
         raise Misfit("it is empty")
+    if not content.strip(b"\0" if isinstance(content, bytes) else "\0"):
+        raise Misfit(f"it {ZEROS}")
     try:
         values = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -111,6 +113,8 @@ def _text(path: Path) -> str:
 def _parse_yaml(text: str) -> dict[str, Any]:
     if not text.strip():
         raise Misfit("it is empty")
+    if not text.strip("\0"):
+        raise Misfit(f"it {ZEROS}")
     text = text.removeprefix(BYTE_ORDER_MARK)
     if _was_sealed(text):
         body, _, seal = text.rstrip("\n").rpartition("\n")

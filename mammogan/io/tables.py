@@ -15,7 +15,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from mammogan.errors import UserError
-from mammogan.io.atomic import replaced_atomically
+from mammogan.io.atomic import ZEROS, replaced_atomically
 from mammogan.io.workbook import workbook_rows
 
 SUFFIXES = (".csv", ".tsv", ".xlsx")
@@ -138,6 +138,8 @@ def _csv_lines(path: Path, encoding: str) -> Iterator[Line]:
     with open(path, newline="", encoding=encoding) as file:
         try:
             first, declared = file.readline(), ""
+            if first and not first.strip("\0"):
+                raise UserError(f"table {path.name} {ZEROS}")
             if match := DECLARED.fullmatch(first):
                 declared, first, begins = match[1], file.readline(), 2
             else:

@@ -14,6 +14,8 @@ from mammogan.errors import UserError
 from mammogan.io.records import (
     SEAL,
     DamagedRecord,
+    Misfit,
+    parse_record,
     read_record,
     read_yaml_record,
     write_record,
@@ -54,6 +56,7 @@ def test_every_cut_and_every_flipped_bit_of_a_record_is_found_or_changes_nothing
     ("text", "told"),
     [
         ("", "it is empty"),
+        ("\0" * 300, "it holds only zero bytes, as after a power loss"),
         ("null", "expected a mapping, found nothing"),
         ("[]", "expected a mapping, found a list"),
         ('"x"', "expected a mapping, found text"),
@@ -75,6 +78,15 @@ def test_bytes_that_are_no_text_are_said_too(record: Path) -> None:
     for read in (read_record, read_yaml_record):
         with pytest.raises(DamagedRecord, match="no text in UTF-8"):
             read(record)
+
+
+def test_a_record_of_zero_bytes_is_said_to_be_one_in_whatever_format_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(bytes(300))
+    with pytest.raises(DamagedRecord, match="it holds only zero bytes, as after a power loss"):
+        read_yaml_record(path)
+    with pytest.raises(Misfit, match=r"^it holds only zero bytes, as after a power loss$"):
+        parse_record(bytes(300))
 
 
 def test_records_of_earlier_versions_have_no_checksum_and_are_read(tmp_path: Path) -> None:

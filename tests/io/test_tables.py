@@ -227,6 +227,12 @@ def test_a_damaged_table_of_our_own_is_an_error_of_one_kind(tmp_path: Path) -> N
             tables.read_own_csv(tmp_path / "a.csv")
 
 
+def test_a_table_of_zero_bytes_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(bytes(3000))
+    with pytest.raises(ValueError, match=r"^table a.csv holds only zero bytes, as after a power loss$"):
+        tables.read_own_csv(tmp_path / "a.csv")
+
+
 def test_every_csv_of_the_package_goes_through_one_module() -> None:
     users = [
         path.name
