@@ -37,9 +37,8 @@ def read_by_detectors(
     """Train the detectors, score all images of sessions 3 and 5, and write the scores beside the key. Scores that are
     there already are kept."""
     folder, key_file = ReadingFolder(workspace.reading(name)), workspace.reading_key(name)
-    plan, key = folder.load(), ReadingKey.load(key_file)
-    if plan.identity != key.identity:
-        raise UserError(f"{key_file} is the key of another drawing than {folder.path}; bring its own back")
+    plan = folder.load()
+    key = ReadingKey.load_of(plan, key_file)
     images = sorted(image.image for image in key.images if image.session in MIXED_SESSIONS)
     if found := read_scores(key_file.parent, set(images)):
         say(f"{key_file.parent / FILE}: detectors have read this study already")

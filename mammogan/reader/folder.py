@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import FOUND, PRIVATE, place_of, replaced_atomically, sha256, write_text
+from mammogan.io.atomic import FOUND, PRIVATE, place_of, replaced_atomically, sha256
 from mammogan.io.own_files import file_exists
-from mammogan.io.records import read_record
+from mammogan.io.records import read_record, write_record
 from mammogan.left_by_others import is_litter
 from mammogan.reader.plan import ReadingPlan
 
@@ -85,4 +84,4 @@ class ReadingFolder:
 
     def write_plan(self, plan: ReadingPlan) -> None:
         """Write the plan, which completes the folder; readable by its owner only."""
-        write_text(self.plan_file, json.dumps(plan.to_json(), allow_nan=False) + "\n", PRIVATE)
+        write_record(self.plan_file, plan.to_json(), PRIVATE)

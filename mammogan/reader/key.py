@@ -7,19 +7,20 @@ Nothing that serves a study may import this module; a test holds that.
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import PRIVATE, write_text
+from mammogan.io.atomic import PRIVATE, sha256
 from mammogan.io.own_files import file_exists
-from mammogan.io.records import read_record
+from mammogan.io.records import read_record, write_record
+from mammogan.reader.plan import ReadingPlan
 
 SCHEMA = 1
 ABOUT = "private key of a MammoGAN reader study: keep it away from readers and from the machine that serves the study"
 Role = Literal["real", "fake", "difference"]
+BRING_BACK = "Bring it back from your copy"
 MIXED_SESSIONS = (3, 5)
 """Sessions in which readers tell originals from adversarial images, before and after the triplets of session 4."""
 
@@ -78,15 +79,27 @@ class ReadingKey:
     def save(self, path: Path) -> None:
         """Write the key so that only its owner can read it, also while it is written."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_text(path, json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False) + "\n", PRIVATE)
+        write_record(path, dataclasses.asdict(self), PRIVATE)
+
+    @classmethod
+    def load_of(cls, plan: ReadingPlan, path: Path) -> ReadingKey:
+        """Read the key of a plan. Raise UserError if it is of another drawing, or was changed since; as ``load``."""
+        key = cls.load(path)
+        if plan.identity != key.identity:
+            raise UserError(f"{path} is the key of another drawing than {plan.name}. Bring back the one of this study")
+        if plan.key_sha256 != sha256(path):
+            raise UserError(
+                f"{path} was changed after the study was drawn, so its truth cannot be believed. {BRING_BACK}"
+            )
+        return key
 
     @classmethod
     def load(cls, path: Path) -> ReadingKey:
         """Read a key. Raise MissingInput if there is none, UserError if the file is no key of this version."""
         if not file_exists(path):
             raise MissingInput(f"no key of a reader study at {path}: it is written when the study is drawn")
+        values = read_record(path, None, BRING_BACK)
         try:
-            values = read_record(path, None, "Bring it back from your copy")
             if values["schema"] != SCHEMA or values["about"] != ABOUT:
                 raise ValueError(f"schema {values['schema']}")
             lists = {name: tuple(values[name]) for name in ("window", "cues", "notes")}
@@ -94,5 +107,6 @@ class ReadingKey:
             return cls(**{**values, **lists, "images": tuple(KeyImage(**image) for image in values["images"])})
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
-                f"{path} is no key of a reader study that this version can read (schema {SCHEMA}): {error}"
+                f"{path} is no key of a reader study that this version can read (schema {SCHEMA}): {error}. "
+                f"{BRING_BACK}, or use the version of MammoGAN that drew the study"
             ) from None

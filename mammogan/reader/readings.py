@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.errors import MissingInput, UserError
-from mammogan.io.atomic import sha256
 from mammogan.io.own_files import file_exists
 from mammogan.reader.answer_checks import fault_of
 from mammogan.reader.detector_scores import DetectorScore, read_scores
@@ -64,13 +63,7 @@ def read_folder(folder: Path, key_file: Path) -> Readings:
     Raise UserError if folder, answers and key are not of one drawing, or a file of them was changed or is damaged.
     """
     plan = ReadingFolder(folder).load()
-    key = ReadingKey.load(key_file)
-    if plan.identity != key.identity:
-        raise UserError(
-            f"{key_file} is the key of another drawing than {folder}; give the key of this study with --key"
-        )
-    if plan.key_sha256 != sha256(key_file):
-        raise UserError(f"{key_file} was changed after the study was drawn, so its truth cannot be believed")
+    key = ReadingKey.load_of(plan, key_file)
     rows = _rows(folder / DATABASE, plan)
     truth = {image.image: image for image in key.images}
     answers = [_answer(row, truth, plan) for row in rows if row["answer"] != SEEN]

@@ -41,7 +41,8 @@ VISIBLE_GREY = 1 / 255
 
 def simulate(folder: Path, key_file: Path, observers: Mapping[str, Observer], seed: int = 0) -> None:
     """Let each observer read everything that its reader has not read yet. Raise UserError for a study of people."""
-    plan, key = ReadingFolder(folder).load(), ReadingKey.load(key_file)
+    plan = ReadingFolder(folder).load()
+    key = ReadingKey.load_of(plan, key_file)
     if not plan.simulated:
         raise UserError(
             f"{folder} was drawn for people: no simulated reader may answer it. Draw a study of its own with\n"

@@ -236,6 +236,36 @@ def test_a_key_is_private_and_read_back_equal(tmp_path: Path) -> None:
         ReadingKey.load(tmp_path / "none.json")
 
 
+def test_a_plan_or_a_key_that_was_edited_or_lost_its_bytes_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    folder, key = written(tmp_path / "s"), tmp_path / "key.json"
+    KEY.save(key)
+    for file, load, word, what in (
+        (folder.plan_file, folder.load, '"high"', "Copy the folder again"),
+        (key, lambda: ReadingKey.load(key), '"negative"', "Bring it back from your copy"),
+    ):
+        content = file.read_text()
+        file.write_text(content.replace(word, word.replace(word[1:-1], "low"), 1))
+        with pytest.raises(UserError, match=f"its content was changed after it was written.*{what}"):
+            load()
+        file.write_bytes(bytes(len(content)))
+        with pytest.raises(UserError) as refused:
+            load()
+        assert str(refused.value).startswith(f"{file} is damaged: it holds only zero bytes, as after a power loss")
+        assert what in str(refused.value) and str(refused.value).count(file.name) == 1
+
+
+def test_a_key_is_believed_only_with_the_plan_that_was_drawn_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "key.json"
+    KEY.save(path)
+    plan = replace(PLAN, key_sha256=sha256(path.read_bytes()).hexdigest())
+    assert ReadingKey.load_of(plan, path) == KEY
+    with pytest.raises(UserError, match="the key of another drawing"):
+        ReadingKey.load_of(replace(plan, identity=name(1)), path)
+    replace(KEY, seed=KEY.seed + 1).save(path)
+    with pytest.raises(UserError, match="was changed after the study was drawn.*Bring it back"):
+        ReadingKey.load_of(plan, path)
+
+
 def test_what_a_server_needs_imports_nothing_heavy_and_no_key() -> None:
     program = (
         "import sys, mammogan.reader.plan, mammogan.reader.folder, mammogan.reader.plan_checks\n"

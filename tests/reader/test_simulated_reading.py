@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from edited import renew_checksum
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from reading_servers import Process
@@ -230,6 +231,9 @@ def test_the_server_answers_at_once_on_a_connection_that_is_kept_open(process: P
 def test_a_changed_key_is_not_believed(read: Workspace, tmp_path: Path) -> None:
     key = tmp_path / "key.json"
     key.write_text(read.reading_key(NAME).read_text().replace('"fake"', '"real"', 1))
+    with pytest.raises(UserError, match="its content was changed after it was written"):
+        read_folder(read.reading(NAME), key)
+    renew_checksum(key)
     with pytest.raises(UserError, match="was changed after the study was drawn"):
         read_folder(read.reading(NAME), key)
     with pytest.raises(UserError, match="expected an observer for each"):

@@ -89,7 +89,9 @@ def _draw_one(request: Request, pool: Pool) -> None:
         key = ReadingKey.load(key_file)
         _refuse_other(request, key, made_from)
         if folder.complete:
-            folder.check(folder.load())
+            plan = folder.load()
+            ReadingKey.load_of(plan, key_file)
+            folder.check(plan)
             say(f"{folder.path}: drawn already and unchanged")
             return
         say(f"{folder.path}: the drawing continues")
