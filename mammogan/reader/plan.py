@@ -7,6 +7,7 @@ machine it can be served there. What is in it (folder.py reads and writes it):
     images/<name>.raw    one file an image: height x width little-endian uint16, row by row, without a header. All files
                          have the same size, mode 600 and the same mtime. <name> is 32 random hexadecimal digits, drawn
                          neither from the seed nor from the pixels
+    SHA256SUMS           while the drawing goes on: the images that it has written
     plan.md              the same study for people: counts, rules, cue audit, deviations from the paper
     reading.sqlite*, links.csv, server.lock and the like belong to the server; drawing never touches them
 

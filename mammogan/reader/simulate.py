@@ -33,8 +33,8 @@ from mammogan.reader.plan import Place, ReadingPlan, Session
 from mammogan.reader.serving.links import LINKS
 from mammogan.reader.statistics.answers import Said
 
-STARTS_WITHIN = 60.0
-"""Seconds that the server may take to listen."""
+STARTS_WITHIN = 600.0
+"""Seconds that the server may take to listen: before, it reads every image."""
 VISIBLE_GREY = 1 / 255
 """Grey of a corner, at the default window, from which on a screen shows it."""
 

@@ -36,6 +36,19 @@ def serve(folder: ReadingFolder, *words: str | Path) -> subprocess.CompletedProc
     return subprocess.run([*map(str, line)], capture_output=True, text=True, timeout=120)
 
 
+def test_a_folder_whose_images_were_exchanged_or_damaged_is_not_served(folder: ReadingFolder) -> None:
+    one, another, third = (folder.image(image.name) for image in folder.load().images[:3])
+    content = one.read_bytes()
+    one.write_bytes(another.read_bytes())
+    another.write_bytes(content)
+    third.write_bytes(bytes(len(content)))
+    refused = serve(folder)
+    assert refused.returncode == 2 and "3 faults in all; copy the folder again" in refused.stderr
+    for file in (one, another, third):
+        assert f"{file.name} was changed after the study was drawn" in refused.stderr
+    assert "images compared: " in refused.stdout and not (folder.path / "links.csv").exists()
+
+
 def test_progress_is_shown_without_answers(served: Served, coordinator: httpx2.Client) -> None:
     assert "not begun" in coordinator.get("/coordinator").text
     reader = served.reader()

@@ -210,11 +210,17 @@ def test_a_drawing_that_was_killed_continues_with_the_same_images(
     key = ReadingKey.load(key_file)
     there = {path: path.stat().st_ino for path in images.glob("*.raw")}
     assert 5 <= len(there) < len(key.images)
+    one, another = list(there)[:2]
+    meant = one.read_bytes(), another.read_bytes()
+    one.write_bytes(meant[1])
+    another.write_bytes(bytes(len(meant[1])))
     drawn(readable, DrawConfig(readers=("R1",)))
     assert "the drawing continues" in capsys.readouterr().out
     assert ReadingKey.load(key_file) == key
     folder.check(folder.load())
-    assert all(path.stat().st_ino == inode for path, inode in there.items())
+    assert (one.read_bytes(), another.read_bytes()) == meant, "exchanged and emptied while it was interrupted"
+    assert all(path.stat().st_ino == inode for path, inode in there.items() if path not in (one, another))
+    assert sorted(path.name for path in folder.path.iterdir()) == ["images", "plan.md", "reading.json"]
     assert {image.name for image in folder.load().images} == {image.image for image in key.images}
 
 

@@ -51,6 +51,44 @@ def test_what_came_without_pixels_was_not_shown(reader: Client, served: Served) 
     assert reader.image(2, 1).status_code == reader.answer(2, 1).status_code == 200
 
 
+@pytest.mark.parametrize(("lost", "told"), [(False, "is not as it was drawn"), (True, "cannot read an image")])
+def test_an_image_that_is_not_the_drawn_one_is_not_shown_and_reading_goes_on_once_it_is_back(
+    reader: Client, served: Served, caplog: pytest.LogCaptureFixture, lost: bool, told: str
+) -> None:
+    assert reader.answer(2, 0).status_code == 200
+    name = served.plan.order_of("R1", 2)[1].images[0]
+    file, another = served.folder.image(name), served.folder.image(served.plan.practice[0])
+    drawn = file.read_bytes()
+    file.unlink()
+    if not lost:
+        file.write_bytes(another.read_bytes())
+    refused = reader.image(2, 1)
+    assert refused.status_code == 500 and told in refused.json()["error"] and "coordinator" in refused.json()["error"]
+    assert str(file) in caplog.text and reader.answer(2, 1).status_code == 409, "not shown yet"
+    other = served.reader("R2")
+    other.finish(1)
+    other.begin(2)
+    assert {other.image(2, 0).status_code} == {200 if served.plan.order_of("R2", 2)[0].images[0] != name else 500}
+    file.write_bytes(drawn)
+    shown = reader.image(2, 1)
+    assert shown.status_code == 200 and shown.content == drawn and reader.answer(2, 1).status_code == 200
+
+
+def test_no_panel_of_a_triplet_is_shown_if_one_is_not_as_it_was_drawn(reader: Client, served: Served) -> None:
+    for session in (2, 3):
+        reader.finish(session)
+    reader.begin(4)
+    first, _, difference = (served.folder.image(one) for one in served.plan.order_of("R1", 4)[0].images)
+    difference.write_bytes(first.read_bytes())
+    assert [reader.image(4, 0, panel).status_code for panel in range(3)] == [500, 500, 500]
+    assert reader.answer(4, 0, None).status_code == 409, "not shown yet"
+
+
+def test_a_practice_image_that_is_not_the_drawn_one_is_not_shown(reader: Client, served: Served) -> None:
+    served.folder.image(served.plan.practice[0]).write_bytes(b"cut")
+    assert reader.http.get("/practice/0").status_code == 500
+
+
 def test_an_answer_is_given_once_and_to_what_was_shown(reader: Client, served: Served) -> None:
     assert reader.answer(2, 1).status_code == 409, "skipped ahead"
     assert reader.answer(2, 0, "not real").status_code == 200

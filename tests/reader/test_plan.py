@@ -262,7 +262,7 @@ def test_a_key_is_believed_only_with_the_plan_that_was_drawn_with_it(tmp_path: P
     with pytest.raises(UserError, match="the key of another drawing"):
         ReadingKey.load_of(replace(plan, identity=name(1)), path)
     replace(KEY, seed=KEY.seed + 1).save(path)
-    with pytest.raises(UserError, match="was changed after the study was drawn.*Bring it back"):
+    with pytest.raises(UserError, match=r"was changed after the study was drawn.*Bring it back"):
         ReadingKey.load_of(plan, path)
 
 

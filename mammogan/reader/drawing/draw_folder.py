@@ -188,15 +188,16 @@ def _finish(request: Request, key: ReadingKey, pool: Pool) -> None:
     folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     remove_abandoned(folder.path)
     remove_abandoned(folder.path / IMAGES)
-    write_images(folder, key, pool, config.background)
+    written = write_images(folder, key, pool, config.background)
     circles = outlines(key, pool, config.background) if config.education == "outlined" else {}
     orders = ordered(key, request.readers, config.order)
-    plan = plan_of(request, key, orders, circles, phantoms)
+    plan = plan_of(request, key, orders, circles, phantoms, written)
     checks = [*check_plan(plan), *check_key(plan, key, orders.gaps, config.session_4_overlap)]
     refuse(checks, str(folder.path))
     folder.check(plan, hashes=False)
     write_text(folder.path / WRITTEN, page(request, plan, key, checks), PRIVATE)
     folder.write_plan(plan)
+    written.forget()
     say(f"{folder.path}: complete; read {folder.path / WRITTEN}")
     say(f"which image is which: {request.key_file} (keep it private, and keep a copy)")
     say(f"Next: mammogan serve-reading {shell_word(folder.path)}")

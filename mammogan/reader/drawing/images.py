@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from mammogan.attack.config import Background
 from mammogan.data.inspect.near_duplicates import ALIKE, texture
-from mammogan.io.own_files import file_exists
 from mammogan.io.terminal import track
 from mammogan.reader.drawing import cues, presentation
 from mammogan.reader.drawing.cues import CueResult
 from mammogan.reader.drawing.draw import Drawing, Shown
 from mammogan.reader.drawing.pool import DIRECTION, Pool
 from mammogan.reader.drawing.presentation import Pixels
+from mammogan.reader.drawing.written_images import WrittenImages
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import MIXED_SESSIONS, KeyImage, ReadingKey, Role
 from mammogan.reader.plan import Outline, Window
@@ -97,13 +97,15 @@ def _named(session: int, role: Role, one: Shown, pool: Pool) -> KeyImage:
     )
 
 
-def write_images(folder: ReadingFolder, key: ReadingKey, pool: Pool, background: Background) -> None:
-    """Write the images that are missing, in the order of their names."""
-    missing = [image for image in key.images if not file_exists(folder.image(image.image))]
+def write_images(folder: ReadingFolder, key: ReadingKey, pool: Pool, background: Background) -> WrittenImages:
+    """Write the images that are missing or not as they were written, in the order of their names; return all."""
+    written = WrittenImages(folder)
+    missing = [image for image in key.images if not written.has(image.image)]
     for image in track(missing, len(missing), f"images written to {folder.path}"):
         original = pool.sources[image.key].pixels()
         shown = _image(pool, image.key, original, image.role, background)
-        folder.write_image(image.image, presentation.raw(shown))
+        written.write(image.image, presentation.raw(shown))
+    return written
 
 
 def outlines(key: ReadingKey, pool: Pool, background: Background) -> dict[str, Outline]:

@@ -10,6 +10,7 @@ from mammogan.io.atomic import sha256
 from mammogan.reader.drawing.notes import notes_of
 from mammogan.reader.drawing.orders import order_of
 from mammogan.reader.drawing.request import Request
+from mammogan.reader.drawing.written_images import WrittenImages
 from mammogan.reader.key import KeyImage, ReadingKey, Role
 from mammogan.reader.plan import ImageFile, Kind, Outline, Phantoms, Place, Questions, ReadingPlan, Session, Window
 
@@ -56,10 +57,15 @@ def _places(key: ReadingKey, number: int) -> list[KeyPlace]:
 
 
 def plan_of(
-    request: Request, key: ReadingKey, orders: Orders, circles: Mapping[str, Outline], phantoms: Phantoms
+    request: Request,
+    key: ReadingKey,
+    orders: Orders,
+    circles: Mapping[str, Outline],
+    phantoms: Phantoms,
+    written: WrittenImages,
 ) -> ReadingPlan:
     """Return the plan of the written images. ``circles``: outlines by the name of the difference image."""
-    config, texts, folder = request.config, request.texts, request.folder
+    config, texts = request.config, request.texts
     kinds = SESSIONS | ({4: "feedback"} if config.education == "feedback" else {})
     sessions = tuple(
         Session(number, kind, f"Session {number}", texts[kind], _public(orders.places[number], kind, circles))
@@ -83,7 +89,7 @@ def plan_of(
         ending=texts["ending"],
         questions=Questions(config.cancer_question, config.click_question),
         notes=tuple(notes_of(request, key, phantoms, orders.gaps)),
-        images=tuple(ImageFile(i.image, sha256(folder.image(i.image))) for i in key.images),
+        images=tuple(ImageFile(i.image, written.sha256_of(i.image)) for i in key.images),
         phantoms=phantoms,
     )
 

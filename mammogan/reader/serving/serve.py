@@ -110,7 +110,7 @@ def _serve(options: Options, folder: ReadingFolder, plan: ReadingPlan) -> int:
     from mammogan.reader.serving.store import Store
 
     refuse(check_plan(plan), str(folder.plan_file))
-    folder.check(plan, hashes=False)
+    folder.check(plan)
     listening = _listen(options.host, options.port)
     held = lock(folder.path)
     store = Store(connect(folder.path / DATABASE, plan))

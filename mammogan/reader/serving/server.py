@@ -15,14 +15,16 @@ Requests of the page name their reader in X-Reader: a browser has one cookie, ev
 
 400: not a request of our page. 403: no valid link, or a request of another site. 409: the reader is elsewhere, the page
 asks /me; with ``other_reader``, the cookie is another reader's. 429: no more events are kept of this reader. 503, 507:
-not stored, the page keeps the answer and tries again. Pixels are raw uint16 of constant length and never compressed,
-since the size of a compressed image tells what it is.
+not stored, the page keeps the answer and tries again. 500: an image is missing or not the one that was drawn, as its
+sha256 says whenever it is shown; nothing is recorded of it, and the page tries again. Pixels are raw uint16 of constant
+length and never compressed, since the size of a compressed image tells what it is.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 from urllib.parse import unquote
@@ -36,14 +38,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from mammogan.reader.folder import ReadingFolder
+from mammogan.reader.folder import ChangedImage, ReadingFolder
 from mammogan.reader.plan import Place, ReadingPlan, Session
 from mammogan.reader.serving.coordinator import Coordinator
 from mammogan.reader.serving.headers import Guard, TooLarge, body_of, refusal, same_origin
 from mammogan.reader.serving.links import Links, hashed
 from mammogan.reader.serving.page_messages import Malformed, answer_of, event_of, values_of
 from mammogan.reader.serving.store import Refused, Status, Store, TooMany
-from mammogan.reader.serving.words import BROKEN, NO_ACCESS, OTHER_READER, UNREADABLE, banner, instructions, of_database
+from mammogan.reader.serving.words import BROKEN, NO_ACCESS, OTHER_READER, banner, instructions, of_database, of_image
 
 COOKIE, COOKIE_SECONDS = "reader", 180 * 86_400
 SENDER = "x-reader"
@@ -86,7 +88,7 @@ def application(
     ]
     handlers: dict[Any, Any] = {
         Refused: _refused, OtherReader: _other_reader, Malformed: _malformed, TooLarge: _too_large, TooMany: _too_many,
-        sqlite3.Error: _database_failed, OSError: _disk_failed, HTTPException: _http,
+        sqlite3.Error: _database_failed, OSError: _disk_failed, ChangedImage: _disk_failed, HTTPException: _http,
     }  # fmt: skip
     return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Guard, hosts=names)])
 
@@ -102,6 +104,7 @@ class Reading:
         self._folder, self._plan, self._store = folder, plan, store
         page = resources.files("mammogan.reader.serving") / "page"
         self._files = {file.name: file.read_bytes() for file in page.iterdir() if file.name.endswith(tuple(TYPES))}
+        self._images = {image.name: image for image in plan.images}
         self._sessions = {session.number: session for session in plan.sessions}
 
     async def page(self, request: Request) -> Response:
@@ -132,7 +135,8 @@ class Reading:
         position = request.path_params["position"]
         if position >= len(self._plan.practice):
             raise HTTPException(404)
-        return await self._pixels(self._plan.practice[position])
+        (pixels,) = await run_in_threadpool(self._pixels, [self._plan.practice[position]])
+        return Response(pixels, media_type="application/octet-stream")
 
     async def state(self, request: Request) -> Response:
         reader, name = await self._reader(request)
@@ -143,10 +147,13 @@ class Reading:
         position, panel = request.path_params["position"], request.path_params["panel"]
         if request.method == "HEAD":  # would count as shown, without pixels
             raise HTTPException(405)
-        name = await run_in_threadpool(self._store.show, reader, self._session(request).number, position, panel)
-        if name is None:
+        place = reader, self._session(request).number, position
+        names = await run_in_threadpool(self._store.next_images, *place)
+        if panel >= len(names):
             raise HTTPException(404)
-        return await self._pixels(name)
+        pixels = await run_in_threadpool(self._pixels, names)  # of all panels, since one may not be shown alone
+        await run_in_threadpool(self._store.show, *place)
+        return Response(pixels[panel], media_type="application/octet-stream")
 
     async def answer(self, request: Request) -> Response:
         reader, name, values = await self._posted(request)
@@ -168,9 +175,9 @@ class Reading:
         kind = TYPES[name[name.rindex(".") :]]
         return Response(self._files[name], media_type=kind)
 
-    async def _pixels(self, name: str) -> Response:
-        pixels = await run_in_threadpool(self._folder.image(name).read_bytes)
-        return Response(pixels, media_type="application/octet-stream")
+    def _pixels(self, names: Sequence[str]) -> list[bytes]:
+        """Read images. Raise ChangedImage if one of them is not as it was drawn."""
+        return [self._folder.read_image(self._images[name]) for name in names]
 
     async def _reader(self, request: Request) -> tuple[int, str]:
         found = await run_in_threadpool(self._store.reader, hashed(request.cookies.get(COOKIE, "")))
@@ -279,7 +286,7 @@ async def _database_failed(request: Request, error: Exception) -> Response:
 
 async def _disk_failed(request: Request, error: Exception) -> Response:
     log.error("not served: %s", error)
-    return refusal(UNREADABLE, BROKEN)
+    return refusal(of_image(error), BROKEN)
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -152,25 +152,28 @@ class Store:
             raise Refused("not the next image")
         return now
 
-    def show(self, reader: int, session: int, position: int, panel: int = 0) -> str | None:
-        """Return the name of the image in a panel of the next place, and record that the place was shown.
-
-        Return None, and record nothing, where it has no such panel; raise Refused for another place.
-        """
-        with self._transaction() as database:
-            if not self._open(reader, session, position).begun:
-                raise Refused("this session has not begun")
-            at = (reader, session, position)
-            (images,) = database.execute(
-                "select images from place where (reader, session, position) = (?, ?, ?)", at
+    def next_images(self, reader: int, session: int, position: int) -> list[str]:
+        """Return the names of the images of the next place, and record nothing; raise Refused for another place."""
+        with self._lock:
+            self._refuse_other(reader, session, position)
+            (images,) = self._database.execute(
+                "select images from place where (reader, session, position) = (?, ?, ?)", (reader, session, position)
             ).fetchone()
-            names = str(images).split(" ")
-            if panel >= len(names):
-                return None
+            return str(images).split(" ")
+
+    def show(self, reader: int, session: int, position: int) -> None:
+        """Record that the next place is shown, if it is the first time; raise Refused for another place."""
+        with self._transaction() as database:
+            self._refuse_other(reader, session, position)
+            at = (reader, session, position)
             where = "where (reader, session, position) = (?, ?, ?)"
             if not database.execute(f"select 1 from shown {where}", at).fetchone():
                 database.execute("insert into shown values (?, ?, ?, ?)", (*at, self.clock.now()))
-            return names[panel]
+
+    def _refuse_other(self, reader: int, session: int, position: int) -> None:
+        """Raise Refused unless this is the next place of a session that has begun."""
+        if not self._open(reader, session, position).begun:
+            raise Refused("this session has not begun")
 
     def spent(self, reader: int, session: int, position: int) -> dict[str, float]:
         """Return what an interrupted showing of this place has used: ms of reading as last reported, away_ms the rest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from mammogan.reader.folder import ChangedImage
 from mammogan.reader.plan import ReadingPlan, Session
 
 FULL, BUSY, BROKEN = 507, 503, 500
@@ -11,6 +12,7 @@ NO_ACCESS = "This link is not valid, or not any more. Please ask the study's coo
 OTHER_READER = "This browser has opened the link of another reader meanwhile: open your own link again."
 
 UNREADABLE = "The server cannot read an image. Please tell the study's coordinator."
+CHANGED = "The next image is not as it was drawn, so the server does not show it. Please tell the study's coordinator."
 
 OF_PHANTOMS = "The mammograms of this study are phantoms: a program has drawn them, and no patient was imaged."
 OF_A_MIX = "Some mammograms of this study are phantoms, which a program has drawn."
@@ -33,6 +35,11 @@ def instructions(plan: ReadingPlan, session: Session) -> str:
     if not plan.phantoms.kind:
         return session.instructions
     return f"{OF_PHANTOMS if plan.phantoms.only else OF_A_MIX} {REAL_MEANS}\n\n{session.instructions}"
+
+
+def of_image(error: Exception) -> str:
+    """Return words for the reader when an image is not shown."""
+    return CHANGED if isinstance(error, ChangedImage) else UNREADABLE
 
 
 def of_database(error: sqlite3.Error) -> tuple[str, int]:
