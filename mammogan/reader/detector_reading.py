@@ -7,7 +7,6 @@ then score the files of sessions 3 and 5, which are of other patients. Of the st
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from mammogan.errors import UserError
 from mammogan.evaluation.detector import STEPS, Floats, Images, Pixels, check_disjoint, train_detector
 from mammogan.evaluation.forensics.fresh_detector import train_spectrum_detector
 from mammogan.io.terminal import say, track
-from mammogan.reader.detector_scores import FILE, DetectorScore, read_scores, write_scores
+from mammogan.reader.detector_scores import FILE, DetectorScore, images_to_score, read_scores, write_scores
 from mammogan.reader.drawing.pool import Pool, find_pool
 from mammogan.reader.drawing.presentation import present
 from mammogan.reader.folder import ReadingFolder
@@ -39,8 +38,9 @@ def read_by_detectors(
     folder, key_file = ReadingFolder(workspace.reading(name)), workspace.reading_key(name)
     plan = folder.load()
     key = ReadingKey.load_of(plan, key_file)
-    images = sorted(image.image for image in key.images if image.session in MIXED_SESSIONS)
-    if found := read_scores(key_file.parent, set(images)):
+    images = images_to_score(plan, key)
+    names = sorted(images)
+    if found := read_scores(key_file.parent, images):
         say(f"{key_file.parent / FILE}: detectors have read this study already")
         return found
     train = _training_images(workspace, key, np.random.default_rng(seed))
@@ -50,8 +50,10 @@ def read_by_detectors(
         "network": train_detector(train, seed, steps, str(choose_device(device))).scores,
         "spectrum": train_spectrum_detector(train),
     }
-    scores = tuple(score for one, trained in detectors.items() for score in _read(one, trained, folder, plan, images))
-    write_scores(key_file.parent, scores)
+    scores = tuple(
+        score for one, trained in detectors.items() for score in _read(one, trained, folder, plan, sorted(images))
+    )
+    write_scores(key_file.parent, scores, images)
     return scores
 
 
@@ -75,13 +77,13 @@ def _training_images(workspace: Workspace, key: ReadingKey, random: np.random.Ge
 def _read(
     name: str, scores: Scores, folder: ReadingFolder, plan: ReadingPlan, images: Sequence[str]
 ) -> Iterator[DetectorScore]:
-    shape = plan.height, plan.width
+    shape, files = (plan.height, plan.width), {image.name: image for image in plan.images}
     for at in range(0, len(images), AT_ONCE):
         names = images[at : at + AT_ONCE]
-        pixels = np.stack([_pixels(folder.image(image), shape) for image in names])
+        pixels = np.stack([_pixels(folder.read_image(files[name]), shape) for name in names])
         for image, log_odds in zip(names, scores(pixels), strict=True):
             yield DetectorScore(name, image, float(log_odds))
 
 
-def _pixels(path: Path, shape: tuple[int, int]) -> Pixels:
-    return np.fromfile(path, "<u2").reshape(shape).astype(np.uint16)
+def _pixels(content: bytes, shape: tuple[int, int]) -> Pixels:
+    return np.frombuffer(content, "<u2").reshape(shape).astype(np.uint16)

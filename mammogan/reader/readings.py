@@ -16,9 +16,9 @@ from typing import Any
 from mammogan.errors import MissingInput, UserError
 from mammogan.io.own_files import file_exists
 from mammogan.reader.answer_checks import fault_of
-from mammogan.reader.detector_scores import DetectorScore, read_scores
+from mammogan.reader.detector_scores import DetectorScore, images_to_score, read_scores
 from mammogan.reader.folder import ReadingFolder
-from mammogan.reader.key import MIXED_SESSIONS, KeyImage, ReadingKey
+from mammogan.reader.key import KeyImage, ReadingKey
 from mammogan.reader.plan import ReadingPlan
 from mammogan.reader.serving.database import DATABASE
 from mammogan.reader.serving.page_messages import SEEN
@@ -67,8 +67,7 @@ def read_folder(folder: Path, key_file: Path) -> Readings:
     rows = _rows(folder / DATABASE, plan)
     truth = {image.image: image for image in key.images}
     answers = [_answer(row, truth, plan) for row in rows if row["answer"] != SEEN]
-    mixed = {image.image for image in key.images if image.session in MIXED_SESSIONS}
-    scores = read_scores(key_file.parent, mixed)
+    scores = read_scores(key_file.parent, images_to_score(plan, key))
     return Readings(plan, key, tuple(answers), tuple(_sittings(rows, plan)), scores)
 
 

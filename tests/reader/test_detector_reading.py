@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from readings import readable_phantoms
 from mammogan.errors import UserError
 from mammogan.reader.config import DrawConfig
 from mammogan.reader.detector_reading import read_by_detectors
-from mammogan.reader.detector_scores import FILE, DetectorScore, read_scores
+from mammogan.reader.detector_scores import FILE, RECORD, DetectorScore, images_to_score, read_scores, write_scores
 from mammogan.reader.drawing.draw_folder import draw_reading
+from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import ReadingKey
 from mammogan.reader.observers import Ability, Observer
 from mammogan.reader.readings import Readings, read_folder
@@ -60,8 +62,10 @@ def test_detectors_find_what_guessing_readers_do_not_and_are_not_counted_with_th
 def test_every_image_of_the_mixed_sessions_is_scored_once_by_each_detector(glowing: Workspace) -> None:
     key = ReadingKey.load(glowing.reading_key(NAME))
     images = sorted(image.image for image in key.images if image.session in (3, 5))
+    plan = ReadingFolder(glowing.reading(NAME)).load()
+    assert sorted(images_to_score(plan, key)) == images
     for detector in ("network", "spectrum"):
-        scores = read_scores(glowing.reading_key(NAME).parent, set(images))
+        scores = read_scores(glowing.reading_key(NAME).parent, images_to_score(plan, key))
         assert sorted(score.image for score in scores if score.detector == detector) == images
     file = glowing.reading_key(NAME).parent / FILE
     assert file.stat().st_mode & 0o777 == 0o600, "a reader who has it has the answers"
@@ -79,6 +83,62 @@ def test_scores_are_kept_and_those_of_another_drawing_are_refused(
     file.write_bytes(before.rsplit(b"network", 1)[0])
     with pytest.raises(UserError, match="scores of other images than"):
         read_by_detectors(workspace, NAME, "cpu")
+
+
+IMAGES = {"a" * 32: "1" * 64, "b" * 32: "2" * 64}
+SCORES = tuple(DetectorScore(name, image, 1.5) for name in ("network", "spectrum") for image in IMAGES)
+
+
+@pytest.fixture
+def scored(tmp_path: Path) -> Path:
+    write_scores(tmp_path, SCORES, IMAGES)
+    assert read_scores(tmp_path, IMAGES) == SCORES
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda held: held.replace(b"1.5", b"-1.5", 1), "it was changed after it was written"),
+        (lambda held: held[: held.index(b"spectrum")], "scores of other images"),
+        (lambda held: held[: held.index(b"network")], "it has no rows"),
+        (lambda held: held + held.splitlines(keepends=True)[-1], "it was changed after it was written"),
+        (lambda held: bytes(len(held)), "holds only zero bytes, as after a power loss"),
+        (lambda held: b"", "it is no table of"),
+    ],
+)
+def test_a_table_of_scores_that_is_not_as_it_was_written_is_refused_and_never_taken_as_none(
+    scored: Path, damage: Callable[[bytes], bytes], told: str
+) -> None:
+    (scored / FILE).write_bytes(damage((scored / FILE).read_bytes()))
+    with pytest.raises(UserError, match=rf"{FILE} .*{told}.* run mammogan detector-reading again"):
+        read_scores(scored, IMAGES)
+
+
+@pytest.mark.parametrize("lost", [FILE, RECORD])
+def test_a_table_of_scores_without_its_record_and_a_record_without_its_table_are_refused(
+    scored: Path, lost: str
+) -> None:
+    (scored / lost).unlink()
+    with pytest.raises(UserError, match="run mammogan detector-reading again"):
+        read_scores(scored, IMAGES)
+
+
+def test_scores_of_an_image_that_had_other_bytes_are_refused(scored: Path) -> None:
+    with pytest.raises(UserError, match="scores of other images than the 2 of this study"):
+        read_scores(scored, IMAGES | {"a" * 32: "3" * 64})
+
+
+def test_detectors_do_not_score_an_image_that_is_not_the_drawn_one(glowing: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace(Path(shutil.copytree(glowing.root, tmp_path / "work")))
+    private, folder = workspace.reading_key(NAME).parent, ReadingFolder(workspace.reading(NAME))
+    for file in (FILE, RECORD):
+        (private / file).unlink()
+    one, another = sorted(images_to_score(folder.load(), ReadingKey.load(workspace.reading_key(NAME))))[:2]
+    folder.image(one).write_bytes(folder.image(another).read_bytes())
+    with pytest.raises(UserError, match=rf"{one}.raw was changed after the study was drawn: copy it again"):
+        read_by_detectors(workspace, NAME, "cpu", steps=2)
+    assert not (private / FILE).exists()
 
 
 def test_a_detector_gives_the_more_probable_answer() -> None:
