@@ -39,7 +39,6 @@ def read_by_detectors(
     plan = folder.load()
     key = ReadingKey.load_of(plan, key_file)
     images = images_to_score(plan, key)
-    names = sorted(images)
     if found := read_scores(key_file.parent, images):
         say(f"{key_file.parent / FILE}: detectors have read this study already")
         return found

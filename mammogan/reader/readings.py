@@ -20,7 +20,7 @@ from mammogan.reader.detector_scores import DetectorScore, images_to_score, read
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import KeyImage, ReadingKey
 from mammogan.reader.plan import ReadingPlan
-from mammogan.reader.serving.database import DATABASE
+from mammogan.reader.serving.database import DATABASE, refuse_other_rules
 from mammogan.reader.serving.page_messages import SEEN
 from mammogan.reader.serving.progress import EXPORTED
 from mammogan.reader.serving.store import Store
@@ -95,12 +95,13 @@ def _rows(database: Path, plan: ReadingPlan) -> list[dict[str, Any]]:
 
 
 def _refuse_damaged(database: sqlite3.Connection) -> None:
-    """Raise sqlite3.DatabaseError if the file is not sound, or has an answer to what was never shown."""
+    """Raise sqlite3.DatabaseError if the file is not sound, has an answer to what was never shown, or other triggers."""
     (found,) = database.execute("pragma integrity_check(1)").fetchone()
     if found != "ok":
         raise sqlite3.DatabaseError(" ".join(found.split()))
     if database.execute("pragma foreign_key_check").fetchone():
         raise sqlite3.DatabaseError("it has an answer to what was never shown")
+    refuse_other_rules(database, ("trigger",))
 
 
 def _answer(row: dict[str, Any], truth: dict[str, KeyImage], plan: ReadingPlan) -> Answer:

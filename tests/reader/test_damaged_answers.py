@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from mammogan.io.atomic import sha256, write_json
 from mammogan.reader.folder import ReadingFolder
 from mammogan.reader.key import KeyImage, ReadingKey, Role
 from mammogan.reader.readings import read_folder
-from mammogan.reader.serving.database import DATABASE
+from mammogan.reader.serving.database import DATABASE, connect
 
 PAGE = 4096
 
@@ -79,6 +79,63 @@ def test_a_page_of_the_file_that_holds_what_another_does_is_refused_or_changes_n
     assert refused >= pages / 2
 
 
+FOREIGN = """create trigger turned after insert on answer begin
+    update answer set answer = 'unsure' where request = new.request; end"""
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (FOREIGN, "it has one trigger or more that the server never makes"),
+        ("drop trigger answer_update", "its trigger answer_update is missing"),
+        (
+            "drop trigger answer_update; create trigger answer_update before update on answer begin select 1; end",
+            "its trigger answer_update was changed",
+        ),
+    ],
+)
+def test_a_trigger_that_is_not_the_servers_is_refused_by_the_server_and_by_the_tables(
+    read: Path, edit: str, told: str
+) -> None:
+    folder = ReadingFolder(read / "reading")
+    connect(folder.path / DATABASE, folder.load()).close()
+    with closing(sqlite3.connect(folder.path / DATABASE)) as database:
+        database.executescript(edit)
+    with pytest.raises(UserError, match=rf"reading.sqlite cannot be read: {told}.*put a copy in its place"):
+        answers_of(read)
+    with pytest.raises(UserError, match=rf"reading.sqlite cannot be used: {told}.*put a copy"):
+        connect(folder.path / DATABASE, folder.load())
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        ("update place set images = 'another' where position = 0", "other images, or to other readers"),
+        ("create unique index once on answer (answer)", "it has one index or more that the server never makes"),
+        ("alter table event add column more text", "its table event was changed"),
+    ],
+)
+def test_a_database_that_would_show_or_store_anything_else_is_not_served(read: Path, edit: str, told: str) -> None:
+    folder = ReadingFolder(reading_folder(read / "unread").path)
+    connect(folder.path / DATABASE, folder.load()).close()
+    with closing(sqlite3.connect(folder.path / DATABASE)) as database, no_triggers(database):
+        database.execute(edit)
+    with pytest.raises(UserError, match=rf"reading.sqlite cannot be used: .*{told}.*put a copy"):
+        connect(folder.path / DATABASE, folder.load())
+
+
+@contextmanager
+def no_triggers(database: sqlite3.Connection) -> Iterator[None]:
+    """Put the triggers aside, as somebody does who edits rows, and put them back."""
+    triggers = database.execute("select name, sql from sqlite_master where type = 'trigger'").fetchall()
+    for name, _ in triggers:
+        database.execute(f"drop trigger {name}")
+    yield
+    for _, statement in triggers:
+        database.execute(statement)
+    database.commit()
+
+
 UNGUARDED = """
 create table loose as select * from answer;
 drop table answer;
@@ -112,13 +169,11 @@ LAST = "reader = 1 and session = 3 and position = (select max(position) from ans
 )
 def test_an_answer_that_the_server_never_stores_is_refused_with_what_to_do(read: Path, edit: str, told: str) -> None:
     with closing(sqlite3.connect(read / "reading" / DATABASE)) as database:
-        for (name,) in database.execute("select name from sqlite_master where type = 'trigger'").fetchall():
-            database.execute(f"drop trigger {name}")
-        database.executescript(UNGUARDED)
-        database.commit()
+        with no_triggers(database):
+            database.executescript(UNGUARDED)
         answers_of(read)
-        database.execute(edit)
-        database.commit()
+        with no_triggers(database):
+            database.execute(edit)
     with pytest.raises(UserError, match=rf"reading.sqlite is damaged: .*{told}.*put a copy in its place") as caught:
         answers_of(read)
     assert "Jane" not in str(caught.value)
@@ -126,8 +181,7 @@ def test_an_answer_that_the_server_never_stores_is_refused_with_what_to_do(read:
 
 def test_answers_of_what_was_never_shown_are_refused(read: Path) -> None:
     with closing(sqlite3.connect(read / "reading" / DATABASE)) as database:
-        database.execute("drop trigger shown_delete")
-        database.execute("delete from shown where session = 2")
-        database.commit()
+        with no_triggers(database):
+            database.execute("delete from shown where session = 2")
     with pytest.raises(UserError, match="cannot be read: it has an answer to what was never shown"):
         answers_of(read)

@@ -197,9 +197,12 @@ def test_an_unfinished_reading_has_tables_and_says_what_is_missing(readable: Wor
         readings_of(workspace)
     simulate(folder, workspace.reading_key(NAME), OBSERVERS)
     with sqlite3.connect(folder / "reading.sqlite") as database:  # as if the last reader had not begun session 5
-        for (name,) in database.execute("select name from sqlite_master where type = 'trigger'").fetchall():
+        triggers = database.execute("select name, sql from sqlite_master where type = 'trigger'").fetchall()
+        for name, _ in triggers:
             database.execute(f"drop trigger {name}")
         database.execute("delete from answer where session = 5 and reader = 3")
+        for _, statement in triggers:
+            database.execute(statement)
     write_report(tmp_path, readings_of(workspace), groups=2)
     assert "Reading is not finished: R3 session 5: 0 of" in (tmp_path / "index.html").read_text(encoding="utf-8")
 

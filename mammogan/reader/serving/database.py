@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Collection
+from contextlib import closing
 from pathlib import Path
 
 from mammogan.errors import UserError
@@ -12,6 +14,7 @@ from mammogan.reader.plan import ReadingPlan
 from mammogan.reader.serving.schema import TABLES, TRIGGERS
 
 DATABASE, LOCK = "reading.sqlite", "server.lock"
+KINDS = ("index", "table", "trigger", "view")
 NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "fuse.sshfs", "fuse.rclone", "davfs")
 """Beginnings of the names of file systems on which SQLite's write-ahead log is not safe."""
 BUSY_SECONDS = 3
@@ -53,31 +56,62 @@ def _opened(file: Path, plan: ReadingPlan) -> sqlite3.Connection:
     (found,) = database.execute("pragma quick_check(1)").fetchone()
     if found != "ok":
         raise sqlite3.DatabaseError(found)
+    refuse_other_rules(database)
     identity = dict(database.execute("select key, value from study"))["identity"]
     if identity != plan.identity:
         raise UserError(
             f"{file} has the answers of another drawing; move it away if this study is to begin, or put the folder "
             "that belongs to it in its place"
         )
+    if set(database.execute("select reader, session, position, images from place")) != set(_places(plan)):
+        raise sqlite3.DatabaseError("it shows other images, or to other readers, than the plan")
     return database
 
 
-def _fill(database: sqlite3.Connection, plan: ReadingPlan) -> None:
-    """Copy the plan's readers, sessions and places: all of it or, after a crash, nothing."""
-    statements = [f"{part.strip()};" for part in TABLES.split(";") if part.strip()]
-    statements += [f"{line}\n" for line in TRIGGERS.replace("end;\n", "end;\0").split("\0") if line.strip()]
-    places = [
+def refuse_other_rules(database: sqlite3.Connection, kinds: Collection[str] = KINDS) -> None:
+    """Raise sqlite3.DatabaseError unless tables, indexes and triggers, or what ``kinds`` says, are those of schema.py.
+
+    A trigger that is missing lets answers be changed, and one that is not ours can change them while they are stored.
+    """
+    with closing(sqlite3.connect(":memory:")) as ours:
+        for statement in _statements():
+            ours.execute(statement)
+        expected, found = _rules(ours), _rules(database)
+    for kind, name in sorted(expected.keys() | found.keys()):
+        if kind in kinds and (rule := expected.get((kind, name))) != found.get((kind, name)):
+            if not rule:  # whose name anybody may have chosen
+                raise sqlite3.DatabaseError(f"it has one {kind} or more that the server never makes")
+            raise sqlite3.DatabaseError(f"its {kind} {name} {'was changed' if (kind, name) in found else 'is missing'}")
+
+
+def _rules(database: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """Return the text of every table, index and trigger by its kind and name; SQLite's own are left out."""
+    query = "select type, name, sql from sqlite_master where name not like 'sqlite\\_%' escape '\\'"
+    return {(kind, name): " ".join(str(sql).split()) for kind, name, sql in database.execute(query)}
+
+
+def _statements() -> list[str]:
+    tables = [f"{part.strip()};" for part in TABLES.split(";") if part.strip()]
+    return tables + [f"{line}\n" for line in TRIGGERS.replace("end;\n", "end;\0").split("\0") if line.strip()]
+
+
+def _places(plan: ReadingPlan) -> list[tuple[int, int, int, str]]:
+    return [
         (number, session.number, position, " ".join(place.images))
         for number, reader in enumerate(plan.readers, 1)
         for session in plan.sessions
         for position, place in enumerate(plan.order_of(reader, session.number))
     ]
+
+
+def _fill(database: sqlite3.Connection, plan: ReadingPlan) -> None:
+    """Copy the plan's readers, sessions and places: all of it or, after a crash, nothing."""
     database.execute("begin immediate")
-    for statement in statements:
+    for statement in _statements():
         database.execute(statement)
     database.executemany("insert into reader (id, name) values (?, ?)", enumerate(plan.readers, 1))
     database.executemany("insert into session values (?, ?)", [(one.number, one.kind) for one in plan.sessions])
-    database.executemany("insert into place values (?, ?, ?, ?)", places)
+    database.executemany("insert into place values (?, ?, ?, ?)", _places(plan))
     values = {"identity": plan.identity, "name": plan.name, "simulated": str(int(plan.simulated))}
     database.executemany("insert into study values (?, ?)", values.items())
     database.execute("commit")
