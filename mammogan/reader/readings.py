@@ -95,7 +95,7 @@ def _rows(database: Path, plan: ReadingPlan) -> list[dict[str, Any]]:
 
 
 def _refuse_damaged(database: sqlite3.Connection) -> None:
-    """Raise sqlite3.DatabaseError if the file is not sound, has an answer to what was never shown, or other triggers."""
+    """Raise sqlite3.DatabaseError if the file is damaged, has an answer to what was never shown, or other triggers."""
     (found,) = database.execute("pragma integrity_check(1)").fetchone()
     if found != "ok":
         raise sqlite3.DatabaseError(" ".join(found.split()))
