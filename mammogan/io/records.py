@@ -72,7 +72,7 @@ def parse_record(content: str | bytes, sealed: bool = False) -> dict[str, Any]:
     """
     if not content.strip():
         raise Misfit("it is empty")
-    if not content.strip(b"\0" if isinstance(content, bytes) else "\0"):
+    if not (content.strip(b"\0") if isinstance(content, bytes) else content.strip("\0")):
         raise Misfit(f"it {ZEROS}")
     try:
         values = json.loads(content)
