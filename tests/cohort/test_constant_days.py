@@ -77,6 +77,50 @@ def test_a_date_of_most_women_says_nothing_and_another_date_of_hers_still_does(t
     assert "one StudyDate stands on 5 of 7 women" in said(report)
 
 
+@pytest.mark.parametrize(
+    ("batch", "views"),
+    [
+        (4, ("CC",)),
+        (4, ("CC", "MLO")),
+        (2, ("CC", "MLO")),  # few women each day, but whole exams under each number
+        (1, ("CC", "MLO")),
+    ],
+)
+def test_exams_under_one_date_for_each_batch_are_told_apart_by_their_numbers(
+    batch: int, views: tuple[str, ...], tmp_path: Path
+) -> None:
+    def elements(woman: int, exam: int) -> Elements:
+        return {"AccessionNumber": f"A{woman}{exam}", "StudyDate": f"2021060{1 + woman // batch}"}
+
+    found, report = of_women(tmp_path, 8, elements, views)
+    assert found == {"negative": 16 * len(views)}
+    assert len({row["study"] for row in rows_of(tmp_path / "labels.csv")}) == 16
+    assert f"{8 // batch} StudyDates stand on 8 of 8 women" in said(report)
+    assert "so they say nothing; these numbers tell exams apart" in said(report) and "202106" not in said(report)
+
+
+def test_whole_exams_by_number_on_one_date_are_not_believed_of_few_women(tmp_path: Path) -> None:
+    def elements(woman: int, exam: int) -> Elements:
+        return {"AccessionNumber": f"A{exam if woman < 3 else 0}", "StudyDate": f"2021060{1 + woman}"}
+
+    found, report = of_women(tmp_path, 6, elements, ("CC", "MLO"))
+    assert found == {"negative": 12, "repeated_view": 12} and "nothing" not in said(report)
+
+
+def test_a_number_for_each_side_on_one_date_is_no_exam(tmp_path: Path) -> None:
+    made, rows = Miniature(tmp_path / "archive"), []
+    for woman in range(6):
+        for file, (side, view) in enumerate([("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO"), ("L", "CC")]):
+            name = f"{woman}/{file}.dcm"
+            told = {"StudyInstanceUID": f"1.2.3.4.{woman}", "StudyDate": f"2021060{1 + woman}"}
+            again = "repeated_view" if file == 0 else "negative"
+            made.image(name, again, side, view, AccessionNumber=f"A{woman}{side}", InstanceNumber=file, **told)
+            rows.append((name, f"W{woman}", "negative"))
+    made.table("mine.csv", ("path", "patient", "label"), rows)
+    report = scanned(made.root, tmp_path / "labels.csv")
+    assert outcome(made.root, tmp_path / "labels.csv") == made.expected and "nothing" not in said(report)
+
+
 @pytest.mark.parametrize("acquired", ["SeriesDate", "AcquisitionDate"])
 def test_exams_under_one_date_are_told_apart_by_days_that_are_left(acquired: str, tmp_path: Path) -> None:
     found, report = of_women(tmp_path, 6, lambda woman, exam: {acquired: f"201{exam}0101"})

@@ -34,8 +34,8 @@ class Image:
     study: str = ""
     divided_study: str = ""
     """The UID or folder of several exams, which are told apart by their dates; empty if the study is believed."""
-    constant_date: bool = False
-    """Its StudyDate stands on most women and says nothing; the header no longer has it."""
+    constant_date: str = ""
+    """A StudyDate that says nothing, because an anonymiser wrote it; the header no longer has it."""
     laterality: str = ""
     laterality_source: str = ""
     view: str = ""

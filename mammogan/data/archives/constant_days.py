@@ -1,4 +1,4 @@
-"""Find a date that an anonymiser gave to all women, so that it tells no exams apart.
+"""Find a date that an anonymiser gave to all women, or to each batch of them, so that it tells no exams apart.
 
 Women may well be examined on one true day. So a date is only taken for such a one if accession numbers (or StudyIDs)
 say of several women that they have two exams of that day.
@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from itertools import combinations
 
 from mammogan.data.archives.base import Header
 from mammogan.data.archives.candidates import Image
@@ -29,17 +30,25 @@ def without_constant_days(images: Sequence[Image], studies: Mapping[tuple[str, s
     for kind in DAYS:
         groups = [(who, [chosen[position] for position in positions]) for (who, _), positions in studies.items()]
         constant = _constant_days(groups, kind)
-        for positions, (_, group) in zip(studies.values(), groups, strict=True):
-            if len(days := _days(group, kind)) == 1 and days <= constant:
+        contradicted = _contradicted(groups, kind)
+        for positions, (who, group) in zip(studies.values(), groups, strict=True):
+            if len(days := _days(group, kind)) == 1 and (days <= constant or (who, *days) in contradicted):
                 for position in positions:
                     chosen[position] = _without(chosen[position], kind)
     return chosen
 
 
-def women_of_one_date(images: Sequence[Image]) -> tuple[int, int]:
-    """Count the women with a used image whose StudyDate says nothing, and all women with a used image."""
+def women_of_one_date(images: Sequence[Image]) -> tuple[int, int, int]:
+    """Count the StudyDates of used images that say nothing, the women who have them, and all women with a used image."""
     used = [image for image in images if not image.reason]
-    return len({image.patient for image in used if image.constant_date}), len({image.patient for image in used})
+    without = [image for image in used if image.constant_date]
+    dates = {image.constant_date for image in without}
+    return len(dates), len({image.patient for image in without}), len({image.patient for image in used})
+
+
+def exams_by_number(images: Sequence[Image]) -> list[str]:
+    """Return the number of the exam of each file of a study; an empty list if its numbers name no exams."""
+    return exam_numbers([image.header for image in images]) if _has_exams_by_number(images) else []
 
 
 def exam_numbers(headers: Sequence[Header]) -> list[str]:
@@ -65,7 +74,10 @@ def _days(images: Iterable[Image], kind: str) -> set[str]:
 
 
 def _constant_days(groups: Iterable[tuple[str, Sequence[Image]]], kind: str) -> set[str]:
-    """Return the days that most women have, of whom more than a few have several exams under it."""
+    """Return the days on each of which more than a few women have several exams, if most women have these days.
+
+    They are several if an anonymiser worked on several days.
+    """
     women: defaultdict[str, set[str]] = defaultdict(set)
     examined_again: defaultdict[str, set[str]] = defaultdict(set)
     for patient, images in groups:
@@ -74,8 +86,24 @@ def _constant_days(groups: Iterable[tuple[str, Sequence[Image]]], kind: str) -> 
             women[day].add(patient)
         if len(days) == 1 and _has_exams_by_number(images):
             examined_again[days.pop()].add(patient)
+    found = {day for day, who in examined_again.items() if len(who) > MOST_PATIENTS}
     number = len(set().union(*women.values()))
-    return {day for day, who in examined_again.items() if len(who) > MOST_PATIENTS and 2 * len(women[day]) > number}
+    return found if 2 * len(set().union(*(women[day] for day in found))) > number else set()
+
+
+def _contradicted(groups: Iterable[tuple[str, Sequence[Image]]], kind: str) -> set[tuple[str, str]]:
+    """Return women, each with the one day of a study that has whole exams by number; none if these women are few, or
+    if most women with a view under several numbers have no such exams."""
+    several: set[str] = set()
+    whole: set[tuple[str, str]] = set()
+    for patient, images in groups:
+        days = _days(images, kind)
+        views = _views_by_number(images)
+        if len(days) == 1 and _most_exams_of_a_view(views) > 1:
+            several.add(patient)
+            whole |= {(patient, *days)} if _has_whole_exams(views) else set()
+    women = {patient for patient, _ in whole}
+    return whole if len(women) > MOST_PATIENTS and 2 * len(women) > len(several) else set()
 
 
 def _has_exams_by_number(images: Sequence[Image]) -> bool:
@@ -84,13 +112,32 @@ def _has_exams_by_number(images: Sequence[Image]) -> bool:
     Two orders of one exam have different views. And numbers of which each stands on one view only, although there are
     several views, may be numbers of files.
     """
+    views = _views_by_number(images)
+    kinds = set().union(*views.values())
+    return _most_exams_of_a_view(views) > 1 and (len(kinds) == 1 or max(map(len, views.values())) > 1)
+
+
+def _has_whole_exams(views: Mapping[str, set[tuple[str, str]]]) -> bool:
+    """Return whether two numbers have two or more views in common: no retake, nor an order for some views, is alike."""
+    return any(len(one & other) > 1 for one, other in combinations(views.values(), 2))
+
+
+def _most_exams_of_a_view(views: Mapping[str, set[tuple[str, str]]]) -> int:
+    """Return under how many numbers the view stands that stands under most of them."""
+    return max(Counter(view for of_number in views.values() for view in of_number).values(), default=0)
+
+
+def _views_by_number(images: Sequence[Image]) -> dict[str, set[tuple[str, str]]]:
+    """Return which sides and views of the used images of a study stand under each number."""
     used = [image for image in images if not image.reason]
-    numbers = exam_numbers([image.header for image in used])
-    pairs = {(image.laterality, image.view, number) for image, number in zip(used, numbers, strict=False) if number}
-    views = Counter(pair[:2] for pair in pairs)
-    return max(views.values(), default=0) > 1 and (len(views) == 1 or max(Counter(n for *_, n in pairs).values()) > 1)
+    views: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for image, number in zip(used, exam_numbers([image.header for image in used]), strict=False):
+        if number:
+            views[number].add((image.laterality, image.view))
+    return views
 
 
 def _without(image: Image, kind: str) -> Image:
     header = replace(image.header, **{kind: ""})  # type: ignore[arg-type]
-    return replace(image, header=header, constant_date=image.constant_date or kind == "study_date")
+    constant = known_day(image.header.study_date) if kind == "study_date" else image.constant_date
+    return replace(image, header=header, constant_date=constant)

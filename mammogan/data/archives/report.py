@@ -166,11 +166,12 @@ def _notes(images: Sequence[Image]) -> Iterator[str]:
             f"{_number(shared, 'SOPInstanceUID')} in several files whose pixels differ, so it says nothing; what is a "
             "copy is decided by the pixels"
         )
-    with_one_date, women = women_of_one_date(images)
-    if with_one_date:
+    dates, with_them, women = women_of_one_date(images)
+    if dates:
+        which, so = ("one StudyDate stands", "it says") if dates == 1 else (f"{dates} StudyDates stand", "they say")
         yield (
-            f"one StudyDate stands on {with_one_date} of {women} women, of whom several have one view under several "
-            "accession numbers (or StudyIDs), so it says nothing; these numbers tell exams apart"
+            f"{which} on {with_them} of {women} women, of whom several have one view under several accession numbers "
+            f"(or StudyIDs), so {so} nothing; these numbers tell exams apart"
         )
     repeats, women = one_name(images)
     if repeats:
@@ -181,7 +182,7 @@ def _notes(images: Sequence[Image]) -> Iterator[str]:
     studies, number, unknown = divided_studies(images)
     if studies:
         who = "1 study has" if studies == 1 else f"{studies} studies have"
-        by = "these dates, or numbers," if with_one_date else "the dates"
+        by = "these dates, or numbers," if dates else "the dates"
         undated = f". Of these, {unknown} have none, so their exam is not known, and they repeat no other"
         yield (
             f"{who} files of several dates (or accession numbers), so a StudyInstanceUID, or a folder, does not tell "
