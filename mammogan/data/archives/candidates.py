@@ -33,7 +33,10 @@ class Image:
     patient: str = ""
     study: str = ""
     divided_study: str = ""
-    """The UID or folder of several exams, which are told apart by their dates; empty if the study is believed."""
+    """The UID or folder of several exams, which are told apart by their dates or numbers; empty if the study is
+    believed."""
+    divided_by_number: bool = False
+    """No date tells these exams apart, but an AccessionNumber or StudyID does."""
     constant_date: str = ""
     """A StudyDate that says nothing, because an anonymiser wrote it; the header no longer has it."""
     laterality: str = ""

@@ -39,7 +39,7 @@ def without_constant_days(images: Sequence[Image], studies: Mapping[tuple[str, s
 
 
 def women_of_one_date(images: Sequence[Image]) -> tuple[int, int, int]:
-    """Count the StudyDates of used images that say nothing, the women who have them, and all women with a used image."""
+    """Count the StudyDates of used images that say nothing, the women who have them, and all women with used images."""
     used = [image for image in images if not image.reason]
     without = [image for image in used if image.constant_date]
     dates = {image.constant_date for image in without}
@@ -48,10 +48,10 @@ def women_of_one_date(images: Sequence[Image]) -> tuple[int, int, int]:
 
 def exams_by_number(images: Sequence[Image]) -> list[str]:
     """Return the number of the exam of each file of a study; an empty list if its numbers name no exams."""
-    return exam_numbers([image.header for image in images]) if _has_exams_by_number(images) else []
+    return _exam_numbers([image.header for image in images]) if _has_exams_by_number(images) else []
 
 
-def exam_numbers(headers: Sequence[Header]) -> list[str]:
+def _exam_numbers(headers: Sequence[Header]) -> list[str]:
     """Return the AccessionNumber of each file of a study, else its StudyID; an empty list if neither differs."""
     for numbers in ([header.accession for header in headers], [header.study_number for header in headers]):
         if len(set(numbers) - {""}) > 1:
@@ -131,7 +131,7 @@ def _views_by_number(images: Sequence[Image]) -> dict[str, set[tuple[str, str]]]
     """Return which sides and views of the used images of a study stand under each number."""
     used = [image for image in images if not image.reason]
     views: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
-    for image, number in zip(used, exam_numbers([image.header for image in used]), strict=False):
+    for image, number in zip(used, _exam_numbers([image.header for image in used]), strict=False):
         if number:
             views[number].add((image.laterality, image.view))
     return views

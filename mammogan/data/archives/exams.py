@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
+from mammogan.data.archives.base import Header
 from mammogan.data.archives.candidates import Image
-from mammogan.data.archives.constant_days import exam_numbers, known_day, without_constant_days
+from mammogan.data.archives.constant_days import exams_by_number, known_day, without_constant_days
 from mammogan.data.archives.labels import UNKNOWN_EXAM
 from mammogan.data.archives.repeats import REPEATED
 from mammogan.data.cohort.identifiers import MOST_PATIENTS
@@ -29,9 +30,10 @@ def tell_exams_apart(images: Sequence[Image]) -> list[Image]:
     return _by_date(_without_constant_studies(images))
 
 
-def divided_studies(images: Sequence[Image]) -> tuple[int, int, int]:
-    """Count the studies that are not one exam, their used images, and those of them whose exam is not known."""
-    used = [image for image in images if image.divided_study and not image.reason]
+def divided_studies(images: Sequence[Image], by_number: bool) -> tuple[int, int, int]:
+    """Count the studies that are not one exam, as days say, or numbers; their used images, and those of them whose exam
+    is not known."""
+    used = [i for i in images if i.divided_study and i.divided_by_number == by_number and not i.reason]
     return len({(i.patient, i.divided_study) for i in used}), len(used), sum(i.study == UNKNOWN_EXAM for i in used)
 
 
@@ -86,9 +88,9 @@ def _by_date(images: Sequence[Image]) -> list[Image]:
     dated = without_constant_days(images, groups)
     chosen = list(dated)
     for (_, study), positions in groups.items():
-        told = _told_apart([dated[position] for position in positions])
+        told, by_number = _told_apart([dated[position] for position in positions])
         for position, mark in zip(positions, told, strict=False):
-            chosen[position] = _of_exam(dated[position], study, mark)
+            chosen[position] = replace(_of_exam(dated[position], study, mark), divided_by_number=by_number)
     return chosen
 
 
@@ -98,10 +100,17 @@ def _study_of(image: Image) -> str:
     return "" if _name_of(image) else of_table or image.header.study or image.study
 
 
-def _told_apart(images: Sequence[Image]) -> list[str]:
-    """Return for each image of a study what its exam has and the others have not ("": not known); an empty list if the
-    study is one exam, as far as anyone can say."""
-    headers = [image.header for image in images]
+def _told_apart(images: Sequence[Image]) -> tuple[list[str], bool]:
+    """Return for each image of a study what its exam has and the others have not ("": not known), and whether that is a
+    number; an empty list if the study is one exam, as far as anyone can say."""
+    days = _days_apart([image.header for image in images])
+    has_day = any(known_day(day) for image in images for day in (image.header.study_date, image.header.acquired))
+    numbers = [] if days or has_day else exams_by_number(images)
+    return days or numbers, bool(numbers)
+
+
+def _days_apart(headers: Sequence[Header]) -> list[str]:
+    """Return for each header the day of its exam ("": not known); an empty list if no days tell exams apart."""
     taken = [known_day(header.acquired) for header in headers]
     study_days = [known_day(header.study_date) for header in headers]
     known = set(study_days) - {""}
@@ -109,8 +118,7 @@ def _told_apart(images: Sequence[Image]) -> list[str]:
         return [day or (other if other in known else "") for day, other in zip(study_days, taken, strict=True)]
     if any(taken):
         return _far_apart(taken, LONGEST_EXAM if known else timedelta(0))
-    begun = _far_apart([known_day(header.series_date) for header in headers], LONGEST_EXAM)
-    return begun or ([] if known else exam_numbers(headers))
+    return _far_apart([known_day(header.series_date) for header in headers], LONGEST_EXAM)
 
 
 def _far_apart(days: Sequence[str], gap: timedelta) -> list[str]:

@@ -179,15 +179,16 @@ def _notes(images: Sequence[Image]) -> Iterator[str]:
             f"the tables have one and the same name of an exam for most women, and {repeats} images of {women} women "
             "are left out as repeats by it; if it names no exam, empty the column study and scan again"
         )
-    studies, number, unknown = divided_studies(images)
-    if studies:
-        who = "1 study has" if studies == 1 else f"{studies} studies have"
-        by = "these dates, or numbers," if dates else "the dates"
-        undated = f". Of these, {unknown} have none, so their exam is not known, and they repeat no other"
-        yield (
-            f"{who} files of several dates (or accession numbers), so a StudyInstanceUID, or a folder, does not tell "
-            f"exams apart; {by} do, for {number} files that are used{undated if unknown else ''}"
-        )
+    for what, by_number in (("dates", False), ("numbers", True)):
+        studies, number, unknown = divided_studies(images, by_number)
+        if studies:
+            who = "1 study has" if studies == 1 else f"{studies} studies have"
+            several = "accession numbers (or StudyIDs)" if by_number else what
+            without = f". Of these, {unknown} have none, so their exam is not known, and they repeat no other"
+            yield (
+                f"{who} files of several {several}, so a StudyInstanceUID, or a folder, does not tell exams apart; the "
+                f"{what} do, for {number} files that are used{without if unknown else ''}"
+            )
     densities = Counter(i.entry.unread_density for i in images if i.entry and i.entry.unread_density and not i.reason)
     if densities:
         kinds = ", ".join(f"{why} ({number})" for why, number in densities.most_common(SHOWN_CELLS))
