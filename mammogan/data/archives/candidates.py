@@ -37,6 +37,8 @@ class Image:
     believed."""
     divided_by_number: bool = False
     """No date tells these exams apart, but an AccessionNumber or StudyID does."""
+    uid_of_file: bool = False
+    """Its StudyInstanceUID only numbers the file and says nothing; date and number tell its exam."""
     constant_date: str = ""
     """A StudyDate that says nothing, because an anonymiser wrote it; the header no longer has it."""
     laterality: str = ""

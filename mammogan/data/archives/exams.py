@@ -16,6 +16,7 @@ from mammogan.data.archives.base import Header
 from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.constant_days import exams_by_number, known_day, without_constant_days
 from mammogan.data.archives.labels import UNKNOWN_EXAM
+from mammogan.data.archives.numbered_files import marks_without_uids, without_numbers_of_files
 from mammogan.data.archives.repeats import REPEATED
 from mammogan.data.cohort.identifiers import MOST_PATIENTS
 from mammogan.data.cohort.pseudonyms import UID
@@ -26,8 +27,11 @@ apart."""
 
 
 def tell_exams_apart(images: Sequence[Image]) -> list[Image]:
-    """Return the images, each with an exam that is one: not of a UID of several patients or of several dates."""
-    return _by_date(_without_constant_studies(images))
+    """Return the images, each with an exam that is one: not of a UID of several patients, of several dates, or of each
+    file's own."""
+    named = without_numbers_of_files(_without_constant_studies(images))
+    marks = marks_without_uids(named)
+    return _by_date([_without_uid(image, mark) if mark else image for image, mark in zip(named, marks, strict=True)])
 
 
 def divided_studies(images: Sequence[Image], by_number: bool) -> tuple[int, int, int]:
@@ -136,6 +140,11 @@ def _exams(days: set[str], gap: timedelta) -> Iterator[tuple[str, str]]:
             first = day
         last = now
         yield day, first
+
+
+def _without_uid(image: Image, mark: str) -> Image:
+    """Return the image with the exam that has ``mark``, its date and number, instead of its UID."""
+    return replace(_of_exam(image, "", mark), uid_of_file=True)
 
 
 def _of_exam(image: Image, study: str, mark: str) -> Image:

@@ -13,6 +13,7 @@ from mammogan.data.archives.constant_days import women_of_one_date
 from mammogan.data.archives.copies import shared_uids
 from mammogan.data.archives.exams import divided_studies, one_name
 from mammogan.data.archives.labels import OPEN_TO_CHOICE
+from mammogan.data.archives.numbered_files import numbered_uids
 from mammogan.data.archives.regions import ARE_IN, RegionReport
 from mammogan.data.archives.repeats import REPEATED
 from mammogan.data.archives.same_woman import both_labels, many_in_one, shared_header_patients
@@ -165,6 +166,11 @@ def _notes(images: Sequence[Image]) -> Iterator[str]:
         yield (
             f"{_number(shared, 'SOPInstanceUID')} in several files whose pixels differ, so it says nothing; what is a "
             "copy is decided by the pixels"
+        )
+    if numbered := numbered_uids(images):
+        yield (
+            f"each of {numbered} files has a StudyInstanceUID of its own, although several have one woman, date and "
+            "accession number, so it says nothing; date and number tell exams apart"
         )
     dates, with_them, women = women_of_one_date(images)
     if dates:
