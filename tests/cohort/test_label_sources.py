@@ -72,6 +72,9 @@ def test_an_exam_that_two_patients_share_is_refused_where_they_are_in_two_splits
         assign(leak, tmp_path, NAMES, 0)
     assert assign(leak[:2], tmp_path, NAMES, 0)
     assert assign([*leak[:2], row(4, "z", "train", f"{EXAM}.1")], tmp_path, NAMES, 0)
+    of_uuid = "2.25.329800735698586629295641978511506172918"  # two points only
+    with pytest.raises(UserError, match=r"lines 2 and 3 .*one study by its UID"):
+        assign([row(2, "x", "train", of_uuid), row(3, "y", "test", of_uuid)], tmp_path, NAMES, 0)
 
 
 @pytest.mark.parametrize("study", ["1", "2019-01-01", "20190101", "baseline", ""])

@@ -14,9 +14,9 @@ from mammogan.errors import UserError
 from mammogan.io import atomic
 from mammogan.io.private import read_private, refuse_guessable
 
-UID = re.compile(r"\d+(\.\d+){3,}")
-"""Pattern of a DICOM UID, which identifies an exam everywhere. Any other name of an exam, such as a date or a number,
-identifies it only among the exams of one patient."""
+UID = re.compile(r"\d+(\.\d+){3,}|2\.25\.\d{9,}")
+"""Pattern of a DICOM UID, which identifies an exam everywhere; 2.25 and a long number is made of a UUID. Any other name
+of an exam, such as a date or a number, identifies it only among the exams of one patient."""
 
 
 @dataclass(frozen=True)
