@@ -32,7 +32,7 @@ def without_constant_days(images: Sequence[Image], studies: Mapping[tuple[str, s
         constant = _constant_days(groups, kind)
         contradicted = _contradicted(groups, kind)
         for positions, (who, group) in zip(studies.values(), groups, strict=True):
-            if len(days := _days(group, kind)) == 1 and (days <= constant or (who, *days) in contradicted):
+            if len(days := _days(group, kind)) == 1 and (days <= constant or (who, min(days)) in contradicted):
                 for position in positions:
                     chosen[position] = _without(chosen[position], kind)
     return chosen
@@ -101,7 +101,7 @@ def _contradicted(groups: Iterable[tuple[str, Sequence[Image]]], kind: str) -> s
         views = _views_by_number(images)
         if len(days) == 1 and _most_exams_of_a_view(views) > 1:
             several.add(patient)
-            whole |= {(patient, *days)} if _has_whole_exams(views) else set()
+            whole |= {(patient, day) for day in days if _has_whole_exams(views)}
     women = {patient for patient, _ in whole}
     return whole if len(women) > MOST_PATIENTS and 2 * len(women) > len(several) else set()
 

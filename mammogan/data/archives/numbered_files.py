@@ -24,8 +24,11 @@ NUMBERS = ("accession", "study_number")
 def without_numbers_of_files(images: Sequence[Image]) -> list[Image]:
     """Return the images without their AccessionNumbers, or StudyIDs, if these number files."""
     of_files = [kind for kind in NUMBERS if _number_files(images, kind)]
-    gone = dict.fromkeys(of_files, "")
-    return [replace(image, header=replace(image.header, **gone)) for image in images] if gone else list(images)
+    chosen = list(images)
+    for kind in of_files:
+        gone = {kind: ""}
+        chosen = [replace(image, header=replace(image.header, **gone)) for image in chosen]  # type: ignore[arg-type]
+    return chosen
 
 
 def marks_without_uids(images: Sequence[Image]) -> list[str]:

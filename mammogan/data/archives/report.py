@@ -189,10 +189,10 @@ def _notes(images: Sequence[Image]) -> Iterator[str]:
         studies, number, unknown = divided_studies(images, by_number)
         if studies:
             who = "1 study has" if studies == 1 else f"{studies} studies have"
-            several = "accession numbers (or StudyIDs)" if by_number else what
+            kinds = "accession numbers (or StudyIDs)" if by_number else what
             without = f". Of these, {unknown} have none, so their exam is not known, and they repeat no other"
             yield (
-                f"{who} files of several {several}, so a StudyInstanceUID, or a folder, does not tell exams apart; the "
+                f"{who} files of several {kinds}, so a StudyInstanceUID, or a folder, does not tell exams apart; the "
                 f"{what} do, for {number} files that are used{without if unknown else ''}"
             )
     densities = Counter(i.entry.unread_density for i in images if i.entry and i.entry.unread_density and not i.reason)
