@@ -147,6 +147,18 @@ def test_one_uid_on_the_whole_archive_leaves_each_womans_exams_apart(tmp_path: P
     assert "5 studies have files of several dates" in said
 
 
+def test_one_uid_on_a_whole_table_leaves_women_of_one_day_apart(tmp_path: Path) -> None:
+    made, rows = Miniature(tmp_path / "archive"), []
+    for woman in range(5):
+        for number, date in enumerate((FIRST, LATER)):
+            name = f"{woman}-{number}.dcm"
+            made.image(name, "negative", StudyInstanceUID="", **date)
+            rows.append((name, str(woman), "negative", UID))
+    made.table("mine.csv", BY_TABLE, rows)
+    studies, _ = found(made, tmp_path / "labels.csv")
+    assert all(study.startswith("exam-") for study in studies) and studies[0] != studies[1]  # a name of hers alone
+
+
 def test_files_without_a_uid_in_one_folder_are_told_apart_too(tmp_path: Path) -> None:
     images = [{**date, "StudyInstanceUID": ""} for date in (FIRST, LATER)]
     studies, _ = found(archive(tmp_path / "archive", images), tmp_path / "labels.csv")

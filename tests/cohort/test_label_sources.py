@@ -77,6 +77,18 @@ def test_an_exam_that_two_patients_share_is_refused_where_they_are_in_two_splits
         assign([row(2, "x", "train", of_uuid), row(3, "y", "test", of_uuid)], tmp_path, NAMES, 0)
 
 
+def test_an_exam_that_many_patients_share_is_no_exam(tmp_path: Path) -> None:
+    cohort = write_cohort(tmp_path / "cohort")
+    facts = converted(with_columns(cohort, study=[EXAM]), tmp_path / "work")
+    assert len({held["split"] for held in facts}) == 3 and not any("study" in held for held in facts)
+    report = convert_cohort(cohort, Workspace(tmp_path / "work"), [SIZE], jobs=1)
+    assert [said for said in report.warnings if said.startswith("9 rows have a StudyInstanceUID in their column study")]
+    few = [row(line, patient, "train", EXAM) for line, patient in enumerate("xyz", start=2)]
+    assert all(mammogram.study for mammogram in assign(few, tmp_path, NAMES, 0))
+    mixed = [*few, row(5, "w", "test", EXAM), row(6, "w", "test", f"{EXAM}.1")]
+    assert [bool(mammogram.study) for mammogram in assign(mixed, tmp_path, NAMES, 0)] == [False] * 4 + [True]
+
+
 @pytest.mark.parametrize("study", ["1", "2019-01-01", "20190101", "baseline", ""])
 def test_numbers_and_dates_are_a_patients_own(tmp_path: Path, study: str) -> None:
     one, other = assign([row(2, "x", "train", study), row(3, "y", "test", study)], tmp_path, NAMES, 0)

@@ -20,6 +20,7 @@ from mammogan.data.archives.numbered_files import marks_without_uids, without_nu
 from mammogan.data.archives.repeats import REPEATED
 from mammogan.data.cohort.identifiers import MOST_PATIENTS
 from mammogan.data.cohort.pseudonyms import UID
+from mammogan.data.cohort.shared_studies import shared_studies
 
 LONGEST_EXAM = timedelta(days=31)
 """Retakes of one exam may be taken on later days; two exams under one StudyDate, which an anonymiser wrote, are farther
@@ -60,24 +61,36 @@ def one_name(images: Sequence[Image]) -> tuple[int, int]:
 
 def _name_of(image: Image) -> str:
     """Return the name that the archive's tables have for the exam; empty if it is a UID, or if they have none."""
-    of_table = image.entry.study if image.entry else ""
+    of_table = _of_table(image)
     return "" if UID.fullmatch(of_table) else of_table
 
 
 def _without_constant_studies(images: Sequence[Image]) -> list[Image]:
     """Take each StudyInstanceUID that stands in files of several patients for no exam; the file's folder then is the
-    exam. Take it away if the patients are many: of two or three it may say that they are one woman."""
+    exam. Take it away, from the tables too, if the patients are many: of two or three it may say that they are one
+    woman."""
+    shared = shared_studies((i.patient, study) for i in images if i.patient for study in (_of_table(i), i.header.study))
+    named = [_without_study_of_table(image) if _of_table(image) in shared else image for image in images]
     patients: defaultdict[str, set[str]] = defaultdict(set)
-    for image in images:
+    for image in named:
         if image.header.study and image.patient:
             patients[image.header.study].add(image.patient)
-    return [_without_study(image, len(patients.get(image.header.study, ()))) for image in images]
+    return [_without_study(image, len(patients.get(image.header.study, ()))) for image in named]
+
+
+def _of_table(image: Image) -> str:
+    return image.entry.study if image.entry else ""
+
+
+def _without_study_of_table(image: Image) -> Image:
+    entry = replace(image.entry, study="") if image.entry else None
+    return replace(image, entry=entry, study=image.header.study or image.path.parent.as_posix())
 
 
 def _without_study(image: Image, patients: int) -> Image:
     if patients < 2:
         return image
-    study = image.study if image.entry and image.entry.study else image.path.parent.as_posix()
+    study = image.study if _of_table(image) else image.path.parent.as_posix()
     header = replace(image.header, study="") if patients > MOST_PATIENTS else image.header
     return replace(image, header=header, study=study)
 
@@ -100,8 +113,7 @@ def _by_date(images: Sequence[Image]) -> list[Image]:
 
 def _study_of(image: Image) -> str:
     """Return the UID, or the folder, that stands for the exam; empty if the archive's tables have a name for it."""
-    of_table = image.entry.study if image.entry else ""
-    return "" if _name_of(image) else of_table or image.header.study or image.study
+    return "" if _name_of(image) else _of_table(image) or image.header.study or image.study
 
 
 def _told_apart(images: Sequence[Image]) -> tuple[list[str], bool]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 from mammogan.data.cohort.label_sources import SOURCES
 from mammogan.data.cohort.pseudonyms import Pseudonyms
+from mammogan.data.cohort.shared_studies import shared_studies
 from mammogan.data.cohort.split import TENTHS, Division, divide, split_of
 from mammogan.data.cohort.table import LESION_REGIONS, Row
 from mammogan.errors import UserError
@@ -52,10 +53,13 @@ def assign(
 ) -> list[Mammogram]:
     """Split the rows of a table in ``folder`` and give them pseudonyms; the order of the rows is kept.
 
-    Patients in ``held``, by their pseudonyms, stay in the splits that it says, unless the table gives the splits.
+    Patients in ``held``, by their pseudonyms, stay in the splits that it says, unless the table gives the splits. A
+    study UID that many patients share names no exam, and is left out.
     """
     splits = given_splits(rows) or _split_beside(rows, names, seed, held or {}) or _split_by_position(rows, seed)
-    mammograms = [_pseudonymous(row, folder, names, splits[row.patient]) for row in rows]
+    shared = shared_studies((row.patient, row.study or "") for row in rows)
+    told = [replace(row, study=None) if row.study in shared else row for row in rows]
+    mammograms = [_pseudonymous(row, folder, names, splits[row.patient]) for row in told]
     _refuse_collisions(rows, mammograms)
     _refuse_divided_studies(mammograms)
     return mammograms

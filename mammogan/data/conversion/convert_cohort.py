@@ -19,6 +19,7 @@ from mammogan.data.cohort.cohort import Mammogram, write_cohort
 from mammogan.data.cohort.folds import Fold, read_cohort
 from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
 from mammogan.data.cohort.separators import separator_warnings
+from mammogan.data.cohort.shared_studies import shared_study_warnings
 from mammogan.data.cohort.spreadsheets import rounding_warnings
 from mammogan.data.conversion.additions import added_to, is_earlier, line_on
 from mammogan.data.conversion.convert_image import Task
@@ -122,7 +123,9 @@ def convert_cohort(
 
         report = _convert_all(workspace, folders, plan, remaining, running)
     patients = [(row.line, row.patient) for row in rows]
-    return replace(report, warnings=(*separator_warnings(patients), *rounding_warnings(patients), *report.warnings))
+    studies = shared_study_warnings((row.patient, row.study or "") for row in rows)
+    of_table = (*separator_warnings(patients), *rounding_warnings(patients), *studies)
+    return replace(report, warnings=(*of_table, *report.warnings))
 
 
 @contextmanager
