@@ -24,6 +24,7 @@ class NotStarted(UserError):
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         super().__init__(
             f"no further process can be started ({why}): the account or the machine allows no more processes (ulimit "
-            "-u) or open files (ulimit -n), or memory is short. End other programs, or give fewer --jobs where the "
-            "command has that option, and repeat the command: what is finished is kept"
+            "-u) or open files (ulimit -n), or memory is short. End other programs, or give fewer --jobs or "
+            "--compute.loader-workers where the command has that option, and repeat the command: what is finished is "
+            "kept"
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +15,14 @@ from pathlib import Path
 import pytest
 
 from mammogan.cluster.processes import start
+from mammogan.data.loading.pairs import PairedStream
 from mammogan.data.parallel.pool import in_order
 from mammogan.data.parallel.process import Worker
 from mammogan.data.phantom.cohort import make_cohort
 from mammogan.data.phantom.settings import PhantomConfig
+from mammogan.data.shards.reader import ShardImages
 from mammogan.errors import NotStarted
+from mammogan.workspace import LABELS, Resolution, Workspace
 
 SAYS = "no further process can be started .*ulimit -u.*give fewer --jobs.*what is finished is kept"
 MORE_THAN_ANY_STACK = 1 << 46
@@ -87,3 +92,29 @@ def test_a_stage_of_a_study_that_cannot_start_is_a_sentence_too() -> None:
 def test_phantoms_whose_processes_cannot_start_are_a_sentence_too(spare: int, tmp_path: Path) -> None:
     with open_files_left(spare), pytest.raises(NotStarted, match=SAYS):
         make_cohort(CONFIG, tmp_path / "out", jobs=2)
+
+
+def pairs(workspace: Workspace) -> PairedStream:
+    one, other = (ShardImages(workspace.shards(Resolution(96, 96)), "train", label) for label in LABELS)
+    return PairedStream(one, other, 2, seed=0, workers=4)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:This DataLoader will create",
+    "error:.*_MultiProcessingDataLoaderIter:pytest.PytestUnraisableExceptionWarning",
+)
+@pytest.mark.parametrize("spare", [0, 3, 8, 14])
+def test_loader_workers_that_cannot_start_are_a_sentence_too(converted: Workspace, spare: int) -> None:
+    stream = pairs(converted)
+    with open_files_left(spare), pytest.raises(NotStarted, match=SAYS):
+        list(stream.epoch(0))
+    ended = weakref.ref(stream)
+    del stream
+    gc.collect()
+    assert ended() is None  # and torch printed no traceback of its own
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_loader_workers_for_which_there_is_no_thread_are_a_sentence_too(converted: Workspace) -> None:
+    with no_further_thread(), pytest.raises(NotStarted, match=SAYS):
+        list(pairs(converted).epoch(0))

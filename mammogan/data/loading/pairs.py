@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import traceback
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from mammogan.data.loading.waiting import timed
 from mammogan.data.shards.damage import DamagedSample, UnreadSample
 from mammogan.data.shards.reader import ShardImages
-from mammogan.errors import UserError
+from mammogan.errors import NotStarted, UserError
 
 
 class _Pairs(Dataset[tuple[Tensor, Tensor]]):
@@ -97,10 +99,30 @@ class PairedStream:
             list(zip(first[low : low + self.share], second[low : low + self.share], strict=True)) for low in lows
         ]
         try:
-            yield from timed(self._loader)
+            yield from timed(self._begin())
         except (DamagedSample, UnreadSample) as error:  # from a worker it comes with the worker's traceback in its text
             kind = type(error)
             raise kind(str(error).rpartition(f"{kind.__name__}: ")[2].strip()) from None
+
+    def _begin(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Begin an epoch, the first with the start of the workers. Raises NotStarted if the system starts no more."""
+        try:
+            return iter(self._loader)
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "start new thread" not in str(error):  # such as a worker's end
+                raise
+            _let_end(error)
+            raise NotStarted(error) from error
+
+
+def _let_end(error: Exception) -> None:
+    """Let the workers end of which ``error`` stopped the start: torch relies on values that it had not set by then, and
+    would print a traceback of its own."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        workers = frame.f_locals.get("self")
+        if isinstance(workers, _MultiProcessingDataLoaderIter):
+            vars(workers).setdefault("_shutdown", True)
+            workers._workers_status = [True] * len(vars(workers).get("_workers", ()))
 
 
 def epoch_order(size: int, length: int, seed: tuple[int, ...]) -> list[int]:
