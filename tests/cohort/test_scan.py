@@ -251,6 +251,16 @@ def test_a_folder_that_is_no_archive_or_two_is_an_error_that_lists_the_choices(
         scanned(tmp_path / "absent", tmp_path / "labels.csv")
 
 
+def test_a_table_that_cannot_be_read_is_named_where_nothing_else_tells_the_archive(tmp_path: Path) -> None:
+    write_mammogram(tmp_path / "unknown" / "a.dcm", breast())
+    (tmp_path / "unknown" / "mine.xlsx").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(5000))
+    with pytest.raises(UserError, match=r"no archive is .*\(cannot be read: mine.xlsx: .* has a password"):
+        scanned(tmp_path / "unknown", tmp_path / "labels.csv")
+    (tmp_path / "unknown" / "mine.xlsx").rename(tmp_path / "unknown" / "mine.xls")
+    with pytest.raises(UserError, match=r"no archive is .* with --tables; if it is mine.xls, save that as CSV"):
+        scanned(tmp_path / "unknown", tmp_path / "labels.csv")
+
+
 def test_an_archive_without_its_tables_is_recognised_by_its_file_names(
     miniature: Callable[[str], Miniature], tmp_path: Path
 ) -> None:

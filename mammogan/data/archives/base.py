@@ -155,7 +155,7 @@ class Found:
         if not (tables := self.matching(mark)):
             raise UserError(
                 f"expected {mark.title}, with columns {', '.join(sorted(mark.columns))}, in or under {self.root}; "
-                f"found none{self._unread_tables()}. If it lies elsewhere, name it with --tables{self._old_workbooks()}"
+                f"found none{self.unread_tables}. If it lies elsewhere, name it with --tables{self.old_workbooks}"
                 + ("" if mark.usual_name else self.passed_over)
             )
         for table in tables:
@@ -166,11 +166,15 @@ class Found:
                 )
         return tables
 
-    def _unread_tables(self) -> str:
+    @property
+    def unread_tables(self) -> str:
+        """The part of the message about a missing table that says which tables cannot be read, and why."""
         held = [f"{path.name}: {why}" for path, why in self.unread[:SHOWN_TABLES]]
         return f" (cannot be read: {', '.join(held)})" if held else ""
 
-    def _old_workbooks(self) -> str:
+    @property
+    def old_workbooks(self) -> str:
+        """The part of that message that names a workbook of the old kind, if there is one."""
         names = [path.name for path in self.texts if path.suffix.lower() == ".xls"]
         return f"; if it is {names[0]}, save that as CSV" if names else ""
 

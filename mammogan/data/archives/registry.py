@@ -37,9 +37,9 @@ def recognise(found: Found, dataset: Dataset) -> tuple[Archive, str]:
             f"{found.root}: found signs of several archives ({which}); say which one with --dataset {_choices()}"
         )
     raise UserError(
-        f"{found.root}: no archive is recognised by its tables or file names. If its tables lie elsewhere, name them "
-        f"with --tables; or say with --dataset which it is: {_choices()}. For anything else write a table with path, "
-        f"patient and label (docs/archives.md){found.passed_over}"
+        f"{found.root}: no archive is recognised by its tables{found.unread_tables} or file names. If its tables lie "
+        f"elsewhere, name them with --tables{found.old_workbooks}; or say with --dataset which it is: {_choices()}. "
+        f"For anything else write a table with path, patient and label (docs/archives.md){found.passed_over}"
     )
 
 
