@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from dicoms import breast, write_mammogram
 from numpy.typing import NDArray
+from scipy import ndimage
 from test_background import tissue as filling
 from test_lost_pixels import HONEST, LARGE, collimated, fills_the_frame
 from test_rotated import mlo
@@ -120,3 +121,33 @@ def test_an_honest_image_is_not_taken_for_an_inverted_one(tmp_path: Path, pictur
     stored = stored if photometric == "MONOCHROME2" else (4095 - stored).astype(np.uint16)
     source = read(tmp_path / "x.dcm", stored, photometric=photometric)
     assert FLAG not in source.facts["flags"] and not source.flip_h
+
+
+def padded(pixels: Pixels) -> Pixels:
+    """The picture with white padding in the place of its air."""
+    air = ndimage.binary_opening(pixels < 60, iterations=2)
+    return np.where(air, 4095, pixels).astype(np.uint16)
+
+
+@pytest.mark.parametrize("picture", {*INVERTED} - {"an outline without softness", "air above 0"})
+@pytest.mark.parametrize("padding", [4000, 4095])
+@pytest.mark.parametrize("below", [0, 500])
+def test_an_inverted_image_whose_air_is_declared_as_padding_is_flagged_too(
+    tmp_path: Path, picture: str, padding: int, below: int
+) -> None:
+    air = padded(INVERTED[picture]) == 4095
+    inverted = np.where(air, padding, np.clip(3999.0 - INVERTED[picture] - below, 0, None)).astype(np.uint16)
+    left = read(tmp_path / "l.dcm", inverted, PixelPaddingValue=padding)
+    assert FLAG in left.facts["flags"] and not left.flip_h and "padding_in_breast" not in left.facts["flags"]
+    right = read(tmp_path / "r.dcm", mirrored(inverted), "R", PixelPaddingValue=padding)
+    assert right.flip_h and np.array_equal(right.pixels, left.pixels)
+
+
+@pytest.mark.parametrize("picture", [*HONEST, *OTHERS, *INVERTED])
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+def test_white_padding_around_an_honest_image_is_no_bright_air(tmp_path: Path, picture: str, photometric: str) -> None:
+    stored = padded({**HONEST, **OTHERS, **INVERTED}[picture])
+    stored = stored if photometric == "MONOCHROME2" else (4095 - stored).astype(np.uint16)
+    padding = 4095 if photometric == "MONOCHROME2" else 0
+    flags = read(tmp_path / "x.dcm", stored, photometric=photometric, PixelPaddingValue=padding).facts["flags"]
+    assert FLAG not in flags or "padding_in_breast" in flags  # of the value of an implant

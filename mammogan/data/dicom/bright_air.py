@@ -26,6 +26,27 @@ ROUND = 0.93
 """A breast fills at most this share of the rectangle around it; what a collimator leaves free fills all of it."""
 
 
+RIM = 2
+"""Width, in blocks, of the part of a breast beside padding in which its thinnest tissue is."""
+BRIGHTEST = 90
+"""Percentile of the brightness deep in the breast that thin tissue exceeds where the image is inverted."""
+
+
+def is_padding_bright_air(sample: NDArray[np.float32], padded: NDArray[np.bool_]) -> bool:
+    """Return whether the ``padded`` blocks are the bright air of an inverted image, as ``is_air_bright`` has it.
+
+    White padding around an honest image looks like that too. But beside it the tissue is thin and dark, while in an
+    inverted image the thinnest tissue is the brightest.
+    """
+    if not is_air_bright(sample):
+        return False
+    inner = within_margins(sample.shape)
+    breast = _largest(ndimage.binary_fill_holes(~padded[inner]))
+    depth = ndimage.distance_transform_edt(np.pad(breast, 1, mode="edge"))[1:-1, 1:-1]
+    rim, core = sample[inner][breast & (depth <= RIM)], sample[inner][depth > depth.max() / 2]
+    return bool(rim.size and np.median(rim) >= np.percentile(core, BRIGHTEST))
+
+
 def is_air_bright(sample: NDArray[np.float32]) -> bool:
     """Return whether the bright part of an image is air, and the dark part a breast.
 

@@ -20,6 +20,7 @@ from pydicom.dataset import Dataset
 
 from mammogan.data.dicom import greyscale
 from mammogan.data.dicom.background import Breast, replace_background, with_dark_background, with_value
+from mammogan.data.dicom.bright_air import is_padding_bright_air
 from mammogan.data.dicom.decoding.decode import decode
 from mammogan.data.dicom.fit import Fit, fitted
 from mammogan.data.dicom.flags import Flag
@@ -135,6 +136,8 @@ def _canonical(
     if padding.size > 1 and covers_tissue(padding, tones.plain, patterns, -(-max(patterns.shape) // OVERVIEW)):
         flags.append("padding_in_breast")
         padding = padding[:0]
+    if padding.size and _pads_inverted_image(patterns, padding, tones.plain):
+        padding = padding[:0]  # its air is left as bright as other air of an inverted image
     present[padding] = False
     shown = tones.curve[present]
     # If only some stored values were searched for, a LUT could still give the others another brightness.
@@ -177,6 +180,12 @@ def _canonical(
         top=tones.top,
         header_patient=_patient(header),
     )
+
+
+def _pads_inverted_image(patterns: NDArray[np.uint16], padding: NDArray[np.intp], plain: greyscale.Curve) -> bool:
+    block = -(-max(patterns.shape) // OVERVIEW)
+    sample = patterns[::block, ::block]
+    return is_padding_bright_air(plain[sample].astype(np.float32), np.isin(sample, padding))
 
 
 def _look(
