@@ -14,6 +14,7 @@ from dicoms import breast, write_mammogram
 from jpeg_lossless import jpeg_lossless
 from numpy.typing import NDArray
 from pydicom.uid import JPEGLossless, RLELossless
+from scipy import ndimage
 
 from mammogan.data.dicom.read import Source, Unusable, read_mammogram
 
@@ -68,6 +69,32 @@ def test_an_overlay_whose_declaration_was_removed_is_no_brightness(
     clean = read(file, stored, window=window)
     assert source.facts["flags"] == ["bits_removed"] and clean.facts["flags"] == []
     assert np.array_equal(source.pixels, clean.pixels) and source.fingerprint == clean.fingerprint
+
+
+@pytest.mark.parametrize("used", [12, 13, 14])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("softness", [1, 2])
+def test_a_filled_outline_of_a_breast_with_a_steep_skin_is_an_overlay_too(
+    file: Path, used: int, photometric: str, softness: int
+) -> None:
+    stored = ndimage.gaussian_filter(breast((720, 576), bits=used).astype(float), softness).astype(np.uint16)
+    inside = stored > 1000 << (used - 12)
+    stored = stored if photometric == "MONOCHROME2" else ((1 << used) - 1 - stored).astype(np.uint16)
+    source = read(file, stored | (inside.astype(np.uint16) << used), photometric=photometric)
+    assert np.array_equal(source.pixels, read(file, stored, photometric=photometric).pixels)
+    assert "bits_removed" in source.facts["flags"]
+
+
+@pytest.mark.parametrize("least", [0.45, 0.55, 0.6, 0.7])
+@pytest.mark.parametrize("softness", [0.0, 0.5])
+@pytest.mark.parametrize("image", [tissue, breast])
+def test_a_scanner_whose_tissue_is_all_beyond_the_declared_bits_is_believed(
+    file: Path, least: float, softness: float, image: Callable[..., Pixels]
+) -> None:
+    plain = image(bits=13, shape=(240, 192)).astype(float)
+    even = np.where(plain > 500, least * 8191 + (1 - least) * plain, plain)
+    stored = ndimage.gaussian_filter(even, softness).astype(np.uint16) if softness else even.astype(np.uint16)
+    assert "bits_removed" not in read(file, stored).facts["flags"]
 
 
 def test_overlays_of_two_planes_and_fill_at_once_are_removed(file: Path) -> None:

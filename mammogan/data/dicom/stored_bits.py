@@ -35,6 +35,9 @@ SHARP = 1 / 16
 """Neighbours of tissue differ by less than this share of the declared range."""
 AROUND = 1 / 8
 """What an overlay covers is as bright as what it does not, within this share of the declared range."""
+RARELY, CLOSE = 1 / 200, 1 / 100
+"""A filled outline of a breast has fewer pairs than RARELY that agree better with the bits, and the declared bits
+outside end where those inside begin, within CLOSE of the declared range. The skin may be steeper there than SHARP."""
 MANY_VALUES, MANY_PAIRS = 8, 1 / 200
 """More values than this on both sides, and more than this share of all neighbours, show a wrong sign; the border of a
 label or of a film does not reach both."""
@@ -50,6 +53,7 @@ class Jumps:
     ``kept``, ``cut``: median difference of a pair with all bits, and with the declared ones alone. ``above``: median of
     how much brighter the pixel that has more of the other bits is by its declared bits. ``share``: share of the image
     with bits beyond. ``gap``: those bits do not continue the declared ones, as those of brighter pixels do.
+    ``filled``: they have one value, and stand where a threshold divides the image without them: a filled outline.
     """
 
     kept: float
@@ -57,11 +61,14 @@ class Jumps:
     above: float
     share: float
     gap: bool
+    filled: bool
 
     def are_overlay(self, declared_range: int) -> bool:
         """Return whether the bits are drawn over an image that is complete without them."""
-        smoother = self.cut * CLEARLY <= self.kept and abs(self.above) <= AROUND * declared_range
-        return smoother and (self.share <= FEW or self.gap or self.cut <= SHARP * declared_range)
+        if self.cut * CLEARLY > self.kept:
+            return False
+        alike = abs(self.above) <= AROUND * declared_range
+        return self.filled or (alike and (self.share <= FEW or self.gap or self.cut <= SHARP * declared_range))
 
     def are_brightness(self) -> bool:
         """Return whether neighbours agree better with the bits than without, or the bits are much of the image."""
@@ -191,27 +198,39 @@ def _without_planes_above(stored: Stored, real: NDArray[np.bool_], bits: int, fl
 def _jumps(stored: Stored, cut: Stored, real: NDArray[np.bool_], bits: int) -> Jumps:
     code = (stored.astype(np.int32) - cut) >> bits
     pairs = [_pairs(axis, code, stored, cut, real) for axis in (0, 1)]
-    kept, without, above = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    kept, set_at, beside = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    above = set_at - beside
+    without = np.abs(above)
     codes = np.unique(code[real & (code != 0)])
     planes = int(np.bitwise_or.reduce(codes)) if codes.size else 0
     gap = not planes & 1 or codes.size < planes.bit_count()
     share = int(np.count_nonzero(code[real])) / max(1, int(np.count_nonzero(real)))
     if not kept.size:  # nothing to compare: the bits are everywhere, or nowhere beside padding
-        return Jumps(0, 0, 0, share, gap)
-    return Jumps(float(np.median(kept)), float(np.median(without)), float(np.median(above)), share, gap)
+        return Jumps(0, 0, 0, share, gap, False)
+    filled = codes.size == 1 and np.mean(kept < without) <= RARELY and _meet(set_at, beside, CLOSE * (1 << bits))
+    return Jumps(float(np.median(kept)), float(np.median(without)), float(np.median(above)), share, gap, bool(filled))
+
+
+def _meet(one: NDArray[np.int32], other: NDArray[np.int32], distance: float) -> bool:
+    """Return whether the lower numbers end where the higher ones begin, up to ``distance``."""
+    lower, higher = (one, other) if np.median(one) < np.median(other) else (other, one)
+    return bool(abs(np.percentile(higher, 1) - np.percentile(lower, 99)) <= distance)
 
 
 def _pairs(
     axis: int, code: NDArray[np.int32], stored: Stored, cut: Stored, real: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int32], ...]:
-    """Return, for the pairs along ``axis`` that differ in ``code``: the difference, without the bits, and signed."""
+    """Return, for the pairs along ``axis`` that differ in ``code``: their difference, the declared bits of the pixel
+    with more of the other bits, and those of its neighbour."""
     step = max(1, stored.size // LOOKED_AT)
     lines = (slice(None, None, step), slice(None)) if axis else (slice(None), slice(None, None, step))
     first, second = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
     high, low = code[lines][first], code[lines][second]
     at = np.nonzero((high != low) & real[lines][first] & real[lines][second])
-    value, other = (image[lines][first][at].astype(np.int32) - image[lines][second][at] for image in (stored, cut))
-    return np.abs(value), np.abs(other), np.where(high[at] > low[at], other, -other)
+    difference = stored[lines][first][at].astype(np.int32) - stored[lines][second][at]
+    before, after = (cut[lines][part][at].astype(np.int32) for part in (first, second))
+    higher = high[at] > low[at]
+    return np.abs(difference), np.where(higher, before, after), np.where(higher, after, before)
 
 
 def _window_center(header: Dataset) -> float | None:
