@@ -114,6 +114,14 @@ def implant(value: int) -> Pixels:
     return stored
 
 
+def squarish(power: float, height: float = 150, width: float = 130, center: tuple[int, int] = (330, 110)) -> Pixels:
+    """A white implant between an ellipse (2) and a rectangle."""
+    stored = tissue(shape=LARGE)
+    row, col = np.mgrid[: LARGE[0], : LARGE[1]]
+    stored[abs((row - center[0]) / height) ** power + abs((col - center[1]) / width) ** power < 1] = 4095
+    return stored
+
+
 def clips() -> Pixels:
     stored = tissue(shape=LARGE)
     for row, col in ((200, 50), (300, 200), (400, 120)):
@@ -207,6 +215,31 @@ def test_what_is_honest_is_not_flagged(file: Path, picture: str, photometric: st
     stored = HONEST[picture] if photometric == "MONOCHROME2" else (4095 - HONEST[picture]).astype(np.uint16)
     assert not flagged(file, stored, photometric=photometric)
     assert not flagged(file, np.ascontiguousarray(stored[:, ::-1]), photometric=photometric, side="R")
+
+
+@pytest.mark.parametrize("power", [2.5, 3, 4, 5, 8])
+@pytest.mark.parametrize("size", [(150, 130, (330, 110)), (100, 100, (330, 130)), (40, 40, (330, 150))])
+def test_an_implant_that_is_nearly_square_is_no_hole(
+    file: Path, power: float, size: tuple[int, int, tuple[int, int]]
+) -> None:
+    assert not flagged(file, squarish(power, *size))
+    assert not flagged(file, np.ascontiguousarray(squarish(power, *size)[:, ::-1]), side="R")
+
+
+@pytest.mark.parametrize("value", [0, 4095])
+def test_rectangles_that_cross_or_stand_beside_an_implant_are_holes(file: Path, value: int) -> None:
+    one = without(tissue(shape=LARGE), slice(250, 400), slice(100, 180), value)
+    assert flagged(file, without(one, slice(300, 350), slice(50, 230), value))
+    assert flagged(file, without(squarish(4, 60, 60, (420, 120)), slice(200, 280), slice(60, 160), value))
+
+
+def test_in_a_small_picture_a_row_of_jpeg_blocks_is_no_hole_and_a_longer_or_wider_part_is(file: Path) -> None:
+    small = tissue(shape=(192, 160))
+    assert not flagged(file, without(small, slice(64, 72), slice(16, 80), 1000))
+    assert not flagged(file, without(small, slice(48, 112), slice(32, 40), 1000))
+    assert flagged(file, without(small, slice(64, 73), slice(16, 80), 1000))
+    assert flagged(file, without(small, slice(62, 70), slice(16, 80), 1000))
+    assert flagged(file, without(small, slice(64, 72), slice(8, 96), 1000))
 
 
 @pytest.mark.parametrize("factor", [1.5, 3.2, 3.4, 3.5, 3.6, 5.2, 5.5, 8])

@@ -32,6 +32,11 @@ SHORT = 32
 leaves many blocks of 8 x 8 pixels without texture, which begin and end alike along a row, but differ in value."""
 STRAIGHT = 1 / 3
 """Of all places of one value at the same height, this share must begin and end alike; an implant is round."""
+JPEG, ROW = 8, 10
+"""Side of a JPEG block in pixels, and how many blocks in a row must have one value to be lost. It matters in images of
+up to 192 pixels only: in others one block is not FEWEST_LINES wide."""
+CORNER = 2
+"""Fewer lines of different lengths beside a part show no round corner."""
 CUT, FAR = 0.7, 0.3
 """A part that is open to one side counts if the cut is wider than CUT of the breast, and the part reaches over
 FAR of the image; a field for small breasts on a large detector leaves at most a quarter dark."""
@@ -93,7 +98,7 @@ def _lost(
     lines = np.ascontiguousarray(patterns[:, ::block].T)
     runs, tissue = _runs(lines, plain, block)
     runs = runs.where(~np.isin(runs.value, but))
-    pieces = [*_enclosed(runs, block)]
+    pieces = [*_enclosed(runs, block, len(lines))]
     if filled_share(tissue) <= FRAME:
         pieces += _open(runs, open_after, lines.shape[1], int(tissue.sum(axis=0).max(initial=0)))
     lost = sum(pieces) / block  # in blocks
@@ -150,17 +155,37 @@ def _pieces(bright: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return large
 
 
-def _enclosed(runs: Runs, block: int) -> Iterator[int]:
-    """Yield the area, in pixels of the lines, of each part that has tissue at both ends."""
+def _enclosed(runs: Runs, block: int, count: int) -> Iterator[int]:
+    """Yield the area, in pixels of the ``count`` lines, of each part that has tissue at both ends."""
     closed = runs.where(runs.after_tissue & runs.before_tissue)
     is_short = closed.last - closed.first + 1 < SHORT
     for first, last, _, lines in _alike(closed.first, closed.last, np.where(is_short, _places(closed), 0)):
-        if max(last - first + 1, lines * block) < SHORT:
+        if max(last - first + 1, lines * block) < SHORT or (block == 1 and _is_row_of_jpeg(first, last, lines)):
             continue
         middle = (first + last) // 2
         beside = np.count_nonzero((closed.first <= middle) & (middle <= closed.last))
-        if lines >= FEWEST_LINES and lines > STRAIGHT * beside:
+        if lines >= FEWEST_LINES and lines > STRAIGHT * beside and not _is_round(closed, first, last, count):
             yield lines * (last - first + 1)
+
+
+def _is_row_of_jpeg(first: int, last: int, lines: int) -> bool:
+    """Return whether a part may be a row of blocks that strong compression left with one value."""
+    thin, long = sorted((last - first + 1, lines))
+    return thin <= JPEG and long < ROW * JPEG and first % JPEG == 0 == (last + 1) % JPEG
+
+
+def _is_round(runs: Runs, first: int, last: int, count: int) -> bool:
+    """Return whether lines of one value get shorter and shorter beside those from ``first`` to ``last``, as in an
+    implant that is nearly square: on both sides, or on one if the other is at the border of the image."""
+    alike = (runs.first == first) & (runs.last == last)
+    shorter = (runs.first >= first) & (runs.last <= last) & ~alike & np.isin(runs.value, runs.value[alike])
+    begins, ends = int(runs.line[alike].min()), int(runs.line[alike].max())
+    before, after = (
+        len({*zip(runs.first[shorter & side].tolist(), runs.last[shorter & side].tolist(), strict=True)})
+        for side in (runs.line < begins, runs.line > ends)
+    )
+    at_border = begins < CORNER or count - 1 - ends < CORNER
+    return min(before, after) >= CORNER or (at_border and max(before, after) >= CORNER)
 
 
 def _places(runs: Runs) -> NDArray[np.intp]:
