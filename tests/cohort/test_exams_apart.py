@@ -74,6 +74,8 @@ def test_two_exams_under_one_uid_are_two(tmp_path: Path, dates: Sequence[Element
     "same",
     [
         [FIRST, FIRST],
+        [{**FIRST, "StudyTime": "080000"}, {**FIRST, "StudyTime": "160000"}],
+        [{**GONE, "StudyTime": "080000"}, {**GONE, "StudyTime": "160000"}],
         [FIRST, GONE],
         [GONE, GONE],
         [FIRST, {**FIRST, "AccessionNumber": "another order"}],
