@@ -238,7 +238,12 @@ def test_a_woman_whom_two_tables_of_an_archive_spell_differently_is_not_lost(tmp
 
 
 @pytest.mark.parametrize(
-    "event", [[{"left_opinion": "OM"}], {"LeftOpinion": "OM"}, {"left_opinion": ["OM"]}, {"left_opinion": 0}]
+    "event",
+    [
+        *([{"left_opinion": "OM"}], {"OpinionL": "OM"}, {"left_opinion": ["OM"]}, {"left_opinion": 0}),
+        *({"left_opinon": "OM", "right_opinion": None}, {"right_opinion": None, "opinions": {"Left": "B5"}}),
+        {"left_opinion": None, "right_opinion": None, "L": {"7": {"Opinion": "B5"}}},
+    ],
 )
 def test_an_opinion_in_another_form_is_not_taken_for_none(event: object, tmp_path: Path) -> None:
     made = omi_db.write(tmp_path / "archive")
