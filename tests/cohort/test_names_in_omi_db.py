@@ -1,4 +1,4 @@
-"""Names in an OMI-DB client's files: in other spellings they are the same, and an unknown one is never taken for none."""
+"""Names in the files of an OMI-DB client: other spellings are the same, and an unknown one is never taken for none."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from mammogan.data.archives.base import Catalogue
 from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.labels import UNKNOWN_EXAM
 from mammogan.data.archives.repeats import REPEATED
-from mammogan.data.cohort.identifiers import MOST_PATIENTS, names_nobody, spelling_free
+from mammogan.data.cohort.identifiers import MOST_PATIENTS, names_nobody, refuse_two_spellings_of, spelling_free
 from mammogan.data.cohort.many_women import many_women
 from mammogan.data.cohort.spreadsheets import CHANGED_HINT, changed_identifiers
 from mammogan.data.cohort.table import SPELLING_HINT
@@ -18,7 +18,7 @@ from mammogan.errors import UserError
 
 def refuse_two_spellings(images: Sequence[Image], catalogue: Catalogue) -> None:
     """Raise UserError if identifiers differ only in zeros, case or spaces, such as 0100 and 100, or if a spreadsheet
-    has changed some.
+    has changed some. Likewise if the tables write one exam of a woman in two ways.
 
     Those of images that are not used count too: a finding in one of them may decide the label of another.
     """
@@ -33,6 +33,7 @@ def refuse_two_spellings(images: Sequence[Image], catalogue: Catalogue) -> None:
     if twice := sum(len(names) > 1 for names in spelled.values()):
         who = "1 patient has" if twice == 1 else f"{twice} patients have"
         raise UserError(f"{who} several spellings in the tables; {SPELLING_HINT}")
+    refuse_two_spellings_of("exam of a woman", "the tables", ((entry.patient, entry.study) for entry in entries))
 
 
 def shared_header_patients(images: Sequence[Image]) -> int:

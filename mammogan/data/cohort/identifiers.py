@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from mammogan.errors import UserError
@@ -116,6 +117,19 @@ def refuse_other_spellings(identifiers: Iterable[str], others: Iterable[str], wh
         raise UserError(
             f"{where}: expected one spelling for each patient, found {len(odd)} with two, such as 0100 and 100; take "
             "the tables as they were downloaded"
+        )
+
+
+def refuse_two_spellings_of(what: str, where: str, numbers: Iterable[tuple[str, str]]) -> None:
+    """Raise UserError if one number of ``what``, such as an exam or an image, has two spellings: rows about it would be
+    taken for rows about another. ``numbers``: each with the woman whose it is, or an empty text if it is nobody's."""
+    spelled: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for whose, number in set(numbers):
+        spelled[whose, spelling_free(number)].add(number)
+    if odd := sum(len(spellings) > 1 for spellings in spelled.values()):
+        raise UserError(
+            f"{where}: expected one spelling for each {what}, found {odd} with two, such as 0041 and 41; write it "
+            "alike in all rows, or take the tables as they were downloaded"
         )
 
 

@@ -19,7 +19,7 @@ from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.days import days_of
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import Cells, tail
-from mammogan.data.cohort.identifiers import refuse_other_spellings
+from mammogan.data.cohort.identifiers import refuse_other_spellings, refuse_two_spellings_of
 
 FILES = TableSignature(
     "EMBED_OpenData_metadata.csv",
@@ -69,6 +69,10 @@ def read(found: Found, basis: Basis) -> Catalogue:
         reports[row.patient("empi_anon")].append(_report(row, days))
     women = {row.patient("empi_anon") for row in found.one(FILES).rows()}
     refuse_other_spellings(women, reports, f"empi_anon of the tables {FILES.usual_name} and {table.path.name}")
+    rows = (row for mark in (FILES, FINDINGS) for row in found.one(mark).rows())
+    exams = ((row.patient("empi_anon"), row.identifier("acc_anon")) for row in rows)
+    where = f"acc_anon of the tables {FILES.usual_name} and {table.path.name}"
+    refuse_two_spellings_of("exam of a woman", where, exams)
     entries = merge_rows(
         (tail(row["anon_dicom_path"], 3), _entry(row, reports[row.patient("empi_anon")], basis))
         for row in found.one(FILES).rows()

@@ -14,6 +14,7 @@ from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header
 from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.labels import Basis, read_birads
 from mammogan.data.archives.tables import Cells
+from mammogan.data.cohort.identifiers import refuse_two_spellings_of
 
 TABLE = TableSignature("INbreast.csv", frozenset({"file_name", "laterality", "view", "bi_rads"}))
 NAME = re.compile(r"(\d+)_([0-9a-f]+)_MG_[LR]_\w+?_ANON", re.I)
@@ -21,8 +22,10 @@ NAME = re.compile(r"(\d+)_([0-9a-f]+)_MG_[LR]_\w+?_ANON", re.I)
 
 def read(found: Found, basis: Basis) -> Catalogue:
     """Read the table. The keys are the numbers at the start of the file names."""
-    rows = found.one(TABLE).rows()
-    entries = merge_rows((row.identifier("file_name"), _entry(row, basis)) for row in rows)
+    table = found.one(TABLE)
+    films = [row.identifier("file_name") for row in table.rows()]
+    refuse_two_spellings_of("film", f"table {table.path.name}, File Name", (("", film) for film in films))
+    entries = merge_rows(zip(films, (_entry(row, basis) for row in table.rows()), strict=True))
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         match = NAME.search(path.name)

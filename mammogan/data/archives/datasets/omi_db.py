@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -19,6 +19,7 @@ from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.datasets.omi_opinions import SIDES, by_known_names, finding_of, opinions_of
 from mammogan.data.archives.labels import WITH_CANCER, Basis, Finding
 from mammogan.data.archives.tables import UNKNOWN_CELL, Cells
+from mammogan.data.cohort.identifiers import spelling_free
 from mammogan.errors import UserError
 
 CLIENT = re.compile(r"nbss_(.+)\.json", re.I)
@@ -71,12 +72,13 @@ def _json(path: Path) -> dict[str, Any]:
 def _entries(client: str, nbss: dict[str, Any], imagedb: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
     """Yield key and entry for each side of each of the client's studies, and of each episode with a cancer, or one that
     is not understood, that no study names: it makes the images of her other episodes prior ones."""
-    named = set()
+    named, spelled = set(), Counter(map(spelling_free, nbss))
     for study, described in imagedb.get("STUDIES", {}).items():
         number = described.get("EpisodeID") if isinstance(described, dict) else "no mapping"
         named.add(str(number))
         for side in SIDES:
-            yield f"{study}/{side}", _entry(client, study, nbss.get(str(number)), number, side)
+            is_one = spelled[spelling_free(str(number))] < 2  # not 02 beside 2
+            yield f"{study}/{side}", _entry(client, study, nbss.get(str(number)) if is_one else None, number, side)
     for number, episode in nbss.items():
         for side in SIDES if number not in named and (number.isdigit() or isinstance(episode, dict)) else ():
             entry = _entry(client, f"episode {number}", episode, number, side)

@@ -13,6 +13,7 @@ from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header
 from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import Cells
+from mammogan.data.cohort.identifiers import refuse_two_spellings_of
 
 TABLE = TableSignature(
     "train.csv",
@@ -23,7 +24,10 @@ TABLE = TableSignature(
 
 def read(found: Found, basis: Basis) -> Catalogue:
     """Read the table. The keys are file names without suffix; ``basis`` is ignored."""
-    entries = merge_rows((row.identifier("image_id"), _entry(row)) for row in found.one(TABLE).rows())
+    table = found.one(TABLE)
+    images = [row.identifier("image_id") for row in table.rows()]
+    refuse_two_spellings_of("image", f"table {table.path.name}, image_id", (("", image) for image in images))
+    entries = merge_rows(zip(images, map(_entry, table.rows()), strict=True))
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         return (path.stem, entries[path.stem]) if path.stem in entries else None

@@ -13,6 +13,7 @@ from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header
 from mammogan.data.archives.conflicts import checked, merge_rows
 from mammogan.data.archives.labels import Basis, read_birads
 from mammogan.data.archives.tables import Cells
+from mammogan.data.cohort.identifiers import refuse_two_spellings_of
 
 TABLE = TableSignature(
     "breast-level_annotations.csv",
@@ -24,7 +25,10 @@ SPLITS = {"training": "train", "test": "test"}
 
 def read(found: Found, basis: Basis) -> Catalogue:
     """Read the table. The keys are file names in lower case without suffix."""
-    entries = merge_rows((row["image_id"].lower(), _entry(row, basis)) for row in found.one(TABLE).rows())
+    table = found.one(TABLE)
+    images = [row["image_id"].lower() for row in table.rows()]
+    refuse_two_spellings_of("image", f"table {table.path.name}, image_id", (("", image) for image in images))
+    entries = merge_rows(zip(images, (_entry(row, basis) for row in table.rows()), strict=True))
 
     def find(path: PurePath, header: Header) -> tuple[str, Entry] | None:
         key = path.stem.lower()
