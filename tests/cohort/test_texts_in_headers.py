@@ -73,6 +73,11 @@ def test_a_text_against_codes_is_a_doubt_and_alone_it_decides(text: str, tmp_pat
     }
 
 
+@pytest.mark.parametrize("text", ["AUTOMODE", "Customorgan", "MAMMO SCREENING NO CAD", "L CC w/o tomo", "L CC CAD off"])
+def test_a_text_that_has_the_letters_of_a_kind_or_denies_it_raises_no_doubt(text: str, tmp_path: Path) -> None:
+    assert found(tmp_path, SeriesDescription=text)[:2] == ("negative", "")
+
+
 @pytest.mark.parametrize("text", OF_ONE_IMAGE)
 def test_a_text_of_this_one_image_leaves_it_out_where_no_code_says_that_it_is_plain(text: str, tmp_path: Path) -> None:
     kinds = {"multiframe", "spot_mag", "cad_or_sc", "view_modifier", "synthetic2d", "specimen"}

@@ -63,6 +63,51 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
     ("view_modifier", {"ViewModifierCodeSequence": [code("X7", "99X", "None")]}),
     ("spot_mag", {"ViewModifierCodeSequence": [code("399055006", "SCT", "")]}),
     ("synthetic2d", {"ImageType": ["DERIVED", "PRIMARY", "TOMO", "GENERATED_2D"]}),
+    *(
+        ("", {"ImageType": ["ORIGINAL", "PRIMARY", "", value]})
+        for value in ("AUTOMODE", "CUSTOMORGAN", "ANATOMOSAIC", "NONSTEREO", "BARCADE", "MAGNET", "SPOTLESS")
+    ),
+    *(
+        ("", {"ImageType": ["ORIGINAL", "PRIMARY", value]})
+        for value in ("NO CAD", "NO_CAD", "CAD OFF", "CAD_OFF", "CAD: no", "CAD=0", "W/O CAD", "CAD NOT APPLIED")
+    ),
+    *(
+        ("", {"ImageType": ["ORIGINAL", "PRIMARY", "", value]})
+        for value in (
+            "NO MAG",
+            "MAG OFF",
+            "STEREO OFF",
+            "STEREO_NONE",
+            "NO TOMO",
+            "KEIN SPOT",
+            "NO C-VIEW",
+            "NO SPECIMEN",
+        )
+    ),
+    *(
+        ("multiframe", {"ImageType": ["DERIVED", "PRIMARY", *values]})
+        for values in (
+            ("TOMO", "NONE"),
+            ("TOMO_2",),
+            ("TOMO NO CAD",),
+            ("3DTOMO",),
+            ("TOMOSYNTHESIS", "OFF"),
+            ("L_TOMO",),
+        )
+    ),
+    *(
+        ("multiframe", {"ImageType": ["DERIVED", "PRIMARY", value]})
+        for value in ("NO CAD, TOMO", "NO SPOT/TOMO", "CAD OFF TOMO", "NO CAD TOMO")
+    ),
+    ("view_modifier", {"ImageType": ["ORIGINAL", "PRIMARY", "STEREO_LEFT"]}),
+    ("view_modifier", {"ImageType": ["ORIGINAL", "PRIMARY", "STEREO 0"]}),
+    ("view_modifier", {"ImageType": ["ORIGINAL", "PRIMARY", "STEREOTACTIC"]}),
+    ("cad_or_sc", {"ImageType": ["DERIVED", "SECONDARY", "CAD_MARKS"]}),
+    ("cad_or_sc", {"ImageType": ["DERIVED", "SECONDARY", "CAD NO 2"]}),
+    ("spot_mag", {"ImageType": ["ORIGINAL", "PRIMARY", "MAG_1.8"]}),
+    ("specimen", {"ImageType": ["ORIGINAL", "PRIMARY", "", "SPECIMEN_1"]}),
+    ("spot_mag", PLAIN | {"PaddleDescription": "NO CAD 10CM SPOT"}),
+    ("", {"PaddleDescription": "SPOT_OFF 24X30"}),
 ]
 
 

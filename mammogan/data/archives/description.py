@@ -10,7 +10,7 @@ import re
 from pydicom.dataset import Dataset
 
 from mammogan.data.archives.views import is_of_one_view, laterality_in, view_in
-from mammogan.data.dicom.usable import WORDS, is_coded_as_plain
+from mammogan.data.dicom.usable import WORDS, is_coded_as_plain, without_denials
 
 OF_AN_IMAGE = re.compile(
     r"\b(breast(?=\s+image)|3d|images?|view|slices?|frames?|projections?|reconstructions?|reconstructed|overlays?|marks?|"
@@ -24,7 +24,8 @@ SEVERAL = re.compile(r"[+&]\s*\w*[^\W\d_]")
 
 def kind_named(description: str) -> str:
     """Return the reason for which a series' description speaks against an image; an empty string if it does not."""
-    return next((reason for reason, words in WORDS if words.search(description)), "")
+    said = without_denials(description)
+    return next((reason for reason, words in WORDS if words.search(said)), "")
 
 
 def decides(description: str, header: Dataset, sides: set[str], views: set[str]) -> bool:
@@ -50,7 +51,7 @@ def is_of_one_image(description: str) -> bool:
 
 def _kinds_and_place(description: str) -> tuple[int, str]:
     """Return how many kinds a text names, and what is left of it without the words of kinds and images."""
-    kinds, rest = 0, description
+    kinds, rest = 0, without_denials(description)
     for _, words in WORDS:
         rest, found = words.subn(" ", rest)
         kinds += bool(found)

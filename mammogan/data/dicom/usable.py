@@ -34,28 +34,36 @@ MODIFIERS = {
     "399209000": "implant_displaced", "R-102D5": "implant_displaced",
 }  # fmt: skip
 """Code of the reason for leaving an image out, by view modifier; every other modifier gives view_modifier."""
+BEGIN, END = r"(?<![^\W\d_])", r"(?![^\W\d_])"
+"""No letter before a word, and none after it: TOMO_2D has the word tomo, AUTOMODE has not."""
 WORDS = (
-    ("specimen", re.compile(r"specimens?", re.I)),
-    ("synthetic2d", re.compile(r"\b[cs][ -]?view\b|generated[ _]2d|intelligent 2d|insight 2d", re.I)),
-    ("spot_mag", re.compile(r"\bspot\b|\bmag(nif\w+)?\b", re.I)),
-    ("view_modifier", re.compile(r"stereo(tactic)?", re.I)),
-    ("multiframe", re.compile(r"tomo(s\w*|gram)?", re.I)),
-    ("cad_or_sc", re.compile(r"\bcad\b", re.I)),
+    ("specimen", re.compile(rf"{BEGIN}specimens?", re.I)),
+    ("synthetic2d", re.compile(rf"{BEGIN}[cs][ _-]?view{END}|generated[ _]2d|intelligent 2d|insight 2d", re.I)),
+    ("spot_mag", re.compile(rf"{BEGIN}(spot|mag(nif\w+)?){END}", re.I)),
+    ("view_modifier", re.compile(rf"({BEGIN}|(?<=mammo))stereo(tactic)?", re.I)),
+    ("multiframe", re.compile(rf"({BEGIN}|(?<=3d|cc)|(?<=mlo)|(?<=mammo)|(?=tomos[yiíe]n))tomo(s\w*|gram)?", re.I)),
+    ("cad_or_sc", re.compile(rf"{BEGIN}cad{END}", re.I)),
 )
 """Words by which a text or a value of ImageType names an image that is no plain view, and the code of the reason."""
+SPOT = r"(spot|spt|mag(nif\w+)?)"
+ANY_KIND = rf"(specimens?|[cs][ _-]?view|{SPOT}|stereo\w*|tomo\w*|cad)"
+DENIED = re.compile(
+    rf"({BEGIN}(no|non|not|without|kein\w*|nicht|ohne|sans|pas de|sin|senza|sem|zonder|geen|utan|ingen|bez){END}|w/o)"
+    rf"[\s:_-]*((an?|any|for){END}\s*)*{ANY_KIND}{END}"
+    rf"(\s*(or|nor|and|oder|und){END}\s*((an?|any){END}\s*)?{ANY_KIND}{END}|[\s/,&+_-]+{SPOT}{END})*|"
+    rf"{BEGIN}{ANY_KIND}[\s:=_-]*(none|off|disabled|inactive|not (applied|used|available|performed|done|present)|"
+    rf"no(?=\s*([,;)/]|$))){END}|{BEGIN}{ANY_KIND}\s*[:=]\s*(0|false|n){END}(?!\d)",
+    re.I,
+)
+"""A text that says that the image is not of a kind: NO CAD, w/o tomo, STEREO OFF."""
 NOTHING_CODED = re.compile(
     r"[-0x.]*|no(ne)?|null|nil|n/?a|anon(ym\w*)?|de-?identified|removed|empty|not applicable", re.I
 )
 """What anonymisers and devices write as the code and the meaning of something that is not there."""
 NO_MODIFIER = re.compile(rf"{NOTHING_CODED.pattern}|no(ne)? (view )?modifiers?|unmodified", re.I)
 SPOT_PADDLE = re.compile(r"spot|spt|\bmag(nif\w+)?\b", re.I)
-NO_SPOT_PADDLE = re.compile(
-    r"(\b(no|non|not|without|kein\w*|nicht|ohne|sans|pas de|sin|senza|sem|zonder|geen|utan|ingen|bez)|w/o)\b[\s:_-]*"
-    r"(((a|an|any|or|and|oder|und|spot|spt|mag(nif\w+)?)\b)[\s/,&+_-]*)+|\b(spot|spt|mag(nif\w+)?)[\s:=_-]*(no|none|off)\b|"
-    r"\bmag[\s_-]*(latch|lock)\w*",
-    re.I,
-)
-"""A description that denies a spot, and a latch that is magnetic."""
+MAGNETIC = re.compile(r"\bmag[\s_-]*(latch|lock)\w*", re.I)
+"""A latch that is magnetic, as the description of a paddle may name it."""
 MOST_WORDS = 4
 """Names of paddles have fewer words of three or more letters: 10CM SPOT, Small Spot Compression Paddle."""
 PLAIN_VIEW = re.compile(r"((L|R|LEFT|RIGHT)[ _-]*)?(CC|MLO)([ _-]+(L|R|LEFT|RIGHT))?", re.I)
@@ -135,15 +143,21 @@ def _refuse_other_views(header: Dataset) -> None:
         raise Unusable("spot_mag", f"paddle {paddle}")
     if (factor := _real(header, "EstimatedRadiographicMagnificationFactor")) > LARGEST_MAGNIFICATION:
         raise Unusable("spot_mag", f"magnified {factor:g} times")
-    kind = " ".join(several(header, "ImageType"))
+    values = several(header, "ImageType")
+    kind = " ".join(map(without_denials, values))  # of each value, because NONE after TOMO is another one
     for reason, words in WORDS:
         if words.search(kind):
-            raise Unusable(reason, kind)
+            raise Unusable(reason, " ".join(values))
+
+
+def without_denials(words: str) -> str:
+    """Return a text without what it says that an image is not, such as NO CAD."""
+    return DENIED.sub(" ", words)
 
 
 def paddle_is_of_spot(header: Dataset) -> bool:
     """Return whether the paddle's description names a spot or a magnification, and does not deny it."""
-    return bool(SPOT_PADDLE.search(NO_SPOT_PADDLE.sub(" ", text(header, "PaddleDescription"))))
+    return bool(SPOT_PADDLE.search(MAGNETIC.sub(" ", without_denials(text(header, "PaddleDescription")))))
 
 
 def _is_long(paddle: str) -> bool:
