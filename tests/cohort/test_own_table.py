@@ -99,6 +99,51 @@ def test_another_view_or_one_of_the_other_side_is_left_out(archive: Table, tmp_p
 
 
 @pytest.mark.parametrize(
+    "cell",
+    [
+        *("CC implant", "CC (with implant)", "CC, implant in situ", "CC Implantat", "CC no implant", "L CC implants"),
+        *("CC ohne Spot", "CC not displaced", "CC (no spot)", "CC implant, not displaced", "CC image 1", "CC w/o mag"),
+        *("CC (axilla visible)", "CC incl. axilla", "CC mit Implantat", "CC undisplaced", "CC not rolled"),
+    ],
+)
+def test_a_view_with_implants_or_without_a_modifier_is_a_plain_one(cell: str, archive: Table, tmp_path: Path) -> None:
+    scanned(archive({"view": cell}).root, tmp_path / "labels.csv")
+    [row] = rows_of(tmp_path / "labels.csv")
+    assert (row["view"], row["view_source"], row["label"]) == ("CC", "table", "negative")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *(
+            "CC roll 2",
+            "CCMAG",
+            "CC implant displaced",
+            "MLO, implants (displaced)",
+            "L CC spot compression",
+            "MLO axilla",
+        ),
+        *("CC magn.", "spotMLO", "axillary tail", "CC Eklund", "CC no spot, rolled", "CC_mag", "CC tomosynthesis"),
+    ],
+)
+def test_a_known_modifier_leaves_the_image_out(cell: str, archive: Table, tmp_path: Path) -> None:
+    scanned(archive({"view": cell}, {"view": "CC"}).root, tmp_path / "labels.csv")
+    [row] = rows_of(tmp_path / "labels.excluded.csv")
+    assert (row["reason"], row["detail"]) == ("view_excluded", f"{cell.upper()}, by table")
+
+
+@pytest.mark.parametrize(
+    "cell", ["CC magazin", "CC controlled", "CC with clip", "implant", "CC implant MLO", "CC scroll"]
+)
+def test_a_view_with_a_word_that_is_not_understood_is_refused(cell: str, archive: Table, tmp_path: Path) -> None:
+    said = refused(archive({"view": cell}), tmp_path)
+    assert said == (
+        "table mine.csv, view: expected a view such as CC, L CC, cranio-caudal or ML; "
+        f"found a text of {len(cell)} characters in 1 row"
+    )
+
+
+@pytest.mark.parametrize(
     ("column", "cell", "said"),
     [
         (

@@ -47,9 +47,9 @@ WORDS = (
 """Words by which a text or a value of ImageType names an image that is no plain view, and the code of the reason."""
 SPOT = r"(spot|spt|mag(nif\w+)?)"
 ANY_KIND = rf"(specimens?|[cs][ _-]?view|{SPOT}|stereo\w*|tomo\w*|cad)"
+NOT = rf"({BEGIN}(no|non|not|without|kein\w*|nicht|ohne|sans|pas de|sin|senza|sem|zonder|geen|utan|ingen|bez){END}|w/o)"
 DENIED = re.compile(
-    rf"({BEGIN}(no|non|not|without|kein\w*|nicht|ohne|sans|pas de|sin|senza|sem|zonder|geen|utan|ingen|bez){END}|w/o)"
-    rf"[\s:_-]*((an?|any|for){END}\s*)*{ANY_KIND}{END}"
+    rf"{NOT}[\s:_-]*((an?|any|for){END}\s*)*{ANY_KIND}{END}"
     rf"(\s*(or|nor|and|oder|und){END}\s*((an?|any){END}\s*)?{ANY_KIND}{END}|[\s/,&+_-]+{SPOT}{END})*|"
     rf"{BEGIN}{ANY_KIND}[\s:=_-]*(none|off|disabled|inactive|not (applied|used|available|performed|done|present)|"
     rf"no(?=\s*([,;)/]|$))){END}|{BEGIN}{ANY_KIND}\s*[:=]\s*(0|false|n){END}(?!\d)",

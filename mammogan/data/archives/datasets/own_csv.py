@@ -10,7 +10,6 @@ view, the density or the split is refused too; empty cells are allowed.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
@@ -18,9 +17,10 @@ from typing import get_args
 
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
 from mammogan.data.archives.conflicts import CONFLICT, merge_rows
+from mammogan.data.archives.datasets.own_view import view_of
 from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import Cells, Table, density_of
-from mammogan.data.archives.views import SIDES, laterality_in, view_meant
+from mammogan.data.archives.views import SIDES, laterality_in
 from mammogan.data.cohort.identifiers import names_nobody
 from mammogan.data.cohort.label_sources import known_source
 from mammogan.data.cohort.quoting import quoted
@@ -41,11 +41,9 @@ SPLIT_WORDS = {
     **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-OTHER_VIEW = re.compile(r"spot|mag|roll|implant|displaced|tomo|tangential|axilla|cleavage|exaggerated|specimen", re.I)
-"""Words for views, and kinds of images, that are left out."""
 OPTIONAL: dict[str, tuple[str, Callable[[str], object]]] = {
     "laterality": (", ".join(SIDES), lambda cell: cell.upper() in SIDES),
-    "view": ("a view such as CC, L CC, cranio-caudal or ML", lambda cell: bool(_view(cell))),
+    "view": ("a view such as CC, L CC, cranio-caudal or ML", lambda cell: bool(view_of(cell))),
     "density": ("A to D, or 1 to 4", density_of),
     "split": (", ".join(SPLIT_WORDS), lambda cell: cell.lower() in SPLIT_WORDS),
 }
@@ -110,11 +108,6 @@ def _key(path: str, folder: Path, root: Path) -> str:
     return str(find_file(path, folder, root)[0].absolute())
 
 
-def _view(cell: str) -> str:
-    """Return the view that a cell names; one that is no plain view as it is written, so that the image is left out."""
-    return view_meant(cell) or (cell.upper() if OTHER_VIEW.search(cell) else "")
-
-
 def _entry(row: Cells, finding: Finding) -> Entry:
     patient = row.identifier("patient")
     side, side_of_view = SIDES.get(row.get("laterality", "").upper(), ""), laterality_in(row.get("view", ""))
@@ -123,7 +116,7 @@ def _entry(row: Cells, finding: Finding) -> Entry:
         patient="" if names_nobody(patient) else patient,
         study=row.get("study", ""),
         laterality=side or side_of_view,
-        view=_view(row.get("view", "")),
+        view=view_of(row.get("view", "")),
         finding=finding,
         label_source=known_source("label_source", row.get("label_source", "")) or "table",
         density=density_of(row.get("density", "")),
