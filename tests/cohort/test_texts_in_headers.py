@@ -134,6 +134,21 @@ def test_a_text_that_names_the_view_outweighs_one_that_names_the_study(text: str
     assert (word, doubts) == ("negative", "view_disagrees")
 
 
+@pytest.mark.parametrize("text", ["ML denoise", "PV CV 2", "FB filter 1", "AT v3"])
+@pytest.mark.parametrize("keyword", ["SeriesDescription", "ProtocolName"])
+def test_a_text_of_nothing_but_a_view_outweighs_letters_in_the_name_of_a_processing(
+    text: str, keyword: str, tmp_path: Path
+) -> None:
+    processing = {"AcquisitionDeviceProcessingDescription": text, "without": ["ViewPosition"]}
+    assert found(tmp_path, **processing, **{keyword: "L CC"})[:2] == ("negative", "view_disagrees")
+    assert found(tmp_path, **processing, **{keyword: "Mammography"})[0] == "view_excluded"
+
+
+def test_the_name_of_a_processing_still_gives_a_view_before_that_of_a_study(tmp_path: Path) -> None:
+    texts = {"AcquisitionDeviceProcessingDescription": "eContrast CC", "SeriesDescription": "MAMMO AT UNIT 2"}
+    assert found(tmp_path, **texts, without=["ViewPosition"])[:2] == ("negative", "view_disagrees")
+
+
 @pytest.mark.parametrize("text", ["full mammogram images, not cropped", "Detroit"])
 def test_a_film_is_no_part_of_one_because_a_text_has_the_letters_of_a_word(text: str, tmp_path: Path) -> None:
     made, asked = cbis_ddsm.write(tmp_path / "archive"), Selection(allow_film=True)

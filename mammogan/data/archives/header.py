@@ -157,15 +157,12 @@ def _anatomy(group: Dataset) -> list[Dataset]:
 
 def _views(header: Dataset) -> Iterator[tuple[str, str]]:
     codes = items(header, "ViewCodeSequence")
-    texts = sorted(
-        ("SeriesDescription", "ProtocolName"), key=lambda keyword: not is_of_one_image(text(header, keyword))
-    )
+    texts = sorted(FREE_TEXTS, key=lambda keyword: not is_of_one_image(text(header, keyword)))
     clues = (
         *(("ViewCodeSequence", _view_of_code(text(code, "CodeValue"))) for code in codes),
         ("ViewPosition", view_in(text(header, "ViewPosition"))),
         *(("CodeMeaning", view_meant(text(code, "CodeMeaning"))) for code in codes),
-        ("AcquisitionDeviceProcessingDescription", view_in(text(header, "AcquisitionDeviceProcessingDescription"))),
-        *((keyword, view_in(text(header, keyword))) for keyword in texts),  # one that may name a study comes last
+        *((keyword, view_in(text(header, keyword))) for keyword in texts),  # those that may name anything come last
     )
     return (clue for clue in clues if clue[1])
 
