@@ -19,6 +19,19 @@ from mammogan.data.inspect.same_women import same_women
 from mammogan.errors import UserError
 from mammogan.workspace import Resolution, Workspace
 
+MARKS = (
+    *("#{}", "({})", "<{}>", "[{}]", "{};", "{},", "{}.", "{}*", "*{}", "{}|", "{}:", "+{}", "{}\\", "/{}", "`{}`"),
+    *(
+        "\u201c{}\u201d",
+        "\u201e{}\u201c",
+        "\u00ab{}\u00bb",
+        "\u2039{}\u203a",
+        "\u201a{}\u2018",
+        "''{}''",
+        "\uff08{}\uff09",
+    ),
+    *("\u300c{}\u300d", "\u2116 {}", "({});", "(#{})", "'({})'"),
+)
 SPELLINGS = [
     ("0100", "100"),
     ("100", "100.0"),
@@ -44,6 +57,12 @@ SPELLINGS = [
     ("50001", '"50001"'),
     ("50001", "['050001']"),
     ("6F9619FF-8B86-D011-B42D-00C04FC964FF", "{6f9619ff-8b86-d011-b42d-00c04fc964ff}"),
+    *((f"50{number}01", mark.format(f"50{number}01")) for number, mark in enumerate(MARKS)),
+    ("O'NEIL", "O&#39;NEIL"),
+    ("O'NEIL", "O&amp;#39;NEIL"),
+    ("O'NEIL", "O%27NEIL"),
+    ("A B1", "A%20B1"),
+    ("\u00c91", "&Eacute;1"),
 ]
 
 
@@ -62,6 +81,24 @@ def test_two_spellings_of_a_patient_are_refused_with_both_lines(spellings: tuple
 
 def test_identifiers_that_differ_in_more_than_their_spelling_are_two_patients(tmp_path: Path) -> None:
     patients = ["100", "1000", "10", "a0b", "ab", "1.5", "15", "P_1", "P1"]
+    patients += [
+        "A-",
+        "A+",
+        "A",
+        "-A",
+        "(1)(2)",
+        "<1>2",
+        "50%",
+        "50",
+        "R&D",
+        "RD",
+        "1#2",
+        "12",
+        "-12",
+        ".12",
+        "%zz",
+        "zz",
+    ]
     patients += ["DOE^JANE", "DOE^JOAN", "12^1", "12^2", "b50001", "{1}{2}", "O'Neill", "ONeill"]
     assert [row.patient for row in read_table(listed(tmp_path, patients))] == patients
     assert len({spelling_free(patient) for patient in patients}) == len(patients)

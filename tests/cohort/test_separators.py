@@ -31,6 +31,19 @@ def test_one_number_with_and_without_separators_is_warned_of(other: str) -> None
     assert "321" not in warning and "6789" not in warning.replace("123456789", "").replace("123-45-6789", "")
 
 
+@pytest.mark.parametrize(
+    "other",
+    ["ROE, JANE", "ROE,JANE", "roe_jane", "JANE ROE", "Roe;Jane", "ROE-JANE^^^DR", "ROEJANE", "R&#79;E JANE"],
+)
+def test_a_name_as_two_programs_write_it_is_warned_of(other: str) -> None:
+    [warning] = warned("ROE^JANE", "ROE^JOAN", other)
+    assert "lines 2 and 4 of the table" in warning and "ROE" not in warning.upper()
+
+
+def test_an_apostrophe_in_a_name_is_a_separator() -> None:
+    assert len(warned("O'NEIL", "ONEIL")) == len(warned("O&#39;NEIL^ANN", "O NEIL ANN")) == 1
+
+
 def test_other_separators_at_the_same_places_are_warned_of_and_patients_are_counted() -> None:
     assert len(warned("321 04 6789", "321-04-6789")) == len(warned("321.04.6789", "321-04-6789")) == 1
     [warning] = warned("P-0017", "A.0012", "P_0017", "a 0012", "A-0012", "P-0018")
@@ -47,6 +60,12 @@ def test_other_separators_at_the_same_places_are_warned_of_and_patients_are_coun
         ("P_00820", "P_00821"),
         ("5678", "5678"),
         ("DOE^JANE", "DOE^JOAN"),
+        ("DOE^JANE", "DO^EJANE", "JANEDOE"),
+        ("12-3456", "34-1256", "3456-12"),  # of numbers, the order counts
+        ("100,0", "1000", "-100.0"),
+        ("12-034", "1234"),
+        ("AB12+", "AB12-"),
+        ("\u0915\u093f\u0915\u0916\u0917\u0918", "\u0915\u093e\u0915\u0916\u0917\u0918"),  # vowels are no marks
     ],
 )
 def test_other_patients_are_not(honest: Sequence[str]) -> None:

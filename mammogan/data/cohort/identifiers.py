@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from urllib.parse import unquote
 
 from mammogan.errors import UserError
 
@@ -24,6 +26,12 @@ ALIKE = str.maketrans(
     "-------'''abekmhopctyxiabehikmnoptyx",
 )
 """Dashes and apostrophes, and Cyrillic and Greek letters whose capitals look like Latin ones."""
+QUOTES = str.maketrans(
+    "\u201a\u201b\u2032\u2035\u2039\u203a\u00b4\u0060\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb"
+    "\u300c\u300e\u3010\u300d\u300f\u3011\u2116",
+    8 * "'" + 7 * '"' + "[[[]]]#",
+)
+"""Quotes and brackets of other countries, and the sign of a number."""
 NOBODY = re.compile(
     "(nan?|nat|null|nil|none|missing|undefined|unk|unknown(patient)?|not(available|applicable|known)|"
     "anon|anonym(ous|i[sz]ed)?(patient)?|deidentified|redacted|removed|"
@@ -39,8 +47,17 @@ NO_NAME_HINT = (
 )
 AUTHORITY = re.compile(r"\^{3}.*|(?<=\d)\^[\dx]?\^.*|\^+$", re.S)
 """What HL7 and DICOM write after an identifier: 100^^^HOSPITAL, 100^4^M11^HOSPITAL with a check digit, DOE^JANE^^."""
-WRAPPED = re.compile(r"[bu]?(['\"])(?P<quoted>[^'\"]+)\1|\{(?P<braced>[^{}]+)\}|\[(?P<listed>[^\[\]]+)\]", re.S)
-"""How programs write a text, and GUIDs: '100', b'100' and ['100'] by Python, {6F9619FF-...} by Windows."""
+WRAPPED = re.compile(
+    r"[bu]?(?P<mark>'+|\"+)(?P<quoted>[^'\"]+)(?P=mark)|\{(?P<braced>[^{}]+)\}|\[(?P<listed>[^\[\]]+)\]|"
+    r"\((?P<rounded>[^()]+)\)|<(?P<pointed>[^<>]+)>",
+    re.S,
+)
+"""How programs write a text, and GUIDs: '100', b'100' and ['100'] by Python, {6F9619FF-...} by Windows; and how people
+do: (100) and <100>."""
+MARKS_AROUND = re.compile(r"^([#*;|:\\/]+|\+(?=\d))|[#*;|:\\/,]+$|(?<=\D)\.$")
+"""Marks before or after an identifier, such as #100 and '100;'."""
+ESCAPE = re.compile(r"&(#\d+|#x[\da-f]+|[a-z]\w+);", re.I)
+"""A character as web pages write it: &#39; and &eacute;."""
 AS_TEXT = re.compile(r"'(?P<marked>.*)|=?\"(?P<quoted>[^\"]*)\"", re.S)
 """How spreadsheets write a number that is to stay a text: '0100 and ="0100"."""
 
@@ -86,21 +103,41 @@ def spelling_free(identifier: str) -> str:
     """Return what two spellings of one identifier share: 0100, 100, 100.0 and ' 100' all give 100.
 
     Zeros at the start, decimals, marks between thousands, case, spaces, characters that are not seen, letters that look
-    alike, digits of other scripts, an issuer, quotes and braces around it, a spreadsheet's marks of a text and the way
-    in which accents are stored do not count.
+    alike, digits of other scripts, an issuer, quotes, braces and marks around it, a spreadsheet's marks of a text, the
+    escapes of web pages and the way in which accents are stored do not count.
     """
-    seen = filter(_is_seen, unicodedata.normalize("NFKC", identifier))
+    seen = filter(_is_seen, unicodedata.normalize("NFKC", unescaped(identifier).translate(QUOTES)))
     digits = (str(unicodedata.decimal(one)) if one.isdecimal() else one for one in seen)
-    plain = "".join(digits).casefold().translate(ALIKE)
-    while match := WRAPPED.fullmatch(plain):
-        plain = match["quoted"] or match["braced"] or match["listed"]
-    plain = AUTHORITY.sub("", plain)
+    plain = AUTHORITY.sub("", _without_marks("".join(digits).casefold().translate(ALIKE)))
     if match := AS_TEXT.fullmatch(plain):
         plain = match["marked"] or match["quoted"] or plain
     if match := THOUSANDS.fullmatch(plain):
         plain = match[1].replace(match["mark"], "")
     plain = re.sub(r"[.,]0*$", "", plain) if re.fullmatch(r"-?\d+[.,]0*", plain) else plain
     return re.sub(r"(?<!\d)0+(?=\d)", "", plain)
+
+
+def unescaped(identifier: str) -> str:
+    """Return an identifier as it was before a web page or an address was made of it: &#39; and %27 are apostrophes."""
+    while (plain := ESCAPE.sub(lambda match: html.unescape(match[0]), identifier)) != identifier:
+        identifier = plain
+    try:
+        return unquote(plain, errors="strict")
+    except UnicodeDecodeError:
+        return plain
+
+
+def _without_marks(plain: str) -> str:
+    """Return an identifier without the quotes, brackets and marks around it."""
+    while (bare := _unwrapped(MARKS_AROUND.sub("", plain))) != plain:
+        plain = bare
+    return plain
+
+
+def _unwrapped(plain: str) -> str:
+    match = WRAPPED.fullmatch(plain)
+    names = ("quoted", "braced", "listed", "rounded", "pointed")
+    return next(filter(None, (match[name] for name in names)), plain) if match else plain
 
 
 def _is_seen(character: str) -> bool:
@@ -131,6 +168,14 @@ def refuse_two_spellings_of(what: str, where: str, numbers: Iterable[tuple[str, 
             f"{where}: expected one spelling for each {what}, found {odd} with two, such as 0041 and 41; write it "
             "alike in all rows, or take the tables as they were downloaded"
         )
+
+
+def first_lines(patients: Iterable[tuple[int, str]]) -> dict[str, int]:
+    """Return the first line of each patient, of the line and the patient of each row."""
+    first: dict[str, int] = {}
+    for line, patient in patients:
+        first.setdefault(patient, line)
+    return first
 
 
 def who_and_where(patients: int, lines: Sequence[int]) -> tuple[str, str]:

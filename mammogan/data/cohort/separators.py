@@ -3,39 +3,63 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
-from mammogan.data.cohort.identifiers import spelling_free, who_and_where, without_decimals
+from mammogan.data.cohort.identifiers import first_lines, spelling_free, unescaped, who_and_where
 
-SEPARATOR = re.compile(r"[\s\-._/\\\u2010-\u2015\u2212]+")
 SHORTEST = 4
 """Identifiers with fewer letters and digits are often numbers of a centre and of a patient there: 1-1 is not 11."""
+ISSUED = re.compile(r"\^{3}.*", re.S)
+"""Who gave an identifier, as HL7 and DICOM write it, or the title of a person: DOE^JANE^^^DR."""
 
 
 def separator_warnings(patients: Iterable[tuple[int, str]]) -> list[str]:
     """Return at most one warning: how many patients have two identifiers that differ in separators, and two rows.
 
     ``patients``: the line and the patient of each row. It is no fault, because a separator may be a part of a number.
-    Identifiers that are divided at different places, such as 12-345 and 123-45, are never taken for one.
+    Identifiers that are divided at different places, such as 12-345 and 123-45, are never taken for one. Of names such
+    as DOE^JANE and JANE DOE, the order does not count either.
     """
     found: defaultdict[str, dict[str, tuple[int, str]]] = defaultdict(dict)
-    for line, patient in patients:
-        plain = SEPARATOR.sub(" ", without_decimals(patient).strip())
+    for patient, line in first_lines(patients).items():
+        plain = divided(patient)
         if len(plain.replace(" ", "")) >= SHORTEST:
-            divided = " ".join(map(spelling_free, plain.split()))
-            found[spelling_free(plain)].setdefault(spelling_free(patient), (line, divided))
-    twice = [sorted(spellings.values()) for spellings in found.values() if _are_one(spellings)]
+            parts = " ".join(map(spelling_free, plain.split()))
+            for key in {spelling_free(plain), _names(parts) or spelling_free(plain)}:
+                found[key].setdefault(spelling_free(patient), (line, parts))
+    twice = {frozenset(spellings): sorted(spellings.values()) for spellings in found.values() if _are_one(spellings)}
     if not twice:
         return []
-    (first, _), (second, _) = min(twice)[:2]
+    (first, _), (second, _) = min(twice.values())[:2]
     who, where = who_and_where(len(twice), (first, second))
     return [
-        f"{who} identifiers that differ only in separators, such as 123-45-6789 and 123456789 ({where}): one woman? "
-        "She can be in two splits; if she is one, give all her rows one identifier"
+        f"{who} identifiers that differ only in separators, such as 123-45-6789 and 123456789, or in the order of "
+        f"names ({where}): one woman? She can be in two splits; if she is one, give all her rows one identifier"
     ]
+
+
+def divided(patient: str) -> str:
+    """Return an identifier with one space for all marks between its letters and digits, and none around it."""
+    plain = spelling_free(patient)
+    if not plain.lstrip("-").isdecimal():  # in a number, a mark may be that of thousands or of decimals
+        plain = ISSUED.sub("", unescaped(patient))
+    return " ".join("".join(" " if _is_mark(one) else one for one in plain).split())
+
+
+def _is_mark(character: str) -> bool:
+    """Return whether a character is a mark or a space. The accents and vowels of many scripts are none."""
+    return unicodedata.category(character)[0] in "PSZ"
+
+
+def _names(parts: str) -> str:
+    """Return words in the order of the alphabet, and nothing if some are no names: of numbers, the order counts."""
+    words = parts.split()
+    return " ".join(sorted(words)) if all(len(word) > 1 and word.isalpha() for word in words) else ""
 
 
 def _are_one(spellings: dict[str, tuple[int, str]]) -> bool:
     """Return whether there are several spellings, and all that have separators have them at the same places."""
-    return len(spellings) > 1 and len({divided for _, divided in spellings.values() if " " in divided}) == 1
+    places = {_names(parts) or parts for _, parts in spellings.values() if " " in parts}
+    return len(spellings) > 1 and len(places) == 1
