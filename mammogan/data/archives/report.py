@@ -18,8 +18,8 @@ from mammogan.data.archives.regions import ARE_IN, RegionReport
 from mammogan.data.archives.repeats import REPEATED
 from mammogan.data.archives.same_woman import both_labels, many_in_one, shared_header_patients
 from mammogan.data.archives.tables import UNKNOWN_CELL
-from mammogan.data.cohort.separators import separator_warnings
-from mammogan.data.cohort.spreadsheets import rounding_warnings
+from mammogan.data.cohort.breasts_apart import Shown
+from mammogan.data.cohort.one_woman import one_woman_warnings
 from mammogan.data.dicom.decoding.decodability import Decodability
 from mammogan.data.dicom.reasons import explained
 from mammogan.io.workbook import other_sheets
@@ -159,9 +159,8 @@ def _notes(images: Sequence[Image]) -> Iterator[str]:
             f"{who} many images of one view, whose headers have {max(several.values())} PatientIDs: several women, "
             "whose identifier is not known? Then give each of them one of her own, or take the rows away"
         )
-    used = [image.patient for image in images if not image.reason]
-    lines = [*enumerate(used, 2)]  # of the table that is written
-    yield from (*separator_warnings(lines), *rounding_warnings(lines))
+    used = [(image.patient, image.laterality, image.view) for image in images if not image.reason]
+    yield from one_woman_warnings([Shown(line, *image) for line, image in enumerate(used, 2)])  # of the new table
     if shared := shared_uids(images):
         yield (
             f"{_number(shared, 'SOPInstanceUID')} in several files whose pixels differ, so it says nothing; what is a "

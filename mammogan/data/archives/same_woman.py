@@ -9,6 +9,7 @@ from mammogan.data.archives.base import Catalogue
 from mammogan.data.archives.candidates import Image
 from mammogan.data.archives.labels import UNKNOWN_EXAM
 from mammogan.data.archives.repeats import REPEATED
+from mammogan.data.cohort.breasts_apart import APART_HINT, Shown, breasts_surely_apart
 from mammogan.data.cohort.identifiers import MOST_PATIENTS, names_nobody, refuse_two_spellings_of, spelling_free
 from mammogan.data.cohort.many_women import many_women
 from mammogan.data.cohort.spreadsheets import CHANGED_HINT, changed_identifiers
@@ -17,10 +18,11 @@ from mammogan.errors import UserError
 
 
 def refuse_two_spellings(images: Sequence[Image], catalogue: Catalogue) -> None:
-    """Raise UserError if identifiers differ only in zeros, case or spaces, such as 0100 and 100, or if a spreadsheet
-    has changed some. Likewise if the tables write one exam of a woman in two ways.
+    """Raise UserError if identifiers differ only in zeros, case or spaces, such as 0100 and 100, if a spreadsheet has
+    changed some, or if each breast has one. Likewise if the tables write one exam of a woman in two ways.
 
-    Those of images that are not used count too: a finding in one of them may decide the label of another.
+    Except for those of breasts, identifiers of images that are not used count too: a finding in one of them may decide the
+    label of another.
     """
     spelled: defaultdict[str, set[str]] = defaultdict(set)
     entries = [*catalogue.entries.values(), *(image.entry for image in images if image.entry)]
@@ -34,6 +36,9 @@ def refuse_two_spellings(images: Sequence[Image], catalogue: Catalogue) -> None:
         who = "1 patient has" if twice == 1 else f"{twice} patients have"
         raise UserError(f"{who} several spellings in the tables; {SPELLING_HINT}")
     refuse_two_spellings_of("exam of a woman", "the tables", ((entry.patient, entry.study) for entry in entries))
+    used = (image for image in images if not image.reason)
+    if apart := breasts_surely_apart(Shown(0, image.patient, image.laterality, image.view) for image in used):
+        raise UserError(f"{len(apart)} patients have identifiers such as P001L and P001R in the tables; {APART_HINT}")
 
 
 def shared_header_patients(images: Sequence[Image]) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from mammogan.data.cohort.breasts_apart import APART_HINT, Shown, breasts_surely_apart
 from mammogan.data.cohort.identifiers import (
     NO_NAME,
     NO_NAME_HINT,
@@ -42,6 +43,7 @@ OWNER = {value: column for column in ("laterality", "view", "label", "split") fo
 COMMA_HINT = "is a comma not in quotes?"
 SHOWN_FAULTS = 10
 """How many faults a message lists; if there are more, it adds the number of faults in each column."""
+OF_ANOTHER_BREAST = "it with another side or view, as in P001L and P001R"
 NO_FILE = "no such file"
 SPELLING_HINT = (
     "one patient with two spellings would be two patients, in two splits: write her identifier alike in all rows. If "
@@ -121,6 +123,7 @@ def read_table(table: Path) -> list[Row]:
         if not found:
             rows.append(_row(line.number, record, file))
     faults += _repeated_files(rows) + _split_faults(rows) + _spelling_faults(rows) + _changed_faults(rows)
+    faults += _breast_faults(rows)
     if faults:
         hints = list(_hints(table, faults, len(lines)))
         raise TableError(table, sorted(faults, key=lambda fault: fault.line), hints)
@@ -135,6 +138,8 @@ def _hints(table: Path, faults: Sequence[Fault], rows: int) -> Iterator[str]:
         yield NUMBERED_HINT
     if any(fault.column == "patient" and "spelling" in fault.expected for fault in faults):
         yield SPELLING_HINT
+    if any(fault.found == OF_ANOTHER_BREAST for fault in faults):
+        yield APART_HINT
     if any(fault.found == NO_NAME for fault in faults):
         yield NO_NAME_HINT
     if any("spreadsheet" in fault.found and fault.found != ROUNDED_NUMBER for fault in faults):
@@ -293,6 +298,12 @@ def _changed_faults(rows: Sequence[Row]) -> list[Fault]:
     changed = changed_identifiers(row.patient for row in rows)
     first = {row.patient: row.line for row in reversed(rows)}
     return [Fault(first[patient], "patient", "an identifier", what) for patient, what in changed.items()]
+
+
+def _breast_faults(rows: Sequence[Row]) -> list[Fault]:
+    """Return a fault for each patient who has an identifier for each breast or view, such as P001L and P001R."""
+    apart = breasts_surely_apart(Shown(row.line, row.patient, row.laterality, row.view) for row in rows)
+    return [Fault(line, "patient", f"the identifier of line {first}", OF_ANOTHER_BREAST) for first, line in apart]
 
 
 def _split_faults(rows: Sequence[Row]) -> list[Fault]:

@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mammogan.data.cohort.breasts_apart import Shown
 from mammogan.data.cohort.changes import changes
 from mammogan.data.cohort.cohort import Mammogram, write_cohort
 from mammogan.data.cohort.folds import Fold, read_cohort
+from mammogan.data.cohort.one_woman import one_woman_warnings
 from mammogan.data.cohort.pseudonyms import Pseudonyms, load_salt
-from mammogan.data.cohort.separators import separator_warnings
 from mammogan.data.cohort.shared_studies import shared_study_warnings
-from mammogan.data.cohort.spreadsheets import rounding_warnings
 from mammogan.data.conversion.additions import added_to, is_earlier, line_on
 from mammogan.data.conversion.convert_image import Task
 from mammogan.data.conversion.failure_limit import Failures, TooMany, most_failures
@@ -122,10 +122,9 @@ def convert_cohort(
             return _tasks(folders, plan, lambda row, sizes: Task(row, sizes, names, reading, fit, codec))
 
         report = _convert_all(workspace, folders, plan, remaining, running)
-    patients = [(row.line, row.patient) for row in rows]
+    shown = [Shown(row.line, row.patient, row.laterality, row.view) for row in rows]
     studies = shared_study_warnings((row.patient, row.study or "") for row in rows)
-    of_table = (*separator_warnings(patients), *rounding_warnings(patients), *studies)
-    return replace(report, warnings=(*of_table, *report.warnings))
+    return replace(report, warnings=(*one_woman_warnings(shown), *studies, *report.warnings))
 
 
 @contextmanager
