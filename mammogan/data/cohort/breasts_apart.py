@@ -16,7 +16,7 @@ RIGHT = ("R", "RIGHT", "RT", "RE", "RECHTS", "DROITE", "DERECHA", "DER", "DIREIT
 SIDES = {**dict.fromkeys(LEFT, "L"), **dict.fromkeys(RIGHT, "R")}
 """Words for a side, of several languages."""
 PART = re.compile(
-    rf"(?<![^\W\d_])(?P<side>{'|'.join(SIDES)})?(?P<view>CC|MLO)?(?![^\W\d_])",
+    rf"(?<![^\W\d_])(?=[^\W\d_])(?P<side>{'|'.join(SIDES)})?(?P<view>CC|MLO)?(?![^\W\d_])",
     re.I,
 )
 """A side, a view or both, as in P001L, P001_RIGHT and P001-RCC, with no other letter before or after them."""
@@ -39,10 +39,10 @@ class Shown(NamedTuple):
 
 @dataclass
 class _Identifier:
-    """What an identifier says of side and view (empty: nothing), its first line, and what its images show."""
+    """An identifier's first line, what it says of side and view (empty: nothing), and what its images show."""
 
-    says: tuple[str, str]
     line: int
+    says: tuple[str, str] = ("", "")
     shown: set[tuple[str, str]] = field(default_factory=set)
 
     @property
@@ -74,13 +74,16 @@ def breasts_surely_apart(images: Iterable[Shown]) -> Sequence[tuple[int, int]]:
 def _women(images: Iterable[Shown]) -> tuple[list[tuple[int, int]], int]:
     """Return two lines for each patient who has an identifier for each side or view, and the number of those whose
     identifiers differ so, but not their images."""
-    found: defaultdict[str, dict[str, _Identifier]] = defaultdict(dict)
+    known: dict[str, _Identifier] = {}
     for image in images:
-        stem, says = _parts(image.patient)
-        if any(says) and stem:
-            own = found[stem].setdefault(spelling_free(image.patient), _Identifier(says, image.line))
-            own.shown.add((image.side, image.view))
-    groups = [list(group.values()) for group in found.values()]
+        own = known.setdefault(image.patient, _Identifier(image.line))
+        own.shown.add((image.side, image.view))
+    found: defaultdict[str, list[_Identifier]] = defaultdict(list)
+    for patient, own in known.items():
+        stem, own.says = _parts(patient)
+        if stem:
+            found[stem].append(own)
+    groups = [*found.values()]
     women = [group for group in groups if len({identifier.says for identifier in group}) > 1]
     true = [group for group in women if all(identifier.is_true for identifier in group)]
     return [_two_lines(group) for group in true], len(women) - len(true)
@@ -92,11 +95,13 @@ def _two_lines(group: Sequence[_Identifier]) -> tuple[int, int]:
 
 
 def _parts(patient: str) -> tuple[str, tuple[str, str]]:
-    """Return an identifier without the last side and the last view that it names, and these two."""
+    """Return an identifier without the last side and the last view that it names, and these two; without an identifier
+    if it names none."""
     said = {"side": "", "view": ""}
     for match in reversed([*PART.finditer(patient)]):
         names = {name: text for name, text in match.groupdict().items() if text}
         if names and not any(said[name] for name in names):
             said |= names
             patient = f"{patient[: match.start()]} {patient[match.end() :]}"
-    return spelling_free(divided(patient)), (SIDES.get(said["side"].upper(), ""), said["view"].upper())
+    rest = spelling_free(divided(patient)) if any(said.values()) else ""
+    return rest, (SIDES.get(said["side"].upper(), ""), said["view"].upper())

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from urllib.parse import unquote
 
 from mammogan.errors import UserError
@@ -99,6 +100,7 @@ def patient_of(identifier: str) -> str:
     return match[1].upper() if match else identifier
 
 
+@lru_cache(1 << 18)
 def spelling_free(identifier: str) -> str:
     """Return what two spellings of one identifier share: 0100, 100, 100.0 and ' 100' all give 100.
 

@@ -11,6 +11,7 @@ from mammogan.data.cohort.identifiers import first_lines, spelling_free, unescap
 
 SHORTEST = 4
 """Identifiers with fewer letters and digits are often numbers of a centre and of a patient there: 1-1 is not 11."""
+NO_LETTER = re.compile(r"[\W_]")
 ISSUED = re.compile(r"\^{3}.*", re.S)
 """Who gave an identifier, as HL7 and DICOM write it, or the title of a person: DOE^JANE^^^DR."""
 
@@ -27,7 +28,8 @@ def separator_warnings(patients: Iterable[tuple[int, str]]) -> list[str]:
         plain = divided(patient)
         if len(plain.replace(" ", "")) >= SHORTEST:
             parts = " ".join(map(spelling_free, plain.split()))
-            for key in {spelling_free(plain), _names(parts) or spelling_free(plain)}:
+            together = spelling_free(plain)
+            for key in {together, _names(parts) or together}:
                 found[key].setdefault(spelling_free(patient), (line, parts))
     twice = {frozenset(spellings): sorted(spellings.values()) for spellings in found.values() if _are_one(spellings)}
     if not twice:
@@ -45,12 +47,12 @@ def divided(patient: str) -> str:
     plain = spelling_free(patient)
     if not plain.lstrip("-").isdecimal():  # in a number, a mark may be that of thousands or of decimals
         plain = ISSUED.sub("", unescaped(patient))
-    return " ".join("".join(" " if _is_mark(one) else one for one in plain).split())
+    return " ".join(NO_LETTER.sub(_as_space, plain).split())
 
 
-def _is_mark(character: str) -> bool:
-    """Return whether a character is a mark or a space. The accents and vowels of many scripts are none."""
-    return unicodedata.category(character)[0] in "PSZ"
+def _as_space(match: re.Match[str]) -> str:
+    """Return a space for a mark or a space. The accents and vowels of many scripts are none."""
+    return " " if unicodedata.category(match[0])[0] in "PSZ" else match[0]
 
 
 def _names(parts: str) -> str:
