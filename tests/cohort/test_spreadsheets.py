@@ -23,9 +23,26 @@ def test_days_beside_numbers_of_centres_are_what_a_spreadsheet_made_of_others(da
     assert list(changed_identifiers(["77", number, day])) == [day]
 
 
+@pytest.mark.parametrize("other", ["MAR1", "DEC-1", "sept7", "APRIL2", "ABC12", "clinic:MAR1", "1MAR", "12ABC"])
+@pytest.mark.parametrize("day", ["1-Mar", "12-Dec", "01. Mrz", "1-avr."])
+def test_days_beside_letters_and_numbers_are_what_a_spreadsheet_made_of_others(day: str, other: str) -> None:
+    assert list(changed_identifiers(["77", other, day])) == [day]
+
+
+@pytest.mark.parametrize(
+    ("other", "day"), [("MAR1", "2026-03-02"), ("2dec", "2026-12-12"), ("DEC2020", "Mar-21"), ("June-1999", "jun-98")]
+)
+def test_days_and_months_of_a_year_beside_names_of_months_are_too(day: str, other: str) -> None:
+    assert list(changed_identifiers(["77", other, day])) == [day]
+
+
 @pytest.mark.parametrize(
     "honest",
     [
+        ("MAR1", "MAR-12", "DEC12", "ABC1"),
+        ("1-MAR", "2-MAR", "1-ABC"),  # a number of a patient, and letters of a hospital
+        ("ABC12", "1950-03-02", "Mar-21"),
+        ("P1-MAR", "P001", "01-Mar"),
         ("MAR-01", "JAN-02", "ABC-03"),  # letters of a hospital
         ("1-1", "1-2", "12-45"),
         ("1-45", "AUG-1234", "MARY-01", "A-01-Mar", "1901-45"),

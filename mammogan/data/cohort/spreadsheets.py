@@ -16,11 +16,23 @@ DAY = re.compile(rf"\d{{1,2}}\.?[- ]({MONTHS})\.?|({MONTHS})\.?[- ]\d{{2}}|(19|2
 """What 1-3 and 3-45 become: 01-Mar, Mar-45, and the text of a day in a workbook."""
 OF_A_CENTRE = re.compile(r"\d{1,2}[-/.]\d{1,4}")
 """A number of a centre and of a patient there."""
+NAMED = rf"({MONTHS}|march|april|june|july|august|september|october|november|december)"
+TAKEN_FOR_DAYS = (
+    (OF_A_CENTRE, DAY),
+    (
+        re.compile(r"[^\W\d_]{3,9}[-. /]?\d{1,4}|\d{1,2}[^\W\d_]{3,9}"),
+        re.compile(rf"\d{{1,2}}\.?[- ]({MONTHS})\.?", re.I),
+    ),
+    (re.compile(rf"{NAMED}[-. /]?(19|20)\d\d", re.I), re.compile(rf"({MONTHS})\.?[- ]\d\d", re.I)),
+    (re.compile(rf"{NAMED}[-. /]?\d{{1,4}}|\d{{1,2}}{NAMED}", re.I), re.compile(r"(19|20)\d\d-\d\d-\d\d")),
+)
+"""Identifiers, and the days that can only be such identifiers beside them: 01-Mar beside 1-45, and 1-Mar beside MAR2
+and ABC2; but not MAR-01 beside ABC-02, which somebody may have given."""
 LONG = re.compile(r"[1-9]\d{15,16}")
 """A number of more digits than the 15 that a spreadsheet keeps."""
 MANY = 5
 """So many numbers that all end in 0 are no chance."""
-A_DAY = "a day such as 01-Mar, which a spreadsheet has made of a number such as 1-3"
+A_DAY = "a day such as 01-Mar, which a spreadsheet has made of one such as 1-3 or MAR1"
 CUT = "a number of which a spreadsheet kept 15 digits: all numbers of its length end in 0"
 CHANGED_HINT = (
     "several patients may have become one: take the table as it was before a spreadsheet read it, or give the column "
@@ -31,13 +43,15 @@ CHANGED_HINT = (
 def changed_identifiers(identifiers: Iterable[str]) -> dict[str, str]:
     """Return what each identifier is that a spreadsheet has surely changed; several patients may have become one.
 
-    A day beside numbers of centres, such as 01-Mar beside 1-45, was a number too. Numbers of 16 or 17 digits that all
-    end in zeros have lost their last digits.
+    A day beside numbers of centres, such as 01-Mar beside 1-45, was a number too, and so was 1-Mar beside MAR2. Numbers
+    of 16 or 17 digits that all end in zeros have lost their last digits.
     """
     known = {identifier: _number(identifier) for identifier in identifiers}
     changed = {}
-    if any(OF_A_CENTRE.fullmatch(plain) for plain in known.values()):
-        changed = {identifier: A_DAY for identifier, plain in known.items() if DAY.fullmatch(plain)}
+    no_days = [plain for plain in known.values() if not DAY.fullmatch(plain)]
+    for others, days in TAKEN_FOR_DAYS:
+        if any(map(others.fullmatch, no_days)):
+            changed |= {identifier: A_DAY for identifier, plain in known.items() if days.fullmatch(plain)}
     long = [identifier for identifier, plain in known.items() if LONG.fullmatch(plain)]
     if len({known[one] for one in long}) >= MANY and all(_may_be_cut(known[one]) for one in long):
         changed |= dict.fromkeys(long, CUT)
