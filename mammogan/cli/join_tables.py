@@ -33,11 +33,17 @@ class Options:
 
 
 def execute(options: Options) -> None:
-    from mammogan.data.archives.join import join_tables
+    from mammogan.data.archives.join import in_several, join_tables
     from mammogan.io.terminal import say
 
-    for part in join_tables(options.tables, options.out, options.one_numbering, options.overwrite):
+    parts = join_tables(options.tables, options.out, options.one_numbering, options.overwrite)
+    for part in parts:
         say(part.line())
+    if not options.one_numbering and (shared := in_several(parts)):
+        say(
+            f"note: {shared} identifier{' is' if shared == 1 else 's are'} in several tables and count as different "
+            "women; if the tables are of one hospital, see --one-numbering, or one woman can be in two splits"
+        )
     say(f"written to {options.out} (private)")
     say(f"Next: mammogan make-shards --cohort {options.out} --workspace work")
 

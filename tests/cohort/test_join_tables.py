@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from archives.scanning import rows_of, scanned
 from conftest import run_script
 from dicoms import COLUMNS, breast, write_mammogram, write_table
 
-from mammogan.data.archives.join import join_tables
+from mammogan.data.archives.join import in_several, join_tables
 from mammogan.data.cohort.table import read_table
 from mammogan.errors import UserError
 
@@ -46,6 +47,14 @@ def test_one_number_in_two_tables_is_two_women_unless_the_numbering_is_one(tmp_p
         assert {row.patient for row in read_table(tmp_path / "all.csv")} == patients
 
 
+def test_identifiers_that_are_in_several_tables_are_counted_in_any_spelling(tmp_path: Path) -> None:
+    scanned(rsna.write(tmp_path / "rsna").root, tmp_path / "rsna/rsna.csv")
+    mine = [clinic(tmp_path, name, patient) for name, patient in (("a", "0100"), ("bb", "100.0"), ("ccc", "1000"))]
+    parts = join_tables([*mine, tmp_path / "rsna/rsna.csv"], tmp_path / "all.csv")
+    assert in_several(parts) == 1 and in_several(parts[1:]) == 0
+    assert in_several([parts[-1], replace(parts[-1], name="again")]) == 0  # nothing is put before an archive's name
+
+
 def test_what_cannot_be_joined_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     a, b = clinic(tmp_path, "a"), clinic(tmp_path, "bb", "7", ("split",), "train")
     same = write_table(tmp_path / "c.csv", [("a.dcm", "100", "L", "CC", "negative")])
@@ -70,4 +79,8 @@ def test_the_command_says_what_came_from_each(tmp_path: Path) -> None:
     tables = [clinic(tmp_path, "a"), clinic(tmp_path, "bb")]
     ran = run_script("shards/join_tables.py", *tables, "--out", tmp_path / "all.csv")
     assert ran.returncode == 0, ran.stderr
+    assert "note: 1 identifier is in several tables" in ran.stdout and "see --one-numbering" in ran.stdout
+    ran = run_script("shards/join_tables.py", *tables, "--out", tmp_path / "one.csv", "--one-numbering")
+    assert ran.returncode == 0 and "one-numbering" not in ran.stdout
+    ran = run_script("shards/join_tables.py", *tables, "--out", tmp_path / "all.csv", "--overwrite")
     assert "a: 1 images of 1 patients" in ran.stdout and "Next: mammogan make-shards --cohort" in ran.stdout

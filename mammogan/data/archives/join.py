@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammogan.data.archives.registry import ARCHIVES
+from mammogan.data.cohort.identifiers import spelling_free
 from mammogan.data.cohort.table import READ, Row, read_table
 from mammogan.data.regions.region_file import pass_on
 from mammogan.errors import UserError
@@ -50,6 +51,17 @@ def join_tables(paths: Sequence[Path], out: Path, one_numbering: bool = False, o
     pass_on(paths, out)
     tables.write(out, [SOURCE, *columns], _joined(parts, columns, one_numbering), atomic.PRIVATE)
     return parts
+
+
+def in_several(parts: Sequence[Part]) -> int:
+    """Return how many identifiers are in several tables, in any spelling, and became different women by their names."""
+    tables_of = Counter(
+        identifier
+        for part in parts
+        if not _has_archives_name(part)
+        for identifier in {spelling_free(row.patient) for row in part.rows}
+    )
+    return sum(number > 1 for number in tables_of.values())
 
 
 def _part(path: Path) -> Part:
