@@ -47,7 +47,7 @@ def changed_identifiers(identifiers: Iterable[str]) -> dict[str, str]:
     of 16 or 17 digits that all end in zeros have lost their last digits.
     """
     known = {identifier: _number(identifier) for identifier in identifiers}
-    changed = {}
+    changed: dict[str, str] = {}
     no_days = [plain for plain in known.values() if not DAY.fullmatch(plain)]
     for others, days in TAKEN_FOR_DAYS:
         if any(map(others.fullmatch, no_days)):
