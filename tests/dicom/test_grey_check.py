@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -281,3 +282,61 @@ def test_a_breast_with_little_contrast_is_flagged(file: Path) -> None:
 @pytest.mark.parametrize("share", [2, 4])
 def test_a_breast_that_takes_up_part_of_the_scale_is_sound(file: Path, share: int) -> None:
     assert read(file, squeezed(share)).facts["flags"] == []
+
+
+def every_other_lost(stored: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    return np.where(np.arange(len(stored))[:, None] % 2, 0, stored).astype(np.uint16)
+
+
+def the_others_lost(stored: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    return np.where(np.arange(len(stored))[:, None] % 2, stored, 0).astype(np.uint16)
+
+
+def every_third_darker(stored: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    return np.where(np.arange(len(stored))[:, None] % 3 == 2, stored // 4, stored).astype(np.uint16)
+
+
+def every_other_darker(stored: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    return np.where(np.arange(len(stored))[:, None] % 2, stored // 4, stored).astype(np.uint16)
+
+
+def halves_alternating(stored: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    return np.stack(np.split(stored, 2), axis=1).reshape(stored.shape)
+
+
+def shuffled(stored: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    return np.random.default_rng(0).permutation(stored)
+
+
+@pytest.mark.parametrize("shape", [(240, 192), (480, 384), (2000, 1600)])
+@pytest.mark.parametrize(
+    "scramble",
+    [every_other_lost, the_others_lost, every_third_darker, every_other_darker, halves_alternating, shuffled],
+)
+def test_rows_or_columns_that_do_not_belong_together_are_left_out(
+    file: Path, scramble: Callable[[NDArray[np.uint16]], NDArray[np.uint16]], shape: tuple[int, int]
+) -> None:
+    stored = tissue(shape=shape)
+    for photometric, top in (("MONOCHROME2", 0), ("MONOCHROME1", 4095)):
+        for pixels in (scramble(stored), np.ascontiguousarray(scramble(stored.T.copy()).T)):
+            with pytest.raises(Unusable, match="grey_scale_ruined"):
+                read(file, np.abs(top - pixels.astype(np.int32)).astype(np.uint16), photometric=photometric)
+
+
+def test_exchanged_rows_and_columns_are_left_out(file: Path) -> None:
+    for scrambled in (tissue().reshape(192, 240), tissue().T.copy().reshape(240, 192)):
+        with pytest.raises(Unusable, match=r"grey_scale_ruined.*neighbours in one direction differ by \d\d% of the"):
+            read(file, scrambled)
+
+
+def test_rows_cut_off_too_early_are_flagged(file: Path) -> None:
+    sheared = tissue().ravel()[: 240 * 184].reshape(240, 184)  # Columns is 8 too small
+    with pytest.raises(Unusable, match="grey_scale_ruined"):
+        read(file, sheared)
+    assert "grey_scale_doubtful" in read(file, tissue().ravel()[: 240 * 188].reshape(240, 188)).facts["flags"]
+
+
+@pytest.mark.parametrize("times", [(2, 1), (1, 2), (4, 1), (1, 4), (3, 3)])
+def test_repeated_lines_are_no_fault(file: Path, times: tuple[int, int]) -> None:
+    stored = np.repeat(np.repeat(tissue(), times[0], 0), times[1], 1)
+    assert read(file, stored).facts["flags"] == []

@@ -2,6 +2,8 @@
 
 The region of the breast is searched for in the stored numbers, because a ruined scale hides it. Numbers that wrapped
 around at the end of their range, as of a wrong sign, or whose bytes were swapped, show in jumps that tissue never has.
+Rows that do not belong together, as where every other row was lost, or where Rows and Columns were exchanged, differ
+far more than neighbours in a row do.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.data.dicom.background import Breast
+from mammogan.data.dicom.collimator import white_frame
 from mammogan.data.dicom.flags import Flag
 from mammogan.data.dicom.greyscale import PATTERNS, TOP, Curve
 from mammogan.data.dicom.orientation import breast_mask
@@ -36,6 +39,10 @@ border of a clip or of a label does."""
 SOME_JUMPS, MANY_JUMPS = 0.008, 0.04
 """Shares of neighbours in the breast that differ by more than JUMP: flagged; left out if the stored numbers do.
 Noise and steep LUTs reach 0.007, so numbers that wrapped around in few places are not seen."""
+LOPSIDED, SOME_TEAR, MUCH_TEAR = 3, 1 / 12, 1 / 5
+"""If neighbours differ this many times as much in one direction as in the other, and by more than these shares of the
+breast's brightest in the mean, rows or columns do not belong together: flagged; left out. In films, phantoms and
+images whose lines were repeated, either holds at most in part: the shares reach 1/20."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,9 @@ class Tones:
     levels: int
     jumps: float
     stored_jumps: float
+    tear: float
+    """Mean difference of neighbours in the stored numbers, as a share of the brightest, in the direction in which it is
+    larger; 0 if it is much the same in both directions."""
 
     @property
     def faults(self) -> list[str]:
@@ -73,6 +83,9 @@ class Tones:
             f"{self.stored_jumps:.0%} of stored neighbours in the breast differ by most of the range": (
                 self.stored_jumps > MANY_JUMPS
             ),
+            f"neighbours in one direction differ by {self.tear:.0%} of the brightest, far more than in the other": (
+                self.tear > MUCH_TEAR
+            ),
             f"the breast is darker than {self.brightest / TOP:.1%} of the scale": self.brightest < DARKEST,
         }
         return [fault for fault, holds in found.items() if holds]
@@ -87,6 +100,7 @@ class Tones:
             or self.brightest < DARK
             or self.levels < FEW_LEVELS
             or self.jumps > SOME_JUMPS
+            or self.tear > SOME_TEAR
         )
 
 
@@ -116,17 +130,15 @@ def covers_tissue(padding: NDArray[np.intp], plain: Curve, patterns: NDArray[np.
 def _tones(
     curve: Curve, plain: Curve, patterns: NDArray[np.uint16], padding: NDArray[np.intp], breast: Breast
 ) -> Tones | None:
-    """Measure every ``breast.block``-th row; None when there is no breast."""
+    """Measure two neighbouring rows of each block; None when there is no breast."""
     stored = plain.copy()
     stored[padding] = stored[np.setdiff1d(breast.stored, padding)].min(initial=TOP)
-    sample = stored[breast.stored].astype(np.float32)
-    sample[breast.frame] = sample.min()
-    mask = breast_mask(sample)
+    pairs = _pairs_of_rows(patterns, breast)
+    mask = _region(stored, pairs, breast)
     if not mask.any():
         return None
-    rows, side = patterns[:: breast.block][: len(mask)], mask.shape[1] * breast.block
     inside = np.repeat(mask, breast.block, axis=1)
-    values = rows[:, :side][inside]
+    values = pairs[:, inside].ravel()
     counts = np.bincount(values, minlength=PATTERNS)
     used = np.flatnonzero(counts)
     shown, weights = curve[used], counts[used] / len(values)
@@ -136,13 +148,37 @@ def _tones(
     half, nearly_all = ((end - start) / max(brightest, 1.0) for start, end in ((lower, upper), (low, high)))
     white, black = weights[shown >= TOP - EDGE].sum(), weights[shown <= EDGE].sum()
     flat = weights[shown > EDGE].max(initial=0)
-    jumps, stored_jumps = (_jumps(one[rows[:, :side]], inside) for one in (curve, plain))
+    (jumps, _), (stored_jumps, tear) = (_differences(one[pairs], inside) for one in (curve, plain))
     levels = len(np.unique(np.rint(shown)))
-    return Tones(float(white), float(black), float(flat), brightest, half, nearly_all, levels, jumps, stored_jumps)
+    return Tones(float(white), float(black), float(flat), brightest, half, nearly_all, levels, jumps, stored_jumps, tear)
 
 
-def _jumps(image: Curve, inside: NDArray[np.bool_]) -> float:
-    """Return which share of the pairs of neighbours in a row, both ``inside``, differ by more than JUMP."""
-    far = np.abs(np.diff(image, axis=1)) > JUMP * np.quantile(image[inside], 0.99)
-    pairs = inside[:, 1:] & inside[:, :-1]
-    return float((far & pairs).sum()) / max(1, int(pairs.sum()))
+def _pairs_of_rows(patterns: NDArray[np.uint16], breast: Breast) -> NDArray[np.uint16]:
+    """Return two neighbouring rows of each row of blocks, (2,n,w): in the next blocks one pixel lower, so that no
+    regular pattern of rows is missed."""
+    blocks = np.arange(breast.mask.shape[0])
+    first = np.minimum(blocks * breast.block + blocks % breast.block, len(patterns) - 2)
+    return patterns[np.stack([first, first + 1]), : breast.mask.shape[1] * breast.block]
+
+
+def _region(stored: Curve, pairs: NDArray[np.uint16], breast: Breast) -> NDArray[np.bool_]:
+    """Return the blocks in which either of the rows shows a breast, since the other may have been lost."""
+    mask = np.zeros_like(breast.mask)
+    for rows in pairs:
+        sample = stored[rows[:, :: breast.block]].astype(np.float32)
+        if breast.frame.any():
+            sample[white_frame(sample)] = sample.min()
+        mask |= breast_mask(sample)
+    return mask
+
+
+def _differences(pairs: Curve, inside: NDArray[np.bool_]) -> tuple[float, float]:
+    """Compare neighbours ``inside``, beside and below each other: return the larger share that differs by more than
+    JUMP, and the larger mean difference, as a share of the brightest; 0 if it is not LOPSIDED."""
+    brightest = max(float(np.quantile(pairs[:, inside], 0.99)), 1.0)
+    beside = np.abs(np.diff(pairs, axis=2))[:, inside[:, 1:] & inside[:, :-1]]
+    below = np.abs(np.diff(pairs, axis=0))[:, inside]
+    directions = [one / brightest for one in (beside, below) if one.size]
+    jumps = max(float((one > JUMP).mean()) for one in directions)
+    less, more = (pick(float(one.mean()) for one in directions) for pick in (min, max))
+    return jumps, more if more > LOPSIDED * less else 0.0
