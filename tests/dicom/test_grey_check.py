@@ -292,6 +292,10 @@ def the_others_lost(stored: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return np.where(np.arange(len(stored))[:, None] % 2, stored, 0).astype(np.uint16)
 
 
+def two_of_four_lost(stored: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    return np.where(np.arange(len(stored))[:, None] % 4 < 2, 0, stored).astype(np.uint16)
+
+
 def every_third_darker(stored: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return np.where(np.arange(len(stored))[:, None] % 3 == 2, stored // 4, stored).astype(np.uint16)
 
@@ -311,7 +315,14 @@ def shuffled(stored: NDArray[np.uint16]) -> NDArray[np.uint16]:
 @pytest.mark.parametrize("shape", [(240, 192), (480, 384), (2000, 1600)])
 @pytest.mark.parametrize(
     "scramble",
-    [every_other_lost, the_others_lost, every_third_darker, every_other_darker, halves_alternating, shuffled],
+    [
+        every_other_lost,
+        the_others_lost,
+        every_third_darker,
+        every_other_darker,
+        halves_alternating,
+        shuffled,
+    ],
 )
 def test_rows_or_columns_that_do_not_belong_together_are_left_out(
     file: Path, scramble: Callable[[NDArray[np.uint16]], NDArray[np.uint16]], shape: tuple[int, int]
@@ -329,11 +340,15 @@ def test_exchanged_rows_and_columns_are_left_out(file: Path) -> None:
             read(file, scrambled)
 
 
-def test_rows_cut_off_too_early_are_flagged(file: Path) -> None:
-    sheared = tissue().ravel()[: 240 * 184].reshape(240, 184)  # Columns is 8 too small
-    with pytest.raises(Unusable, match="grey_scale_ruined"):
-        read(file, sheared)
-    assert "grey_scale_doubtful" in read(file, tissue().ravel()[: 240 * 188].reshape(240, 188)).facts["flags"]
+def test_lost_pairs_of_rows_are_left_out(file: Path) -> None:
+    for shape in ((480, 384), (2000, 1600)):
+        with pytest.raises(Unusable, match="grey_scale_ruined"):
+            read(file, two_of_four_lost(tissue(shape=shape)))
+
+
+def test_rows_that_are_each_shifted_further_are_flagged(file: Path) -> None:
+    sheared = tissue().ravel()[: 240 * 180].reshape(240, 180)  # Columns is 12 too small
+    assert "grey_scale_doubtful" in read(file, sheared).facts["flags"]
 
 
 @pytest.mark.parametrize("times", [(2, 1), (1, 2), (4, 1), (1, 4), (3, 3)])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from mammogan.data.dicom.background import Breast
 from mammogan.data.dicom.collimator import white_frame
@@ -39,7 +40,7 @@ border of a clip or of a label does."""
 SOME_JUMPS, MANY_JUMPS = 0.008, 0.04
 """Shares of neighbours in the breast that differ by more than JUMP: flagged; left out if the stored numbers do.
 Noise and steep LUTs reach 0.007, so numbers that wrapped around in few places are not seen."""
-LOPSIDED, SOME_TEAR, MUCH_TEAR = 3, 1 / 12, 1 / 5
+LOPSIDED, SOME_TEAR, MUCH_TEAR = 3, 1 / 16, 1 / 5
 """If neighbours differ this many times as much in one direction as in the other, and by more than these shares of the
 breast's brightest in the mean, rows or columns do not belong together: flagged; left out. In films, phantoms and
 images whose lines were repeated, either holds at most in part: the shares reach 1/20."""
@@ -148,37 +149,40 @@ def _tones(
     half, nearly_all = ((end - start) / max(brightest, 1.0) for start, end in ((lower, upper), (low, high)))
     white, black = weights[shown >= TOP - EDGE].sum(), weights[shown <= EDGE].sum()
     flat = weights[shown > EDGE].max(initial=0)
-    (jumps, _), (stored_jumps, tear) = (_differences(one[pairs], inside) for one in (curve, plain))
     levels = len(np.unique(np.rint(shown)))
-    return Tones(float(white), float(black), float(flat), brightest, half, nearly_all, levels, jumps, stored_jumps, tear)
+    # Without the skin at top and bottom, beside which one row of a pair may be air.
+    within = np.repeat(ndimage.binary_erosion(mask, np.ones((3, 1))), breast.block, axis=1)
+    (jumps, _), (stored_jumps, tear) = (_differences(one[pairs], within) for one in (curve, plain))
+    shares = float(white), float(black), float(flat)
+    return Tones(*shares, brightest, half, nearly_all, levels, jumps, stored_jumps, tear)
 
 
 def _pairs_of_rows(patterns: NDArray[np.uint16], breast: Breast) -> NDArray[np.uint16]:
-    """Return two neighbouring rows of each row of blocks, (2,n,w): in the next blocks one pixel lower, so that no
-    regular pattern of rows is missed."""
+    """Return two neighbouring rows from each row of blocks, (2,n,w), anywhere in it: so no pattern of rows is missed."""
     blocks = np.arange(breast.mask.shape[0])
-    first = np.minimum(blocks * breast.block + blocks % breast.block, len(patterns) - 2)
+    within = np.random.default_rng(0).integers(breast.block, size=blocks.size)
+    first = np.minimum(blocks * breast.block + within, len(patterns) - 2)
     return patterns[np.stack([first, first + 1]), : breast.mask.shape[1] * breast.block]
 
 
 def _region(stored: Curve, pairs: NDArray[np.uint16], breast: Breast) -> NDArray[np.bool_]:
-    """Return the blocks in which either of the rows shows a breast, since the other may have been lost."""
-    mask = np.zeros_like(breast.mask)
-    for rows in pairs:
-        sample = stored[rows[:, :: breast.block]].astype(np.float32)
-        if breast.frame.any():
+    """Return the blocks in which the brighter of the rows shows a breast, since the other may have been lost."""
+    samples = stored[pairs[:, :, :: breast.block]].astype(np.float32)
+    if breast.frame.any():
+        for sample in samples:
             sample[white_frame(sample)] = sample.min()
-        mask |= breast_mask(sample)
-    return mask
+    return breast_mask(samples.max(axis=0))
 
 
 def _differences(pairs: Curve, inside: NDArray[np.bool_]) -> tuple[float, float]:
-    """Compare neighbours ``inside``, beside and below each other: return the larger share that differs by more than
-    JUMP, and the larger mean difference, as a share of the brightest; 0 if it is not LOPSIDED."""
+    """Compare neighbours ``inside``, beside and below each other: return which share differs by more than JUMP, and the
+    larger mean difference of the two directions, as a share of the brightest; 0 if it is not LOPSIDED."""
+    if not inside.any():
+        return 0.0, 0.0
     brightest = max(float(np.quantile(pairs[:, inside], 0.99)), 1.0)
     beside = np.abs(np.diff(pairs, axis=2))[:, inside[:, 1:] & inside[:, :-1]]
     below = np.abs(np.diff(pairs, axis=0))[:, inside]
-    directions = [one / brightest for one in (beside, below) if one.size]
-    jumps = max(float((one > JUMP).mean()) for one in directions)
+    directions = [one.ravel() / brightest for one in (beside, below) if one.size]
+    jumps = float((np.concatenate(directions) > JUMP).mean())
     less, more = (pick(float(one.mean()) for one in directions) for pick in (min, max))
     return jumps, more if more > LOPSIDED * less else 0.0
