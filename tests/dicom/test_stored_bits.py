@@ -294,3 +294,79 @@ def test_the_high_bit_says_nothing_of_what_a_codec_unpacks(file: Path) -> None:
     dataset.save_as(path)
     source = read_mammogram(path, "L", "CC")
     assert np.array_equal(source.pixels, read(file, stored).pixels) and source.facts["flags"] == []
+
+
+def declaring(path: Path, *planes: int) -> Path:
+    """Declare overlays in these bits of the pixels."""
+    dataset = pydicom.dcmread(path)
+    for group, plane in zip(range(0x6000, 0x6020, 2), planes, strict=False):
+        for element, value in ((0x10, dataset.Rows), (0x11, dataset.Columns), (0x100, 16), (0x102, plane)):
+            dataset.add_new((group, element), "US", value)
+    dataset.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("used", "plane"), [(12, 12), (12, 15), (13, 13), (13, 15), (14, 14), (14, 15), (15, 15), (11, 11)]
+)
+@pytest.mark.parametrize("drawn", [text, lines, region])
+@pytest.mark.parametrize("image", [tissue, breast])
+def test_of_declared_overlays_only_their_own_bits_are_removed(
+    file: Path,
+    used: int,
+    plane: int,
+    drawn: Callable[[Pixels], NDArray[np.bool_]],
+    image: Callable[..., Pixels],
+) -> None:
+    stored = image(shape=(240, 192), bits=used)
+    clean = read(file, stored)
+    declared = read_mammogram(
+        declaring(write_mammogram(file, stored | (drawn(stored).astype(np.uint16) << plane)), plane), "L", "CC"
+    )
+    assert np.array_equal(declared.pixels, clean.pixels) and declared.facts["flags"] == clean.facts["flags"]
+
+
+def test_two_declared_overlays_at_the_same_place_are_removed(file: Path) -> None:
+    stored = tissue(13)
+    drawn = stored | (text(stored).astype(np.uint16) << 15) | (text(stored).astype(np.uint16) << 14)
+    source = read_mammogram(declaring(write_mammogram(file, drawn), 14, 15), "L", "CC")
+    assert np.array_equal(source.pixels, read(file, stored).pixels)
+
+
+def test_above_a_declared_overlay_another_one_is_removed_too(file: Path) -> None:
+    stored = tissue()
+    drawn = stored | (text(stored).astype(np.uint16) << 12) | (lines(stored).astype(np.uint16) << 15)
+    source = read_mammogram(declaring(write_mammogram(file, drawn), 12), "L", "CC")
+    assert np.array_equal(source.pixels, read(file, stored).pixels) and source.facts["flags"] == ["bits_removed"]
+
+
+@pytest.mark.parametrize("plane", [10, 12, 14])
+@pytest.mark.parametrize("image", [tissue, breast])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_a_declared_overlay_that_is_brightness_is_left_over_and_not_believed(
+    file: Path, plane: int, image: Callable[..., Pixels], bits: int
+) -> None:
+    stored = image(shape=(240, 192), bits=16)
+    source = read_mammogram(declaring(write_mammogram(file, stored, bits=bits), plane), "L", "CC")
+    expected = read(file, stored, bits=bits)
+    assert np.array_equal(source.pixels, expected.pixels) and source.facts["flags"] == expected.facts["flags"]
+
+
+@pytest.mark.parametrize("used", [12, 13])
+@pytest.mark.parametrize("plane", [13, 15])
+def test_a_declared_overlay_above_signed_pixels_is_removed(file: Path, used: int, plane: int) -> None:
+    stored = (tissue(used).astype(np.int32) - (1 << (used - 1))).astype(np.int16)
+    clean = read(file, stored)
+    for high in (0, 0xFFFF):  # the sign is repeated up to the top, or only in the used bits
+        bare = stored.view(np.uint16) & np.uint16((1 << (plane if not high else 16)) - 1)
+        drawn = (bare ^ (text(tissue()).astype(np.uint16) << plane)).view(np.int16)
+        source = read_mammogram(declaring(write_mammogram(file, drawn), plane), "L", "CC")
+        assert np.array_equal(source.pixels, clean.pixels)
+
+
+@pytest.mark.parametrize("bits", [14, 16])
+def test_a_declared_overlay_within_the_declared_bits_is_removed(file: Path, bits: int) -> None:
+    stored = tissue()
+    drawn = stored | (text(stored).astype(np.uint16) << (bits - 1))
+    source = read_mammogram(declaring(write_mammogram(file, drawn, bits=bits), bits - 1), "L", "CC")
+    assert np.array_equal(source.pixels, read(file, stored, bits=bits).pixels)

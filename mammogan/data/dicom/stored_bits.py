@@ -31,6 +31,8 @@ FEW = 0.2
 """Largest share of an image that text, lines and outlines of an overlay cover."""
 CLEARLY = 4
 """One reading of the bits must be this many times smoother than the other to be taken."""
+BETTER = 2
+"""A bit that the header calls an overlay is believed to be one if the image without it is this many times smoother."""
 SHARP = 1 / 16
 """Neighbours of tissue differ by less than this share of the declared range."""
 AROUND = 1 / 8
@@ -74,6 +76,10 @@ class Jumps:
         """Return whether neighbours agree better with the bits than without, or the bits are much of the image."""
         return self.kept <= self.cut or (self.share > FEW and not self.gap)
 
+    def are_as_declared(self) -> bool:
+        """Return whether bits that the header calls an overlay can be one: neighbours agree better without them."""
+        return self.kept > BETTER * self.cut
+
     def are_surely_brightness(self) -> bool:
         """Return whether only the reading with all bits is smooth."""
         return self.kept * CLEARLY <= self.cut
@@ -82,24 +88,25 @@ class Jumps:
 def settle_bits(stored: Stored, header: Dataset, flags: list[Flag]) -> Stored:
     """Return stored pixels (h,w) without the bits that are no brightness; signed ones with their sign.
 
-    Raises Unusable with ``bits_contradict`` when the pixels fit no reading of the header.
+    Declared padding stays as it is. Raises Unusable with ``bits_contradict`` when the pixels fit no reading of the
+    header.
     """
-    bits = number(header, "BitsStored")
+    bits, padded = number(header, "BitsStored"), padding(header)
     stored = _at_low_end(stored, header, bits, flags)
+    real = ~np.isin(stored_patterns(stored), padded) if padded.size else np.ones(stored.shape, bool)
+    settled = _without_declared_overlays(stored, header, real)
     if bits >= 8 * stored.itemsize:
-        _refuse_wrong_sign(stored)
-    if bits >= 8 * stored.itemsize or (stored.dtype.kind == "u" and not int(stored.max()) >> bits):
-        return stored
-    cut = declared_bits(stored, bits)
-    if np.array_equal(stored, cut):
-        return stored
-    if declares_overlay(header):
-        return cut
-    real = ~np.isin(stored_patterns(stored), padding(header)) if padding(header).size else np.ones(stored.shape, bool)
+        _refuse_wrong_sign(settled)
+        return settled
+    cut = declared_bits(settled, bits)
+    if not np.any((settled != cut) & real):
+        return settled
     if stored.dtype.kind == "i":
-        return stored if _jumps(stored, cut, real, bits).are_surely_brightness() else cut
-    # A window whose middle is beyond the declared bits needs the others.
-    return _without_overlay_and_fill(stored, real, bits, (_window_center(header) or 0) >= 1 << bits, flags)
+        settled = settled if _jumps(settled, cut, real, bits).are_surely_brightness() else cut
+    else:
+        # A window whose middle is beyond the declared bits needs the others.
+        settled = _without_overlay_and_fill(settled, real, bits, (_window_center(header) or 0) >= 1 << bits, flags)
+    return np.where(real, settled, stored)
 
 
 def declared_bits(stored: Stored, bits: int) -> Stored:
@@ -108,9 +115,19 @@ def declared_bits(stored: Stored, bits: int) -> Stored:
     return (stored << unused) >> unused if bits else stored
 
 
-def declares_overlay(header: Dataset) -> bool:
-    """Return whether the header says that the pixels' unused bits hold an overlay, as in old files."""
-    return any(header.get((group, 0x0102)) and header[group, 0x0102].value for group in range(0x6000, 0x6020, 2))
+def declared_overlays(header: Dataset) -> list[int]:
+    """Return the bits of the pixels that the header calls overlays, as in old files, the highest first."""
+    declared = (header.get((group, 0x0102)) for group in range(0x6000, 0x6020, 2))
+    return sorted({at.value for at in declared if at and isinstance(at.value, int) and 0 < at.value < 16}, reverse=True)
+
+
+def _without_declared_overlays(stored: Stored, header: Dataset, real: NDArray[np.bool_]) -> Stored:
+    """Return the pixels without the bits that the header calls overlays; those that it calls so wrongly are kept."""
+    for plane in declared_overlays(header):
+        cut = declared_bits(stored, plane) if stored.dtype.kind == "i" else stored & ~np.array(1 << plane, stored.dtype)
+        if _jumps(stored, cut, real, plane).are_as_declared():
+            stored = np.where(real, cut, stored)
+    return stored
 
 
 def _at_low_end(stored: Stored, header: Dataset, bits: int, flags: list[Flag]) -> Stored:
