@@ -187,6 +187,18 @@ def test_sixteen_bits_under_the_wrong_sign_are_left_out(file: Path, photometric:
         read(file, below_zero.view(np.uint16), bits=16)
 
 
+@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_fewer_bits_in_twos_complement_that_are_declared_as_unsigned_are_left_out(
+    file: Path, bits: int, photometric: str
+) -> None:
+    stored = tissue(bits) if photometric == "MONOCHROME2" else ((1 << bits) - 1 - tissue(bits)).astype(np.uint16)
+    signed = (stored.astype(np.int32) - (1 << (bits - 1))).astype(np.int16)
+    assert read(file, signed, bits=bits, photometric=photometric).facts["flags"] == []
+    with pytest.raises(Unusable, match="bits_contradict"):
+        read(file, signed.view(np.uint16) & np.uint16((1 << bits) - 1), bits=bits, photometric=photometric)
+
+
 def test_white_labels_and_borders_on_black_are_no_wrong_sign(file: Path) -> None:
     stored = tissue(15, shape=(480, 384))
     stored[10:20, 300:360:2] = 65535

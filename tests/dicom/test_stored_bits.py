@@ -370,3 +370,37 @@ def test_a_declared_overlay_within_the_declared_bits_is_removed(file: Path, bits
     drawn = stored | (text(stored).astype(np.uint16) << (bits - 1))
     source = read_mammogram(declaring(write_mammogram(file, drawn, bits=bits), bits - 1), "L", "CC")
     assert np.array_equal(source.pixels, read(file, stored, bits=bits).pixels)
+
+
+@pytest.mark.parametrize("value", [4096, 8192, 32768, 65535])
+@pytest.mark.parametrize("window", [None, (2048, 4096, None)])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_beyond_the_declared_bits_needs_no_bits(file: Path, value: int, window: Any, photometric: str) -> None:
+    stored = tissue() if photometric == "MONOCHROME2" else 4095 - tissue()
+    padded, strip = stored.copy(), np.zeros(stored.shape, bool)
+    strip[:, 165:] = tissue()[:, 165:] < 300
+    padded[strip] = value
+    source = read(file, padded, PixelPaddingValue=value, window=window, photometric=photometric)
+    expected = read(file, stored, window=window, photometric=photometric)
+    assert np.array_equal(source.pixels[~strip], expected.pixels[~strip])
+    assert source.pixels[strip].max() == 0 and source.facts["flags"] == []
+
+
+@pytest.mark.parametrize("value", [-32768, -4096, -2049, 2048, 32767])
+def test_padding_beyond_the_declared_bits_of_signed_pixels_needs_no_bits(file: Path, value: int) -> None:
+    stored = (tissue().astype(np.int32) - 2048).astype(np.int16)
+    padded = stored.copy()
+    padded[:, 165:] = value
+    source = read(file, padded, PixelPaddingValue=value)
+    assert np.array_equal(source.pixels[:, :165], read(file, stored).pixels[:, :165])
+    assert source.pixels[:, 165:].max() == 0 and source.facts["flags"] == []
+
+
+@pytest.mark.parametrize("image", [tissue, breast])
+def test_a_range_of_padding_beyond_the_declared_bits_that_is_the_breast_is_brightness(
+    file: Path, image: Callable[..., Pixels]
+) -> None:
+    stored = image(shape=(240, 192), bits=14)
+    source = read(file, stored, PixelPaddingValue=4096, PixelPaddingRangeLimit=65535)
+    assert np.array_equal(source.pixels, read(file, stored).pixels)
+    assert "padding_in_breast" in source.facts["flags"] and "bits_exceeded" in source.facts["flags"]

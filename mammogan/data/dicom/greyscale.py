@@ -56,10 +56,13 @@ class GreyCurve:
         return self.voi.get("policy") == "header"
 
 
-def grey_curve(header: Dataset, present: NDArray[np.bool_], policy: Voi, index: int = 0) -> GreyCurve:
+def grey_curve(
+    header: Dataset, present: NDArray[np.bool_], padding: NDArray[np.intp], policy: Voi, index: int = 0
+) -> GreyCurve:
     """Compute the curve that ``header`` and ``policy`` request.
 
-    ``present`` (65536) marks the stored values that occur, as 16-bit patterns. The policies are:
+    ``present`` (65536) marks the stored values that occur, as 16-bit patterns; ``padding`` are those of them that are no
+    brightness, and need no bits. The policies are:
     "header": the VOI LUT number ``index`` of the header, counted from 0; without LUTs the window with that number;
     without windows, all stored bits linearly. If the header has too few LUTs or windows, the first one is used, and a
     flag reports it.
@@ -68,10 +71,10 @@ def grey_curve(header: Dataset, present: NDArray[np.bool_], policy: Voi, index: 
     is 0, so that 12 bits end at 4095.
     """
     flags: list[Flag] = []
-    stored, bits = _stored_values(header, present, flags)
-    inside = _within(stored, bits, _is_signed(header))
     shown = present.copy()
-    shown[padding(header)] = False
+    shown[padding] = False
+    stored, bits = _stored_values(header, shown if shown.any() else present, flags)
+    inside = _within(stored, bits, _is_signed(header))
     values = stored.astype(np.float64) if policy == "none" else _modality(header, stored, shown, flags)
     low, high = float(values[inside].min()), float(values[inside].max())
     plain = np.clip(_linear(values, low, high), 0, 1)

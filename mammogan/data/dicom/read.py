@@ -132,12 +132,14 @@ def _canonical(
     patterns = greyscale.stored_patterns(stored)
     padding = greyscale.padding(header)
     present = greyscale.stored_values(patterns, thorough=padding.size > 0)
-    tones = greyscale.grey_curve(header, present, reading.voi, reading.voi_index)
+    tones = greyscale.grey_curve(header, present, padding, reading.voi, reading.voi_index)
     if padding.size > 1 and covers_tissue(padding, tones.plain, patterns, -(-max(patterns.shape) // OVERVIEW)):
         flags.append("padding_in_breast")
         padding = padding[:0]
+        tones = greyscale.grey_curve(header, present, padding, reading.voi, reading.voi_index)
     if padding.size and _pads_inverted_image(patterns, padding, tones.plain):
         padding = padding[:0]  # its air is left as bright as other air of an inverted image
+    occurring = present.copy()
     present[padding] = False
     shown = tones.curve[present]
     # If only some stored values were searched for, a LUT could still give the others another brightness.
@@ -150,6 +152,7 @@ def _canonical(
     if breast.holds(padding, orientation):
         flags.append("padding_in_breast")
         padding = padding[:0]
+        tones = greyscale.grey_curve(header, occurring, padding, reading.voi, reading.voi_index)
         breast, orientation = _look(header, patterns, tones.curve, tones.plain, laterality, view)
     curve = with_dark_background(tones, padding, breast, orientation, flags)
     if tones.is_for_display:  # first, since compressed white looks like blocks of lost pixels

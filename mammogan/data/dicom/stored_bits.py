@@ -93,14 +93,12 @@ def settle_bits(stored: Stored, header: Dataset, flags: list[Flag]) -> Stored:
     """
     bits, padded = number(header, "BitsStored"), padding(header)
     stored = _at_low_end(stored, header, bits, flags)
-    real = ~np.isin(stored_patterns(stored), padded) if padded.size else np.ones(stored.shape, bool)
+    real = ~np.isin(stored_patterns(stored), padded) if padded.size else np.broadcast_to(np.True_, stored.shape)
     settled = _without_declared_overlays(stored, header, real)
-    if bits >= 8 * stored.itemsize:
-        _refuse_wrong_sign(settled)
+    if not _are_beyond(settled, real, bits):
+        _refuse_wrong_sign(settled, real, min(bits, 8 * stored.itemsize))
         return settled
     cut = declared_bits(settled, bits)
-    if not np.any((settled != cut) & real):
-        return settled
     if stored.dtype.kind == "i":
         settled = settled if _jumps(settled, cut, real, bits).are_surely_brightness() else cut
     else:
@@ -113,6 +111,13 @@ def declared_bits(stored: Stored, bits: int) -> Stored:
     """Return the value of the lowest ``bits`` bits of each pixel; of signed pixels the highest of them is the sign."""
     unused = max(0, 8 * stored.itemsize - bits)
     return (stored << unused) >> unused if bits else stored
+
+
+def _are_beyond(stored: Stored, real: NDArray[np.bool_], bits: int) -> bool:
+    """Return whether pixels that are no padding need more than ``bits``."""
+    if bits >= 8 * stored.itemsize or (stored.dtype.kind == "u" and not int(stored.max()) >> bits):
+        return False
+    return bool(np.any((stored != declared_bits(stored, bits)) & real))
 
 
 def declared_overlays(header: Dataset) -> list[int]:
@@ -147,18 +152,22 @@ def _at_low_end(stored: Stored, header: Dataset, bits: int, flags: list[Flag]) -
     return stored >> shift if for_fewer or np.all(below == below[0, 0]) else stored
 
 
-def _refuse_wrong_sign(stored: Stored) -> None:
+def _refuse_wrong_sign(stored: Stored, real: NDArray[np.bool_], bits: int) -> None:
     """Raise Unusable if neighbours whose highest bits differ are close together only as numbers of the other sign."""
-    high, steps = np.signbit(stored) if stored.dtype.kind == "i" else stored >> (8 * stored.itemsize - 1) == 1, []
+    high = np.signbit(stored) if stored.dtype.kind == "i" else stored >= np.array(1 << (bits - 1), stored.dtype)
+    step, steps, compared = max(1, 4 * stored.size // LOOKED_AT), [], 0
     for axis in (0, 1):
+        lines = (slice(None, None, step), slice(None)) if axis else (slice(None), slice(None, None, step))
         first, second = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
-        at = np.nonzero(high[first] != high[second])
-        steps.append(np.stack([stored[first][at], stored[second][at]]).astype(np.int32))
+        differ = high[lines][first] != high[lines][second]
+        at = np.nonzero(differ & real[lines][first] & real[lines][second])
+        steps.append(np.stack([stored[lines][first][at], stored[lines][second][at]]).astype(np.int32))
+        compared += differ.size
     pairs = np.concatenate(steps, axis=1)
     far = np.abs(pairs[0] - pairs[1])
-    if far.size < max(FEWEST, MANY_PAIRS * 2 * stored.size):
+    if far.size < max(FEWEST, MANY_PAIRS * compared):
         return
-    wraps = np.median(far) >= CLEARLY * ((1 << 8 * stored.itemsize) - np.median(far))
+    wraps = np.median(far) >= CLEARLY * ((1 << bits) - np.median(far))
     if wraps and min(np.unique(pairs.min(axis=0)).size, np.unique(pairs.max(axis=0)).size) > MANY_VALUES:
         raise Unusable("bits_contradict", "stored numbers that are smooth only with the other PixelRepresentation")
 
