@@ -33,6 +33,8 @@ UNPADDED = 0.1
 """Smallest share of the area beside the breast that must be free of padding; less than that is labels on padding."""
 PADDING_IN_BREAST = 0.005
 """A declared padding value that covers more than this share of the breast is wrong: it is tissue."""
+AT_BORDER = 0.01
+"""Padding lies outside the imaged field, so it makes up more than this share of the image's border."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,15 @@ class Breast:
         """Return whether ``padding`` is so common inside the breast that it is tissue, whatever the header says."""
         inside = self.stored[enclosed(self.mask, orientation.flip_h)]
         return int(np.isin(inside, padding).sum()) > PADDING_IN_BREAST * inside.size
+
+    def encloses(self, padding: NDArray[np.intp], patterns: NDArray[np.uint16], orientation: Orientation) -> bool:
+        """Return whether ``padding`` is in the breast, but not at the border of the image: then it is tissue."""
+        border = np.concatenate([patterns[0], patterns[-1], patterns[:, 0], patterns[:, -1]])
+        if not padding.size or np.isin(border, padding).mean() > AT_BORDER:
+            return False
+        inside, places = enclosed(self.mask, orientation.flip_h), np.nonzero(np.isin(patterns, padding))
+        row, col = (np.minimum(at // self.block, side - 1) for at, side in zip(places, inside.shape, strict=True))
+        return bool(inside[row, col].any())
 
     def region(self, shape: tuple[int, int], orientation: Orientation) -> Region | None:
         """Return the rectangle of the canonical image (h,w) that contains the breast; None when no breast was found.

@@ -158,7 +158,7 @@ def _tones(
 
 
 def _pairs_of_rows(patterns: NDArray[np.uint16], breast: Breast) -> NDArray[np.uint16]:
-    """Return two neighbouring rows from each row of blocks, (2,n,w), anywhere in it: so no pattern of rows is missed."""
+    """Return two neighbouring rows of each row of blocks, (2,n,w), anywhere in it: so no pattern of rows is missed."""
     blocks = np.arange(breast.mask.shape[0])
     within = np.random.default_rng(0).integers(breast.block, size=blocks.size)
     first = np.minimum(blocks * breast.block + within, len(patterns) - 2)

@@ -61,8 +61,8 @@ def grey_curve(
 ) -> GreyCurve:
     """Compute the curve that ``header`` and ``policy`` request.
 
-    ``present`` (65536) marks the stored values that occur, as 16-bit patterns; ``padding`` are those of them that are no
-    brightness, and need no bits. The policies are:
+    ``present`` (65536) marks the stored values that occur, as 16-bit patterns; of them, ``padding`` is no
+    brightness and needs no bits. The policies are:
     "header": the VOI LUT number ``index`` of the header, counted from 0; without LUTs the window with that number;
     without windows, all stored bits linearly. If the header has too few LUTs or windows, the first one is used, and a
     flag reports it.
@@ -139,6 +139,13 @@ def padding(header: Dataset) -> NDArray[np.intp]:
     last = header.get("PixelPaddingRangeLimit")
     last = last if isinstance(last, int) else first
     return np.arange(min(first, last), max(first, last) + 1) & (PATTERNS - 1)
+
+
+def shown_padding(header: Dataset, padding: NDArray[np.intp], curve: Curve) -> NDArray[np.intp]:
+    """Return the patterns of ``padding`` that would not be dark if they were brightness, and could be: those within the
+    declared bits."""
+    numbers = np.where(padding >= PATTERNS // 2, padding - PATTERNS, padding) if _is_signed(header) else padding
+    return padding[_within(numbers, int(header.BitsStored), _is_signed(header)) & (curve[padding] > TOP / 8)]
 
 
 def _is_signed(header: Dataset) -> bool:

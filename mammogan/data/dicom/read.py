@@ -149,7 +149,9 @@ def _canonical(
     # not darker than everything else, or a lifted background would look bright beside it.
     curve, plain = (with_value(one, padding, one[present].min()) for one in (tones.curve, tones.plain))
     breast, orientation = _look(header, patterns, curve, plain, laterality, view)
-    if breast.holds(padding, orientation):
+    if breast.holds(padding, orientation) or breast.encloses(
+        greyscale.shown_padding(header, padding, tones.curve), patterns, orientation
+    ):
         flags.append("padding_in_breast")
         padding = padding[:0]
         tones = greyscale.grey_curve(header, occurring, padding, reading.voi, reading.voi_index)
