@@ -404,3 +404,33 @@ def test_a_range_of_padding_beyond_the_declared_bits_that_is_the_breast_is_brigh
     source = read(file, stored, PixelPaddingValue=4096, PixelPaddingRangeLimit=65535)
     assert np.array_equal(source.pixels, read(file, stored).pixels)
     assert "padding_in_breast" in source.facts["flags"] and "bits_exceeded" in source.facts["flags"]
+
+
+@pytest.mark.parametrize("bits", [13, 14, 16])
+@pytest.mark.parametrize("drawn", [text, lines])
+def test_an_overlay_in_the_highest_of_the_declared_bits_is_removed(
+    file: Path, bits: int, drawn: Callable[[Pixels], NDArray[np.bool_]]
+) -> None:
+    """A program that wrote BitsStored anew counted the overlay's bit too."""
+    stored = tissue()
+    overlay = drawn(stored).astype(np.uint16) << (bits - 1)
+    for window in (None, (2048, 4096, None)):
+        source, clean = (read(file, pixels, bits=bits, window=window) for pixels in (stored | overlay, stored))
+        assert np.array_equal(source.pixels, clean.pixels)
+        assert source.facts["flags"] == ["bits_removed", *clean.facts["flags"]]
+
+
+def test_overlays_in_two_of_the_declared_bits_are_removed(file: Path) -> None:
+    stored = tissue()
+    drawn = stored | (text(stored).astype(np.uint16) << 14) | (lines(stored).astype(np.uint16) << 13)
+    assert np.array_equal(read(file, drawn, bits=15).pixels, read(file, stored, bits=15).pixels)
+
+
+@pytest.mark.parametrize("value", [2048, 2100, 3000, 4095])
+@pytest.mark.parametrize("below", [1, 2, 4])
+def test_labels_and_clips_in_declared_bits_are_kept(file: Path, value: int, below: int) -> None:
+    stored = tissue() // np.uint16(below)
+    stored[60:70, 30:60] = stored[10:20, 150:170:3] = value
+    source = read(file, stored)
+    assert source.pixels[65, 40] == pytest.approx(value * 65535 / 4095, abs=0.1)
+    assert "bits_removed" not in source.facts["flags"]

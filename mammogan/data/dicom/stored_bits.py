@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 
 from mammogan.data.dicom.flags import Flag
-from mammogan.data.dicom.greyscale import padding, stored_patterns
+from mammogan.data.dicom.greyscale import SPARSE, padding, stored_patterns
 from mammogan.data.dicom.kind import PLAIN
 from mammogan.data.dicom.unusable import Unusable
 from mammogan.data.dicom.usable import number
@@ -96,6 +96,7 @@ def settle_bits(stored: Stored, header: Dataset, flags: list[Flag]) -> Stored:
     real = ~np.isin(stored_patterns(stored), padded) if padded.size else np.broadcast_to(np.True_, stored.shape)
     settled = _without_declared_overlays(stored, header, real)
     if not _are_beyond(settled, real, bits):
+        settled = _without_planes_within(settled, real, flags)
         _refuse_wrong_sign(settled, real, min(bits, 8 * stored.itemsize))
         return settled
     cut = declared_bits(settled, bits)
@@ -219,6 +220,30 @@ def _without_planes_above(stored: Stored, real: NDArray[np.bool_], bits: int, fl
             flags.append("bits_removed")
             stored = cut
     return stored
+
+
+def _without_planes_within(stored: Stored, real: NDArray[np.bool_], flags: list[Flag]) -> Stored:
+    """Return unsigned pixels without overlays in their highest bits, for which a program declared more bits.
+
+    Through an overlay the tissue's texture is seen; a label or a clip of one value has none, and is kept.
+    """
+    while stored.dtype.kind == "u" and (top := int(stored.max()).bit_length() - 1) > 0:
+        cut = stored & np.array((1 << top) - 1, stored.dtype)
+        rows = slice(None, None, SPARSE)
+        if not _draws(*_pairs(1, stored[rows].astype(np.int32) >> top, stored[rows], cut[rows], real[rows])):
+            return stored
+        jumps, under = _jumps(stored, cut, real, top), cut[real & (stored != cut)]
+        smooth = jumps.are_overlay(1 << top) and jumps.cut <= SHARP * int(cut.max())
+        if not smooth or np.unique(under).size <= MANY_VALUES:
+            return stored
+        flags.append("bits_removed")
+        stored = np.where(real, cut, stored)
+    return stored
+
+
+def _draws(kept: NDArray[np.int32], without: NDArray[np.int32], _: NDArray[np.int32]) -> bool:
+    """Return whether a bit may be an overlay, by the differences of the pairs that differ in it."""
+    return kept.size >= FEWEST and bool(np.median(without) * CLEARLY <= np.median(kept))
 
 
 def _jumps(stored: Stored, cut: Stored, real: NDArray[np.bool_], bits: int) -> Jumps:
