@@ -151,7 +151,7 @@ def _tones(
     flat = weights[shown > EDGE].max(initial=0)
     levels = len(np.unique(np.rint(shown)))
     # Without the skin at top and bottom, beside which one row of a pair may be air.
-    within = np.repeat(ndimage.binary_erosion(mask, np.ones((3, 1))), breast.block, axis=1)
+    within = np.repeat(ndimage.binary_erosion(mask, np.ones((3, 1), bool)), breast.block, axis=1)
     (jumps, _), (stored_jumps, tear) = (_differences(one[pairs], within) for one in (curve, plain))
     shares = float(white), float(black), float(flat)
     return Tones(*shares, brightest, half, nearly_all, levels, jumps, stored_jumps, tear)
