@@ -229,8 +229,7 @@ def _without_planes_within(stored: Stored, real: NDArray[np.bool_], flags: list[
     """
     while stored.dtype.kind == "u" and (top := int(stored.max()).bit_length() - 1) > 0:
         cut = stored & np.array((1 << top) - 1, stored.dtype)
-        rows = slice(None, None, SPARSE)
-        if not _draws(*_pairs(1, stored[rows].astype(np.int32) >> top, stored[rows], cut[rows], real[rows])):
+        if not _may_be_drawn(stored[::SPARSE].astype(np.int32), cut[::SPARSE].astype(np.int32)):
             return stored
         jumps, under = _jumps(stored, cut, real, top), cut[real & (stored != cut)]
         smooth = jumps.are_overlay(1 << top) and jumps.cut <= SHARP * int(cut.max())
@@ -241,8 +240,11 @@ def _without_planes_within(stored: Stored, real: NDArray[np.bool_], flags: list[
     return stored
 
 
-def _draws(kept: NDArray[np.int32], without: NDArray[np.int32], _: NDArray[np.int32]) -> bool:
-    """Return whether a bit may be an overlay, by the differences of the pairs that differ in it."""
+def _may_be_drawn(rows: NDArray[np.int32], cut: NDArray[np.int32]) -> bool:
+    """Return whether, in some ``rows``, neighbours that differ in the bits that were ``cut`` agree better without."""
+    drawn = rows != cut
+    at = drawn[:, 1:] != drawn[:, :-1]
+    kept, without = (np.abs(np.diff(image, axis=1)[at]) for image in (rows, cut))
     return kept.size >= FEWEST and bool(np.median(without) * CLEARLY <= np.median(kept))
 
 
