@@ -172,7 +172,7 @@ class LesionConfig:
     """The first batches, in which only the critic learns."""
     sparse: float = 20.0
     """Weight of the mean absolute change of sources, as a fraction of the grey range: changes must be small and few."""
-    fixed_point: float = 100.0
+    fixed_point: float = 300.0
     """Weight of the mean absolute change of targets, which must stay as they are."""
     untouched: float = 1.0
     """Weight of unchanged sources among the images that the critic must distinguish from targets: it continues to look

@@ -144,6 +144,17 @@ class LesionCritic(nn.Module):
             *(nn.Conv2d(fourth, fifth, 3, padding=1), _leaky()),
         )
         self.last = nn.Linear(2 * fifth, 1)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Draw the weights so that features keep their scale through the layers (He et al. 2015).
+
+        With torch's own they shrink in each layer, and the critic needs many epochs before it tells anything apart.
+        """
+        for layer in self.features.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, LEAK)
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.judge(self.grid.pooled(pixels))

@@ -45,6 +45,20 @@ def test_at_the_start_the_generator_changes_next_to_nothing() -> None:
     assert (generator(pixels) - pixels).abs().max() < 0.02
 
 
+@pytest.mark.parametrize(("cells", "levels"), [(48, 0), (96, 1)])
+def test_a_new_critic_passes_on_what_differs_between_pictures(cells: int, levels: int) -> None:
+    # With torch's own weights the features shrink in each layer, and every picture gets the same logit.
+    torch.manual_seed(0)
+    pictures = F.interpolate(torch.rand(8, 1, 24, 20), (192, 160))
+    spreads = []
+    for seed in range(5):
+        torch.manual_seed(seed)
+        critic = LesionCritic(Grid.of(192, cells), 0.25)
+        assert critic.grid.fine_levels == levels
+        spreads.append(critic(pictures).detach().std().item())
+    assert min(spreads) > 0.05, "that of a living critic"
+
+
 def test_the_air_keeps_its_bits_and_tissue_stays_in_range_whatever_the_map() -> None:
     generator, _ = networks()
     pixels = mammograms()
