@@ -12,7 +12,6 @@ from __future__ import annotations
 import importlib.util
 import shlex
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import NoReturn
 
 from mammogan.errors import SOME_LEFT_OUT, UserError
 from mammogan.io.options import run
+from mammogan.io.own_python import python_running
 from mammogan.io.terminal import duration, say
 from mammogan.workspace import Resolution
 
@@ -108,7 +108,7 @@ def step(command: str, success_codes: tuple[int, ...] = (0,), **values: object) 
     for name, value in values.items():
         words += [f"--{name.replace('_', '-')}", str(value)]
     say(f"\n$ mammogan {shlex.join(words)}")
-    result = subprocess.run([sys.executable, "-m", "mammogan", *words], check=False)
+    result = subprocess.run([*python_running("mammogan"), *words], check=False)
     if result.returncode not in success_codes:
         raise UserError(
             f"{words[0]} ended with exit code {result.returncode}, see above; the same command resumes from there"

@@ -23,6 +23,7 @@ from mammogan.data.parallel.pool import cores
 from mammogan.data.parallel.process import end_with_parent
 from mammogan.io.atomic import replaced_atomically
 from mammogan.io.options import INTERRUPTED, MISTAKE, guarded
+from mammogan.io.own_python import python_running
 
 PATIENCE = 30.0
 """Seconds that ranks get to stop by themselves."""
@@ -55,7 +56,7 @@ def run_side_by_side(tasks: Sequence[Task], environments: Sequence[dict[str, str
             with replaced_atomically(folder / f"task-{number}.pkl") as temporary:
                 temporary.write_bytes(pickle.dumps(task))
             log = None if number == 0 else stack.enter_context(open(_log(folder, number), "w"))
-            words = [sys.executable, "-u", "-m", "mammogan.cluster.local", str(folder / f"task-{number}.pkl")]
+            words = [*python_running("mammogan.cluster.local"), str(folder / f"task-{number}.pkl")]
             share = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": threads}
             children.append(start(words, share | environment, log))
         return _watched(children, folder)

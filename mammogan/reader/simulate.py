@@ -12,7 +12,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ import numpy as np
 
 from mammogan.errors import UserError
 from mammogan.io import tables
+from mammogan.io.own_python import python_running
 from mammogan.io.terminal import say, track
 from mammogan.reader.drawing.cues import darkest_corner
 from mammogan.reader.folder import ReadingFolder
@@ -72,7 +72,7 @@ def served(folder: Path) -> Iterator[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mammogan.reader", str(folder), "--port", str(port)]
+    command = [*python_running("mammogan.reader"), str(folder), "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         _wait_for(port, server)

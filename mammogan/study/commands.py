@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from mammogan.cluster.job import Array, Job
 from mammogan.io.atomic import Digest
+from mammogan.io.own_python import python_running
 from mammogan.io.structure import words_of
 
-PYTHON = (sys.executable, "-u", "-m", "mammogan")
+PYTHON = python_running("mammogan")
 """The words before the command's name when a stage runs in a separate process."""
 SHOWN = ("cohort", "workspace", "resolution", "split")
 """Options that a stage's command line shows even where they are the defaults."""

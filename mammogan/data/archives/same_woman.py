@@ -21,8 +21,8 @@ def refuse_two_spellings(images: Sequence[Image], catalogue: Catalogue) -> None:
     """Raise UserError if identifiers differ only in zeros, case or spaces, such as 0100 and 100, if a spreadsheet has
     changed some, or if each breast has one. Likewise if the tables write one exam of a woman in two ways.
 
-    Except for those of breasts, identifiers of images that are not used count too: a finding in one of them may decide the
-    label of another.
+    Except for those of breasts, identifiers of images that are not used count too: a finding in one of them may decide
+    the label of another.
     """
     spelled: defaultdict[str, set[str]] = defaultdict(set)
     entries = [*catalogue.entries.values(), *(image.entry for image in images if image.entry)]
