@@ -149,6 +149,34 @@ def test_one_uid_on_the_whole_archive_leaves_each_womans_exams_apart(tmp_path: P
     assert "5 studies have files of several dates" in said
 
 
+@pytest.mark.parametrize("told", [(FIRST, LATER), (GONE, GONE)])
+def test_uids_that_two_women_share_leave_the_exams_of_each_apart_in_one_folder(
+    told: Sequence[Elements], tmp_path: Path
+) -> None:
+    made, rows = Miniature(tmp_path / "archive"), []
+    for woman in range(6):
+        for number, date in enumerate(told):
+            name = f"{woman}/{number}.dcm"
+            made.image(name, "negative", StudyInstanceUID=f"{UID}.{max(woman, 1)}.{number}", **date)
+            rows.append((name, str(woman), "negative"))
+    made.table("mine.csv", BY_TABLE[:3], rows)
+    studies, said = found(made, tmp_path / "labels.csv")
+    assert studies[:2] == studies[2:4] == [f"{UID}.1.0", f"{UID}.1.1"]  # make-shards asks whether they are one woman
+    assert said.count("2 StudyInstanceUIDs stand in headers under two or three patients of the tables") == 1
+
+
+def test_one_uid_of_two_women_is_divided_by_dates_in_one_folder(tmp_path: Path) -> None:
+    made, rows = Miniature(tmp_path / "archive"), []
+    for woman in range(2):
+        for number, date in enumerate((FIRST, LATER)):
+            name = f"{woman}/{number}.dcm"
+            made.image(name, "negative", StudyInstanceUID=UID, **date)
+            rows.append((name, str(woman), "negative"))
+    made.table("mine.csv", BY_TABLE[:3], rows)
+    studies, _ = found(made, tmp_path / "labels.csv")
+    assert len({*studies[:2]}) == 2 and studies[:2] == studies[2:]
+
+
 def test_one_uid_on_a_whole_table_leaves_women_of_one_day_apart(tmp_path: Path) -> None:
     made, rows = Miniature(tmp_path / "archive"), []
     for woman in range(5):

@@ -68,7 +68,7 @@ def _name_of(image: Image) -> str:
 def _without_constant_studies(images: Sequence[Image]) -> list[Image]:
     """Take each StudyInstanceUID that stands in files of several patients for no exam; the file's folder then is the
     exam. Take it away, from the tables too, if the patients are many: of two or three it may say that they are one
-    woman."""
+    woman, and one folder may hold exams of several such UIDs."""
     shared = shared_studies((i.patient, study) for i in images if i.patient for study in (_of_table(i), i.header.study))
     named = [_without_study_of_table(image) if _of_table(image) in shared else image for image in images]
     patients: defaultdict[str, set[str]] = defaultdict(set)
@@ -90,9 +90,10 @@ def _without_study_of_table(image: Image) -> Image:
 def _without_study(image: Image, patients: int) -> Image:
     if patients < 2:
         return image
-    study = image.study if _of_table(image) else image.path.parent.as_posix()
-    header = replace(image.header, study="") if patients > MOST_PATIENTS else image.header
-    return replace(image, header=header, study=study)
+    folder, uid = image.path.parent.as_posix(), image.header.study
+    if patients > MOST_PATIENTS:
+        image, uid = replace(image, header=replace(image.header, study="")), ""
+    return image if _of_table(image) else replace(image, study=f"{folder} {uid}".rstrip())
 
 
 def _by_date(images: Sequence[Image]) -> list[Image]:

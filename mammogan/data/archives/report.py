@@ -16,7 +16,12 @@ from mammogan.data.archives.labels import OPEN_TO_CHOICE
 from mammogan.data.archives.numbered_files import numbered_uids
 from mammogan.data.archives.regions import ARE_IN, RegionReport
 from mammogan.data.archives.repeats import REPEATED
-from mammogan.data.archives.same_woman import both_labels, many_in_one, shared_header_patients
+from mammogan.data.archives.same_woman import (
+    both_labels,
+    many_in_one,
+    shared_header_patients,
+    shared_header_studies,
+)
 from mammogan.data.archives.tables import UNKNOWN_CELL
 from mammogan.data.cohort.breasts_apart import Shown
 from mammogan.data.cohort.one_woman import one_woman_warnings
@@ -152,6 +157,11 @@ def _notes(images: Sequence[Image]) -> Iterator[str]:
         yield (
             f"{_number(shared, 'PatientID')} in headers under two or three patients of the tables: the same women? "
             "One woman under two identifiers can be in two splits"
+        )
+    if shared := shared_header_studies(images):
+        yield (
+            f"{_number(shared, 'StudyInstanceUID')} in headers under two or three patients of the tables: the same "
+            "women? Exams of one patient were told apart by folder and UID together, and by dates"
         )
     if several := many_in_one(images):
         who = "1 patient of the tables has" if len(several) == 1 else f"{len(several)} patients of the tables have"

@@ -54,6 +54,15 @@ def shared_header_patients(images: Sequence[Image]) -> int:
     return sum(1 < len(who) <= MOST_PATIENTS and 2 * files[name] <= len(used) for name, who in patients.items())
 
 
+def shared_header_studies(images: Sequence[Image]) -> int:
+    """Count the StudyInstanceUIDs of headers that stand under two or three patients, where the tables name no exam."""
+    patients: defaultdict[str, set[str]] = defaultdict(set)
+    for image in images:
+        if not image.reason and image.header.study and not (image.entry and image.entry.study):
+            patients[image.header.study].add(image.patient)
+    return sum(1 < len(who) <= MOST_PATIENTS for who in patients.values())
+
+
 def many_in_one(images: Sequence[Image]) -> dict[str, int]:
     """Return the patients of the tables who may be several women, each with the number of PatientIDs in her headers."""
     return many_women(
