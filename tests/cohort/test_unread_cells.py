@@ -291,3 +291,28 @@ def test_a_row_with_surplus_cells_is_refused_by_the_scan_too(tmp_path: Path) -> 
     made.table("mine.csv", ("path", "patient", "label"), [("a.dcm", "Doe", "Jane", "negative")])
     with pytest.raises(UserError, match=r"mine\.csv: line 2: expected as many cells as the header has, found 1 more"):
         scanned(made.root, tmp_path / "labels.csv")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "label"),
+    [
+        ("BENIGN", "", "no_label"),
+        ("", "BENIGN_WITHOUT_CALLBACK", "no_label"),
+        ("", "MALIGNANT", "positive"),
+        ("BENIGN", "BENIGN_WITHOUT_CALLBACK", "negative"),
+    ],
+)
+def test_a_film_of_a_benign_abnormality_and_one_without_a_pathology_is_not_benign(
+    first: str, second: str, label: str, tmp_path: Path
+) -> None:
+    made, out = WRITERS["cbis-ddsm"](tmp_path / "archive"), tmp_path / "labels.csv"
+    film = next(path for path in made.expected if "Mass-Training_P_00001_LEFT_CC/" in path)
+    words = [first, second]
+
+    def change(row: dict[str, str]) -> None:
+        if row["patient_id"] == "P_00001":
+            row["pathology"] = words.pop(0) if row["image view"] == "CC" else "BENIGN"
+
+    rewritten(made.root / "mass_case_description_train_set.csv", change)
+    scanned(made.root, out, Selection(allow_film=True, policy=Policy(benign="negative")))
+    assert outcome(made.root, out)[film] == label and not words

@@ -32,8 +32,10 @@ FINDING_OF_PATHOLOGY: dict[str, FindingAndSource] = {
     "benign": ("benign", "pathology"),
     "malignant": ("cancer", "pathology"),
 }
-"""Finding and label source of each pathology, the worst last."""
-RANK = (UNKNOWN, *FINDING_OF_PATHOLOGY.values())
+"""Finding and label source of each pathology."""
+BENIGN_WITHOUT_CALLBACK, BENIGN, MALIGNANT = FINDING_OF_PATHOLOGY.values()
+RANK = (BENIGN_WITHOUT_CALLBACK, BENIGN, UNKNOWN, MALIGNANT)
+"""An abnormality without a pathology may be malignant, so a benign one beside it does not decide."""
 
 
 def read(found: Found, basis: Basis) -> Catalogue:
@@ -72,7 +74,8 @@ def _with_the_worst(rows: Sequence[tuple[str, Entry]]) -> dict[str, Entry]:
     for film, entry in rows:
         if not films[film].excluded:
             place = _breast_view(entry)
-            worst[place] = max(worst.get(place, UNKNOWN), (entry.finding, entry.label_source), key=RANK.index)
+            one = entry.finding, entry.label_source
+            worst[place] = max(worst.get(place, one), one, key=RANK.index)
     for film, entry in films.items():
         if not entry.excluded:
             finding, source = worst[_breast_view(entry)]
