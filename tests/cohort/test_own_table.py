@@ -99,6 +99,24 @@ def test_another_view_or_one_of_the_other_side_is_left_out(archive: Table, tmp_p
 
 
 @pytest.mark.parametrize(
+    ("label", "cancer", "agree"),
+    [
+        *(("negative", "0", True), ("positive", "1.0", True), ("positive", "", True), ("negative", "IDC", True)),
+        *(("negative", "1", False), ("positive", "0", False), ("benign", "1", False), ("Positive", "no", False)),
+    ],
+)
+def test_an_image_of_which_label_and_cancer_say_two_things_is_left_out(
+    label: str, cancer: str, agree: bool, archive: Table, tmp_path: Path
+) -> None:
+    report = scanned(
+        archive({"label": label, "cancer": cancer}, {"patient": "2", "cancer": "0"}).root, tmp_path / "labels.csv"
+    )
+    assert report.excluded == ({} if agree else {"table_conflict": 1})
+    left_out = [row["detail"] for row in rows_of(tmp_path / "labels.excluded.csv")]
+    assert left_out == ([] if agree else ["label and cancer say two things"])
+
+
+@pytest.mark.parametrize(
     "cell",
     [
         *("CC implant", "CC (with implant)", "CC, implant in situ", "CC Implantat", "CC no implant", "L CC implants"),

@@ -3,7 +3,8 @@
 Its columns are path, patient, label and, if known, laterality, view, study, density, split (train, validation or test)
 and label_source (a word of label_sources.py). A missing side or view is taken from the header or the file name.
 
-label is a word (negative, positive, or a finding such as benign); a column ``cancer`` with 0 and 1 works as well. A
+label is a word (negative, positive, or a finding such as benign); a column ``cancer`` with 0 and 1 works as well. Where
+both are there, label counts, and an image of which they say two things is left out. A
 label of 0 or 1 is refused, because in some lists 0 means cancer. Any other unknown word for the label, the side, the
 view, the density or the split is refused too; empty cells are allowed.
 """
@@ -18,8 +19,8 @@ from typing import get_args
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
 from mammogan.data.archives.conflicts import CONFLICT, merge_rows
 from mammogan.data.archives.datasets.own_view import view_of
-from mammogan.data.archives.labels import Basis, Finding
-from mammogan.data.archives.tables import Cells, Table, density_of
+from mammogan.data.archives.labels import WITH_CANCER, Basis, Finding
+from mammogan.data.archives.tables import NO, YES, Cells, Table, density_of
 from mammogan.data.archives.views import SIDES, laterality_in
 from mammogan.data.cohort.identifiers import names_nobody
 from mammogan.data.cohort.label_sources import known_source
@@ -48,6 +49,8 @@ OPTIONAL: dict[str, tuple[str, Callable[[str], object]]] = {
     "split": (", ".join(SPLIT_WORDS), lambda cell: cell.lower() in SPLIT_WORDS),
 }
 """Columns whose cells may be empty: the other allowed values, in words and as a test."""
+MAY_HAVE_CANCER: tuple[Finding, ...] = (*WITH_CANCER, "contralateral", "unknown")
+"""Findings that a 1 in the column cancer does not contradict, where it is of the breast, or of the woman."""
 SHOWN_KINDS = 5
 """How many kinds of unknown words a message lists; of the other kinds it gives only the number of rows."""
 NUMBERS: dict[str, Finding] = {"1": "cancer", "1.0": "cancer", "0": "normal", "0.0": "normal", "": "unknown"}
@@ -111,7 +114,9 @@ def _key(path: str, folder: Path, root: Path) -> str:
 def _entry(row: Cells, finding: Finding) -> Entry:
     patient = row.identifier("patient")
     side, side_of_view = SIDES.get(row.get("laterality", "").upper(), ""), laterality_in(row.get("view", ""))
-    differs = side and side_of_view and side != side_of_view
+    why = "a view of the other side" if side and side_of_view and side != side_of_view else ""
+    if _is_contradicted(finding, row.get("cancer", "").lower()):
+        finding, why = "unknown", "label and cancer say two things"
     return Entry(
         patient="" if names_nobody(patient) else patient,
         study=row.get("study", ""),
@@ -121,9 +126,14 @@ def _entry(row: Cells, finding: Finding) -> Entry:
         label_source=known_source("label_source", row.get("label_source", "")) or "table",
         density=density_of(row.get("density", "")),
         split=SPLIT_WORDS.get(row.get("split", "").lower(), ""),
-        excluded=CONFLICT if differs else "",
-        why_excluded="a view of the other side" if differs else "",
+        excluded=CONFLICT if why else "",
+        why_excluded=why,
     )
+
+
+def _is_contradicted(finding: Finding, cancer: str) -> bool:
+    """Return whether a cell of the column cancer says another thing than the label; any other word says nothing."""
+    return (cancer in NO and finding == "cancer") or (cancer in YES and finding not in MAY_HAVE_CANCER)
 
 
 ARCHIVE = Archive(
