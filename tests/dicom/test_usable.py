@@ -108,6 +108,9 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
     ("specimen", {"ImageType": ["ORIGINAL", "PRIMARY", "", "SPECIMEN_1"]}),
     ("spot_mag", PLAIN | {"PaddleDescription": "NO CAD 10CM SPOT"}),
     ("", {"PaddleDescription": "SPOT_OFF 24X30"}),
+    ("", {"PaddleDescription": "Standard, spot excluded"}),
+    ("", {"ImageType": ["ORIGINAL", "PRIMARY", "", "CAD REMOVED"]}),
+    ("cad_or_sc", {"ImageType": ["ORIGINAL", "PRIMARY", "", "REMOVED", "CAD"]}),
 ]
 
 

@@ -51,8 +51,9 @@ NOT = rf"({BEGIN}(no|non|not|without|kein\w*|nicht|ohne|sans|pas de|sin|senza|se
 DENIED = re.compile(
     rf"{NOT}[\s:_-]*((an?|any|for){END}\s*)*{ANY_KIND}{END}"
     rf"(\s*(or|nor|and|oder|und){END}\s*((an?|any){END}\s*)?{ANY_KIND}{END}|[\s/,&+_-]+{SPOT}{END})*|"
-    rf"{BEGIN}{ANY_KIND}[\s:=_-]*(none|off|disabled|inactive|not (applied|used|available|performed|done|present)|"
-    rf"no(?=\s*([,;)/]|$))){END}|{BEGIN}{ANY_KIND}\s*[:=]\s*(0|false|n){END}(?!\d)",
+    rf"{BEGIN}{ANY_KIND}[\s:=_-]*(none|off|disabled|inactive|removed|excluded|"
+    rf"not (applied|used|available|performed|done|present)|no(?=\s*([,;)/]|$))){END}|"
+    rf"{BEGIN}{ANY_KIND}\s*[:=]\s*(0|false|n){END}(?!\d)",
     re.I,
 )
 """A text that says that the image is not of a kind: NO CAD, w/o tomo, STEREO OFF."""
