@@ -51,6 +51,15 @@ def test_side_and_view_are_read_out_of_a_text_when_it_names_one(text: str, side:
         ("CC/1_CC_MLO.dcm", ("", "")),
         ("cc1cc2cc3cc4cc5c/1-1.dcm", ("", "")),  # a hash
         ("R/0001.dcm", ("", "")),  # a letter alone may be anything
+        ("Meier_L/1_MLO.dcm", ("", "MLO")),  # initials
+        ("Schulz R/1_MLO.dcm", ("", "MLO")),
+        ("Meier_L/R/1_MLO.dcm", ("R", "MLO")),
+        ("Meier_L/left/1_MLO.dcm", ("L", "MLO")),
+        ("R_CC/1.dcm", ("R", "CC")),
+        ("exam L MLO/1.dcm", ("L", "MLO")),
+        ("2_L/1_MLO.dcm", ("L", "MLO")),
+        ("left breast/1_MLO.dcm", ("L", "MLO")),
+        ("scan_L_MLO_1.dcm", ("L", "MLO")),
     ],
 )
 def test_a_file_name_gives_a_side_only_where_it_gives_a_view(name: str, clues: tuple[str, str]) -> None:

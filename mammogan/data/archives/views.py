@@ -80,11 +80,23 @@ def laterality_of_orientation(orientation: tuple[str, ...]) -> str:
 def clues_in_name(path: str) -> tuple[str, str]:
     """Return side and view from a file's name and folders; the side counts only if they name a view too.
 
-    What the file's own name says is never changed by a folder, such as one of a person or a place: ML/1_L_CC.dcm.
+    What the file's own name says is never changed by a folder, such as one of a person or a place: ML/1_L_CC.dcm. A
+    letter beside other words is no side in a folder's name, where it may be an initial: Meier_L.
     """
-    name = path.rpartition("/")[2]
+    *folders, name = path.split("/")
     view = view_in(name) or view_in(path)
-    return ((laterality_in(name) or laterality_in(path)) if view else "", view)
+    side = laterality_in(name) or laterality_in(" ".join([*map(_without_initials, folders), name]))
+    return (side if view else "", view)
+
+
+def _without_initials(folder: str) -> str:
+    """Return a folder's name without a lone L or R beside other words, of which none is a view or a side."""
+    words = TOKEN.findall(folder.upper())
+    is_of_side = any(view or (side and len(word) > 2) for word in words for side, view in [_meant(word)])
+    is_alone = all(word.isdecimal() or any(_meant(word)) for word in PIECES.findall(folder.upper()))
+    if is_of_side or is_alone:
+        return folder
+    return " ".join(word for word in words if word.rstrip("0123456789") not in ("L", "R"))
 
 
 def _words(text: str) -> Iterator[tuple[str, str]]:
