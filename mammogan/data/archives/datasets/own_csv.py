@@ -19,7 +19,7 @@ from typing import get_args
 from mammogan.data.archives.base import Archive, Catalogue, Entry, Found, Header, TableSignature
 from mammogan.data.archives.conflicts import CONFLICT, merge_rows
 from mammogan.data.archives.datasets.own_view import view_of
-from mammogan.data.archives.labels import WITH_CANCER, Basis, Finding
+from mammogan.data.archives.labels import Basis, Finding
 from mammogan.data.archives.tables import NO, YES, Cells, Table, density_of
 from mammogan.data.archives.views import SIDES, laterality_in
 from mammogan.data.cohort.identifiers import names_nobody
@@ -49,7 +49,7 @@ OPTIONAL: dict[str, tuple[str, Callable[[str], object]]] = {
     "split": (", ".join(SPLIT_WORDS), lambda cell: cell.lower() in SPLIT_WORDS),
 }
 """Columns whose cells may be empty: the other allowed values, in words and as a test."""
-MAY_HAVE_CANCER: tuple[Finding, ...] = (*WITH_CANCER, "contralateral", "unknown")
+MAY_HAVE_CANCER: frozenset[Finding] = frozenset(("cancer", "interval", "prior", "contralateral", "unknown"))
 """Findings that a 1 in the column cancer does not contradict, where it is of the breast, or of the woman."""
 SHOWN_KINDS = 5
 """How many kinds of unknown words a message lists; of the other kinds it gives only the number of rows."""
