@@ -94,6 +94,8 @@ def test_days_that_can_be_read_in_two_ways_are_refused() -> None:
         ("rsna", "train.csv", ",", "cancer", "2"),
         ("rsna", "train.csv", ",", "biopsy", "perhaps"),
         ("rsna", "train.csv", ",", "BIRADS", "recalled"),
+        ("rsna", "train.csv", ",", "BIRADS", "#N/A"),  # a spreadsheet's failed look-up
+        ("csaw-cc", "CSAW-CC_breast_cancer_screening_data.csv", ",", "rad_recall", "#N/A"),
         ("rsna", "train.csv", ",", "laterality", "both"),
         ("csaw-cc", "CSAW-CC_breast_cancer_screening_data.csv", ",", "x_case", "ja"),
         ("csaw-cc", "CSAW-CC_breast_cancer_screening_data.csv", ",", "rad_recall", "maybe"),
