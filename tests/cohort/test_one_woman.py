@@ -238,3 +238,17 @@ def test_a_breast_with_both_labels_in_one_exam_is_noted(tmp_path: Path) -> None:
     made.table("mine.csv", ("path", "patient", "label"), rows)
     said = "\n".join(scanned(made.root, tmp_path / "labels.csv").lines())
     assert "note: 1 breast is positive and negative in one exam" in said
+
+
+def test_a_rounded_study_is_refused_and_a_failed_look_up_names_none(tmp_path: Path) -> None:
+    made = Miniature(tmp_path / "archive")
+    made.image("a.dcm", "negative")
+    row, columns = ("a.dcm", "7", "L", "CC", "negative"), (*COLUMNS, "study")
+    table = made.table("mine.csv", columns, [(*row, "4.40188E+12")])
+    with pytest.raises(TableError, match=r"line 2, study: expected an identifier, found a number .* has rounded"):
+        read_table(table)
+    with pytest.raises(UserError, match=r"table mine\.csv, study: .* a spreadsheet has rounded"):
+        scanned(made.root, tmp_path / "labels.csv")
+    made.table("mine.csv", columns, [(*row, "#N/A")])
+    scanned(made.root, tmp_path / "labels.csv")
+    assert "#N/A" not in {row["study"] for row in rows_of(tmp_path / "labels.csv")}

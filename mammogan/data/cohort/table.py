@@ -13,6 +13,7 @@ from mammogan.data.cohort.identifiers import (
     NO_NAME,
     NO_NAME_HINT,
     ROUNDED_NUMBER,
+    is_rounded,
     not_an_identifier,
     patient_of,
     spelling_free,
@@ -241,6 +242,8 @@ def _cell_faults(line: int, record: dict[str, str]) -> list[Fault]:
     # Messages never quote paths or patients: both may name a person.
     if found := not_an_identifier(record["patient"]):
         faults.append(Fault(line, "patient", "an identifier", found))
+    if is_rounded(record.get("study", "")):
+        faults.append(Fault(line, "study", "an identifier", ROUNDED_NUMBER))
     return faults
 
 

@@ -112,14 +112,14 @@ def _key(path: str, folder: Path, root: Path) -> str:
 
 
 def _entry(row: Cells, finding: Finding) -> Entry:
-    patient = row.identifier("patient")
+    patient, study = row.identifier("patient"), row.identifier("study")
     side, side_of_view = SIDES.get(row.get("laterality", "").upper(), ""), laterality_in(row.get("view", ""))
     why = "a view of the other side" if side and side_of_view and side != side_of_view else ""
     if _is_contradicted(finding, row.get("cancer", "").lower()):
         finding, why = "unknown", "label and cancer say two things"
     return Entry(
         patient="" if names_nobody(patient) else patient,
-        study=row.get("study", ""),
+        study="" if names_nobody(study) else study,
         laterality=side or side_of_view,
         view=view_of(row.get("view", "")),
         finding=finding,
