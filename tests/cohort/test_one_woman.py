@@ -63,6 +63,8 @@ SPELLINGS = [
     ("O'NEIL", "O%27NEIL"),
     ("A B1", "A%20B1"),
     ("\u00c91", "&Eacute;1"),
+    ("9E107D9D372BB682", "0x9E107D9D372BB682"),
+    ("9E107D9D", "0X9e107d9d"),
 ]
 
 
@@ -99,7 +101,7 @@ def test_identifiers_that_differ_in_more_than_their_spelling_are_two_patients(tm
         "%zz",
         "zz",
     ]
-    patients += ["DOE^JANE", "DOE^JOAN", "12^1", "12^2", "b50001", "{1}{2}", "O'Neill", "ONeill"]
+    patients += ["DOE^JANE", "DOE^JOAN", "12^1", "12^2", "b50001", "{1}{2}", "O'Neill", "ONeill", "0x1234567", "1234567"]
     assert [row.patient for row in read_table(listed(tmp_path, patients))] == patients
     assert len({spelling_free(patient) for patient in patients}) == len(patients)
 

@@ -55,8 +55,8 @@ WRAPPED = re.compile(
 )
 """How programs write a text, and GUIDs: '100', b'100' and ['100'] by Python, {6F9619FF-...} by Windows; and how people
 do: (100) and <100>."""
-MARKS_AROUND = re.compile(r"^([#*;|:\\/]+|\+(?=\d))|[#*;|:\\/,]+$|(?<=\D)\.$")
-"""Marks before or after an identifier, such as #100 and '100;'."""
+MARKS_AROUND = re.compile(r"^([#*;|:\\/]+|\+(?=\d)|0x(?=[\da-f]{8,}$))|[#*;|:\\/,]+$|(?<=\D)\.$")
+"""Marks before or after an identifier, such as #100, '100;' and the 0x of a long hexadecimal number."""
 ESCAPE = re.compile(r"&(#\d+|#x[\da-f]+|[a-z]\w+);", re.I)
 """A character as web pages write it: &#39; and &eacute;."""
 AS_TEXT = re.compile(r"'(?P<marked>.*)|=?\"(?P<quoted>[^\"]*)\"", re.S)
