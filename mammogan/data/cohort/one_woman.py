@@ -8,6 +8,7 @@ from mammogan.data.cohort.accents import accent_warnings
 from mammogan.data.cohort.breasts_apart import Shown, breasts_apart_warnings
 from mammogan.data.cohort.separators import separator_warnings
 from mammogan.data.cohort.spreadsheets import rounding_warnings
+from mammogan.data.cohort.visits_apart import visits_apart_warnings
 
 
 def one_woman_warnings(images: Sequence[Shown]) -> list[str]:
@@ -17,5 +18,6 @@ def one_woman_warnings(images: Sequence[Shown]) -> list[str]:
         *separator_warnings(patients),
         *accent_warnings(patients),
         *breasts_apart_warnings(images),
+        *visits_apart_warnings(patients),
         *rounding_warnings(patients),
     ]
