@@ -101,7 +101,8 @@ def test_identifiers_that_differ_in_more_than_their_spelling_are_two_patients(tm
         "%zz",
         "zz",
     ]
-    patients += ["DOE^JANE", "DOE^JOAN", "12^1", "12^2", "b50001", "{1}{2}", "O'Neill", "ONeill", "0x1234567", "1234567"]
+    patients += ["DOE^JANE", "DOE^JOAN", "12^1", "12^2", "b50001", "{1}{2}", "O'Neill", "ONeill"]
+    patients += ["0x1234567", "1234567"]
     assert [row.patient for row in read_table(listed(tmp_path, patients))] == patients
     assert len({spelling_free(patient) for patient in patients}) == len(patients)
 

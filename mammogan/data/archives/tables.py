@@ -16,7 +16,7 @@ from mammogan.io.atomic import FOUND, place_of
 from mammogan.io.tables import read_lines, row_of, surplus
 
 NOTHING = ("", "nan", "nat", "<na>", "null", "none", "n/a", "na")
-"""What programs write where there is no value. Not #N/A, a spreadsheet's failed look-up: a value may have been there."""
+"""What programs write where there is no value. Not #N/A, a spreadsheet's failed look-up: there may have been one."""
 UNKNOWN_CELL = "unknown_cell"
 """Code of the reason why an image is left out: a cell of its row, or of a row about her, is not understood."""
 YES, NO = ("1", "1.0", "true", "yes", "y"), ("0", "0.0", "false", "no", "n")
