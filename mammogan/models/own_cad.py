@@ -14,6 +14,7 @@ from mammogan.errors import UserError
 from mammogan.io.atomic import sha256
 from mammogan.models.networks import Critic, at_least_float32, unit_pixels
 from mammogan.models.registry import imported, refuse_batch_norm, source_file
+from mammogan.models.weight_values import NO_NUMBERS, no_number_in
 
 
 class OwnCad(Critic):
@@ -66,12 +67,26 @@ def own_cad_sha256(factory: str) -> str:
 
 
 def made_by(factory: str, kind: str) -> tuple[Any, Path]:
-    """Import MODULE:FACTORY and call it without arguments; return what it made, and its source file."""
+    """Import MODULE:FACTORY and call it without arguments; return what it made, and its source file.
+
+    Raise UserError for a torch module with a weight that is no number.
+    """
     function = imported(factory, kind)
     source = source_file(function)
     if source is None or not callable(function):
         raise UserError(f"{kind} {factory}: expected a function or class in a Python file, found {function!r}")
-    return function(), source
+    made = function()
+    if isinstance(made, nn.Module):
+        refuse_no_numbers(f"{kind} {factory}", made)
+    return made, source
+
+
+def refuse_no_numbers(whose: str, network: nn.Module) -> None:
+    """Raise UserError, which begins with ``whose`` and names the tensor, if a network has weights with NaN or infinity,
+    or other tensors with NaN: a mask may hold infinity."""
+    weights, others = dict(network.named_parameters()), dict(network.named_buffers())
+    if tensor := no_number_in(weights) or no_number_in(others, infinite=True):
+        raise UserError(f"{whose}: its {tensor} {NO_NUMBERS}. Give the file that holds its sound weights")
 
 
 def identity_of(made: Any, source: Path) -> str:

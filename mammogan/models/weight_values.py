@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+NO_NUMBERS = "has values that are no numbers (NaN or infinite)"
+
 
 def fill(network: nn.Module, weights: Mapping[str, Any]) -> None:
     """Load weights strictly. Raise RuntimeError for those of another network, ValueError for another kind of number."""
@@ -25,6 +27,17 @@ def faults_of(weights: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> Itera
             yield f"{name} {fault}"
 
 
+def no_number_in(held: Any, infinite: bool = False, name: str = "") -> str:
+    """Return the name of the first tensor with NaN, or with infinity unless that is allowed, in tensors, mappings and
+    lists of them; "" if there is none."""
+    if isinstance(held, Tensor):
+        sound = not held.isnan().any() if infinite else held.isfinite().all()
+        return "" if not (held.is_floating_point() or held.is_complex()) or sound else name
+    parts = held.items() if isinstance(held, Mapping) else enumerate(held) if isinstance(held, list | tuple) else ()
+    below = (no_number_in(part, infinite, f"{name}.{key}" if name else str(key)) for key, part in parts)
+    return next((found for found in below if found), "")
+
+
 def _fault(found: Any, own: Tensor) -> str:
     if not isinstance(found, Tensor):
         return f"is a {type(found).__name__}, expected a tensor"
@@ -32,7 +45,7 @@ def _fault(found: Any, own: Tensor) -> str:
         return f"has shape {tuple(found.shape)}, expected {tuple(own.shape)}"
     if fault := _fault_of_kind(found, own):
         return fault
-    return "" if torch.isfinite(found).all() else "has values that are no numbers (NaN or infinite)"
+    return NO_NUMBERS if no_number_in(found, name="it") else ""
 
 
 def _fault_of_kind(found: Tensor, own: Tensor) -> str:

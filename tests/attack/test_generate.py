@@ -18,6 +18,7 @@ from generators import save_gnet
 from mammogan.attack.config import GenerateConfig
 from mammogan.attack.folder import AdversarialFolder, pair_shards
 from mammogan.attack.generate import finish, generate, generate_shard, plan
+from mammogan.attack.methods import NetworkAttack
 from mammogan.attack.plan import plan_shards
 from mammogan.attack.signature import SigningKey
 from mammogan.config import GENERATOR
@@ -330,7 +331,13 @@ def test_a_share_that_is_none_is_refused(ready: Workspace, share: str) -> None:
     assert told.returncode == 2 and "expected K/N with 1 <= K <= N" in told.stderr
 
 
-@pytest.mark.parametrize(("weight", "told"), [(float("nan"), "no numbers"), (0.0, "one grey value for all of")])
+@pytest.mark.parametrize(
+    ("weight", "told"),
+    [
+        (float("nan"), r"whose gnet\.last\.weight has values that are no numbers"),
+        (0.0, "the generator gives .*one grey value for all of"),
+    ],
+)
 def test_a_generator_that_gives_no_numbers_or_one_grey_value_is_refused(
     workspace: Workspace, weight: float, told: str
 ) -> None:
@@ -338,9 +345,16 @@ def test_a_generator_that_gives_no_numbers_or_one_grey_value_is_refused(
     state = load(path)
     state["gnet"]["last.weight"].fill_(weight)
     save(path, state)
-    with pytest.raises(UserError, match=f"the generator gives .*{told}.*train again"):
+    with pytest.raises(UserError, match=f"{told}.*(train again|train it again)"):
         generate(workspace, GenerateConfig(direction=(Direction.REMOVE,), device="cpu"))
     assert not list(workspace.adversarial(SMALL).glob("*.tar"))
+
+
+def test_a_network_whose_pixels_are_no_numbers_is_refused() -> None:
+    network = torch.nn.Conv2d(1, 1, 1)
+    torch.nn.init.constant_(network.bias, float("inf"))
+    with pytest.raises(UserError, match=r"the generator gives pixels that are no numbers.*train again"):
+        NetworkAttack(network).alter(torch.rand(1, 1, 8, 8), [])
 
 
 @pytest.mark.parametrize("exported", [False, True])

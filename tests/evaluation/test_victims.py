@@ -34,7 +34,7 @@ from mammogan.evaluation.victims.victim import NetworkVictim
 from mammogan.io.atomic import read_json
 from mammogan.io.tables import read_own_csv
 from mammogan.models.networks import Cad
-from mammogan.models.own_cad import as_logits
+from mammogan.models.own_cad import as_logits, own_cad
 from mammogan.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("coarse_figures")
@@ -52,6 +52,15 @@ with open(sys.argv[2], "w", newline="") as file:
         writer.writerow([row["image"], min(1.0, 3 * pixels[pixels > 0.01].mean() ** 2)])
 """
 """A system elsewhere: it knows a folder of files and their table, and nothing of this package."""
+NO_NUMBERS = """
+import torch
+
+
+def cad():
+    network = torch.nn.Linear(2, 2)
+    torch.nn.init.constant_(network.bias, float("nan"))
+    return network
+"""
 TRANSFER = replace(TINY, section=("transfer",))
 
 
@@ -269,6 +278,26 @@ def test_a_pt2_file_gives_the_scores_and_gradients_of_its_network_bit_for_bit(
         variable = pixels.clone().requires_grad_(True)
         gradients.append(torch.autograd.grad(logits(variable)[:, 1].sum(), variable)[0])
     assert torch.equal(*gradients)
+
+
+def test_a_network_of_ones_own_with_a_weight_that_is_no_number_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, told = torch.nn.Linear(2, 2), r"its bias has values that are no numbers \(NaN or infinite\)\. Give the"
+    network.register_buffer("mask", torch.tensor([0.0, float("-inf")]))
+    torch.export.save(torch.export.export(network, (torch.zeros(1, 2),)), tmp_path / "sound.pt2")
+    load_victim(f"B={tmp_path / 'sound.pt2'}", "cpu")
+    torch.nn.init.constant_(network.bias, float("inf"))
+    torch.export.save(torch.export.export(network, (torch.zeros(1, 2),)), tmp_path / "no-numbers.pt2")
+    (tmp_path / "failed_training.py").write_text(NO_NUMBERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    for load_one in (
+        lambda: load_victim(f"B={tmp_path / 'no-numbers.pt2'}", "cpu"),
+        lambda: load_victim("B=failed_training:cad", "cpu"),
+        lambda: own_cad("failed_training:cad"),
+    ):
+        with pytest.raises(UserError, match=told):
+            load_one()
 
 
 def test_an_onnx_file_gives_the_scores_of_its_network(cad: Cad, pixels: torch.Tensor, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from trainings import CAD, LESION
 import mammogan
 from mammogan.attack.insertion_choice import NO_CHOICE
 from mammogan.attack.methods import load_attack
+from mammogan.attack.model_export.export import export_model
 from mammogan.cli.train_cad import check_settings as check_stage
 from mammogan.cli.train_gan import check_settings
 from mammogan.errors import UserError
@@ -32,11 +33,13 @@ from mammogan.training.cad import train_cad
 from mammogan.training.gan import train_gan
 from mammogan.training.run.checkpoint import load, save
 from mammogan.training.run.checkpoint_kind import PARTS, check_kind
+from mammogan.training.run.exported import write_exported, write_sums
 from mammogan.training.run.preflight import as_learned
 from mammogan.training.run.reporter import Reporter
 from mammogan.training.run.run_folder import Run
+from mammogan.training.run.start_from import start_state
 from mammogan.training.run.trained_networks import read_generator
-from mammogan.workspace import Direction, Workspace
+from mammogan.workspace import EXPORTED, Direction, Workspace
 
 
 @pytest.fixture
@@ -102,6 +105,58 @@ def test_weights_of_whole_or_complex_numbers_are_refused_and_not_cast(saved: Wor
             UserError, match=rf"those of another network \({name} holds {kind}, expected floating point"
         ):
             use(run)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name_wherever_a_checkpoint_is_loaded(
+    saved: Workspace, tmp_path: Path, value: float
+) -> None:
+    loaders = {
+        saved.cad_run(SMALL): ("cad", mammogan.load_cad),
+        saved.gan_run(SMALL, Direction.REMOVE): ("gan", mammogan.load_generator),
+    }
+    for run, (kind, use) in loaders.items():
+        path, network = run / "checkpoints/best.pt", "cad" if kind == "cad" else "gnet"
+        exported = export_model(run, tmp_path / "handed-on", device="cpu")
+        state = load(path)
+        name = list(state[network])[-1]
+        state[network][name].flatten()[0] = value
+        save(path, state)
+        write_exported(exported / EXPORTED, state)
+        write_sums(exported)
+        for loading in (
+            lambda run=run, use=use: use(run),
+            lambda exported=exported, use=use: use(exported),
+            lambda run=run: export_model(run, tmp_path / "again", device="cpu"),
+            lambda path=path, kind=kind: start_state(str(path), kind, {}, saved.shards(SMALL)),
+        ):
+            with pytest.raises(UserError, match=rf"whose {network}\.{name} has values that are no numbers.*train it"):
+                loading()
+
+
+def test_a_lesion_of_a_bank_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    lesion = {"growth": torch.tensor([[1.0, float("nan")]]), "surroundings": 0.5}
+    bank = {"kind": "gan", "arch": "transplant", "phase": "bank", "epoch": 1, "cell": 2, "radius": 3.0}
+    with pytest.raises(UserError, match=r"whose lesions\.0\.growth has values that are no numbers"):
+        check_kind(tmp_path / "x.pt", bank | {"lesions": [lesion]}, "gan")
+
+
+def test_a_mask_of_infinities_in_a_class_of_ones_own_is_no_fault(tmp_path: Path) -> None:
+    state = {"kind": "cad", "arch": "theirs:Cad", "width": 1, "cad": {"mask": torch.tensor([0.0, float("-inf")])}}
+    check_kind(tmp_path / "x.pt", state, "cad")
+    with pytest.raises(UserError, match="whose cad.mask has values"):
+        check_kind(tmp_path / "x.pt", state | {"cad": {"mask": torch.tensor([float("nan")])}}, "cad")
+
+
+def test_a_training_does_not_go_on_with_weights_that_are_no_numbers(workspace: Workspace) -> None:
+    train_cad(CAD, workspace)
+    run = run_of("cad", workspace)
+    run.done.unlink()
+    state = load(run.newest)
+    state["cad"]["last.bias"][0] = float("nan")
+    save(run.newest, state)
+    with pytest.raises(UserError, match=r"newest.pt holds .* whose cad\.last\.bias has values that are no numbers"):
+        train_cad(CAD, workspace)
 
 
 @pytest.mark.parametrize("arch", ["unet", "residual-map", "transplant"])

@@ -16,7 +16,7 @@ from mammogan.io.own_files import file_exists
 from mammogan.training.parallel.ranks import Ranks
 from mammogan.training.run.begun_with import changes_of_checkpoint
 from mammogan.training.run.checkpoint import load, load_newest, save
-from mammogan.training.run.checkpoint_kind import check_resumable, check_same_training, with_weights
+from mammogan.training.run.checkpoint_kind import check_resumable, check_same_training, refuse_no_numbers, with_weights
 from mammogan.training.run.run_folder import Run
 
 
@@ -54,6 +54,7 @@ def resume(training: Resumable, run: Run, config: Any, inputs: dict[str, Any]) -
     ours, newest = training.state(), run.previous if message else run.newest
     check_same_training(newest, state, ours, changes_of_checkpoint(state, config, inputs))
     check_resumable(newest, state)
+    refuse_no_numbers(newest, state)
     with_weights(newest, state, lambda: training.restore(state))
     if file_exists(run.best):
         best = load(run.best)

@@ -13,6 +13,7 @@ import torch
 
 from mammogan.errors import UserError
 from mammogan.io.records import Misfit, Shape, check_shape
+from mammogan.models.weight_values import NO_NUMBERS, no_number_in
 from mammogan.workspace import Direction
 
 Kind = Literal["cad", "gan"]
@@ -29,6 +30,8 @@ PARTS: dict[str, Shape] = {
     "unet": NETWORK | {"gnet_norm": str},
 }
 """What a checkpoint of a CAD has, and one of a generator by its ``arch``; any other ``arch`` is like unet."""
+LEARNED = ("cad", "learning", "gnet", "generator", "critic", "lesions")
+"""Parts of a checkpoint that are used, or learnt further."""
 IDENTITY = ("kind", "arch", "objective", "direction", "width", "gnet_norm", "cell", "fine_levels")
 """Values that say which training a checkpoint belongs to."""
 T = TypeVar("T")
@@ -75,6 +78,20 @@ def check_kind(path: Path, state: dict[str, Any], kind: Kind) -> None:
             f"checkpoint {path} holds {described(state)} that cannot be used: {error}. Name another checkpoint, or "
             "train it again"
         ) from None
+    refuse_no_numbers(path, state)
+
+
+def refuse_no_numbers(path: Path, state: dict[str, Any]) -> None:
+    """Raise UserError, which names the tensor, if a network or a lesion of a checkpoint has NaN or infinity.
+
+    A class of one's own may hold a mask of infinities beside its weights.
+    """
+    held = {name: state[name] for name in LEARNED if name in state}
+    if tensor := no_number_in(held, infinite=":" in (state.get("arch") or "")):
+        raise UserError(
+            f"checkpoint {path} holds {described(state)} whose {tensor} {NO_NUMBERS}: it was damaged, or its training "
+            "has failed. Bring it back from a copy, name another checkpoint, or train it again"
+        )
 
 
 def _check_direction(state: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mammogan.errors import UserError
 from mammogan.evaluation.victims.exported.fields import Reader, Refused
 from mammogan.evaluation.victims.exported.program import PROGRAM, tensors
+from mammogan.models.own_cad import refuse_no_numbers
 
 ROOT = "model"
 SAMPLE = "data/sample_inputs/model.pt"
@@ -37,7 +38,7 @@ def load_exported(path: Path) -> nn.Module:
     try:
         with zipfile.ZipFile(path) as archive:
             copy = _checked_copy(archive, path.stat().st_size)
-        return torch.export.load(copy).module()
+        network: nn.Module = torch.export.load(copy).module()
     except Refused as fault:
         raise UserError(
             f"{path} holds more than a network, or what this version of MammoGAN does not know: {fault}. Save it again "
@@ -46,6 +47,8 @@ def load_exported(path: Path) -> nn.Module:
         ) from fault
     except Exception as error:  # what torch raises for damaged archives has no common class
         raise UserError(f"{path} is no file of torch.export.save that this version of torch reads ({error})") from error
+    refuse_no_numbers(str(path), network)
+    return network
 
 
 def _checked_copy(archive: zipfile.ZipFile, length: int) -> io.BytesIO:
