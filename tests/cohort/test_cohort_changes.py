@@ -107,6 +107,20 @@ def test_paths_written_differently_are_distinguished_from_another_salt(
     assert "of another cohort: the salt differs, 1 row gone, 1 row changed (view 1: " in said
 
 
+def test_shards_are_not_made_again_with_another_salt_before_the_table_of_the_old_one_is_removed(
+    finished: tuple[Path, Workspace],
+) -> None:
+    table, work = finished
+    before = keys_of(work.root)
+    work.salt.unlink()
+    with pytest.raises(UserError, match=r"is not the one that .*cohort.csv was made with.*Bring the salt back from a"):
+        convert_cohort(table, work, [SIZE], jobs=1, overwrite=True)
+    assert keys_of(work.root) == before
+    work.cohort.unlink()
+    convert_cohort(table, work, [SIZE], jobs=1, overwrite=True)
+    assert not {*keys_of(work.root)} & {*before}
+
+
 def test_another_seed_is_reported(refused: Callable[..., str]) -> None:
     said = refused(seed=5)
     assert "split was seed 0, is seed 5" in said and "changed (split " in said and "salt" not in said

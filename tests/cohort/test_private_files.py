@@ -48,6 +48,16 @@ def test_a_salt_that_can_be_guessed_is_refused(salt: Path, weak: str) -> None:
         load_salt(salt)
 
 
+@pytest.mark.parametrize("left", [16, 20, 63])
+def test_a_salt_that_was_cut_is_refused_and_a_short_one_of_ones_own_is_not(salt: Path, left: int) -> None:
+    salt.write_text(SECRET[:left])
+    with pytest.raises(UserError, match=rf"expected 64 hexadecimal digits, found {left} and .*: it was cut\. Bring"):
+        load_salt(salt)
+    for own in (f"{SECRET[:16]}\n", "my own secret, with no end of the line", SECRET):
+        salt.write_text(own)
+        assert load_salt(salt) == own.strip().encode()
+
+
 def test_a_salt_behind_a_link_is_refused_and_none_is_written_through_it(salt: Path, tmp_path: Path) -> None:
     link = tmp_path / "private" / "link"
     for target in (salt, tmp_path / "not there"):

@@ -144,7 +144,7 @@ def test_a_lesion_of_a_bank_that_is_no_number_is_refused(tmp_path: Path) -> None
 def test_a_mask_of_infinities_in_a_class_of_ones_own_is_no_fault(tmp_path: Path) -> None:
     state = {"kind": "cad", "arch": "theirs:Cad", "width": 1, "cad": {"mask": torch.tensor([0.0, float("-inf")])}}
     check_kind(tmp_path / "x.pt", state, "cad")
-    with pytest.raises(UserError, match="whose cad.mask has values"):
+    with pytest.raises(UserError, match=r"whose cad\.mask has values"):
         check_kind(tmp_path / "x.pt", state | {"cad": {"mask": torch.tensor([float("nan")])}}, "cad")
 
 

@@ -23,11 +23,9 @@ def changes(held: Path, mammograms: Sequence[Mammogram]) -> str:
     earlier = _rows(held)
     if earlier is None:
         return f"the table or the salt differs; {held.name}, which would show how, is missing or damaged"
-    now = [{name: str(getattr(mammogram, name)) for name in WORKSPACE_COLUMNS} for mammogram in mammograms]
+    now = _as_rows(mammograms)
     pairs = _pairs(earlier, now)
-    salted = bool(pairs) and all(
-        _image(before) != _image(row) and before["patient"] != row["patient"] for before, row in pairs
-    )
+    salted = _has_another_salt(pairs)
     differences = [
         *(["the salt differs"] if salted else []),
         *_counted(len(now) - len(pairs), "added"),
@@ -37,6 +35,21 @@ def changes(held: Path, mammograms: Sequence[Mammogram]) -> str:
     if differences:
         return ("" if salted else "in the table ") + ", ".join(differences)
     return "in the table density, study or the sources of label, side or view differ"
+
+
+def has_another_salt(held: Path, mammograms: Sequence[Mammogram]) -> bool:
+    """Whether ``mammograms`` are those of ``held`` under other pseudonyms; False if it cannot be told."""
+    return _has_another_salt(_pairs(_rows(held) or [], _as_rows(mammograms)))
+
+
+def _has_another_salt(pairs: Sequence[tuple[Row, Row]]) -> bool:
+    return bool(pairs) and all(
+        _image(before) != _image(row) and before["patient"] != row["patient"] for before, row in pairs
+    )
+
+
+def _as_rows(mammograms: Sequence[Mammogram]) -> list[Row]:
+    return [{name: str(getattr(mammogram, name)) for name in WORKSPACE_COLUMNS} for mammogram in mammograms]
 
 
 def _rows(held: Path) -> list[Row] | None:

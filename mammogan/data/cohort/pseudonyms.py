@@ -18,6 +18,11 @@ UID = re.compile(r"\d+(\.\d+){3,}|2\.25\.\d{9,}")
 """Pattern of a DICOM UID, which identifies an exam everywhere; 2.25 and a long number is made of a UUID. Any other name
 of an exam, such as a date or a number, identifies it only among the exams of one patient."""
 
+DIGITS = 64
+"""Length of a salt that is made here, in hexadecimal digits."""
+START = re.compile(rb"[0-9a-f]{1,%d}" % (DIGITS - 1))
+"""Such a salt that was cut."""
+
 
 @dataclass(frozen=True)
 class Pseudonyms:
@@ -52,8 +57,8 @@ class Pseudonyms:
 def load_salt(path: Path) -> bytes:
     """Read the secret salt; create one, readable by its owner only, if the file does not exist.
 
-    Raises UserError if it cannot be read, is no file of this user's that nobody else may read, or is too weak to be a
-    secret.
+    Raises UserError if it cannot be read, is no file of this user's that nobody else may read, was cut, or is too weak
+    to be a secret.
     """
     place = atomic.place_of(path)
     if place == "nothing" and not path.is_symlink():
@@ -61,13 +66,27 @@ def load_salt(path: Path) -> bytes:
     elif place in ("folder", "closed", "no answer"):
         raise UserError(f"salt file {path}: expected a file that you may read, found {atomic.FOUND[place]}")
     try:
-        salt = read_private(path).strip()
+        content = read_private(path)
     except OSError as error:
         raise UserError(f"salt file {path} cannot be read: {error.strerror}; it must be yours") from error
-    refuse_guessable(salt, f"salt file {path}", "remove it to have one made")
+    salt = content.strip()
+    refuse_guessable(
+        salt, f"salt file {path}", "bring it back from a copy; if nothing was made with it, remove it to have one made"
+    )
+    _refuse_cut(path, content)
     return salt
+
+
+def _refuse_cut(path: Path, content: bytes) -> None:
+    """Raise UserError for what may be the beginning of a salt of ``_make_salt``: every patient would get another
+    identifier than before."""
+    if START.fullmatch(content):
+        raise UserError(
+            f"salt file {path}: expected {DIGITS} hexadecimal digits, found {len(content)} and no end of the line: it "
+            "was cut. Bring it back from a copy; if it is whole and your own, end its line"
+        )
 
 
 def _make_salt(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    atomic.write_text(path, secrets.token_hex(32) + "\n", atomic.PRIVATE)
+    atomic.write_text(path, secrets.token_hex(DIGITS // 2) + "\n", atomic.PRIVATE)

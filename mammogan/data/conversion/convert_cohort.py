@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.data.cohort.breasts_apart import Shown
-from mammogan.data.cohort.changes import changes
+from mammogan.data.cohort.changes import changes, has_another_salt
 from mammogan.data.cohort.cohort import Mammogram, write_cohort
 from mammogan.data.cohort.folds import Fold, read_cohort
 from mammogan.data.cohort.one_woman import one_woman_warnings
@@ -111,6 +111,7 @@ def convert_cohort(
         )
         folders = [ShardFolder(workspace.shards(r), r, settings) for r in sorted(set(resolutions), reverse=True)]
         _refuse_other_settings(workspace, folders, overwrite, lambda: changes(workspace.cohort, mammograms))
+        _refuse_another_salt(workspace, salt_file or workspace.salt, mammograms)
         _carry_regions(cohort_csv, mammograms, workspace)
         for folder in folders:
             folder.claim(plan, overwrite)
@@ -159,6 +160,17 @@ def _refuse_other_settings(
                 "patient could be trained on at one resolution and tested at the other: convert all resolutions "
                 "together with --overwrite, or give another --workspace"
             )
+
+
+def _refuse_another_salt(workspace: Workspace, salt: Path, mammograms: Sequence[Mammogram]) -> None:
+    """Raise UserError if the workspace's table has these images under other pseudonyms, even with --overwrite: what
+    trainings, regions and reader studies recorded would be of nobody that is known."""
+    if has_another_salt(workspace.cohort, mammograms):
+        raise UserError(
+            f"salt file {salt} is not the one that {workspace.cohort} was made with: every patient would get another "
+            "identifier than in what this workspace holds. Bring the salt back from a copy, or give another "
+            f"--workspace; to change it on purpose, remove {workspace.cohort} too and give --overwrite"
+        )
 
 
 def _may_differ_by_additions(one: dict[str, Any], other: dict[str, Any]) -> bool:
