@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +72,17 @@ def test_damaged_facts_are_named_by_shard_and_key(index: ShardIndex, reader: str
         at = change(index, damage)
         with pytest.raises(DamagedSample, match=rf"{SHARD}: {at.key} is damaged .*{told}.*\n.*mammogan check-shards"):
             READERS[reader](index)
+
+
+def no_list(held: bytearray) -> None:
+    held[:] = json.dumps(json.loads(held) | {"flags": 3}, separators=(",", ":")).encode().ljust(len(held))
+
+
+@pytest.mark.parametrize("reader", [*READERS, "same women"])
+def test_a_fact_of_another_type_is_named_by_shard_and_key(index: ShardIndex, reader: str) -> None:
+    at = change(index, no_list)
+    with pytest.raises(DamagedSample, match=rf"{at.key} is damaged .*flags: expected a list, found a whole"):
+        {**READERS, **OTHERS}[reader](index)
 
 
 @pytest.mark.parametrize("reader", {**READERS, **OTHERS})

@@ -13,6 +13,7 @@ import numpy as np
 from mammogan.data.cohort.label_sources import SOURCES
 from mammogan.data.dicom.header_facts import CLAIMS
 from mammogan.data.shards.codec import MEMBER, codec_of
+from mammogan.data.shards.facts import FACTS, fault_of
 from mammogan.data.shards.index import IndexedSample, IndexedShard, ShardIndex
 from mammogan.data.shards.reader import read_facts, read_pixels
 from mammogan.data.shards.wids_index import wids_faults
@@ -24,34 +25,6 @@ from mammogan.io.terminal import track
 from mammogan.left_by_others import ours_in
 from mammogan.workspace import LABELS, SPLITS, Resolution
 
-FACTS: dict[str, type | tuple[type, ...]] = {
-    "schema": int,
-    "key": str,
-    "patient": str,
-    "split": str,
-    "label": str,
-    "y_cancer": int,
-    "laterality": str,
-    "view": str,
-    "density": str,
-    "study": str,
-    **dict.fromkeys(SOURCES, str),
-    "source_shape": list,
-    "source_spacing_mm": (list, type(None)),
-    "spacing_mm": (list, type(None)),
-    "photometric": str,
-    "bits_stored": int,
-    "voi": dict,
-    "placement": dict,
-    "flip_h": bool,
-    "clean_background": bool,
-    "synthetic": bool,
-    "film": bool,
-    **dict.fromkeys(CLAIMS, str),
-    "flags": list,
-    "header_patient": str,
-    "source_hmac": str,
-}
 SETTINGS = {"resolution": str}
 MARKER = {"settings_sha256": str, "shard": (dict, type(None)), "excluded": list}
 """What settings.json and a shard's marker have, with the types."""
@@ -170,18 +143,18 @@ def facts_faults(held: dict[str, Any], resolution: Resolution) -> Iterator[str]:
     """Yield the faults of one JSON member. Unknown keys are faults, because they may contain private data."""
     for name in sorted(set(held) - set(FACTS)):
         yield f"key {name!r} is not allowed in the JSON"
-    for name, kind in FACTS.items():
-        if name not in held:
-            if name not in OPTIONAL:
-                yield f"{name} is missing in the JSON"
-        elif not isinstance(held[name], kind):
-            yield f"{name} is a {type(held[name]).__name__} in the JSON"
+    for name in FACTS:
+        if name not in held and name not in OPTIONAL:
+            yield f"{name} is missing in the JSON"
+        elif fault := fault_of(held, name):
+            yield f"{fault} in the JSON"
     for name, words in SOURCES.items():
         if name in held and held[name] not in words:
             yield f"{name} is none of {', '.join(words)} in the JSON"
     if held.get("y_cancer") != int(held.get("label") == "positive"):
         yield f"y_cancer is {held.get('y_cancer')} for label {held.get('label')}"
-    if held.get("placement", {}).get("shape") != [resolution.height, resolution.width]:
+    placement = held.get("placement")
+    if not isinstance(placement, dict) or placement.get("shape") != [resolution.height, resolution.width]:
         yield f"placement is not for {resolution}"
 
 
