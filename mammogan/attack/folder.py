@@ -12,9 +12,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from mammogan.attack.config import BASELINES
+from mammogan.attack.config import BASELINES, Background
 from mammogan.data.shards.checked import CheckedShard
 from mammogan.data.shards.index import INDEX, REMEDY, SCHEMA, SHARD, IndexedShard, ShardIndex, is_whole, read_index
 from mammogan.data.shards.marked_folder import DONE, MarkedFolder
@@ -35,9 +35,12 @@ ENTRY = SHARD | {
     "source_shard": str,
     "source_shard_sha256": str,
     "generator": {"run": str, "checkpoint_sha256": str},
-    "made_from": dict,
+    "made_from": {"background?": str},
+    "generator_shards_sha256?": (str, type(None)),
+    "out_of_domain?": str,
 }
 """What an entry has, with the types."""
+BACKGROUNDS = get_args(Background)
 MADE_AGAIN = "Delete it and repeat mammogan generate, which makes its shard again"
 SETTINGS = {"alteration": 3, "rounding": "half to even"}
 """How adversarial pixels are made besides the generator. Increase ``alteration`` when the same inputs give other
@@ -201,6 +204,8 @@ def _check(path: Path, entry: Entry, remedy: str) -> None:
         check_shape(entry, ENTRY)
         if "/" in entry["generator"]["run"] or "\0" in entry["generator"]["run"]:
             raise Misfit(f"generator.run: expected a name, found {entry['generator']['run']!r}")
+        if (background := entry["made_from"].get("background", BACKGROUNDS[0])) not in BACKGROUNDS:
+            raise Misfit(f"made_from.background: expected {' or '.join(BACKGROUNDS)}, found {background!r}")
     except Misfit as error:
         raise DamagedRecord(path, str(error), remedy) from None
     IndexedShard.of_record(path, entry, remedy)

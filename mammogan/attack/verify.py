@@ -45,6 +45,11 @@ class Verdict(Enum):
     CHANGED = "made by this package, and changed since"
 
 
+ENTRY = {"name": str, "sha256": str, "samples?": [{"key": str, "png_sha256?": str}]}
+LISTED = {"shards?": [ENTRY], "files?": [{"file": str, "sha256": str}]}
+"""What an index has that is compared, with the types."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """The verdict on one file, and what it rests on."""
@@ -199,7 +204,7 @@ def _indexes(path: Path, own: Workspace | None) -> Iterator[dict[str, Any]]:
     found = [path.parent / INDEX, *_of_shards(own)]
     for index in dict.fromkeys(found):
         if file_exists(index):
-            yield read_record(index)
+            yield read_record(index, LISTED)
 
 
 def _listed_pngs(own: Workspace | None) -> dict[str, str]:
@@ -218,7 +223,7 @@ def _pngs_in(indexes: tuple[tuple[Path, tuple[int, ...]], ...]) -> dict[str, str
     return {
         sample["key"]: sample["png_sha256"]
         for index, _ in indexes
-        for shard in read_record(index).get("shards", ())
+        for shard in read_record(index, LISTED).get("shards", ())
         for sample in shard.get("samples", ())
         if "png_sha256" in sample
     }
@@ -229,4 +234,4 @@ def _listed_dicoms(path: Path, own: Workspace | None) -> Iterator[dict[str, Any]
     beside = path.parent / INDEX
     found = [beside] if file_exists(beside) else in_folders(own.root, "adversarial*/*/dicom*", INDEX) if own else []
     for index in found:
-        yield from read_record(index).get("files", ())
+        yield from read_record(index, LISTED).get("files", ())

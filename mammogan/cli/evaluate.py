@@ -24,7 +24,7 @@ from mammogan.cluster.job import Array, Job
 from mammogan.cluster.launch import launch_array, on_requested_device
 from mammogan.cluster.slurm.profile import ClusterConfig
 from mammogan.cluster.tasks import Call
-from mammogan.evaluation.predictions import PREDICTIONS_SHA256
+from mammogan.evaluation.predictions import DONE, PREDICTIONS_SHA256
 from mammogan.evaluation.score_plan import FILES, PREDICTIONS, ScoreTask, scorings, settings_of_report, withdraw_report
 from mammogan.io.atomic import Digest, sha256
 from mammogan.io.options import Flat, Grouped, Internal, run
@@ -82,7 +82,7 @@ def outdated(options: Options, digest: Digest) -> str:
     if reasons := [f"{task.title}: {why}" for task in tasks if (why := task.outdated())]:
         return first_of(reasons)
     folder = report_folder(workspace, config.split)
-    done = read_record(folder / "done.json")
+    done = read_record(folder / "done.json", DONE)
     if lost := [name for name in done.get("files", FILES) if not file_exists(folder / name)]:
         return f"{', '.join(lost)} of the report not there"
     if done.get(PREDICTIONS_SHA256, digest(folder / PREDICTIONS)) != digest(folder / PREDICTIONS):

@@ -44,7 +44,7 @@ def outdated(options: Options, digest: Digest) -> str:
         pooled = read_json(options.out / "pooled.json")
     except ValueError:
         return "the record of the pooled table is damaged"
-    if not isinstance(pooled.get("workspaces"), dict) or "threshold" not in pooled:
+    if not isinstance(pooled, dict) or not isinstance(pooled.get("workspaces"), dict) or "threshold" not in pooled:
         return "pooled by an earlier version"
     before = {"threshold": pooled["threshold"], "workspaces": [*pooled["workspaces"]]}
     now = {"threshold": options.threshold, "workspaces": [*map(str, options.workspaces)]}

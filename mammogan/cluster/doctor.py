@@ -36,6 +36,10 @@ LONGEST_TMPDIR = 70
 IN_SETUP = "setup: [{}]"
 
 
+FINDINGS = {"findings": [{"check": str, "is_sound": bool, "found": str, "remedy?": str}]}
+"""What a rank writes, with the types."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """What one rank found in one check."""
@@ -76,7 +80,9 @@ class Unsound(Exception):
 def findings(folder: Path) -> dict[int, list[Finding]]:
     """Return the findings of each rank that wrote some."""
     ranks = {int(file.stem.removeprefix("rank-")): file for file in ours_in(folder, "rank-*.json")}
-    return {rank: [Finding(**found) for found in read_record(file)["findings"]] for rank, file in ranks.items()}
+    return {
+        rank: [Finding(**found) for found in read_record(file, FINDINGS)["findings"]] for rank, file in ranks.items()
+    }
 
 
 def _write(folder: Path, rank: int, found: Sequence[Finding]) -> None:

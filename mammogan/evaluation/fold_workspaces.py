@@ -156,5 +156,5 @@ def _refuse_missing(
 
 def _seed_of(workspace: Workspace) -> str:
     configs = in_folders(workspace.root, "runs/*", "config.yaml")
-    seeds = {str(read_yaml_record(config).get("config", {}).get("seed", 0)) for config in configs}
+    seeds = {str(read_yaml_record(config, {"config?": dict}).get("config", {}).get("seed", 0)) for config in configs}
     return " and ".join(sorted(seeds, key=lambda seed: (len(seed), seed)))

@@ -18,8 +18,14 @@ from mammogan.data.phantom.origin import ALL_DRAWN_AGAIN, cohort_folder
 from mammogan.data.phantom.settings import TRUTH_SCHEMA
 from mammogan.io.atomic import file_version
 from mammogan.io.own_files import file_exists
-from mammogan.io.records import DamagedRecord, Misfit, check_shape, parse_record
+from mammogan.io.records import EVERY, DamagedRecord, Misfit, check_shape, parse_record
 
+NUMBER = (int, float)
+TRUTH_OF_IMAGE = {
+    **dict.fromkeys(("mask?", "twin?"), (str, type(None))),
+    "lesions": [dict.fromkeys(("row", "col", "radius_mm"), NUMBER)],
+}
+"""What truth.json has of an image that is used, with the types."""
 DRAWN_AGAIN = "Delete it and repeat mammogan make-phantom with the same settings, which writes it again"
 
 
@@ -75,7 +81,7 @@ def _images_of(path: Path, content: bytes) -> dict[str, Any]:
     """Return the images of a truth.json. Raise UserError if it is damaged."""
     try:
         values = parse_record(content)
-        check_shape(values, {"images": dict})
+        check_shape(values, {"images": {EVERY: TRUTH_OF_IMAGE}})
     except Misfit as error:
         raise DamagedRecord(path, str(error), DRAWN_AGAIN) from None
     if values.get("schema") != TRUTH_SCHEMA:

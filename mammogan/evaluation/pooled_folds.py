@@ -15,7 +15,7 @@ from mammogan.data.cohort.workspace_table import rows_by_key
 from mammogan.data.shards.index import ShardIndex
 from mammogan.errors import MissingInput, UserError
 from mammogan.evaluation.fold_workspaces import by_seed
-from mammogan.evaluation.predictions import PREDICTIONS_SHA256, Prediction, read_predictions
+from mammogan.evaluation.predictions import DONE, PREDICTIONS_SHA256, Prediction, read_predictions
 from mammogan.evaluation.report.tables import escaped, interval_text, value_text
 from mammogan.evaluation.table1 import ROWS, Cases, table1
 from mammogan.io import tables
@@ -167,7 +167,7 @@ def _columns(workspace: Workspace) -> dict[str, list[Prediction]]:
 def _refuse_changed(workspace: Workspace, again: str) -> None:
     """Raise UserError if the predictions are not those that the record of the report names by their sha256."""
     done = workspace.report / "done.json"
-    recorded = read_record(done).get(PREDICTIONS_SHA256)
+    recorded = read_record(done, DONE).get(PREDICTIONS_SHA256)
     if recorded is None:
         say(
             f"note: {workspace.root}: its report is of an earlier version, which did not record the sha256 of "

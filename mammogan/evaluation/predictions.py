@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.io import tables
-from mammogan.io.records import DamagedRecord
+from mammogan.io.records import EVERY, DamagedRecord
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,13 @@ class Prediction:
 
 PREDICTIONS_SHA256 = "predictions_sha256"
 """Key of done.json, the record of a report: the sha256 of its predictions.csv."""
+DONE = {
+    f"{PREDICTIONS_SHA256}?": str,
+    "files?": [str],
+    "settings?": dict,
+    "cads?": {EVERY: {"name": str, "sha256": str}},
+}
+"""What the record of a report has, with the types; those of earlier versions have less."""
 COLUMNS = tuple(field.name for field in dataclasses.fields(Prediction))
 
 

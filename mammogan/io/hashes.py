@@ -32,7 +32,7 @@ class Hashes:
         found, name = path.stat(), str(path.absolute())
         version = [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
         known = self._known.get(name)
-        if isinstance(known, dict) and known.get("version") == version:
+        if isinstance(known, dict) and known.get("version") == version and isinstance(known.get("sha256"), str):
             return str(known["sha256"])
         digest = sha256(path)
         self._known[name] = {"version": version, "sha256": digest}

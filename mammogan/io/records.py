@@ -6,12 +6,15 @@ Records of earlier versions carry no checksum; of them only the shape is checked
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
 
@@ -29,9 +32,12 @@ SEAL_LINE = re.compile(r"^[ \t]*# *[0-9a-f]{64}[ \t]*$", re.MULTILINE | re.IGNOR
 """A line of a YAML record that can only be its checksum."""
 BYTE_ORDER_MARK = "\ufeff"
 """What some editors put before the first character; it is no content."""
+EVERY = "*"
+"""Key of a shape that stands for every key of a mapping."""
 DELETE = "Delete it and repeat the command that makes it"
 Shape = type | tuple[type, ...] | Mapping[str, Any] | list[Any] | None
-"""A type; {key: shape} for a mapping that has at least these keys; [shape] for a list of any length; None: anything."""
+"""A type; {key: shape} for a mapping that has at least these keys, but those that end with "?", which may be missing;
+[shape] for a list of any length; {EVERY: shape} for a mapping of any keys; None: anything."""
 
 
 class DamagedRecord(UserError):
@@ -138,10 +144,12 @@ def check_shape(value: Any, shape: Shape, where: str = "") -> None:
     """Raise Misfit, naming the place, if a value has another shape."""
     if isinstance(shape, Mapping):
         _expect(value, dict, where)
-        for key, inner in shape.items():
-            if key not in value:
+        for name, inner in shape.items():
+            key = name.removesuffix("?")
+            if key == name != EVERY and key not in value:
                 raise Misfit(f"{_at(where)}{key} is missing")
-            check_shape(value[key], inner, f"{_at(where)}{key}")
+            for one in value if name == EVERY else value.keys() & {key}:
+                check_shape(value[one], inner, f"{_at(where)}{one}")
     elif isinstance(shape, list):
         _expect(value, list, where)
         for number, item in enumerate(value):
@@ -151,14 +159,36 @@ def check_shape(value: Any, shape: Shape, where: str = "") -> None:
 
 
 def build_entries(path: Path, make: Callable[[Any], T], values: Iterable[Any], remedy: str = DELETE) -> list[T]:
-    """Build objects from the entries of a record. Raise DamagedRecord if one lacks something, or has another type."""
+    """Build objects from the entries of a record. Raise DamagedRecord if one lacks something, or has another type; of
+    dataclasses the types of the fields are compared, as far as they are plain."""
     found = []
     for number, value in enumerate(values):
         try:
             found.append(make(value))
+            _check_fields(found[-1])
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise DamagedRecord(path, f"entry {number} is not understood ({error!r})", remedy) from None
     return found
+
+
+def _check_fields(made: Any) -> None:
+    """Raise Misfit, naming the field, if a dataclass holds a value of another type than it says."""
+    cls: type = type(made)
+    for name, kinds in _plain_fields(cls) if dataclasses.is_dataclass(cls) else ():
+        value = getattr(made, name)
+        if kinds:
+            _expect(value, (*kinds, int) if float in kinds else kinds, name)
+        _check_fields(value)
+
+
+@functools.cache
+def _plain_fields(cls: type) -> tuple[tuple[str, tuple[type, ...]], ...]:
+    """Return the fields of a dataclass with their types; without any where one is more than a plain type."""
+    plain = []
+    for name, hint in get_type_hints(cls).items():
+        kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        plain.append((name, kinds if all(type(kind) is type for kind in kinds) else ()))
+    return tuple(plain)
 
 
 def _expect(value: Any, kind: type | tuple[type, ...], where: str) -> None:

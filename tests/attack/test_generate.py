@@ -325,6 +325,15 @@ def test_shares_do_all_the_work_between_them_and_the_same_command_completes_it(r
     assert (altered / "index.json").is_file() and {name: after[name] for name in before} == before
 
 
+@pytest.mark.parametrize("background", [[7], 7, "blurred"])
+def test_an_index_with_a_background_that_is_none_is_damaged(ready: Workspace, background: object) -> None:
+    generate(ready, GenerateConfig(direction=(Direction.REMOVE,), device="cpu"))
+    folder = AdversarialFolder(ready, SMALL)
+    edit_record(folder.index, lambda values: values["shards"][0]["made_from"].update(background=background))
+    with pytest.raises(UserError, match=r"index.json is damaged: .*made_from\.background: expected .*Delete it"):
+        folder.of_split("test")
+
+
 @pytest.mark.parametrize("share", ["0/2", "3/2", "one", "1/0"])
 def test_a_share_that_is_none_is_refused(ready: Workspace, share: str) -> None:
     told = run_script("launch/generate.py", "--workspace", ready.root, "--cluster", "none", "--share", share)

@@ -38,6 +38,7 @@ from in_place_of_a_file import IN_PLACE, UNREADABLE, put_in_place, reads_all
 
 from mammogan.cli import main as front_door
 from mammogan.io.atomic import sha256
+from mammogan.io.records import FORMAT, SEAL
 from mammogan.training.run.checkpoint import load
 from mammogan.workspace import Resolution, Workspace
 
@@ -49,6 +50,7 @@ PHANTOM = ("--patients", "16", "--seed", "1", "--size", "96x96", "--preset", "de
 CHECK, CHECKED = "check-shards", ("shards", "adversarial", "scores")
 FOOLED = (4, 2)
 """How many cancers are hidden in each fold that is pooled; these folds have reports and no networks."""
+ANOTHER_TYPE, OF_EVERY_TYPE = "another type of", ("text", 7, 7.5, True, None, [], [7], {}, {"a": 7})
 OF_THIS_MACHINE = ("--cluster", "none")
 
 
@@ -214,9 +216,32 @@ def damages(
         if digits:
             at = draw.choice(digits)
             yield f"another digit at {at}", content[:at] + bytes([content[at] + 1]) + content[at + 1 :]
+        if path.suffix == ".json" and (changed := _field_of_another_type(content, draw)):
+            yield changed
         lines = content.splitlines(keepends=True)
         gone = draw.randrange(len(lines)) if lines else 0
         yield f"without line {gone + 1}", b"".join(lines[:gone] + lines[gone + 1 :])
+
+
+def _field_of_another_type(content: bytes, draw: random.Random) -> tuple[str, bytes] | None:
+    """Give one field of a record, drawn at random, a value of another type; without a checksum, as earlier versions
+    wrote it, so that the types alone can tell."""
+    values = {name: value for name, value in json.loads(content).items() if name not in (SEAL, FORMAT)}
+    places = list(_places(values))
+    if not places:
+        return None
+    held, key = draw.choice(places)
+    was = held[key]
+    held[key] = draw.choice([other for other in OF_EVERY_TYPE if type(other) is not type(was)])
+    return f"{ANOTHER_TYPE} {key}: {held[key]!r}", json.dumps(values, indent=1).encode()
+
+
+def _places(values: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield all fields within a value: what holds each, and its key there."""
+    parts = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    for key, _ in parts:
+        yield values, key
+        yield from _places(values[key])
 
 
 def _may_be_exchanged(other: Path, path: Path) -> bool:
@@ -298,6 +323,7 @@ class Corruptions:
             if step.name == CHECK and path.parts[1] in CHECKED:  # it exists to find this
                 same = path.suffix == ".json" and damaged is not None and _means_the_same(damaged, self.sound / path)
             same = same or (path.suffix == ".pt" and _is_the_same_network(self.root / path, self.sound / path))
+            same = same or what.startswith(ANOTHER_TYPE)  # nothing may read it; only a traceback is a fault
             same = same or (path.suffix == ".jsonl" and "cannot be read, so it is not known" in said)  # and says so
         except (OSError, ValueError, KeyError) as error:
             return Outcome("WRONG", told, f"{said}\nits result cannot be read: {error!r}")

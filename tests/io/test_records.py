@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import pytest
 
 from mammogan.errors import UserError
 from mammogan.io.records import (
+    EVERY,
     SEAL,
     DamagedRecord,
     Misfit,
+    build_entries,
+    check_shape,
     parse_record,
     read_record,
     read_yaml_record,
@@ -162,3 +166,43 @@ def test_a_yaml_record_that_was_only_saved_again_by_a_windows_editor_is_read(tmp
     write_yaml_record(path, {"config": {"width": 0.5}})
     path.write_bytes(("\ufeff" + path.read_text().replace("\n", "\r\n")).encode())
     assert read_yaml_record(path) == {"config": {"width": 0.5}}
+
+
+def test_a_shape_may_have_keys_that_are_not_needed_and_one_for_all_keys() -> None:
+    shape = {"name?": str, "sums": {EVERY: [int]}}
+    check_shape({"sums": {}}, shape)
+    check_shape({"name": "x", "sums": {"a": [1], "b": []}}, shape)
+    for value, told in (
+        ({"name": 3, "sums": {}}, "name: expected text, found a whole number"),
+        ({"sums": {"a": [1], "b": ["2"]}}, r"sums\.b\[0\]: expected a whole number, found text"),
+        ({"sums": []}, "sums: expected a mapping, found a list"),
+        ({}, "sums is missing"),
+    ):
+        with pytest.raises(Misfit, match=told):
+            check_shape(value, shape)
+
+
+@dataclass(frozen=True)
+class Inner:
+    right: bool | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    name: str
+    share: float
+    inner: Inner | None = None
+    parts: tuple[int, ...] = ()
+
+
+def test_entries_of_a_record_have_the_types_that_their_dataclass_says(tmp_path: Path) -> None:
+    sound = [Entry("a", 0.5, Inner(None)), Entry("b", 1), Entry("c", 0.0, Inner(True), (1,))]
+    assert build_entries(tmp_path / "x", lambda entry: entry, sound) == sound
+    for wrong, told in (
+        (Entry("a", "0.5"), "share: expected a number or a whole number, found text"),  # type: ignore[arg-type]
+        (Entry("a", True), "share: expected a number or a whole number, found bool"),
+        (Entry(3, 0.5), "name: expected text"),  # type: ignore[arg-type]
+        (Entry("a", 0.5, Inner("yes")), "right: expected bool or nothing, found text"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(DamagedRecord, match=f"x is damaged: entry 1 is not understood .*{told}"):
+            build_entries(tmp_path / "x", lambda entry: entry, [sound[0], wrong])

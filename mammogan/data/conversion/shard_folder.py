@@ -26,7 +26,7 @@ from mammogan.data.shards.wids_index import write_wids_indexes
 from mammogan.errors import UserError
 from mammogan.io import atomic, provenance, terminal
 from mammogan.io.own_files import file_exists
-from mammogan.io.records import DamagedRecord, write_record
+from mammogan.io.records import EVERY, DamagedRecord, write_record
 from mammogan.io.temporary import remove_abandoned
 from mammogan.left_by_others import ours_in
 from mammogan.workspace import LABELS, SPLITS, Resolution
@@ -36,8 +36,9 @@ OVERWRITE_TOKEN = ".anew"
 MARKER = {
     "settings_sha256": str,
     "shard": (dict, type(None)),
-    "sources": dict,
-    "flags": dict,
+    "sources": {EVERY: str},
+    "copies?": {EVERY: str},
+    "flags": {EVERY: [str]},
     "excluded": [{"line": int, "key": str, "reason": str}],
 }
 """What a marker has, with the types."""

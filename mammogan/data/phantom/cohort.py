@@ -27,12 +27,13 @@ from mammogan.data.phantom.settings import GENERATOR_VERSION, TRUTH_SCHEMA, Phan
 from mammogan.errors import NotStarted, UserError
 from mammogan.io import atomic, tables, terminal
 from mammogan.io.own_files import file_exists
-from mammogan.io.records import read_record, write_record
+from mammogan.io.records import EVERY, read_record, write_record
 from mammogan.left_by_others import is_empty
 
 SETTINGS, TRUTH, TABLE = "settings.json", "truth.json", "labels.csv"
 COLUMNS = ("path", "patient", "laterality", "view", "label", "density")
 WRITERS = 4
+DRAWN_AGAIN = "Delete it and repeat mammogan make-phantom, which draws this patient again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +139,10 @@ def _record(patient: PlannedPatient, out: Path) -> Path:
     return out / "drawn" / f"{patient.patient_id}.json"
 
 
+def _truth(patient: PlannedPatient, out: Path) -> dict[str, Any]:
+    return read_record(_record(patient, out), {EVERY: {"file": str, **dict.fromkeys(COLUMNS[1:])}}, DRAWN_AGAIN)
+
+
 def _complete(config: PhantomConfig, patient: PlannedPatient, out: Path) -> bool:
     wanted = [path for image in patient.images for path in _paths(config, patient, image).values() if path]
     return file_exists(_record(patient, out)) and all(file_exists(out / path) for path in wanted)
@@ -204,7 +209,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _write_truth_and_table(config: PhantomConfig, plan: list[PlannedPatient], out: Path) -> None:
-    images = {name: truth for patient in plan for name, truth in read_record(_record(patient, out)).items()}
+    images = {name: truth for patient in plan for name, truth in _truth(patient, out).items()}
     write_record(
         out / TRUTH,
         {

@@ -88,7 +88,7 @@ def fault_of(facts: dict[str, Any], name: str) -> str:
         check_shape(value, shape, name)
     except Misfit as error:
         return str(error)
-    pairs = {name: value} if name in TWO else value if name == "placement" else {}
+    pairs: dict[str, Any] = {name: value} if name in TWO else dict(value or {}) if name == "placement" else {}
     wrong = [key for key, held in pairs.items() if isinstance(held, list) and key != "region" and len(held) != 2]
     return f"{wrong[0]}: expected two numbers, found {len(pairs[wrong[0]])}" if wrong else ""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mammogan.attack.config import column_name, report_folder
 from mammogan.errors import MissingInput
+from mammogan.evaluation.predictions import DONE
 from mammogan.evaluation.scores_file import scores_in
 from mammogan.io.own_files import file_exists
 from mammogan.io.records import read_record
@@ -52,6 +53,6 @@ def _scored_with(view: Workspace, resolution: Resolution) -> Iterator[str]:
 def _name_of(view: Workspace, resolution: Resolution, sha256: str) -> str:
     """Return the name of the CAD with this sha256, which the report records of each column."""
     done = report_folder(view, SPLIT) / "done.json"
-    held = read_record(done).get("cads", {}) if file_exists(done) else {}
+    held = read_record(done, DONE).get("cads", {}) if file_exists(done) else {}
     found = held.get(column_name(resolution, view.objective), {})
     return str(found["name"]) if found.get("sha256") == sha256 else "another CAD"

@@ -12,7 +12,7 @@ from mammogan.errors import UserError
 from mammogan.io.atomic import sha256
 from mammogan.io.own_files import file_exists
 from mammogan.io.provenance import made_by, write_provenance_beside
-from mammogan.io.records import DamagedRecord, read_record, read_yaml_record, write_record, write_yaml_record
+from mammogan.io.records import EVERY, DamagedRecord, read_record, read_yaml_record, write_record, write_yaml_record
 from mammogan.io.temporary import remove_abandoned, remove_abandoned_of
 from mammogan.training.run.begun_with import LENGTHS, SOURCES, changes, is_bank, plain, settings_of
 from mammogan.workspace import EXPORTED
@@ -26,6 +26,7 @@ CHECKPOINTS = "checkpoints_sha256"
 """Name of the sha256 of the checkpoints in done.json, by file name."""
 OF_DONE = ("epochs", "lesions", CHECKPOINTS)
 """What done.json has, at least one of them: trainings their epochs, a bank its lesions."""
+DONE_SHAPE = {f"{CHECKPOINTS}?": {EVERY: str}, "reading?": (dict, type(None))}
 DONE_AGAIN = "Delete it and repeat the training's command, which ends at once and writes it again"
 STARTED_FROM = ("start_sha256", "start_shards_sha256")
 """What is recorded of the weights of another training that this one began with: their sha256, and the fingerprint of
@@ -200,7 +201,7 @@ class Run:
         or another record in its place."""
         if not file_exists(self.done):
             return {}
-        held = read_record(self.done, None, DONE_AGAIN)
+        held = read_record(self.done, DONE_SHAPE, DONE_AGAIN)
         if not held.keys() & set(OF_DONE):
             raise DamagedRecord(self.done, "it is another record than that of a finished training", DONE_AGAIN)
         return held
