@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from reading_clients import Client, links_of
 from reading_folders import reading_folder
 from reading_servers import Process, Served
 from sklearn.metrics import roc_auc_score
+
+from mammogan.io.atomic import sha256, write_json
 
 
 @pytest.fixture
@@ -54,11 +57,14 @@ def test_a_response_says_nothing_of_time_or_server_over_a_real_connection(proces
 
 
 def test_the_time_of_a_response_says_nothing(tmp_path: Path) -> None:
-    process = Process(reading_folder(tmp_path / "reading", practice=40, size=(576, 448)))
-    folder, plan = process.folder, process.folder.load()
+    folder = reading_folder(tmp_path / "reading", practice=40, size=(576, 448))
+    plan = folder.load()
     for name in plan.practice[::2]:  # half of them as a generator makes them: no zeros at all
         path = folder.image(name)
         path.write_bytes(np.maximum(np.fromfile(path, "<u2"), 3).tobytes())
+    images = tuple(replace(image, sha256=sha256(folder.image(image.name))) for image in plan.images)
+    write_json(folder.plan_file, replace(plan, images=images).to_json())
+    process = Process(folder)
     reader, order = process.reader(), [*range(40)] * 10
     random.Random(0).shuffle(order)
     took = []
