@@ -21,6 +21,7 @@ from mammogan.data.dicom.placement import Placement, apply_placement_to_mask, pl
 from mammogan.data.dicom.unusable import Unusable
 from mammogan.evaluation.phantom_record import DRAWN_AGAIN, PhantomRecord
 from mammogan.io.atomic import file_version, sha256
+from mammogan.io.own_files import file_exists
 from mammogan.io.records import DamagedRecord
 
 Pixels = NDArray[np.uint16]
@@ -112,6 +113,8 @@ class PhantomTruth(PhantomRecord):
         row, folder, known = found
         placement = Placement.from_json(facts["placement"])
         mask, twin = folder / known["mask"], folder / known["twin"] if known.get("twin") else None
+        if file_exists(folder / known["file"]):  # it may have been deleted once the shards were made
+            _as_drawn(folder / known["file"], folder, known)
         with _naming(mask):
             lesion = apply_placement_to_mask(_read_mask(_as_drawn(mask, folder, known)), placement)
         near = near_lesions(known["lesions"], placement, facts["spacing_mm"])

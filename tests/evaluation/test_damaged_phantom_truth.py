@@ -79,6 +79,20 @@ def test_what_is_damaged_or_anothers_is_named_with_the_remedy(shards: Workspace)
             path.write_bytes(content)
 
 
+def test_mammograms_of_another_cohort_in_the_place_of_these_are_named_and_deleted_ones_are_not_needed(
+    shards: Workspace,
+) -> None:
+    sample = with_lesions(shards)[0]
+    known = PhantomTruth(shards.cohort).of(sample.key, sample.facts)
+    assert known is not None and known.twin_file is not None
+    drawn = known.twin_file.parent.parent / "dicom" / known.twin_file.name
+    shutil.copy(known.twin_file, drawn)
+    with pytest.raises(UserError, match=rf"dicom/{drawn.name} is damaged: its sha256 is not the one in truth.json"):
+        PhantomTruth(shards.cohort).of(sample.key, sample.facts)
+    drawn.unlink()
+    assert PhantomTruth(shards.cohort).of(sample.key, sample.facts) is not None
+
+
 def test_a_truth_of_an_earlier_version_which_says_nothing_of_its_files_is_refused(shards: Workspace) -> None:
     truth = shards.root.parent / "phantom" / "truth.json"
     edit_record(truth, lambda held: held.update(schema=1))
