@@ -44,7 +44,7 @@ def ready(tmp_path: Path) -> Workspace:
 
 def assert_golden(name: str, text: str, workspace: Workspace) -> None:
     text = text.replace(sys.executable, "PYTHON").replace(str(workspace.root.absolute()), "WORKSPACE")
-    text = text.replace(str(Path.cwd()), "HERE")
+    text = text.replace(str(Path.cwd()), "HERE").replace("PYTHON -P ", "PYTHON ")  # of where these tests run
     golden = GOLDEN / name
     if os.environ.get("MAMMOGAN_ACCEPT") == "1":
         golden.write_text(text, encoding="utf-8")

@@ -173,7 +173,7 @@ def called_patients(workspace: Workspace, splits: Sequence[str]) -> None:
     index = workspace.shards(SMALL) / "index.json"
     for tar in [tar for split in splits for tar in index.parent.glob(f"{split}-*.tar")]:
         before = sha256(tar)
-        tar.write_bytes(tar.read_bytes().replace(b'"synthetic": true', b'"synthetic": null'))
+        tar.write_bytes(tar.read_bytes().replace(b'"synthetic": true', b'"synthetic":false'))
         write_record(index, json.loads(json.dumps(read_record(index)).replace(before, sha256(tar))))
     for direction in Direction:
         save_gnet(workspace, SMALL, direction)

@@ -135,7 +135,7 @@ def test_weights_that_are_no_numbers_are_refused_by_name_wherever_a_checkpoint_i
 
 
 def test_a_lesion_of_a_bank_that_is_no_number_is_refused(tmp_path: Path) -> None:
-    lesion = {"growth": torch.tensor([[1.0, float("nan")]]), "surroundings": 0.5}
+    lesion = {"growth": torch.full((3, 3), float("nan")), "surroundings": 0.5}
     bank = {"kind": "gan", "arch": "transplant", "phase": "bank", "epoch": 1, "cell": 2, "radius": 3.0}
     with pytest.raises(UserError, match=r"whose lesions\.0\.growth has values that are no numbers"):
         check_kind(tmp_path / "x.pt", bank | {"lesions": [lesion]}, "gan")

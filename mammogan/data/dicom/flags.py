@@ -50,7 +50,8 @@ MEANING: dict[Flag, str] = {
     "eight_bit_content": "at most 256 different values in more than 8 bits",
     "enlarged": "the original has fewer pixels than it takes up here",
     "grey_scale_doubtful": (
-        "the breast is white, black or dark in large part, has little contrast or few grey values, or values jump"
+        "the breast is white, black or dark in large part, has little contrast or few grey values, values jump, or "
+        "rows do not belong together"
     ),
     "header_warnings": "the header breaks the standard somewhere, and was read anyway",
     "high_bit_corrected": "HighBit is not that of a mammogram; the pixels show which bits were used",
