@@ -7,7 +7,6 @@ from mammogan.attack.config import GenerateConfig
 from mammogan.attack.domain_check import check_domain
 from mammogan.attack.plan import plan_shards
 from mammogan.attack.shard_task import ShardTask
-from mammogan.config import GENERATOR
 from mammogan.data.shards.index import ShardIndex
 from mammogan.training.run.checkpoint_files import run_of
 from mammogan.training.run.preflight import check_class_of_run
@@ -25,7 +24,7 @@ def plan_to_submit(workspace: Workspace, resolution: Resolution, config: Generat
     for generator in {task.generator for task in tasks}:
         run = run_of(generator.path)
         run.check_result(generator.path, generator.sha256)
-        check_class_of_run(run, run.settings.get("generator", GENERATOR), GENERATOR)
+        check_class_of_run(run, "generator")
     if config.cad:
         choosing = {(task.choosing.cad.name, task.choosing.cad.trained_on()) for task in tasks if task.choosing.cad}
         index = ShardIndex.load(workspace.shards(resolution))

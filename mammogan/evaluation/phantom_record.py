@@ -22,6 +22,8 @@ from mammogan.io.records import EVERY, DamagedRecord, Misfit, check_shape, parse
 
 NUMBER = (int, float)
 TRUTH_OF_IMAGE = {
+    "file": str,
+    "sha256": {EVERY: str},
     **dict.fromkeys(("mask?", "twin?"), (str, type(None))),
     "lesions": [dict.fromkeys(("row", "col", "radius_mm"), NUMBER)],
 }
@@ -81,11 +83,12 @@ def _images_of(path: Path, content: bytes) -> dict[str, Any]:
     """Return the images of a truth.json. Raise UserError if it is damaged."""
     try:
         values = parse_record(content)
+        if values.get("schema") != TRUTH_SCHEMA:
+            why = "it is of an earlier version, which recorded no sha256 of its files"
+            raise DamagedRecord(path, why, ALL_DRAWN_AGAIN)
         check_shape(values, {"images": {EVERY: TRUTH_OF_IMAGE}})
     except Misfit as error:
         raise DamagedRecord(path, str(error), DRAWN_AGAIN) from None
-    if values.get("schema") != TRUTH_SCHEMA:
-        raise DamagedRecord(path, "it is of an earlier version, which recorded no sha256 of its files", ALL_DRAWN_AGAIN)
     images: dict[str, Any] = values["images"]
     return images
 

@@ -165,7 +165,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 def _as_drawn(path: Path, folder: Path, known: dict[str, Any]) -> Path:
     """Return the path of a phantom's file if its bytes are those that truth.json records; else raise DamagedRecord."""
-    if sha256(path) != known["sha256"][str(path.relative_to(folder))]:
+    if sha256(path) != known["sha256"].get(str(path.relative_to(folder))):
         raise DamagedRecord(path, "its sha256 is not the one in truth.json", DRAWN_AGAIN)
     return path
 

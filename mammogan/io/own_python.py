@@ -10,15 +10,15 @@ import sys
 from pathlib import Path
 
 
-def isolated() -> str:
-    """Return the option -P, which leaves the current folder out; empty if this process has that folder as well."""
+def is_isolated() -> bool:
+    """Return whether this process takes no modules from the current folder. Those it starts do not either, by -P."""
     try:
         here = str(Path.cwd())
     except OSError:  # it was removed
-        return "-P"
-    return "" if {"", here} & set(sys.path) else "-P"
+        return True
+    return not {"", here} & set(sys.path)
 
 
 def python_running(module: str) -> tuple[str, ...]:
     """Return the words that run a module with this Python, unbuffered."""
-    return (sys.executable, f"-u{isolated().removeprefix('-')}", "-m", module)
+    return (sys.executable, "-uP" if is_isolated() else "-u", "-m", module)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from mammogan.cluster.slurm.gres import gpus_of, with_one_gpu
 from mammogan.cluster.slurm.setup import setup_lines
 from mammogan.errors import UserError
-from mammogan.io.own_python import isolated
+from mammogan.io.own_python import is_isolated
 from mammogan.setting_limits import options_at_least
 
 SIGNAL_SECONDS = 180
@@ -231,7 +231,7 @@ def python() -> str:
     SIGUSR2 would kill a process, and its job would be FAILED, until submitit is imported and handles it. While the
     signal is ignored, SLURM itself requeues a job that it pre-empts.
     """
-    return f"""sh -c 'trap "" USR2; exec "$0" "$@"' {shlex.quote(sys.executable)} {isolated()}""".rstrip()
+    return f"""sh -c 'trap "" USR2; exec "$0" "$@"' {shlex.quote(sys.executable)}{" -P" if is_isolated() else ""}"""
 
 
 def sbatch_text(config: ClusterConfig, name: str, folder: Path, tasks: int | None = None, at_once: int = 256) -> str:

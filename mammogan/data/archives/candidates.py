@@ -56,6 +56,11 @@ class Image:
         """Return the image with the reason why it is left out; an earlier reason is kept."""
         return self if self.reason else replace(self, reason=reason, detail=detail)
 
+    @property
+    def study_of_table(self) -> str:
+        """The exam by the archive's tables; empty if they name none."""
+        return self.entry.study if self.entry else ""
+
 
 def read_images(
     found: Found, archive: Archive, catalogue: Catalogue, jobs: int, seconds: float | None

@@ -61,7 +61,7 @@ def one_name(images: Sequence[Image]) -> tuple[int, int]:
 
 def _name_of(image: Image) -> str:
     """Return the name that the archive's tables have for the exam; empty if it is a UID, or if they have none."""
-    of_table = _of_table(image)
+    of_table = image.study_of_table
     return "" if UID.fullmatch(of_table) else of_table
 
 
@@ -69,17 +69,15 @@ def _without_constant_studies(images: Sequence[Image]) -> list[Image]:
     """Take each StudyInstanceUID that stands in files of several patients for no exam; the file's folder then is the
     exam. Take it away, from the tables too, if the patients are many: of two or three it may say that they are one
     woman, and one folder may hold exams of several such UIDs."""
-    shared = shared_studies((i.patient, study) for i in images if i.patient for study in (_of_table(i), i.header.study))
-    named = [_without_study_of_table(image) if _of_table(image) in shared else image for image in images]
+    shared = shared_studies(
+        (i.patient, study) for i in images if i.patient for study in (i.study_of_table, i.header.study)
+    )
+    named = [_without_study_of_table(image) if image.study_of_table in shared else image for image in images]
     patients: defaultdict[str, set[str]] = defaultdict(set)
     for image in named:
         if image.header.study and image.patient:
             patients[image.header.study].add(image.patient)
     return [_without_study(image, len(patients.get(image.header.study, ()))) for image in named]
-
-
-def _of_table(image: Image) -> str:
-    return image.entry.study if image.entry else ""
 
 
 def _without_study_of_table(image: Image) -> Image:
@@ -93,7 +91,7 @@ def _without_study(image: Image, patients: int) -> Image:
     folder, uid = image.path.parent.as_posix(), image.header.study
     if patients > MOST_PATIENTS:
         image, uid = replace(image, header=replace(image.header, study="")), ""
-    return image if _of_table(image) else replace(image, study=f"{folder} {uid}".rstrip())
+    return image if image.study_of_table else replace(image, study=f"{folder} {uid}".rstrip())
 
 
 def _by_date(images: Sequence[Image]) -> list[Image]:
@@ -114,7 +112,7 @@ def _by_date(images: Sequence[Image]) -> list[Image]:
 
 def _study_of(image: Image) -> str:
     """Return the UID, or the folder, that stands for the exam; empty if the archive's tables have a name for it."""
-    return "" if _name_of(image) else _of_table(image) or image.header.study or image.study
+    return "" if _name_of(image) else image.study_of_table or image.header.study or image.study
 
 
 def _told_apart(images: Sequence[Image]) -> tuple[list[str], bool]:

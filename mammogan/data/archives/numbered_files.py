@@ -58,7 +58,7 @@ def marks_without_uids(images: Sequence[Image]) -> list[str]:
 
 def uid_of(image: Image) -> str:
     """Return the StudyInstanceUID of a file by the tables, else by its header; empty if the tables name the exam."""
-    of_table = image.entry.study if image.entry else ""
+    of_table = image.study_of_table
     return of_table if UID.fullmatch(of_table) else "" if of_table else image.header.study
 
 

@@ -58,7 +58,7 @@ def shared_header_studies(images: Sequence[Image]) -> int:
     """Count the StudyInstanceUIDs of headers that stand under two or three patients, where the tables name no exam."""
     patients: defaultdict[str, set[str]] = defaultdict(set)
     for image in images:
-        if not image.reason and image.header.study and not (image.entry and image.entry.study):
+        if not image.reason and image.header.study and not image.study_of_table:
             patients[image.header.study].add(image.patient)
     return sum(1 < len(who) <= MOST_PATIENTS for who in patients.values())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from mammogan.config import CLASSIFIER, GENERATOR, CadConfig, GanConfig
 from mammogan.data.shards.index import ShardIndex
@@ -58,14 +59,15 @@ def check_own_classes(classifier: str = CLASSIFIER, generator: str = GENERATOR) 
         generator_class(generator)
 
 
-def check_class_of_run(run: Run, named: str, usual: str) -> None:
+def check_class_of_run(run: Run, kind: Literal["classifier", "generator"]) -> None:
     """Raise UserError if a class of your own that a run's settings name is not that of its checkpoint, or cannot be
     imported here.
 
     The settings are text that anybody could have edited. They alone import nothing: the checkpoint must say the same,
     and be the one that the training ended with.
     """
-    if named == usual:
+    usual = {"classifier": CLASSIFIER, "generator": GENERATOR}[kind]
+    if (named := run.settings.get(kind, usual)) == usual:
         return
     from mammogan.training.run.checkpoint import load
 
@@ -76,14 +78,14 @@ def check_class_of_run(run: Run, named: str, usual: str) -> None:
             f"{run.path / 'config.yaml'} names the network {named}, but {checkpoint} holds {held}. Nothing was "
             "imported. Bring the right config.yaml back"
         )
-    check_own_classes(**{"classifier" if usual == CLASSIFIER else "generator": named})
+    check_own_classes(**{kind: named})
 
 
 def check_cad_class(cad: CadSource) -> None:
     """Raise UserError if a classifier's class or factory of your own cannot be imported here, before jobs are
     submitted."""
     if cad.run is not None:
-        check_class_of_run(cad.run, cad.run.classifier, CLASSIFIER)
+        check_class_of_run(cad.run, "classifier")
         return
     from mammogan.models.own_cad import check_own_cad
 
@@ -151,7 +153,7 @@ def check_gan_inputs(config: GanConfig, workspace: Workspace) -> None:
             f"  mammogan train-cad --workspace {shell_word(workspace.root)} --resolution {resolution}"
         )
     refuse_weak(reading_of_run(Run(run)), run, config.allow_weak_cad)
-    check_class_of_run(Run(run), Run(run).classifier, CLASSIFIER)
+    check_class_of_run(Run(run), "classifier")
     check_own_classes(generator=config.generator)
 
 
@@ -160,7 +162,7 @@ def check_named_cad(config: GanConfig, workspace: Workspace) -> None:
     source = cad_source(workspace, Resolution.parse(config.resolution), config.cad)
     if source.run is not None:
         refuse_weak(reading_of_run(source.run), source.run.path, config.allow_weak_cad)
-        check_class_of_run(source.run, source.run.classifier, CLASSIFIER)
+        check_class_of_run(source.run, "classifier")
         check_own_classes(generator=config.generator)
         return
     from mammogan.models.own_cad import check_own_cad  # imports torch, and the user's own code
